@@ -1,0 +1,125 @@
+//! Invoices and their lines.
+
+mod csv_file;
+mod product;
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+
+pub use csv_file::{UnreadableInvoice, read_invoice_csv};
+pub use product::{ChargedFor, charged_for};
+
+use crate::ids::InvoiceUuid;
+use crate::kind::ResourceKind;
+
+/// The month an invoice is for (spec: `invoice_period`, `YYYY-MM`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InvoicePeriod(NaiveDate);
+
+impl InvoicePeriod {
+    /// The first day of the month.
+    pub fn first_day(self) -> NaiveDate {
+        self.0
+    }
+}
+
+/// A text that is no month.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is no invoice period: expected YYYY-MM")]
+pub struct InvalidPeriod(String);
+
+impl FromStr for InvoicePeriod {
+    type Err = InvalidPeriod;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidPeriod(text.to_owned());
+        let (year, month) = text.split_once('-').ok_or_else(invalid)?;
+        if year.len() != 4 || month.len() != 2 {
+            return Err(invalid());
+        }
+        let year = year.parse().map_err(|_| invalid())?;
+        let month = month.parse().map_err(|_| invalid())?;
+        NaiveDate::from_ymd_opt(year, month, 1)
+            .map(Self)
+            .ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for InvoicePeriod {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.format("%Y-%m"))
+    }
+}
+
+/// An invoice as the list of invoices shows it; the amount is in USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceHeader {
+    pub invoice_uuid: InvoiceUuid,
+    /// The number printed on the invoice; absent from old answers.
+    pub invoice_id: Option<String>,
+    pub period: InvoicePeriod,
+    pub amount: Decimal,
+}
+
+/// One line of an invoice's CSV. Two lines may be alike in everything but their place (observed: a droplet destroyed and made
+/// again under one name, several tax rows), so the place is what tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceLine {
+    /// 1 for the first line below the header.
+    pub line_no: i32,
+    pub product: String,
+    pub group_description: String,
+    pub description: String,
+    pub hours: Option<Decimal>,
+    pub start_at: Option<DateTime<Utc>>,
+    /// Exclusive for droplets, inclusive for volumes and taxes (observed); kept as given.
+    pub end_at: Option<DateTime<Utc>>,
+    /// USD; negative for credits and discounts.
+    pub amount: Decimal,
+    /// The project's name at billing time; empty for taxes and often for snapshots.
+    pub project_name: String,
+    /// `iaas` or `paas`; absent from old files.
+    pub category: Option<String>,
+    /// The kind of resource the line paid for; none for taxes, credits, subscriptions and products not known here.
+    pub kind: Option<ResourceKind>,
+    /// The resource's name, taken out of the description.
+    pub resource_name: Option<String>,
+    /// Whether the line pays for the account as a whole, and so for no resource by nature.
+    pub for_account: bool,
+}
+
+/// The exact sum of the lines, USD; none where it overflows 28 digits.
+pub fn line_total(lines: &[InvoiceLine]) -> Option<Decimal> {
+    lines
+        .iter()
+        .try_fold(Decimal::ZERO, |total, line| total.checked_add(line.amount))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_a_month() {
+        let period: InvoicePeriod = "2026-04".parse().unwrap();
+        assert_eq!(
+            period.first_day(),
+            NaiveDate::from_ymd_opt(2026, 4, 1).unwrap()
+        );
+        assert_eq!(period.to_string(), "2026-04");
+        for text in [
+            "2026-13",
+            "2026",
+            "2026-4",
+            "26-04",
+            "2026-04-01",
+            "",
+            "abcd-ef",
+        ] {
+            assert!(text.parse::<InvoicePeriod>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Reading an invoice's CSV: right or not at all.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use csv::{ReaderBuilder, StringRecord};
+use rust_decimal::Decimal;
+
+use super::{ChargedFor, InvoiceLine, charged_for};
+use crate::money::parse_amount;
+
+/// Why a CSV could not be read, and where. Lines are counted as an editor does: the header is line 1.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("the invoice's CSV cannot be read: line {line}{}: {problem}", column.as_ref().map(|column| format!(", column {column}")).unwrap_or_default())]
+pub struct UnreadableInvoice {
+    pub line: u64,
+    pub column: Option<String>,
+    pub problem: String,
+}
+
+impl UnreadableInvoice {
+    fn at(line: u64, problem: impl Into<String>) -> Self {
+        Self {
+            line,
+            column: None,
+            problem: problem.into(),
+        }
+    }
+
+    fn in_column(line: u64, column: &str, problem: impl Into<String>) -> Self {
+        Self {
+            line,
+            column: Some(column.to_owned()),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Where each known column stands; columns are found by name, in any order and case (files of different years differ).
+struct Columns {
+    product: usize,
+    description: usize,
+    amount: usize,
+    group_description: Option<usize>,
+    hours: Option<usize>,
+    start: Option<usize>,
+    end: Option<usize>,
+    project_name: Option<usize>,
+    category: Option<usize>,
+    count: usize,
+}
+
+/// The amount's column is named for its currency (spec).
+const AMOUNT: &str = "USD";
+
+impl Columns {
+    fn find(header: &StringRecord) -> Result<Self, UnreadableInvoice> {
+        let position = |name: &str| {
+            let mut found = header
+                .iter()
+                .enumerate()
+                .filter(|(_, title)| title.trim().eq_ignore_ascii_case(name));
+            match (found.next(), found.next()) {
+                (Some(_), Some(_)) => Err(UnreadableInvoice::in_column(
+                    1,
+                    name,
+                    "this column stands in the header twice",
+                )),
+                (first, _) => Ok(first.map(|(index, _)| index)),
+            }
+        };
+        let required = |name: &str| {
+            position(name)?.ok_or_else(|| {
+                let titles: Vec<&str> = header
+                    .iter()
+                    .map(|title| title.get(..40).unwrap_or(title))
+                    .take(12)
+                    .collect();
+                UnreadableInvoice::in_column(
+                    1,
+                    name,
+                    format!("this column is missing; the header has {titles:?}"),
+                )
+            })
+        };
+        Ok(Self {
+            product: required("product")?,
+            description: required("description")?,
+            amount: required(AMOUNT)?,
+            group_description: position("group_description")?,
+            hours: position("hours")?,
+            start: position("start")?,
+            end: position("end")?,
+            project_name: position("project_name")?,
+            category: position("category")?,
+            count: header.len(),
+        })
+    }
+}
+
+/// Reads the lines of an invoice's CSV (`GET /v2/customers/my/invoices/{uuid}/csv`).
+///
+/// Tolerates what differs between files that mean the same: a BOM, CRLF, the order and case of columns, unknown columns, and
+/// missing optional ones; empty hours and dates. Refuses everything that might be read wrong: the first problem ends it with
+/// its line and column, and no line is returned.
+pub fn read_invoice_csv(file: &[u8]) -> Result<Vec<InvoiceLine>, UnreadableInvoice> {
+    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    if file.iter().all(u8::is_ascii_whitespace) {
+        return Err(UnreadableInvoice::at(1, "the file is empty"));
+    }
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
+    let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+    let columns = Columns::find(&header)?;
+
+    let mut lines = Vec::new();
+    let mut record = StringRecord::new();
+    while reader
+        .read_record(&mut record)
+        .map_err(|error| malformed(&error))?
+    {
+        let (file_line, byte) = record
+            .position()
+            .map_or((0, 0), |position| (position.line(), position.byte()));
+        if record.len() != columns.count {
+            let problem = format!(
+                "it has {} fields where the header has {}: the file is cut off, or a field with a comma is not quoted",
+                record.len(),
+                columns.count
+            );
+            let last_title = header
+                .get(record.len().min(columns.count) - 1)
+                .unwrap_or_default();
+            return Err(UnreadableInvoice::in_column(file_line, last_title, problem));
+        }
+        let line_no = i32::try_from(lines.len() + 1).map_err(|_| {
+            UnreadableInvoice::at(file_line, "there are more lines than can be counted")
+        })?;
+        lines.push(read_line(&columns, &record, line_no, file_line)?);
+        let rest = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        if rest >= file.len() {
+            let last_record = usize::try_from(byte)
+                .ok()
+                .and_then(|start| file.get(start..))
+                .unwrap_or_default();
+            check_end(&columns, &record, last_record, file_line)?;
+        }
+    }
+    Ok(lines)
+}
+
+/// A file that was cut inside its last field can still have the right number of fields.
+fn check_end(
+    columns: &Columns,
+    record: &StringRecord,
+    last_record: &[u8],
+    line: u64,
+) -> Result<(), UnreadableInvoice> {
+    if ends_inside_quotes(last_record) {
+        return Err(UnreadableInvoice::at(
+            line,
+            "the file is cut off inside a quoted field",
+        ));
+    }
+    let is_terminated = last_record
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
+    if !is_terminated && columns.amount + 1 == columns.count {
+        // $86.9 may be the rest of $86.92: invoices write cents with two digits.
+        let text = record.get(columns.amount).unwrap_or_default();
+        let has_cents = text
+            .rsplit_once('.')
+            .is_some_and(|(_, cents)| cents.trim_end_matches(')').len() >= 2);
+        if !has_cents {
+            return Err(UnreadableInvoice::in_column(
+                line,
+                AMOUNT,
+                format!("the file is cut off inside the amount {text:?}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn ends_inside_quotes(record: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut at_field_start = true;
+    for &byte in record {
+        match byte {
+            b'"' if quoted || at_field_start => {
+                // A doubled quote closes and opens again, which comes to the same.
+                quoted = !quoted;
+                at_field_start = !quoted;
+            }
+            b',' if !quoted => at_field_start = true,
+            _ => at_field_start = false,
+        }
+    }
+    quoted
+}
+
+fn malformed(error: &csv::Error) -> UnreadableInvoice {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => {
+            UnreadableInvoice::at(line, format!("field {} is not UTF-8 text", err.field() + 1))
+        }
+        _ => UnreadableInvoice::at(line, error.to_string()),
+    }
+}
+
+fn read_line(
+    columns: &Columns,
+    record: &StringRecord,
+    line_no: i32,
+    file_line: u64,
+) -> Result<InvoiceLine, UnreadableInvoice> {
+    let field = |index: usize| record.get(index).unwrap_or_default().trim();
+    let optional = |index: Option<usize>| index.map(field).unwrap_or_default();
+    let bad = |column: &str, problem: String| {
+        UnreadableInvoice::in_column(
+            file_line,
+            column,
+            format!("{problem} (cost line {line_no})"),
+        )
+    };
+
+    let product = field(columns.product).to_owned();
+    let description = field(columns.description).to_owned();
+    let group_description = optional(columns.group_description).to_owned();
+    let amount =
+        parse_amount(field(columns.amount)).map_err(|error| bad(AMOUNT, error.to_string()))?;
+    let (kind, resource_name, for_account) =
+        match charged_for(&product, &group_description, &description) {
+            ChargedFor::Resource { kind, name } => (Some(kind), name, false),
+            ChargedFor::Account => (None, None, true),
+            ChargedFor::Unknown => (None, None, false),
+        };
+    Ok(InvoiceLine {
+        line_no,
+        hours: parse_hours(optional(columns.hours)).map_err(|problem| bad("hours", problem))?,
+        start_at: parse_time(optional(columns.start)).map_err(|problem| bad("start", problem))?,
+        end_at: parse_time(optional(columns.end)).map_err(|problem| bad("end", problem))?,
+        project_name: optional(columns.project_name).to_owned(),
+        category: Some(optional(columns.category))
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+        product,
+        group_description,
+        description,
+        amount,
+        kind,
+        resource_name,
+        for_account,
+    })
+}
+
+fn parse_hours(text: &str) -> Result<Option<Decimal>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.replace(',', "")
+        .parse()
+        .map(Some)
+        .map_err(|_| format!("{text:?} is no number of hours"))
+}
+
+/// `2026-04-01 00:00:00 +0000` (observed), RFC 3339, or a bare date for midnight UTC.
+fn parse_time(text: &str) -> Result<Option<DateTime<Utc>>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S %z")
+        .or_else(|_| DateTime::parse_from_rfc3339(text))
+        .map(|time| time.to_utc())
+        .ok()
+        .or_else(|| parse_utc_without_offset(text))
+        .map(Some)
+        .ok_or_else(|| format!("{text:?} is no time: expected one like 2026-04-01 00:00:00 +0000"))
+}
+
+fn parse_utc_without_offset(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim_end_matches(" UTC");
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S")
+        .ok()
+        .or_else(|| {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_hms_opt(0, 0, 0)
+        })
+        .map(|time| time.and_utc())
+}
+
+#[cfg(test)]
+#[path = "csv_file_tests.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+use std::fmt::Write as _;
+
+use chrono::TimeZone;
+use proptest::prelude::*;
+
+use super::*;
+use crate::invoices::line_total;
+use crate::kind::ResourceKind;
+
+const HEADER: &str =
+    "product,group_description,description,hours,start,end,USD,project_name,category";
+
+fn read(text: &str) -> Result<Vec<InvoiceLine>, UnreadableInvoice> {
+    read_invoice_csv(text.as_bytes())
+}
+
+fn refusal(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+/// The example of DigitalOcean's API description.
+const SPEC_EXAMPLE: &str = "\
+product,group_description,description,hours,start,end,USD,project_name,category
+Floating IPs,,Unused Floating IP - 1.1.1.1,100,2020-07-01 00:00:00 +0000,2020-07-22 18:14:39 +0000,$3.11,,iaas
+Taxes,,STATE SALES TAX (6.25%),,2020-07-01 00:00:00 +0000,2020-07-31 23:59:59 +0000,$0.16,,iaas
+";
+
+#[test]
+fn the_api_descriptions_example_is_read() {
+    let lines = read(SPEC_EXAMPLE).unwrap();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(line_total(&lines), Some(Decimal::new(327, 2)));
+    let floating_ip = &lines[0];
+    assert_eq!(floating_ip.kind, Some(ResourceKind::RESERVED_IP));
+    assert_eq!(floating_ip.resource_name.as_deref(), Some("1.1.1.1"));
+    assert_eq!(floating_ip.hours, Some(Decimal::from(100)));
+    assert_eq!(
+        floating_ip.end_at,
+        Some(Utc.with_ymd_and_hms(2020, 7, 22, 18, 14, 39).unwrap())
+    );
+    let tax = &lines[1];
+    assert_eq!((tax.line_no, tax.hours, tax.for_account), (2, None, true));
+    assert_eq!(tax.category.as_deref(), Some("iaas"));
+}
+
+#[test]
+fn order_case_and_number_of_columns_do_not_matter() {
+    let reordered = "USD,Extra,Description,PRODUCT\r\n\"-$1,779.55\",x,\"Discount, yearly\",Credits\r\n$3.00,,web-1 (s-1vcpu-1gb),Droplets\r\n";
+    let lines = read(&format!("\u{feff}{reordered}")).unwrap();
+    assert_eq!(line_total(&lines), Some(Decimal::new(-177_655, 2)));
+    assert_eq!(lines[0].description, "Discount, yearly");
+    assert_eq!(lines[0].project_name, "");
+    assert_eq!(
+        (lines[0].start_at, lines[0].hours, lines[0].category.clone()),
+        (None, None, None)
+    );
+    assert_eq!(lines[1].resource_name.as_deref(), Some("web-1"));
+}
+
+#[test]
+fn a_last_line_without_a_line_break_is_read() {
+    assert_eq!(
+        read(SPEC_EXAMPLE.trim_end()).unwrap(),
+        read(SPEC_EXAMPLE).unwrap()
+    );
+}
+
+#[test]
+fn a_quoted_field_may_hold_commas_quotes_and_line_breaks() {
+    let lines = read(&format!(
+        "{HEADER}\nDroplets,,\"a \"\"b\"\",\nc (s-1)\",1,,,$1.00,,\"iaas\""
+    ))
+    .unwrap();
+    assert_eq!(lines[0].description, "a \"b\",\nc (s-1)");
+}
+
+#[test]
+fn a_header_alone_is_an_invoice_without_lines() {
+    assert_eq!(read(&format!("{HEADER}\n")).unwrap(), []);
+}
+
+#[test]
+fn a_missing_required_column_is_named() {
+    let message = refusal("product,description,hours\nDroplets,web-1,1\n");
+    assert!(
+        message.contains("line 1, column USD: this column is missing"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_column_that_stands_twice_is_refused() {
+    let message = refusal("product,description,USD,usd\nDroplets,web-1,$1.00,$2.00\n");
+    assert!(
+        message.contains("column USD") && message.contains("twice"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_amount_that_is_no_amount_is_named_by_line_and_column() {
+    let message = refusal(&SPEC_EXAMPLE.replace("$0.16", "oops"));
+    assert!(
+        message.contains("line 3, column USD") && message.contains("oops"),
+        "{message}"
+    );
+}
+
+#[test]
+fn hours_and_times_that_are_none_are_named_by_line_and_column() {
+    let message = refusal(&SPEC_EXAMPLE.replace(",100,", ",many,"));
+    assert!(message.contains("line 2, column hours"), "{message}");
+    let message = refusal(&SPEC_EXAMPLE.replace("2020-07-22 18:14:39 +0000", "yesterday"));
+    assert!(message.contains("line 2, column end"), "{message}");
+}
+
+#[test]
+fn an_unquoted_thousands_comma_is_refused_not_shifted() {
+    let message = refusal(&SPEC_EXAMPLE.replace("$3.11", "$1,779.55"));
+    assert!(
+        message.contains("line 2") && message.contains("10 fields where the header has 9"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_page_of_html_is_no_invoice() {
+    let message = refusal("<!DOCTYPE html>\n<html><body>504 Gateway Time-out</body></html>\n");
+    assert!(message.contains("line 1, column product"), "{message}");
+}
+
+#[test]
+fn an_empty_file_and_bytes_that_are_no_text_are_refused() {
+    assert!(refusal("").contains("the file is empty"));
+    assert!(refusal("\u{feff}\r\n").contains("the file is empty"));
+    let mut bytes = format!("{HEADER}\nDroplets,,").into_bytes();
+    bytes.extend([0xff, 0xfe]);
+    bytes.extend(b",1,,,$1.00,,iaas\n");
+    let message = read_invoice_csv(&bytes).unwrap_err().to_string();
+    assert!(
+        message.contains("line 2") && message.contains("UTF-8"),
+        "{message}"
+    );
+}
+
+/// Wherever a file is cut inside a line, it is refused, or nothing that matters was lost.
+#[test]
+fn a_cut_off_file_is_refused_wherever_it_is_cut() {
+    let whole = "product,description,project_name,hours,start,end,USD\n\
+                 Droplets,web-1 (s-1vcpu-1gb),\"one, two\",744,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00\n\
+                 Droplets,web-2 (s-1vcpu-1gb),web,744,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,\"$1,080.92\"";
+    let second_line = whole.find("Droplets").unwrap();
+    let third_line = whole.rfind("Droplets").unwrap();
+    for end in second_line + 1..whole.len() {
+        let at_a_line_break = end == third_line || end == third_line - 1;
+        assert_eq!(
+            read(&whole[..end]).is_ok(),
+            at_a_line_break,
+            "cut after {:?}",
+            &whole[..end]
+        );
+    }
+}
+
+fn amounts() -> impl Strategy<Value = Vec<i64>> {
+    prop::collection::vec(-1_000_000_i64..10_000_000, 0..40)
+}
+
+proptest! {
+    #[test]
+    fn the_sum_of_lines_is_the_exact_sum_of_cents(cents in amounts()) {
+        let mut file = format!("{HEADER}\n");
+        for amount in &cents {
+            let sign = if *amount < 0 { "-" } else { "" };
+            let (whole, part) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);
+            writeln!(file, "Droplets,,web (s-1),1,,,{sign}${whole}.{part:02},,").unwrap();
+        }
+        let lines = read(&file).unwrap();
+        prop_assert_eq!(line_total(&lines), Some(Decimal::new(cents.iter().sum(), 2)));
+        prop_assert!(lines.iter().zip(1..).all(|(line, place)| line.line_no == place));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), headed in any::<bool>()) {
+        let mut file = if headed { format!("{HEADER}\n").into_bytes() } else { Vec::new() };
+        file.extend(bytes);
+        let _ = read_invoice_csv(&file);
+    }
+}
