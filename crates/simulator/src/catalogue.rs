@@ -1,0 +1,149 @@
+//! The sizes and regions that droplets and volumes refer to, with DigitalOcean's public figures.
+
+use serde::Serialize;
+
+/// A droplet size as the API writes it. Prices are floats there, as DigitalOcean sends them.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Size<'a> {
+    slug: &'a str,
+    /// MiB.
+    pub(crate) memory: u32,
+    pub(crate) vcpus: u32,
+    /// GiB.
+    pub(crate) disk: u32,
+    /// TiB of outbound transfer a month.
+    transfer: f64,
+    price_monthly: f64,
+    price_hourly: f64,
+    regions: &'static [&'static str],
+    available: bool,
+    description: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu_info: Option<GpuInfo>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct GpuInfo {
+    count: u32,
+    vram: Amount,
+    model: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Amount {
+    pub(crate) amount: u32,
+    pub(crate) unit: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Region<'a> {
+    name: &'a str,
+    slug: &'a str,
+    features: &'static [&'static str],
+    available: bool,
+    sizes: &'static [&'static str],
+}
+
+/// memory, vCPUs, disk, transfer, monthly and hourly price, class.
+type Figures = (u32, u32, u32, f64, f64, f64, &'static str);
+
+const SIZES: &[(&str, Figures)] = &[
+    (
+        "s-1vcpu-512mb-10gb",
+        (512, 1, 10, 0.5, 4.0, 0.00595, "Basic"),
+    ),
+    ("s-1vcpu-1gb", (1024, 1, 25, 1.0, 6.0, 0.00893, "Basic")),
+    ("s-1vcpu-2gb", (2048, 1, 50, 2.0, 12.0, 0.01786, "Basic")),
+    ("s-2vcpu-2gb", (2048, 2, 60, 3.0, 18.0, 0.02679, "Basic")),
+    ("s-2vcpu-4gb", (4096, 2, 80, 4.0, 24.0, 0.03571, "Basic")),
+    ("s-4vcpu-8gb", (8192, 4, 160, 5.0, 48.0, 0.07143, "Basic")),
+    ("s-8vcpu-16gb", (16384, 8, 320, 6.0, 96.0, 0.14286, "Basic")),
+    ("c-2", (4096, 2, 25, 4.0, 42.0, 0.0625, "CPU-Optimized")),
+    (
+        "g-2vcpu-8gb",
+        (8192, 2, 25, 4.0, 63.0, 0.09375, "General Purpose"),
+    ),
+    (
+        "gpu-h100x1-80gb",
+        (245_760, 20, 720, 15.0, 4529.3, 6.74, "H100 GPU - 1X"),
+    ),
+];
+
+const SIZE_SLUGS: &[&str] = &[
+    "s-1vcpu-512mb-10gb",
+    "s-1vcpu-1gb",
+    "s-1vcpu-2gb",
+    "s-2vcpu-2gb",
+    "s-2vcpu-4gb",
+    "s-4vcpu-8gb",
+    "s-8vcpu-16gb",
+    "c-2",
+    "g-2vcpu-8gb",
+];
+
+const REGION_NAMES: &[(&str, &str)] = &[
+    ("ams3", "Amsterdam 3"),
+    ("blr1", "Bangalore 1"),
+    ("fra1", "Frankfurt 1"),
+    ("lon1", "London 1"),
+    ("nyc1", "New York 1"),
+    ("nyc3", "New York 3"),
+    ("sfo3", "San Francisco 3"),
+    ("sgp1", "Singapore 1"),
+    ("syd1", "Sydney 1"),
+    ("tor1", "Toronto 1"),
+    ("atl1", "Atlanta 1"),
+];
+
+/// The regions that sizes and images name as theirs.
+pub(crate) const REGION_SLUGS: &[&str] = &[
+    "ams3", "blr1", "fra1", "lon1", "nyc1", "nyc3", "sfo3", "sgp1", "syd1", "tor1",
+];
+
+const REGION_FEATURES: &[&str] = &[
+    "backups",
+    "ipv6",
+    "metadata",
+    "install_agent",
+    "storage",
+    "image_transfer",
+];
+
+/// A size by its slug. One that is not in the catalogue keeps its slug and takes the figures of the smallest.
+pub(crate) fn size(slug: &str) -> Size<'_> {
+    let known = SIZES.iter().find(|(known, _)| *known == slug);
+    let (_, (memory, vcpus, disk, transfer, price_monthly, price_hourly, description)) =
+        known.unwrap_or(&SIZES[0]);
+    Size {
+        slug,
+        memory: *memory,
+        vcpus: *vcpus,
+        disk: *disk,
+        transfer: *transfer,
+        price_monthly: *price_monthly,
+        price_hourly: *price_hourly,
+        regions: REGION_SLUGS,
+        available: true,
+        description,
+        gpu_info: slug.starts_with("gpu-").then_some(GpuInfo {
+            count: 1,
+            vram: Amount {
+                amount: 80,
+                unit: "gib",
+            },
+            model: "nvidia_h100",
+        }),
+    }
+}
+
+/// A region by its slug. One that is not in the catalogue is called by its slug.
+pub(crate) fn region(slug: &str) -> Region<'_> {
+    let known = REGION_NAMES.iter().find(|(known, _)| *known == slug);
+    Region {
+        name: known.map_or(slug, |(_, name)| name),
+        slug,
+        features: REGION_FEATURES,
+        available: true,
+        sizes: SIZE_SLUGS,
+    }
+}

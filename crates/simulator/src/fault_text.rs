@@ -1,0 +1,170 @@
+//! Faults as people write them on a command line: `rate_limited:/v2/droplets:times=3:retry_after=2`.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use thiserror::Error;
+
+use crate::{Fault, FaultKind};
+
+const KINDS: &str = "rate_limited, server_error, html_error, slow, cut_off, unauthorized, forbidden, empty_list, \
+                     item_moves_between_pages";
+
+/// Why a text is not a [`Fault`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FaultTextError {
+    /// The first part names no fault.
+    #[error("unknown fault {0:?}; write one of: {KINDS}")]
+    UnknownKind(String),
+    /// The second part is missing or no path.
+    #[error("a fault needs a path after its kind, such as {0}:/v2/droplets")]
+    NoPath(String),
+    /// An option that this kind of fault does not have, or a value that cannot be read.
+    #[error(
+        "cannot use {option:?} with {kind}; options are times=N, retry_after=SECONDS (rate_limited), \
+         status=5xx (server_error, html_error) and delay=2s or delay=250ms (slow)"
+    )]
+    BadOption {
+        /// The kind of fault.
+        kind: String,
+        /// The part that cannot be used, as written.
+        option: String,
+    },
+}
+
+impl FromStr for Fault {
+    type Err = FaultTextError;
+
+    fn from_str(text: &str) -> Result<Self, FaultTextError> {
+        let mut parts = text.trim().split(':');
+        let word = parts.next().unwrap_or_default();
+        let kind = kind_named(word).ok_or_else(|| FaultTextError::UnknownKind(word.to_owned()))?;
+        let target = parts
+            .next()
+            .filter(|target| target.starts_with('/'))
+            .ok_or_else(|| FaultTextError::NoPath(word.to_owned()))?;
+        let mut fault = Self::new(kind, target);
+        for option in parts {
+            apply(&mut fault, option).ok_or_else(|| FaultTextError::BadOption {
+                kind: word.to_owned(),
+                option: option.to_owned(),
+            })?;
+        }
+        Ok(fault)
+    }
+}
+
+fn kind_named(word: &str) -> Option<FaultKind> {
+    Some(match word {
+        "rate_limited" => FaultKind::RateLimited { retry_after: 1 },
+        "server_error" => FaultKind::ServerError { status: 500 },
+        "html_error" => FaultKind::HtmlError { status: 504 },
+        "slow" => FaultKind::Slow {
+            delay: Duration::from_secs(1),
+        },
+        "cut_off" => FaultKind::CutOff,
+        "unauthorized" => FaultKind::Unauthorized,
+        "forbidden" => FaultKind::Forbidden,
+        "empty_list" => FaultKind::EmptyList,
+        "item_moves_between_pages" => FaultKind::ItemMovesBetweenPages,
+        _ => return None,
+    })
+}
+
+fn apply(fault: &mut Fault, option: &str) -> Option<()> {
+    let (name, value) = option.split_once('=')?;
+    match (name, &mut fault.kind) {
+        ("times", _) => fault.times = Some(value.parse().ok().filter(|&times| times > 0)?),
+        ("retry_after", FaultKind::RateLimited { retry_after }) => {
+            *retry_after = value.parse().ok()?;
+        }
+        ("status", FaultKind::ServerError { status } | FaultKind::HtmlError { status }) => {
+            *status = value
+                .parse()
+                .ok()
+                .filter(|code| (500..=599).contains(code))?;
+        }
+        ("delay", FaultKind::Slow { delay }) => *delay = duration(value)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(number) => number.parse().ok().map(Duration::from_millis),
+        None => text
+            .strip_suffix('s')?
+            .parse()
+            .ok()
+            .map(Duration::from_secs),
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, option) = match &self.kind {
+            FaultKind::RateLimited { retry_after } => {
+                ("rate_limited", format!(":retry_after={retry_after}"))
+            }
+            FaultKind::ServerError { status } => ("server_error", format!(":status={status}")),
+            FaultKind::HtmlError { status } => ("html_error", format!(":status={status}")),
+            FaultKind::Slow { delay } => ("slow", format!(":delay={}ms", delay.as_millis())),
+            FaultKind::CutOff => ("cut_off", String::new()),
+            FaultKind::Unauthorized => ("unauthorized", String::new()),
+            FaultKind::Forbidden => ("forbidden", String::new()),
+            FaultKind::EmptyList => ("empty_list", String::new()),
+            FaultKind::ItemMovesBetweenPages => ("item_moves_between_pages", String::new()),
+        };
+        write!(formatter, "{word}:{}", self.path)?;
+        if !self.query.is_empty() {
+            write!(formatter, "?{}", self.query.join("&"))?;
+        }
+        if let Some(times) = self.times {
+            write!(formatter, ":times={times}")?;
+        }
+        formatter.write_str(&option)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_back_as_it_was_written() {
+        for text in [
+            "rate_limited:/v2/droplets:times=3:retry_after=2",
+            "server_error:/v2/projects/*/resources?page=2:status=503",
+            "html_error:/v2/customers/*:status=524",
+            "slow:/v2/account:times=1:delay=250ms",
+            "cut_off:/v2/customers/my/invoices/*/csv",
+            "unauthorized:/v2/account",
+            "forbidden:/v2/volumes",
+            "empty_list:/v2/droplets?type=gpus&page=1",
+            "item_moves_between_pages:/v2/domains",
+        ] {
+            let fault: Fault = text.parse().unwrap();
+            assert_eq!(fault.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_has_a_usual_value() {
+        let fault: Fault = "slow:/v2/droplets:delay=2s".parse().unwrap();
+        let delay = Duration::from_secs(2);
+        assert_eq!(fault, Fault::new(FaultKind::Slow { delay }, "/v2/droplets"));
+        let fault: Fault = "rate_limited:/v2/droplets".parse().unwrap();
+        assert_eq!(fault.kind, FaultKind::RateLimited { retry_after: 1 });
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_what_could_be_written() {
+        let wrong = |text: &str| text.parse::<Fault>().unwrap_err().to_string();
+        assert!(wrong("explode:/v2/droplets").contains("one of: rate_limited"));
+        assert!(wrong("cut_off").contains("cut_off:/v2/droplets"));
+        assert!(wrong("cut_off:/v2/droplets:status=500").contains("\"status=500\" with cut_off"));
+        assert!(wrong("server_error:/v2/droplets:status=200").contains("status=5xx"));
+        assert!(wrong("slow:/v2/droplets:delay=2").contains("delay=2s"));
+        assert!(wrong("slow:/v2/droplets:times=0").contains("times=N"));
+    }
+}

@@ -1,0 +1,125 @@
+//! What every request under `/v2` passes: faults, the token, the rate limit; and what every answer gets.
+
+use std::{io, time::Instant};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use futures::stream;
+
+use crate::{
+    FaultKind, ReceivedRequest,
+    access::{Caller, bearer_token},
+    errors::{ApiError, html_answer},
+    paging::Disturbance,
+    rate_limit::{Refusal, Standing},
+    server::Shared,
+};
+
+pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let request_id = shared.next_request_id().to_string();
+
+    let fault = shared.faults().take(&path, &query);
+    let (mut response, standing) = match answer(&shared, request, next, fault.as_ref()).await {
+        Ok(answered) => answered,
+        Err((error, standing)) => (error.answer(&request_id), standing),
+    };
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.answer(&request_id);
+    }
+    standing.write_headers(response.headers_mut());
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        let name = HeaderName::from_static("x-request-id");
+        response.headers_mut().insert(name, value);
+    }
+    shared.record(ReceivedRequest {
+        method,
+        path,
+        query,
+        status: response.status().as_u16(),
+    });
+    if fault == Some(FaultKind::CutOff) {
+        response = cut_off(response).await;
+    }
+    response
+}
+
+type Refused = (ApiError, Standing);
+
+async fn answer(
+    shared: &Shared,
+    request: Request,
+    next: Next,
+    fault: Option<&FaultKind>,
+) -> Result<(Response, Standing), Refused> {
+    let (mut parts, body) = request.into_parts();
+    let token = bearer_token(&parts);
+    let (limit, scopes) = {
+        let account = shared.account();
+        let scopes = token.and_then(|token| account.tokens.scopes_of(token));
+        (account.rate_limit, scopes)
+    };
+    let (Some(token), Some(scopes)) = (token, scopes) else {
+        return Err((ApiError::unauthorized(), Standing::uncounted(limit)));
+    };
+    let standing = shared.accounting().count(token, limit, Instant::now());
+    let refuse = |error: ApiError| Err((error, standing));
+    match standing.refusal {
+        Some(Refusal::Burst { retry_after }) => {
+            return refuse(ApiError::too_many_requests(Some(retry_after)));
+        }
+        Some(Refusal::Hourly) => return refuse(ApiError::too_many_requests(None)),
+        None => {}
+    }
+    let status = |status: u16| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    match fault {
+        Some(FaultKind::RateLimited { retry_after }) => {
+            return refuse(ApiError::too_many_requests(Some(*retry_after)));
+        }
+        Some(FaultKind::ServerError { status: code }) => {
+            return refuse(ApiError::server_error(status(*code)));
+        }
+        Some(FaultKind::HtmlError { status: code }) => {
+            return Ok((html_answer(status(*code)), standing));
+        }
+        Some(FaultKind::Unauthorized) => return refuse(ApiError::unauthorized()),
+        Some(FaultKind::Forbidden) => return refuse(ApiError::forbidden()),
+        Some(FaultKind::Slow { delay }) => tokio::time::sleep(*delay).await,
+        Some(FaultKind::EmptyList) => {
+            parts.extensions.insert(Disturbance::Empty);
+        }
+        Some(FaultKind::ItemMovesBetweenPages) => {
+            parts.extensions.insert(Disturbance::ItemMoved);
+        }
+        Some(FaultKind::CutOff) | None => {}
+    }
+    parts.extensions.insert(Caller(scopes));
+    let response = next.run(Request::from_parts(parts, body)).await;
+    Ok((response, standing))
+}
+
+/// The same answer with the length of its whole body announced and only the first half of it sent.
+async fn cut_off(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, whole.len().into());
+    let half = whole.slice(..whole.len() / 2);
+    let sent = stream::unfold(Some(half), |half| async move {
+        if let Some(half) = half {
+            return Some((Ok::<Bytes, io::Error>(half), None));
+        }
+        // Lets the server write the first half to the socket before the error makes it close the connection.
+        tokio::task::yield_now().await;
+        Some((Err(io::Error::other("cut off as asked")), None))
+    });
+    Response::from_parts(parts, Body::from_stream(sent))
+}

@@ -1,0 +1,38 @@
+//! Identifiers that look like DigitalOcean's and are the same on every run.
+
+use uuid::{Builder, Uuid};
+
+/// A version 4 UUID for the `number`th thing of a kind. The same arguments always give the same UUID.
+pub(crate) fn identifier(kind: &str, number: u64) -> Uuid {
+    let seed = kind
+        .bytes()
+        .chain(number.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&spread(seed).to_be_bytes());
+    bytes[8..].copy_from_slice(&spread(seed.wrapping_add(1)).to_be_bytes());
+    Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// Spreads near values over all 64 bits (the finaliser of `SplitMix64`).
+pub(crate) fn spread(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::identifier;
+
+    #[test]
+    fn neighbours_and_kinds_get_different_identifiers_and_the_same_arguments_the_same() {
+        assert_eq!(identifier("project", 1), identifier("project", 1));
+        assert_ne!(identifier("project", 1), identifier("project", 2));
+        assert_ne!(identifier("project", 1), identifier("volume", 1));
+        assert_eq!(identifier("project", 1).get_version_num(), 4);
+    }
+}

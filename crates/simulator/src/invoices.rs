@@ -1,0 +1,175 @@
+//! Invoices and their lines. The header's amount, the items, the summary and the CSV all come from the lines unless
+//! a test says otherwise.
+
+use chrono::{DateTime, Datelike, Months, Utc};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::{Account, account::moment_of, identifiers::identifier, invoice_csv};
+
+/// One month's invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// DigitalOcean's UUID.
+    pub uuid: Uuid,
+    /// DigitalOcean's decimal number for the same invoice.
+    pub id: String,
+    /// The first moment of the month billed.
+    pub period: DateTime<Utc>,
+    /// What the header says, in US dollars: the sum of the lines unless set otherwise.
+    pub amount: Decimal,
+    /// In the order of the items and of the CSV.
+    pub lines: Vec<InvoiceLine>,
+    /// Whether the CSV has the column `category`, which older exports lack.
+    pub has_category: bool,
+    /// A CSV to send instead of the one made from the lines, to the byte.
+    pub csv: Option<String>,
+}
+
+/// One line of an invoice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InvoiceLine {
+    /// `Droplets`, `Volumes`, `Taxes`, …: an open word.
+    pub product: String,
+    /// The cluster or database a line belongs to; mostly empty.
+    pub group_description: String,
+    /// Names the resource, mostly as `NAME (SIZE)`.
+    pub description: String,
+    /// Absent for taxes.
+    pub hours: Option<u32>,
+    /// When the usage began.
+    pub start: Option<DateTime<Utc>>,
+    /// When it ended: exclusive for droplets, inclusive for volumes and taxes.
+    pub end: Option<DateTime<Utc>>,
+    /// US dollars; negative for discounts.
+    pub amount: Decimal,
+    /// The name of the project then; empty for taxes.
+    pub project_name: String,
+    /// `iaas` or `paas`.
+    pub category: String,
+    /// The JSON item's `resource_id`; the CSV has none.
+    pub resource_id: Option<String>,
+    /// The JSON item's `resource_uuid`; the CSV has none.
+    pub resource_uuid: Option<Uuid>,
+}
+
+impl InvoiceLine {
+    /// A line with a product, a description and an amount; the rest is empty.
+    pub fn new(product: &str, description: &str, amount: Decimal) -> Self {
+        Self {
+            product: product.to_owned(),
+            description: description.to_owned(),
+            amount,
+            category: "iaas".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The time it covers.
+    #[must_use]
+    pub fn during(mut self, hours: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
+        self.hours = Some(hours);
+        self.start = Some(start);
+        self.end = Some(end);
+        self
+    }
+
+    /// The project it is charged to.
+    #[must_use]
+    pub fn in_project(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.project_name);
+        self
+    }
+}
+
+impl Invoice {
+    /// The invoice for a month (1 to 12), whose amount is the sum of its lines. The UUID and the number follow from
+    /// the month.
+    pub fn for_month(year: i32, month: u32, lines: Vec<InvoiceLine>) -> Self {
+        let number = u64::from(year.unsigned_abs()) * 12 + u64::from(month);
+        Self {
+            uuid: identifier("invoice", number),
+            id: (418_000_000 + number * 7_919).to_string(),
+            period: moment_of(year, month),
+            amount: lines.iter().map(|line| line.amount).sum(),
+            lines,
+            has_category: true,
+            csv: None,
+        }
+    }
+
+    /// `YYYY-MM`.
+    pub fn period_text(&self) -> String {
+        self.period.format("%Y-%m").to_string()
+    }
+
+    /// The CSV as it is sent.
+    pub fn csv_text(&self) -> String {
+        self.csv
+            .clone()
+            .unwrap_or_else(|| invoice_csv::write(&self.lines, self.has_category))
+    }
+
+    /// When it was issued: on the first of the next month.
+    pub(crate) fn issued_at(&self) -> DateTime<Utc> {
+        let next = self.period.checked_add_months(Months::new(1));
+        next.unwrap_or(self.period)
+            .with_day(1)
+            .unwrap_or(self.period)
+            + chrono::TimeDelta::hours(6)
+    }
+}
+
+impl Account {
+    /// The invoices, newest first. The preview is not among them.
+    pub fn invoices(&self) -> &[Invoice] {
+        &self.invoices
+    }
+
+    /// One invoice.
+    pub fn invoice(&self, uuid: Uuid) -> Option<&Invoice> {
+        self.invoices.iter().find(|invoice| invoice.uuid == uuid)
+    }
+
+    /// The invoice of the running month, if there is one.
+    pub fn preview(&self) -> Option<&Invoice> {
+        self.preview.as_ref()
+    }
+
+    /// Issues an invoice and returns its UUID. A second one for the same month gets a UUID and number of its own.
+    pub fn add_invoice(&mut self, mut invoice: Invoice) -> Uuid {
+        if self.invoice(invoice.uuid).is_some() {
+            let number = self.next_number();
+            invoice.uuid = identifier("supplementary invoice", number);
+            invoice.id = (419_000_000 + number).to_string();
+        }
+        let uuid = invoice.uuid;
+        let older = |known: &Invoice| known.period > invoice.period;
+        let place = self.invoices.partition_point(older);
+        self.invoices.insert(place, invoice);
+        uuid
+    }
+
+    /// Sets the invoice of the running month, or takes it away.
+    pub fn set_preview(&mut self, preview: Option<Invoice>) {
+        self.preview = preview;
+    }
+
+    /// Changes an invoice in place. Does nothing when there is none with this UUID.
+    pub fn change_invoice(&mut self, uuid: Uuid, change: impl FnOnce(&mut Invoice)) {
+        let mut invoices = self.invoices.iter_mut();
+        if let Some(invoice) = invoices.find(|invoice| invoice.uuid == uuid) {
+            change(invoice);
+        }
+    }
+
+    /// Replaces the CSV of an invoice by this text, to the byte; its JSON stays as it is.
+    pub fn set_invoice_csv(&mut self, uuid: Uuid, text: &str) {
+        self.change_invoice(uuid, |invoice| invoice.csv = Some(text.to_owned()));
+    }
+
+    /// Sets what the header of an invoice says, whatever its lines sum to.
+    pub fn set_invoice_amount(&mut self, uuid: Uuid, amount: Decimal) {
+        self.change_invoice(uuid, |invoice| invoice.amount = amount);
+    }
+}

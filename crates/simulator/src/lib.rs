@@ -1,0 +1,73 @@
+//! A DigitalOcean API v2 in memory: stateful, deterministic, and able to fail on request.
+//!
+//! It speaks JSON in the shape of DigitalOcean's public specification and shares no code with our own client,
+//! so that what the client reads here is a second opinion and not an echo. `arcadia dev` shows the demo account
+//! through it, the tests of other crates change an [`Account`] while it is being read, and people start it with
+//! `arcadia simulator`.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use simulator::{Account, Fault, FaultKind, Simulator};
+//!
+//! let simulator = Simulator::start(Account::demo()).await?;
+//! simulator.fail(Fault::new(FaultKind::RateLimited { retry_after: 2 }, "/v2/droplets").times(1));
+//! let id = simulator.change(|account| account.add_droplet("web-9", "s-1vcpu-1gb", "syd1"));
+//! simulator.change(|account| account.remove_droplet(id));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The control endpoint
+//! The same address answers under `/simulator/`, without a token, for processes that cannot call the Rust API:
+//!
+//! | request | effect |
+//! |---|---|
+//! | `POST /simulator/faults` | body: one fault a line, as [`Fault`] is written; they are added |
+//! | `GET /simulator/faults` | the faults still to come, one a line |
+//! | `DELETE /simulator/faults` | forget them all |
+//! | `GET /simulator/requests` | what has been asked so far: `[{"method","path","query","status"}]`, oldest first |
+
+mod access;
+mod account;
+mod balance;
+mod catalogue;
+mod control;
+mod demo;
+mod domains;
+mod droplets;
+mod errors;
+mod fault_text;
+mod faults;
+mod gate;
+mod history;
+mod identifiers;
+mod invoice_csv;
+mod invoice_routes;
+mod invoices;
+mod members;
+mod paging;
+mod project_routes;
+mod projects;
+mod rate_limit;
+mod requests;
+mod reserved_ips;
+mod server;
+mod volumes;
+
+pub use access::Scopes;
+pub use account::Account;
+pub use balance::Balance;
+pub use demo::DEMO_TOKEN;
+pub use domains::Domain;
+pub use droplets::Droplet;
+pub use fault_text::FaultTextError;
+pub use faults::{Fault, FaultKind};
+pub use history::HistoryEntry;
+pub use invoices::{Invoice, InvoiceLine};
+pub use members::{Member, MemberStatus};
+pub use projects::Project;
+pub use rate_limit::RateLimit;
+pub use requests::ReceivedRequest;
+pub use reserved_ips::ReservedIp;
+pub use server::Simulator;
+pub use volumes::Volume;

@@ -1,0 +1,216 @@
+//! Lists, a page at a time: `page` and `per_page`, absolute links built from the request's own host, the total.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
+    response::Response,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
+
+use crate::errors::{ApiError, json_answer};
+
+const DEFAULT_PER_PAGE: usize = 20;
+const MOST_PER_PAGE: usize = 200;
+
+/// What a fault does to the list being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disturbance {
+    /// Nothing is there.
+    Empty,
+    /// The last item of page 1 has moved to the front of page 2.
+    ItemMoved,
+}
+
+/// The scheme and host by which the caller reached the simulator: links in answers start with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin(pub(crate) String);
+
+impl Origin {
+    fn of(parts: &Parts) -> Self {
+        let host = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        Self(format!("http://{}", host.unwrap_or("localhost")))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
+    }
+}
+
+/// The page asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct PageRequest {
+    pub(crate) origin: Origin,
+    path: String,
+    query: String,
+    page: usize,
+    per_page: usize,
+    disturbance: Option<Disturbance>,
+}
+
+impl<S: Sync> FromRequestParts<S> for PageRequest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let per_page = number(&query, "per_page")?.unwrap_or(DEFAULT_PER_PAGE);
+        if per_page > MOST_PER_PAGE {
+            return Err(ApiError::unprocessable(
+                "per_page must be between 1 and 200",
+            ));
+        }
+        Ok(Self {
+            origin: Origin::of(parts),
+            path: parts.uri.path().to_owned(),
+            page: number(&query, "page")?.unwrap_or(1),
+            per_page,
+            query,
+            disturbance: parts.extensions.get().copied(),
+        })
+    }
+}
+
+/// A parameter that must be a whole number of at least 1. What DigitalOcean does with others is not documented;
+/// refusing them shows a client's mistake.
+fn number(query: &str, name: &str) -> Result<Option<usize>, ApiError> {
+    let value = query
+        .split('&')
+        .find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
+    value
+        .map(|value| match value.parse() {
+            Ok(number) if number >= 1 => Ok(number),
+            _ => Err(ApiError::unprocessable(&format!(
+                "{name} must be a whole number of at least 1"
+            ))),
+        })
+        .transpose()
+}
+
+impl PageRequest {
+    /// The page of `items` asked for, each as `body` writes it, under `key`.
+    pub(crate) fn answer<'a, T, B: Serialize>(
+        &self,
+        key: &'static str,
+        items: &'a [T],
+        body: impl Fn(&'a T) -> B,
+    ) -> Response {
+        self.answer_with(key, items, body, None)
+    }
+
+    /// The same, with one more field beside the list, on every page.
+    pub(crate) fn answer_with<'a, T, B: Serialize>(
+        &self,
+        key: &'static str,
+        items: &'a [T],
+        body: impl Fn(&'a T) -> B,
+        beside: Option<(&'static str, Value)>,
+    ) -> Response {
+        let items = match self.disturbance {
+            Some(Disturbance::Empty) => &[],
+            _ => items,
+        };
+        let start = (self.page - 1)
+            .saturating_mul(self.per_page)
+            .min(items.len());
+        let end = start.saturating_add(self.per_page).min(items.len());
+        let mut page: Vec<&'a T> = items[start..end].iter().collect();
+        if self.disturbance == Some(Disturbance::ItemMoved)
+            && start > 0
+            && let Some(first) = page.first_mut()
+        {
+            *first = &items[start - 1];
+        }
+        let envelope = Envelope {
+            key,
+            items: page.into_iter().map(body).collect(),
+            beside,
+            links: self.links(items.len()),
+            total: items.len(),
+        };
+        match serde_json::to_string(&envelope) {
+            Ok(body) => json_answer(StatusCode::OK, body),
+            Err(_) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+        }
+    }
+
+    fn links(&self, total: usize) -> Links {
+        let last = total.div_ceil(self.per_page).max(1);
+        let link = |page: usize| Some(self.link(page));
+        let mut pages = Pages::default();
+        if self.page > 1 {
+            pages.first = link(1);
+            pages.prev = link(self.page - 1);
+        }
+        if self.page < last {
+            pages.next = link(self.page + 1);
+            pages.last = link(last);
+        }
+        Links {
+            pages: (last > 1 || self.page > 1).then_some(pages),
+        }
+    }
+
+    fn link(&self, page: usize) -> String {
+        let mut link = format!("{}{}?page={page}", self.origin.0, self.path);
+        let others = self
+            .query
+            .split('&')
+            .filter(|parameter| !parameter.is_empty() && !parameter.starts_with("page="));
+        for parameter in others {
+            link.push('&');
+            link.push_str(parameter);
+        }
+        link
+    }
+}
+
+struct Envelope<B> {
+    key: &'static str,
+    items: Vec<B>,
+    beside: Option<(&'static str, Value)>,
+    links: Links,
+    total: usize,
+}
+
+impl<B: Serialize> Serialize for Envelope<B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.key, &self.items)?;
+        if let Some((name, value)) = &self.beside {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("links", &self.links)?;
+        map.serialize_entry("meta", &Meta { total: self.total })?;
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages: Option<Pages>,
+}
+
+#[derive(Default, Serialize)]
+struct Pages {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Meta {
+    total: usize,
+}

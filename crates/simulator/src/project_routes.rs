@@ -1,0 +1,229 @@
+//! The projects API: reading, creating, and the resources of a project.
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use chrono::{SubsecRound, Utc};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    Account, Member, Project,
+    access::Caller,
+    errors::{ApiError, json_answer},
+    identifiers::identifier,
+    members::kind_and_id,
+    paging::{Origin, PageRequest},
+    server::{Shared, one},
+};
+
+/// The purposes that DigitalOcean's control panel offers. Any other is stored as `Other: ` and the text.
+const PURPOSES: &[&str] = &[
+    "Just trying out DigitalOcean",
+    "Class project / Educational purposes",
+    "Website or blog",
+    "Web Application",
+    "Service or API",
+    "Mobile Application",
+    "Machine learning / AI / Data processing",
+    "IoT",
+    "Operational / Developer tooling",
+];
+
+const ASSIGNABLE: &[&str] = &[
+    "app",
+    "dbaas",
+    "domain",
+    "droplet",
+    "floatingip",
+    "kubernetes",
+    "loadbalancer",
+    "space",
+    "volume",
+];
+
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    page: PageRequest,
+) -> Result<Response, ApiError> {
+    caller.needs("project:read")?;
+    Ok(page.answer("projects", &shared.account().projects, Project::body))
+}
+
+pub(crate) async fn get(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.needs("project:read")?;
+    Ok(one("project", &find(&shared.account(), &id)?.body()))
+}
+
+/// A project by its id or the word `default`.
+fn find<'a>(account: &'a Account, id: &str) -> Result<&'a Project, ApiError> {
+    let id = match id {
+        "default" => Ok(account.default_project()),
+        id => Uuid::parse_str(id),
+    };
+    id.ok()
+        .and_then(|id| account.project(id))
+        .ok_or_else(ApiError::not_found)
+}
+
+#[derive(Deserialize)]
+struct NewProject {
+    name: String,
+    purpose: String,
+    #[serde(default)]
+    description: String,
+    environment: Option<String>,
+}
+
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    caller.needs("project:create")?;
+    let wanted: NewProject = serde_json::from_slice(&body)
+        .map_err(|_| ApiError::unprocessable("name and purpose are required"))?;
+    let too_long = |text: &str, most: usize| text.chars().count() > most;
+    if wanted.name.is_empty() || too_long(&wanted.name, 175) {
+        return Err(ApiError::unprocessable(
+            "name must have between 1 and 175 characters",
+        ));
+    }
+    if wanted.purpose.is_empty()
+        || too_long(&wanted.purpose, 255)
+        || too_long(&wanted.description, 255)
+    {
+        return Err(ApiError::unprocessable(
+            "purpose and description must not be longer than 255 characters",
+        ));
+    }
+    let environment = wanted.environment.unwrap_or("Development".to_owned());
+    if !["Development", "Staging", "Production"].contains(&environment.as_str()) {
+        return Err(ApiError::unprocessable(
+            "environment must be Development, Staging or Production",
+        ));
+    }
+    let mut account = shared.account_mut();
+    if account
+        .projects
+        .iter()
+        .any(|project| project.name == wanted.name)
+    {
+        return Err(ApiError::conflict(
+            "name is already in use (duplicate project name)",
+        ));
+    }
+    let purpose = match wanted.purpose {
+        known if PURPOSES.contains(&known.as_str()) => known,
+        other => format!("Other: {other}"),
+    };
+    let now = Utc::now().trunc_subsecs(0);
+    let project = Project {
+        id: identifier("project", account.next_number()),
+        name: wanted.name,
+        description: wanted.description,
+        purpose,
+        environment,
+        is_default: false,
+        created_at: now,
+        updated_at: now,
+        members: Vec::new(),
+    };
+    let body = json!({ "project": project.body() });
+    account.insert_project(project);
+    Ok(json_answer(StatusCode::CREATED, body.to_string()))
+}
+
+pub(crate) async fn resources(
+    State(shared): State<Shared>,
+    caller: Caller,
+    page: PageRequest,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.needs("project:read")?;
+    let account = shared.account();
+    let members = &find(&account, &id)?.members;
+    let visible: Vec<&Member> = members
+        .iter()
+        .filter(|member| member.visible_to(&caller))
+        .collect();
+    Ok(page.answer("resources", &visible, |member| {
+        member.body(&page.origin, member.status_word())
+    }))
+}
+
+#[derive(Deserialize)]
+struct Assignment {
+    resources: Vec<String>,
+}
+
+pub(crate) async fn assign(
+    State(shared): State<Shared>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    caller.needs("project:assign_resource")?;
+    let wanted: Assignment = serde_json::from_slice(&body)
+        .map_err(|_| ApiError::unprocessable("resources must be a list of URNs"))?;
+    let mut account = shared.account_mut();
+    let project = find(&account, &id)?.id;
+    for urn in &wanted.resources {
+        refuse_unassignable(&account, project, urn)?;
+    }
+    let already: Vec<&String> = wanted
+        .resources
+        .iter()
+        .filter(|urn| account.project_of(urn) == Some(project))
+        .collect();
+    for urn in &wanted.resources {
+        account.assign(project, urn);
+    }
+    let members = &account
+        .project(project)
+        .ok_or_else(ApiError::not_found)?
+        .members;
+    let bodies: Vec<_> = members
+        .iter()
+        .map(|member| {
+            let status = match () {
+                () if already.contains(&&member.urn) => "already_assigned",
+                () if wanted.resources.contains(&member.urn) => "assigned",
+                () => member.status_word(),
+            };
+            member.body(&origin, status)
+        })
+        .collect();
+    Ok(one("resources", &bodies))
+}
+
+fn refuse_unassignable(account: &Account, project: Uuid, urn: &str) -> Result<(), ApiError> {
+    let (kind, id) = kind_and_id(urn);
+    if !ASSIGNABLE.contains(&kind) {
+        return Err(ApiError::bad_request(
+            "resource types must be one of the following: AppPlatformApp Bucket Database Domain DomainRecord \
+             Droplet Firewall FloatingIp Image Kubernetes LoadBalancer MarketplaceApp Saas Volume",
+        ));
+    }
+    let home = account.project_of(urn).ok_or_else(ApiError::not_found)?;
+    let attached = account
+        .reserved_ips
+        .iter()
+        .any(|ip| kind == "floatingip" && ip.ip == id && ip.droplet_id.is_some());
+    if attached && home != project {
+        return Err(ApiError::precondition_failed(
+            "Cannot move a Reserved IP with an associated Droplet; move the Droplet instead",
+        ));
+    }
+    Ok(())
+}

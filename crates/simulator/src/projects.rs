@@ -1,0 +1,238 @@
+//! Projects and what belongs to them: every resource that has a project is in exactly one.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{Account, Member, MemberStatus, identifiers::identifier};
+
+/// A project with its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// DigitalOcean's UUID.
+    pub id: Uuid,
+    /// Unique at any one time; at most 175 characters.
+    pub name: String,
+    /// At most 255 characters.
+    pub description: String,
+    /// One of DigitalOcean's phrases, or `Other: ` and the text given.
+    pub purpose: String,
+    /// `Development`, `Staging` or `Production`.
+    pub environment: String,
+    /// New resources go there.
+    pub is_default: bool,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// In the order in which they were assigned.
+    pub members: Vec<Member>,
+}
+
+/// A project as the API writes it.
+#[derive(Serialize)]
+pub(crate) struct ProjectBody<'a> {
+    id: Uuid,
+    owner_uuid: &'static str,
+    owner_id: u64,
+    name: &'a str,
+    description: &'a str,
+    purpose: &'a str,
+    environment: &'a str,
+    is_default: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// The team that owns everything here: 40 hexadecimal digits, as in the specification's examples.
+pub(crate) const OWNER_UUID: &str = "5a3c1f07e94b26d8f0b7a2c4916ed35807fb4c21";
+pub(crate) const OWNER_ID: u64 = 6_173_678;
+
+impl Project {
+    pub(crate) fn body(&self) -> ProjectBody<'_> {
+        ProjectBody {
+            id: self.id,
+            owner_uuid: OWNER_UUID,
+            owner_id: OWNER_ID,
+            name: &self.name,
+            description: &self.description,
+            purpose: &self.purpose,
+            environment: &self.environment,
+            is_default: self.is_default,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+impl Account {
+    /// The projects, in the order of their listing.
+    pub fn projects(&self) -> &[Project] {
+        &self.projects
+    }
+
+    /// One project by its id.
+    pub fn project(&self, id: Uuid) -> Option<&Project> {
+        self.projects.iter().find(|project| project.id == id)
+    }
+
+    /// The project that a resource is in.
+    pub fn project_of(&self, urn: &str) -> Option<Uuid> {
+        self.homes.get(urn).copied()
+    }
+
+    /// The id of the default project. It cannot be removed.
+    pub fn default_project(&self) -> Uuid {
+        let default = self.projects.iter().find(|project| project.is_default);
+        default.map_or(Uuid::nil(), |project| project.id)
+    }
+
+    /// Creates an empty project and returns its id.
+    pub fn add_project(&mut self, name: &str) -> Uuid {
+        let moment = self.next_moment();
+        let project = Project {
+            id: identifier("project", self.next_number()),
+            name: name.to_owned(),
+            description: String::new(),
+            purpose: "Service or API".to_owned(),
+            environment: "Production".to_owned(),
+            is_default: false,
+            created_at: moment,
+            updated_at: moment,
+            members: Vec::new(),
+        };
+        self.insert_project(project)
+    }
+
+    /// Adds a project as described, with its members, and returns its id.
+    pub fn insert_project(&mut self, project: Project) -> Uuid {
+        let id = project.id;
+        for member in &project.members {
+            self.homes.insert(member.urn.clone(), id);
+        }
+        self.projects.push(project);
+        id
+    }
+
+    /// Changes a project's own fields in place. Does nothing when there is none with this id.
+    pub fn change_project(&mut self, id: Uuid, change: impl FnOnce(&mut Project)) {
+        let moment = self.next_moment();
+        if let Some(project) = self.projects.iter_mut().find(|project| project.id == id) {
+            change(project);
+            project.updated_at = moment;
+        }
+    }
+
+    /// Gives a project another name.
+    pub fn rename_project(&mut self, id: Uuid, name: &str) {
+        self.change_project(id, |project| name.clone_into(&mut project.name));
+    }
+
+    /// Deletes a project. Its members move to the default project, which itself is never deleted.
+    pub fn remove_project(&mut self, id: Uuid) {
+        let default = self.default_project();
+        let position = self.projects.iter().position(|project| project.id == id);
+        if let Some(position) = position.filter(|_| id != default) {
+            for member in self.projects.remove(position).members {
+                self.insert_member(default, member);
+            }
+        }
+    }
+
+    /// Moves a resource into a project. A droplet takes the reserved IPs that point to it along.
+    pub fn assign(&mut self, project: Uuid, urn: &str) {
+        if self.project(project).is_none() || self.project_of(urn) == Some(project) {
+            return;
+        }
+        self.add_member(project, urn, MemberStatus::Ok);
+        let followers: Vec<String> = self
+            .reserved_ips
+            .iter()
+            .filter(|ip| {
+                ip.droplet_id
+                    .is_some_and(|id| urn == format!("do:droplet:{id}"))
+            })
+            .map(crate::ReservedIp::urn)
+            .collect();
+        for follower in followers {
+            self.assign(project, &follower);
+        }
+    }
+
+    /// Puts anything at all into a project: kinds that have no listing here, unknown words, dangling members.
+    /// A member with this URN is replaced, wherever it is.
+    pub fn add_member(&mut self, project: Uuid, urn: &str, status: MemberStatus) {
+        self.remove_member(urn);
+        let assigned_at = self.next_moment();
+        self.insert_member(
+            project,
+            Member {
+                urn: urn.to_owned(),
+                assigned_at,
+                status,
+            },
+        );
+    }
+
+    /// Takes a resource out of the project it is in. The resource itself stays in its own listing.
+    pub fn remove_member(&mut self, urn: &str) {
+        if let Some(home) = self.homes.remove(urn)
+            && let Some(project) = self.projects.iter_mut().find(|project| project.id == home)
+        {
+            project.members.retain(|member| member.urn != urn);
+        }
+    }
+
+    /// A resource just created goes to the default project.
+    pub(crate) fn assign_new(&mut self, urn: &str) {
+        self.add_member(self.default_project(), urn, MemberStatus::Ok);
+    }
+
+    fn insert_member(&mut self, id: Uuid, member: Member) {
+        if let Some(project) = self.projects.iter_mut().find(|project| project.id == id) {
+            self.homes.insert(member.urn.clone(), id);
+            project.members.push(member);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_in_one_project_at_a_time() {
+        let mut account = Account::empty();
+        let other = account.add_project("other");
+        let urn = format!("do:droplet:{}", account.add_droplet("web", "c-2", "syd1"));
+        assert_eq!(account.project_of(&urn), Some(account.default_project()));
+        account.assign(other, &urn);
+        assert_eq!(account.project_of(&urn), Some(other));
+        let members = |account: &Account, id| account.project(id).unwrap().members.len();
+        assert_eq!(members(&account, account.default_project()), 0);
+        assert_eq!(members(&account, other), 1);
+        account.remove_project(other);
+        assert_eq!(account.project_of(&urn), Some(account.default_project()));
+        assert_eq!(members(&account, account.default_project()), 1);
+    }
+
+    #[test]
+    fn a_destroyed_droplet_leaves_its_project_and_its_address() {
+        let mut account = Account::empty();
+        let id = account.add_droplet("web", "c-2", "syd1");
+        account.add_reserved_ip("198.18.0.7", "syd1", Some(id));
+        account.remove_droplet(id);
+        assert_eq!(account.project_of(&format!("do:droplet:{id}")), None);
+        assert_eq!(account.reserved_ips()[0].droplet_id, None);
+    }
+
+    #[test]
+    fn a_droplet_takes_its_reserved_ips_to_another_project() {
+        let mut account = Account::empty();
+        let other = account.add_project("other");
+        let id = account.add_droplet("web", "c-2", "syd1");
+        account.add_reserved_ip("198.18.0.7", "syd1", Some(id));
+        account.assign(other, &format!("do:droplet:{id}"));
+        assert_eq!(account.project_of("do:floatingip:198.18.0.7"), Some(other));
+    }
+}

@@ -1,0 +1,169 @@
+//! The two rolling rate limits of a token, and the headers that tell about them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use axum::http::{HeaderMap, HeaderName};
+
+const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// How many requests a token may make. Each request stops counting one hour (or one minute) after it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests in a rolling hour.
+    pub per_hour: u32,
+    /// Requests in a rolling minute.
+    pub per_minute: u32,
+}
+
+impl RateLimit {
+    /// DigitalOcean's documented limits: 5,000 an hour and 250 a minute.
+    pub const DIGITALOCEAN: Self = Self {
+        per_hour: 5_000,
+        per_minute: 250,
+    };
+
+    /// Counted like the real ones and too high for a test or a benchmark to meet: what an account starts with.
+    pub const GENEROUS: Self = Self {
+        per_hour: 1_000_000,
+        per_minute: 1_000_000,
+    };
+}
+
+/// The outcome of counting one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    limit: u32,
+    remaining: u32,
+    /// Until the oldest request of the window expires.
+    oldest_expires_in: Duration,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// Which limit has been met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The limit per minute; whole seconds until a request is possible again.
+    Burst { retry_after: u64 },
+    /// The limit per hour. DigitalOcean documents no `retry-after` for it: `ratelimit-reset` tells.
+    Hourly,
+}
+
+impl Standing {
+    /// For a request without an accepted token: nothing is counted.
+    pub(crate) fn uncounted(limit: RateLimit) -> Self {
+        Self {
+            limit: limit.per_hour,
+            remaining: limit.per_hour,
+            oldest_expires_in: HOUR,
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+        let reset = SystemTime::now() + self.oldest_expires_in;
+        let reset = reset
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        headers.insert(
+            HeaderName::from_static("ratelimit-limit"),
+            self.limit.into(),
+        );
+        headers.insert(
+            HeaderName::from_static("ratelimit-remaining"),
+            self.remaining.into(),
+        );
+        headers.insert(HeaderName::from_static("ratelimit-reset"), reset.into());
+    }
+}
+
+/// When each token made its requests of the last hour.
+#[derive(Default)]
+pub(crate) struct Accounting(HashMap<String, VecDeque<Instant>>);
+
+impl Accounting {
+    /// Counts a request made `now`. A refused request does not count.
+    pub(crate) fn count(&mut self, token: &str, limit: RateLimit, now: Instant) -> Standing {
+        let made = self.0.entry(token.to_owned()).or_default();
+        while made.front().is_some_and(|&at| now - at >= HOUR) {
+            made.pop_front();
+        }
+        let in_last_minute = made.len() - made.partition_point(|&at| now - at >= MINUTE);
+        let refusal = if made.len() >= limit.per_hour as usize {
+            Some(Refusal::Hourly)
+        } else if in_last_minute >= limit.per_minute as usize {
+            let frees_up = made
+                .get(made.len() - in_last_minute)
+                .map_or(MINUTE, |&at| MINUTE.saturating_sub(now - at));
+            Some(Refusal::Burst {
+                retry_after: frees_up.as_millis().div_ceil(1000).try_into().unwrap_or(60),
+            })
+        } else {
+            made.push_back(now);
+            None
+        };
+        let left = limit
+            .per_hour
+            .saturating_sub(u32::try_from(made.len()).unwrap_or(u32::MAX));
+        Standing {
+            limit: limit.per_hour,
+            remaining: if refusal.is_some() { 0 } else { left },
+            oldest_expires_in: made
+                .front()
+                .map_or(HOUR, |&at| HOUR.saturating_sub(now - at)),
+            refusal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: RateLimit = RateLimit {
+        per_hour: 5,
+        per_minute: 3,
+    };
+
+    #[test]
+    fn the_fourth_request_of_a_minute_waits_for_the_first_to_expire() {
+        let mut accounting = Accounting::default();
+        let start = Instant::now();
+        for second in 0..3 {
+            let standing = accounting.count("a", LIMIT, start + Duration::from_secs(second));
+            assert_eq!(standing.refusal, None);
+            assert_eq!(u64::from(standing.remaining), 4 - second);
+        }
+        let refused = accounting.count("a", LIMIT, start + Duration::from_secs(10));
+        assert_eq!(refused.refusal, Some(Refusal::Burst { retry_after: 50 }));
+        assert_eq!(refused.remaining, 0);
+        let later = accounting.count("a", LIMIT, start + Duration::from_secs(60));
+        assert_eq!(later.refusal, None);
+    }
+
+    #[test]
+    fn the_hourly_limit_refuses_until_the_oldest_request_expires() {
+        let mut accounting = Accounting::default();
+        let start = Instant::now();
+        for minute in 0..5 {
+            accounting.count("a", LIMIT, start + MINUTE * minute);
+        }
+        let refused = accounting.count("a", LIMIT, start + MINUTE * 10);
+        assert_eq!(refused.refusal, Some(Refusal::Hourly));
+        assert_eq!(refused.oldest_expires_in, MINUTE * 50);
+        assert_eq!(accounting.count("a", LIMIT, start + HOUR).refusal, None);
+    }
+
+    #[test]
+    fn one_token_does_not_spend_another_tokens_requests() {
+        let mut accounting = Accounting::default();
+        let now = Instant::now();
+        for _ in 0..4 {
+            accounting.count("a", LIMIT, now);
+        }
+        assert_eq!(accounting.count("b", LIMIT, now).refusal, None);
+    }
+}
