@@ -1,0 +1,185 @@
+//! The server process: started on a free port, waited for, asked for databases, stopped.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
+
+use super::{Cluster, NAME};
+use crate::guardian::{Guarded, Service};
+use crate::log::Log;
+use crate::{Error, ports};
+
+const SERVER: &str = "PostgreSQL";
+/// Recovery after a crash counts towards this.
+const READY_LIMIT: Duration = Duration::from_mins(2);
+/// How long a fast shutdown, which writes a checkpoint, may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// What the log says when another start may fare better: the port was taken between our look and
+/// the server's, or the processes of a killed server have not all ended yet.
+const PASSING_TROUBLE: [&str; 2] = ["Address already in use", "pre-existing shared memory block"];
+
+/// How a server is run.
+pub(crate) struct Settings<'a> {
+    /// The ports to try first.
+    pub(crate) ports: Vec<u16>,
+    /// Further `NAME=VALUE` configuration.
+    pub(crate) options: &'a [&'a str],
+    /// A directory that is removed once the server has ended.
+    pub(crate) remove_afterwards: Option<&'a Path>,
+}
+
+/// A server that answers queries.
+pub(crate) struct Server {
+    guarded: Guarded,
+    port: u16,
+    password: String,
+}
+
+impl Server {
+    /// Starts the server and waits until it answers.
+    pub(crate) async fn start(
+        cluster: &Cluster,
+        password: &str,
+        settings: Settings<'_>,
+        log: &Log,
+    ) -> Result<Self, Error> {
+        let deadline = Instant::now() + READY_LIMIT;
+        loop {
+            let port = ports::choose(&settings.ports)?;
+            let guarded = launch(cluster, port, &settings, log)?;
+            let mut server = Self {
+                guarded,
+                port,
+                password: password.to_owned(),
+            };
+            match server.wait_until_ready(deadline, log).await {
+                Ok(()) => return Ok(server),
+                Err(Error::Ended { tail, .. })
+                    if PASSING_TROUBLE.iter().any(|trouble| tail.contains(trouble))
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://{NAME}:{}@127.0.0.1:{}/{database}",
+            self.password, self.port
+        )
+    }
+
+    pub(crate) async fn make_database_if_missing(&self, name: &str) -> Result<(), Error> {
+        let refused = |source| Error::Sql {
+            action: "making the database",
+            source,
+        };
+        let mut connection = self.connect().await.map_err(refused)?;
+        let exists = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1")
+            .bind(name)
+            .fetch_optional(&mut connection)
+            .await
+            .map_err(refused)?
+            .is_some();
+        if !exists {
+            let statement = AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
+            sqlx::raw_sql(statement)
+                .execute(&mut connection)
+                .await
+                .map_err(refused)?;
+        }
+        connection.close().await.map_err(refused)
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        self.guarded.stop().await
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(NAME)
+            .password(&self.password)
+            .database("postgres")
+            .ssl_mode(PgSslMode::Disable)
+            .connect()
+            .await
+    }
+
+    async fn wait_until_ready(&mut self, deadline: Instant, log: &Log) -> Result<(), Error> {
+        loop {
+            if let Some(status) = self.guarded.ended()? {
+                let (log, tail) = (log.path().to_owned(), log.tail());
+                return Err(Error::Ended {
+                    server: SERVER,
+                    status,
+                    log,
+                    tail,
+                });
+            }
+            let reason = match self.connect().await {
+                Ok(connection) => {
+                    drop(connection.close().await);
+                    return Ok(());
+                }
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                let (log, tail) = (log.path().to_owned(), log.tail());
+                return Err(Error::NotReady {
+                    server: SERVER,
+                    limit: READY_LIMIT,
+                    reason,
+                    log,
+                    tail,
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn launch(
+    cluster: &Cluster,
+    port: u16,
+    settings: &Settings<'_>,
+    log: &Log,
+) -> Result<Guarded, Error> {
+    let port = format!("port={port}");
+    let fixed = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        &port,
+    ];
+    let mut command: Vec<OsString> = vec![
+        cluster.binaries.program("postgres").into(),
+        "-D".into(),
+        cluster.data.clone().into(),
+    ];
+    for option in fixed.iter().chain(settings.options) {
+        command.extend(["-c".into(), option.into()]);
+    }
+    Guarded::start(Service {
+        command,
+        user: cluster.user,
+        hidden_variables: Vec::new(),
+        // PostgreSQL's names for these: fast and immediate shutdown.
+        stop_signal: "INT",
+        force_signal: "QUIT",
+        patience: STOP_PATIENCE,
+        pid_file: None,
+        remove_afterwards: settings.remove_afterwards,
+        log: log.begin()?,
+    })
+}

@@ -1,0 +1,164 @@
+//! The directory that one instance keeps everything in.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::Error;
+use crate::log::Log;
+
+/// An instance's directory, held by this process until dropped.
+///
+/// The hold is a file lock, which vanishes with its holder, however that ends.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateDir {
+    /// Opens the directory, making it where needed, and holds it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let unusable = |source| Error::StateDirectory {
+            path: path.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
+        // One spelling for one directory: leftover processes are known by their paths.
+        let path = path.canonicalize().map_err(unusable)?;
+        let lock = lock(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where `arcadia dev` keeps its state unless told otherwise: the user's data directory.
+    pub fn default_path() -> Result<PathBuf, Error> {
+        dirs::data_dir()
+            .map(|directory| directory.join("arcadia"))
+            .ok_or(Error::NoStateDirectory)
+    }
+
+    /// The directory, absolute and without symbolic links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log file of a server.
+    pub(crate) fn log(&self, server: &str) -> Log {
+        Log::new(self.path.join("log").join(server).with_extension("log"))
+    }
+
+    /// What [`StateDir::remember`] last noted under `name`.
+    pub(crate) fn recall(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path.join(name))
+            .ok()
+            .map(|text| text.trim().to_owned())
+    }
+
+    /// Notes one line in the file `name`, for the next start and for people.
+    pub(crate) fn remember(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        fs::write(&path, format!("{text}\n"))
+            .map_err(|source| Error::StateDirectory { path, source })
+    }
+
+    /// The password kept in the file `name`, made up at the first call. Only the owner may read it.
+    pub(crate) fn password(&self, name: &str) -> Result<String, Error> {
+        if let Some(password) = self.recall(name).filter(|password| !password.is_empty()) {
+            return Ok(password);
+        }
+        let password = random_password();
+        let path = self.path.join(name);
+        write_private(&path, &password).map_err(|source| Error::StateDirectory { path, source })?;
+        Ok(password)
+    }
+}
+
+/// 244 random bits in characters that need no quoting anywhere.
+pub(crate) fn random_password() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn lock(directory: &Path) -> Result<File, Error> {
+    let path = directory.join("lock");
+    let unusable = |source| Error::StateDirectory {
+        path: path.clone(),
+        source,
+    };
+    // Not truncated on opening: until the lock is ours the content is the holder's.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            let holder = if holder.trim().is_empty() {
+                "unknown"
+            } else {
+                holder.trim()
+            };
+            return Err(Error::StateDirectoryHeld {
+                path: directory.to_owned(),
+                holder: holder.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    file.set_len(0).map_err(unusable)?;
+    writeln!(file, "{}", std::process::id()).map_err(unusable)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opener_is_told_who_holds_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = StateDir::open(directory.path()).unwrap();
+        let message = StateDir::open(directory.path()).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("in use by process {}", std::process::id())),
+            "{message}"
+        );
+        drop(held);
+        StateDir::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn the_password_is_made_once_and_readable_only_by_its_owner() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(directory.path()).unwrap();
+        let password = state.password("password").unwrap();
+        assert_eq!(state.password("password").unwrap(), password);
+        let mode = fs::metadata(state.path().join("password"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
