@@ -1,1 +1,100 @@
-//! Placeholder.
+//! All SQL of the system: one file a noun, reads and writes together.
+//!
+//! Every write is one transaction that may run twice, at once with itself, or die half-way, and comes to the same rows.
+//! [`Store::sweep`] is the only way by which resources are written.
+
+mod access;
+pub mod balance;
+mod error;
+pub mod inventory;
+pub mod invoices;
+mod listings;
+pub mod projects;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+pub use access::{Access, ApiToken, NewToken, Role};
+pub use error::StoreError;
+pub use listings::Run;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// The database. Cheap to clone: clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects with at most `connections` connections.
+    ///
+    /// Fails if the database does not answer within ten seconds; the error names the database, not its password.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
+        let options: sqlx::postgres::PgConnectOptions = url
+            .parse()
+            .map_err(|error| StoreError::InvalidUrl { source: error })?;
+        let target = format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or("(default database)")
+        );
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.application_name("arcadia"))
+            .await
+            .map_err(|source| StoreError::Unreachable { target, source })?;
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to date. Any number of processes may do so at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATOR.run(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the database answers and its schema is the one this program was built for.
+    pub async fn check_ready(&self) -> Result<(), StoreError> {
+        let wanted = MIGRATOR
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or_default();
+        let applied: Option<i64> =
+            match sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+                .fetch_one(&self.pool)
+                .await
+            {
+                Ok(version) => version,
+                Err(sqlx::Error::Database(error))
+                    if error.code().as_deref() == Some(UNDEFINED_TABLE) =>
+                {
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            };
+        if applied.is_some_and(|version| version >= wanted) {
+            Ok(())
+        } else {
+            Err(StoreError::SchemaBehind {
+                applied: applied.unwrap_or_default(),
+                wanted,
+            })
+        }
+    }
+
+    /// The database's clock: the only one by which sightings and strikes are compared.
+    pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(now)
+    }
+}
+
+const UNDEFINED_TABLE: &str = "42P01";

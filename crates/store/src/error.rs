@@ -1,0 +1,47 @@
+use uuid::Uuid;
+
+/// What can go wrong between this system and its database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "DATABASE_URL is not valid ({source}): expected one like postgres://user:password@host:5432/database"
+    )]
+    InvalidUrl { source: sqlx::Error },
+    #[error(
+        "the database at {target} cannot be reached: {source}; start PostgreSQL there or correct DATABASE_URL"
+    )]
+    Unreachable { target: String, source: sqlx::Error },
+    #[error(
+        "the database's schema is at version {applied}, this program needs {wanted}: run `arcadia migrate`"
+    )]
+    SchemaBehind { applied: i64, wanted: i64 },
+    #[error("the schema could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("there is no {what} {id}")]
+    NotFound { what: &'static str, id: Uuid },
+    #[error("the database refused: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later: connections that broke, locks that collided, a pool run dry.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Database(error) => match error {
+                // Class 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown.
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                    ["08", "40", "53", "57"]
+                        .iter()
+                        .any(|class| code.starts_with(class))
+                }),
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Protocol(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}

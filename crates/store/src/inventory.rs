@@ -1,0 +1,156 @@
+//! Resources and their events.
+
+pub(crate) mod attribution;
+mod changes;
+pub(crate) mod sweep;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use crate::listings::ListingFacts;
+pub use sweep::{Sweep, SweepOutcome};
+
+use crate::{Store, StoreError};
+
+/// A resource as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    pub id: Uuid,
+    pub provider: String,
+    pub kind: String,
+    pub provider_id: String,
+    pub name: String,
+    pub region: Option<String>,
+    pub status: Option<String>,
+    pub tags: Vec<String>,
+    pub attrs: Value,
+    pub cloud_project_id: Option<Uuid>,
+    pub tenant_id: Option<String>,
+    pub attribution: Option<String>,
+    pub first_seen_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+    pub stale_strike_count: i32,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// What happened to a resource, and in which Temporal run that was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceEvent {
+    pub id: i64,
+    pub resource_id: Uuid,
+    pub event: String,
+    pub changes: Value,
+    pub occurred_at: DateTime<Utc>,
+    pub workflow_id: Option<String>,
+    pub run_id: Option<String>,
+}
+
+/// Which resources, by whether they still exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Live,
+    Deleted,
+    All,
+}
+
+/// Which resources; an absent part does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceFilter {
+    pub kind: Option<String>,
+    pub project: Option<Uuid>,
+    pub tenant: Option<String>,
+    pub state: State,
+    /// Part of the name, of DigitalOcean's id or of a tag, in any case.
+    pub text: Option<String>,
+}
+
+/// Where a page of resources ended: kind, name and id of its last one.
+#[derive(Debug, Clone)]
+pub struct AfterResource {
+    pub kind: String,
+    pub name: String,
+    pub id: Uuid,
+}
+
+impl Store {
+    /// Resources by kind and name.
+    pub async fn resources(
+        &self,
+        filter: &ResourceFilter,
+        after: Option<&AfterResource>,
+        limit: i64,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let want_deleted = match filter.state {
+            State::Live => Some(false),
+            State::Deleted => Some(true),
+            State::All => None,
+        };
+        let resources = sqlx::query_as!(
+            Resource,
+            r#"
+            select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
+                first_seen_at, last_seen_at, stale_strike_count, deleted_at
+            from cloud_resources
+            where ($1::text is null or kind = $1)
+              and ($2::uuid is null or cloud_project_id = $2)
+              and ($3::text is null or tenant_id = $3)
+              and ($4::bool is null or (deleted_at is not null) = $4)
+              and ($5::text is null
+                   or strpos(lower(name), lower($5)) > 0
+                   or strpos(lower(provider_id), lower($5)) > 0
+                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
+              and ($6::text is null or (kind, name, id) > ($6, $7, $8))
+            order by kind, name, id limit $9
+            "#,
+            filter.kind,
+            filter.project,
+            filter.tenant,
+            want_deleted,
+            filter.text,
+            after.map(|after| after.kind.as_str()),
+            after.map(|after| after.name.as_str()),
+            after.map(|after| after.id),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(resources)
+    }
+
+    /// One resource, of the given tenant only where one is given.
+    pub async fn resource(&self, id: Uuid, tenant: Option<&str>) -> Result<Resource, StoreError> {
+        sqlx::query_as!(
+            Resource,
+            "select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
+                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
+             from cloud_resources where id = $1 and ($2::text is null or tenant_id = $2)",
+            id,
+            tenant,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound { what: "resource", id })
+    }
+
+    /// A resource's events, the newest first.
+    pub async fn resource_events(
+        &self,
+        resource: Uuid,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<ResourceEvent>, StoreError> {
+        let events = sqlx::query_as!(
+            ResourceEvent,
+            "select id, resource_id, event, changes, occurred_at, workflow_id, run_id from cloud_resource_events
+             where resource_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3",
+            resource,
+            before,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(events)
+    }
+}

@@ -1,0 +1,138 @@
+//! Invoices and their lines.
+
+mod lines;
+pub(crate) mod matching;
+mod reads;
+
+use chrono::NaiveDate;
+use domain::InvoiceUuid;
+use domain::invoices::InvoiceHeader;
+use uuid::Uuid;
+
+pub use lines::{IngestOutcome, InvoiceFile};
+pub use reads::{AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice};
+
+use crate::{Store, StoreError};
+
+/// What a look at the list of invoices changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InvoicesDiscovered {
+    pub listed: usize,
+    pub new: usize,
+    /// Whose amount is another than before: they are to be ingested again.
+    pub corrected: usize,
+}
+
+/// Where a page of invoices that wait for their lines ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AfterPending {
+    pub period: NaiveDate,
+    pub invoice_uuid: InvoiceUuid,
+}
+
+impl Store {
+    /// Writes invoices down as they are listed. A new one waits for its lines; one whose amount was corrected does so again.
+    pub async fn discover_invoices(
+        &self,
+        headers: &[InvoiceHeader],
+    ) -> Result<InvoicesDiscovered, StoreError> {
+        let uuids: Vec<Uuid> = headers
+            .iter()
+            .map(|header| header.invoice_uuid.as_uuid())
+            .collect();
+        let ids: Vec<Option<&str>> = headers
+            .iter()
+            .map(|header| header.invoice_id.as_deref())
+            .collect();
+        let periods: Vec<NaiveDate> = headers
+            .iter()
+            .map(|header| header.period.first_day())
+            .collect();
+        let amounts: Vec<_> = headers.iter().map(|header| header.amount).collect();
+        let counts = sqlx::query!(
+            r#"
+            with listed as (
+                select distinct on (invoice_uuid) *
+                from unnest($1::uuid[], $2::text[], $3::date[], $4::numeric[]) as listed (invoice_uuid, invoice_id, period, amount)
+            ), written as (
+                insert into cloud_invoices as invoice (invoice_uuid, invoice_id, period, amount)
+                select * from listed order by invoice_uuid
+                on conflict (invoice_uuid) do update set
+                    invoice_id = coalesce(excluded.invoice_id, invoice.invoice_id),
+                    period = excluded.period,
+                    amount = excluded.amount,
+                    reconciled = excluded.amount = invoice.line_total,
+                    off_by = excluded.amount - invoice.line_total,
+                    ingest_status = case when excluded.amount <> invoice.amount then 'pending' else invoice.ingest_status end,
+                    updated_at = now()
+                where (invoice.period, invoice.amount) is distinct from (excluded.period, excluded.amount)
+                   or (excluded.invoice_id is not null and invoice.invoice_id is distinct from excluded.invoice_id)
+                returning (xmax = 0) as is_new, ingest_status = 'pending' as is_pending
+            )
+            select count(*) filter (where is_new) as "new!", count(*) filter (where not is_new and is_pending) as "corrected!"
+            from written
+            "#,
+            &uuids,
+            &ids as &[Option<&str>],
+            &periods,
+            &amounts,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(InvoicesDiscovered {
+            listed: headers.len(),
+            new: usize::try_from(counts.new).unwrap_or_default(),
+            corrected: usize::try_from(counts.corrected).unwrap_or_default(),
+        })
+    }
+
+    /// The next invoices that wait for their lines or failed to get them, the newest first.
+    pub async fn pending_invoices(
+        &self,
+        after: Option<AfterPending>,
+        limit: i64,
+    ) -> Result<Vec<AfterPending>, StoreError> {
+        let rows = sqlx::query!(
+            "select period, invoice_uuid from cloud_invoices
+             where ingest_status <> 'ingested'
+               and ($1::date is null or period < $1 or (period = $1 and invoice_uuid > $2))
+             order by period desc, invoice_uuid limit $3",
+            after.map(|after| after.period),
+            after.map(|after| after.invoice_uuid.as_uuid()),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| AfterPending {
+                period: row.period,
+                invoice_uuid: row.invoice_uuid.into(),
+            })
+            .collect())
+    }
+
+    /// Whether an invoice is written down.
+    pub async fn has_invoice(&self, invoice: InvoiceUuid) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar!(
+            r#"select exists (select 1 from cloud_invoices where invoice_uuid = $1) as "found!""#,
+            invoice.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found)
+    }
+
+    /// Marks an invoice as failed, with the reason; lines of an earlier ingest stay as they were. One that is not written down
+    /// has nowhere to be marked.
+    pub async fn fail_invoice(&self, invoice: InvoiceUuid, reason: &str) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update cloud_invoices set ingest_status = 'failed', last_error = $2, updated_at = now() where invoice_uuid = $1",
+            invoice.as_uuid(),
+            reason,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Projects, and which resources they list.
+
+mod members;
+
+use chrono::{DateTime, Utc};
+use domain::TenantId;
+use domain::projects::ObservedProject;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub use members::{MembershipOutcome, MembershipPass, ProjectMembers};
+
+use crate::inventory::attribution;
+use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, record};
+use crate::{Store, StoreError};
+
+/// A project as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    pub id: Uuid,
+    pub provider_id: String,
+    pub name: String,
+    pub description: String,
+    pub environment: Option<String>,
+    pub is_default: bool,
+    pub is_internal: bool,
+    pub tenant_id: Option<String>,
+    pub purpose: Option<String>,
+    pub attrs: Value,
+    pub first_seen_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+/// What one listing of all projects saw.
+pub struct ProjectSweep<'a> {
+    pub projects: &'a [ObservedProject],
+    /// The name of the project that must exist.
+    pub internal_name: &'a str,
+    pub facts: &'a ListingFacts,
+}
+
+/// What a sweep over the projects changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectSweepOutcome {
+    pub seen: usize,
+    pub discovered: usize,
+    pub struck: usize,
+    pub deleted: usize,
+}
+
+/// What an operator changes of a project; the outer `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectChange {
+    pub tenant_id: Option<Option<TenantId>>,
+    pub purpose: Option<Option<String>>,
+}
+
+impl Store {
+    /// Holds the right to create projects until the guard is dropped, against every other process.
+    ///
+    /// `DigitalOcean` refuses a second project of a name, but its listing may lag behind: under this lock, to list and then to
+    /// create cannot race with another sync.
+    pub async fn lock_project_creation(&self) -> Result<ProjectCreationGuard, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx, "project creation").await?;
+        Ok(ProjectCreationGuard { _tx: tx })
+    }
+
+    /// Writes what a listing of the projects saw; a complete one strikes those that it lacks.
+    pub async fn sweep_projects(
+        &self,
+        sweep: ProjectSweep<'_>,
+    ) -> Result<ProjectSweepOutcome, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx, "sweep project").await?;
+        let may_strike = record(&mut tx, "project", sweep.facts, sweep.projects.len()).await?;
+        let discovered = upsert(&mut tx, &sweep).await?;
+        let mut outcome = ProjectSweepOutcome {
+            seen: sweep.projects.len(),
+            discovered,
+            ..ProjectSweepOutcome::default()
+        };
+        if may_strike {
+            strike(&mut tx, sweep.facts, &mut outcome).await?;
+        }
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Projects by name, those of one tenant only where one is given; tombstoned ones are left out.
+    pub async fn projects(
+        &self,
+        tenant: Option<&TenantId>,
+        after: Option<(&str, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<Project>, StoreError> {
+        let projects = sqlx::query_as!(
+            Project,
+            "select id, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
+                 first_seen_at, last_seen_at, deleted_at
+             from cloud_projects
+             where deleted_at is null
+               and ($1::text is null or tenant_id = $1)
+               and ($2::text is null or (name, id) > ($2, $3))
+             order by name, id limit $4",
+            tenant.map(TenantId::as_str),
+            after.map(|(name, _)| name),
+            after.map(|(_, id)| id),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(projects)
+    }
+
+    /// Changes what an operator decides about a project; its resources and their cost lines follow in the same transaction.
+    pub async fn change_project(
+        &self,
+        id: Uuid,
+        change: &ProjectChange,
+    ) -> Result<Project, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock_inventory(&mut tx).await?;
+        let tenant = change.tenant_id.as_ref();
+        let purpose = change.purpose.as_ref();
+        let project = sqlx::query_as!(
+            Project,
+            "update cloud_projects set
+                 tenant_id = case when $2 then $3 else tenant_id end,
+                 purpose = case when $4 then $5 else purpose end
+             where id = $1
+             returning id, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
+                 first_seen_at, last_seen_at, deleted_at",
+            id,
+            tenant.is_some(),
+            tenant.and_then(Option::as_ref).map(TenantId::as_str),
+            purpose.is_some(),
+            purpose.and_then(Option::as_deref),
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound { what: "project", id })?;
+        if tenant.is_some() {
+            attribution::attribute(&mut tx, None, None).await?;
+        }
+        tx.commit().await?;
+        Ok(project)
+    }
+}
+
+/// See [`Store::lock_project_creation`].
+pub struct ProjectCreationGuard {
+    _tx: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+async fn upsert(tx: &mut PgConnection, sweep: &ProjectSweep<'_>) -> Result<usize, StoreError> {
+    let provider_ids: Vec<String> = sweep
+        .projects
+        .iter()
+        .map(|project| project.provider_id.to_string())
+        .collect();
+    let names: Vec<&str> = sweep
+        .projects
+        .iter()
+        .map(|project| project.name.as_str())
+        .collect();
+    let descriptions: Vec<&str> = sweep
+        .projects
+        .iter()
+        .map(|project| project.description.as_str())
+        .collect();
+    let environments: Vec<Option<&str>> = sweep
+        .projects
+        .iter()
+        .map(|project| project.environment.as_deref())
+        .collect();
+    let defaults: Vec<bool> = sweep
+        .projects
+        .iter()
+        .map(|project| project.is_default)
+        .collect();
+    let attrs: Vec<String> = sweep
+        .projects
+        .iter()
+        .map(|project| project.attrs.to_string())
+        .collect();
+    // What stands as it is gets only its sighting: attrs are not written again.
+    let discovered = sqlx::query_scalar!(
+        r#"
+        with observed as (
+            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[])
+                as observed (provider_id, name, description, environment, is_default, attrs)
+        ), seen_again as (
+            update cloud_projects p set
+                name = observed.name,
+                description = observed.description,
+                environment = observed.environment,
+                is_default = observed.is_default,
+                is_internal = observed.name = $7,
+                attrs = case when p.attrs = observed.attrs::jsonb then p.attrs else observed.attrs::jsonb end,
+                last_seen_at = now(),
+                stale_strike_count = 0,
+                last_struck_at = null,
+                deleted_at = null
+            from observed
+            where p.provider = 'digitalocean' and p.provider_id = observed.provider_id
+        ), discovered as (
+            insert into cloud_projects
+                (provider_id, name, description, environment, is_default, is_internal, purpose, attrs,
+                 first_seen_at, last_seen_at)
+            select provider_id, name, description, environment, is_default, name = $7,
+                case when name = $7 then 'internal' end, attrs::jsonb, now(), now()
+            from observed
+            on conflict (provider, provider_id) do nothing
+            returning 1
+        )
+        select count(*) as "discovered!" from discovered
+        "#,
+        &provider_ids,
+        &names as &[&str],
+        &descriptions as &[&str],
+        &environments as &[Option<&str>],
+        &defaults,
+        &attrs,
+        sweep.internal_name,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(usize::try_from(discovered).unwrap_or_default())
+}
+
+async fn strike(
+    tx: &mut PgConnection,
+    facts: &ListingFacts,
+    outcome: &mut ProjectSweepOutcome,
+) -> Result<(), StoreError> {
+    let struck = sqlx::query_scalar!(
+        r#"
+        update cloud_projects set
+            stale_strike_count = stale_strike_count + 1,
+            last_struck_at = now(),
+            deleted_at = case when stale_strike_count + 1 >= $3 then now() end
+        where provider = 'digitalocean' and deleted_at is null and last_seen_at < $1
+          and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
+        returning deleted_at is not null as "is_deleted!"
+        "#,
+        facts.started_at,
+        facts.strike_seconds(),
+        STRIKES,
+    )
+    .fetch_all(tx)
+    .await?;
+    outcome.deleted = struck.iter().filter(|is_deleted| **is_deleted).count();
+    outcome.struck = struck.len() - outcome.deleted;
+    Ok(())
+}

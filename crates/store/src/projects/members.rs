@@ -1,0 +1,214 @@
+//! Which project lists which resource.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::inventory::ObservedResource;
+use domain::projects::{MemberStatus, ProjectMember};
+use domain::{Completeness, ResourceKind};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::inventory::attribution;
+use crate::inventory::sweep::{Sweep, sweep_within};
+use crate::listings::{ListingFacts, STRIKES, lock_inventory, record};
+use crate::{Store, StoreError};
+
+/// What one project was seen to list.
+#[derive(Debug, Clone)]
+pub struct ProjectMembers {
+    /// DigitalOcean's id of the project.
+    pub project: Uuid,
+    pub members: Vec<ProjectMember>,
+}
+
+/// One pass over the memberships of all projects; complete only if the list of projects and every project's list were.
+pub struct MembershipPass<'a> {
+    pub projects: &'a [ProjectMembers],
+    /// Kinds that have a listing of their own: their resources come from there, and a membership only says where they belong.
+    pub listed_kinds: &'a [ResourceKind],
+    pub facts: &'a ListingFacts,
+}
+
+/// What a pass over the memberships changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MembershipOutcome {
+    pub members: usize,
+    /// Resources that changed project.
+    pub moved: usize,
+    /// Resources of kinds without a listing of their own, known only from here.
+    pub discovered: usize,
+}
+
+impl Store {
+    /// Writes one pass over the projects' memberships, in one transaction, and sets projects and tenants of all resources.
+    pub async fn store_memberships(
+        &self,
+        pass: MembershipPass<'_>,
+    ) -> Result<MembershipOutcome, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock_inventory(&mut tx).await?;
+        let members = current_members(pass.projects);
+        let may_strike = record(&mut tx, "project_member", pass.facts, members.len()).await?;
+        upsert(&mut tx, &members).await?;
+        if may_strike {
+            strike(&mut tx, pass.facts).await?;
+        }
+
+        let mut outcome = MembershipOutcome {
+            members: members.len(),
+            ..MembershipOutcome::default()
+        };
+        for (kind, resources) in resources_known_only_from_here(&mut tx, &pass, &members).await? {
+            let facts = ListingFacts {
+                total: None,
+                requests: 0,
+                ..pass.facts.clone()
+            };
+            let swept = sweep_within(
+                &mut tx,
+                &Sweep {
+                    kind: &kind,
+                    resources: &resources,
+                    facts: &facts,
+                },
+            )
+            .await?;
+            outcome.discovered += swept.discovered;
+            outcome.moved += swept.moved;
+        }
+        outcome.moved += attribution::attribute(&mut tx, None, Some(&pass.facts.run)).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+}
+
+type CurrentMembers<'a> = Vec<(Uuid, &'a ProjectMember)>;
+
+/// One project a resource: a resource that moves while the projects are read is listed by both, and the later assignment holds.
+fn current_members(projects: &[ProjectMembers]) -> CurrentMembers<'_> {
+    let mut current: HashMap<_, (Uuid, &ProjectMember)> = HashMap::new();
+    for project in projects {
+        for member in &project.members {
+            let held = current
+                .entry(&member.urn)
+                .or_insert((project.project, member));
+            if member.assigned_at > held.1.assigned_at {
+                *held = (project.project, member);
+            }
+        }
+    }
+    let mut members: CurrentMembers<'_> = current.into_values().collect();
+    members.sort_by_key(|(_, member)| &member.urn);
+    members
+}
+
+async fn upsert(tx: &mut PgConnection, members: &CurrentMembers<'_>) -> Result<(), StoreError> {
+    let kinds: Vec<&str> = members
+        .iter()
+        .map(|(_, member)| member.urn.kind.as_str())
+        .collect();
+    let provider_ids: Vec<&str> = members
+        .iter()
+        .map(|(_, member)| member.urn.provider_id.as_str())
+        .collect();
+    let projects: Vec<String> = members
+        .iter()
+        .map(|(project, _)| project.to_string())
+        .collect();
+    let statuses: Vec<&str> = members
+        .iter()
+        .map(|(_, member)| member.status.as_str())
+        .collect();
+    let assigned: Vec<_> = members
+        .iter()
+        .map(|(_, member)| member.assigned_at)
+        .collect();
+    sqlx::query!(
+        "insert into cloud_project_members (kind, provider_id, cloud_project_id, status, assigned_at, last_seen_at)
+         select observed.kind, observed.provider_id, project.id, observed.status, observed.assigned_at, now()
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+             as observed (kind, provider_id, project_id, status, assigned_at)
+         join cloud_projects project on project.provider = 'digitalocean' and project.provider_id = observed.project_id
+         on conflict (provider, kind, provider_id) do update set
+             cloud_project_id = excluded.cloud_project_id,
+             status = excluded.status,
+             assigned_at = excluded.assigned_at,
+             last_seen_at = excluded.last_seen_at,
+             stale_strike_count = 0,
+             last_struck_at = null",
+        &kinds as &[&str],
+        &provider_ids as &[&str],
+        &projects,
+        &statuses as &[&str],
+        &assigned as &[Option<chrono::DateTime<chrono::Utc>>],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A membership that complete passes lack goes after three of them, as a resource does: a resource on its way from one project
+/// to another can be in neither list.
+async fn strike(tx: &mut PgConnection, facts: &ListingFacts) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with struck as (
+             update cloud_project_members set stale_strike_count = stale_strike_count + 1, last_struck_at = now()
+             where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 < $3
+               and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
+         )
+         delete from cloud_project_members
+         where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 >= $3
+           and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))",
+        facts.started_at,
+        facts.strike_seconds(),
+        STRIKES,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Members of kinds that no listing covers, by kind; a kind that only the database still knows comes with what is left of it,
+/// so that its absence counts.
+async fn resources_known_only_from_here(
+    tx: &mut PgConnection,
+    pass: &MembershipPass<'_>,
+    members: &CurrentMembers<'_>,
+) -> Result<BTreeMap<ResourceKind, Vec<ObservedResource>>, StoreError> {
+    let listed: Vec<&str> = pass.listed_kinds.iter().map(ResourceKind::as_str).collect();
+    let known = sqlx::query_scalar!(
+        "select distinct kind from cloud_resources
+         where provider = 'digitalocean' and deleted_at is null and kind <> all($1)",
+        &listed as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut kinds: BTreeMap<ResourceKind, Vec<ObservedResource>> = BTreeMap::new();
+    if pass.facts.completeness == Completeness::Complete {
+        kinds.extend(
+            known
+                .into_iter()
+                .map(|kind| (ResourceKind::named(kind), Vec::new())),
+        );
+    }
+    for (_, member) in members {
+        let is_listed = pass.listed_kinds.contains(&member.urn.kind);
+        // A dangling entry is no resource.
+        if !is_listed && member.status != MemberStatus::NotFound {
+            kinds
+                .entry(member.urn.kind.clone())
+                .or_default()
+                .push(ObservedResource {
+                    provider_id: member.urn.provider_id.clone(),
+                    name: member.urn.provider_id.clone(),
+                    region: None,
+                    status: None,
+                    tags: Vec::new(),
+                    project_id: None,
+                    attrs: json!({}),
+                });
+        }
+    }
+    Ok(kinds)
+}
