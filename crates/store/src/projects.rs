@@ -19,6 +19,7 @@ use crate::{Store, StoreError};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Project {
     pub id: Uuid,
+    pub provider: String,
     pub provider_id: String,
     pub name: String,
     pub description: String,
@@ -30,6 +31,7 @@ pub struct Project {
     pub attrs: Value,
     pub first_seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
+    pub stale_strike_count: i32,
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
@@ -98,8 +100,8 @@ impl Store {
     ) -> Result<Vec<Project>, StoreError> {
         let projects = sqlx::query_as!(
             Project,
-            "select id, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
-                 first_seen_at, last_seen_at, deleted_at
+            "select id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
+                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
              from cloud_projects
              where deleted_at is null
                and ($1::text is null or tenant_id = $1)
@@ -131,8 +133,8 @@ impl Store {
                  tenant_id = case when $2 then $3 else tenant_id end,
                  purpose = case when $4 then $5 else purpose end
              where id = $1
-             returning id, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
-                 first_seen_at, last_seen_at, deleted_at",
+             returning id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
+                 first_seen_at, last_seen_at, stale_strike_count, deleted_at",
             id,
             tenant.is_some(),
             tenant.and_then(Option::as_ref).map(TenantId::as_str),

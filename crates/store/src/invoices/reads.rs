@@ -36,6 +36,8 @@ pub struct AfterInvoice {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostLine {
     pub id: Uuid,
+    /// The row of the invoice, as `invoice_uuid` is DigitalOcean's name for it.
+    pub invoice_id: Uuid,
     pub invoice_uuid: Uuid,
     pub period: NaiveDate,
     pub line_no: i32,
@@ -122,7 +124,7 @@ impl Store {
     ) -> Result<Vec<CostLine>, StoreError> {
         let lines = sqlx::query_as!(
             CostLine,
-            "select line.id, invoice.invoice_uuid, invoice.period, line.line_no, line.product, line.kind, line.group_description,
+            "select line.id, line.invoice_id, invoice.invoice_uuid, invoice.period, line.line_no, line.product, line.kind, line.group_description,
                  line.description, line.hours, line.start_at, line.end_at, line.amount, line.project_name, line.category,
                  line.resource_name, line.resource_id, line.match_rule, line.tenant_id
              from cloud_cost_lines line join cloud_invoices invoice on invoice.id = line.invoice_id
