@@ -33,6 +33,8 @@ mod balance;
 mod catalogue;
 mod control;
 mod demo;
+mod demo_fleet;
+mod demo_invoices;
 mod domains;
 mod droplets;
 mod errors;

@@ -1,0 +1,274 @@
+//! The demo account holds what it promises, and its invoices agree with themselves.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use simulator::{Account, Invoice, InvoiceLine};
+use support::Asker;
+
+fn cents(text: &str) -> i64 {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, cents) = digits.split_once('.').unwrap();
+    assert_eq!(cents.len(), 2, "{text}");
+    sign * (whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap())
+}
+
+fn total(invoice: &Invoice) -> String {
+    let sum: rust_decimal::Decimal = invoice.lines.iter().map(|line| line.amount).sum();
+    sum.to_string()
+}
+
+/// `web (s-1vcpu-1gb)` names `web`.
+fn named(line: &InvoiceLine) -> &str {
+    line.description.split(" (").next().unwrap()
+}
+
+#[test]
+fn five_droplets_and_seven_domains_are_spread_over_projects_and_nothing_else_exists() {
+    let account = Account::demo();
+    assert_eq!(account.droplets().len(), 5);
+    assert_eq!(account.domains().len(), 7);
+    assert!(account.gpu_droplets().is_empty());
+    assert!(account.volumes().is_empty() && account.reserved_ips().is_empty());
+    let projects = account.projects();
+    assert_eq!(projects.len(), 4);
+    assert!(
+        projects
+            .iter()
+            .all(|project| project.name != "skyai-internal")
+    );
+    assert_eq!(
+        projects.iter().filter(|project| project.is_default).count(),
+        1
+    );
+    assert!(projects.iter().all(|project| !project.members.is_empty()));
+    let members: BTreeSet<&str> = projects
+        .iter()
+        .flat_map(|project| &project.members)
+        .map(|member| member.urn.as_str())
+        .collect();
+    let droplets = account.droplets().iter().map(simulator::Droplet::urn);
+    let things: BTreeSet<String> = droplets
+        .chain(account.domains().iter().map(simulator::Domain::urn))
+        .collect();
+    assert_eq!(members, things.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn there_is_one_invoice_a_month_from_december_2014_to_april_2026_newest_first() {
+    let account = Account::demo();
+    let periods: Vec<String> = account
+        .invoices()
+        .iter()
+        .map(Invoice::period_text)
+        .collect();
+    let mut expected = Vec::new();
+    for month in (2014 * 12 + 11..2026 * 12 + 4).rev() {
+        expected.push(format!("{}-{:02}", month / 12, month % 12 + 1));
+    }
+    assert_eq!(periods.len(), 137);
+    assert_eq!(periods, expected);
+    let uuids: BTreeSet<_> = account
+        .invoices()
+        .iter()
+        .map(|invoice| invoice.uuid)
+        .collect();
+    let ids: BTreeSet<_> = account
+        .invoices()
+        .iter()
+        .map(|invoice| &invoice.id)
+        .collect();
+    assert_eq!((uuids.len(), ids.len()), (137, 137));
+}
+
+#[test]
+fn every_header_is_the_sum_of_its_lines_and_positive() {
+    let account = Account::demo();
+    for invoice in account.invoices().iter().chain(account.preview()) {
+        assert_eq!(
+            invoice.amount.to_string(),
+            total(invoice),
+            "{}",
+            invoice.period_text()
+        );
+        assert!(
+            invoice.amount.is_sign_positive(),
+            "{}",
+            invoice.period_text()
+        );
+    }
+}
+
+#[test]
+fn lines_grow_over_the_years_and_the_oldest_csvs_have_no_category() {
+    let account = Account::demo();
+    let oldest = account.invoices().last().unwrap();
+    assert!((1..=3).contains(&oldest.lines.len()));
+    let lines_in = |year: &str| -> usize {
+        let of_year = account
+            .invoices()
+            .iter()
+            .filter(|i| i.period_text().starts_with(year));
+        of_year.map(|invoice| invoice.lines.len()).sum()
+    };
+    let years: Vec<usize> = ["2015", "2018", "2021", "2025"].map(lines_in).to_vec();
+    assert!(
+        years.is_sorted_by(|earlier, later| earlier < later),
+        "{years:?}"
+    );
+    let header = |invoice: &Invoice| invoice.csv_text().lines().next().unwrap().to_owned();
+    assert!(header(oldest).ends_with(",project_name"));
+    assert!(header(&account.invoices()[0]).ends_with(",project_name,category"));
+}
+
+#[test]
+fn april_2026_has_33_lines_for_86_92_of_which_six_name_what_is_still_there() {
+    let account = Account::demo();
+    let april = &account.invoices()[0];
+    assert_eq!(april.period_text(), "2026-04");
+    assert_eq!(april.lines.len(), 33);
+    assert_eq!(april.amount.to_string(), "86.92");
+    let living: BTreeSet<&str> = account.droplets().iter().map(|d| d.name.as_str()).collect();
+    let matching: Vec<&InvoiceLine> = april
+        .lines
+        .iter()
+        .filter(|line| living.contains(named(line)))
+        .collect();
+    assert_eq!(matching.len(), 6);
+    assert!(matching.iter().all(|line| line.product == "Droplets"));
+    let names: BTreeSet<&str> = matching.iter().map(|line| named(line)).collect();
+    assert_eq!(names, living);
+    let domains = account.domains();
+    for line in april
+        .lines
+        .iter()
+        .filter(|line| !living.contains(named(line)))
+    {
+        let gone = line.product == "Droplets" && line.description.starts_with("preview-");
+        let spaces = ["Spaces", "Spaces Subscription"].contains(&line.product.as_str());
+        assert!(gone || spaces || line.product == "Taxes", "{line:?}");
+        assert!(
+            domains
+                .iter()
+                .all(|domain| !line.description.contains(&domain.name))
+        );
+    }
+}
+
+#[test]
+fn a_current_droplet_is_on_no_invoice_from_before_its_creation() {
+    let account = Account::demo();
+    for droplet in account.droplets() {
+        let starts = account
+            .invoices()
+            .iter()
+            .flat_map(|invoice| &invoice.lines)
+            .filter(|line| named(line) == droplet.name)
+            .filter_map(|line| line.start);
+        assert_eq!(starts.min(), Some(droplet.created_at), "{}", droplet.name);
+    }
+}
+
+#[tokio::test]
+async fn items_summary_csv_and_header_of_every_invoice_agree() {
+    let asker = Asker::of(Account::demo()).await;
+    let mut invoices = asker.all("/v2/customers/my/invoices", "invoices").await;
+    let page = asker.ok("/v2/customers/my/invoices").await;
+    invoices.push(page["invoice_preview"].clone());
+    for header in invoices {
+        let path = format!(
+            "/v2/customers/my/invoices/{}",
+            header["invoice_uuid"].as_str().unwrap()
+        );
+        let items = asker.all(&path, "invoice_items").await;
+        let sum: i64 = items
+            .iter()
+            .map(|item| cents(item["amount"].as_str().unwrap()))
+            .sum();
+        assert_eq!(sum, cents(header["amount"].as_str().unwrap()));
+
+        let summary = asker.ok(&format!("{path}/summary")).await;
+        let part = |name: &str| cents(summary[name]["amount"].as_str().unwrap());
+        let parts = [
+            "product_charges",
+            "overages",
+            "taxes",
+            "credits_and_adjustments",
+        ]
+        .map(part);
+        assert_eq!(parts.iter().sum::<i64>(), sum);
+        assert_eq!(summary["amount"], header["amount"]);
+        let products = summary["product_charges"]["items"].as_array().unwrap();
+        let products: i64 = products
+            .iter()
+            .map(|p| cents(p["amount"].as_str().unwrap()))
+            .sum();
+        assert_eq!(products, parts[0]);
+
+        let csv = asker
+            .get(&format!("{path}/csv"))
+            .await
+            .text()
+            .await
+            .unwrap();
+        assert_eq!(
+            rows(&csv),
+            items.iter().map(expected_row).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// Description, hours and cents of every line. The demo has no quoted cell but amounts of thousands.
+fn rows(csv: &str) -> Vec<(String, String, i64)> {
+    let mut lines = csv.lines();
+    let columns: BTreeMap<&str, usize> = lines.next().unwrap().split(',').zip(0..).collect();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells.len(), columns.len(), "{line}");
+        let amount = cents(&cells[columns["USD"]].replace('$', ""));
+        (
+            cells[columns["description"]].to_owned(),
+            cells[columns["hours"]].to_owned(),
+            amount,
+        )
+    };
+    lines.map(row).collect()
+}
+
+fn expected_row(item: &Value) -> (String, String, i64) {
+    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    (
+        text("description"),
+        text("duration"),
+        cents(&text("amount")),
+    )
+}
+
+#[tokio::test]
+async fn balance_and_history_add_up() {
+    let asker = Asker::of(Account::demo()).await;
+    let balance = asker.ok("/v2/customers/my/balance").await;
+    let part = |name: &str| cents(balance[name].as_str().unwrap());
+    assert_eq!(
+        part("month_to_date_balance"),
+        part("account_balance") + part("month_to_date_usage")
+    );
+    assert!(part("month_to_date_usage") > 0);
+    let history = asker
+        .all("/v2/customers/my/billing_history", "billing_history")
+        .await;
+    assert_eq!(history.len(), 2 * 137);
+    let sum: i64 = history
+        .iter()
+        .map(|entry| cents(entry["amount"].as_str().unwrap()))
+        .sum();
+    assert_eq!(sum, 0);
+    let invoice = history
+        .iter()
+        .find(|entry| entry["type"] == "Invoice")
+        .unwrap();
+    assert_eq!(invoice["description"], "Invoice for April 2026");
+    assert_eq!(invoice["amount"], "86.92");
+}

@@ -1,0 +1,250 @@
+//! Faults, tokens and rate limits as a client meets them.
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, RateLimit, Scopes};
+use support::{Asker, answered};
+
+fn ids(list: &[Value]) -> BTreeSet<u64> {
+    list.iter()
+        .map(|droplet| droplet["id"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_rate_limited_request_says_when_to_come_back_and_the_next_one_is_answered() {
+    let asker = Asker::of(Account::empty()).await;
+    let kind = FaultKind::RateLimited { retry_after: 7 };
+    asker
+        .simulator
+        .fail(Fault::new(kind, "/v2/droplets").times(1));
+    let response = asker.get("/v2/droplets").await;
+    assert_eq!(response.headers()["retry-after"], "7");
+    let (status, body) = answered(response).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(body["id"], "too_many_requests");
+    asker.ok("/v2/droplets").await;
+}
+
+#[tokio::test]
+async fn a_server_error_is_json_or_a_page_of_html() {
+    let asker = Asker::of(Account::empty()).await;
+    asker
+        .simulator
+        .fail("server_error:/v2/account:status=503".parse().unwrap());
+    let (status, body) = asker.json("/v2/account").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body["message"], "Service is currently unavailable.");
+    asker.simulator.clear_faults();
+    asker
+        .simulator
+        .fail("html_error:/v2/account:status=524".parse().unwrap());
+    let response = asker.get("/v2/account").await;
+    assert_eq!(response.status().as_u16(), 524);
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/html; charset=UTF-8"
+    );
+    assert!(
+        response
+            .text()
+            .await
+            .unwrap()
+            .starts_with("<!DOCTYPE html>")
+    );
+}
+
+#[tokio::test]
+async fn a_cut_off_answer_announces_its_whole_length_and_ends_early() {
+    let asker = Asker::of(Account::with_droplets(50)).await;
+    let whole = asker.get("/v2/droplets").await.content_length().unwrap();
+    asker
+        .simulator
+        .fail(Fault::new(FaultKind::CutOff, "/v2/droplets").times(1));
+    let mut response = asker.get("/v2/droplets").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.content_length(), Some(whole));
+    let mut received = 0;
+    let error = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => received += chunk.len() as u64,
+            Ok(None) => panic!("the body ended as if it were whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_body() || error.is_decode(), "{error:?}");
+    assert!(received > 0 && received < whole, "{received} of {whole}");
+    asker.ok("/v2/droplets").await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_comes_late_and_whole() {
+    let asker = Asker::of(Account::empty()).await;
+    let delay = Duration::from_millis(300);
+    asker
+        .simulator
+        .fail(Fault::new(FaultKind::Slow { delay }, "/v2/account"));
+    let asked = Instant::now();
+    assert_eq!(asker.ok("/v2/account").await["account"]["status"], "active");
+    assert!(asked.elapsed() >= delay);
+}
+
+#[tokio::test]
+async fn an_empty_list_claims_a_total_of_zero() {
+    let asker = Asker::of(Account::demo()).await;
+    asker
+        .simulator
+        .fail(Fault::new(FaultKind::EmptyList, "/v2/droplets").times(1));
+    let expected = json!({ "droplets": [], "links": {}, "meta": { "total": 0 } });
+    assert_eq!(asker.ok("/v2/droplets").await, expected);
+    assert_eq!(asker.ok("/v2/droplets").await["meta"]["total"], 5);
+}
+
+#[tokio::test]
+async fn an_item_that_moves_is_seen_twice_and_another_is_missed() {
+    let asker = Asker::of(Account::with_droplets(450)).await;
+    let fault = Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/droplets").times(1);
+    asker.simulator.fail(fault);
+    let seen = asker.all("/v2/droplets", "droplets").await;
+    assert_eq!(seen.len(), 450);
+    assert_eq!(ids(&seen).len(), 449);
+    assert_eq!(seen[199]["id"], seen[200]["id"]);
+    let again = asker.all("/v2/droplets", "droplets").await;
+    assert_eq!(ids(&again).len(), 450);
+    assert_eq!(ids(&again).difference(&ids(&seen)).count(), 1);
+}
+
+#[tokio::test]
+async fn faults_can_be_asked_for_and_requests_read_over_http() {
+    let asker = Asker::of(Account::empty()).await;
+    let faults = "forbidden:/v2/volumes:times=1\n\nunauthorized:/v2/domains\n";
+    let post = |text: &'static str| asker.request(Method::POST, "/simulator/faults").body(text);
+    let added = post(faults).send().await.unwrap();
+    assert_eq!(added.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        asker.json("/v2/volumes?page=1").await.0,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(asker.json("/v2/domains").await.0, StatusCode::UNAUTHORIZED);
+    let left = asker
+        .request(Method::GET, "/simulator/faults")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(left.text().await.unwrap(), "unauthorized:/v2/domains");
+    asker
+        .request(Method::DELETE, "/simulator/faults")
+        .send()
+        .await
+        .unwrap();
+    asker.ok("/v2/domains").await;
+    let refused = post("explode:/v2").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert!(refused.text().await.unwrap().contains("rate_limited"));
+    let asked = asker
+        .request(Method::GET, "/simulator/requests")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        answered(asked).await.1[0],
+        json!({ "method": "GET", "path": "/v2/volumes", "query": "page=1", "status": 403 })
+    );
+    assert_eq!(asker.simulator.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_missing_or_unknown_token_is_refused_as_recorded() {
+    let asker = Asker::of(Account::empty()).await;
+    let without = asker
+        .request(Method::GET, "/v2/account")
+        .send()
+        .await
+        .unwrap();
+    for response in [without, asker.get_with("/v2/account", "dop_v1_wrong").await] {
+        assert!(response.headers().contains_key("ratelimit-reset"));
+        let (status, body) = answered(response).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert_eq!(body["id"], "unauthorized");
+        assert_eq!(body["message"], "Unable to authenticate you.");
+        assert_eq!(body["request_id"].as_str().unwrap().len(), 36);
+    }
+}
+
+#[tokio::test]
+async fn a_token_reads_what_its_scopes_name_and_sees_a_shorter_list_of_project_members() {
+    let mut account = Account::demo();
+    account.accept_token(
+        "dop_v1_narrow",
+        Scopes::only(["project:read", "domain:read"]),
+    );
+    let asker = Asker::of(account).await;
+    let get = async |path: &str| answered(asker.get_with(path, "dop_v1_narrow").await).await;
+    assert_eq!(get("/v2/domains").await.0, StatusCode::OK);
+    assert_eq!(get("/v2/droplets").await.0, StatusCode::FORBIDDEN);
+    let projects = asker.all("/v2/projects", "projects").await;
+    let mut urns = Vec::new();
+    for project in projects {
+        let path = format!("/v2/projects/{}/resources", project["id"].as_str().unwrap());
+        let (_, body) = get(&path).await;
+        let members = body["resources"].as_array().unwrap().clone();
+        urns.extend(
+            members
+                .iter()
+                .map(|member| member["urn"].as_str().unwrap().to_owned()),
+        );
+    }
+    assert_eq!(urns.len(), 7);
+    assert!(
+        urns.iter().all(|urn| urn.starts_with("do:domain:")),
+        "{urns:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_configured_limit_is_counted_down_and_then_refuses() {
+    let mut account = Account::empty();
+    account.set_rate_limit(RateLimit {
+        per_hour: 100,
+        per_minute: 2,
+    });
+    let asker = Asker::of(account).await;
+    for left in ["99", "98"] {
+        let response = asker.get("/v2/account").await;
+        assert_eq!(response.headers()["ratelimit-limit"], "100");
+        assert_eq!(response.headers()["ratelimit-remaining"], left);
+    }
+    let refused = asker.get("/v2/account").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["ratelimit-remaining"], "0");
+    let seconds: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_dropped_simulator_closes_its_port_and_a_taken_port_is_an_error() {
+    let asker = Asker::of(Account::empty()).await;
+    asker.ok("/v2/account").await;
+    let url = asker.simulator.url();
+    let address = url.strip_prefix("http://").unwrap().to_owned();
+    let again = simulator::Simulator::bind(Account::empty(), address.parse().unwrap()).await;
+    assert!(again.is_err());
+    drop(asker);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        assert!(Instant::now() < deadline, "the port is still open");
+        tokio::task::yield_now().await;
+    }
+    assert!(DEMO_TOKEN.starts_with("dop_v1_"));
+}

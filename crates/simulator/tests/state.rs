@@ -1,0 +1,179 @@
+//! Changing an account while it is served, and what clients may change themselves.
+
+mod support;
+
+use reqwest::{Method, StatusCode, header::ACCEPT};
+use rust_decimal::Decimal;
+use serde_json::json;
+use simulator::{Account, DEMO_TOKEN, Invoice, InvoiceLine, MemberStatus};
+use support::Asker;
+
+#[tokio::test]
+async fn a_project_is_created_once_and_a_second_of_its_name_conflicts() {
+    let asker = Asker::of(Account::demo()).await;
+    let wanted = json!({ "name": "skyai-internal", "purpose": "shared tooling" });
+    let (status, body) = asker.post("/v2/projects", wanted.clone()).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(body["project"]["purpose"], "Other: shared tooling");
+    assert_eq!(body["project"]["is_default"], false);
+    let path = format!("/v2/projects/{}", body["project"]["id"].as_str().unwrap());
+    assert_eq!(asker.ok(&path).await, body);
+    let (status, body) = asker.post("/v2/projects", wanted).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("name is already in use")
+    );
+    assert_eq!(asker.ok("/v2/projects").await["meta"]["total"], 5);
+}
+
+#[tokio::test]
+async fn a_project_without_a_name_or_purpose_is_refused() {
+    let asker = Asker::of(Account::empty()).await;
+    let long = "x".repeat(176);
+    for wanted in [
+        json!({ "name": "a" }),
+        json!({ "name": "", "purpose": "b" }),
+        json!({ "name": long, "purpose": "b" }),
+        json!({ "name": "a", "purpose": "b", "environment": "Moon" }),
+    ] {
+        let (status, body) = asker.post("/v2/projects", wanted).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn resources_are_assigned_and_unknown_ones_refused() {
+    let mut account = Account::empty();
+    let project = account.add_project("web");
+    let droplet = account.add_droplet("web", "c-2", "syd1");
+    account.add_reserved_ip("198.18.0.7", "syd1", Some(droplet));
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/projects/{project}/resources");
+    let urn = format!("do:droplet:{droplet}");
+    let (status, body) = asker.post(&path, json!({ "resources": [urn] })).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["resources"][0]["status"], "assigned");
+    let (_, body) = asker.post(&path, json!({ "resources": [urn] })).await;
+    assert_eq!(body["resources"][0]["status"], "already_assigned");
+    assert_eq!(asker.ok(&path).await["resources"][0]["status"], "ok");
+    let left = asker.ok("/v2/projects/default/resources").await;
+    assert_eq!(left["meta"]["total"], 0);
+    let floating = asker.ok("/v2/floating_ips/198.18.0.7").await;
+    assert_eq!(floating["floating_ip"]["project_id"], project.to_string());
+
+    let refused =
+        async |path: &str, urn: &str| asker.post(path, json!({ "resources": [urn] })).await.0;
+    assert_eq!(refused(&path, "do:vpc:1").await, StatusCode::BAD_REQUEST);
+    assert_eq!(refused(&path, "do:droplet:1").await, StatusCode::NOT_FOUND);
+    let default = "/v2/projects/default/resources";
+    let moved = refused(default, "do:floatingip:198.18.0.7").await;
+    assert_eq!(moved, StatusCode::PRECONDITION_FAILED);
+}
+
+#[tokio::test]
+async fn changes_show_in_the_next_answer() {
+    let asker = Asker::of(Account::empty()).await;
+    let id = asker.simulator.change(|account| {
+        let id = account.add_droplet("web", "s-1vcpu-1gb", "syd1");
+        let volume = account.add_volume("data", "syd1", 100);
+        account.attach_volume(volume, id);
+        account.rename_droplet(id, "web-1");
+        account.tag_droplet(id, "blue");
+        account.set_droplet_status(id, "off");
+        account.resize_droplet(id, "s-2vcpu-4gb");
+        id
+    });
+    let droplet = asker.ok(&format!("/v2/droplets/{id}")).await["droplet"].take();
+    assert_eq!(droplet["name"], "web-1");
+    assert_eq!(droplet["tags"], json!(["blue"]));
+    assert_eq!(droplet["status"], "off");
+    assert_eq!(droplet["memory"], 4096);
+    let volume = asker.ok("/v2/volumes").await["volumes"][0].take();
+    assert_eq!(droplet["volume_ids"], json!([volume["id"]]));
+    assert_eq!(volume["droplet_ids"], json!([id]));
+    asker.simulator.change(|account| account.remove_droplet(id));
+    let (status, body) = asker.json(&format!("/v2/droplets/{id}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(body["id"], "not_found");
+    assert!(
+        asker
+            .simulator
+            .read(|account| account.droplets().is_empty())
+    );
+}
+
+#[tokio::test]
+async fn a_project_may_hold_unknown_kinds_and_members_that_are_gone() {
+    let mut account = Account::empty();
+    let project = account.default_project();
+    account.add_member(project, "do:teapot:1:2", MemberStatus::Ok);
+    account.add_member(project, "do:droplet:404", MemberStatus::NotFound);
+    let asker = Asker::of(account).await;
+    let body = asker.ok("/v2/projects/default/resources").await;
+    assert_eq!(body["resources"][0]["urn"], "do:teapot:1:2");
+    assert_eq!(body["resources"][1]["status"], "not_found");
+    let url = asker.simulator.url();
+    let link = &body["resources"][1]["links"]["self"];
+    assert_eq!(*link, format!("{url}/v2/droplets/404"));
+}
+
+#[tokio::test]
+async fn an_invoices_csv_is_sent_to_the_byte_whatever_is_accepted() {
+    let mut account = Account::empty();
+    let line = InvoiceLine::new("Droplets", "web (c-2)", Decimal::new(1234, 2));
+    let uuid = account.add_invoice(Invoice::for_month(2020, 7, vec![line]));
+    let broken = "\u{feff}USD,product\r\nmany,\"Drop";
+    account.set_invoice_csv(uuid, broken);
+    account.set_invoice_amount(uuid, Decimal::new(99, 0));
+    let asker = Asker::of(account).await;
+    let request = asker
+        .request(
+            Method::GET,
+            &format!("/v2/customers/my/invoices/{uuid}/csv"),
+        )
+        .header(ACCEPT, "application/json")
+        .bearer_auth(DEMO_TOKEN);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/csv");
+    let disposition = response.headers()["content-disposition"].to_str().unwrap();
+    assert!(disposition.starts_with("attachment; filename=\"DigitalOcean Invoice 2020 Jul ("));
+    assert_eq!(response.bytes().await.unwrap(), broken.as_bytes());
+    let list = asker.ok("/v2/customers/my/invoices").await;
+    assert_eq!(list["invoices"][0]["amount"], "99.00");
+    assert!(list.get("invoice_preview").is_none());
+}
+
+#[tokio::test]
+async fn a_second_invoice_for_a_month_is_another_invoice() {
+    let mut account = Account::empty();
+    let first = account.add_invoice(Invoice::for_month(2026, 3, Vec::new()));
+    account.add_invoice(Invoice::for_month(2026, 4, Vec::new()));
+    let second = account.add_invoice(Invoice::for_month(2026, 3, Vec::new()));
+    assert_ne!(first, second);
+    let periods: Vec<_> = account
+        .invoices()
+        .iter()
+        .map(Invoice::period_text)
+        .collect();
+    assert_eq!(periods, ["2026-04", "2026-03", "2026-03"]);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found_and_a_wrong_method_refused() {
+    let asker = Asker::of(Account::empty()).await;
+    for path in [
+        "/v2/teapots",
+        "/v2/customers/my/invoices/preview",
+        "/v2/projects/1",
+        "/nowhere",
+    ] {
+        let (status, body) = asker.json(path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(body["id"], "not_found", "{path}");
+    }
+    let (status, _) = asker.post("/v2/droplets", json!({})).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -1,0 +1,83 @@
+//! Asking a simulator the way a client does.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "every test file uses its own part of this"
+)]
+
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::Value;
+use simulator::{Account, DEMO_TOKEN, Simulator};
+
+pub(crate) struct Asker {
+    pub(crate) simulator: Simulator,
+    client: Client,
+}
+
+impl Asker {
+    pub(crate) async fn of(account: Account) -> Self {
+        // A client cannot be built without one, though nothing here is encrypted. A second test finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            simulator: Simulator::start(account).await.unwrap(),
+            client: Client::new(),
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.simulator.url()))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.get_with(path, DEMO_TOKEN).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, token: &str) -> Response {
+        self.request(Method::GET, path)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.request(Method::POST, path).bearer_auth(DEMO_TOKEN);
+        answered(request.body(body.to_string()).send().await.unwrap()).await
+    }
+
+    /// The status and the JSON body.
+    pub(crate) async fn json(&self, path: &str) -> (StatusCode, Value) {
+        answered(self.get(path).await).await
+    }
+
+    /// The body of an answer that must be 200.
+    pub(crate) async fn ok(&self, path: &str) -> Value {
+        let (status, body) = self.json(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    /// Everything of a list, page by page, 200 at a time.
+    pub(crate) async fn all(&self, path: &str, key: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        for page in 1.. {
+            let join = if path.contains('?') { '&' } else { '?' };
+            let body = self
+                .ok(&format!("{path}{join}page={page}&per_page=200"))
+                .await;
+            items.extend(body[key].as_array().unwrap().iter().cloned());
+            if body["links"]["pages"]["next"].is_null() {
+                break;
+            }
+        }
+        items
+    }
+}
+
+pub(crate) async fn answered(response: Response) -> (StatusCode, Value) {
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap())
+}
