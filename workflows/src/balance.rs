@@ -1,0 +1,54 @@
+//! `PollBalance`: reads the account's balance and keeps it.
+
+use serde::{Deserialize, Serialize};
+use temporalio_common::ActivityError;
+use temporalio_macros::{activity_definitions, workflow, workflow_methods};
+use temporalio_workflow::{WorkflowContext, WorkflowResult};
+
+use crate::{NoInput, options};
+
+/// What this workflow asks of the outside; `activities::balance` answers.
+pub struct BalanceActivities;
+
+#[activity_definitions]
+impl BalanceActivities {
+    /// Reads the balance and stores it, unless DigitalOcean still shows the figures stored last.
+    #[activity(name = "balance.poll")]
+    pub fn poll() -> Result<BalancePolled, ActivityError> {
+        unimplemented!()
+    }
+}
+
+/// The macro keeps its marker types in a private module; implementations need their names.
+pub mod definitions {
+    pub use super::balance_activities::Poll;
+}
+
+/// What a poll found.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BalancePolled {
+    /// USD, as a decimal string.
+    pub month_to_date_balance: String,
+    /// DigitalOcean's time, RFC 3339.
+    pub generated_at: String,
+    /// Whether these figures were seen for the first time.
+    pub is_new: bool,
+}
+
+#[workflow]
+#[derive(Default)]
+pub struct PollBalance;
+
+#[workflow_methods]
+impl PollBalance {
+    #[run(name = "PollBalance")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>, _: NoInput) -> WorkflowResult<BalancePolled> {
+        Ok(ctx
+            .execute_activity(
+                BalanceActivities::poll,
+                (),
+                options::listing("GET /v2/customers/my/balance"),
+            )
+            .await?)
+    }
+}

@@ -1,0 +1,55 @@
+//! How long activities may take and how often they are tried: all of it, in one place.
+//!
+//! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`).
+
+use std::time::Duration;
+
+use temporalio_workflow::{ActivityExecutionError, ActivityOptions, RetryPolicy};
+
+/// An activity that lists from DigitalOcean. It heartbeats: one whose worker died is noticed within the heartbeat timeout.
+pub(crate) fn listing(summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
+        .heartbeat_timeout(Duration::from_secs(30))
+        .summary(summary.into())
+        // About half a minute of waiting in all: after that the next scheduled run is the better try.
+        .retry_policy(retry(6, Duration::from_secs(15)))
+        .build()
+}
+
+/// Fetching and storing one invoice's lines.
+pub(crate) fn ingest(summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
+        .heartbeat_timeout(Duration::from_secs(30))
+        .summary(summary.into())
+        // The next run comes a day later, so this one waits longer: about a minute and a half in all.
+        .retry_policy(retry(8, Duration::from_secs(30)))
+        .build()
+}
+
+/// An activity that only asks or writes the database: tried until it is back.
+pub(crate) fn database() -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
+        .retry_policy(
+            RetryPolicy::builder()
+                .maximum_interval(Duration::from_secs(30))
+                .build(),
+        )
+        .build()
+}
+
+fn retry(attempts: u32, longest: Duration) -> RetryPolicy {
+    RetryPolicy::builder()
+        .initial_interval(Duration::from_secs(1))
+        .backoff_coefficient(2.0)
+        .maximum_interval(longest)
+        .maximum_attempts(attempts)
+        .build()
+}
+
+/// What an activity's own failure said, without what Temporal wraps around it.
+pub(crate) fn reason(error: &ActivityExecutionError) -> String {
+    error.reason().map_or_else(
+        || error.to_string(),
+        |reason| reason.failure().message.clone(),
+    )
+}

@@ -1,0 +1,99 @@
+//! `SyncProjects`: mirrors the projects, then which resources live in each.
+
+use serde::{Deserialize, Serialize};
+use temporalio_common::ActivityError;
+use temporalio_macros::{activity_definitions, workflow, workflow_methods};
+use temporalio_workflow::{WorkflowContext, WorkflowResult};
+
+use crate::{NoInput, options};
+
+/// What this workflow asks of the outside; `activities::projects` answers.
+pub struct ProjectActivities;
+
+#[activity_definitions]
+impl ProjectActivities {
+    /// Mirrors the projects, and creates the internal one where it is missing.
+    #[activity(name = "projects.sync")]
+    pub fn sync() -> Result<ProjectsSynced, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Walks the membership of every project and sets project and tenant of all resources.
+    #[activity(name = "projects.walk_memberships")]
+    pub fn walk_memberships() -> Result<MembershipsWalked, ActivityError> {
+        unimplemented!()
+    }
+}
+
+/// The macro keeps its marker types in a private module; implementations need their names.
+pub mod definitions {
+    pub use super::project_activities::{Sync, WalkMemberships};
+}
+
+/// What the first pass did.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ProjectsSynced {
+    pub projects: usize,
+    pub discovered: usize,
+    pub deleted: usize,
+    /// Whether this run created the internal project.
+    pub created_internal: bool,
+    /// Requests made to DigitalOcean.
+    pub requests: u32,
+    /// Why the listing is no evidence of absence; none if it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incomplete: Option<String>,
+}
+
+/// What the second pass did.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct MembershipsWalked {
+    pub projects: usize,
+    pub members: usize,
+    /// Resources that changed project.
+    pub moved: usize,
+    /// Requests made to DigitalOcean.
+    pub requests: u32,
+    /// Why the pass is no evidence of absence; none if it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incomplete: Option<String>,
+}
+
+/// What a sync of the projects did.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ProjectsReport {
+    pub projects: ProjectsSynced,
+    pub memberships: MembershipsWalked,
+}
+
+#[workflow]
+#[derive(Default)]
+pub struct SyncProjects;
+
+#[workflow_methods]
+impl SyncProjects {
+    #[run(name = "SyncProjects")]
+    pub async fn run(
+        ctx: &mut WorkflowContext<Self>,
+        _: NoInput,
+    ) -> WorkflowResult<ProjectsReport> {
+        let projects = ctx
+            .execute_activity(
+                ProjectActivities::sync,
+                (),
+                options::listing("GET /v2/projects"),
+            )
+            .await?;
+        let memberships = ctx
+            .execute_activity(
+                ProjectActivities::walk_memberships,
+                (),
+                options::listing("GET /v2/projects/{id}/resources of every project"),
+            )
+            .await?;
+        Ok(ProjectsReport {
+            projects,
+            memberships,
+        })
+    }
+}
