@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn a_fault_is_used_up_and_the_next_one_takes_its_place() {
+        use FaultKind::{CutOff, Forbidden};
         let mut faults = Faults::default();
-        faults.add(Fault::new(FaultKind::CutOff, "/v2/droplets").times(2));
-        faults.add(Fault::new(FaultKind::Forbidden, "/v2/droplets"));
+        faults.add(Fault::new(CutOff, "/v2/droplets").times(2));
+        faults.add(Fault::new(Forbidden, "/v2/droplets"));
         let taken: Vec<_> = (0..4)
             .filter_map(|_| faults.take("/v2/droplets", ""))
             .collect();
-        use FaultKind::{CutOff, Forbidden};
         assert_eq!(taken, [CutOff, CutOff, Forbidden, Forbidden]);
         assert_eq!(faults.pending().len(), 1);
     }

@@ -140,7 +140,7 @@ mod tests {
         let refused = accounting.count("a", LIMIT, start + Duration::from_secs(10));
         assert_eq!(refused.refusal, Some(Refusal::Burst { retry_after: 50 }));
         assert_eq!(refused.remaining, 0);
-        let later = accounting.count("a", LIMIT, start + Duration::from_secs(60));
+        let later = accounting.count("a", LIMIT, start + MINUTE);
         assert_eq!(later.refusal, None);
     }
 

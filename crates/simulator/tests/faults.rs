@@ -1,5 +1,7 @@
 //! Faults, tokens and rate limits as a client meets them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod support;
 
 use std::{

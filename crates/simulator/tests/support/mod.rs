@@ -3,7 +3,8 @@
 #![allow(
     dead_code,
     clippy::allow_attributes,
-    reason = "every test file uses its own part of this"
+    clippy::unwrap_used,
+    reason = "every test file uses its own part of this, and stops where it cannot go on"
 )]
 
 use reqwest::{Client, Method, Response, StatusCode};
