@@ -6,6 +6,8 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why a server could not be found, started or stopped.
+///
+/// Each message is whole: it says its cause, which `source()` therefore does not repeat.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,12 +18,12 @@ pub enum Error {
     NoStateDirectory,
 
     /// The state directory cannot be made or read.
-    #[error("the state directory {} cannot be used: {source}; set ARCADIA_STATE_DIR to a directory you may write to", path.display())]
+    #[error("the state directory {} cannot be used: {cause}; set ARCADIA_STATE_DIR to a directory you may write to", path.display())]
     StateDirectory {
         /// The directory or the file in it.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 
     /// Another living process runs its servers in this state directory.
@@ -115,21 +117,21 @@ pub enum Error {
     },
 
     /// Our own PostgreSQL refuses what we ask of it.
-    #[error("{action} failed: {source}")]
+    #[error("{action} failed: {cause}")]
     Sql {
         /// What was asked.
         action: &'static str,
         /// What the server said.
-        source: sqlx::Error,
+        cause: sqlx::Error,
     },
 
     /// A file or process operation failed.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {cause}")]
     Io {
         /// What was attempted, as a verb and its object.
         action: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -137,6 +139,6 @@ impl Error {
     /// For `map_err`: `cannot {action}: ...`.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |source| Self::Io { action, source }
+        move |cause| Self::Io { action, cause }
     }
 }

@@ -10,6 +10,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -98,7 +99,11 @@ impl Guarded {
         let deadline = Instant::now() + self.patience + Duration::from_secs(10);
         while self.ended()?.is_none() {
             if Instant::now() > deadline {
-                return self.guardian.kill().map_err(Error::io("stop a server"));
+                let action = "stop a server, not even by force".to_owned();
+                return Err(Error::Io {
+                    action,
+                    cause: io::ErrorKind::TimedOut.into(),
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -106,7 +111,7 @@ impl Guarded {
     }
 }
 
-fn spawn(command: &mut Command, log: File) -> std::io::Result<Child> {
+fn spawn(command: &mut Command, log: File) -> io::Result<Child> {
     let errors = log.try_clone()?;
     command
         .process_group(0)

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::state::make_private_directory;
 
 /// A server's log file, begun anew at each start; the one before it is kept as `NAME.1`.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ impl Log {
     pub(crate) fn begin(&self) -> Result<File, Error> {
         let unusable = || Error::io(format!("write the log {}", self.path.display()));
         if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory).map_err(unusable())?;
+            make_private_directory(directory).map_err(unusable())?;
         }
         if self.path.exists() {
             fs::rename(&self.path, self.path.with_added_extension("1")).map_err(unusable())?;

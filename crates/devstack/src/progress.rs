@@ -4,7 +4,7 @@
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Says what is being done, as it is done.
 #[derive(Debug, Clone)]
@@ -12,9 +12,9 @@ pub struct Progress {
     voice: Voice,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Voice {
-    Bars,
+    Bars(MultiProgress),
     Lines,
     Quiet,
 }
@@ -23,7 +23,7 @@ impl Progress {
     /// Bars and spinners when stderr is a terminal, plain lines when it is not.
     pub fn terminal() -> Self {
         let voice = if stderr().is_terminal() {
-            Voice::Bars
+            Voice::Bars(MultiProgress::new())
         } else {
             Voice::Lines
         };
@@ -39,8 +39,10 @@ impl Progress {
 
     /// One thing done or about to be done, as one line.
     pub fn step(&self, text: impl AsRef<str>) {
-        if self.voice != Voice::Quiet {
-            eprintln!("{}", text.as_ref());
+        match &self.voice {
+            Voice::Bars(bars) => bars.suspend(|| eprintln!("{}", text.as_ref())),
+            Voice::Lines => eprintln!("{}", text.as_ref()),
+            Voice::Quiet => {}
         }
     }
 
@@ -71,8 +73,8 @@ impl Progress {
     }
 
     fn task(&self, text: String, bar: impl FnOnce() -> ProgressBar) -> Task {
-        let bar = if self.voice == Voice::Bars {
-            let bar = bar();
+        let bar = if let Voice::Bars(bars) = &self.voice {
+            let bar = bars.add(bar());
             bar.set_message(text.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
             Some(bar)

@@ -16,16 +16,16 @@ use crate::log::Log;
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl StateDir {
     /// Opens the directory, making it where needed, and holds it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let unusable = |source| Error::StateDirectory {
+        let unusable = |cause| Error::StateDirectory {
             path: path.to_owned(),
-            source,
+            cause,
         };
         fs::DirBuilder::new()
             .recursive(true)
@@ -35,7 +35,7 @@ impl StateDir {
         // One spelling for one directory: leftover processes are known by their paths.
         let path = path.canonicalize().map_err(unusable)?;
         let lock = lock(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 
     /// Where `arcadia dev` keeps its state unless told otherwise: the user's data directory.
@@ -65,8 +65,7 @@ impl StateDir {
     /// Notes one line in the file `name`, for the next start and for people.
     pub(crate) fn remember(&self, name: &str, text: &str) -> Result<(), Error> {
         let path = self.path.join(name);
-        fs::write(&path, format!("{text}\n"))
-            .map_err(|source| Error::StateDirectory { path, source })
+        fs::write(&path, format!("{text}\n")).map_err(|cause| Error::StateDirectory { path, cause })
     }
 
     /// The password kept in the file `name`, made up at the first call. Only the owner may read it.
@@ -76,9 +75,26 @@ impl StateDir {
         }
         let password = random_password();
         let path = self.path.join(name);
-        write_private(&path, &password).map_err(|source| Error::StateDirectory { path, source })?;
+        write_private(&path, &password).map_err(|cause| Error::StateDirectory { path, cause })?;
         Ok(password)
     }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a child process, about to become its program,
+        // still shares it.
+        drop(self.lock.unlock());
+    }
+}
+
+/// Makes a directory, unless it is there, that only its owner can enter: the state directory may
+/// have to let others pass, and what is in here is not for them.
+pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// 244 random bits in characters that need no quoting anywhere.
@@ -99,9 +115,9 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
-    let unusable = |source| Error::StateDirectory {
+    let unusable = |cause| Error::StateDirectory {
         path: path.clone(),
-        source,
+        cause,
     };
     // Not truncated on opening: until the lock is ours the content is the holder's.
     let mut file = OpenOptions::new()
@@ -124,7 +140,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
                 holder: holder.to_owned(),
             });
         }
-        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
     }
     file.set_len(0).map_err(unusable)?;
     writeln!(file, "{}", std::process::id()).map_err(unusable)?;

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 pub(crate) use server::{Server, Storage};
 
+use crate::state::make_private_directory;
 use crate::tools::temporal::find_or_install;
 use crate::{Error, Progress, StateDir, leftover};
 
@@ -36,7 +37,7 @@ impl Temporal {
         const AT_ONCE: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
         let cli = find_or_install(progress).await?;
         let directory = state.path().join("temporal");
-        fs::create_dir_all(&directory).map_err(Error::io(format!(
+        make_private_directory(&directory).map_err(Error::io(format!(
             "make the directory {}",
             directory.display()
         )))?;

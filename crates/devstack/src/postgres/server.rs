@@ -48,7 +48,8 @@ impl Server {
     ) -> Result<Self, Error> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let port = ports::choose(&settings.ports)?;
+            let reserved = ports::reserve(&settings.ports)?;
+            let port = reserved.port;
             let guarded = launch(cluster, port, &settings, log)?;
             let mut server = Self {
                 guarded,
@@ -80,9 +81,9 @@ impl Server {
     }
 
     pub(crate) async fn make_database_if_missing(&self, name: &str) -> Result<(), Error> {
-        let refused = |source| Error::Sql {
+        let refused = |cause| Error::Sql {
             action: "making the database",
-            source,
+            cause,
         };
         let mut connection = self.connect().await.map_err(refused)?;
         let exists = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1")

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
+use crate::Error;
 use crate::guardian::{Guarded, Service};
 use crate::log::{Log, last_lines};
+use crate::ports::{Reserved, reserve};
 use crate::users::ServerUser;
-use crate::{Error, ports};
 
 const SERVER: &str = "Temporal";
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -31,7 +32,7 @@ pub(crate) enum Storage {
     },
     /// In a file that outlives the server, with the UI.
     File {
-        /// The SQLite file.
+        /// The `SQLite` file.
         store: PathBuf,
         /// Where the guardian notes the server's process id.
         pid_file: PathBuf,
@@ -40,6 +41,18 @@ pub(crate) enum Storage {
         /// The same for the UI.
         ui_ports: Vec<u16>,
     },
+}
+
+impl Storage {
+    /// The ports for gRPC and for the UI, where there is one.
+    fn reserve_ports(&self) -> Result<(Reserved, Option<Reserved>), Error> {
+        match self {
+            Self::Memory { .. } => Ok((reserve(&[])?, None)),
+            Self::File {
+                ports, ui_ports, ..
+            } => Ok((reserve(ports)?, Some(reserve(ui_ports)?))),
+        }
+    }
 }
 
 /// A dev server that answers.
@@ -55,7 +68,14 @@ impl Server {
     pub(crate) async fn start(cli: &Path, storage: &Storage, log: &Log) -> Result<Self, Error> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let mut server = launch(cli, storage, log)?;
+            let (port, ui_port) = storage.reserve_ports()?;
+            let mut server = launch(
+                cli,
+                storage,
+                port.port,
+                ui_port.as_ref().map(|ui| ui.port),
+                log,
+            )?;
             match server.wait_until_ready(cli, deadline, log).await {
                 Ok(()) => return Ok(server),
                 // Somebody took a port between our look and the server's.
@@ -89,6 +109,8 @@ impl Server {
         log: &Log,
     ) -> Result<(), Error> {
         loop {
+            let answer = set_retention(cli, &self.address()).await;
+            // Looked at after the answer, which somebody else on that port may have given.
             if let Some(status) = self.guarded.ended()? {
                 let (log, tail) = (log.path().to_owned(), log.tail());
                 return Err(Error::Ended {
@@ -98,9 +120,7 @@ impl Server {
                     tail,
                 });
             }
-            let Err(reason) = set_retention(cli, &self.address()).await else {
-                return Ok(());
-            };
+            let Err(reason) = answer else { return Ok(()) };
             if Instant::now() > deadline {
                 let (log, tail) = (log.path().to_owned(), log.tail());
                 return Err(Error::NotReady {
@@ -116,7 +136,13 @@ impl Server {
     }
 }
 
-fn launch(cli: &Path, storage: &Storage, log: &Log) -> Result<Server, Error> {
+fn launch(
+    cli: &Path,
+    storage: &Storage,
+    port: u16,
+    ui_port: Option<u16>,
+    log: &Log,
+) -> Result<Server, Error> {
     let mut command: Vec<OsString> = vec![cli.into()];
     let mut arguments = |arguments: &[&str]| command.extend(arguments.iter().map(OsString::from));
     arguments(&[
@@ -127,6 +153,11 @@ fn launch(cli: &Path, storage: &Storage, log: &Log) -> Result<Server, Error> {
         "--log-level",
         "warn",
     ]);
+    arguments(&["--port", &port.to_string()]);
+    match ui_port {
+        Some(ui_port) => arguments(&["--ui-port", &ui_port.to_string()]),
+        None => arguments(&["--headless"]),
+    }
     // With one partition a task queue's rate limit is kept evenly; each of several keeps its own.
     arguments(&[
         "--dynamic-config-value",
@@ -136,32 +167,18 @@ fn launch(cli: &Path, storage: &Storage, log: &Log) -> Result<Server, Error> {
         "--dynamic-config-value",
         "matching.numTaskqueueWritePartitions=1",
     ]);
-    let (port, ui_port, pid_file, remove_afterwards) = match storage {
-        Storage::Memory { remove_afterwards } => {
-            arguments(&["--headless"]);
-            (
-                ports::free_port()?,
-                None,
-                None,
-                Some(remove_afterwards.as_path()),
-            )
-        }
+    let (pid_file, remove_afterwards) = match storage {
+        Storage::Memory { remove_afterwards } => (None, Some(remove_afterwards.as_path())),
         Storage::File {
-            store,
-            pid_file,
-            ports,
-            ui_ports,
+            store, pid_file, ..
         } => {
-            let (port, ui_port) = (ports::choose(ports)?, ports::choose(ui_ports)?);
-            arguments(&["--ui-port", &ui_port.to_string()]);
             // The defaults wait for the disk at every step: 3 to 7 times slower.
             arguments(&["--sqlite-pragma", "journal_mode=wal"]);
             arguments(&["--sqlite-pragma", "synchronous=1"]);
             command.extend(["--db-filename".into(), store.into()]);
-            (port, Some(ui_port), Some(pid_file.as_path()), None)
+            (Some(pid_file.as_path()), None)
         }
     };
-    command.extend(["--port".into(), port.to_string().into()]);
     let guarded = Guarded::start(Service {
         command,
         user: ServerUser::Ourselves,

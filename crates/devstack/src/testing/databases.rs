@@ -1,7 +1,6 @@
 //! A new database for each test.
 
-use std::str::FromStr as _;
-
+use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use uuid::Uuid;
@@ -11,8 +10,8 @@ use super::servers::postgres_url;
 /// Makes a new, empty database on this test process's own PostgreSQL, or on the server of
 /// `DATABASE_URL` where that is set (its user must be allowed to make databases).
 pub async fn database() -> TestDatabase {
-    let server = PgConnectOptions::from_str(&postgres_url().await)
-        .unwrap_or_else(|error| panic!("DATABASE_URL is no PostgreSQL URL: {error}"));
+    let server = Url::parse(&postgres_url().await)
+        .unwrap_or_else(|error| panic!("DATABASE_URL is no URL: {error}"));
     let name = format!("test_{}", Uuid::new_v4().simple());
     execute(&server, format!("CREATE DATABASE {name}"))
         .await
@@ -22,18 +21,16 @@ pub async fn database() -> TestDatabase {
 
 /// A database that one test has for itself. Removed when dropped, whoever is still connected.
 pub struct TestDatabase {
-    server: PgConnectOptions,
+    server: Url,
     name: String,
 }
 
 impl TestDatabase {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
     pub fn url(&self) -> String {
-        self.server
-            .clone()
-            .database(&self.name)
-            .to_url_lossy()
-            .to_string()
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        url.into()
     }
 }
 
@@ -55,8 +52,8 @@ impl Drop for TestDatabase {
     }
 }
 
-async fn execute(server: &PgConnectOptions, statement: String) -> Result<(), sqlx::Error> {
-    let mut connection = server.connect().await?;
+async fn execute(server: &Url, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnectOptions::from_url(server)?.connect().await?;
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(&mut connection)
         .await?;

@@ -11,7 +11,7 @@ use crate::{Error, Progress};
 
 /// Where fetched programs are kept, for all instances of this user: `ARCADIA_TOOLS_DIR`, else the
 /// user's cache directory.
-fn cache_directory() -> PathBuf {
+pub(crate) fn cache_directory() -> PathBuf {
     env::var_os("ARCADIA_TOOLS_DIR")
         .filter(|path| !path.is_empty())
         .map_or_else(
@@ -46,7 +46,7 @@ async fn lock_installation(cache: &Path, tool: &str, progress: &Progress) -> Res
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(source)) => return Err(unusable()(source)),
+        Err(TryLockError::Error(cause)) => return Err(unusable()(cause)),
     }
     let waiting = progress.spinner(format!("Waiting for another process that installs {tool}"));
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

@@ -163,10 +163,10 @@ async fn build(cache: &Path, progress: &Progress) -> Result<PathBuf, String> {
         "Building {GO_MODULE} with Go, once, for 4 to 6 minutes"
     ));
     let broken = |error: std::io::Error| format!("`go install {GO_MODULE}` failed: {error}");
-    let built = tempfile::tempdir_in(cache).map_err(broken)?;
+    let directory = tempfile::tempdir_in(cache).map_err(broken)?;
     let build = Command::new("go")
         .args(["install", GO_MODULE])
-        .env("GOBIN", built.path())
+        .env("GOBIN", directory.path())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -183,7 +183,7 @@ async fn build(cache: &Path, progress: &Progress) -> Result<PathBuf, String> {
         let said = last_lines(&String::from_utf8_lossy(&output.stderr), 3);
         return Err(format!("`go install {GO_MODULE}` failed: {said}"));
     }
-    let program = install(&built.path().join(PROGRAM), cache).await?;
+    let program = install(&directory.path().join(PROGRAM), cache).await?;
     task.done();
     Ok(program)
 }

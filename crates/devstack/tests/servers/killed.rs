@@ -1,0 +1,206 @@
+//! What happens to the servers when their owner is killed.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{host_and_port, notes, serves, write_note};
+use devstack::{Postgres, Progress, StateDir, Temporal};
+use rustix::process::{Pid, Signal, kill_process};
+
+const STATE: &str = "DEVSTACK_TEST_STATE";
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// An owner in a process of its own, with both servers up.
+struct Owner {
+    process: Child,
+    database_url: String,
+    temporal_address: String,
+}
+
+impl Owner {
+    fn start(state: &Path) -> Self {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--ignored",
+                "--nocapture",
+                "killed::an_owner_that_waits_to_be_killed",
+            ])
+            .env(STATE, state)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        let ready = lines
+            .into_iter()
+            .find_map(|line| Some(line.split_once("ready ")?.1.to_owned()));
+        let ready = ready.expect("the owner's servers do not start");
+        let (database_url, temporal_address) = ready.split_once(' ').unwrap();
+        Self {
+            process,
+            database_url: database_url.to_owned(),
+            temporal_address: temporal_address.to_owned(),
+        }
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Not a test: the process that the tests below start and kill.
+#[tokio::test]
+#[ignore = "run by the other tests, as a process to be killed"]
+async fn an_owner_that_waits_to_be_killed() {
+    let Some(directory) = env::var_os(STATE) else {
+        return;
+    };
+    let state = StateDir::open(directory).unwrap();
+    let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
+    let temporal = Temporal::start(&state, &Progress::quiet()).await.unwrap();
+    println!("ready {} {}", postgres.url(), temporal.address());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn an_owner_killed_leaves_no_server_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let owner = Owner::start(directory.path());
+    let addresses = [
+        host_and_port(&owner.database_url),
+        owner.temporal_address.clone(),
+    ];
+    assert!(
+        addresses
+            .iter()
+            .all(|address| TcpStream::connect(address).is_ok())
+    );
+    owner.kill();
+    wait_until("no server answers", || {
+        addresses
+            .iter()
+            .all(|address| TcpStream::connect(address).is_err())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn servers_that_lost_owner_and_guardian_are_replaced_by_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let owner = Owner::start(directory.path());
+    write_note(&owner.database_url, "before").await;
+    let servers = server_processes(directory.path());
+    for server in &servers {
+        kill(parent(*server));
+    }
+    owner.kill();
+    assert!(
+        servers.iter().all(|server| lives(*server)),
+        "the guardians stopped their servers"
+    );
+    starts_again_with_its_data(directory.path()).await;
+    assert!(!servers.iter().any(|server| lives(*server)));
+}
+
+#[tokio::test]
+async fn everything_killed_at_once_recovers_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let owner = Owner::start(directory.path());
+    write_note(&owner.database_url, "before").await;
+    for server in server_processes(directory.path()) {
+        kill(parent(server));
+        kill(server);
+    }
+    owner.kill();
+    starts_again_with_its_data(directory.path()).await;
+}
+
+#[tokio::test]
+async fn a_process_id_that_now_is_a_strangers_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let owner = Owner::start(directory.path());
+    write_note(&owner.database_url, "before").await;
+    for server in server_processes(directory.path()) {
+        kill(parent(server));
+        kill(server);
+    }
+    owner.kill();
+    let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
+    let pid_file = directory.path().join("postgres/postmaster.pid");
+    let old = fs::read_to_string(&pid_file).unwrap();
+    let (_, rest) = old.split_once('\n').unwrap();
+    fs::write(&pid_file, format!("{}\n{rest}", stranger.id())).unwrap();
+    fs::write(
+        directory.path().join("temporal/temporal.pid"),
+        stranger.id().to_string(),
+    )
+    .unwrap();
+
+    starts_again_with_its_data(directory.path()).await;
+    assert!(
+        stranger.try_wait().unwrap().is_none(),
+        "the stranger was killed"
+    );
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+async fn starts_again_with_its_data(directory: &Path) {
+    let state = StateDir::open(directory).unwrap();
+    let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
+    let temporal = Temporal::start(&state, &Progress::quiet()).await.unwrap();
+    assert_eq!(notes(&postgres.url()).await, ["before"]);
+    assert!(serves(&temporal).await);
+    temporal.stop().await.unwrap();
+    postgres.stop().await.unwrap();
+}
+
+/// The process ids of PostgreSQL and Temporal.
+fn server_processes(directory: &Path) -> [i32; 2] {
+    ["postgres/postmaster.pid", "temporal/temporal.pid"].map(|file| {
+        let text = fs::read_to_string(directory.join(file)).unwrap();
+        text.lines().next().unwrap().trim().parse().unwrap()
+    })
+}
+
+fn ps(column: &str, pid: i32) -> String {
+    let output = Command::new("ps")
+        .args(["-o", column, "-p", &pid.to_string()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn parent(pid: i32) -> i32 {
+    ps("ppid=", pid).parse().unwrap()
+}
+
+/// A dead process that nobody has waited for does not live.
+fn lives(pid: i32) -> bool {
+    let state = ps("stat=", pid);
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+async fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "not within {} s: {what}",
+            LIMIT.as_secs()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
