@@ -18,8 +18,29 @@ pub(crate) struct Size<'a> {
     regions: &'static [&'static str],
     available: bool,
     description: &'static str,
+    disk_info: [DiskInfo; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gpu_info: Option<GpuInfo>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct DiskInfo {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: Amount,
+}
+
+impl DiskInfo {
+    /// The one disk that a droplet of so many GiB has.
+    pub(crate) fn local(gigabytes: u32) -> Self {
+        Self {
+            kind: "local",
+            size: Amount {
+                amount: gigabytes,
+                unit: "gib",
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -30,9 +51,9 @@ pub(crate) struct GpuInfo {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Amount {
-    pub(crate) amount: u32,
-    pub(crate) unit: &'static str,
+struct Amount {
+    amount: u32,
+    unit: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -69,16 +90,15 @@ const SIZES: &[(&str, Figures)] = &[
     ),
 ];
 
+/// What a region says it offers; far more than the catalogue has figures for.
+#[rustfmt::skip]
 const SIZE_SLUGS: &[&str] = &[
-    "s-1vcpu-512mb-10gb",
-    "s-1vcpu-1gb",
-    "s-1vcpu-2gb",
-    "s-2vcpu-2gb",
-    "s-2vcpu-4gb",
-    "s-4vcpu-8gb",
-    "s-8vcpu-16gb",
-    "c-2",
-    "g-2vcpu-8gb",
+    "s-1vcpu-512mb-10gb", "s-1vcpu-1gb", "s-1vcpu-1gb-amd", "s-1vcpu-1gb-intel", "s-1vcpu-2gb", "s-1vcpu-2gb-amd",
+    "s-1vcpu-2gb-intel", "s-2vcpu-2gb", "s-2vcpu-2gb-amd", "s-2vcpu-2gb-intel", "s-2vcpu-4gb", "s-2vcpu-4gb-amd",
+    "s-2vcpu-4gb-intel", "s-4vcpu-8gb", "s-4vcpu-8gb-amd", "s-4vcpu-8gb-intel", "s-8vcpu-16gb", "s-8vcpu-16gb-amd",
+    "s-8vcpu-16gb-intel", "c-2", "c2-2vcpu-4gb", "c-4", "c2-4vcpu-8gb", "c-8", "c2-8vcpu-16gb", "c-16", "c-32",
+    "g-2vcpu-8gb", "gd-2vcpu-8gb", "g-4vcpu-16gb", "gd-4vcpu-16gb", "g-8vcpu-32gb", "gd-8vcpu-32gb",
+    "m-2vcpu-16gb", "m3-2vcpu-16gb", "m-4vcpu-32gb", "m3-4vcpu-32gb", "so-2vcpu-16gb", "so1_5-2vcpu-16gb",
 ];
 
 const REGION_NAMES: &[(&str, &str)] = &[
@@ -97,7 +117,8 @@ const REGION_NAMES: &[(&str, &str)] = &[
 
 /// The regions that sizes and images name as theirs.
 pub(crate) const REGION_SLUGS: &[&str] = &[
-    "ams3", "blr1", "fra1", "lon1", "nyc1", "nyc3", "sfo3", "sgp1", "syd1", "tor1",
+    "ams2", "ams3", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo1", "sfo2", "sfo3", "sgp1",
+    "syd1", "tor1",
 ];
 
 const REGION_FEATURES: &[&str] = &[
@@ -125,6 +146,7 @@ pub(crate) fn size(slug: &str) -> Size<'_> {
         regions: REGION_SLUGS,
         available: true,
         description,
+        disk_info: [DiskInfo::local(*disk)],
         gpu_info: slug.starts_with("gpu-").then_some(GpuInfo {
             count: 1,
             vram: Amount {

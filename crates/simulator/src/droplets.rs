@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     Account, MemberStatus,
     access::Caller,
-    catalogue::{self, Amount, GpuInfo, REGION_SLUGS, Region, Size},
+    catalogue::{self, DiskInfo, GpuInfo, REGION_SLUGS, Region, Size},
     errors::ApiError,
     identifiers::{identifier, spread},
     paging::PageRequest,
@@ -55,18 +55,12 @@ impl Droplet {
             memory: size.memory,
             vcpus: size.vcpus,
             disk: size.disk,
-            disk_info: [DiskInfo {
-                kind: "local",
-                size: Amount {
-                    amount: size.disk,
-                    unit: "gib",
-                },
-            }],
+            disk_info: [DiskInfo::local(size.disk)],
             locked: false,
             status: &self.status,
             kernel: None,
             created_at: self.created_at,
-            features: &["droplet_agent", "private_networking"],
+            features: &["droplet_agent", "ipv6", "private_networking"],
             backup_ids: &[],
             next_backup_window: None,
             snapshot_ids: &[],
@@ -113,13 +107,6 @@ pub(crate) struct DropletBody<'a> {
 }
 
 #[derive(Serialize)]
-struct DiskInfo {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    size: Amount,
-}
-
-#[derive(Serialize)]
 struct Image {
     id: u64,
     name: &'static str,
@@ -157,38 +144,44 @@ static IMAGE: Image = Image {
 
 #[derive(Serialize)]
 struct Networks {
-    v4: [NetworkV4; 2],
-    v6: [(); 0],
+    v4: [Interface<&'static str>; 2],
+    v6: [Interface<u8>; 1],
 }
 
+/// The netmask is dotted for IPv4 and a number of bits for IPv6.
 #[derive(Serialize)]
-struct NetworkV4 {
+struct Interface<Netmask> {
     ip_address: String,
-    netmask: &'static str,
+    netmask: Netmask,
     gateway: String,
     #[serde(rename = "type")]
     kind: &'static str,
 }
 
-/// Addresses from the ranges for private use and for benchmarks (RFC 2544), which belong to nobody.
+/// Addresses that belong to nobody: for private use, for benchmarks (RFC 2544) and for documentation (RFC 3849).
 fn networks(id: u64) -> Networks {
     let [a, b, c, d, ..] = spread(id).to_be_bytes();
     Networks {
         v4: [
-            NetworkV4 {
+            Interface {
                 ip_address: format!("10.126.{a}.{b}"),
                 netmask: "255.255.0.0",
                 gateway: "nil".to_owned(),
                 kind: "private",
             },
-            NetworkV4 {
+            Interface {
                 ip_address: format!("198.18.{c}.{d}"),
                 netmask: "255.255.255.0",
                 gateway: format!("198.18.{c}.1"),
                 kind: "public",
             },
         ],
-        v6: [],
+        v6: [Interface {
+            ip_address: format!("2001:db8:{a:x}::{c:x}{d:02x}:1001"),
+            netmask: 64,
+            gateway: format!("2001:db8:{a:x}::1"),
+            kind: "public",
+        }],
     }
 }
 

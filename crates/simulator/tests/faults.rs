@@ -93,9 +93,9 @@ async fn a_slow_answer_comes_late_and_whole() {
     asker
         .simulator
         .fail(Fault::new(FaultKind::Slow { delay }, "/v2/account"));
-    let asked = Instant::now();
+    let started = Instant::now();
     assert_eq!(asker.ok("/v2/account").await["account"]["status"], "active");
-    assert!(asked.elapsed() >= delay);
+    assert!(started.elapsed() >= delay);
 }
 
 #[tokio::test]
@@ -150,13 +150,13 @@ async fn faults_can_be_asked_for_and_requests_read_over_http() {
     let refused = post("explode:/v2").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert!(refused.text().await.unwrap().contains("rate_limited"));
-    let asked = asker
+    let log = asker
         .request(Method::GET, "/simulator/requests")
         .send()
         .await
         .unwrap();
     assert_eq!(
-        answered(asked).await.1[0],
+        answered(log).await.1[0],
         json!({ "method": "GET", "path": "/v2/volumes", "query": "page=1", "status": 403 })
     );
     assert_eq!(asker.simulator.requests().len(), 3);
