@@ -3,8 +3,8 @@
 mod members;
 
 use chrono::{DateTime, Utc};
-use domain::TenantId;
 use domain::projects::ObservedProject;
+use domain::{Completeness, TenantId};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ pub use members::{MembershipOutcome, MembershipPass, ProjectMembers};
 
 use crate::inventory::attribution;
 use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, record};
-use crate::{Store, StoreError};
+use crate::{Run, Store, StoreError};
 
 /// A project as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +89,42 @@ impl Store {
         }
         tx.commit().await?;
         Ok(outcome)
+    }
+
+    /// DigitalOcean's ids of the projects that this run's listing saw, and whether that listing was complete; without such a
+    /// listing, as after a reset in mid-run, the live ones.
+    pub async fn projects_seen_by(
+        &self,
+        run: &Run,
+    ) -> Result<(Vec<(Uuid, String)>, Completeness), StoreError> {
+        let listing = sqlx::query!(
+            "select started_at, complete, reason from cloud_listings where run_id = $1 and kind = 'project'",
+            run.run_id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let seen_since = listing.as_ref().map(|listing| listing.started_at);
+        let rows = sqlx::query!(
+            "select provider_id, name from cloud_projects
+             where provider = 'digitalocean' and deleted_at is null and ($1::timestamptz is null or last_seen_at >= $1)
+             order by provider_id",
+            seen_since,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let projects = rows
+            .into_iter()
+            .map(|row| match row.provider_id.parse() {
+                Ok(id) => Ok((id, row.name)),
+                Err(error) => Err(StoreError::Database(sqlx::Error::Decode(Box::new(error)))),
+            })
+            .collect::<Result<_, _>>()?;
+        let completeness = match listing {
+            Some(listing) if listing.complete => Completeness::Complete,
+            Some(listing) => Completeness::Incomplete(listing.reason.unwrap_or_default()),
+            None => Completeness::Incomplete("the projects were not listed in this run".to_owned()),
+        };
+        Ok((projects, completeness))
     }
 
     /// Projects by name, those of one tenant only where one is given; tombstoned ones are left out.

@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use domain::{Completeness, ResourceKind};
+use serde_json::json;
+use store::inventory::{ListingFacts, ResourceFilter, SweepOutcome};
+
+use super::support::{droplet, fixture, incomplete};
+
+#[tokio::test]
+async fn what_is_new_is_discovered_once() {
+    let fixture = fixture().await;
+    let outcome = fixture
+        .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
+        .await;
+    assert_eq!(
+        outcome,
+        SweepOutcome {
+            seen: 2,
+            discovered: 2,
+            ..SweepOutcome::default()
+        }
+    );
+    let again = fixture
+        .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
+        .await;
+    assert_eq!(
+        again,
+        SweepOutcome {
+            seen: 2,
+            ..SweepOutcome::default()
+        }
+    );
+    assert_eq!(fixture.events("1").await, ["discovered"]);
+}
+
+#[tokio::test]
+async fn an_unchanged_row_is_seen_and_not_written_again() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let before = fixture.resource("1").await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let after = fixture.resource("1").await;
+    assert!(after.last_seen_at > before.last_seen_at);
+    assert_eq!(after.first_seen_at, before.first_seen_at);
+    assert_eq!(fixture.events("1").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_is_one_event_with_before_and_after() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let mut resized = droplet(1, "web-1");
+    resized.attrs = json!({ "memory": 2048 });
+    let outcome = fixture.sweep(&[resized.clone()]).await;
+    assert_eq!(outcome.updated, 1);
+    resized.tags.push("prod".to_owned());
+    assert_eq!(fixture.sweep(&[resized]).await.tagged, 1);
+
+    let resource = fixture.resource("1").await;
+    assert_eq!(resource.attrs, json!({ "memory": 2048 }));
+    assert_eq!(resource.tags, ["prod", "web"]);
+    let events = fixture
+        .resource_events(resource.id, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(events[0].event, "tagged");
+    assert_eq!(
+        events[1].changes,
+        json!({ "attrs.memory": { "before": 1024, "after": 2048 } })
+    );
+    assert_eq!(events[1].workflow_id.as_deref(), Some("sync-1"));
+    assert_eq!(events[1].run_id.as_deref(), Some("run-1"));
+}
+
+#[tokio::test]
+async fn three_complete_listings_without_it_make_a_tombstone() {
+    let fixture = fixture().await;
+    fixture
+        .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
+        .await;
+    for strikes in 1..=2 {
+        let outcome = fixture.sweep(&[droplet(2, "web-2")]).await;
+        assert_eq!((outcome.struck, outcome.deleted), (1, 0));
+        let resource = fixture.resource("1").await;
+        assert_eq!(
+            (resource.stale_strike_count, resource.deleted_at),
+            (strikes, None)
+        );
+    }
+    assert_eq!(fixture.sweep(&[droplet(2, "web-2")]).await.deleted, 1);
+    assert!(fixture.resource("1").await.deleted_at.is_some());
+    assert_eq!(fixture.events("1").await, ["discovered", "deleted"]);
+    assert_eq!(
+        fixture.sweep(&[droplet(2, "web-2")]).await,
+        SweepOutcome {
+            seen: 1,
+            ..SweepOutcome::default()
+        }
+    );
+    let live = fixture
+        .resources(&ResourceFilter::default(), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(live.len(), 1);
+}
+
+#[tokio::test]
+async fn a_sighting_wipes_the_strikes() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    for _ in 0..3 {
+        fixture.sweep(&[]).await;
+        fixture.sweep(&[]).await;
+        fixture.sweep(&[droplet(1, "web-1")]).await;
+        assert_eq!(fixture.resource("1").await.stale_strike_count, 0);
+    }
+    assert_eq!(fixture.events("1").await, ["discovered"]);
+}
+
+#[tokio::test]
+async fn an_incomplete_listing_adds_what_it_saw_and_strikes_nobody() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    for _ in 0..5 {
+        let facts = fixture.facts(incomplete()).await;
+        fixture
+            .sweep_with(&ResourceKind::DROPLET, &[droplet(2, "web-2")], &facts)
+            .await;
+    }
+    let resource = fixture.resource("1").await;
+    assert_eq!(
+        (resource.stale_strike_count, resource.deleted_at),
+        (0, None)
+    );
+    assert_eq!(fixture.events("2").await, ["discovered"]);
+}
+
+#[tokio::test]
+async fn a_kind_strikes_no_other() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    for _ in 0..4 {
+        let facts = fixture.facts(Completeness::Complete).await;
+        fixture.sweep_with(&ResourceKind::VOLUME, &[], &facts).await;
+    }
+    assert_eq!(fixture.resource("1").await.stale_strike_count, 0);
+}
+
+#[tokio::test]
+async fn a_retried_activity_strikes_once_for_its_run() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let first_try = fixture.facts(Completeness::Complete).await;
+    for _ in 0..4 {
+        let started_at = fixture.now().await.unwrap();
+        let facts = ListingFacts {
+            started_at,
+            ..first_try.clone()
+        };
+        fixture
+            .sweep_with(&ResourceKind::DROPLET, &[], &facts)
+            .await;
+    }
+    assert_eq!(fixture.resource("1").await.stale_strike_count, 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_first_try_was_incomplete_may_still_strike() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let broken = fixture.facts(incomplete()).await;
+    fixture
+        .sweep_with(&ResourceKind::DROPLET, &[], &broken)
+        .await;
+    let started_at = fixture.now().await.unwrap();
+    let whole = ListingFacts {
+        completeness: Completeness::Complete,
+        started_at,
+        ..broken
+    };
+    fixture
+        .sweep_with(&ResourceKind::DROPLET, &[], &whole)
+        .await;
+    assert_eq!(fixture.resource("1").await.stale_strike_count, 1);
+}
+
+#[tokio::test]
+async fn strikes_keep_their_distance() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    for _ in 0..4 {
+        let facts = ListingFacts {
+            strike_interval: Duration::from_mins(10),
+            ..fixture.facts(Completeness::Complete).await
+        };
+        fixture
+            .sweep_with(&ResourceKind::DROPLET, &[], &facts)
+            .await;
+    }
+    assert_eq!(fixture.resource("1").await.stale_strike_count, 1);
+}
+
+#[tokio::test]
+async fn a_listing_that_began_before_a_sighting_does_not_strike_it() {
+    let fixture = fixture().await;
+    let early = fixture.facts(Completeness::Complete).await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    fixture
+        .sweep_with(&ResourceKind::DROPLET, &[], &early)
+        .await;
+    assert_eq!(fixture.resource("1").await.stale_strike_count, 0);
+}
+
+#[tokio::test]
+async fn what_an_older_listing_holds_does_not_overwrite_what_a_newer_one_saw() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "old-name")]).await;
+    let early = fixture.facts(Completeness::Complete).await;
+    fixture.sweep(&[droplet(1, "new-name")]).await;
+    let outcome = fixture
+        .sweep_with(&ResourceKind::DROPLET, &[droplet(1, "old-name")], &early)
+        .await;
+    assert_eq!(outcome.updated, 0);
+    assert_eq!(fixture.resource("1").await.name, "new-name");
+}
+
+#[tokio::test]
+async fn a_tombstoned_resource_that_is_seen_again_is_restored() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let id = fixture.resource("1").await.id;
+    for _ in 0..3 {
+        fixture.sweep(&[]).await;
+    }
+    let outcome = fixture.sweep(&[droplet(1, "web-1")]).await;
+    assert_eq!((outcome.restored, outcome.discovered), (1, 0));
+    let resource = fixture.resource("1").await;
+    assert_eq!(
+        (
+            resource.id,
+            resource.deleted_at,
+            resource.stale_strike_count
+        ),
+        (id, None, 0)
+    );
+    assert_eq!(
+        fixture.events("1").await,
+        ["discovered", "deleted", "restored"]
+    );
+}
+
+#[tokio::test]
+async fn two_sweeps_of_one_kind_at_once_come_to_the_same_as_one() {
+    let fixture = fixture().await;
+    let droplets: Vec<_> = (0..300)
+        .map(|id| droplet(id, &format!("web-{id}")))
+        .collect();
+    let (one, two) = tokio::join!(fixture.sweep(&droplets), fixture.sweep(&droplets));
+    assert_eq!(one.discovered + two.discovered, 300);
+    assert_eq!(fixture.all_resources().await.len(), 300);
+
+    // Both began before either struck: one absence, one strike.
+    let (one, two) = (
+        fixture.facts(Completeness::Complete).await,
+        fixture.facts(Completeness::Complete).await,
+    );
+    let interval = Duration::from_mins(1);
+    let one = ListingFacts {
+        strike_interval: interval,
+        ..one
+    };
+    let two = ListingFacts {
+        strike_interval: interval,
+        ..two
+    };
+    let kind = ResourceKind::DROPLET;
+    let (one, two) = tokio::join!(
+        fixture.sweep_with(&kind, &droplets[1..], &one),
+        fixture.sweep_with(&kind, &droplets[1..], &two)
+    );
+    assert_eq!(one.struck + two.struck, 1);
+    assert_eq!(fixture.resource("0").await.stale_strike_count, 1);
+}
+
+#[tokio::test]
+async fn more_resources_than_one_statement_takes_are_stored_whole() {
+    let fixture = fixture().await;
+    let droplets: Vec<_> = (0..2_500)
+        .map(|id| droplet(id, &format!("web-{id}")))
+        .collect();
+    assert_eq!(fixture.sweep(&droplets).await.discovered, 2_500);
+    assert_eq!(fixture.sweep(&droplets).await.updated, 0);
+    let mut filter = ResourceFilter {
+        text: Some("WEB-2499".to_owned()),
+        ..ResourceFilter::default()
+    };
+    assert_eq!(fixture.resources(&filter, None, 10).await.unwrap().len(), 1);
+    filter.tenant = Some("nobody".to_owned());
+    assert_eq!(fixture.resources(&filter, None, 10).await.unwrap().len(), 0);
+}

@@ -1,0 +1,293 @@
+use domain::InvoiceUuid;
+use domain::invoices::{InvoiceHeader, read_invoice_csv};
+use rust_decimal::Decimal;
+use store::StoreError;
+use store::invoices::{CostLine, CostLineFilter, IngestOutcome, InvoiceFile};
+use store::projects::ProjectChange;
+use uuid::Uuid;
+
+use super::support::{Fixture, droplet, fixture, members, project};
+
+const HEADER: &str =
+    "product,group_description,description,hours,start,end,USD,project_name,category";
+const APRIL: &str = "\
+Droplets,,WEB-1 (s-1vcpu-1gb),744,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,web,iaas
+Droplets,,gone (s-1vcpu-1gb),10,2026-04-01 00:00:00 +0000,2026-04-02 00:00:00 +0000,$0.09,web,iaas
+Taxes,,\"GST (18%), India\\\t\",,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,\"-$1,001.10\",,iaas
+";
+
+fn uuid(number: u128) -> InvoiceUuid {
+    Uuid::from_u128(number).into()
+}
+
+fn header(number: u128, period: &str, cents: i64) -> InvoiceHeader {
+    InvoiceHeader {
+        invoice_uuid: uuid(number),
+        invoice_id: Some(number.to_string()),
+        period: period.parse().unwrap(),
+        amount: Decimal::new(cents, 2),
+    }
+}
+
+async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> IngestOutcome {
+    let csv = format!("{HEADER}\n{lines}");
+    let lines = read_invoice_csv(csv.as_bytes()).unwrap();
+    fixture
+        .ingest_invoice(
+            uuid(number),
+            InvoiceFile {
+                csv: csv.as_bytes(),
+                lines: &lines,
+            },
+        )
+        .await
+        .unwrap()
+}
+
+async fn april_lines(fixture: &Fixture) -> Vec<CostLine> {
+    let filter = CostLineFilter {
+        period: "2026-04-01".parse().unwrap(),
+        kind: None,
+    };
+    fixture.cost_lines(&filter, None, 1_000).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
+    let fixture = fixture().await;
+    let headers = [
+        header(1, "2026-03", 100),
+        header(2, "2026-04", 200),
+        header(3, "2026-02", 300),
+    ];
+    let found = fixture.discover_invoices(&headers).await.unwrap();
+    assert_eq!((found.listed, found.new, found.corrected), (3, 3, 0));
+    let again = fixture.discover_invoices(&headers).await.unwrap();
+    assert_eq!((again.new, again.corrected), (0, 0));
+
+    let first_page = fixture.pending_invoices(None, 2).await.unwrap();
+    let uuids: Vec<_> = first_page
+        .iter()
+        .map(|pending| pending.invoice_uuid)
+        .collect();
+    assert_eq!(uuids, [uuid(2), uuid(1)]);
+    let second_page = fixture
+        .pending_invoices(first_page.last().copied(), 2)
+        .await
+        .unwrap();
+    assert_eq!(second_page[0].invoice_uuid, uuid(3));
+
+    ingest(&fixture, 2, "").await;
+    assert_eq!(fixture.pending_invoices(None, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn lines_are_stored_as_they_stand_in_the_file() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    let outcome = ingest(&fixture, 1, APRIL).await;
+    assert_eq!(
+        (outcome.lines, outcome.matched, outcome.off_by),
+        (3, 1, Decimal::ZERO)
+    );
+
+    let lines = april_lines(&fixture).await;
+    let rules: Vec<_> = lines
+        .iter()
+        .map(|line| (line.line_no, line.match_rule.as_str()))
+        .collect();
+    assert_eq!(rules, [(1, "name"), (2, "unmatched"), (3, "account")]);
+    assert_eq!(lines[0].resource_id, Some(fixture.resource("1").await.id));
+    assert_eq!(lines[0].resource_name.as_deref(), Some("WEB-1"));
+    assert_eq!(lines[2].description, "GST (18%), India\\");
+    assert_eq!(
+        (lines[2].amount, lines[2].hours),
+        (Decimal::new(-100_110, 2), None)
+    );
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    assert_eq!(
+        (invoice.ingest_status.as_str(), invoice.line_count),
+        ("ingested", Some(3))
+    );
+    assert_eq!(
+        (invoice.reconciled, invoice.off_by),
+        (Some(true), Some(Decimal::ZERO))
+    );
+}
+
+#[tokio::test]
+async fn an_invoice_that_its_lines_do_not_come_to_says_by_how_much() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_500)])
+        .await
+        .unwrap();
+    assert_eq!(ingest(&fixture, 1, APRIL).await.off_by, Decimal::new(1, 2));
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    assert_eq!(
+        (invoice.reconciled, invoice.off_by),
+        (Some(false), Some(Decimal::new(1, 2)))
+    );
+}
+
+#[tokio::test]
+async fn ingesting_again_changes_nothing_and_another_file_replaces_all() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    assert!(ingest(&fixture, 1, APRIL).await.replaced);
+    let before = april_lines(&fixture).await;
+    let (one, two) = tokio::join!(ingest(&fixture, 1, APRIL), ingest(&fixture, 1, APRIL));
+    assert!(!one.replaced && !two.replaced);
+    assert_eq!(april_lines(&fixture).await, before);
+
+    let shorter = APRIL.lines().next().unwrap();
+    assert!(ingest(&fixture, 1, shorter).await.replaced);
+    let after = april_lines(&fixture).await;
+    assert_eq!(after, before[..1]);
+}
+
+#[tokio::test]
+async fn a_failure_is_marked_and_leaves_the_lines_of_an_earlier_ingest() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    ingest(&fixture, 1, APRIL).await;
+    fixture
+        .fail_invoice(uuid(1), "line 3, column USD: no amount")
+        .await
+        .unwrap();
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    assert_eq!(invoice.ingest_status, "failed");
+    assert_eq!(
+        invoice.last_error.as_deref(),
+        Some("line 3, column USD: no amount")
+    );
+    assert_eq!(april_lines(&fixture).await.len(), 3);
+    assert_eq!(fixture.pending_invoices(None, 10).await.unwrap().len(), 1);
+
+    ingest(&fixture, 1, APRIL).await;
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    assert_eq!(
+        (invoice.ingest_status.as_str(), invoice.last_error),
+        ("ingested", None)
+    );
+}
+
+#[tokio::test]
+async fn a_corrected_amount_makes_an_invoice_wait_again() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    ingest(&fixture, 1, APRIL).await;
+    let found = fixture
+        .discover_invoices(&[header(1, "2026-04", -99_000)])
+        .await
+        .unwrap();
+    assert_eq!((found.new, found.corrected), (0, 1));
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    assert_eq!(
+        (invoice.ingest_status.as_str(), invoice.off_by),
+        ("pending", Some(Decimal::new(501, 2)))
+    );
+}
+
+#[tokio::test]
+async fn an_invoice_that_is_not_written_down_cannot_be_ingested() {
+    let fixture = fixture().await;
+    assert!(!fixture.has_invoice(uuid(9)).await.unwrap());
+    let outcome = fixture
+        .ingest_invoice(
+            uuid(9),
+            InvoiceFile {
+                csv: b"x",
+                lines: &[],
+            },
+        )
+        .await;
+    assert!(
+        matches!(outcome, Err(StoreError::NotFound { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn lines_find_their_resource_when_the_inventory_learns_of_it_and_never_guess_between_two() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    ingest(&fixture, 1, APRIL).await;
+    assert_eq!(april_lines(&fixture).await[0].match_rule, "unmatched");
+
+    fixture.sweep(&[droplet(1, "Web-1")]).await;
+    assert_eq!(
+        april_lines(&fixture).await[0].resource_id,
+        Some(fixture.resource("1").await.id)
+    );
+
+    fixture
+        .sweep(&[droplet(1, "Web-1"), droplet(2, "web-1")])
+        .await;
+    let ambiguous = &april_lines(&fixture).await[0];
+    assert_eq!(
+        (ambiguous.match_rule.as_str(), ambiguous.resource_id),
+        ("ambiguous", None)
+    );
+
+    // What is live comes before what is gone.
+    for _ in 0..3 {
+        fixture.sweep(&[droplet(2, "web-1")]).await;
+    }
+    assert_eq!(
+        april_lines(&fixture).await[0].resource_id,
+        Some(fixture.resource("2").await.id)
+    );
+    // And what is gone is still what the line paid for.
+    for _ in 0..3 {
+        fixture.sweep(&[]).await;
+    }
+    assert_eq!(april_lines(&fixture).await[0].match_rule, "ambiguous");
+
+    fixture.sweep(&[droplet(2, "renamed")]).await;
+    assert_eq!(
+        april_lines(&fixture).await[0].resource_id,
+        Some(fixture.resource("1").await.id)
+    );
+}
+
+#[tokio::test]
+async fn a_line_belongs_to_its_resources_tenant() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&[project(1, "web")]).await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    fixture.walk(&[members(1, &["do:droplet:1"])]).await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_501)])
+        .await
+        .unwrap();
+    ingest(&fixture, 1, APRIL).await;
+    let web = fixture.resource("1").await.cloud_project_id.unwrap();
+    let change = ProjectChange {
+        tenant_id: Some(Some("acme".parse().unwrap())),
+        purpose: None,
+    };
+    fixture.change_project(web, &change).await.unwrap();
+    let tenants: Vec<_> = april_lines(&fixture)
+        .await
+        .into_iter()
+        .map(|line| line.tenant_id)
+        .collect();
+    assert_eq!(tenants, [Some("acme".to_owned()), None, None]);
+}

@@ -1,0 +1,212 @@
+//! What the tests say again and again.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use devstack::testing::TestDatabase;
+use domain::inventory::ObservedResource;
+use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
+use domain::{Completeness, ResourceKind};
+use serde_json::json;
+use sqlx::PgPool;
+use store::inventory::{ListingFacts, Resource, ResourceFilter, State, Sweep, SweepOutcome};
+use store::projects::{
+    MembershipOutcome, MembershipPass, ProjectMembers, ProjectSweep, ProjectSweepOutcome,
+};
+use store::{Run, Store};
+use uuid::Uuid;
+
+/// A store on a migrated database of its own, and a connection that looks past it.
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) pool: PgPool,
+    runs: AtomicU32,
+    _database: TestDatabase,
+}
+
+impl Deref for Fixture {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+pub(crate) async fn fixture() -> Fixture {
+    let database = devstack::testing::database().await;
+    let store = Store::connect(&database.url(), 8).await.unwrap();
+    store.migrate().await.unwrap();
+    let pool = PgPool::connect(&database.url()).await.unwrap();
+    Fixture {
+        store,
+        pool,
+        runs: AtomicU32::new(0),
+        _database: database,
+    }
+}
+
+pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
+    ObservedResource {
+        provider_id: id.to_string(),
+        name: name.to_owned(),
+        region: Some("nyc3".to_owned()),
+        status: Some("active".to_owned()),
+        tags: vec!["web".to_owned()],
+        project_id: None,
+        attrs: json!({ "memory": 1024 }),
+    }
+}
+
+pub(crate) fn zone(name: &str) -> ObservedResource {
+    ObservedResource {
+        provider_id: name.to_owned(),
+        name: name.to_owned(),
+        region: None,
+        status: None,
+        ..droplet(0, name)
+    }
+}
+
+pub(crate) fn project(id: u128, name: &str) -> ObservedProject {
+    ObservedProject {
+        provider_id: Uuid::from_u128(id),
+        name: name.to_owned(),
+        description: String::new(),
+        environment: None,
+        is_default: false,
+        attrs: json!({}),
+    }
+}
+
+pub(crate) fn members(project: u128, urns: &[&str]) -> ProjectMembers {
+    let members = urns
+        .iter()
+        .map(|urn| ProjectMember {
+            urn: urn.parse().unwrap(),
+            status: MemberStatus::Ok,
+            assigned_at: None,
+        })
+        .collect();
+    ProjectMembers {
+        project: Uuid::from_u128(project),
+        members,
+    }
+}
+
+pub(crate) fn incomplete() -> Completeness {
+    Completeness::Incomplete("page 2 answered 503".to_owned())
+}
+
+impl Fixture {
+    /// A new run each time, as each start of a workflow is.
+    pub(crate) fn new_run(&self) -> Run {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        Run {
+            workflow_id: format!("sync-{number}"),
+            run_id: format!("run-{number}"),
+        }
+    }
+
+    pub(crate) async fn facts(&self, completeness: Completeness) -> ListingFacts {
+        ListingFacts {
+            started_at: self.store.now().await.unwrap(),
+            completeness,
+            total: None,
+            requests: 1,
+            strike_interval: Duration::ZERO,
+            run: self.new_run(),
+        }
+    }
+
+    pub(crate) async fn sweep_with(
+        &self,
+        kind: &ResourceKind,
+        resources: &[ObservedResource],
+        facts: &ListingFacts,
+    ) -> SweepOutcome {
+        self.store
+            .sweep(Sweep {
+                kind,
+                resources,
+                facts,
+            })
+            .await
+            .unwrap()
+    }
+
+    /// A complete sweep over the droplets.
+    pub(crate) async fn sweep(&self, resources: &[ObservedResource]) -> SweepOutcome {
+        let facts = self.facts(Completeness::Complete).await;
+        self.sweep_with(&ResourceKind::DROPLET, resources, &facts)
+            .await
+    }
+
+    pub(crate) async fn sweep_projects(&self, projects: &[ObservedProject]) -> ProjectSweepOutcome {
+        let facts = self.facts(Completeness::Complete).await;
+        let sweep = ProjectSweep {
+            projects,
+            internal_name: "internal",
+            facts: &facts,
+        };
+        self.store.sweep_projects(sweep).await.unwrap()
+    }
+
+    pub(crate) async fn walk_with(
+        &self,
+        projects: &[ProjectMembers],
+        completeness: Completeness,
+    ) -> MembershipOutcome {
+        let facts = self.facts(completeness).await;
+        let listed_kinds = [ResourceKind::DROPLET, ResourceKind::DNS_ZONE];
+        self.store
+            .store_memberships(MembershipPass {
+                projects,
+                listed_kinds: &listed_kinds,
+                facts: &facts,
+            })
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn walk(&self, projects: &[ProjectMembers]) -> MembershipOutcome {
+        self.walk_with(projects, Completeness::Complete).await
+    }
+
+    pub(crate) async fn all_resources(&self) -> Vec<Resource> {
+        let filter = ResourceFilter {
+            state: State::All,
+            ..ResourceFilter::default()
+        };
+        self.store.resources(&filter, None, 1_000).await.unwrap()
+    }
+
+    pub(crate) async fn resource(&self, provider_id: &str) -> Resource {
+        let all = self.all_resources().await;
+        all.into_iter()
+            .find(|resource| resource.provider_id == provider_id)
+            .unwrap()
+    }
+
+    /// A resource's events, the oldest first.
+    pub(crate) async fn events(&self, provider_id: &str) -> Vec<String> {
+        let resource = self.resource(provider_id).await;
+        let mut events = self
+            .store
+            .resource_events(resource.id, None, 1_000)
+            .await
+            .unwrap();
+        events.reverse();
+        events.into_iter().map(|event| event.event).collect()
+    }
+
+    /// Whose project it is, by name.
+    pub(crate) async fn project_of(&self, provider_id: &str) -> Option<String> {
+        let project_id = self.resource(provider_id).await.cloud_project_id?;
+        let projects = self.store.projects(None, None, 1_000).await.unwrap();
+        projects
+            .into_iter()
+            .find(|project| project.id == project_id)
+            .map(|project| project.name)
+    }
+}
