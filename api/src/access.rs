@@ -1,0 +1,102 @@
+//! Who calls, and what they may see.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::TenantId;
+use secrecy::SecretString;
+use store::{Access, Role};
+use uuid::Uuid;
+
+use crate::ApiState;
+use crate::problem::Problem;
+
+/// Makes a new token: `arc_`, so that a leaked one can be recognised, and 256 random bits, so that none can be guessed.
+///
+/// Panics where the operating system gives no randomness: nothing could go on safely there.
+pub fn generate_token() -> SecretString {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    format!("arc_{}", URL_SAFE_NO_PAD.encode(bytes)).into()
+}
+
+/// Whoever holds a valid token.
+pub(crate) struct Caller(Access);
+
+impl Caller {
+    /// The tenant that the caller is confined to; none for an admin.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        self.0.role.tenant()
+    }
+}
+
+impl FromRequestParts<ApiState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let token = bearer_token(&parts.headers)?;
+        let access = state.store.authenticate(token).await?;
+        access.map(Self).ok_or(Problem::Unauthorized(
+            "the token is unknown or revoked: `arcadia token create` makes one",
+        ))
+    }
+}
+
+/// The holder of an admin's token.
+pub(crate) struct Admin {
+    /// Which token it was, for the log.
+    pub(crate) token_id: Uuid,
+}
+
+impl FromRequestParts<ApiState> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let Caller(access) = Caller::from_request_parts(parts, state).await?;
+        match access.role {
+            Role::PlatformAdmin => Ok(Self {
+                token_id: access.token_id,
+            }),
+            Role::Tenant(_) => Err(Problem::Forbidden(
+                "only a token of the role platform_admin may do this",
+            )),
+        }
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let (Some(header), None) = (given.next(), given.next()) else {
+        return Err(Problem::Unauthorized(
+            "send one header `authorization: Bearer TOKEN`; `arcadia token create` makes a token",
+        ));
+    };
+    header
+        .to_str()
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or(Problem::Unauthorized(
+            "the authorization header is not of the form `Bearer TOKEN`",
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_generated_token_has_the_prefix_and_256_random_bits() {
+        let (first, second) = (generate_token(), generate_token());
+        let encoded = first.expose_secret().strip_prefix("arc_").unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.decode(encoded).unwrap().len(), 32);
+        assert_ne!(first.expose_secret(), second.expose_secret());
+    }
+}

@@ -1,0 +1,138 @@
+//! What lies around every route: limits, logs, metrics, headers.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::{Level, Span};
+
+use crate::metrics::{self, Metrics};
+use crate::problem::{Problem, in_problem_form};
+
+/// The longest that a request may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most bytes a body may have: the largest one that is needed has two short fields.
+const BODY_LIMIT: usize = 64 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts the layers around the routes; the first is the outermost.
+pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Router {
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
+            )
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(SetResponseHeaderLayer::overriding(
+                X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ))
+            .layer(SetResponseHeaderLayer::overriding(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
+            .layer(from_fn_with_state(metrics, metrics::measure))
+            .layer(from_fn(in_problem_form))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::SERVICE_UNAVAILABLE,
+                timeout,
+            )),
+    )
+}
+
+/// Neither headers nor the query: the first hold tokens, and people paste them into the second.
+fn span(request: &Request) -> Span {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
+    tracing::info_span!(
+        "request",
+        method = %request.method(),
+        route = metrics::route(request),
+        id,
+    )
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast_ref::<&str>().map_or_else(
+            || "a panic without a message".to_owned(),
+            ToString::to_string,
+        ),
+    };
+    Problem::Internal(format!("a handler panicked: {message}").into()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn status_and_text(handler: axum::routing::MethodRouter) -> (StatusCode, String) {
+        let routes = Router::new().route("/", handler);
+        let layered = around(routes, Metrics::new(), Duration::from_millis(10));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = layered.oneshot(request).await.unwrap();
+        let media_type = &response.headers()["content-type"];
+        assert_eq!(media_type, "application/problem+json");
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_does_not_come_back_is_given_up() {
+        let (status, text) = status_and_text(get(pending::<()>)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text.contains("timed-out"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_that_keeps_its_message_to_the_log() {
+        async fn panicking() {
+            panic!("the secret is {}", 42);
+        }
+        let (status, text) = status_and_text(get(panicking)).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_error_in_another_form_is_given_this_one() {
+        async fn refusing() -> (StatusCode, &'static str) {
+            (StatusCode::IM_A_TEAPOT, "short and stout")
+        }
+        let (status, text) = status_and_text(get(refusing)).await;
+        assert_eq!(status, StatusCode::IM_A_TEAPOT);
+        assert!(text.contains("418"), "{text}");
+    }
+}

@@ -1,0 +1,189 @@
+//! Pages of lists: `limit`, and a cursor that says where the last page ended.
+
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Utc;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+use crate::envelope::{List, ListMeta};
+use crate::extract::optional;
+use crate::problem::Problem;
+
+const MAX_LIMIT: u16 = 500;
+
+/// How many rows a page may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(u16);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no limit: expected a number from 1 to {MAX_LIMIT}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        optional(deserializer).map(Option::unwrap_or_default)
+    }
+}
+
+/// A page's `cursor` parameter as it was given; empty for the first page.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Cursor(String);
+
+/// One page of a list.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Name and filter: a cursor is good for the list it came from and no other.
+    list: Value,
+    limit: Limit,
+}
+
+impl Page {
+    pub(crate) fn new(list: Value, limit: Limit) -> Self {
+        Self { list, limit }
+    }
+
+    /// Where the page before this one ended; none for the first.
+    pub(crate) fn after<A: DeserializeOwned>(&self, cursor: &Cursor) -> Result<Option<A>, Problem> {
+        if cursor.0.is_empty() {
+            return Ok(None);
+        }
+        let mut read: Value = URL_SAFE_NO_PAD
+            .decode(&cursor.0)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(invalid_cursor)?;
+        if read["list"] != self.list {
+            return Err(Problem::InvalidParameter(
+                "cursor: it belongs to another list or filter; leave every other parameter as it was when the cursor was given"
+                    .to_owned(),
+            ));
+        }
+        serde_json::from_value(read["after"].take())
+            .map(Some)
+            .map_err(|_| invalid_cursor())
+    }
+
+    /// How many rows to fetch: one more than the page shows tells whether another page follows.
+    pub(crate) fn rows_to_fetch(&self) -> i64 {
+        i64::from(self.limit.0) + 1
+    }
+
+    /// The page, of as many rows as [`Page::rows_to_fetch`] asked for; `place` tells where a row stands.
+    pub(crate) fn show<R, T: From<R>, A: Serialize>(
+        &self,
+        mut rows: Vec<R>,
+        place: impl FnOnce(&R) -> A,
+    ) -> List<T> {
+        let limit = usize::from(self.limit.0);
+        let next_cursor = if rows.len() > limit {
+            rows.truncate(limit);
+            rows.last().map(|last| {
+                let cursor = json!({ "list": self.list, "after": place(last) });
+                URL_SAFE_NO_PAD.encode(cursor.to_string())
+            })
+        } else {
+            None
+        };
+        List {
+            data: rows.into_iter().map(T::from).collect(),
+            meta: ListMeta {
+                as_of: Utc::now(),
+                limit: self.limit.0,
+                next_cursor,
+            },
+        }
+    }
+}
+
+fn invalid_cursor() -> Problem {
+    Problem::InvalidParameter(
+        "cursor: it cannot be read; give meta.next_cursor of the page before as it is, or none for the first page"
+            .to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(list: Value) -> Page {
+        Page::new(list, "2".parse().unwrap())
+    }
+
+    fn cursor_after_two_rows(page: &Page) -> Cursor {
+        let shown: List<u32> = page.show(vec![1_u32, 2, 3], |row| *row);
+        assert_eq!(shown.data, [1, 2]);
+        Cursor(shown.meta.next_cursor.unwrap())
+    }
+
+    #[test]
+    fn a_cursor_leads_to_the_row_after_the_last_one_shown() {
+        let page = page(json!("numbers"));
+        let cursor = cursor_after_two_rows(&page);
+        assert_eq!(page.after::<u32>(&cursor).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_page_that_is_just_full_is_the_last() {
+        let shown: List<u32> = page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
+        assert_eq!(
+            (shown.data.len(), shown.meta.next_cursor.as_deref()),
+            (2, None)
+        );
+    }
+
+    #[test]
+    fn a_cursor_of_another_filter_is_refused() {
+        let cursor = cursor_after_two_rows(&page(json!({"kind": "droplet"})));
+        let problem = page(json!({"kind": "volume"}))
+            .after::<u32>(&cursor)
+            .unwrap_err();
+        assert!(problem.to_string().contains("another list"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        let page = page(json!(null));
+        for text in ["x", "!", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
+            assert!(
+                page.after::<u32>(&Cursor(text.to_owned())).is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_from_1_to_500() {
+        for (text, is_limit) in [
+            ("1", true),
+            ("500", true),
+            ("0", false),
+            ("501", false),
+            ("-1", false),
+            ("1.5", false),
+            ("99999999999", false),
+            ("ten", false),
+        ] {
+            assert_eq!(text.parse::<Limit>().is_ok(), is_limit, "{text}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The account's balance.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use store::balance::BalanceSnapshot;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::ApiState;
+use crate::access::Admin;
+use crate::envelope::One;
+use crate::problem::{Absent, Problem};
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(latest))
+}
+
+/// The balance as DigitalOcean last told it; USD.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are the columns' names")]
+struct Balance {
+    /// `account_balance` plus `month_to_date_usage`.
+    month_to_date_balance: Decimal,
+    /// What was owed before this month's usage; negative when there is credit.
+    account_balance: Decimal,
+    month_to_date_usage: Decimal,
+    /// When DigitalOcean worked the figures out.
+    generated_at: DateTime<Utc>,
+    /// When these figures were first seen.
+    captured_at: DateTime<Utc>,
+    /// When they were last seen.
+    last_polled_at: DateTime<Utc>,
+}
+
+impl From<BalanceSnapshot> for Balance {
+    fn from(snapshot: BalanceSnapshot) -> Self {
+        Self {
+            month_to_date_balance: snapshot.month_to_date_balance,
+            account_balance: snapshot.account_balance,
+            month_to_date_usage: snapshot.month_to_date_usage,
+            generated_at: snapshot.generated_at,
+            captured_at: snapshot.captured_at,
+            last_polled_at: snapshot.last_polled_at,
+        }
+    }
+}
+
+/// The latest balance
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/balance",
+    tag = "billing",
+    security(("bearer" = [])),
+    responses((status = OK, body = One<Balance>), Absent)
+)]
+async fn latest(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Balance>>, Problem> {
+    let snapshot = state.store.latest_balance().await?.ok_or_else(|| {
+        Problem::NotFound(
+            "the balance has not been polled yet: the schedule poll-balance does so every hour"
+                .to_owned(),
+        )
+    })?;
+    Ok(Json(One::now(snapshot.into())))
+}

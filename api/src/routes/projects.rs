@@ -1,0 +1,193 @@
+//! Projects, and whose they are.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::TenantId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::projects::ProjectChange;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::ApiState;
+use crate::access::{Admin, Caller};
+use crate::envelope::{List, One};
+use crate::extract::{Body, Id, Query, Text, present};
+use crate::paging::{Cursor, Limit, Page};
+use crate::problem::{Absent, Invalid, Problem};
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(change))
+}
+
+/// A project of the account.
+#[derive(Debug, Serialize, ToSchema)]
+struct Project {
+    id: Uuid,
+    provider: String,
+    /// DigitalOcean's id of it.
+    provider_id: String,
+    name: String,
+    description: String,
+    environment: Option<String>,
+    is_default: bool,
+    /// Whether it is the project where resources of no project fall.
+    is_internal: bool,
+    /// Whose it is, and so whose its resources are: an operator's word.
+    tenant_id: Option<String>,
+    /// What it is for: an operator's word. DigitalOcean's own is in `attrs`.
+    purpose: Option<String>,
+    #[schema(value_type = Object)]
+    attrs: Value,
+    first_seen_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    /// How many complete listings in a row have missed it; three make a tombstone.
+    stale_strike_count: i32,
+    /// When it was found to be gone; null while it is live.
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl From<store::projects::Project> for Project {
+    fn from(project: store::projects::Project) -> Self {
+        Self {
+            id: project.id,
+            provider: project.provider,
+            provider_id: project.provider_id,
+            name: project.name,
+            description: project.description,
+            environment: project.environment,
+            is_default: project.is_default,
+            is_internal: project.is_internal,
+            tenant_id: project.tenant_id,
+            purpose: project.purpose,
+            attrs: project.attrs,
+            first_seen_at: project.first_seen_at,
+            last_seen_at: project.last_seen_at,
+            stale_strike_count: project.stale_strike_count,
+            deleted_at: project.deleted_at,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ProjectsQuery {
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+#[derive(Deserialize)]
+struct ProjectPlace {
+    name: Text,
+    id: Uuid,
+}
+
+/// Live projects by name; a tenant sees its own
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects",
+    tag = "projects",
+    security(("bearer" = [])),
+    params(ProjectsQuery),
+    responses((status = OK, body = List<Project>), Invalid)
+)]
+async fn list(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Query(query): Query<ProjectsQuery>,
+) -> Result<Json<List<Project>>, Problem> {
+    let tenant = caller.tenant();
+    let page = Page::new(json!({ "projects": { "tenant": tenant } }), query.limit);
+    let after: Option<ProjectPlace> = page.after(&query.cursor)?;
+    let projects = state
+        .store
+        .projects(
+            tenant,
+            after.as_ref().map(|place| (place.name.as_str(), place.id)),
+            page.rows_to_fetch(),
+        )
+        .await?;
+    Ok(Json(page.show(
+        projects,
+        |last| json!({ "name": last.name, "id": last.id }),
+    )))
+}
+
+/// What to change of a project; what is absent stays, null clears.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "absent, null and a value are three different changes"
+)]
+struct ProjectPatch {
+    /// Whose it is: 1 to 100 characters. Its resources and their cost lines follow.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    tenant_id: Option<Option<TenantId>>,
+    /// What it is for: 1 to 500 characters.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    purpose: Option<Option<Purpose>>,
+}
+
+/// What a project is for.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Purpose(String);
+
+impl TryFrom<String> for Purpose {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = !text.trim().is_empty()
+            && text.chars().count() <= 500
+            && !text.chars().any(char::is_control);
+        if fits {
+            Ok(Self(text))
+        } else {
+            Err("purpose: expected 1 to 500 characters, no control characters, or null")
+        }
+    }
+}
+
+/// Says whose a project is and what it is for
+///
+/// For the role `platform_admin`. Resources of the project and their cost lines follow at once.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/projects/{id}",
+    tag = "projects",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the project")),
+    request_body = ProjectPatch,
+    responses((status = OK, body = One<Project>), Invalid, Absent)
+)]
+async fn change(
+    admin: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Body(patch): Body<ProjectPatch>,
+) -> Result<Json<One<Project>>, Problem> {
+    let change = ProjectChange {
+        tenant_id: patch.tenant_id,
+        purpose: patch
+            .purpose
+            .map(|purpose| purpose.map(|Purpose(text)| text)),
+    };
+    let project = state.store.change_project(id, &change).await?;
+    tracing::info!(token = %admin.token_id, project = %id, ?change, "a project was changed");
+    Ok(Json(One::now(project.into())))
+}

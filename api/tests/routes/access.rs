@@ -1,0 +1,156 @@
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::Request;
+use store::Role;
+
+use crate::support::{APRIL, TestApi, bearing, token};
+
+/// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}` and `{THEIRS}` are ids of
+/// acme's and of globex's things.
+const MATRIX: [(&str, &str, u16, u16); 13] = [
+    ("GET", "/api/v1/billing/balance", 404, 403),
+    (
+        "GET",
+        "/api/v1/billing/cost-lines?period=2026-04-01",
+        200,
+        403,
+    ),
+    (
+        "GET",
+        "/api/v1/billing/cost-lines?period=nonsense",
+        400,
+        403,
+    ),
+    ("GET", "/api/v1/billing/invoices", 200, 403),
+    ("GET", "/api/v1/billing/invoices/{APRIL}", 200, 403),
+    ("GET", "/api/v1/inventory", 200, 200),
+    ("GET", "/api/v1/inventory/{MINE}", 200, 200),
+    ("GET", "/api/v1/inventory/{THEIRS}", 200, 404),
+    ("GET", "/api/v1/inventory/{MINE}/events", 200, 200),
+    ("GET", "/api/v1/inventory/{THEIRS}/events", 200, 404),
+    ("GET", "/api/v1/projects", 200, 200),
+    ("PATCH", "/api/v1/projects/{PROJECT}", 200, 403),
+    ("PATCH", "/api/v1/projects/nonsense", 400, 403),
+];
+
+fn request(method: &str, path: &str, token: Option<&str>) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json");
+    let request = match token {
+        Some(token) => bearing(token, request),
+        None => request,
+    };
+    request.body(Body::from("{}")).unwrap()
+}
+
+async fn matrix(api: &TestApi) -> Vec<(&'static str, String, u16, u16)> {
+    let ids = [
+        ("{APRIL}", APRIL.to_owned()),
+        ("{MINE}", api.resource_id("web-1").await),
+        ("{THEIRS}", api.resource_id("db-1").await),
+        ("{PROJECT}", api.project_id("alpha").await),
+    ];
+    MATRIX
+        .into_iter()
+        .map(|(method, path, admin, tenant)| {
+            let path = ids
+                .iter()
+                .fold(path.to_owned(), |path, (name, id)| path.replace(name, id));
+            (method, path, admin, tenant)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn each_role_is_let_in_where_it_belongs_and_nowhere_else() {
+    let api = TestApi::with_account().await;
+    for (method, path, admin, tenant) in matrix(&api).await {
+        for (token, expected) in [(&api.admin, admin), (&api.acme, tenant)] {
+            let answer = api.send(Ok(request(method, &path, Some(token)))).await;
+            assert_eq!(answer.status, expected, "{method} {path}: {answer:?}");
+            if expected >= 400 {
+                answer.problem(expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_matrix_covers_every_route_that_needs_a_token() {
+    let api = TestApi::empty().await;
+    let openapi = api.get("", "/api/v1/openapi.json").await.ok();
+    let mut with_token = BTreeSet::new();
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["security"].is_array() {
+                with_token.insert((method.to_uppercase(), shape(path)));
+            }
+        }
+    }
+    let covered: BTreeSet<_> = MATRIX
+        .iter()
+        .map(|(method, path, ..)| ((*method).to_owned(), shape(path)))
+        .filter(|(_, path)| !path.ends_with("nonsense"))
+        .collect();
+    assert_eq!(with_token, covered);
+}
+
+/// A path without its query and with `{}` for whatever id.
+fn shape(path: &str) -> String {
+    let parts = path.split('?').next().unwrap().split('/');
+    let parts: Vec<_> = parts
+        .map(|part| if part.starts_with('{') { "{}" } else { part })
+        .collect();
+    parts.join("/")
+}
+
+#[tokio::test]
+async fn no_route_answers_without_a_valid_token() {
+    let api = TestApi::with_account().await;
+    let (revoked_id, revoked) = token(&api.store, &Role::PlatformAdmin).await;
+    api.store.revoke_token(revoked_id).await.unwrap();
+    let truncated = &api.admin[..api.admin.len() - 1];
+    for (method, path, ..) in matrix(&api).await {
+        for token in [None, Some("arc_unknown"), Some(&*revoked), Some(truncated)] {
+            let answer = api.send(Ok(request(method, &path, token))).await;
+            answer.problem(401);
+            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_one_bearer_header_counts_as_a_token() {
+    let api = TestApi::empty().await;
+    let good = format!("Bearer {}", api.admin);
+    for (headers, expected) in [
+        (vec![good.clone()], 200),
+        (vec![format!("bearer  {}", api.admin)], 200),
+        (vec![api.admin.clone()], 401),
+        (vec![format!("Basic {}", api.admin)], 401),
+        (vec!["Bearer ".to_owned()], 401),
+        (vec!["Bearer".to_owned()], 401),
+        (vec![good.clone(), good.clone()], 401),
+    ] {
+        let request = headers
+            .iter()
+            .fold(Request::get("/api/v1/inventory"), |request, header| {
+                request.header("authorization", header)
+            });
+        let answer = api.send(request.body(Body::empty())).await;
+        assert_eq!(answer.status, expected, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_is_none() {
+    let api = TestApi::empty().await;
+    let path = format!("/api/v1/inventory?access_token={}", api.admin);
+    let request = Request::get(path).body(Body::empty());
+    let answer = api.send(request).await;
+    answer.problem(401);
+    assert!(!answer.text.contains(&api.admin), "{answer:?}");
+}

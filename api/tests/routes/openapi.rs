@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use insta::assert_json_snapshot;
+use serde_json::Value;
+
+use crate::support::TestApi;
+
+async fn document() -> Value {
+    let api = TestApi::empty().await;
+    api.get("", "/api/v1/openapi.json").await.ok()
+}
+
+#[tokio::test]
+async fn it_lists_every_route_with_its_parameters_and_statuses() {
+    let document = document().await;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters: Vec<_> = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|parameter| {
+                    let required = if parameter["required"] == true {
+                        "!"
+                    } else {
+                        ""
+                    };
+                    format!("{}{required}", parameter["name"].as_str().unwrap())
+                })
+                .collect();
+            let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
+            operations.push(format!("{method} {path} {parameters:?} {statuses:?}"));
+        }
+    }
+    assert_json_snapshot!(operations, @r#"
+    [
+      "get /api/v1/billing/balance [] [\"200\", \"401\", \"403\", \"404\", \"500\", \"503\"]",
+      "get /api/v1/billing/cost-lines [\"period!\", \"kind\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"500\", \"503\"]",
+      "get /api/v1/billing/invoices [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"500\", \"503\"]",
+      "get /api/v1/billing/invoices/{uuid} [\"uuid!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"500\", \"503\"]",
+      "get /api/v1/inventory [\"kind\", \"project\", \"tenant\", \"state\", \"q\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"500\", \"503\"]",
+      "get /api/v1/inventory/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"500\", \"503\"]",
+      "get /api/v1/inventory/{id}/events [\"id!\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"500\", \"503\"]",
+      "get /api/v1/openapi.json [] [\"200\", \"500\", \"503\"]",
+      "get /api/v1/projects [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"500\", \"503\"]",
+      "patch /api/v1/projects/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"413\", \"415\", \"500\", \"503\"]",
+      "get /healthz [] [\"200\", \"500\", \"503\"]",
+      "get /metrics [] [\"200\", \"500\", \"503\"]",
+      "get /readyz [] [\"200\", \"500\", \"503\"]"
+    ]
+    "#);
+}
+
+#[tokio::test]
+async fn every_reference_leads_to_a_schema_and_every_error_to_the_problem() {
+    let document = document().await;
+    let mut references = BTreeSet::new();
+    collect_references(&document, &mut references);
+    assert!(references.contains("#/components/schemas/Problem"));
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let is_problem = response["content"]["application/problem+json"].is_object();
+                assert_eq!(is_problem, status.as_str() >= "400", "{path} {status}");
+            }
+        }
+    }
+}
+
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match (name.as_str(), field) {
+                    ("$ref", Value::String(reference)) => {
+                        found.insert(reference.clone());
+                    }
+                    _ => collect_references(field, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect_references(item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn money_is_described_as_text_and_access_as_a_bearer_token() {
+    let document = document().await;
+    let amount = &document["components"]["schemas"]["CostLine"]["properties"]["amount"];
+    assert_eq!(amount["type"], "string");
+    let bearer = &document["components"]["securitySchemes"]["bearer"];
+    assert_eq!(
+        (&bearer["type"], &bearer["scheme"]),
+        (&"http".into(), &"bearer".into())
+    );
+}

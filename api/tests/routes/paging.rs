@@ -1,0 +1,117 @@
+use std::collections::BTreeSet;
+
+use domain::ResourceKind;
+use domain::inventory::ObservedResource;
+use serde_json::{Value, json};
+use store::inventory::Sweep;
+
+use crate::support::{TestApi, column, facts};
+
+/// Follows the cursors to the end and returns the rows' ids in the order in which they came.
+async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = api
+            .get(token, &format!("{path}&cursor={cursor}"))
+            .await
+            .ok();
+        let rows = column(&page, "id");
+        assert!(!rows.is_empty(), "{path} ends with an empty page");
+        ids.extend(rows);
+        match &page["meta"]["next_cursor"] {
+            Value::Null => return ids,
+            next => next.as_str().unwrap().clone_into(&mut cursor),
+        }
+        assert!(ids.len() < 1000, "{path} has no end");
+    }
+}
+
+async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
+    // All of one name, so that only the id tells where a page ends.
+    let resources: Vec<_> = (0..count)
+        .map(|id| ObservedResource {
+            provider_id: format!("alike-{id}"),
+            name: "alike \" \\ ü".to_owned(),
+            region: None,
+            status: None,
+            tags: Vec::new(),
+            project_id: None,
+            attrs: json!({}),
+        })
+        .collect();
+    let sweep = Sweep {
+        kind: &ResourceKind::named("uptime_check"),
+        resources: &resources,
+        facts: &facts(&api.store).await,
+    };
+    api.store.sweep(sweep).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_list_is_walked_through_once_whatever_the_size_of_its_pages() {
+    let api = TestApi::with_account().await;
+    sweep_resources_of_one_name(&api, 7).await;
+    let events = format!(
+        "/api/v1/inventory/{}/events?",
+        api.resource_id("gone-1").await
+    );
+    for (path, count) in [
+        ("/api/v1/inventory?state=all", 13),
+        ("/api/v1/inventory?q=alike", 7),
+        ("/api/v1/projects?", 3),
+        ("/api/v1/billing/invoices?", 2),
+        ("/api/v1/billing/cost-lines?period=2026-04-01", 4),
+        (&*events, 3),
+    ] {
+        let at_once = column(&api.get(&api.admin, path).await.ok(), "id");
+        assert_eq!(at_once.len(), count, "{path}");
+        assert_eq!(
+            at_once.iter().collect::<BTreeSet<_>>().len(),
+            count,
+            "{path}"
+        );
+        for limit in [1, 2, 3, count] {
+            let walked = walk(&api, &api.admin, &format!("{path}&limit={limit}")).await;
+            assert_eq!(walked, at_once, "{path} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_the_list_it_came_from_and_no_other() {
+    let api = TestApi::with_account().await;
+    let page = api
+        .get(&api.admin, "/api/v1/inventory?kind=droplet&limit=1")
+        .await
+        .ok();
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    for path in [
+        "/api/v1/inventory?",
+        "/api/v1/inventory?kind=dns_zone",
+        "/api/v1/inventory?kind=droplet&state=all",
+        "/api/v1/projects?",
+        "/api/v1/billing/invoices?",
+        "/api/v1/billing/cost-lines?period=2026-04-01",
+    ] {
+        let detail = api
+            .get(&api.admin, &format!("{path}&cursor={cursor}"))
+            .await
+            .problem(400);
+        assert!(detail.contains("cursor"), "{path}: {detail}");
+    }
+    // The page's size is no part of the filter.
+    let path = format!("/api/v1/inventory?kind=droplet&limit=2&cursor={cursor}");
+    let next = api.get(&api.admin, &path).await.ok();
+    assert_eq!(column(&next, "name"), ["web-1", "web-2"]);
+}
+
+#[tokio::test]
+async fn an_admins_cursor_opens_nothing_to_a_tenant() {
+    let api = TestApi::with_account().await;
+    let page = api.get(&api.admin, "/api/v1/inventory?limit=1").await.ok();
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    api.get(&api.acme, &format!("/api/v1/inventory?cursor={cursor}"))
+        .await
+        .problem(400);
+}

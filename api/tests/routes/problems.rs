@@ -1,0 +1,129 @@
+use axum::body::Body;
+use axum::http::Request;
+use insta::assert_json_snapshot;
+
+use crate::support::{TestApi, bearing};
+
+#[tokio::test]
+async fn a_problem_says_what_is_wrong_and_what_to_do() {
+    let api = TestApi::empty().await;
+    let answer = api.get(&api.admin, "/api/v1/inventory?state=gone").await;
+    answer.problem(400);
+    assert_json_snapshot!(answer.json(), @r#"
+    {
+      "detail": "state: \"gone\" is no state: expected live, deleted or all",
+      "status": 400,
+      "title": "a parameter cannot be read",
+      "type": "urn:problem-type:arcadia:invalid-parameter"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_path_that_nothing_answers_is_a_problem_document() {
+    let api = TestApi::empty().await;
+    for path in ["/", "/nothing", "/api/v1/inventory/", "/api/v2/inventory"] {
+        let detail = api.get("", path).await.problem(404);
+        assert!(detail.contains("openapi.json"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_answer_is_a_problem_that_names_those_it_does() {
+    let api = TestApi::empty().await;
+    for (path, allowed) in [
+        ("/api/v1/inventory", "GET,HEAD"),
+        ("/api/v1/projects/x", "PATCH"),
+        ("/healthz", "GET,HEAD"),
+    ] {
+        let request = Request::delete(path).body(Body::empty());
+        let answer = api.send(request).await;
+        answer.problem(405);
+        assert_eq!(answer.headers["allow"], allowed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_read_is_named() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("web-1").await;
+    for (path, expected) in [
+        ("inventory?limit=0", "limit"),
+        ("inventory?limit=501", "from 1 to 500"),
+        ("inventory?limit=ten", "limit"),
+        ("inventory?limit=1&limit=2", "limit"),
+        ("inventory?state=dead", "live, deleted or all"),
+        ("inventory?project=alpha", "project"),
+        ("inventory?cursor=nonsense", "cursor"),
+        ("inventory?q=%00", "U+0000"),
+        ("inventory?kind=a%00", "U+0000"),
+        ("inventory?tennant=acme", "tennant"),
+        ("inventory/nonsense", "nonsense"),
+        ("inventory/%FF", "UTF-8"),
+        ("projects?limit=-1", "limit"),
+        ("billing/invoices?cursor=e30", "cursor"),
+        ("billing/invoices/nonsense", "nonsense"),
+        (&format!("inventory/{id}/events?limit=x"), "limit"),
+    ] {
+        let detail = api
+            .get(&api.admin, &format!("/api/v1/{path}"))
+            .await
+            .problem(400);
+        assert!(detail.contains(expected), "{path}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_or_no_json_is_refused() {
+    let api = TestApi::with_account().await;
+    let path = format!("/api/v1/projects/{}", api.project_id("alpha").await);
+    let large = format!(r#"{{"purpose": "{}"}}"#, "x".repeat(64 * 1024));
+    api.patch(&api.admin, &path, &large).await.problem(413);
+
+    // Without a content-length, so that it shows only as it is read.
+    let chunks = large
+        .as_bytes()
+        .chunks(1000)
+        .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))
+        .collect::<Vec<_>>();
+    let streamed = bearing(&api.admin, Request::patch(&path))
+        .header("content-type", "application/json")
+        .body(Body::from_stream(futures::stream::iter(chunks)));
+    api.send(streamed).await.problem(413);
+
+    let form = bearing(&api.admin, Request::patch(&path))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("purpose=x"));
+    api.send(form).await.problem(415);
+}
+
+#[tokio::test]
+async fn every_answer_is_marked_and_kept_out_of_caches() {
+    let api = TestApi::empty().await;
+    for path in ["/healthz", "/api/v1/inventory", "/nothing"] {
+        let headers = api.get(&api.admin, path).await.headers;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert!(!headers["x-request-id"].is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_inside_is_told_to_nobody_outside() {
+    let api = TestApi::empty().await;
+    let mut connection = connection(&api).await;
+    sqlx::query("alter table cloud_projects rename to cloud_projects_away")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let answer = api.get(&api.admin, "/api/v1/projects").await;
+    answer.problem(500);
+    assert!(!answer.text.contains("cloud_projects"), "{answer:?}");
+}
+
+async fn connection(api: &TestApi) -> sqlx::PgConnection {
+    use sqlx::Connection as _;
+    sqlx::PgConnection::connect(&api.database_url())
+        .await
+        .unwrap()
+}

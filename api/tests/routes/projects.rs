@@ -1,0 +1,137 @@
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::support::{TestApi, column};
+
+const PROJECTS: &str = "/api/v1/projects";
+
+#[tokio::test]
+async fn an_admin_sees_every_project_by_name() {
+    let api = TestApi::with_account().await;
+    let projects = api.get(&api.admin, PROJECTS).await.ok();
+    assert_eq!(
+        column(&projects, "name"),
+        ["alpha", "beta", "skyai-internal"]
+    );
+    assert_json_snapshot!(projects["data"][0], {
+        ".id" => "[uuid]",
+        ".first_seen_at" => "[time]",
+        ".last_seen_at" => "[time]",
+    }, @r#"
+    {
+      "attrs": {
+        "purpose": "Service or API"
+      },
+      "deleted_at": null,
+      "description": "what alpha does",
+      "environment": "Production",
+      "first_seen_at": "[time]",
+      "id": "[uuid]",
+      "is_default": false,
+      "is_internal": false,
+      "last_seen_at": "[time]",
+      "name": "alpha",
+      "provider": "digitalocean",
+      "provider_id": "00000000-0000-0000-0000-00000000a000",
+      "purpose": null,
+      "stale_strike_count": 0,
+      "tenant_id": "acme"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_tenant_sees_its_own_projects_only() {
+    let api = TestApi::with_account().await;
+    let projects = api.get(&api.acme, PROJECTS).await.ok();
+    assert_eq!(column(&projects, "name"), ["alpha"]);
+}
+
+#[tokio::test]
+async fn a_projects_tenant_becomes_that_of_its_resources_and_of_their_cost_lines() {
+    let api = TestApi::with_account().await;
+    let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
+    let lines = "/api/v1/billing/cost-lines?period=2026-04-01";
+    let before = api.get(&api.admin, lines).await.ok();
+    assert_eq!(
+        column(&before, "tenant_id"),
+        ["acme", "globex", "acme", "null"]
+    );
+
+    let changed = api
+        .patch(&api.admin, &alpha, r#"{"tenant_id": "initech"}"#)
+        .await
+        .ok();
+    assert_eq!(changed["data"]["tenant_id"], "initech");
+    let moved = api
+        .get(&api.admin, "/api/v1/inventory?tenant=initech")
+        .await
+        .ok();
+    assert_eq!(column(&moved, "name"), ["acme.example", "web-1", "web-2"]);
+    let lost = api.get(&api.acme, "/api/v1/inventory").await.ok();
+    assert_eq!(column(&lost, "name"), [""; 0]);
+    let after = api.get(&api.admin, lines).await.ok();
+    assert_eq!(column(&after, "tenant_id")[..2], ["initech", "globex"]);
+
+    let cleared = api
+        .patch(&api.admin, &alpha, r#"{"tenant_id": null}"#)
+        .await
+        .ok();
+    assert_eq!(cleared["data"]["tenant_id"], json!(null));
+    let after = api.get(&api.admin, lines).await.ok();
+    assert_eq!(column(&after, "tenant_id")[..2], ["null", "globex"]);
+}
+
+#[tokio::test]
+async fn what_a_change_does_not_name_stays_as_it_is() {
+    let api = TestApi::with_account().await;
+    let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
+    for (patch, tenant, purpose) in [
+        (
+            r#"{"purpose": "checkout"}"#,
+            json!("acme"),
+            json!("checkout"),
+        ),
+        (
+            r#"{"tenant_id": "initech"}"#,
+            json!("initech"),
+            json!("checkout"),
+        ),
+        ("{}", json!("initech"), json!("checkout")),
+        (r#"{"purpose": null}"#, json!("initech"), json!(null)),
+    ] {
+        let project = api.patch(&api.admin, &alpha, patch).await.ok();
+        assert_eq!(project["data"]["tenant_id"], tenant, "{patch}");
+        assert_eq!(project["data"]["purpose"], purpose, "{patch}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_read_is_refused_and_changes_nothing() {
+    let api = TestApi::with_account().await;
+    let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
+    for (patch, expected) in [
+        (r#"{"tenant_id": "initech", "name": "x"}"#, "name"),
+        (r#"{"tenant_id": ""}"#, "tenant id"),
+        (r#"{"tenant_id": " initech"}"#, "tenant id"),
+        (r#"{"tenant_id": 7}"#, "expected a string"),
+        (r#"{"tenant_id": "initech", "purpose": ""}"#, "purpose"),
+        (r#"{"purpose": "a\u0000b"}"#, "purpose"),
+        (r#"["initech"]"#, "JSON object"),
+        (r#""initech""#, "JSON object"),
+        (r#"{"tenant_id": "initech""#, "line 1"),
+        ("", "EOF"),
+    ] {
+        let detail = api.patch(&api.admin, &alpha, patch).await.problem(400);
+        assert!(detail.contains(expected), "{patch}: {detail}");
+    }
+    let projects = api.get(&api.admin, PROJECTS).await.ok();
+    assert_eq!(projects["data"][0]["tenant_id"], "acme");
+}
+
+#[tokio::test]
+async fn a_project_that_does_not_exist_cannot_be_changed() {
+    let api = TestApi::empty().await;
+    let unknown = format!("{PROJECTS}/00000000-0000-4000-8000-000000000000");
+    api.patch(&api.admin, &unknown, "{}").await.problem(404);
+}

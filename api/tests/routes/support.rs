@@ -1,0 +1,184 @@
+//! A router on a database of its own, and requests to it.
+
+mod account;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, request};
+use devstack::testing::TestDatabase;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use store::{NewToken, Role, Store};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+pub(crate) use account::{APRIL, MARCH, facts};
+
+pub(crate) struct TestApi {
+    database: TestDatabase,
+    pub(crate) store: Store,
+    pub(crate) router: Router,
+    pub(crate) admin: String,
+    /// The tenants `acme` and `globex` of the test account.
+    pub(crate) acme: String,
+    pub(crate) globex: String,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        self.json()
+    }
+
+    /// Checks that it is a problem document of that status, and returns its detail.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(
+            self.headers["content-type"], "application/problem+json",
+            "{self:?}"
+        );
+        let document = self.json();
+        assert_eq!(document["status"], status, "{document}");
+        for field in ["type", "title", "detail"] {
+            let text = document[field].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{field}: {document}");
+        }
+        document["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl TestApi {
+    /// With the schema and tokens, and nothing else.
+    pub(crate) async fn empty() -> Self {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), 4).await.unwrap();
+        store.migrate().await.unwrap();
+        let [admin, acme, globex] = [
+            Role::PlatformAdmin,
+            Role::Tenant("acme".parse().unwrap()),
+            Role::Tenant("globex".parse().unwrap()),
+        ];
+        Self {
+            admin: token(&store, &admin).await.1,
+            acme: token(&store, &acme).await.1,
+            globex: token(&store, &globex).await.1,
+            router: api::router(store.clone()),
+            database,
+            store,
+        }
+    }
+
+    /// With the test account in it.
+    pub(crate) async fn with_account() -> Self {
+        let api = Self::empty().await;
+        account::fill(&api.store).await;
+        api
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+        self.send(bearing(token, Request::get(path)).body(Body::empty()))
+            .await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: &str) -> Answer {
+        let request = bearing(token, Request::patch(path))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_owned()));
+        self.send(request).await
+    }
+
+    pub(crate) async fn send(&self, request: Result<Request<Body>, axum::http::Error>) -> Answer {
+        answer(self.router.clone(), request.unwrap()).await
+    }
+
+    /// The id of the resource of that name.
+    pub(crate) async fn resource_id(&self, name: &str) -> String {
+        let found = self
+            .get(
+                &self.admin,
+                &format!("/api/v1/inventory?state=all&q={name}"),
+            )
+            .await
+            .ok();
+        id_by_name(&found, name)
+    }
+
+    /// The id of the project of that name.
+    pub(crate) async fn project_id(&self, name: &str) -> String {
+        let found = self.get(&self.admin, "/api/v1/projects").await.ok();
+        id_by_name(&found, name)
+    }
+}
+
+fn id_by_name(list: &Value, name: &str) -> String {
+    rows(list)
+        .iter()
+        .find(|row| row["name"] == name)
+        .unwrap_or_else(|| panic!("{name} is not in {list}"))["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+pub(crate) async fn answer(router: Router, request: Request<Body>) -> Answer {
+    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
+}
+
+pub(crate) fn bearing(token: &str, request: request::Builder) -> request::Builder {
+    request.header("authorization", format!("Bearer {token}"))
+}
+
+/// Makes a token and returns its id and text.
+pub(crate) async fn token(store: &Store, role: &Role) -> (Uuid, String) {
+    let token = api::generate_token();
+    let new = NewToken {
+        name: "test",
+        role,
+        token: token.expose_secret(),
+    };
+    let id = store.create_token(new).await.unwrap();
+    (id, token.expose_secret().to_owned())
+}
+
+/// The rows of a list.
+pub(crate) fn rows(list: &Value) -> &[Value] {
+    list["data"]
+        .as_array()
+        .unwrap_or_else(|| panic!("no list: {list}"))
+}
+
+/// One field of every row, in order.
+pub(crate) fn column(list: &Value, field: &str) -> Vec<String> {
+    rows(list)
+        .iter()
+        .map(|row| match &row[field] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .collect()
+}

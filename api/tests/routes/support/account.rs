@@ -1,0 +1,188 @@
+//! The test account: two tenants' projects and the internal one, live and deleted resources, two invoices.
+
+use std::time::Duration;
+
+use domain::inventory::ObservedResource;
+use domain::invoices::{InvoiceHeader, read_invoice_csv};
+use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
+use domain::{Completeness, ResourceKind, TenantId};
+use serde_json::json;
+use store::inventory::{ListingFacts, Sweep};
+use store::invoices::InvoiceFile;
+use store::projects::{MembershipPass, ProjectChange, ProjectMembers, ProjectSweep};
+use store::{Run, Store};
+use uuid::Uuid;
+
+/// The invoice of April 2026: a line for each tenant, one for the deleted droplet, one for nobody.
+pub(crate) const APRIL: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
+/// The invoice of March 2026, not ingested.
+pub(crate) const MARCH: &str = "fdabb512-6faf-443c-ba2e-665452332a9e";
+
+const PROJECTS: [(&str, Option<&str>); 3] = [
+    ("alpha", Some("acme")),
+    ("beta", Some("globex")),
+    ("skyai-internal", None),
+];
+
+const DROPLETS: [(&str, &str); 4] = [
+    ("web-1", "alpha"),
+    ("web-2", "alpha"),
+    ("gone-1", "alpha"),
+    ("db-1", "beta"),
+];
+
+const DOMAINS: [(&str, Option<&str>); 2] =
+    [("acme.example", Some("alpha")), ("orphan.example", None)];
+
+const APRIL_CSV: &str = "\
+product,group_description,description,hours,start,end,USD,project_name,category
+Droplets,,web-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,alpha,iaas
+Droplets,,db-1 (s-2vcpu-4gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$24.50,beta,iaas
+Droplets,,gone-1 (s-1vcpu-1gb),1,2026-04-01 00:00:00 +0000,2026-04-01 01:00:00 +0000,$0.10,alpha,iaas
+Taxes,,GST (10%),,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,$3.06,,iaas
+";
+
+/// A complete listing that begins now, in a run of its own.
+pub(crate) async fn facts(store: &Store) -> ListingFacts {
+    ListingFacts {
+        started_at: store.now().await.unwrap(),
+        completeness: Completeness::Complete,
+        total: None,
+        requests: 1,
+        strike_interval: Duration::ZERO,
+        run: Run {
+            workflow_id: "sync-inventory".to_owned(),
+            run_id: Uuid::new_v4().to_string(),
+        },
+    }
+}
+
+pub(crate) async fn fill(store: &Store) {
+    projects(store).await;
+    resources(store).await;
+    invoices(store).await;
+}
+
+fn project_uuid(name: &str) -> Uuid {
+    let place = PROJECTS
+        .iter()
+        .position(|(project, _)| *project == name)
+        .unwrap();
+    Uuid::from_u128(0xa000 + place as u128)
+}
+
+async fn projects(store: &Store) {
+    let observed = PROJECTS.map(|(name, _)| ObservedProject {
+        provider_id: project_uuid(name),
+        name: name.to_owned(),
+        description: format!("what {name} does"),
+        environment: Some("Production".to_owned()),
+        is_default: name == "beta",
+        attrs: json!({ "purpose": "Service or API" }),
+    });
+    let sweep = ProjectSweep {
+        projects: &observed,
+        internal_name: "skyai-internal",
+        facts: &facts(store).await,
+    };
+    store.sweep_projects(sweep).await.unwrap();
+    for project in store.projects(None, None, 10).await.unwrap() {
+        let (_, tenant) = PROJECTS
+            .iter()
+            .find(|(name, _)| *name == project.name)
+            .unwrap();
+        let tenant: Option<TenantId> = tenant.map(|tenant| tenant.parse().unwrap());
+        let change = ProjectChange {
+            tenant_id: Some(tenant),
+            purpose: None,
+        };
+        store.change_project(project.id, &change).await.unwrap();
+    }
+}
+
+fn resource(provider_id: String, name: &str) -> ObservedResource {
+    ObservedResource {
+        provider_id,
+        name: name.to_owned(),
+        region: Some("nyc3".to_owned()),
+        status: Some("active".to_owned()),
+        tags: vec!["production".to_owned()],
+        project_id: None,
+        attrs: json!({ "size_slug": "s-1vcpu-1gb" }),
+    }
+}
+
+async fn sweep(store: &Store, kind: &ResourceKind, resources: &[ObservedResource]) {
+    let sweep = Sweep {
+        kind,
+        resources,
+        facts: &facts(store).await,
+    };
+    store.sweep(sweep).await.unwrap();
+}
+
+async fn resources(store: &Store) {
+    let mut droplets: Vec<_> = (1..)
+        .zip(DROPLETS)
+        .map(|(id, (name, _))| resource(id.to_string(), name))
+        .collect();
+    let domains = DOMAINS.map(|(name, _)| resource(name.to_owned(), name));
+    sweep(store, &ResourceKind::DROPLET, &droplets).await;
+    sweep(store, &ResourceKind::DNS_ZONE, &domains).await;
+    memberships(store).await;
+
+    droplets.retain(|droplet| droplet.name != "gone-1");
+    for _strike in 0..3 {
+        sweep(store, &ResourceKind::DROPLET, &droplets).await;
+    }
+}
+
+async fn memberships(store: &Store) {
+    let droplets = (1..)
+        .zip(DROPLETS)
+        .map(|(id, (_, project))| (project, format!("do:droplet:{id}")));
+    let domains = DOMAINS
+        .iter()
+        .filter_map(|(name, project)| Some(((*project)?, format!("do:domain:{name}"))));
+    let urns: Vec<_> = droplets.chain(domains).collect();
+    let projects = PROJECTS.map(|(name, _)| ProjectMembers {
+        project: project_uuid(name),
+        members: urns
+            .iter()
+            .filter(|(project, _)| *project == name)
+            .map(|(_, urn)| ProjectMember {
+                urn: urn.parse().unwrap(),
+                status: MemberStatus::Ok,
+                assigned_at: None,
+            })
+            .collect(),
+    });
+    let pass = MembershipPass {
+        projects: &projects,
+        listed_kinds: &[ResourceKind::DROPLET, ResourceKind::DNS_ZONE],
+        facts: &facts(store).await,
+    };
+    store.store_memberships(pass).await.unwrap();
+}
+
+async fn invoices(store: &Store) {
+    let header = |uuid: &str, period: &str, amount: &str| InvoiceHeader {
+        invoice_uuid: uuid.parse().unwrap(),
+        invoice_id: Some("489977".to_owned()),
+        period: period.parse().unwrap(),
+        amount: amount.parse().unwrap(),
+    };
+    let headers = [
+        header(APRIL, "2026-04", "33.66"),
+        header(MARCH, "2026-03", "-10.50"),
+    ];
+    store.discover_invoices(&headers).await.unwrap();
+    let file = InvoiceFile {
+        csv: APRIL_CSV.as_bytes(),
+        lines: &read_invoice_csv(APRIL_CSV.as_bytes()).unwrap(),
+    };
+    store
+        .ingest_invoice(APRIL.parse().unwrap(), file)
+        .await
+        .unwrap();
+}
