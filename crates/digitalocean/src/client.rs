@@ -1,0 +1,221 @@
+//! One request and its answer.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
+use crate::base_url::BaseUrl;
+use crate::error::{Answer, Call, Error};
+use crate::rate_limit::{self, RateLimit};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// From the request to the last byte of the answer.
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The API as one token sees it. Cheap to clone; the clones share their connections.
+///
+/// It sends the token to the base URL and nowhere else: redirects and the links in answers are not followed.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base: BaseUrl,
+    token: SecretString,
+    rate_limit: Mutex<Option<RateLimit>>,
+}
+
+/// Without the token.
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("base_url", &self.inner.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a 2xx answer holds.
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) content_type: Option<String>,
+}
+
+impl Client {
+    /// A client for the API at `base_url`, which may end in a slash or in `/v2`. Nothing is sent yet.
+    pub fn new(base_url: &str, token: SecretString) -> Result<Self, Error> {
+        let base = BaseUrl::parse(base_url)?;
+        // The line break at the end of a file is no part of a token.
+        let trimmed = token.expose_secret().trim();
+        if trimmed.is_empty() {
+            return Err(Error::InvalidToken);
+        }
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {trimmed}")).map_err(|_| Error::InvalidToken)?;
+        bearer.set_sensitive(true);
+
+        // Fails when the process has chosen its provider already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ANSWER_LIMIT)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("arcadia-cloud/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
+        if base.is_plain_http() {
+            // The simulator must be reachable from a machine without CA certificates.
+            builder = builder.tls_certs_only([]);
+        }
+        if base.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(Error::Setup)?;
+        let rate_limit = Mutex::default();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http,
+                base,
+                token,
+                rate_limit,
+            }),
+        })
+    }
+
+    /// The token's hourly limit as the latest answer told it.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        *self
+            .inner
+            .rate_limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the token is accepted (`GET /v2/account`). One that may not read the account is a token all the same, and a server
+    /// may not serve the account.
+    pub async fn check_token(&self) -> Result<(), Error> {
+        match self.get(&Call::get("/v2/account")).await {
+            Ok(_) | Err(Error::Forbidden { .. } | Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The body of a 2xx answer.
+    pub(crate) async fn get(&self, call: &Call) -> Result<Body, Error> {
+        let request = self.request(Method::GET, call);
+        self.send(call, request.header(ACCEPT, "application/json"))
+            .await
+    }
+
+    /// The body of a 2xx answer of another type.
+    pub(crate) async fn get_as(&self, call: &Call, media_type: &str) -> Result<Body, Error> {
+        let request = self.request(Method::GET, call);
+        self.send(call, request.header(ACCEPT, media_type)).await
+    }
+
+    /// The body of a 2xx answer to a JSON body, as JSON.
+    pub(crate) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Error> {
+        let call = Call {
+            method: "POST",
+            path: path.to_owned(),
+        };
+        let request = self.request(Method::POST, &call);
+        let body = self.send(&call, request.json(body)).await?;
+        self.decode(&call, &body)
+    }
+
+    /// An error about a 2xx answer that holds something else than it should.
+    pub(crate) fn foreign(&self, call: &Call, body: &Body) -> Error {
+        let problem = describe_foreign_body(&body.bytes, &self.inner.token);
+        Error::unexpected(call, problem)
+    }
+
+    /// A 2xx answer's body as JSON.
+    pub(crate) fn decode<'a, T: Deserialize<'a>>(
+        &self,
+        call: &Call,
+        body: &'a Body,
+    ) -> Result<T, Error> {
+        serde_json::from_slice(&body.bytes).map_err(|error| {
+            if error.is_data() {
+                let problem = one_line(&error.to_string(), &self.inner.token);
+                Error::unexpected(call, format!("JSON of another form: {problem}"))
+            } else {
+                self.foreign(call, body)
+            }
+        })
+    }
+
+    fn request(&self, method: Method, call: &Call) -> RequestBuilder {
+        let url = format!("{}{}", self.inner.base.as_str(), call.path);
+        self.inner.http.request(method, url)
+    }
+
+    async fn send(&self, call: &Call, request: RequestBuilder) -> Result<Body, Error> {
+        let network = |error| Error::network(call, self.inner.base.as_str(), error);
+        let response = request.send().await.map_err(network)?;
+        self.note_rate_limit(call, response.headers());
+        if !response.status().is_success() {
+            return Err(self.failure(call, response).await);
+        }
+        let content_type = text_header(response.headers(), &reqwest::header::CONTENT_TYPE);
+        let bytes = response.bytes().await.map_err(network)?.into();
+        Ok(Body {
+            bytes,
+            content_type,
+        })
+    }
+
+    async fn failure(&self, call: &Call, response: Response) -> Error {
+        let token = &self.inner.token;
+        let status = response.status();
+        let retry_after = rate_limit::retry_after(response.headers(), Utc::now());
+        let request_id = text_header(response.headers(), &REQUEST_ID);
+        let detail = if status.is_redirection() {
+            Some("redirects are not followed, since the token would go along".to_owned())
+        } else {
+            // The status tells enough if the rest is cut off.
+            let body = response.bytes().await.unwrap_or_default();
+            describe_failure(&body, token)
+        };
+        let answer = Answer {
+            call: call.clone(),
+            status: status.as_u16(),
+            detail,
+            request_id: request_id.map(|id| one_line(&id, token)),
+        };
+        Error::of_answer(answer, retry_after)
+    }
+
+    fn note_rate_limit(&self, call: &Call, headers: &HeaderMap) {
+        let Some(seen) = RateLimit::read(headers) else {
+            return;
+        };
+        tracing::debug!(%call, limit = seen.limit, remaining = seen.remaining, reset_at = %seen.reset_at, "rate limit");
+        let mut latest = self
+            .inner
+            .rate_limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *latest = Some(seen);
+    }
+}
+
+fn text_header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}

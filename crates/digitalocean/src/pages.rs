@@ -1,0 +1,250 @@
+//! The one loop that reads a list, a page at a time.
+
+mod reading;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use domain::Completeness;
+use futures::{StreamExt as _, stream};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::client::Client;
+use crate::decode::Unreadable;
+use crate::error::{Call, Error};
+use crate::listing::Listing;
+use reading::{Items, Reading};
+
+/// The most that DigitalOcean gives (spec).
+const ITEMS_A_PAGE: usize = 200;
+/// Pages under way at a time: far below the 250 requests a minute that a token has.
+const SIDE_BY_SIDE: usize = 4;
+/// How often a list is read whose pages contradict each other.
+const READINGS: usize = 3;
+/// Two million items: a server that promises more, or a next page without end, is not believed.
+const MOST_PAGES: u64 = 10_000;
+
+/// How a list is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paging {
+    /// Into pages: `page` and `per_page`.
+    Pages,
+    /// Not at all; the endpoint knows no pages.
+    Whole,
+}
+
+/// What to read, and how an item of it is read.
+pub(crate) struct Source<'a, T> {
+    /// May hold a query.
+    pub(crate) path: &'a str,
+    /// The key of the items in the answer.
+    pub(crate) envelope: &'a str,
+    pub(crate) paging: Paging,
+    /// Reads an item from its JSON.
+    pub(crate) read: &'a (dyn Fn(&str) -> Result<T, Unreadable> + Sync),
+    /// What tells two items apart; none where they have no id and two alike are two.
+    pub(crate) id: Option<fn(&T) -> String>,
+}
+
+impl<T> Source<'_, T> {
+    fn call(&self, page: u64) -> Call {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        match self.paging {
+            Paging::Whole => Call::get(self.path),
+            Paging::Pages => Call::get(format!(
+                "{}{separator}page={page}&per_page={ITEMS_A_PAGE}",
+                self.path
+            )),
+        }
+    }
+}
+
+struct Page<T> {
+    items: Vec<T>,
+    unreadable: Vec<Unreadable>,
+    facts: PageFacts,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PageFacts {
+    /// Items on it, those included that cannot be read.
+    len: usize,
+    total: Option<u64>,
+    has_next: bool,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    total: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    pages: Option<PageLinks>,
+}
+
+/// Only whether there is a next page matters. Where it is said to be does not: the token would go there.
+#[derive(Deserialize)]
+struct PageLinks {
+    next: Option<IgnoredAny>,
+}
+
+impl Client {
+    /// Reads a list to its end.
+    ///
+    /// Nothing keeps items from moving between pages while they are read. A list whose pages contradict each other is therefore
+    /// read again, up to three times in all; after that, everything seen is returned as incomplete.
+    pub(crate) async fn list<T: Send>(&self, source: &Source<'_, T>) -> Listing<T> {
+        let requests = AtomicU32::new(0);
+        let mut seen = Items::new(source.id);
+        let mut total = None;
+        let mut contradiction = String::new();
+        for _ in 0..READINGS {
+            let reading = self.read(source, &requests).await;
+            total = reading.total.or(total);
+            let contradicts = reading.contradiction();
+            if reading.failure.is_none() && contradicts.is_none() {
+                return Listing {
+                    completeness: reading.readability(source.path),
+                    items: reading.items.in_order,
+                    total,
+                    requests: requests.into_inner(),
+                    failure: None,
+                };
+            }
+            seen.absorb(reading.items);
+            if let Some(failure) = reading.failure {
+                return Listing {
+                    items: seen.in_order,
+                    total,
+                    requests: requests.into_inner(),
+                    completeness: Completeness::Incomplete(failure.to_string()),
+                    failure: Some(failure),
+                };
+            }
+            contradiction = contradicts.unwrap_or_default();
+            tracing::debug!(
+                path = source.path,
+                contradiction,
+                "the pages contradict each other"
+            );
+        }
+        let reason = format!(
+            "{}: {contradiction}, in each of {READINGS} readings",
+            source.path
+        );
+        Listing {
+            items: seen.in_order,
+            total,
+            requests: requests.into_inner(),
+            completeness: Completeness::Incomplete(reason),
+            failure: None,
+        }
+    }
+
+    async fn read<T: Send>(&self, source: &Source<'_, T>, requests: &AtomicU32) -> Reading<T> {
+        let mut reading = Reading::new(source.id);
+        let first = self.page(source, 1, requests).await;
+        let Some(first_page) = reading.take(first) else {
+            return reading;
+        };
+        if source.paging == Paging::Whole {
+            return reading;
+        }
+
+        // A server may give fewer items a page than it was asked for.
+        let page_size = u64::try_from(first_page.len).unwrap_or(u64::MAX);
+        let promised = first_page.total.filter(|_| page_size > 0);
+        let last = promised.map_or(1, |total| total.div_ceil(page_size).max(1));
+        if last > MOST_PAGES {
+            reading.contradict(format!("{last} pages of {page_size} are not believed"));
+            return reading;
+        }
+        let mut has_next = first_page.has_next;
+        let mut pages = stream::iter(2..=last)
+            .map(|number| self.page(source, number, requests))
+            .buffered(SIDE_BY_SIDE);
+        while let Some(page) = pages.next().await {
+            let Some(page) = reading.take(page) else {
+                return reading;
+            };
+            has_next = page.has_next;
+        }
+
+        // Without a total, only the page before tells that there is another.
+        let mut number = last;
+        while has_next {
+            number += 1;
+            if number > MOST_PAGES {
+                reading.contradict("there is a next page without end");
+                return reading;
+            }
+            let page = self.page(source, number, requests).await;
+            let Some(page) = reading.take(page) else {
+                return reading;
+            };
+            has_next = page.has_next;
+        }
+        reading
+    }
+
+    async fn page<T>(
+        &self,
+        source: &Source<'_, T>,
+        number: u64,
+        requests: &AtomicU32,
+    ) -> Result<Page<T>, Error> {
+        requests.fetch_add(1, Ordering::Relaxed);
+        let call = source.call(number);
+        let body = self.get(&call).await?;
+        let unexpected = |error: serde_json::Error| {
+            if error.is_data() {
+                Error::unexpected(&call, format!("JSON of another form: {error}"))
+            } else {
+                self.foreign(&call, &body)
+            }
+        };
+        let envelope: HashMap<String, &RawValue> =
+            serde_json::from_slice(&body.bytes).map_err(unexpected)?;
+        let items = envelope.get(source.envelope).ok_or_else(|| {
+            Error::unexpected(&call, format!("JSON without {:?}", source.envelope))
+        })?;
+        let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(unexpected)?;
+        let meta: Option<Meta> = part(&envelope, "meta").map_err(unexpected)?;
+        let links: Option<Links> = part(&envelope, "links").map_err(unexpected)?;
+
+        let mut page = Page {
+            items: Vec::with_capacity(items.len()),
+            unreadable: Vec::new(),
+            facts: PageFacts {
+                len: items.len(),
+                total: meta.and_then(|meta| meta.total),
+                has_next: links
+                    .and_then(|links| links.pages)
+                    .is_some_and(|pages| pages.next.is_some()),
+            },
+        };
+        for item in items {
+            match (source.read)(item.get()) {
+                Ok(item) => page.items.push(item),
+                Err(problem) => {
+                    tracing::warn!(%call, %problem, "an item cannot be read");
+                    page.unreadable.push(problem);
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// A part of the answer that may be absent or null.
+fn part<'a, T: Deserialize<'a>>(
+    envelope: &HashMap<String, &'a RawValue>,
+    key: &str,
+) -> Result<Option<T>, serde_json::Error> {
+    envelope
+        .get(key)
+        .map_or(Ok(None), |json| serde_json::from_str(json.get()))
+}
