@@ -24,7 +24,13 @@ pub(crate) struct Health {
 /// The process is alive
 ///
 /// Says nothing of the database: a restart would not mend it.
-#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = OK, body = One<Health>)))]
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "alive",
+    tag = "health",
+    responses((status = OK, body = One<Health>, description = "It is alive"))
+)]
 pub(crate) async fn alive() -> Json<One<Health>> {
     Json(One::now(Health { status: "alive" }))
 }
@@ -33,9 +39,10 @@ pub(crate) async fn alive() -> Json<One<Health>> {
 #[utoipa::path(
     get,
     path = "/readyz",
+    operation_id = "ready",
     tag = "health",
     responses(
-        (status = OK, body = One<Health>),
+        (status = OK, body = One<Health>, description = "It is ready"),
         (status = SERVICE_UNAVAILABLE, body = Document, content_type = "application/problem+json",
             description = "The database does not answer, or its schema is older than this program"),
     )

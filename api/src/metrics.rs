@@ -99,8 +99,10 @@ fn known_method(method: &Method) -> &'static str {
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "metrics",
     tag = "health",
-    responses((status = OK, body = String, content_type = "text/plain; version=0.0.4"))
+    responses((status = OK, body = String, content_type = "text/plain; version=0.0.4",
+        description = "Counters and histograms"))
 )]
 pub(crate) async fn show(State(state): State<ApiState>) -> Result<Response, Problem> {
     let text = TextEncoder::new()

@@ -74,6 +74,7 @@ fn add(operation: &mut Operation, status: &str, description: &str) {
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "openapi",
     tag = "health",
     responses((status = OK, body = Object, description = "OpenAPI 3.1"))
 )]

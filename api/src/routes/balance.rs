@@ -53,9 +53,10 @@ impl From<BalanceSnapshot> for Balance {
 #[utoipa::path(
     get,
     path = "/api/v1/billing/balance",
+    operation_id = "latest_balance",
     tag = "billing",
     security(("bearer" = [])),
-    responses((status = OK, body = One<Balance>), Absent)
+    responses((status = OK, body = One<Balance>, description = "The figures seen last"), Absent)
 )]
 async fn latest(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Balance>>, Problem> {
     let snapshot = state.store.latest_balance().await?.ok_or_else(|| {

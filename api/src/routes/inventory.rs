@@ -206,10 +206,11 @@ struct ResourcePlace {
 #[utoipa::path(
     get,
     path = "/api/v1/inventory",
+    operation_id = "list_resources",
     tag = "inventory",
     security(("bearer" = [])),
     params(InventoryQuery),
-    responses((status = OK, body = List<Resource>), Invalid)
+    responses((status = OK, body = List<Resource>, description = "A page of resources"), Invalid)
 )]
 async fn list(
     caller: Caller,
@@ -265,10 +266,11 @@ fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, 
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}",
+    operation_id = "show_resource",
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource")),
-    responses((status = OK, body = One<Resource>), Invalid, Absent)
+    responses((status = OK, body = One<Resource>, description = "The resource"), Invalid, Absent)
 )]
 async fn one(
     caller: Caller,
@@ -298,10 +300,11 @@ struct EventsQuery {
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/events",
+    operation_id = "list_resource_events",
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), EventsQuery),
-    responses((status = OK, body = List<Event>), Invalid, Absent)
+    responses((status = OK, body = List<Event>, description = "A page of events"), Invalid, Absent)
 )]
 async fn events(
     caller: Caller,

@@ -160,10 +160,11 @@ struct InvoicePlace {
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices",
+    operation_id = "list_invoices",
     tag = "billing",
     security(("bearer" = [])),
     params(InvoicesQuery),
-    responses((status = OK, body = List<Invoice>), Invalid)
+    responses((status = OK, body = List<Invoice>, description = "A page of invoices"), Invalid)
 )]
 async fn list(
     _: Admin,
@@ -188,10 +189,11 @@ async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices/{uuid}",
+    operation_id = "show_invoice",
     tag = "billing",
     security(("bearer" = [])),
     params(("uuid" = Uuid, Path, description = "`invoice_uuid`")),
-    responses((status = OK, body = One<Invoice>), Invalid, Absent)
+    responses((status = OK, body = One<Invoice>, description = "The invoice"), Invalid, Absent)
 )]
 async fn one(
     _: Admin,
@@ -277,10 +279,11 @@ struct CostLineMeta {
 #[utoipa::path(
     get,
     path = "/api/v1/billing/cost-lines",
+    operation_id = "list_cost_lines",
     tag = "billing",
     security(("bearer" = [])),
     params(CostLinesQuery),
-    responses((status = OK, body = CostLineList), Invalid)
+    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
 )]
 async fn cost_lines(
     _: Admin,

@@ -98,10 +98,11 @@ struct ProjectPlace {
 #[utoipa::path(
     get,
     path = "/api/v1/projects",
+    operation_id = "list_projects",
     tag = "projects",
     security(("bearer" = [])),
     params(ProjectsQuery),
-    responses((status = OK, body = List<Project>), Invalid)
+    responses((status = OK, body = List<Project>, description = "A page of projects"), Invalid)
 )]
 async fn list(
     caller: Caller,
@@ -169,11 +170,12 @@ impl TryFrom<String> for Purpose {
 #[utoipa::path(
     patch,
     path = "/api/v1/projects/{id}",
+    operation_id = "change_project",
     tag = "projects",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project")),
     request_body = ProjectPatch,
-    responses((status = OK, body = One<Project>), Invalid, Absent)
+    responses((status = OK, body = One<Project>, description = "The project as it is now"), Invalid, Absent)
 )]
 async fn change(
     admin: Admin,

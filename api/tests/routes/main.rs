@@ -7,6 +7,7 @@ mod balance;
 mod health;
 mod inventory;
 mod invoices;
+mod log;
 mod openapi;
 mod paging;
 mod problems;

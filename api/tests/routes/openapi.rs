@@ -53,6 +53,22 @@ async fn it_lists_every_route_with_its_parameters_and_statuses() {
 }
 
 #[tokio::test]
+async fn every_operation_has_an_id_of_its_own_and_says_what_each_answer_is() {
+    let document = document().await;
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "{id} is there twice");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let description = response["description"].as_str().unwrap_or_default();
+                assert!(!description.is_empty(), "{path} {status}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_reference_leads_to_a_schema_and_every_error_to_the_problem() {
     let document = document().await;
     let mut references = BTreeSet::new();

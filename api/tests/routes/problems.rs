@@ -111,19 +111,8 @@ async fn every_answer_is_marked_and_kept_out_of_caches() {
 #[tokio::test]
 async fn what_fails_inside_is_told_to_nobody_outside() {
     let api = TestApi::empty().await;
-    let mut connection = connection(&api).await;
-    sqlx::query("alter table cloud_projects rename to cloud_projects_away")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    api.break_projects().await;
     let answer = api.get(&api.admin, "/api/v1/projects").await;
     answer.problem(500);
     assert!(!answer.text.contains("cloud_projects"), "{answer:?}");
-}
-
-async fn connection(api: &TestApi) -> sqlx::PgConnection {
-    use sqlx::Connection as _;
-    sqlx::PgConnection::connect(&api.database_url())
-        .await
-        .unwrap()
 }

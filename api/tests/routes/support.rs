@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode, request};
 use devstack::testing::TestDatabase;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 use store::{NewToken, Role, Store};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -90,8 +91,13 @@ impl TestApi {
         api
     }
 
-    pub(crate) fn database_url(&self) -> String {
-        self.database.url()
+    /// Takes away a table, so that asking for projects fails inside.
+    pub(crate) async fn break_projects(&self) {
+        let mut connection = PgConnection::connect(&self.database.url()).await.unwrap();
+        sqlx::query("alter table cloud_projects rename to cloud_projects_away")
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
