@@ -94,7 +94,7 @@ impl Store {
         .await?;
         tx.commit().await?;
 
-        let matched = file
+        let with_resource = file
             .lines
             .iter()
             .filter(|line| line_match(line, &matches).resource_id.is_some())
@@ -103,7 +103,7 @@ impl Store {
             lines: file.lines.len(),
             line_total: total,
             off_by,
-            matched,
+            matched: with_resource,
             replaced,
         })
     }

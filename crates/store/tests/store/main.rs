@@ -1,5 +1,7 @@
 //! The store on a real PostgreSQL, a database for each test.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod access;
 mod balance;
 mod inventory;

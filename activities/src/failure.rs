@@ -1,0 +1,123 @@
+//! Which failure is tried again, after how long, and how it is named in the Temporal UI.
+
+use std::error::Error;
+use std::time::Duration;
+
+use domain::invoices::UnreadableInvoice;
+use store::StoreError;
+use temporalio_common::error::ApplicationFailure;
+use temporalio_sdk::activities::ActivityError;
+
+/// Why an activity failed.
+///
+/// Deliberately no `std::error::Error`: the SDK turns any of those into a nameless, retryable failure at a `?`. This one only
+/// becomes an [`ActivityError`] through [`Failure::report`].
+pub(crate) enum Failure {
+    DigitalOcean(digitalocean::Error),
+    Store(StoreError),
+    UnreadableInvoice(UnreadableInvoice),
+    UnknownKind(String),
+    InternalProject { name: String, reason: String },
+}
+
+impl From<digitalocean::Error> for Failure {
+    fn from(error: digitalocean::Error) -> Self {
+        Self::DigitalOcean(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<UnreadableInvoice> for Failure {
+    fn from(error: UnreadableInvoice) -> Self {
+        Self::UnreadableInvoice(error)
+    }
+}
+
+impl Failure {
+    /// The name a person filters by in the Temporal UI.
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::DigitalOcean(error) => match error {
+                digitalocean::Error::Unauthorized { .. } => "Unauthorized",
+                digitalocean::Error::Forbidden { .. } => "Forbidden",
+                digitalocean::Error::NotFound { .. } => "NotFound",
+                digitalocean::Error::RateLimited { .. } => "RateLimited",
+                _ => "DigitalOcean",
+            },
+            Self::Store(StoreError::NotFound { .. }) => "NotFound",
+            Self::Store(_) => "Database",
+            Self::UnreadableInvoice(_) => "UnreadableInvoice",
+            Self::UnknownKind(_) => "UnknownKind",
+            Self::InternalProject { .. } => "InternalProject",
+        }
+    }
+
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::DigitalOcean(error) => error.is_retryable(),
+            Self::Store(error) => error.is_transient(),
+            Self::UnreadableInvoice(_) | Self::UnknownKind(_) => false,
+            Self::InternalProject { .. } => true,
+        }
+    }
+
+    /// How long DigitalOcean asks to be left alone; none leaves it to the retry policy.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::DigitalOcean(digitalocean::Error::RateLimited { retry_after, .. }) => {
+                Some(*retry_after)
+            }
+            _ => None,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::DigitalOcean(error) => with_causes(error),
+            Self::Store(error) => with_causes(error),
+            Self::UnreadableInvoice(error) => error.to_string(),
+            Self::UnknownKind(kind) => format!(
+                "there is no listing of {kind:?}: name a kind that `inventory.kinds` returns"
+            ),
+            Self::InternalProject { name, reason } => {
+                format!("the project {name:?} could not be made sure of: {reason}")
+            }
+        }
+    }
+
+    /// Logs the failure and makes it Temporal's.
+    pub(crate) fn report(self) -> ActivityError {
+        let message = self.message();
+        tracing::warn!(
+            failure = self.type_name(),
+            retryable = self.is_retryable(),
+            "{message}"
+        );
+        ActivityError::application(
+            ApplicationFailure::builder(std::io::Error::other(message))
+                .type_name(self.type_name().to_owned())
+                .non_retryable(!self.is_retryable())
+                .maybe_next_retry_delay(self.retry_after())
+                .build(),
+        )
+    }
+}
+
+/// The message with those of its causes that it does not already tell.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    message
+}

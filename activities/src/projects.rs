@@ -1,0 +1,184 @@
+//! Mirroring projects and what lives in them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use digitalocean::{Client, Listing};
+use domain::Completeness;
+use domain::projects::{NewProject, ObservedProject};
+use futures::StreamExt as _;
+use store::inventory::ListingFacts;
+use store::projects::{MembershipPass, ProjectMembers, ProjectSweep};
+use store::{Run, Store};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::projects::{MembershipsWalked, ProjectsSynced, definitions};
+
+use crate::failure::Failure;
+use crate::heartbeat::beating;
+use crate::inventory::listed_kinds;
+use crate::run_of;
+
+pub struct ProjectActivities {
+    pub digitalocean: Client,
+    pub store: Store,
+    /// The name of the project that must exist.
+    pub internal_project: String,
+    /// The least time between two strikes of one project.
+    pub strike_interval: Duration,
+}
+
+/// Projects whose members are listed at a time.
+const SIDE_BY_SIDE: usize = 4;
+
+#[activities]
+impl ProjectActivities {
+    #[activity(definition = definitions::Sync)]
+    pub async fn sync(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<ProjectsSynced, ActivityError> {
+        beating(&context, self.sync_projects(run_of(&context))).await
+    }
+
+    #[activity(definition = definitions::WalkMemberships)]
+    pub async fn walk_memberships(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<MembershipsWalked, ActivityError> {
+        beating(&context, self.walk(run_of(&context))).await
+    }
+}
+
+impl ProjectActivities {
+    async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
+        let mut started_at = self.store.now().await?;
+        let mut listed = self.digitalocean.list_projects().await;
+        let mut requests = listed.requests;
+        let mut created_internal = false;
+        if listed.completeness.is_complete() && !self.has_internal(&listed) {
+            created_internal = self.create_internal().await?;
+            started_at = self.store.now().await?;
+            listed = self.digitalocean.list_projects().await;
+            requests += listed.requests + 1;
+        }
+        let facts = ListingFacts {
+            started_at,
+            completeness: listed.completeness,
+            total: listed.total,
+            requests,
+            strike_interval: self.strike_interval,
+            run,
+        };
+        let sweep = ProjectSweep {
+            projects: &listed.items,
+            internal_name: &self.internal_project,
+            facts: &facts,
+        };
+        let swept = self.store.sweep_projects(sweep).await?;
+        if let Some(error) = listed.failure {
+            return Err(error.into());
+        }
+        Ok(ProjectsSynced {
+            projects: swept.seen,
+            discovered: swept.discovered,
+            deleted: swept.deleted,
+            created_internal,
+            requests,
+            incomplete: facts.completeness.reason().map(str::to_owned),
+        })
+    }
+
+    fn has_internal(&self, listed: &Listing<ObservedProject>) -> bool {
+        listed
+            .items
+            .iter()
+            .any(|project| project.name == self.internal_project)
+    }
+
+    /// Creates the internal project unless it is there, and says whether it did. Only under the lock is "there is none" still
+    /// true when the project is created: two syncs at once would make two of them.
+    async fn create_internal(&self) -> Result<bool, Failure> {
+        let _guard = self.store.lock_project_creation().await?;
+        let listed = self.digitalocean.list_projects().await;
+        if self.has_internal(&listed) {
+            return Ok(false);
+        }
+        if let Completeness::Incomplete(reason) = listed.completeness {
+            return Err(listed.failure.map_or_else(
+                || Failure::InternalProject {
+                    name: self.internal_project.clone(),
+                    reason,
+                },
+                Failure::from,
+            ));
+        }
+        let new = NewProject {
+            name: self.internal_project.clone(),
+            description: "Resources that belong to no other project; kept by Arcadia Cloud."
+                .to_owned(),
+            purpose: "Operational / Developer tooling".to_owned(),
+        };
+        match self.digitalocean.create_project(&new).await {
+            Ok(project) => {
+                tracing::info!(project = %project.provider_id, name = project.name, "created the internal project");
+                Ok(true)
+            }
+            // Somebody else's was first and the listing does not show it yet.
+            Err(digitalocean::Error::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
+        let started_at = self.store.now().await?;
+        let (projects, mut completeness) = self.store.projects_seen_by(&run).await?;
+        let mut requests = 0;
+        let mut failure = None;
+        let mut walked = Vec::with_capacity(projects.len());
+        let mut walks = futures::stream::iter(projects)
+            .map(|(project, name)| async move {
+                (project, name, self.digitalocean.list_project_resources(project).await)
+            })
+            .buffered(SIDE_BY_SIDE);
+        while let Some((project, name, members)) = walks.next().await {
+            requests += members.requests;
+            if let Completeness::Incomplete(reason) = &members.completeness {
+                completeness = completeness.and(Completeness::Incomplete(format!(
+                    "project {name:?}: {reason}"
+                )));
+            }
+            failure = failure.or(members.failure);
+            walked.push(ProjectMembers {
+                project,
+                members: members.items,
+            });
+        }
+
+        let facts = ListingFacts {
+            started_at,
+            completeness,
+            total: None,
+            requests,
+            strike_interval: self.strike_interval,
+            run,
+        };
+        let pass = MembershipPass {
+            projects: &walked,
+            listed_kinds: &listed_kinds(),
+            facts: &facts,
+        };
+        let stored = self.store.store_memberships(pass).await?;
+        // One project that cannot be read holds up none of the others, but the run says so.
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        Ok(MembershipsWalked {
+            projects: walked.len(),
+            members: stored.members,
+            moved: stored.moved,
+            requests,
+            incomplete: facts.completeness.reason().map(str::to_owned),
+        })
+    }
+}

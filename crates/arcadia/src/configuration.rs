@@ -1,0 +1,155 @@
+//! What the environment says, read once and told clearly where it is wrong.
+
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use digitalocean::{Client, Purpose, Tokens};
+use secrecy::SecretString;
+use store::Store;
+use tokio::net::TcpListener;
+
+/// The API's address unless another is asked for.
+pub(crate) const DEFAULT_API_BIND: &str = "127.0.0.1:8080";
+const DIGITALOCEAN_API_URL: &str = "https://api.digitalocean.com";
+
+/// What a worker is told beside where its servers are.
+#[derive(Args)]
+pub(crate) struct SyncArguments {
+    /// Name of the project that must exist, where resources of no project fall.
+    #[arg(
+        long,
+        env = "ARCADIA_INTERNAL_PROJECT",
+        default_value = "skyai-internal",
+        value_name = "NAME"
+    )]
+    internal_project: String,
+    /// Least time between two strikes of one resource; three strikes make it deleted.
+    #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    strike_interval: Duration,
+}
+
+/// Which DigitalOcean is read, and with which tokens.
+pub(crate) struct DigitalOcean {
+    pub(crate) url: String,
+    pub(crate) tokens: Tokens,
+}
+
+/// A variable that is set to something; an empty one counts as unset, as compose files leave it.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+impl DigitalOcean {
+    /// Whether any token is given: without one, `dev` uses the simulator.
+    pub(crate) fn has_token() -> bool {
+        variable(SHARED_TOKEN).is_some()
+            || Purpose::ALL
+                .iter()
+                .any(|purpose| variable(purpose.variable()).is_some())
+    }
+
+    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+        let secret = |name: &str| variable(name).map(SecretString::from);
+        let tokens = Tokens::new(
+            secret(SHARED_TOKEN),
+            secret(Purpose::CloudSyncFull.variable()),
+            secret(Purpose::CloudSyncFast.variable()),
+            secret(Purpose::CloudBilling.variable()),
+        )?;
+        let url =
+            variable("DIGITALOCEAN_API_URL").unwrap_or_else(|| DIGITALOCEAN_API_URL.to_owned());
+        Ok(Self { url, tokens })
+    }
+
+    /// Asks DigitalOcean whether the tokens are valid. Only a clear no is an error: DigitalOcean being away is the activities'
+    /// to wait out.
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        for purpose in Purpose::ALL {
+            let client = Client::new(&self.url, self.tokens.token(purpose).clone())?;
+            match client.check_token().await {
+                Ok(()) => {}
+                Err(
+                    error @ (digitalocean::Error::Unauthorized { .. }
+                    | digitalocean::Error::InvalidToken),
+                ) => {
+                    let own = purpose.variable();
+                    return Err(error).with_context(|| {
+                        format!("{} does not accept the token of {own} or, where that is not set, {SHARED_TOKEN}", self.url)
+                    });
+                }
+                Err(error) => tracing::warn!(
+                    "DigitalOcean could not be asked about the token of {}: {error}",
+                    purpose.variable()
+                ),
+            }
+        }
+        Ok(())
+    }
+}
+
+const SHARED_TOKEN: &str = "DO_API_TOKEN";
+
+impl SyncArguments {
+    pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {
+        worker::Settings {
+            store,
+            digitalocean_url: digitalocean.url,
+            tokens: digitalocean.tokens,
+            internal_project: self.internal_project,
+            strike_interval: self.strike_interval,
+        }
+    }
+}
+
+/// Connects to the database of `DATABASE_URL`.
+pub(crate) async fn connect_database(connections: u32) -> anyhow::Result<Store> {
+    let Some(url) = variable("DATABASE_URL") else {
+        bail!(
+            "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or use `arcadia dev`"
+        );
+    };
+    Ok(Store::connect(&url, connections).await?)
+}
+
+/// Listens where the API is asked to.
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("the API cannot listen on {address}: free that port, or choose another with --api-bind or ARCADIA_API_BIND")
+    })
+}
+
+/// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let unfinished = PathBuf::from(name);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(&unfinished, path)
+}

@@ -1,0 +1,41 @@
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context as _, anyhow};
+use simulator::{Account, DEMO_TOKEN, Fault, Simulator};
+
+use crate::configuration::asked_to_stop;
+
+/// Serve a simulated DigitalOcean account.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Point DIGITALOCEAN_API_URL at it and set DO_API_TOKEN to the token it prints."
+)]
+pub(crate) struct Arguments {
+    /// Which account.
+    #[arg(long, default_value = "demo", value_parser = clap::builder::PossibleValuesParser::new(Account::NAMES))]
+    account: String,
+    /// Port on 127.0.0.1; 0 for a free one.
+    #[arg(long, default_value_t = 8090)]
+    port: u16,
+    /// Fail on request, like `rate_limited:/v2/droplets:times=3:retry_after=2`; may be given several times.
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let account = Account::named(&arguments.account)
+        .ok_or_else(|| anyhow!("there is no account {:?}", arguments.account))?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
+    let simulator = Simulator::bind(account, address).await.with_context(|| {
+        format!("the simulator cannot listen on {address}: choose another port with --port")
+    })?;
+    for fault in arguments.fault {
+        simulator.fail(fault);
+    }
+    let mut out = std::io::stdout();
+    writeln!(out, "DIGITALOCEAN_API_URL={}", simulator.url())?;
+    writeln!(out, "DO_API_TOKEN={DEMO_TOKEN}")?;
+    simulator.serve_until_stopped(asked_to_stop()).await?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+use std::io::Write as _;
+
+use anyhow::bail;
+use clap::{Subcommand, ValueEnum};
+use domain::TenantId;
+use secrecy::{ExposeSecret as _, SecretString};
+use store::{NewToken, Role, Store};
+use uuid::Uuid;
+
+use crate::configuration::connect_database;
+
+/// Create, list and revoke API tokens.
+#[derive(clap::Args)]
+#[command(after_help = "Reads DATABASE_URL.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a new token; it cannot be shown again.
+    Create {
+        /// What its holder may see.
+        #[arg(long, value_enum)]
+        role: RoleName,
+        /// Whose inventory it shows; for the role `tenant` only.
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<TenantId>,
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+    },
+    /// Show all tokens, without their secrets.
+    List,
+    /// End a token for good.
+    Revoke {
+        /// As `token list` shows it.
+        id: Uuid,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum RoleName {
+    /// All of inventory and billing.
+    PlatformAdmin,
+    /// One tenant's inventory, nothing of billing.
+    Tenant,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let store = connect_database(1).await?;
+    store.check_ready().await?;
+    let mut out = std::io::stdout();
+    match arguments.command {
+        Command::Create { role, tenant, name } => {
+            let role = match (role, tenant) {
+                (RoleName::PlatformAdmin, None) => Role::PlatformAdmin,
+                (RoleName::Tenant, Some(tenant)) => Role::Tenant(tenant),
+                (RoleName::PlatformAdmin, Some(_)) => {
+                    bail!("--tenant goes with --role tenant only: an admin sees all tenants")
+                }
+                (RoleName::Tenant, None) => {
+                    bail!("--role tenant needs --tenant: whose inventory may it see?")
+                }
+            };
+            writeln!(
+                out,
+                "{}",
+                create(&store, &name, &role).await?.expose_secret()
+            )?;
+        }
+        Command::List => {
+            writeln!(
+                out,
+                "{:<36}  {:<14}  {:<20}  {:<20}  STATE  NAME",
+                "ID", "ROLE", "TENANT", "CREATED"
+            )?;
+            for token in store.tokens().await? {
+                let state = if token.revoked_at.is_some() {
+                    "revoked"
+                } else {
+                    "valid"
+                };
+                let tenant = token.role.tenant().map_or("-", TenantId::as_str);
+                let created = token.created_at.format("%Y-%m-%d %H:%M:%S");
+                writeln!(
+                    out,
+                    "{}  {:<14}  {tenant:<20}  {created}  {state}  {}",
+                    token.id,
+                    token.role.name(),
+                    token.name
+                )?;
+            }
+        }
+        Command::Revoke { id } => store.revoke_token(id).await?,
+    }
+    Ok(())
+}
+
+/// Makes a token and stores its hash.
+pub(crate) async fn create(store: &Store, name: &str, role: &Role) -> anyhow::Result<SecretString> {
+    let token = api::generate_token();
+    store
+        .create_token(NewToken {
+            name,
+            role,
+            token: token.expose_secret(),
+        })
+        .await?;
+    Ok(token)
+}

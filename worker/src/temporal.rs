@@ -1,0 +1,48 @@
+//! The connection to Temporal.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use temporalio_client::envconfig::LoadClientConfigProfileOptions;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+
+/// The least that is asked of Temporal before giving up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects as the SDK's environment variables and profiles say (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, ...).
+pub async fn connect() -> anyhow::Result<Client> {
+    let (connection, client) = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+        // Its error cannot cross threads, and so is no anyhow error by itself.
+        .map_err(|error| anyhow!("the Temporal settings cannot be read ({error}): correct the TEMPORAL_... variables or the profile they name"))?;
+    connect_with(connection, client).await
+}
+
+/// Connects to `host:port`, without TLS, in the namespace `default`: to a dev server of ours.
+pub async fn connect_to(address: &str) -> anyhow::Result<Client> {
+    let target: temporalio_client::Url = format!("http://{address}")
+        .parse()
+        .with_context(|| format!("{address:?} is no Temporal address"))?;
+    connect_with(
+        ConnectionOptions::new(target).build(),
+        ClientOptions::new("default").build(),
+    )
+    .await
+}
+
+async fn connect_with(
+    mut connection: ConnectionOptions,
+    client: ClientOptions,
+) -> anyhow::Result<Client> {
+    let target = connection.target.clone();
+    connection.connect_timeout = Some(CONNECT_TIMEOUT);
+    connection.identity = format!("arcadia@{}", std::process::id());
+    let connected =
+        tokio::time::timeout(CONNECT_TIMEOUT * 2, Connection::connect(connection)).await;
+    let help = || {
+        format!(
+            "Temporal cannot be reached at {target}: start it there, set TEMPORAL_ADDRESS, or use `arcadia dev`"
+        )
+    };
+    let connection = connected.with_context(help)?.with_context(help)?;
+    Ok(Client::new(connection, client)?)
+}
