@@ -124,20 +124,22 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn secret(text: &str) -> Option<SecretString> {
-        Some(SecretString::from(text))
+    fn new(variables: [Option<&str>; 4]) -> Result<Tokens, MissingTokens> {
+        let [shared, full, fast, billing] =
+            variables.map(|variable| variable.map(SecretString::from));
+        Tokens::new(shared, full, fast, billing)
     }
 
     #[test]
     fn a_purpose_without_a_token_of_its_own_uses_the_shared_one() {
-        let tokens = Tokens::new(secret("shared"), None, secret(" \n"), secret("billing")).unwrap();
+        let tokens = new([Some("shared"), None, Some(" \n"), Some("billing")]).unwrap();
         let token = |purpose| tokens.token(purpose).expose_secret().to_owned();
         assert_eq!(Purpose::ALL.map(token), ["shared", "shared", "billing"]);
     }
 
     #[test]
     fn every_missing_variable_is_named() {
-        let error = Tokens::new(secret(""), secret("full"), None, None).unwrap_err();
+        let error = new([Some(""), Some("full"), None, None]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no DigitalOcean token: set DO_API_TOKEN for every purpose, or else DO_API_TOKEN_CLOUD_SYNC_FAST and \

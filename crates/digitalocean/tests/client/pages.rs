@@ -1,0 +1,292 @@
+//! Reading lists to their end.
+
+use std::ops::Range;
+
+use axum::http::StatusCode;
+use digitalocean::Error;
+use domain::ResourceKind;
+use serde_json::{Value, json};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind};
+
+use crate::scripted::{self, Asked, Scripted};
+use crate::{listing, simulated};
+
+fn with_domains(count: usize) -> Account {
+    let mut account = Account::empty();
+    for number in 0..count {
+        account.add_domain(&format!("zone-{number:04}.example"));
+    }
+    account
+}
+
+fn zones(numbers: Range<u64>) -> Vec<Value> {
+    numbers
+        .map(|number| json!({ "name": format!("zone-{number:04}.example"), "ttl": 1800 }))
+        .collect()
+}
+
+fn page_range(asked: &Asked, size: u64, total: u64) -> Range<u64> {
+    let start = (asked.page().unwrap() - 1) * size;
+    start.min(total)..(start + size).min(total)
+}
+
+#[tokio::test]
+async fn twenty_thousand_droplets_take_a_hundred_requests() {
+    let (simulator, client) = simulated(Account::with_droplets(20_000)).await;
+    let listed = client.list_resources(listing(&ResourceKind::DROPLET)).await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!((listed.items.len(), listed.total), (20_000, Some(20_000)));
+    let requests = simulator.requests();
+    let (gpus, plain): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .partition(|request| request.query.contains("type=gpus"));
+    assert_eq!((plain.len(), gpus.len(), listed.requests), (100, 1, 101));
+    assert!(
+        plain
+            .iter()
+            .all(|request| request.query.contains("per_page=200"))
+    );
+}
+
+#[tokio::test]
+async fn gpu_droplets_are_listed_with_the_others() {
+    let mut account = Account::empty();
+    let plain = account.add_droplet("web-1", "s-1vcpu-1gb", "syd1");
+    let gpu = account.add_gpu_droplet("train-1", "gpu-h100x1-80gb", "tor1");
+    let (simulator, client) = simulated(account).await;
+    let droplets = listing(&ResourceKind::DROPLET);
+    let listed = client.list_resources(droplets).await;
+    let ids: Vec<_> = listed.items.iter().map(|item| &item.provider_id).collect();
+    assert_eq!(ids, [&plain.to_string(), &gpu.to_string()]);
+    assert_eq!(listed.total, Some(2));
+    assert!(listed.completeness.is_complete());
+
+    let status = 503;
+    simulator.fail(Fault::new(
+        FaultKind::ServerError { status },
+        "/v2/droplets?type=gpus",
+    ));
+    let listed = client.list_resources(droplets).await;
+    assert_eq!(listed.items.len(), 1);
+    assert!(!listed.completeness.is_complete());
+    assert!(matches!(listed.failure, Some(Error::Server { .. })));
+}
+
+#[tokio::test]
+async fn a_list_is_read_again_when_an_item_moved_between_its_pages() {
+    let (simulator, client) = simulated(with_domains(250)).await;
+    simulator.fail(Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/domains").times(1));
+    let listed = client
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!((listed.items.len(), listed.requests), (250, 4));
+}
+
+#[tokio::test]
+async fn a_list_whose_items_never_rest_is_incomplete_after_three_readings() {
+    let (simulator, client) = simulated(with_domains(250)).await;
+    simulator.fail(Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/domains"));
+    let listed = client
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    let reason = listed.completeness.reason().unwrap();
+    assert!(
+        reason.contains("/v2/domains: the total is 250, but 249 items were seen"),
+        "{reason}"
+    );
+    assert_eq!((listed.items.len(), listed.requests), (249, 6));
+    assert!(listed.failure.is_none());
+}
+
+#[tokio::test]
+async fn what_each_of_several_contradicting_readings_saw_is_united() {
+    // The total is one too many, and each reading sees another zone last.
+    let server = Scripted::start(|number, asked| {
+        if asked.page() != Some(1) {
+            return scripted::json(&json!({ "domains": [], "meta": { "total": 4 } }));
+        }
+        let mut domains = zones(0..2);
+        domains.push(json!({ "name": format!("late-{number}.example"), "ttl": number }));
+        domains[0]["ttl"] = json!(number);
+        scripted::json(&json!({ "domains": domains, "meta": { "total": 4 } }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert!(!listed.completeness.is_complete());
+    let names: Vec<_> = listed.items.iter().map(|zone| zone.name.as_str()).collect();
+    let late = ["late-0.example", "late-2.example", "late-4.example"];
+    assert_eq!(names.len(), 5, "{names:?}");
+    assert!(late.iter().all(|name| names.contains(name)), "{names:?}");
+    // The version read last is the one kept.
+    assert_eq!(listed.items[0].attrs["ttl"], 4);
+}
+
+#[tokio::test]
+async fn a_total_that_changes_from_page_to_page_is_not_believed() {
+    let server = Scripted::start(|number, asked| {
+        let total = if number == 1 { 251 } else { 250 };
+        let domains = zones(page_range(asked, 200, 250));
+        scripted::json(&json!({ "domains": domains, "meta": { "total": total } }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!((listed.items.len(), listed.requests), (250, 4));
+}
+
+#[tokio::test]
+async fn a_page_that_fails_leaves_what_the_others_showed() {
+    let (simulator, client) = simulated(with_domains(450)).await;
+    let status = 500;
+    simulator.fail(Fault::new(
+        FaultKind::ServerError { status },
+        "/v2/domains?page=3",
+    ));
+    let listed = client
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert_eq!((listed.items.len(), listed.total), (400, Some(450)));
+    assert!(matches!(listed.failure, Some(Error::Server { .. })));
+    let reason = listed.completeness.reason().unwrap();
+    assert!(reason.contains("page=3"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_may_give_fewer_items_a_page_than_it_was_asked_for() {
+    let server = Scripted::start(|_, asked| {
+        let domains = zones(page_range(asked, 50, 230));
+        scripted::json(&json!({ "domains": domains, "meta": { "total": 230 } }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!((listed.items.len(), listed.requests), (230, 5));
+}
+
+#[tokio::test]
+async fn without_a_total_the_next_pages_are_counted_and_their_links_not_followed() {
+    let elsewhere = Scripted::start(|_, _| scripted::json(&json!({ "domains": [] }))).await;
+    let trap = elsewhere.url.clone();
+    let server = Scripted::start(move |_, asked| {
+        let range = page_range(asked, 200, 450);
+        let next = (range.end < 450).then(|| format!("{trap}/v2/domains?page=7"));
+        let links = json!({ "pages": { "next": next } });
+        scripted::json(&json!({ "domains": zones(range), "links": links }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!((listed.items.len(), listed.total), (450, None));
+    let pages: Vec<_> = server.asked().iter().filter_map(Asked::page).collect();
+    assert_eq!(pages, [1, 2, 3]);
+    assert!(elsewhere.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_item_seen_twice_without_a_total_means_that_another_may_be_missing() {
+    let server = Scripted::start(|_, asked| {
+        let page = asked.page().unwrap();
+        let range = if page == 1 { 0..3 } else { 2..5 };
+        let next = (page == 1).then_some("?page=2");
+        scripted::json(&json!({ "domains": zones(range), "links": { "pages": { "next": next } } }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert_eq!((listed.items.len(), listed.requests), (5, 6));
+    assert!(!listed.completeness.is_complete());
+}
+
+#[tokio::test]
+async fn an_answer_without_its_key_is_no_empty_list() {
+    for body in [
+        json!({ "links": {}, "meta": { "total": 0 } }),
+        json!({ "domains": null, "meta": { "total": 0 } }),
+        json!([]),
+        json!({ "domains": [], "meta": { "total": "none" } }),
+    ] {
+        let text = body.to_string();
+        let server = Scripted::start(move |_, _| scripted::json(&body)).await;
+        let listed = server
+            .client()
+            .list_resources(listing(&ResourceKind::DNS_ZONE))
+            .await;
+        assert!(!listed.completeness.is_complete(), "{text}");
+        assert!(
+            matches!(listed.failure, Some(Error::UnexpectedBody { .. })),
+            "{text}: {listed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_people_is_no_list_even_with_status_200() {
+    let server = Scripted::start(|_, _| {
+        let page = "<!DOCTYPE html><html><title>Just a moment...</title></html>";
+        scripted::with_type(StatusCode::OK, "text/html", page)
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    let reason = listed.completeness.reason().unwrap();
+    assert!(reason.contains("Just a moment..."), "{reason}");
+    assert!(listed.failure.unwrap().is_retryable());
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_missed_and_the_others_kept() {
+    let server = Scripted::start(|_, _| {
+        let mut domains = zones(0..3);
+        domains[1] = json!({ "ttl": 1800 });
+        scripted::json(&json!({ "domains": domains, "meta": { "total": 3 } }))
+    })
+    .await;
+    let listed = server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    assert_eq!((listed.items.len(), listed.requests), (2, 1));
+    let reason = listed.completeness.reason().unwrap();
+    assert!(
+        reason.contains("1 items cannot be read") && reason.contains("no name"),
+        "{reason}"
+    );
+    assert!(listed.failure.is_none());
+}
+
+#[tokio::test]
+async fn the_token_goes_in_a_header_and_only_there() {
+    let server = Scripted::start(|_, _| {
+        scripted::json(&json!({ "domains": [], "links": {}, "meta": { "total": 0 } }))
+    })
+    .await;
+    server
+        .client()
+        .list_resources(listing(&ResourceKind::DNS_ZONE))
+        .await;
+    let asked = server.asked().remove(0);
+    assert_eq!(
+        asked.headers["authorization"],
+        format!("Bearer {DEMO_TOKEN}")
+    );
+    assert_eq!(asked.target, "/v2/domains?page=1&per_page=200");
+    let agent = asked.headers["user-agent"].to_str().unwrap();
+    assert!(agent.starts_with("arcadia-cloud/"), "{agent}");
+}
