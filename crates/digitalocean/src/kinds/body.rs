@@ -64,14 +64,12 @@ impl Body {
         self
     }
 
-    /// Reduces the region to what names it: what it offers today says nothing about the resource, and would show as a change of
-    /// every resource there.
-    pub(super) fn with_bare_region(self) -> Self {
-        self.only_in("region", &["name", "slug"])
-    }
-
-    /// What is left, keys in alphabetical order.
+    /// What is left, keys in alphabetical order, without what the mirror keeps beside it. A region says only its slug there: what
+    /// it offers today would show as a change of every resource in it.
     pub(super) fn into_attrs(self) -> Value {
-        Value::Object(self.0)
+        Value::Object(self.without(&KEPT_BESIDE).0)
     }
 }
+
+/// Fields of every resource that are no attributes.
+const KEPT_BESIDE: [&str; 5] = ["name", "project_id", "region", "status", "tags"];

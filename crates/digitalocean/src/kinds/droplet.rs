@@ -29,8 +29,7 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         attrs: body
             .without(&["next_backup_window"])
             .without_in("size", &["available", "regions"])
-            .without_in("image", &["regions"])
-            .with_bare_region()
+            .only_in("image", &["distribution", "id", "name", "slug", "type"])
             .into_attrs(),
     })
 }

@@ -25,9 +25,6 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         tags: Vec::new(),
         project_id: body.project_id(),
         // The whole droplet is repeated here, and would show its changes as the address's.
-        attrs: body
-            .only_in("droplet", &["id", "name"])
-            .with_bare_region()
-            .into_attrs(),
+        attrs: body.only_in("droplet", &["id", "name"]).into_attrs(),
     })
 }

@@ -24,6 +24,6 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         status: None,
         tags: body.tags(),
         project_id: None,
-        attrs: body.with_bare_region().into_attrs(),
+        attrs: body.into_attrs(),
     })
 }
