@@ -19,7 +19,7 @@ pub(crate) async fn beating<T>(
     loop {
         tokio::select! {
             outcome = &mut work => return outcome.map_err(Failure::report),
-            _ = context.cancelled() => return Err(ActivityError::cancelled()),
+            () = context.cancelled() => return Err(ActivityError::cancelled()),
             _ = ticks.tick() => context.record_heartbeat(()).await?,
         }
     }

@@ -25,7 +25,7 @@ pub struct InventoryActivities {
 #[activities]
 impl InventoryActivities {
     #[activity(definition = definitions::Kinds)]
-    pub async fn kinds(_context: ActivityContext) -> Result<Vec<ResourceKind>, ActivityError> {
+    pub fn kinds(_context: ActivityContext) -> Result<Vec<ResourceKind>, ActivityError> {
         Ok(listed_kinds())
     }
 

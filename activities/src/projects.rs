@@ -138,7 +138,11 @@ impl ProjectActivities {
         let mut walked = Vec::with_capacity(projects.len());
         let mut walks = futures::stream::iter(projects)
             .map(|(project, name)| async move {
-                (project, name, self.digitalocean.list_project_resources(project).await)
+                (
+                    project,
+                    name,
+                    self.digitalocean.list_project_resources(project).await,
+                )
             })
             .buffered(SIDE_BY_SIDE);
         while let Some((project, name, members)) = walks.next().await {

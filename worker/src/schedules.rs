@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use temporalio_client::grpc::WorkflowService;
-use temporalio_client::schedules::{ScheduleError, ScheduleOverlapPolicy};
+use temporalio_client::schedules::{ScheduleError, ScheduleOverlapPolicy, TriggerScheduleOptions};
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Client, NamespacedClient as _};
+use temporalio_client::{Client, NamespacedClient as _, RpcOptions};
 use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, WorkflowType};
 use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy as OverlapPolicy;
 use temporalio_common::protos::temporal::api::schedule::v1::{
@@ -187,7 +187,7 @@ pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError>
     for schedule in SCHEDULES {
         let on_server = match client
             .get_schedule_handle(schedule.id)
-            .describe(Default::default())
+            .describe(RpcOptions::default())
             .await
         {
             Ok(description) => Some(OnServer {
@@ -215,7 +215,10 @@ pub async fn trigger_all(client: &Client) -> Result<(), ScheduleError> {
     for schedule in SCHEDULES {
         client
             .get_schedule_handle(schedule.id)
-            .trigger(ScheduleOverlapPolicy::Skip, Default::default())
+            .trigger(
+                ScheduleOverlapPolicy::Skip,
+                TriggerScheduleOptions::default(),
+            )
             .await?;
     }
     Ok(())
@@ -241,7 +244,7 @@ async fn update(
 ) -> Result<Applied, ScheduleError> {
     let description = client
         .get_schedule_handle(id)
-        .describe(Default::default())
+        .describe(RpcOptions::default())
         .await?;
     let conflict_token = description.conflict_token().to_vec();
     let have = description.into_raw().schedule.unwrap_or_default();

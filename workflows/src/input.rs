@@ -11,6 +11,7 @@ use temporalio_common::data_converters::{
 };
 use temporalio_common::error::ApplicationFailure;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
+use temporalio_workflow::{WorkflowResult, WorkflowTermination};
 
 /// A workflow's one argument, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Input<T> {
 
 impl<T> Input<T> {
     /// The argument; fails the workflow where there is none. `expected` completes "expected ...".
-    pub(crate) fn required(self, expected: &str) -> Result<T, ApplicationFailure> {
+    pub(crate) fn required(self, expected: &str) -> WorkflowResult<T> {
         match self {
             Self::Given(value) => Ok(value),
             Self::Missing => Err(invalid(format!("no input: expected {expected}"))),
@@ -35,7 +36,7 @@ impl<T> Input<T> {
     }
 
     /// The argument, or what stands for its absence; fails the workflow where it is invalid.
-    pub(crate) fn or_default(self, expected: &str) -> Result<T, ApplicationFailure>
+    pub(crate) fn or_default(self, expected: &str) -> WorkflowResult<T>
     where
         T: Default,
     {
@@ -46,11 +47,12 @@ impl<T> Input<T> {
     }
 }
 
-fn invalid(message: String) -> ApplicationFailure {
+fn invalid(message: String) -> WorkflowTermination {
     ApplicationFailure::builder(std::io::Error::other(message))
         .type_name("InvalidInput".to_owned())
         .non_retryable(true)
         .build()
+        .into()
 }
 
 impl<T: DeserializeOwned + 'static> TemporalDeserializable for Input<T> {

@@ -12,6 +12,10 @@ use crate::{Input, options};
 /// What this workflow asks of the outside; `activities::inventory` answers.
 pub struct InventoryActivities;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a contract: nothing runs here"
+)]
 #[activity_definitions]
 impl InventoryActivities {
     /// The kinds that have a listing of their own.

@@ -22,6 +22,10 @@ use crate::{Input, options};
 /// What these workflows ask of the outside; `activities::invoices` answers.
 pub struct InvoiceActivities;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a contract: nothing runs here"
+)]
 #[activity_definitions]
 impl InvoiceActivities {
     /// Lists the account's invoices and writes them down.

@@ -65,31 +65,33 @@ struct Servers {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let ready_file = arguments.ready_file.clone();
+    let remove_ready_file = || {
+        if let Some(path) = &ready_file {
+            let _ = fs::remove_file(path);
+        }
+    };
+    // What an earlier run left there is not true any more.
+    remove_ready_file();
     let path = arguments
         .state_dir
         .clone()
         .map_or_else(StateDir::default_path, Ok)?;
     let state = StateDir::open(path)?;
-    if let Some(ready_file) = &arguments.ready_file {
-        // What an earlier run left there is not true any more.
-        let _ = fs::remove_file(ready_file);
-    }
     let log = state.path().join("log").join("arcadia.log");
     logging::to_file(open_log(&log)?);
     let progress = Progress::terminal();
     progress.step(format!("state directory: {}", state.path().display()));
 
     let mut servers = Servers::default();
-    let outcome = tokio::select! {
-        outcome = serve(arguments, &state, &progress, &mut servers, &log) => outcome,
-        // Before everything runs there is nothing to end in order but the servers.
-        () = asked_to_stop() => Ok(()),
-    };
-    progress.step("stopping");
+    let outcome = serve(arguments, &state, &progress, &mut servers, &log).await;
+    remove_ready_file();
+    progress.step("stopping the servers");
     servers.stop().await?;
     outcome
 }
 
+/// Runs until it is asked to stop, at whatever point that is.
 async fn serve(
     arguments: Arguments,
     state: &StateDir,
@@ -97,6 +99,57 @@ async fn serve(
     servers: &mut Servers,
     log: &Path,
 ) -> anyhow::Result<()> {
+    let mut asked_to_stop = std::pin::pin!(asked_to_stop());
+    let ready_file = arguments.ready_file.clone();
+    let parts = tokio::select! {
+        parts = start(arguments, state, progress, servers) => parts?,
+        () = &mut asked_to_stop => return Ok(()),
+    };
+
+    let (stop, stopped) = watch::channel(false);
+    let wait = |mut stopped: watch::Receiver<bool>| async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let store = parts.settings.store.clone();
+    let api = tokio::spawn(api::serve(parts.listener, store, wait(stopped.clone())));
+    let mut worker = std::pin::pin!(worker::run(
+        parts.client.clone(),
+        parts.settings,
+        wait(stopped)
+    ));
+    let until_stopped = async {
+        worker::schedules::apply(&parts.client).await?;
+        trigger_on_first_start(&parts.client, state, progress).await?;
+        announce(&parts.ready, ready_file.as_deref(), log)?;
+        asked_to_stop.await;
+        Ok(())
+    };
+    let outcome = tokio::select! {
+        // A worker ends by itself only if it fails.
+        outcome = &mut worker => return outcome,
+        outcome = until_stopped => outcome,
+    };
+    progress.step("stopping: running activities may end first");
+    let _ = stop.send(true);
+    worker.await?;
+    api.await??;
+    outcome
+}
+
+/// What runs once all servers do.
+struct Parts {
+    listener: TcpListener,
+    client: Client,
+    settings: worker::Settings,
+    ready: Ready,
+}
+
+async fn start(
+    arguments: Arguments,
+    state: &StateDir,
+    progress: &Progress,
+    servers: &mut Servers,
+) -> anyhow::Result<Parts> {
     let digitalocean = digitalocean(servers, progress).await?;
     digitalocean.check().await?;
     let listener = api_listener(arguments.api_bind).await?;
@@ -105,7 +158,6 @@ async fn serve(
         Store::connect(&database_url, worker::CONNECTIONS + crate::api::CONNECTIONS).await?;
     store.migrate().await?;
     let (client, temporal_address) = temporal(servers, state, progress).await?;
-
     let ready = Ready {
         api_url: format!("http://{}", listener.local_addr()?),
         temporal_address,
@@ -113,34 +165,13 @@ async fn serve(
         database_url,
         admin_token: admin_token(&store, state).await?,
     };
-    let (stop, stopped) = watch::channel(false);
-    let wait = |mut stopped: watch::Receiver<bool>| async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let api = tokio::spawn(api::serve(listener, store.clone(), wait(stopped.clone())));
     let settings = arguments.sync.settings(store, digitalocean);
-    let worker = worker::run(client.clone(), settings, wait(stopped));
-    let control = async {
-        worker::schedules::apply(&client).await?;
-        trigger_on_first_start(&client, state, progress).await?;
-        announce(&ready, arguments.ready_file.as_deref(), log)?;
-        asked_to_stop().await;
-        Ok::<(), anyhow::Error>(())
-    };
-    let mut worker = std::pin::pin!(worker);
-    let early = tokio::select! {
-        // A worker ends by itself only if it fails.
-        outcome = &mut worker => Some(outcome),
-        outcome = control => outcome.err().map(Err),
-    };
-    let _ = stop.send(true);
-    if let Some(outcome) = early {
-        return outcome;
-    }
-    progress.step("stopping: running activities may end first");
-    worker.await?;
-    api.await??;
-    Ok(())
+    Ok(Parts {
+        listener,
+        client,
+        settings,
+        ready,
+    })
 }
 
 fn open_log(path: &Path) -> anyhow::Result<fs::File> {
