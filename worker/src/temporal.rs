@@ -36,13 +36,20 @@ async fn connect_with(
     let target = connection.target.clone();
     connection.connect_timeout = Some(CONNECT_TIMEOUT);
     connection.identity = format!("arcadia@{}", std::process::id());
-    let connected =
-        tokio::time::timeout(CONNECT_TIMEOUT * 2, Connection::connect(connection)).await;
-    let help = || {
-        format!(
-            "Temporal cannot be reached at {target}: start it there, set TEMPORAL_ADDRESS, or use `arcadia dev`"
+    let unreachable = |reason: String| {
+        anyhow!(
+            "Temporal cannot be reached at {target} ({reason}): start it there, set TEMPORAL_ADDRESS, or use `arcadia dev`"
         )
     };
-    let connection = connected.with_context(help)?.with_context(help)?;
+    let connecting = Connection::connect(connection);
+    let connection = match tokio::time::timeout(CONNECT_TIMEOUT * 2, connecting).await {
+        Ok(Ok(connection)) => connection,
+        // What lies at the bottom says what happened; what is wrapped around it, only that something did.
+        Ok(Err(error)) => {
+            let error = anyhow::Error::from(error);
+            return Err(unreachable(error.root_cause().to_string()));
+        }
+        Err(_) => return Err(unreachable("no answer".to_owned())),
+    };
     Ok(Client::new(connection, client)?)
 }

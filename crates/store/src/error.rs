@@ -4,13 +4,13 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(
-        "DATABASE_URL is not valid ({source}): expected one like postgres://user:password@host:5432/database"
+        "DATABASE_URL is not valid ({problem}): expected one like postgres://user:password@host:5432/database"
     )]
-    InvalidUrl { source: sqlx::Error },
+    InvalidUrl { problem: String },
     #[error(
-        "the database at {target} cannot be reached: {source}; start PostgreSQL there or correct DATABASE_URL"
+        "the database at {target} cannot be reached: {problem}; start PostgreSQL there or correct DATABASE_URL"
     )]
-    Unreachable { target: String, source: sqlx::Error },
+    Unreachable { target: String, problem: String },
     #[error(
         "the database's schema is at version {applied}, this program needs {wanted}: run `arcadia migrate`"
     )]

@@ -14,8 +14,8 @@ pub mod projects;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 pub use access::{Access, ApiToken, NewToken, Role};
 pub use error::StoreError;
@@ -34,21 +34,41 @@ impl Store {
     ///
     /// Fails if the database does not answer within ten seconds; the error names the database, not its password.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
-        let options: sqlx::postgres::PgConnectOptions = url
-            .parse()
-            .map_err(|error| StoreError::InvalidUrl { source: error })?;
-        let target = format!(
-            "{}:{}/{}",
-            options.get_host(),
-            options.get_port(),
-            options.get_database().unwrap_or("(default database)")
-        );
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(StoreError::InvalidUrl {
+                problem: "it does not start with postgres://".to_owned(),
+            });
+        }
+        let options: PgConnectOptions =
+            url.parse()
+                .map_err(|error: sqlx::Error| StoreError::InvalidUrl {
+                    problem: error.to_string(),
+                })?;
+        let options = options.application_name("arcadia");
+        let unreachable = |problem: String| StoreError::Unreachable {
+            target: format!(
+                "{}:{}/{}",
+                options.get_host(),
+                options.get_port(),
+                options.get_database().unwrap_or("(default database)")
+            ),
+            problem,
+        };
+        // A pool would keep trying and in the end only say that it did: one connection first, which says what is wrong.
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+            Ok(Ok(connection)) => connection.close().await?,
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => {
+                return Err(unreachable(format!(
+                    "no answer within {} s",
+                    CONNECT_TIMEOUT.as_secs()
+                )));
+            }
+        }
         let pool = PgPoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options.application_name("arcadia"))
-            .await
-            .map_err(|source| StoreError::Unreachable { target, source })?;
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect_lazy_with(options);
         Ok(Self { pool })
     }
 
@@ -97,4 +117,5 @@ impl Store {
     }
 }
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const UNDEFINED_TABLE: &str = "42P01";
