@@ -56,11 +56,18 @@ impl ProjectActivities {
         let mut listed = self.digitalocean.list_projects().await;
         let mut requests = listed.requests;
         let mut created_internal = false;
+        let mut failure = None;
         if listed.completeness.is_complete() && !self.has_internal(&listed) {
-            created_internal = self.create_internal().await?;
-            started_at = self.store.now().await?;
-            listed = self.digitalocean.list_projects().await;
-            requests += listed.requests + 1;
+            match self.create_internal().await {
+                Ok(created) => {
+                    created_internal = created;
+                    started_at = self.store.now().await?;
+                    listed = self.digitalocean.list_projects().await;
+                    requests += listed.requests;
+                }
+                // A token that may only read still mirrors all the other projects.
+                Err(error) => failure = Some(error),
+            }
         }
         let facts = ListingFacts {
             started_at,
@@ -76,8 +83,8 @@ impl ProjectActivities {
             facts: &facts,
         };
         let swept = self.store.sweep_projects(sweep).await?;
-        if let Some(error) = listed.failure {
-            return Err(error.into());
+        if let Some(failure) = listed.failure.map(Failure::from).or(failure) {
+            return Err(failure);
         }
         Ok(ProjectsSynced {
             projects: swept.seen,

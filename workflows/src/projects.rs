@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
-use temporalio_workflow::{WorkflowContext, WorkflowResult};
+use temporalio_workflow::{ActivityExecutionError, WorkflowContext, WorkflowResult};
 
 use crate::{NoInput, options};
 
@@ -72,27 +72,25 @@ pub struct SyncProjects;
 
 #[workflow_methods]
 impl SyncProjects {
+    /// The second pass goes on where the first one failed: it walks the projects that are known.
     #[run(name = "SyncProjects")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
         _: NoInput,
     ) -> WorkflowResult<ProjectsReport> {
+        let first_pass = options::listing("GET /v2/projects");
         let projects = ctx
-            .execute_activity(
-                ProjectActivities::sync,
-                (),
-                options::listing("GET /v2/projects"),
-            )
-            .await?;
+            .execute_activity(ProjectActivities::sync, (), first_pass)
+            .await;
+        if let Err(error @ ActivityExecutionError::Cancelled(_)) = projects {
+            return Err(error.into());
+        }
+        let second_pass = options::listing("GET /v2/projects/{id}/resources of every project");
         let memberships = ctx
-            .execute_activity(
-                ProjectActivities::walk_memberships,
-                (),
-                options::listing("GET /v2/projects/{id}/resources of every project"),
-            )
+            .execute_activity(ProjectActivities::walk_memberships, (), second_pass)
             .await?;
         Ok(ProjectsReport {
-            projects,
+            projects: projects?,
             memberships,
         })
     }
