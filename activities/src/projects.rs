@@ -59,11 +59,11 @@ impl ProjectActivities {
         let mut failure = None;
         if listed.completeness.is_complete() && !self.has_internal(&listed) {
             match self.create_internal().await {
-                Ok(created) => {
+                Ok((created, made)) => {
                     created_internal = created;
                     started_at = self.store.now().await?;
                     listed = self.digitalocean.list_projects().await;
-                    requests += listed.requests;
+                    requests += made + listed.requests;
                 }
                 // A token that may only read still mirrors all the other projects.
                 Err(error) => failure = Some(error),
@@ -103,22 +103,18 @@ impl ProjectActivities {
             .any(|project| project.name == self.internal_project)
     }
 
-    /// Creates the internal project unless it is there, and says whether it did. Only under the lock is "there is none" still
-    /// true when the project is created: two syncs at once would make two of them.
-    async fn create_internal(&self) -> Result<bool, Failure> {
+    /// Creates the internal project unless it is there; says whether it did, and how many requests that took. Only under the
+    /// lock is "there is none" still true when the project is created: two syncs at once would make two of them.
+    async fn create_internal(&self) -> Result<(bool, u32), Failure> {
         let _guard = self.store.lock_project_creation().await?;
         let listed = self.digitalocean.list_projects().await;
         if self.has_internal(&listed) {
-            return Ok(false);
+            return Ok((false, listed.requests));
         }
         if let Completeness::Incomplete(reason) = listed.completeness {
-            return Err(listed.failure.map_or_else(
-                || Failure::InternalProject {
-                    name: self.internal_project.clone(),
-                    reason,
-                },
-                Failure::from,
-            ));
+            let name = self.internal_project.clone();
+            let contradicted = Failure::InternalProject { name, reason };
+            return Err(listed.failure.map_or(contradicted, Failure::from));
         }
         let new = NewProject {
             name: self.internal_project.clone(),
@@ -126,15 +122,17 @@ impl ProjectActivities {
                 .to_owned(),
             purpose: "Operational / Developer tooling".to_owned(),
         };
-        match self.digitalocean.create_project(&new).await {
+        let created = match self.digitalocean.create_project(&new).await {
             Ok(project) => {
-                tracing::info!(project = %project.provider_id, name = project.name, "created the internal project");
-                Ok(true)
+                let (id, name) = (project.provider_id, project.name);
+                tracing::info!(project = %id, name, "created the internal project");
+                true
             }
             // Somebody else's was first and the listing does not show it yet.
-            Err(digitalocean::Error::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+            Err(digitalocean::Error::Conflict { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok((created, listed.requests + 1))
     }
 
     async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
