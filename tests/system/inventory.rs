@@ -1,0 +1,90 @@
+use simulator::{Account, Fault, FaultKind};
+
+use crate::support::TestSystem;
+
+async fn events_of(system: &TestSystem, name: &str) -> Vec<String> {
+    sqlx::query_scalar(
+        "select event from cloud_resource_events
+         join cloud_resources on cloud_resources.id = resource_id where name = $1 order by cloud_resource_events.id",
+    )
+    .bind(name)
+    .fetch_all(&system.pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_kind_that_may_not_be_read_harms_no_other_and_is_named() {
+    let system = TestSystem::start(Account::demo()).await;
+    let fault = Fault::new(FaultKind::Forbidden, "/v2/volumes");
+    system.simulator.fail(fault);
+    let message = system.sync_inventory().await.unwrap_err();
+    assert!(
+        message.contains("not synced: volume: GET /v2/volumes") && message.contains("403"),
+        "{message}"
+    );
+    assert!(
+        message.contains("synced: droplet, dns_zone, reserved_ip"),
+        "{message}"
+    );
+    let kinds = "select kind || ' ' || count(*) from cloud_resources group by kind order by kind";
+    assert_eq!(system.rows(kinds).await, ["dns_zone 7", "droplet 5"]);
+}
+
+#[tokio::test]
+async fn a_droplet_that_three_complete_listings_lack_is_deleted_and_comes_back_as_the_same() {
+    let mut account = Account::empty();
+    account.add_droplet("stays", "s-1vcpu-1gb", "syd1");
+    let goes = account.add_droplet("goes", "s-1vcpu-1gb", "syd1");
+    let system = TestSystem::start(account).await;
+    system.sync_inventory().await.unwrap();
+    let droplet = system
+        .simulator
+        .read(|account| account.droplet(goes).unwrap().clone());
+    system
+        .simulator
+        .change(|account| account.remove_droplet(goes));
+
+    let unreadable = Fault::new(FaultKind::Forbidden, "/v2/droplets?type=gpus").times(1);
+    system.simulator.fail(unreadable);
+    system.sync_inventory().await.unwrap_err();
+    for _ in 0..2 {
+        system.sync_inventory().await.unwrap();
+    }
+    // Two strikes; the listing that failed was none.
+    assert_eq!(events_of(&system, "goes").await, ["discovered"]);
+    system.sync_inventory().await.unwrap();
+    assert_eq!(events_of(&system, "goes").await, ["discovered", "deleted"]);
+
+    system
+        .simulator
+        .change(|account| account.insert_droplet(droplet));
+    system.sync_inventory().await.unwrap();
+    assert_eq!(
+        events_of(&system, "goes").await,
+        ["discovered", "deleted", "restored"]
+    );
+    assert_eq!(events_of(&system, "stays").await, ["discovered"]);
+}
+
+#[tokio::test]
+async fn a_droplet_that_moves_between_projects_is_drift() {
+    let mut account = Account::empty();
+    let shop = account.add_project("shop");
+    let droplet = account.add_droplet("web-1", "s-1vcpu-1gb", "syd1");
+    let system = TestSystem::start(account).await;
+    system.sync_inventory().await.unwrap();
+    system.sync_projects().await.unwrap();
+    system
+        .simulator
+        .change(|account| account.assign(shop, &format!("do:droplet:{droplet}")));
+    let report = system.sync_projects().await.unwrap();
+    assert_eq!(report.memberships.moved, 1);
+    assert_eq!(
+        events_of(&system, "web-1").await.last().map(String::as_str),
+        Some("drift_detected")
+    );
+    let project =
+        "select p.name from cloud_resources r join cloud_projects p on p.id = r.cloud_project_id";
+    assert_eq!(system.rows(project).await, ["shop"]);
+}

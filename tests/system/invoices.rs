@@ -1,0 +1,268 @@
+use std::time::{Duration, SystemTime};
+
+use rust_decimal::Decimal;
+use simulator::{Account, Fault, FaultKind, Invoice, InvoiceLine};
+use temporalio_client::WorkflowExecutionStatus;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use uuid::Uuid;
+
+use crate::support::TestSystem;
+
+/// Every stored line, whole, in order, with the row's version: a row written again is another one.
+const LINES: &str = "select xmin::text || ' ' || cloud_cost_lines::text from cloud_cost_lines order by invoice_id, line_no";
+/// The parts of a line that come from the file, without what only some files have.
+const LINES_OF_INVOICES: &str = "select to_char(period, 'YYYY-MM') || '|' || string_agg(
+        concat_ws('|', line_no, product, description, hours, start_at at time zone 'UTC', end_at at time zone 'UTC', l.amount, project_name),
+        '; ' order by line_no)
+    from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id group by period order by period";
+const STATUSES: &str =
+    "select to_char(period, 'YYYY-MM') || ' ' || ingest_status from cloud_invoices order by period";
+
+const HEADER: &str =
+    "product,group_description,description,hours,start,end,USD,project_name,category";
+const LINE_OF_DROPLET: &str = "Droplets,,web-1 (s-1vcpu-1gb),744,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,\"Shop, new\",iaas";
+const LINE_OF_CREDIT: &str = "Credits,,\"Credit, \"\"yearly\"\"\",,,,\"-$1,779.55\",,iaas";
+
+fn csv(lines: &[&str]) -> String {
+    let mut text = format!("{HEADER}\n");
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// An account with one invoice for each CSV, from January 2020 on.
+fn account_with(files: &[&str]) -> (Account, Vec<Uuid>) {
+    let mut account = Account::empty();
+    let uuids = (1..)
+        .zip(files)
+        .map(|(month, file)| {
+            let uuid = account.add_invoice(Invoice::for_month(2020, month, Vec::new()));
+            account.set_invoice_csv(uuid, file);
+            uuid
+        })
+        .collect();
+    (account, uuids)
+}
+
+/// An account with one invoice of one line.
+fn account_with_one_invoice() -> (Account, Uuid) {
+    let mut account = Account::empty();
+    let line = InvoiceLine::new("Droplets", "web-1 (s-1vcpu-1gb)", Decimal::new(600, 2));
+    let uuid = account.add_invoice(Invoice::for_month(2026, 4, vec![line]));
+    (account, uuid)
+}
+
+fn csv_path(invoice: Uuid) -> String {
+    format!("/v2/customers/my/invoices/{invoice}/csv")
+}
+
+#[tokio::test]
+async fn one_bill_written_in_many_ways_is_read_the_same() {
+    let plain = csv(&[LINE_OF_DROPLET, LINE_OF_CREDIT]);
+    let reordered = "USD,Project_Name,END,start,hours,DESCRIPTION,group_description,Product\n\
+        $6.00,\"Shop, new\",2026-05-01 00:00:00 +0000,2026-04-01 00:00:00 +0000,744,web-1 (s-1vcpu-1gb),,Droplets\n\
+        \"-$1,779.55\",,,,,\"Credit, \"\"yearly\"\"\",,Credits\n";
+    let extra: String = plain
+        .lines()
+        .map(|line| format!("new column,{line}\n"))
+        .collect();
+    let windows = format!("\u{feff}{}", plain.replace('\n', "\r\n"));
+    let files = [&plain, reordered, &extra, &windows, plain.trim_end()];
+    let (mut account, uuids) = account_with(&files);
+    for uuid in uuids {
+        account.set_invoice_amount(uuid, Decimal::new(-177_355, 2));
+    }
+    let system = TestSystem::start(account).await;
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (5, 0));
+
+    let stored = system.rows(LINES_OF_INVOICES).await;
+    let expected = "1|Droplets|web-1 (s-1vcpu-1gb)|744|2026-04-01 00:00:00|2026-05-01 00:00:00|6.00|Shop, new; \
+        2|Credits|Credit, \"yearly\"|-1779.55|";
+    let expected: Vec<String> = (1..=5)
+        .map(|month| format!("2020-{month:02}|{expected}"))
+        .collect();
+    assert_eq!(stored, expected);
+    let reconciled = "select count(*) from cloud_invoices where reconciled and off_by = 0 and line_total = -1773.55";
+    assert_eq!(system.count(reconciled).await, 5);
+}
+
+#[tokio::test]
+async fn a_csv_that_cannot_be_read_fails_its_invoice_alone_until_it_is_mended() {
+    let good = csv(&[LINE_OF_DROPLET, LINE_OF_CREDIT]);
+    let without_amounts = good.replace("USD", "EUR");
+    let no_amount = good.replace("$6.00", "six dollars");
+    let cut_off = &good[..good.len() - 20];
+    let (account, uuids) = account_with(&[&without_amounts, &no_amount, cut_off, &good, &good]);
+    let system = TestSystem::start(account).await;
+
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!(
+        (progress.listed, progress.ingested, progress.failed),
+        (5, 2, 3)
+    );
+    assert_eq!(
+        system.rows(STATUSES).await,
+        [
+            "2020-01 failed",
+            "2020-02 failed",
+            "2020-03 failed",
+            "2020-04 ingested",
+            "2020-05 ingested"
+        ]
+    );
+    let errors = system
+        .rows("select coalesce(last_error, '') from cloud_invoices order by period")
+        .await;
+    assert!(
+        errors[0].contains("line 1, column USD: this column is missing"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].contains("line 2, column USD") && errors[1].contains("six dollars"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[2].contains("line 3, column") && errors[2].contains("cut off"),
+        "{errors:?}"
+    );
+    let reason = |uuid: Uuid| {
+        let failures = progress.failures.iter();
+        let mut of_invoice = failures.filter(|failure| failure.invoice_uuid == uuid.into());
+        of_invoice.next().map(|failure| failure.reason.as_str())
+    };
+    assert_eq!(reason(uuids[1]), Some(errors[1].as_str()));
+    let failed: Vec<String> = system
+        .workflows()
+        .await
+        .into_iter()
+        .filter(|workflow| workflow.status() == WorkflowExecutionStatus::Failed)
+        .map(|workflow| workflow.id().to_owned())
+        .collect();
+    let mut expected: Vec<String> = uuids[..3]
+        .iter()
+        .map(|uuid| format!("ingest-invoice-{uuid}"))
+        .collect();
+    let mut failed = failed;
+    failed.sort();
+    expected.sort();
+    assert_eq!(failed, expected);
+    assert_eq!(
+        system.count("select count(*) from cloud_cost_lines").await,
+        4
+    );
+
+    // One that was ingested is corrected, and its new file is broken: the lines of the old one stay.
+    let before = system.rows(LINES).await;
+    system.simulator.change(|account| {
+        account.set_invoice_amount(uuids[4], Decimal::ONE);
+        account.set_invoice_csv(uuids[4], &no_amount);
+    });
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (0, 4));
+    assert_eq!(system.rows(LINES).await, before);
+    assert_eq!(system.rows(STATUSES).await[4], "2020-05 failed");
+
+    system.simulator.change(|account| {
+        for uuid in &uuids {
+            account.set_invoice_csv(*uuid, &good);
+        }
+    });
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (4, 0));
+    let mended = "select count(*) from cloud_invoices where ingest_status = 'ingested' and last_error is null and line_count = 2";
+    assert_eq!(system.count(mended).await, 5);
+}
+
+#[tokio::test]
+async fn ingesting_an_invoice_again_changes_no_line() {
+    let account = Account::demo();
+    let april = account.invoices()[0].uuid;
+    let system = TestSystem::start(account).await;
+    system.sync_inventory().await.unwrap();
+    let first = system.ingest(april).await.unwrap();
+    assert_eq!((first.lines, first.matched), (33, 6));
+    let before = system.rows(LINES).await;
+    assert_eq!(before.len(), 33);
+    let again = system.ingest(april).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(system.rows(LINES).await, before);
+}
+
+/// On which attempt an ingest came through, and how long after it was first asked for that attempt began.
+async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
+    let history = system
+        .history(&format!("ingest-invoice-{invoice}"), None)
+        .await;
+    let time = |event: &HistoryEvent| SystemTime::try_from(event.event_time.unwrap()).unwrap();
+    let scheduled = history
+        .iter()
+        .find(|event| {
+            matches!(
+                event.attributes,
+                Some(Attributes::ActivityTaskScheduledEventAttributes(_))
+            )
+        })
+        .unwrap();
+    let (started, attempt) = history
+        .iter()
+        .find_map(|event| match event.attributes.as_ref() {
+            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
+                Some((event, started.attempt))
+            }
+            _ => None,
+        })
+        .unwrap();
+    (
+        attempt,
+        time(started).duration_since(time(scheduled)).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn a_429_is_tried_again_when_digitalocean_said() {
+    let (account, invoice) = account_with_one_invoice();
+    let system = TestSystem::start(account).await;
+    let asked = FaultKind::RateLimited { retry_after: 4 };
+    let fault = Fault::new(asked, &csv_path(invoice)).times(1);
+    system.simulator.fail(fault);
+    assert_eq!(system.ingest(invoice).await.unwrap().lines, 1);
+    let (attempt, delay) = last_attempt(&system, invoice).await;
+    assert_eq!(attempt, 2);
+    // The policy's own first delay would be one second.
+    assert!(delay >= Duration::from_secs(4), "{delay:?}");
+}
+
+#[tokio::test]
+async fn an_invoice_that_comes_after_two_pages_of_html_is_ingested() {
+    let (account, invoice) = account_with_one_invoice();
+    let system = TestSystem::start(account).await;
+    let page = FaultKind::HtmlError { status: 504 };
+    let fault = Fault::new(page, &csv_path(invoice)).times(2);
+    system.simulator.fail(fault);
+    assert_eq!(system.ingest(invoice).await.unwrap().lines, 1);
+    assert_eq!(last_attempt(&system, invoice).await.0, 3);
+}
+
+#[tokio::test]
+async fn an_invoice_that_never_comes_fails_alone() {
+    let good = csv(&[LINE_OF_DROPLET]);
+    let (account, uuids) = account_with(&[&good, &good, &good]);
+    let system = TestSystem::start(account).await;
+    let page = FaultKind::HtmlError { status: 504 };
+    system.simulator.fail(Fault::new(page, &csv_path(uuids[1])));
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (2, 1));
+    assert_eq!(
+        system.rows(STATUSES).await,
+        ["2020-01 ingested", "2020-02 failed", "2020-03 ingested"]
+    );
+    let error = &progress.failures[0].reason;
+    assert!(
+        error.contains("answered 504") && !error.contains('<'),
+        "{error}"
+    );
+}

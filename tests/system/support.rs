@@ -1,0 +1,303 @@
+//! The whole system for one test: a simulated account, a database, a worker, and a Temporal namespace of its own.
+
+use std::future::Future;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use devstack::testing::{TestDatabase, TestTemporal};
+use digitalocean::Tokens;
+use futures::TryStreamExt as _;
+use simulator::{Account, DEMO_TOKEN, Simulator};
+use sqlx::PgPool;
+use store::Store;
+use temporalio_client::errors::WorkflowGetResultError;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowExecution,
+    WorkflowGetResultOptions, WorkflowListOptions, WorkflowStartOptions,
+};
+use temporalio_common::HasWorkflowDefinition;
+use temporalio_common::data_converters::RawValue;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
+use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, InvoiceIngested};
+use workflows::projects::{ProjectsReport, SyncProjects};
+use workflows::{Input, NoInput, task_queue};
+
+/// How long anything may take: a fan-out over 137 invoices takes some seconds, on a busy machine some more.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// An invoice that cannot be fetched is given up after a minute and a half (`workflows/src/options.rs`).
+pub(crate) const LIMIT_OF_RETRIES: Duration = Duration::from_secs(180);
+/// How often a condition is looked at.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+pub(crate) const INTERNAL_PROJECT: &str = "skyai-internal";
+
+pub(crate) struct TestSystem {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) simulator: Simulator,
+    pub(crate) store: Store,
+    /// Looks past the store.
+    pub(crate) pool: PgPool,
+    // Dropped in this order: the worker is told to stop before its database goes.
+    _worker: RunningWorker,
+    _database: TestDatabase,
+}
+
+impl TestSystem {
+    /// Everything started, nothing synced yet.
+    pub(crate) async fn start(account: Account) -> Self {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), worker::CONNECTIONS)
+            .await
+            .unwrap();
+        store.migrate().await.unwrap();
+        let pool = PgPool::connect(&database.url()).await.unwrap();
+        let simulator = Simulator::start(account).await.unwrap();
+        let (client, namespace) = namespace_of_its_own().await;
+        let worker = RunningWorker::start(
+            namespace.clone(),
+            worker::Settings {
+                store: store.clone(),
+                digitalocean_url: simulator.url(),
+                tokens: Tokens::one(DEMO_TOKEN.into()),
+                internal_project: INTERNAL_PROJECT.to_owned(),
+                strike_interval: Duration::ZERO,
+            },
+        );
+        Self {
+            client,
+            namespace,
+            simulator,
+            store,
+            pool,
+            _worker: worker,
+            _database: database,
+        }
+    }
+
+    /// Starts a workflow, waits for its end, and gives its result or the message it failed with.
+    pub(crate) async fn run<W>(
+        &self,
+        workflow: W,
+        input: W::Input,
+        queue: &str,
+        workflow_id: &str,
+    ) -> Result<W::Output, String>
+    where
+        W: HasWorkflowDefinition,
+        W::Input: Send,
+    {
+        let options = WorkflowStartOptions::new(queue, workflow_id).build();
+        let handle = self
+            .client
+            .start_workflow(workflow, input, options)
+            .await
+            .unwrap();
+        let result = handle.get_result(WorkflowGetResultOptions::default());
+        match within(LIMIT_OF_RETRIES, workflow_id, result).await {
+            Ok(output) => Ok(output),
+            Err(WorkflowGetResultError::Failed(error)) => Err(error.failure().message.clone()),
+            Err(other) => panic!("{workflow_id} neither completed nor failed: {other}"),
+        }
+    }
+
+    /// The same for arguments that the workflow's type would not let through.
+    pub(crate) async fn run_with(
+        &self,
+        workflow_type: &str,
+        queue: &str,
+        arguments: &[&str],
+    ) -> Result<(), String> {
+        let payloads = arguments.iter().map(|json| json_payload(json)).collect();
+        let id = format!("{workflow_type}-{}", Uuid::new_v4());
+        let workflow = UntypedWorkflow::new(workflow_type);
+        self.run(workflow, RawValue::new(payloads), queue, &id)
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn sync_projects(&self) -> Result<ProjectsReport, String> {
+        let id = format!("sync-projects-{}", Uuid::new_v4());
+        let queue = task_queue::CLOUD_SYNC_FULL;
+        self.run(SyncProjects::run, NoInput, queue, &id).await
+    }
+
+    /// All kinds.
+    pub(crate) async fn sync_inventory(&self) -> Result<InventoryReport, String> {
+        let id = format!("sync-inventory-{}", Uuid::new_v4());
+        let scope = Input::Given(InventoryScope::default());
+        let queue = task_queue::CLOUD_SYNC_FULL;
+        self.run(SyncInventory::run, scope, queue, &id).await
+    }
+
+    pub(crate) async fn billing_history(&self) -> Result<BillingProgress, String> {
+        let id = format!("billing-history-{}", Uuid::new_v4());
+        let queue = task_queue::CLOUD_BILLING;
+        self.run(BillingHistory::run, Input::Missing, queue, &id)
+            .await
+    }
+
+    pub(crate) async fn ingest(&self, invoice: Uuid) -> Result<InvoiceIngested, String> {
+        let id = format!("ingest-invoice-{invoice}");
+        let input = Input::Given(invoice.into());
+        let queue = task_queue::CLOUD_BILLING;
+        self.run(IngestInvoice::run, input, queue, &id).await
+    }
+
+    /// Every workflow of this system so far, schedules' own included.
+    pub(crate) async fn workflows(&self) -> Vec<WorkflowExecution> {
+        self.client
+            .list_workflows("", WorkflowListOptions::default())
+            .try_collect()
+            .await
+            .unwrap()
+    }
+
+    /// All that has happened in the latest run of a workflow, or in the one named.
+    pub(crate) async fn history(&self, id: &str, run_id: Option<&str>) -> Vec<HistoryEvent> {
+        let mut handle = temporalio_client::WorkflowExecutionInfo::builder()
+            .namespace(&self.namespace)
+            .workflow_id(id)
+            .build();
+        handle.run_id = run_id.map(str::to_owned);
+        handle
+            .bind_untyped(self.client.clone())
+            .fetch_history(Default::default())
+            .into_events()
+            .await
+            .unwrap()
+    }
+
+    /// One number out of the database.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Rows of text, each a whole row of the query: two calls give the same if nothing has changed.
+    pub(crate) async fn rows(&self, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// How often a request was made.
+    pub(crate) fn requests(&self, method: &str, path: &str) -> usize {
+        let all = self.simulator.requests();
+        all.iter()
+            .filter(|request| request.method == method && request.path == path)
+            .count()
+    }
+
+    /// How many projects of that name the account has.
+    pub(crate) fn projects_named(&self, name: &str) -> usize {
+        self.simulator.read(|account| {
+            let projects = account.projects().iter();
+            projects.filter(|project| project.name == name).count()
+        })
+    }
+}
+
+pub(crate) fn json_payload(json: &str) -> Payload {
+    Payload {
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        data: json.as_bytes().to_vec(),
+        ..Default::default()
+    }
+}
+
+/// The worker, on a thread of its own: workflow code does not move between threads.
+struct RunningWorker {
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl RunningWorker {
+    fn start(namespace: String, settings: worker::Settings) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let outcome = runtime.block_on(async {
+                let client = connect(devstack::testing::temporal().await, &namespace).await?;
+                let stopped = async {
+                    // Sent or dropped, both mean stop.
+                    let _ = stopped.await;
+                };
+                worker::run(client, settings, stopped).await
+            });
+            outcome.context("the worker of a test failed").unwrap();
+        });
+        Self { stop: Some(stop) }
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        // It is not waited for: what it might still do harms no other test.
+        drop(self.stop.take());
+    }
+}
+
+async fn connect(temporal: &TestTemporal, namespace: &str) -> anyhow::Result<Client> {
+    let target: temporalio_client::Url = format!("http://{}", temporal.address()).parse()?;
+    let connection = Connection::connect(ConnectionOptions::new(target).build()).await?;
+    Ok(Client::new(
+        connection,
+        ClientOptions::new(namespace).build(),
+    )?)
+}
+
+/// The names of task queues, schedules and ad-hoc ingests are fixed, so what keeps tests apart is the namespace.
+async fn namespace_of_its_own() -> (Client, String) {
+    let namespace = format!("test-{}", Uuid::new_v4());
+    let client = connect(devstack::testing::temporal().await, &namespace)
+        .await
+        .unwrap();
+    let request = RegisterNamespaceRequest {
+        namespace: namespace.clone(),
+        workflow_execution_retention_period: Duration::from_hours(24).try_into().ok(),
+        ..Default::default()
+    };
+    WorkflowService::register_namespace(&mut client.clone(), request.into_request())
+        .await
+        .unwrap();
+    // Every part of the server learns of it in its own time.
+    eventually("the namespace is known", async || {
+        let counted = client.count_workflows("", Default::default()).await;
+        counted.is_ok().then_some(())
+    })
+    .await;
+    (client, namespace)
+}
+
+/// Waits for a condition to give something.
+pub(crate) async fn eventually<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not within {} s: {what}",
+            LIMIT.as_secs()
+        );
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Waits for something to end.
+pub(crate) async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(limit, work).await;
+    ended.unwrap_or_else(|_| panic!("not ended within {} s: {what}", limit.as_secs()))
+}
