@@ -95,6 +95,7 @@ impl InvoiceActivities {
             listed: discovered.listed,
             new: discovered.new,
             corrected: discovered.corrected,
+            incomplete: listed.completeness.reason().map(str::to_owned),
         })
     }
 

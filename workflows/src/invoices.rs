@@ -65,6 +65,9 @@ pub struct InvoicesDiscovered {
     pub new: usize,
     /// Whose amount has changed.
     pub corrected: usize,
+    /// Why there may be more invoices than were listed; none if these are all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incomplete: Option<String>,
 }
 
 /// An invoice that waits for its lines.
@@ -98,6 +101,12 @@ pub struct BillingProgress {
     /// The last invoice that was looked at; none before the first.
     pub after: Option<Pending>,
     pub listed: usize,
+    /// Why there may be more invoices than were listed; none if these are all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// Why the list of invoices could not be read; none if it could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_listed: Option<String>,
     pub ingested: usize,
     pub failed: usize,
     /// Being ingested by another run.
@@ -131,11 +140,7 @@ impl BillingHistory {
         let is_first_run = progress.after.is_none();
         ctx.state_mut(|state| state.progress = progress);
         if is_first_run {
-            let discover = options::listing("GET /v2/customers/my/invoices");
-            let discovered = ctx
-                .execute_activity(InvoiceActivities::discover, (), discover)
-                .await?;
-            ctx.state_mut(|state| state.progress.listed = discovered.listed);
+            discover(ctx).await?;
         }
         let after = ctx.state(|state| state.progress.after);
         let page = ctx
@@ -150,7 +155,21 @@ impl BillingHistory {
             let progress = ctx.state(|state| state.progress.clone());
             ctx.continue_as_new(Input::Given(progress), ContinueAsNewOptions::default())?;
         }
-        Ok(ctx.state(|state| state.progress.clone()))
+        let progress = ctx.state(|state| state.progress.clone());
+        match progress.not_listed {
+            None => Ok(progress),
+            Some(reason) => {
+                let (ingested, failed) = (progress.ingested, progress.failed);
+                let message = format!(
+                    "the invoices could not be listed: {reason}; of those known before, {ingested} were ingested and {failed} failed"
+                );
+                Err(ApplicationFailure::builder(std::io::Error::other(message))
+                    .type_name("InvoicesNotListed".to_owned())
+                    .non_retryable(true)
+                    .build()
+                    .into())
+            }
+        }
     }
 
     /// How many invoices of how many are done.
@@ -158,6 +177,26 @@ impl BillingHistory {
     pub fn progress(&self, _: &temporalio_workflow::WorkflowContextView) -> BillingProgress {
         self.progress.clone()
     }
+}
+
+/// Where the list cannot be read, the invoices known from earlier runs are still ingested; the run fails at its end.
+async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
+    let options = options::listing("GET /v2/customers/my/invoices");
+    match ctx
+        .execute_activity(InvoiceActivities::discover, (), options)
+        .await
+    {
+        Ok(discovered) => ctx.state_mut(|state| {
+            state.progress.listed = discovered.listed;
+            state.progress.incomplete = discovered.incomplete;
+        }),
+        Err(error @ ActivityExecutionError::Cancelled(_)) => return Err(error.into()),
+        Err(error) => {
+            let reason = options::reason(&error);
+            ctx.state_mut(|state| state.progress.not_listed = Some(reason));
+        }
+    }
+    Ok(())
 }
 
 async fn ingest_all(
