@@ -13,6 +13,7 @@ mod paging;
 mod problem;
 mod routes;
 mod serving;
+mod usd;
 
 use std::sync::Arc;
 

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use serde::Serialize;
 use store::balance::BalanceSnapshot;
 use utoipa::ToSchema;
@@ -14,6 +13,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::One;
 use crate::problem::{Absent, Problem};
+use crate::usd::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(latest))
@@ -24,10 +24,10 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[expect(clippy::struct_field_names, reason = "they are the columns' names")]
 struct Balance {
     /// `account_balance` plus `month_to_date_usage`.
-    month_to_date_balance: Decimal,
+    month_to_date_balance: Usd,
     /// What was owed before this month's usage; negative when there is credit.
-    account_balance: Decimal,
-    month_to_date_usage: Decimal,
+    account_balance: Usd,
+    month_to_date_usage: Usd,
     /// When DigitalOcean worked the figures out.
     generated_at: DateTime<Utc>,
     /// When these figures were first seen.
@@ -39,9 +39,9 @@ struct Balance {
 impl From<BalanceSnapshot> for Balance {
     fn from(snapshot: BalanceSnapshot) -> Self {
         Self {
-            month_to_date_balance: snapshot.month_to_date_balance,
-            account_balance: snapshot.account_balance,
-            month_to_date_usage: snapshot.month_to_date_usage,
+            month_to_date_balance: Usd(snapshot.month_to_date_balance),
+            account_balance: Usd(snapshot.account_balance),
+            month_to_date_usage: Usd(snapshot.month_to_date_usage),
             generated_at: snapshot.generated_at,
             captured_at: snapshot.captured_at,
             last_polled_at: snapshot.last_polled_at,

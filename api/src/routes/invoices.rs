@@ -20,6 +20,7 @@ use crate::envelope::{List, ListMeta, One};
 use crate::extract::{Id, Query, Text, optional};
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Absent, Invalid, Problem};
+use crate::usd::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -41,16 +42,16 @@ struct Invoice {
     /// The first of the month it is for.
     period: NaiveDate,
     /// Its own total.
-    amount: Decimal,
+    amount: Usd,
     /// `pending`, `ingested` or `failed`: whether its lines are here.
     ingest_status: String,
     ingested_at: Option<DateTime<Utc>>,
     line_count: Option<i32>,
-    line_total: Option<Decimal>,
+    line_total: Option<Usd>,
     /// Whether the lines come to the invoice's own total.
     reconciled: Option<bool>,
     /// `amount` less `line_total`.
-    off_by: Option<Decimal>,
+    off_by: Option<Usd>,
     /// Why the lines could not be read the last time.
     last_error: Option<String>,
 }
@@ -63,13 +64,13 @@ impl From<store::invoices::Invoice> for Invoice {
             invoice_uuid: invoice.invoice_uuid,
             invoice_id: invoice.invoice_id,
             period: invoice.period,
-            amount: invoice.amount,
+            amount: Usd(invoice.amount),
             ingest_status: invoice.ingest_status,
             ingested_at: invoice.ingested_at,
             line_count: invoice.line_count,
-            line_total: invoice.line_total,
+            line_total: invoice.line_total.map(Usd),
             reconciled: invoice.reconciled,
-            off_by: invoice.off_by,
+            off_by: invoice.off_by.map(Usd),
             last_error: invoice.last_error,
         }
     }
@@ -96,7 +97,7 @@ struct CostLine {
     start_at: Option<DateTime<Utc>>,
     end_at: Option<DateTime<Utc>>,
     /// Negative for credits.
-    amount: Decimal,
+    amount: Usd,
     /// The project's name when it was billed.
     project_name: String,
     category: Option<String>,
@@ -125,7 +126,7 @@ impl From<store::invoices::CostLine> for CostLine {
             hours: line.hours,
             start_at: line.start_at,
             end_at: line.end_at,
-            amount: line.amount,
+            amount: Usd(line.amount),
             project_name: line.project_name,
             category: line.category,
             resource_name: line.resource_name,
@@ -272,7 +273,7 @@ struct CostLineMeta {
     /// How many lines there are on all pages.
     total_count: i64,
     /// What the lines of all pages come to; USD.
-    total_amount: Decimal,
+    total_amount: Usd,
 }
 
 /// The lines of one month's invoices, in the order of the files
@@ -317,7 +318,7 @@ async fn cost_lines(
             page: meta,
             period: filter.period,
             total_count: total.count,
-            total_amount: total.amount,
+            total_amount: Usd(total.amount),
         },
     }))
 }

@@ -26,7 +26,7 @@ async fn invoices_are_listed_with_the_newest_month_first() {
           "last_error": null,
           "line_count": 4,
           "line_total": "33.66",
-          "off_by": "0",
+          "off_by": "0.00",
           "period": "2026-04-01",
           "provider": "digitalocean",
           "reconciled": true
@@ -144,7 +144,7 @@ async fn a_month_without_lines_is_an_empty_list_that_comes_to_nothing() {
         .await
         .ok();
     assert_eq!(column(&lines, "id"), [""; 0]);
-    assert_eq!(lines["meta"]["total_amount"], "0");
+    assert_eq!(lines["meta"]["total_amount"], "0.00");
 }
 
 #[tokio::test]

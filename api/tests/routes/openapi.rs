@@ -112,8 +112,13 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
 #[tokio::test]
 async fn money_is_described_as_text_and_access_as_a_bearer_token() {
     let document = document().await;
-    let amount = &document["components"]["schemas"]["CostLine"]["properties"]["amount"];
+    let amount = &document["components"]["schemas"]["Usd"];
     assert_eq!(amount["type"], "string");
+    let balance = &document["components"]["schemas"]["Balance"]["properties"];
+    assert_eq!(
+        balance["account_balance"]["$ref"],
+        "#/components/schemas/Usd"
+    );
     let bearer = &document["components"]["securitySchemes"]["bearer"];
     assert_eq!(
         (&bearer["type"], &bearer["scheme"]),
