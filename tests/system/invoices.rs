@@ -65,12 +65,10 @@ async fn one_bill_written_in_many_ways_is_read_the_same() {
     let reordered = "USD,Project_Name,END,start,hours,DESCRIPTION,group_description,Product\n\
         $6.00,\"Shop, new\",2026-05-01 00:00:00 +0000,2026-04-01 00:00:00 +0000,744,web-1 (s-1vcpu-1gb),,Droplets\n\
         \"-$1,779.55\",,,,,\"Credit, \"\"yearly\"\"\",,Credits\n";
-    let extra: String = plain
-        .lines()
-        .map(|line| format!("new column,{line}\n"))
-        .collect();
+    let extra = format!("\n{}", plain.trim_end()).replace('\n', "\nnew column,");
+    let extra = extra.trim_start();
     let windows = format!("\u{feff}{}", plain.replace('\n', "\r\n"));
-    let files = [&plain, reordered, &extra, &windows, plain.trim_end()];
+    let files = [&plain, reordered, extra, &windows, plain.trim_end()];
     let (mut account, uuids) = account_with(&files);
     for uuid in uuids {
         account.set_invoice_amount(uuid, Decimal::new(-177_355, 2));

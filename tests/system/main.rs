@@ -1,6 +1,15 @@
 //! The whole system, started for real: PostgreSQL, the Temporal dev server, the worker, the API, and a simulated account.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod api;
+mod balance;
+mod by_hand;
+mod demo;
+mod godo;
 mod inventory;
 mod invoices;
 mod projects;
+mod schedules;
+mod secrets;
 mod support;

@@ -15,7 +15,8 @@ use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowExecution,
+    Client, ClientOptions, Connection, ConnectionOptions, RpcOptions, UntypedWorkflow,
+    WorkflowCountOptions, WorkflowExecution, WorkflowExecutionInfo, WorkflowFetchHistoryOptions,
     WorkflowGetResultOptions, WorkflowListOptions, WorkflowStartOptions,
 };
 use temporalio_common::HasWorkflowDefinition;
@@ -25,6 +26,8 @@ use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+use worker::schedules;
+use workflows::balance::{BalancePolled, PollBalance};
 use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
 use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, InvoiceIngested};
 use workflows::projects::{ProjectsReport, SyncProjects};
@@ -33,7 +36,7 @@ use workflows::{Input, NoInput, task_queue};
 /// How long anything may take: a fan-out over 137 invoices takes some seconds, on a busy machine some more.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 /// An invoice that cannot be fetched is given up after a minute and a half (`workflows/src/options.rs`).
-pub(crate) const LIMIT_OF_RETRIES: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT_OF_RETRIES: Duration = Duration::from_mins(3);
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -54,6 +57,11 @@ pub(crate) struct TestSystem {
 impl TestSystem {
     /// Everything started, nothing synced yet.
     pub(crate) async fn start(account: Account) -> Self {
+        Self::start_with_token(account, DEMO_TOKEN).await
+    }
+
+    /// The same with another token, which the account must accept.
+    pub(crate) async fn start_with_token(account: Account, token: &str) -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), worker::CONNECTIONS)
             .await
@@ -67,7 +75,7 @@ impl TestSystem {
             worker::Settings {
                 store: store.clone(),
                 digitalocean_url: simulator.url(),
-                tokens: Tokens::one(DEMO_TOKEN.into()),
+                tokens: Tokens::one(token.into()),
                 internal_project: INTERNAL_PROJECT.to_owned(),
                 strike_interval: Duration::ZERO,
             },
@@ -138,6 +146,12 @@ impl TestSystem {
         self.run(SyncInventory::run, scope, queue, &id).await
     }
 
+    pub(crate) async fn poll_balance(&self) -> Result<BalancePolled, String> {
+        let id = format!("poll-balance-{}", Uuid::new_v4());
+        let queue = task_queue::CLOUD_BILLING;
+        self.run(PollBalance::run, NoInput, queue, &id).await
+    }
+
     pub(crate) async fn billing_history(&self) -> Result<BillingProgress, String> {
         let id = format!("billing-history-{}", Uuid::new_v4());
         let queue = task_queue::CLOUD_BILLING;
@@ -163,17 +177,41 @@ impl TestSystem {
 
     /// All that has happened in the latest run of a workflow, or in the one named.
     pub(crate) async fn history(&self, id: &str, run_id: Option<&str>) -> Vec<HistoryEvent> {
-        let mut handle = temporalio_client::WorkflowExecutionInfo::builder()
+        let mut handle = WorkflowExecutionInfo::builder()
             .namespace(&self.namespace)
             .workflow_id(id)
             .build();
         handle.run_id = run_id.map(str::to_owned);
         handle
             .bind_untyped(self.client.clone())
-            .fetch_history(Default::default())
+            .fetch_history(WorkflowFetchHistoryOptions::default())
             .into_events()
             .await
             .unwrap()
+    }
+
+    /// Everything that has happened in every workflow so far.
+    pub(crate) async fn all_events(&self) -> Vec<HistoryEvent> {
+        let mut events = Vec::new();
+        for workflow in self.workflows().await {
+            events.extend(self.history(workflow.id(), Some(workflow.run_id())).await);
+        }
+        events
+    }
+
+    /// Brings the schedules to the server, has each start its workflow once, and waits until all of these have ended.
+    pub(crate) async fn run_every_schedule_once(&self) {
+        schedules::apply(&self.client).await.unwrap();
+        schedules::trigger_all(&self.client).await.unwrap();
+        for schedule in schedules::SCHEDULES {
+            let handle = self.client.get_schedule_handle(schedule.id);
+            eventually(schedule.id, async || {
+                let description = handle.describe(RpcOptions::default()).await.unwrap();
+                let has_ended = description.running_actions().is_empty();
+                (description.action_count() > 0 && has_ended).then_some(())
+            })
+            .await;
+        }
     }
 
     /// One number out of the database.
@@ -247,7 +285,10 @@ impl Drop for RunningWorker {
 
 async fn connect(temporal: &TestTemporal, namespace: &str) -> anyhow::Result<Client> {
     let target: temporalio_client::Url = format!("http://{}", temporal.address()).parse()?;
-    let connection = Connection::connect(ConnectionOptions::new(target).build()).await?;
+    let options = ConnectionOptions::new(target)
+        .identity("arcadia-tests".to_owned())
+        .build();
+    let connection = Connection::connect(options).await?;
     Ok(Client::new(
         connection,
         ClientOptions::new(namespace).build(),
@@ -270,7 +311,9 @@ async fn namespace_of_its_own() -> (Client, String) {
         .unwrap();
     // Every part of the server learns of it in its own time.
     eventually("the namespace is known", async || {
-        let counted = client.count_workflows("", Default::default()).await;
+        let counted = client
+            .count_workflows("", WorkflowCountOptions::default())
+            .await;
         counted.is_ok().then_some(())
     })
     .await;

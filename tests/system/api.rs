@@ -1,0 +1,168 @@
+//! The API beside a worker: what was synced is answered, to those who may see it.
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use simulator::Account;
+use store::{NewToken, Role, Store};
+use tokio::net::TcpListener;
+
+use crate::support::TestSystem;
+
+const BALANCE: &str = "/api/v1/billing/balance";
+const APRIL_LINES: &str = "/api/v1/billing/cost-lines?period=2026-04-01&limit=100";
+
+/// A running API and a client of it.
+pub(crate) struct Api {
+    url: String,
+    client: Client,
+}
+
+impl Api {
+    pub(crate) async fn start(store: &Store) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
+        // A client cannot be built without one, though nothing here is encrypted; mostly the worker was first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder().tls_certs_only([]).no_proxy();
+        Self {
+            url,
+            client: client.build().unwrap(),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// An answer, whatever it is.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> (StatusCode, Value) {
+        answer(self.client.get(self.url(path)), token).await
+    }
+
+    /// The `data` of a good answer.
+    pub(crate) async fn data(&self, path: &str, token: &str) -> Value {
+        let (status, body) = self.get(path, token).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body["data"].clone()
+    }
+
+    /// Gives the project of that name to a tenant.
+    async fn give_project(&self, name: &str, tenant: &str, token: &str) {
+        let projects = self.data("/api/v1/projects", token).await;
+        let projects = projects.as_array().unwrap();
+        let project = projects.iter().find(|project| project["name"] == name);
+        let path = format!(
+            "/api/v1/projects/{}",
+            project.unwrap()["id"].as_str().unwrap()
+        );
+        let change = json!({ "tenant_id": tenant });
+        let (status, body) = answer(self.client.patch(self.url(&path)).json(&change), token).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+}
+
+async fn answer(request: RequestBuilder, token: &str) -> (StatusCode, Value) {
+    let response = request.bearer_auth(token).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+/// Makes a token as `arcadia token create` does.
+pub(crate) async fn token(store: &Store, role: Role) -> String {
+    let token = api::generate_token();
+    let token = token.expose_secret();
+    let new = NewToken {
+        name: "a test",
+        role: &role,
+        token,
+    };
+    store.create_token(new).await.unwrap();
+    token.to_owned()
+}
+
+fn tenant(name: &str) -> Role {
+    Role::Tenant(name.parse().unwrap())
+}
+
+/// The names in a list, sorted.
+fn names(list: &Value) -> Vec<&str> {
+    let list = list.as_array().unwrap().iter();
+    let mut names: Vec<&str> = list.map(|item| item["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn an_admin_reads_the_bill_and_a_tenant_may_not() {
+    let account = Account::demo();
+    let april = account.invoices()[0].uuid;
+    let system = TestSystem::start(account).await;
+    system.sync_inventory().await.unwrap();
+    system.poll_balance().await.unwrap();
+    system.ingest(april).await.unwrap();
+    let api = Api::start(&system.store).await;
+    let admin = token(&system.store, Role::PlatformAdmin).await;
+
+    let balance = api.data(BALANCE, &admin).await;
+    let wanted = system.simulator.read(Account::balance);
+    assert_eq!(
+        balance["month_to_date_usage"].as_str().unwrap(),
+        wanted.month_to_date_usage.to_string()
+    );
+    let lines = api.data(APRIL_LINES, &admin).await;
+    let lines = lines.as_array().unwrap();
+    assert_eq!(lines.len(), 33);
+    let amounts = lines.iter().map(|line| line["amount"].as_str().unwrap());
+    let sum: rust_decimal::Decimal = amounts
+        .map(|amount| amount.parse::<rust_decimal::Decimal>().unwrap())
+        .sum();
+    assert_eq!(sum.to_string(), "86.92");
+
+    let acme = token(&system.store, tenant("acme")).await;
+    for path in [BALANCE, APRIL_LINES] {
+        let (status, problem) = api.get(path, &acme).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}: {problem}");
+        let (status, problem) = api.get(path, "arc_nobodys").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_inventory_is_its_projects_and_no_other() {
+    let system = TestSystem::start(Account::demo()).await;
+    system.sync_inventory().await.unwrap();
+    system.sync_projects().await.unwrap();
+    let api = Api::start(&system.store).await;
+    let admin = token(&system.store, Role::PlatformAdmin).await;
+    api.give_project("Kestrel Website", "acme", &admin).await;
+    api.give_project("Internal Tooling", "globex", &admin).await;
+
+    let inventory = "/api/v1/inventory";
+    let acme = token(&system.store, tenant("acme")).await;
+    let of_acme = api.data(inventory, &acme).await;
+    assert_eq!(
+        names(&of_acme),
+        [
+            "kestrel-blog.example",
+            "kestrel-status.example",
+            "kestrel-web-01",
+            "kestrel.example",
+            "status-page"
+        ]
+    );
+    let globex = token(&system.store, tenant("globex")).await;
+    let of_globex = api.data(inventory, &globex).await;
+    assert_eq!(
+        names(&of_globex),
+        ["ci-runner-01", "kestrel-builds.example"]
+    );
+    let nobody = token(&system.store, tenant("initech")).await;
+    assert!(names(&api.data(inventory, &nobody).await).is_empty());
+    assert_eq!(names(&api.data(inventory, &admin).await).len(), 12);
+
+    // Another's resource is not there at all, by id either.
+    let id = of_globex[0]["id"].as_str().unwrap();
+    let (status, problem) = api.get(&format!("{inventory}/{id}"), &acme).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{problem}");
+}

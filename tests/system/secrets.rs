@@ -1,0 +1,140 @@
+//! What must not be found anywhere, looked for everywhere.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use prost::Message as _;
+use simulator::{Account, Fault, FaultKind, Scopes};
+use sqlx::AssertSqlSafe;
+use store::Role;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::{Api, token};
+use crate::support::TestSystem;
+
+/// A token that no other test uses.
+const SECRET: &str = "dop_v1_7d1f0c52b6a94e3f8a0e6c1b2d3f4a5e6b7c8d9e0f1a2b3c4d5e6f708192a3b4";
+/// Something that the log surely has.
+const KNOWN: &str = "created the internal project";
+/// Ours in full, and of others what might hold a request.
+const LOGGED: &str = "debug,activities=trace,digitalocean=trace,store=trace,hyper_util=trace,reqwest=trace,temporalio_sdk_core=info";
+/// No payload may come near the size from which Temporal warns.
+const LARGEST_EVENT: usize = 100_000;
+
+/// The log of the whole process, of which only lines that matter here are kept.
+static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Sieve;
+
+impl io::Write for Sieve {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        if [SECRET, KNOWN, "arc_"]
+            .iter()
+            .any(|text| line.contains(text))
+        {
+            let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push(line.into_owned());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log_with(text: &str) -> Vec<String> {
+    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    log.iter()
+        .filter(|line| line.contains(text))
+        .cloned()
+        .collect()
+}
+
+/// Every row of every table, as text.
+async fn dump(system: &TestSystem) -> Vec<String> {
+    let tables = system
+        .rows(
+            "select table_name::text from information_schema.tables where table_schema = 'public'",
+        )
+        .await;
+    assert!(tables.len() > 6, "{tables:?}");
+    let mut dump = Vec::new();
+    for table in tables {
+        let sql = format!("select '{table}: ' || row::text from \"{table}\" as row");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&system.pool)
+            .await
+            .unwrap();
+        dump.extend(rows);
+    }
+    dump
+}
+
+/// As `bytea` columns are written.
+fn in_hex(text: &str) -> String {
+    let mut hex = String::new();
+    for byte in text.bytes() {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn no_token_stays_anywhere_and_no_payload_is_large() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(LOGGED))
+        .with_ansi(false)
+        .with_writer(|| Sieve)
+        .init();
+    let mut account = Account::demo();
+    account.accept_token(SECRET, Scopes::all());
+    let oldest = account.invoices().last().unwrap().uuid;
+    let system = TestSystem::start_with_token(account, SECRET).await;
+    // Errors are where secrets get out.
+    let csv = format!("/v2/customers/my/invoices/{oldest}/csv");
+    for fault in [
+        Fault::new(FaultKind::Unauthorized, &csv),
+        Fault::new(FaultKind::Forbidden, "/v2/volumes"),
+        Fault::new(FaultKind::CutOff, "/v2/domains").times(1),
+        Fault::new(FaultKind::HtmlError { status: 502 }, "/v2/projects").times(1),
+    ] {
+        system.simulator.fail(fault);
+    }
+    system.run_every_schedule_once().await;
+    let admin = token(&system.store, Role::PlatformAdmin).await;
+    let api = Api::start(&system.store).await;
+    api.data("/api/v1/billing/invoices", &admin).await;
+
+    let failed =
+        "select coalesce(last_error, '') from cloud_invoices where ingest_status = 'failed'";
+    assert!(system.rows(failed).await[0].contains("answered 401"));
+    for row in dump(&system).await {
+        let found = [SECRET, &admin]
+            .iter()
+            .any(|token| row.contains(token) || row.contains(&in_hex(token)));
+        assert!(!found, "{row}");
+    }
+    let events = system.all_events().await;
+    assert!(events.len() > 137 * 5, "only {} events", events.len());
+    for event in events {
+        let bytes = event.encode_to_vec();
+        assert!(!contains(&bytes, SECRET), "{event:?}");
+        assert!(
+            bytes.len() <= LARGEST_EVENT,
+            "{} bytes: {event:?}",
+            bytes.len()
+        );
+    }
+    assert!(!log_with(KNOWN).is_empty(), "the log was not seen");
+    assert_eq!(log_with(SECRET), Vec::<String>::new());
+    assert_eq!(log_with(&admin), Vec::<String>::new());
+}
