@@ -10,6 +10,7 @@ mod godo;
 mod inventory;
 mod invoices;
 mod projects;
+mod replay;
 mod schedules;
 mod secrets;
 mod support;

@@ -321,10 +321,7 @@ async fn namespace_of_its_own() -> (Client, String) {
 }
 
 /// Waits for a condition to give something.
-pub(crate) async fn eventually<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(value) = condition().await {
