@@ -106,6 +106,14 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<Vec<InvoiceLine>, UnreadableInvoi
     if file.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableInvoice::at(1, "the file is empty"));
     }
+    if let Some(place) = file.iter().position(|byte| *byte == 0) {
+        let breaks_before = file[..place].iter().filter(|byte| **byte == b'\n').count();
+        let line = u64::try_from(breaks_before).map_or(0, |breaks| breaks + 1);
+        return Err(UnreadableInvoice::at(
+            line,
+            "it holds a zero byte, which no text does",
+        ));
+    }
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
     let header = reader.headers().map_err(|error| malformed(&error))?.clone();
     let columns = Columns::find(&header)?;

@@ -133,6 +133,11 @@ fn a_page_of_html_is_no_invoice() {
 fn an_empty_file_and_bytes_that_are_no_text_are_refused() {
     assert!(refusal("").contains("the file is empty"));
     assert!(refusal("\u{feff}\r\n").contains("the file is empty"));
+    let message = refusal(&SPEC_EXAMPLE.replace("STATE", "ST\0TE"));
+    assert!(
+        message.contains("line 3") && message.contains("zero byte"),
+        "{message}"
+    );
     let mut bytes = format!("{HEADER}\nDroplets,,").into_bytes();
     bytes.extend([0xff, 0xfe]);
     bytes.extend(b",1,,,$1.00,,iaas\n");
