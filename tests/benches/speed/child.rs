@@ -1,0 +1,230 @@
+//! Processes beside this one, so that the memory and the work of each can be told apart: this program, started again in a role.
+//! They end with their standard input, and so with this process.
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use digitalocean::Tokens;
+use simulator::{Account, DEMO_TOKEN, Simulator};
+use store::Store;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// What the program does when it is started again.
+pub(crate) enum Role {
+    /// A simulated account with so many droplets, or the demo account.
+    Simulator {
+        droplets: Option<usize>,
+    },
+    Worker,
+}
+
+impl Role {
+    pub(crate) fn of(arguments: &[String]) -> Option<Self> {
+        match arguments.first()?.as_str() {
+            "serve-simulator" => Some(Self::Simulator {
+                droplets: arguments.get(1).and_then(|count| count.parse().ok()),
+            }),
+            "serve-worker" => Some(Self::Worker),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Simulator { droplets } => {
+                let account = droplets.map_or_else(Account::demo, Account::with_droplets);
+                serve_account(account).await
+            }
+            Self::Worker => serve_worker().await,
+        }
+    }
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The next line on standard input; none at its end.
+async fn hear() -> anyhow::Result<Option<String>> {
+    let line = tokio::task::spawn_blocking(|| std::io::stdin().lines().next()).await?;
+    Ok(line.transpose()?)
+}
+
+/// Each line on standard input is a number of droplets to resize, spread evenly over the account.
+async fn serve_account(account: Account) -> anyhow::Result<()> {
+    let simulator = Simulator::start(account).await?;
+    say(&simulator.url())?;
+    while let Some(order) = hear().await? {
+        let count: usize = order.trim().parse()?;
+        simulator.change(|account| {
+            let every = (account.droplets().len() / count).max(1);
+            let chosen: Vec<_> = account
+                .droplets()
+                .iter()
+                .step_by(every)
+                .map(|droplet| (droplet.id, droplet.size == "s-1vcpu-1gb"))
+                .collect();
+            for (id, is_small) in chosen {
+                account.resize_droplet(
+                    id,
+                    if is_small {
+                        "s-2vcpu-4gb"
+                    } else {
+                        "s-1vcpu-1gb"
+                    },
+                );
+            }
+        });
+        say("done")?;
+    }
+    Ok(())
+}
+
+const DATABASE: &str = "SPEED_DATABASE_URL";
+const TEMPORAL: &str = "SPEED_TEMPORAL_ADDRESS";
+const DIGITALOCEAN: &str = "SPEED_DIGITALOCEAN_URL";
+
+/// What `arcadia worker` does, on the servers it is given.
+async fn serve_worker() -> anyhow::Result<()> {
+    let store = Store::connect(&std::env::var(DATABASE)?, worker::CONNECTIONS).await?;
+    let client = worker::temporal::connect_to(&std::env::var(TEMPORAL)?).await?;
+    let settings = worker::Settings {
+        store,
+        digitalocean_url: std::env::var(DIGITALOCEAN)?,
+        tokens: Tokens::one(DEMO_TOKEN.to_owned().into()),
+        internal_project: "skyai-internal".to_owned(),
+        strike_interval: Duration::from_mins(10),
+    };
+    say("ready")?;
+    let input_ended = async { while let Ok(Some(_)) = hear().await {} };
+    worker::run(client, settings, input_ended).await
+}
+
+/// A running process of ours.
+pub(crate) struct Process {
+    child: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let orders = child.stdin.take().context("no standard input")?;
+        let answers = child.stdout.take().context("no standard output")?;
+        Ok(Self {
+            child,
+            orders,
+            answers: BufReader::new(answers).lines(),
+        })
+    }
+
+    async fn answer(&mut self) -> anyhow::Result<String> {
+        let answer = self.answers.next_line().await?;
+        answer.context("the process ended: its errors stand above")
+    }
+
+    /// The most memory it has had so far, in MB of 10^6 bytes; none where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kibibytes * 1024.0 / 1e6)
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.orders);
+        let status = self.child.wait().await?;
+        if !status.success() {
+            bail!("the process ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// A simulated account in a process of its own.
+pub(crate) struct SimulatorProcess {
+    process: Process,
+    pub(crate) url: String,
+}
+
+impl SimulatorProcess {
+    pub(crate) async fn with_droplets(count: usize) -> anyhow::Result<Self> {
+        Self::start(&["serve-simulator", &count.to_string()]).await
+    }
+
+    pub(crate) async fn demo() -> anyhow::Result<Self> {
+        Self::start(&["serve-simulator"]).await
+    }
+
+    async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut process = Process::start(arguments, &[])?;
+        let url = process.answer().await?;
+        Ok(Self { process, url })
+    }
+
+    pub(crate) fn client(&self) -> anyhow::Result<digitalocean::Client> {
+        Ok(digitalocean::Client::new(
+            &self.url,
+            DEMO_TOKEN.to_owned().into(),
+        )?)
+    }
+
+    /// Asks for a fault, as the simulator writes them.
+    pub(crate) async fn fail(&self, fault: &str) -> anyhow::Result<()> {
+        let faults = format!("{}/simulator/faults", self.url);
+        let request = http_client()?.post(faults).body(fault.to_owned());
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn fail_no_more(&self) -> anyhow::Result<()> {
+        let faults = format!("{}/simulator/faults", self.url);
+        let request = http_client()?.delete(faults);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn resize(&mut self, count: usize) -> anyhow::Result<()> {
+        let order = format!("{count}\n");
+        self.process.orders.write_all(order.as_bytes()).await?;
+        self.process.answer().await?;
+        Ok(())
+    }
+}
+
+/// A worker in a process of its own.
+pub(crate) async fn worker(
+    database_url: &str,
+    temporal_address: &str,
+    digitalocean_url: &str,
+) -> anyhow::Result<Process> {
+    let environment = [
+        (DATABASE, database_url),
+        (TEMPORAL, temporal_address),
+        (DIGITALOCEAN, digitalocean_url),
+    ];
+    let mut process = Process::start(&["serve-worker"], &environment)?;
+    process.answer().await?;
+    Ok(process)
+}
+
+/// A client for a simulator on this machine.
+pub(crate) fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .build()
+}

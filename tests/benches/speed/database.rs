@@ -1,0 +1,116 @@
+//! A database of its own for a measurement, and what PostgreSQL itself tells and does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use devstack::testing::TestDatabase;
+use sqlx::postgres::PgPoolCopyExt as _;
+use sqlx::{AssertSqlSafe, PgPool};
+use store::Store;
+
+pub(crate) struct Database {
+    pub(crate) pool: PgPool,
+    database: TestDatabase,
+}
+
+/// What an update of every row has cost, from PostgreSQL's own counters.
+#[derive(Clone, Copy)]
+pub(crate) struct Written {
+    pub(crate) updates: i64,
+    /// Updates that touched no index.
+    pub(crate) heap_only: i64,
+    /// Pieces of bodies that were written out of line.
+    pub(crate) body_pieces: i64,
+}
+
+impl Database {
+    /// An empty, migrated database.
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let database = devstack::testing::database().await;
+        Store::connect(&database.url(), 1).await?.migrate().await?;
+        let pool = PgPool::connect(&database.url()).await?;
+        Ok(Self { pool, database })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
+    }
+
+    pub(crate) async fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::connect(&self.url(), 4).await?)
+    }
+
+    pub(crate) async fn number(&self, query: &str) -> anyhow::Result<i64> {
+        let number = sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(number)
+    }
+
+    pub(crate) async fn execute(&self, statement: &str) -> anyhow::Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Where the write-ahead log ends, in bytes.
+    pub(crate) async fn wal_position(&self) -> anyhow::Result<i64> {
+        self.number("select (pg_current_wal_insert_lsn() - '0/0')::bigint")
+            .await
+    }
+
+    /// The counters of `cloud_resources` once they hold `updates` more than `before`: they follow the work by up to a second.
+    pub(crate) async fn written(&self, updates: i64) -> anyhow::Result<Written> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let (seen, heap_only, body_pieces) = sqlx::query_as::<_, (i64, i64, i64)>(
+                "select resources.n_tup_upd, resources.n_tup_hot_upd, bodies.n_tup_ins
+                 from pg_class
+                 join pg_stat_all_tables resources on resources.relid = pg_class.oid
+                 join pg_stat_all_tables bodies on bodies.relid = pg_class.reltoastrelid
+                 where pg_class.relname = 'cloud_resources'",
+            )
+            .fetch_one(&self.pool)
+            .await?;
+            if seen >= updates {
+                return Ok(Written {
+                    updates: seen,
+                    heap_only,
+                    body_pieces,
+                });
+            }
+            if Instant::now() > deadline {
+                bail!("PostgreSQL has counted {seen} of {updates} updates");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What a query gives, as COPY writes it.
+    pub(crate) async fn copy_out(&self, query: &str) -> anyhow::Result<Vec<u8>> {
+        let mut pieces = self
+            .pool
+            .copy_out_raw(&format!("copy ({query}) to stdout"))
+            .await?;
+        let mut rows = Vec::new();
+        while let Some(piece) = futures::StreamExt::next(&mut pieces).await {
+            rows.extend_from_slice(&piece?);
+        }
+        Ok(rows)
+    }
+
+    /// Seconds that PostgreSQL takes to store rows as COPY wrote them.
+    pub(crate) async fn copy_in(&self, table: &str, rows: &[u8]) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let mut copy = self
+            .pool
+            .copy_in_raw(&format!("copy {table} from stdin"))
+            .await?;
+        for piece in rows.chunks(256 * 1024) {
+            copy.send(piece).await?;
+        }
+        copy.finish().await?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+}

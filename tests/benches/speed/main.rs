@@ -1,0 +1,60 @@
+//! How fast and how small: figures against the limits of `docs/performance.md`, measured on real servers.
+//!
+//! `cargo bench -p tests --bench speed -- [FILTER ...]` runs the measurements whose name contains a filter, or all. Nothing here
+//! is a test: a figure over its limit is printed as such and fails nothing, since other work on the machine shows in it.
+
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "figures are rounded for people to read"
+)]
+
+mod backfill;
+mod child;
+mod database;
+mod invoice;
+mod memory;
+mod new_rows;
+mod report;
+mod sweep;
+
+use report::Report;
+
+const MEASUREMENTS: &[&str] = &[
+    "sweep-20000",
+    "sweep-100000",
+    "new-20000",
+    "new-100000",
+    "invoice-100000",
+    "backfill",
+    "memory-20000",
+];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(role) = child::Role::of(&arguments) {
+        return role.run().await;
+    }
+    // Cargo itself passes `--bench`.
+    let filters: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let mut report = Report::new()?;
+    for name in MEASUREMENTS {
+        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
+            continue;
+        }
+        report.heading(name)?;
+        match *name {
+            "sweep-20000" => sweep::measure(&mut report, 20_000).await?,
+            "sweep-100000" => sweep::measure(&mut report, 100_000).await?,
+            "new-20000" => new_rows::measure(&mut report, 20_000).await?,
+            "new-100000" => new_rows::measure(&mut report, 100_000).await?,
+            "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
+            "backfill" => backfill::measure(&mut report).await?,
+            _ => memory::measure(&mut report, 20_000).await?,
+        }
+    }
+    Ok(())
+}
