@@ -37,7 +37,7 @@ async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
             status: None,
             tags: Vec::new(),
             project_id: None,
-            attrs: json!({}),
+            attrs: json!({}).into(),
         })
         .collect();
     let sweep = Sweep {

@@ -26,7 +26,7 @@ pub struct ResourceListing {
     pub envelope: &'static str,
     pub(crate) paging: Paging,
     /// Reads one resource, without what is secret.
-    pub(crate) read: fn(Body) -> Result<ObservedResource, Unreadable>,
+    pub(crate) read: fn(Body<'_>) -> Result<ObservedResource, Unreadable>,
 }
 
 /// Every kind, one line each.

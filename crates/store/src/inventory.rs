@@ -2,6 +2,7 @@
 
 pub(crate) mod attribution;
 mod changes;
+mod rows;
 pub(crate) mod sweep;
 
 use chrono::{DateTime, Utc};

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod balance;
+mod copy;
 mod error;
 pub mod inventory;
 pub mod invoices;

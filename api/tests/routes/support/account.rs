@@ -108,7 +108,7 @@ fn resource(provider_id: String, name: &str) -> ObservedResource {
         status: Some("active".to_owned()),
         tags: vec!["production".to_owned()],
         project_id: None,
-        attrs: json!({ "size_slug": "s-1vcpu-1gb" }),
+        attrs: json!({ "size_slug": "s-1vcpu-1gb" }).into(),
     }
 }
 

@@ -1,17 +1,35 @@
 //! A resource's JSON body, and what kinds have in common in reading it.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use domain::inventory::Attrs;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::decode::{Unreadable, text_of};
 
+/// An object whose values are left as they are written: an account has many bodies, and most of each is only passed on.
+type Object<'a> = BTreeMap<String, Cow<'a, RawValue>>;
+
 /// The JSON object of one resource.
 #[derive(Debug)]
-pub(crate) struct Body(Map<String, Value>);
+pub(crate) struct Body<'a>(Object<'a>);
 
-impl Body {
-    pub(crate) fn parse(json: &str) -> Result<Self, Unreadable> {
-        Ok(Self(serde_json::from_str(json)?))
+impl<'a> Body<'a> {
+    pub(crate) fn parse(json: &'a str) -> Result<Self, Unreadable> {
+        let object: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
+        let borrowed = object
+            .into_iter()
+            .map(|(key, value)| (key, Cow::Borrowed(value)));
+        Ok(Self(borrowed.collect()))
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(self.0.get(key)?.get()).ok()
     }
 
     /// An id, which is a string for some kinds and a number for others.
@@ -22,19 +40,21 @@ impl Body {
 
     /// A text, or none where it is absent, null or empty.
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        self.0.get(key).and_then(text_of)
+        self.read::<Value>(key).as_ref().and_then(text_of)
     }
 
     /// The region's slug: of the object that some kinds give, or as it is.
     pub(super) fn region(&self) -> Option<String> {
-        let region = self.0.get("region")?;
-        text_of(region.get("slug").unwrap_or(region))
+        let slug = self.read("region").and_then(|region: Region| region.slug);
+        slug.as_ref()
+            .and_then(text_of)
+            .or_else(|| self.text("region"))
     }
 
     /// The tags; none where they are absent or null, as they are without the scope `tag:read` (spec).
     pub(super) fn tags(&self) -> Vec<String> {
-        let tags = self.0.get("tags").and_then(Value::as_array);
-        tags.into_iter().flatten().filter_map(text_of).collect()
+        let tags: Vec<Value> = self.read("tags").unwrap_or_default();
+        tags.iter().filter_map(text_of).collect()
     }
 
     /// The project, for kinds whose body names it and tokens with the scope `project:read` (spec).
@@ -49,26 +69,36 @@ impl Body {
     }
 
     /// Leaves keys of an object in the body out.
-    pub(super) fn without_in(mut self, object: &str, keys: &[&str]) -> Self {
-        if let Some(Value::Object(object)) = self.0.get_mut(object) {
-            object.retain(|key, _| !keys.contains(&key.as_str()));
-        }
-        self
+    pub(super) fn without_in(self, object: &str, keys: &[&str]) -> Result<Self, Unreadable> {
+        self.retain_in(object, |key| !keys.contains(&key))
     }
 
     /// Leaves all other keys of an object in the body out.
-    pub(super) fn only_in(mut self, object: &str, keys: &[&str]) -> Self {
-        if let Some(Value::Object(object)) = self.0.get_mut(object) {
-            object.retain(|key, _| keys.contains(&key.as_str()));
+    pub(super) fn only_in(self, object: &str, keys: &[&str]) -> Result<Self, Unreadable> {
+        self.retain_in(object, |key| keys.contains(&key))
+    }
+
+    fn retain_in(mut self, key: &str, keep: impl Fn(&str) -> bool) -> Result<Self, Unreadable> {
+        if let Some(value) = self.0.get_mut(key)
+            && value.get().starts_with('{')
+        {
+            let mut object: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())?;
+            object.retain(|key, _| keep(key));
+            *value = Cow::Owned(to_raw_value(&object)?);
         }
-        self
+        Ok(self)
     }
 
     /// What is left, keys in alphabetical order, without what the mirror keeps beside it. A region says only its slug there: what
     /// it offers today would show as a change of every resource in it.
-    pub(super) fn into_attrs(self) -> Value {
-        Value::Object(self.without(&KEPT_BESIDE).0)
+    pub(super) fn into_attrs(self) -> Result<Attrs, Unreadable> {
+        Ok(Attrs::of(&self.without(&KEPT_BESIDE).0)?)
     }
+}
+
+#[derive(Deserialize)]
+struct Region {
+    slug: Option<Value>,
 }
 
 /// Fields of every resource that are no attributes.

@@ -15,7 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-fn read(body: Body) -> Result<ObservedResource, Unreadable> {
+fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let name = body.id("name")?;
     Ok(ObservedResource {
         provider_id: name.clone(),
@@ -25,6 +25,6 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         tags: Vec::new(),
         project_id: None,
         // All records again, as one text of any length.
-        attrs: body.without(&["zone_file"]).into_attrs(),
+        attrs: body.without(&["zone_file"]).into_attrs()?,
     })
 }

@@ -16,7 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-fn read(body: Body) -> Result<ObservedResource, Unreadable> {
+fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let provider_id = body.id("id")?;
     Ok(ObservedResource {
         name: body.text("name").unwrap_or_else(|| provider_id.clone()),
@@ -28,8 +28,8 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         // The window moves by itself; where the size and the image are on offer says nothing about the droplet.
         attrs: body
             .without(&["next_backup_window"])
-            .without_in("size", &["available", "regions"])
-            .only_in("image", &["distribution", "id", "name", "slug", "type"])
-            .into_attrs(),
+            .without_in("size", &["available", "regions"])?
+            .only_in("image", &["distribution", "id", "name", "slug", "type"])?
+            .into_attrs()?,
     })
 }

@@ -15,7 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-fn read(body: Body) -> Result<ObservedResource, Unreadable> {
+fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let address = body.id("ip")?;
     Ok(ObservedResource {
         provider_id: address.clone(),
@@ -25,6 +25,6 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         tags: Vec::new(),
         project_id: body.project_id(),
         // The whole droplet is repeated here, and would show its changes as the address's.
-        attrs: body.only_in("droplet", &["id", "name"]).into_attrs(),
+        attrs: body.only_in("droplet", &["id", "name"])?.into_attrs()?,
     })
 }

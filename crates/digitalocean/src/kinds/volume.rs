@@ -15,7 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-fn read(body: Body) -> Result<ObservedResource, Unreadable> {
+fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let provider_id = body.id("id")?;
     Ok(ObservedResource {
         name: body.text("name").unwrap_or_else(|| provider_id.clone()),
@@ -24,6 +24,6 @@ fn read(body: Body) -> Result<ObservedResource, Unreadable> {
         status: None,
         tags: body.tags(),
         project_id: None,
-        attrs: body.into_attrs(),
+        attrs: body.into_attrs()?,
     })
 }

@@ -122,7 +122,7 @@ async fn what_each_of_several_contradicting_readings_saw_is_united() {
     assert_eq!(names.len(), 5, "{names:?}");
     assert!(late.iter().all(|name| names.contains(name)), "{names:?}");
     // The version read last is the one kept.
-    assert_eq!(listed.items[0].attrs["ttl"], 4);
+    assert_eq!(listed.items[0].attrs.to_value()["ttl"], 4);
 }
 
 #[tokio::test]

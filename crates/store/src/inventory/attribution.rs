@@ -32,7 +32,7 @@ pub(crate) async fn attribute(
             where provider = 'digitalocean' and is_internal and deleted_at is null
             order by first_seen_at limit 1
         ), wanted as (
-            select r.id,
+            select r.id, r.cloud_project_id as project_before, r.tenant_id as tenant_before, r.attribution as attribution_before,
                 coalesce(listing.cloud_project_id, named.id, fallback.id) as cloud_project_id,
                 case
                     when listing.cloud_project_id is not null then 'membership'
@@ -49,12 +49,10 @@ pub(crate) async fn attribute(
                 on r.kind = any($2) and r.first_seen_at < last_pass.started_at
             where r.provider = 'digitalocean' and r.deleted_at is null and ($1::text is null or r.kind = $1)
         ), changed as (
-            select r.id, wanted.cloud_project_id, wanted.attribution, project.tenant_id,
-                r.cloud_project_id as project_before, r.tenant_id as tenant_before, r.attribution as attribution_before
+            select wanted.*, project.tenant_id
             from wanted
-            join cloud_resources r on r.id = wanted.id
             left join cloud_projects project on project.id = wanted.cloud_project_id
-            where (r.cloud_project_id, r.tenant_id, r.attribution)
+            where (project_before, tenant_before, attribution_before)
                 is distinct from (wanted.cloud_project_id, project.tenant_id, wanted.attribution)
         ), written as (
             update cloud_resources r set

@@ -1,6 +1,9 @@
 //! What differs between a resource as it stands and as it was seen, in the form events keep it.
 
+use std::collections::BTreeMap;
+
 use domain::inventory::ObservedResource;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,34 +17,66 @@ pub(super) struct StoredFields {
     pub(super) attrs: Value,
 }
 
-/// What happened to a resource, and `{"field": {"before": ..., "after": ...}}`.
+/// What happened to a resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Change {
     pub(super) event: &'static str,
-    pub(super) changes: Value,
+    /// `{"field": {"before": ..., "after": ...}}`, as JSON.
+    pub(super) changes: String,
+}
+
+/// What was never seen before. Fields that are null are as they were, and so are not among the changes.
+pub(super) fn discovery(resource: &ObservedResource) -> Change {
+    let mut changes = String::with_capacity(2 * resource.attrs.as_json().len() + 256);
+    let mut add = |field: &str, after: &str| {
+        if after != "null" {
+            changes.push(if changes.is_empty() { '{' } else { ',' });
+            changes.push_str(&json!(field).to_string());
+            changes.push_str(":{\"before\":null,\"after\":");
+            changes.push_str(after);
+            changes.push('}');
+        }
+    };
+    add("name", &json!(resource.name).to_string());
+    add("region", &json!(resource.region).to_string());
+    add("status", &json!(resource.status).to_string());
+    add("tags", &json!(sorted_tags(resource)).to_string());
+    // Taken over as they are written: this runs over every resource of an account that is new.
+    let attrs: BTreeMap<String, &RawValue> =
+        serde_json::from_str(resource.attrs.as_json()).unwrap_or_default();
+    for (key, value) in attrs {
+        add(&format!("attrs.{key}"), value.get());
+    }
+    changes.push('}');
+    Change {
+        event: "discovered",
+        changes,
+    }
 }
 
 /// What to call the difference; none where nothing that matters differs.
 pub(super) fn change(
-    before: Option<&StoredFields>,
+    before: &StoredFields,
     was_deleted: bool,
     after: &ObservedResource,
 ) -> Option<Change> {
     let fields = differences(before, after);
-    let event = match before {
-        None => "discovered",
-        Some(_) if was_deleted => "restored",
-        Some(_) if fields.is_empty() => return None,
-        Some(_) if fields.len() == 1 && fields.contains_key("tags") => "tagged",
-        Some(_) => "updated",
+    let event = if was_deleted {
+        "restored"
+    } else if fields.is_empty() {
+        return None;
+    } else if fields.len() == 1 && fields.contains_key("tags") {
+        "tagged"
+    } else {
+        "updated"
     };
     Some(Change {
         event,
-        changes: Value::Object(fields),
+        changes: Value::Object(fields).to_string(),
     })
 }
 
-fn differences(before: Option<&StoredFields>, after: &ObservedResource) -> Map<String, Value> {
+fn differences(before: &StoredFields, after: &ObservedResource) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut compare = |field: &str, before: Value, after: Value| {
         if before != after {
@@ -51,32 +86,15 @@ fn differences(before: Option<&StoredFields>, after: &ObservedResource) -> Map<S
             );
         }
     };
-    compare(
-        "name",
-        json!(before.map(|fields| &fields.name)),
-        json!(after.name),
-    );
-    compare(
-        "region",
-        json!(before.and_then(|fields| fields.region.as_ref())),
-        json!(after.region),
-    );
-    compare(
-        "status",
-        json!(before.and_then(|fields| fields.status.as_ref())),
-        json!(after.status),
-    );
-    compare(
-        "tags",
-        json!(before.map(|fields| &fields.tags)),
-        json!(sorted_tags(after)),
-    );
+    compare("name", json!(before.name), json!(after.name));
+    compare("region", json!(before.region), json!(after.region));
+    compare("status", json!(before.status), json!(after.status));
+    compare("tags", json!(before.tags), json!(sorted_tags(after)));
 
     let nothing = Map::new();
-    let attrs_before = before
-        .and_then(|fields| fields.attrs.as_object())
-        .unwrap_or(&nothing);
-    let attrs_after = after.attrs.as_object().unwrap_or(&nothing);
+    let attrs_before = before.attrs.as_object().unwrap_or(&nothing);
+    let attrs_after = after.attrs.to_value();
+    let attrs_after = attrs_after.as_object().unwrap_or(&nothing);
     for (key, value) in attrs_after {
         compare(
             &format!("attrs.{key}"),
@@ -101,9 +119,11 @@ pub(super) fn sorted_tags(resource: &ObservedResource) -> Vec<String> {
     tags
 }
 
-/// SHA-256 over all that makes a change worth an event. `serde_json` keeps object keys sorted, so equal bodies hash alike.
-pub(super) fn fingerprint(resource: &ObservedResource) -> Vec<u8> {
-    let mut hash = Sha256::new();
+pub(super) type Fingerprint = [u8; 32];
+
+/// SHA-256 over all that makes a change worth an event. Bodies that differ only in how they are written have different ones:
+/// the comparison that follows finds no change then.
+pub(super) fn fingerprint(resource: &ObservedResource) -> Fingerprint {
     let fields = json!([
         resource.name,
         resource.region,
@@ -111,9 +131,10 @@ pub(super) fn fingerprint(resource: &ObservedResource) -> Vec<u8> {
         sorted_tags(resource),
         resource.project_id
     ]);
+    let mut hash = Sha256::new();
     hash.update(fields.to_string());
-    hash.update(resource.attrs.to_string());
-    hash.finalize().to_vec()
+    hash.update(resource.attrs.as_json());
+    hash.finalize().into()
 }
 
 #[cfg(test)]
@@ -128,7 +149,7 @@ mod tests {
             status: Some("active".to_owned()),
             tags: vec!["web".to_owned(), "prod".to_owned()],
             project_id: None,
-            attrs: json!({ "memory": 1024, "vcpus": 1 }),
+            attrs: json!({ "memory": 1024, "vcpus": 1 }).into(),
         }
     }
 
@@ -138,21 +159,29 @@ mod tests {
             region: resource.region.clone(),
             status: resource.status.clone(),
             tags: sorted_tags(resource),
-            attrs: resource.attrs.clone(),
+            attrs: resource.attrs.to_value(),
         }
+    }
+
+    fn changes(change: &Change) -> Value {
+        serde_json::from_str(&change.changes).unwrap()
     }
 
     #[test]
     fn what_was_never_seen_is_discovered_with_all_its_fields() {
-        let change = change(None, false, &observed()).unwrap();
+        let mut resource = observed();
+        resource.region = None;
+        resource.attrs = json!({ "image": { "slug": "a \"b\"" }, "kernel": null }).into();
+        let change = discovery(&resource);
         assert_eq!(change.event, "discovered");
         assert_eq!(
-            change.changes["name"],
-            json!({ "before": null, "after": "web-1" })
-        );
-        assert_eq!(
-            change.changes["attrs.memory"],
-            json!({ "before": null, "after": 1024 })
+            changes(&change),
+            json!({
+                "name": { "before": null, "after": "web-1" },
+                "status": { "before": null, "after": "active" },
+                "tags": { "before": null, "after": ["prod", "web"] },
+                "attrs.image": { "before": null, "after": { "slug": "a \"b\"" } },
+            })
         );
     }
 
@@ -161,7 +190,7 @@ mod tests {
         let before = stored(&observed());
         let mut after = observed();
         after.tags.reverse();
-        assert_eq!(change(Some(&before), false, &after), None);
+        assert_eq!(change(&before, false, &after), None);
         assert_eq!(fingerprint(&after), fingerprint(&observed()));
     }
 
@@ -170,22 +199,22 @@ mod tests {
         let before = stored(&observed());
         let mut after = observed();
         after.tags.push("new".to_owned());
-        let tagged = change(Some(&before), false, &after).unwrap();
+        let tagged = change(&before, false, &after).unwrap();
         assert_eq!(tagged.event, "tagged");
         assert_eq!(
-            tagged.changes,
+            changes(&tagged),
             json!({ "tags": { "before": ["prod", "web"], "after": ["new", "prod", "web"] } })
         );
 
-        after.attrs = json!({ "memory": 2048 });
-        let updated = change(Some(&before), false, &after).unwrap();
+        after.attrs = json!({ "memory": 2048 }).into();
+        let updated = change(&before, false, &after).unwrap();
         assert_eq!(updated.event, "updated");
         assert_eq!(
-            updated.changes["attrs.memory"],
+            changes(&updated)["attrs.memory"],
             json!({ "before": 1024, "after": 2048 })
         );
         assert_eq!(
-            updated.changes["attrs.vcpus"],
+            changes(&updated)["attrs.vcpus"],
             json!({ "before": 1, "after": null })
         );
         assert_ne!(fingerprint(&after), fingerprint(&observed()));
@@ -195,7 +224,7 @@ mod tests {
     fn a_tombstoned_row_seen_again_is_restored_even_if_nothing_else_differs() {
         let before = stored(&observed());
         assert_eq!(
-            change(Some(&before), true, &observed()).unwrap().event,
+            change(&before, true, &observed()).unwrap().event,
             "restored"
         );
     }

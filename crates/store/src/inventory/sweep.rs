@@ -1,6 +1,6 @@
 //! The chokepoint: the only way by which resources are written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
@@ -8,10 +8,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::attribution;
-use super::changes::{Change, StoredFields, change, fingerprint, sorted_tags};
+use super::changes::{Fingerprint, change, fingerprint};
+use super::rows::{Differing, insert, stored_before, update, write_events};
 use crate::invoices::matching;
 use crate::listings::{ListingFacts, STRIKES, lock, record, share_inventory};
-use crate::{Run, Store, StoreError};
+use crate::{Store, StoreError};
 
 /// What one listing of one kind saw.
 pub struct Sweep<'a> {
@@ -36,7 +37,7 @@ pub struct SweepOutcome {
     pub moved: usize,
 }
 
-/// Bodies are sent in portions of this many rows: a bound on memory here and on the size of one statement.
+/// Changed bodies are sent in portions of this many rows: a bound on memory here and on the size of one statement.
 const CHUNK: usize = 1_000;
 
 impl Store {
@@ -65,18 +66,18 @@ pub(crate) async fn sweep_within(
         ..SweepOutcome::default()
     };
     let mut affected_names = BTreeSet::new();
-    let fingerprints: Vec<Vec<u8>> = sweep.resources.iter().map(fingerprint).collect();
+    let fingerprints: Vec<Fingerprint> = sweep.resources.iter().map(fingerprint).collect();
     let differing = differing(tx, sweep, &fingerprints).await?;
-    for chunk in differing.chunks(CHUNK) {
-        write_chunk(
-            tx,
-            sweep,
-            &fingerprints,
-            chunk,
-            &mut outcome,
-            &mut affected_names,
-        )
-        .await?;
+    insert(tx, kind, &differing.new, &sweep.facts.run).await?;
+    outcome.discovered = differing.new.len();
+    affected_names.extend(
+        differing
+            .new
+            .iter()
+            .map(|new| new.resource.name.to_lowercase()),
+    );
+    for chunk in differing.known.chunks(CHUNK) {
+        write_changes(tx, sweep, chunk, &mut outcome, &mut affected_names).await?;
     }
     note_sightings(tx, sweep).await?;
     if may_strike {
@@ -87,21 +88,27 @@ pub(crate) async fn sweep_within(
     Ok(outcome)
 }
 
-/// The places in the listing of what is new, changed, or seen after it was deleted. A row that another listing saw after this
-/// one began is left to that other: what this one holds may be older.
-async fn differing(
+struct AllDiffering<'a> {
+    new: Vec<Differing<'a>>,
+    known: Vec<Differing<'a>>,
+}
+
+/// What is new, changed, or seen after it was deleted. A row that another listing saw after this one began is left to that
+/// other: what this one holds may be older.
+async fn differing<'a>(
     tx: &mut PgConnection,
-    sweep: &Sweep<'_>,
-    fingerprints: &[Vec<u8>],
-) -> Result<Vec<usize>, StoreError> {
+    sweep: &Sweep<'a>,
+    fingerprints: &'a [Fingerprint],
+) -> Result<AllDiffering<'a>, StoreError> {
     let provider_ids: Vec<&str> = sweep
         .resources
         .iter()
         .map(|resource| resource.provider_id.as_str())
         .collect();
-    let places = sqlx::query_scalar!(
+    let bytes: Vec<&[u8]> = fingerprints.iter().map(<[u8; 32]>::as_slice).collect();
+    let rows = sqlx::query!(
         r#"
-        select observed.place as "place!"
+        select observed.place as "place!", r.id as "id?"
         from unnest($2::text[], $3::bytea[]) with ordinality as observed (provider_id, fingerprint, place)
         left join cloud_resources r
             on r.provider = 'digitalocean' and r.kind = $1 and r.provider_id = observed.provider_id
@@ -112,205 +119,64 @@ async fn differing(
         "#,
         sweep.kind.as_str(),
         &provider_ids as &[&str],
-        fingerprints,
+        &bytes as &[&[u8]],
         sweep.facts.started_at,
     )
     .fetch_all(tx)
     .await?;
-    Ok(places
-        .into_iter()
-        .filter_map(|place| usize::try_from(place - 1).ok())
-        .collect())
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    for row in rows {
+        let observed = usize::try_from(row.place - 1)
+            .ok()
+            .and_then(|place| sweep.resources.get(place).zip(fingerprints.get(place)));
+        let Some((resource, fingerprint)) = observed else {
+            continue;
+        };
+        let differing = |id| Differing {
+            id,
+            resource,
+            fingerprint,
+        };
+        match row.id {
+            Some(id) => known.push(differing(id)),
+            // Ids that grow keep neighbours together in the indexes.
+            None => new.push(differing(Uuid::now_v7())),
+        }
+    }
+    Ok(AllDiffering { new, known })
 }
 
-struct Before {
-    fields: StoredFields,
-    was_deleted: bool,
-}
-
-async fn stored_before(
-    tx: &mut PgConnection,
-    kind: &str,
-    provider_ids: &[&str],
-) -> Result<HashMap<String, Before>, StoreError> {
-    let rows = sqlx::query!(
-        "select provider_id, name, region, status, tags, attrs, deleted_at
-         from cloud_resources where provider = 'digitalocean' and kind = $1 and provider_id = any($2)",
-        kind,
-        provider_ids as &[&str],
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let before = Before {
-                was_deleted: row.deleted_at.is_some(),
-                fields: StoredFields {
-                    name: row.name,
-                    region: row.region,
-                    status: row.status,
-                    tags: row.tags,
-                    attrs: row.attrs,
-                },
-            };
-            (row.provider_id, before)
-        })
-        .collect())
-}
-
-async fn write_chunk(
+async fn write_changes(
     tx: &mut PgConnection,
     sweep: &Sweep<'_>,
-    fingerprints: &[Vec<u8>],
-    places: &[usize],
+    known: &[Differing<'_>],
     outcome: &mut SweepOutcome,
     affected_names: &mut BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let observed: Vec<&ObservedResource> = places
-        .iter()
-        .map(|&place| &sweep.resources[place])
-        .collect();
-    let fingerprints: Vec<&[u8]> = places
-        .iter()
-        .map(|&place| fingerprints[place].as_slice())
-        .collect();
-    let provider_ids: Vec<&str> = observed
-        .iter()
-        .map(|resource| resource.provider_id.as_str())
-        .collect();
-    let before = stored_before(tx, sweep.kind.as_str(), &provider_ids).await?;
-    let ids = upsert(
-        tx,
-        sweep.kind.as_str(),
-        &observed,
-        &provider_ids,
-        &fingerprints,
-    )
-    .await?;
+    let ids: Vec<Uuid> = known.iter().map(|differing| differing.id).collect();
+    let before = stored_before(tx, &ids).await?;
+    update(tx, &ids, known).await?;
 
-    let mut events = Vec::with_capacity(observed.len());
-    for resource in observed {
-        let Some(&id) = ids.get(&resource.provider_id) else {
+    let mut events = Vec::with_capacity(known.len());
+    for &Differing { id, resource, .. } in known {
+        let Some(before) = before.get(&id) else {
             continue;
         };
-        let before = before.get(&resource.provider_id);
-        let was_deleted = before.is_some_and(|before| before.was_deleted);
-        let Some(change) = change(before.map(|before| &before.fields), was_deleted, resource)
-        else {
+        let Some(change) = change(&before.fields, before.was_deleted, resource) else {
             continue;
         };
         match change.event {
-            "discovered" => outcome.discovered += 1,
             "tagged" => outcome.tagged += 1,
             "restored" => outcome.restored += 1,
             _ => outcome.updated += 1,
         }
         if change.event != "tagged" {
-            affected_names.extend(before.map(|before| before.fields.name.to_lowercase()));
+            affected_names.insert(before.fields.name.to_lowercase());
             affected_names.insert(resource.name.to_lowercase());
         }
         events.push((id, change));
     }
     write_events(tx, &events, &sweep.facts.run).await
-}
-
-async fn upsert(
-    tx: &mut PgConnection,
-    kind: &str,
-    observed: &[&ObservedResource],
-    provider_ids: &[&str],
-    fingerprints: &[&[u8]],
-) -> Result<HashMap<String, Uuid>, StoreError> {
-    let names: Vec<&str> = observed
-        .iter()
-        .map(|resource| resource.name.as_str())
-        .collect();
-    let regions: Vec<Option<&str>> = observed
-        .iter()
-        .map(|resource| resource.region.as_deref())
-        .collect();
-    let statuses: Vec<Option<&str>> = observed
-        .iter()
-        .map(|resource| resource.status.as_deref())
-        .collect();
-    // PostgreSQL has no arrays of arrays of different lengths: tags travel as JSON.
-    let tags: Vec<String> = observed
-        .iter()
-        .map(|resource| serde_json::json!(sorted_tags(resource)).to_string())
-        .collect();
-    let attrs: Vec<String> = observed
-        .iter()
-        .map(|resource| resource.attrs.to_string())
-        .collect();
-    let projects: Vec<Option<String>> = observed
-        .iter()
-        .map(|resource| resource.project_id.map(|id| id.to_string()))
-        .collect();
-    let rows = sqlx::query!(
-        r#"
-        insert into cloud_resources
-            (kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, first_seen_at, last_seen_at)
-        select $1, provider_id, name, region, status, array(select jsonb_array_elements_text(tags::jsonb)), attrs::jsonb,
-               fingerprint, body_project_id, now(), now()
-        from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[])
-            as observed (provider_id, name, region, status, tags, attrs, fingerprint, body_project_id)
-        on conflict (provider, kind, provider_id) do update set
-            name = excluded.name,
-            region = excluded.region,
-            status = excluded.status,
-            tags = excluded.tags,
-            attrs = excluded.attrs,
-            fingerprint = excluded.fingerprint,
-            body_project_id = excluded.body_project_id,
-            last_seen_at = excluded.last_seen_at,
-            stale_strike_count = 0,
-            last_struck_at = null,
-            deleted_at = null
-        returning id, provider_id
-        "#,
-        kind,
-        provider_ids as &[&str],
-        &names as &[&str],
-        &regions as &[Option<&str>],
-        &statuses as &[Option<&str>],
-        &tags,
-        &attrs,
-        fingerprints as &[&[u8]],
-        &projects as &[Option<String>],
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.provider_id, row.id))
-        .collect())
-}
-
-async fn write_events(
-    tx: &mut PgConnection,
-    events: &[(Uuid, Change)],
-    run: &Run,
-) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = events.iter().map(|(id, _)| *id).collect();
-    let names: Vec<&str> = events.iter().map(|(_, change)| change.event).collect();
-    let changes: Vec<String> = events
-        .iter()
-        .map(|(_, change)| change.changes.to_string())
-        .collect();
-    sqlx::query!(
-        "insert into cloud_resource_events (resource_id, event, changes, workflow_id, run_id)
-         select id, event, changes::jsonb, $4, $5
-         from unnest($1::uuid[], $2::text[], $3::text[]) as happened (id, event, changes)",
-        &ids,
-        &names as &[&str],
-        &changes,
-        run.workflow_id,
-        run.run_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Every row that was seen is fresh again. A tombstoned one that is still so was seen by a listing that began before its

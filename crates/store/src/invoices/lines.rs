@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
-use chrono::{DateTime, Utc};
 use domain::InvoiceUuid;
 use domain::invoices::{InvoiceLine, line_total};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgTransaction};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::matching::{self, Match};
+use crate::copy::CopyIn;
 use crate::{Store, StoreError};
 
 /// An invoice's CSV and what was read from it.
@@ -33,9 +32,6 @@ pub struct IngestOutcome {
     /// Whether the file was another than the one stored before.
     pub replaced: bool,
 }
-
-/// COPY is sent in portions of about this many bytes.
-const COPY_CHUNK: usize = 256 * 1024;
 
 impl Store {
     /// Replaces an invoice's line set, in one transaction. The same file again changes no line but those whose match has changed.
@@ -144,35 +140,24 @@ fn line_match(line: &InvoiceLine, matches: &Matches<'_>) -> Match {
 }
 
 async fn copy_lines(
-    tx: &mut PgTransaction<'_>,
+    tx: &mut PgConnection,
     invoice_id: Uuid,
     invoice: InvoiceUuid,
     lines: &[InvoiceLine],
     matches: &Matches<'_>,
 ) -> Result<(), StoreError> {
-    let mut copy = tx
-        .copy_in_raw(
-            "copy cloud_cost_lines (id, invoice_id, line_no, product, kind, group_description, description, hours, start_at,
-                 end_at, amount, project_name, category, resource_name, resource_id, match_rule, tenant_id) from stdin",
-        )
-        .await?;
-    let mut rows = String::with_capacity(COPY_CHUNK + 4096);
+    let mut copy = CopyIn::start(
+        tx,
+        "cloud_cost_lines (id, invoice_id, line_no, product, kind, group_description, description, hours, start_at, end_at,
+             amount, project_name, category, resource_name, resource_id, match_rule, tenant_id)",
+    )
+    .await?;
     for line in lines {
-        write_row(
-            &mut rows,
-            invoice_id,
-            invoice,
-            line,
-            &line_match(line, matches),
-        );
-        if rows.len() >= COPY_CHUNK {
-            copy.send(rows.as_bytes()).await?;
-            rows.clear();
-        }
+        let found = line_match(line, matches);
+        write_row(&mut copy, invoice_id, invoice, line, &found);
+        copy.end_row().await?;
     }
-    copy.send(rows.as_bytes()).await?;
-    copy.finish().await?;
-    Ok(())
+    copy.finish().await
 }
 
 /// The same for the same place in the same invoice, whenever it is stored.
@@ -184,63 +169,29 @@ fn line_id(invoice: InvoiceUuid, line_no: i32) -> Uuid {
 }
 
 fn write_row(
-    rows: &mut String,
+    row: &mut CopyIn<'_>,
     invoice_id: Uuid,
     invoice: InvoiceUuid,
     line: &InvoiceLine,
     found: &Match,
 ) {
-    let id = line_id(invoice, line.line_no);
-    let _ = write!(rows, "{id}\t{invoice_id}\t{}\t", line.line_no);
-    write_text(rows, Some(&line.product), '\t');
-    write_text(
-        rows,
-        line.kind.as_ref().map(domain::ResourceKind::as_str),
-        '\t',
-    );
-    write_text(rows, Some(&line.group_description), '\t');
-    write_text(rows, Some(&line.description), '\t');
-    write_value(rows, line.hours);
-    write_value(
-        rows,
-        line.start_at.as_ref().map(DateTime::<Utc>::to_rfc3339),
-    );
-    write_value(rows, line.end_at.as_ref().map(DateTime::<Utc>::to_rfc3339));
-    write_value(rows, Some(line.amount));
-    write_text(rows, Some(&line.project_name), '\t');
-    write_text(rows, line.category.as_deref(), '\t');
-    write_text(rows, line.resource_name.as_deref(), '\t');
-    write_value(rows, found.resource_id);
-    write_text(rows, Some(&found.rule), '\t');
-    write_text(rows, found.tenant_id.as_deref(), '\n');
-}
-
-fn write_value(rows: &mut String, value: Option<impl std::fmt::Display>) {
-    let _ = match value {
-        Some(value) => write!(rows, "{value}\t"),
-        None => write!(rows, "\\N\t"),
-    };
-}
-
-/// A field in COPY's text format: its escapes, and `\N` for NULL.
-fn write_text(rows: &mut String, text: Option<&str>, end: char) {
-    match text {
-        None => rows.push_str("\\N"),
-        Some(text) => {
-            for character in text.chars() {
-                match character {
-                    '\\' => rows.push_str("\\\\"),
-                    '\t' => rows.push_str("\\t"),
-                    '\n' => rows.push_str("\\n"),
-                    '\r' => rows.push_str("\\r"),
-                    // PostgreSQL's text cannot hold it.
-                    '\0' => {}
-                    character => rows.push(character),
-                }
-            }
-        }
-    }
-    rows.push(end);
+    row.value(Some(line_id(invoice, line.line_no)));
+    row.value(Some(invoice_id));
+    row.value(Some(line.line_no));
+    row.text(Some(&line.product));
+    row.text(line.kind.as_ref().map(domain::ResourceKind::as_str));
+    row.text(Some(&line.group_description));
+    row.text(Some(&line.description));
+    row.value(line.hours);
+    row.time(line.start_at);
+    row.time(line.end_at);
+    row.value(Some(line.amount));
+    row.text(Some(&line.project_name));
+    row.text(line.category.as_deref());
+    row.text(line.resource_name.as_deref());
+    row.value(found.resource_id);
+    row.text(Some(&found.rule));
+    row.text(found.tenant_id.as_deref());
 }
 
 async fn update_matches(

@@ -206,7 +206,7 @@ async fn resources_known_only_from_here(
                     status: None,
                     tags: Vec::new(),
                     project_id: None,
-                    attrs: json!({}),
+                    attrs: json!({}).into(),
                 });
         }
     }

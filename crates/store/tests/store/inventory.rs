@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use domain::inventory::Attrs;
 use domain::{Completeness, ResourceKind};
 use serde_json::json;
 use store::inventory::{ListingFacts, ResourceFilter, SweepOutcome};
@@ -50,7 +51,7 @@ async fn a_change_is_one_event_with_before_and_after() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let mut resized = droplet(1, "web-1");
-    resized.attrs = json!({ "memory": 2048 });
+    resized.attrs = json!({ "memory": 2048 }).into();
     let outcome = fixture.sweep(&[resized.clone()]).await;
     assert_eq!(outcome.updated, 1);
     resized.tags.push("prod".to_owned());
@@ -70,6 +71,66 @@ async fn a_change_is_one_event_with_before_and_after() {
     );
     assert_eq!(events[1].workflow_id.as_deref(), Some("sync-1"));
     assert_eq!(events[1].run_id.as_deref(), Some("run-1"));
+}
+
+#[tokio::test]
+async fn text_of_every_kind_is_stored_as_it_is() {
+    let fixture = fixture().await;
+    let odd = "tab\t line\n return\r \\N \\ \"quoted\" {brace} ü";
+    let mut resource = droplet(1, odd);
+    resource.region = Some(String::new());
+    resource.status = None;
+    resource.tags = ["NULL", "", odd, "a,b", "{}"].map(str::to_owned).to_vec();
+    resource.attrs = json!({ "image": { "name": odd }, "kernel": null, odd: [odd] }).into();
+    fixture.sweep(&[resource.clone()]).await;
+    assert_eq!(
+        fixture.sweep(&[resource]).await,
+        SweepOutcome {
+            seen: 1,
+            ..SweepOutcome::default()
+        }
+    );
+
+    let stored = fixture.resource("1").await;
+    assert_eq!(stored.name, odd);
+    assert_eq!((stored.region.as_deref(), stored.status), (Some(""), None));
+    assert_eq!(stored.tags, ["", "NULL", "a,b", odd, "{}"]);
+    let attrs = json!({ "image": { "name": odd }, "kernel": null, odd: [odd] });
+    assert_eq!(stored.attrs, attrs);
+    let events = fixture.resource_events(stored.id, None, 10).await.unwrap();
+    assert_eq!(
+        events[0].changes,
+        json!({
+            "name": { "before": null, "after": odd },
+            "region": { "before": null, "after": "" },
+            "tags": { "before": null, "after": ["", "NULL", "a,b", odd, "{}"] },
+            "attrs.image": { "before": null, "after": { "name": odd } },
+            format!("attrs.{odd}"): { "before": null, "after": [odd] },
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_body_written_in_another_order_is_no_change() {
+    let fixture = fixture().await;
+    let body = |json: &str| {
+        let body: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
+            serde_json::from_str(json).unwrap();
+        Attrs::of(&body).unwrap()
+    };
+    let mut resource = droplet(1, "web-1");
+    resource.attrs = body(r#"{ "size": { "slug": "s-1", "memory": 1024 } }"#);
+    fixture.sweep(&[resource.clone()]).await;
+    resource.attrs = body(r#"{ "size": {"memory":1024,"slug":"s-1"} }"#);
+    let outcome = fixture.sweep(&[resource]).await;
+    assert_eq!(
+        outcome,
+        SweepOutcome {
+            seen: 1,
+            ..SweepOutcome::default()
+        }
+    );
+    assert_eq!(fixture.events("1").await, ["discovered"]);
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
         status: Some("active".to_owned()),
         tags: vec!["web".to_owned()],
         project_id: None,
-        attrs: json!({ "memory": 1024 }),
+        attrs: json!({ "memory": 1024 }).into(),
     }
 }
 
