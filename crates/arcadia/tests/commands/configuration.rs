@@ -1,0 +1,126 @@
+//! Whoever configures it wrongly is told so in one line.
+
+use std::net::TcpListener;
+
+use simulator::{Account, Simulator};
+use store::Store;
+use tokio::process::Command;
+
+use crate::support::{arcadia, refusal};
+
+const SECRET: &str = "s3cr3t-that-nobody-may-see";
+
+/// A port that nobody listens on.
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
+    command.envs(variables.iter().copied());
+    command
+}
+
+#[tokio::test]
+async fn without_a_database_every_command_that_needs_one_names_its_variable() {
+    for arguments in [
+        &["migrate"][..],
+        &["api"],
+        &["token", "list"],
+        &["token", "create", "--role", "platform_admin", "--name", "x"],
+    ] {
+        let refusal = refusal(arcadia(arguments)).await;
+        assert!(
+            refusal.contains("set DATABASE_URL"),
+            "{arguments:?}: {refusal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_named_without_its_password() {
+    let address = format!("127.0.0.1:{}", closed_port());
+    let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
+    let refusal = refusal(with(arcadia(&["migrate"]), &[("DATABASE_URL", &url)])).await;
+    assert!(refusal.contains(&address), "{refusal}");
+    assert!(!refusal.contains(SECRET), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_database_url_that_is_none_is_not_repeated() {
+    let url = format!("arcadia:{SECRET}@localhost");
+    let refusal = refusal(with(arcadia(&["migrate"]), &[("DATABASE_URL", &url)])).await;
+    assert!(refusal.contains("DATABASE_URL"), "{refusal}");
+    assert!(!refusal.contains(SECRET), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_database_without_the_schema_asks_for_migrate() {
+    let database = devstack::testing::database().await;
+    let url = database.url();
+    let refusal = refusal(with(arcadia(&["api"]), &[("DATABASE_URL", &url)])).await;
+    assert!(refusal.contains("arcadia migrate"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_worker_without_a_token_names_the_variables() {
+    let refusal = refusal(arcadia(&["worker"])).await;
+    assert!(refusal.contains("set DO_API_TOKEN"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_token_that_digitalocean_refuses_is_not_shown() {
+    let simulator = Simulator::start(Account::demo()).await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut command = arcadia(&["dev", "--api-bind", "127.0.0.1:0", "--state-dir"]);
+    command.arg(state.path());
+    let variables = [
+        ("DIGITALOCEAN_API_URL", simulator.url()),
+        ("DO_API_TOKEN", SECRET.to_owned()),
+    ];
+    command.envs(variables);
+    let refusal = refusal(command).await;
+    assert!(
+        refusal.contains("DO_API_TOKEN") && refusal.contains("401"),
+        "{refusal}"
+    );
+    assert!(!refusal.contains(SECRET), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_temporal_that_does_not_answer_is_named() {
+    let address = format!("127.0.0.1:{}", closed_port());
+    let variables = [("TEMPORAL_ADDRESS", address.as_str())];
+    let refusal = refusal(with(arcadia(&["schedules", "list"]), &variables)).await;
+    assert!(
+        refusal.contains(&address) && refusal.contains("TEMPORAL_ADDRESS"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let database = devstack::testing::database().await;
+    let url = database.url();
+    let store = Store::connect(&url, 1).await.unwrap();
+    store.migrate().await.unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let state = tempfile::tempdir().unwrap();
+    let mut dev = arcadia(&["dev", "--state-dir"]);
+    dev.arg(state.path());
+    for command in [arcadia(&["api"]), dev] {
+        let variables = [
+            ("DATABASE_URL", url.as_str()),
+            ("ARCADIA_API_BIND", &address),
+        ];
+        let refusal = refusal(with(command, &variables)).await;
+        assert!(
+            refusal.contains(&address) && refusal.contains("ARCADIA_API_BIND"),
+            "{refusal}"
+        );
+    }
+}

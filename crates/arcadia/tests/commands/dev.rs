@@ -1,0 +1,192 @@
+//! `arcadia dev` as a process: started, killed, started again, stopped.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
+use sqlx::{ConnectOptions as _, PgConnection};
+use tokio::process::{Child, Command};
+
+use crate::support::{LIMIT, arcadia, eventually, refusal};
+
+const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
+
+fn dev(state: &Path) -> Command {
+    let mut command = arcadia(&["dev", "--api-bind", "127.0.0.1:0"]);
+    command
+        .arg("--state-dir")
+        .arg(state)
+        .arg("--ready-file")
+        .arg(state.join("ready.json"));
+    command
+}
+
+/// A running `arcadia dev`, killed when dropped.
+struct Dev {
+    process: Child,
+    /// What the ready file says.
+    ready: Value,
+}
+
+impl Dev {
+    async fn start(mut command: Command, state: &Path) -> Self {
+        let ready_file = state.join("ready.json");
+        // Lest that of an earlier run is taken for this one's.
+        let _ = fs::remove_file(&ready_file);
+        let said = state.join("said.log");
+        let mut process = command
+            .stdout(Stdio::null())
+            .stderr(File::create(&said).unwrap())
+            .spawn()
+            .unwrap();
+        let ready = eventually("arcadia dev is ready", async || {
+            let ended = process.try_wait().unwrap();
+            let said = || fs::read_to_string(&said).unwrap_or_default();
+            assert!(ended.is_none(), "arcadia dev ended: {}", said());
+            let text = fs::read_to_string(&ready_file).ok()?;
+            Some(serde_json::from_str(&text).unwrap())
+        })
+        .await;
+        Self { process, ready }
+    }
+
+    fn says(&self, field: &str) -> &str {
+        self.ready[field].as_str().unwrap()
+    }
+
+    async fn database(&self) -> PgConnection {
+        let url: Url = self.says("database_url").parse().unwrap();
+        let options = sqlx::postgres::PgConnectOptions::from_url(&url).unwrap();
+        options.connect().await.unwrap()
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits for its end.
+    async fn stop(mut self) {
+        let id = self.process.id().unwrap().try_into().unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        let ended = tokio::time::timeout(LIMIT, self.process.wait());
+        let status = ended.await.expect("it does not stop").unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+
+    async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+}
+
+async fn count(database: &mut PgConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(database).await.unwrap()
+}
+
+async fn wait_for_every_invoice(database: &mut PgConnection) {
+    let all = async || (count(database, INGESTED).await == 137).then_some(());
+    eventually("every invoice is ingested", all).await;
+}
+
+/// The command lines of all processes that have to do with that directory.
+fn processes(state: &Path) -> Vec<String> {
+    let output = std::process::Command::new("ps")
+        .args(["-A", "-ww", "-o", "args="])
+        .output()
+        .unwrap();
+    let state = state.to_string_lossy().into_owned();
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines
+        .lines()
+        .filter(|line| line.contains(&state))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn answers(address: &str) -> bool {
+    TcpStream::connect(address).is_ok()
+}
+
+#[tokio::test]
+async fn dev_serves_the_demo_account_until_it_is_told_to_stop() {
+    let state = tempfile::tempdir().unwrap();
+    let dev_process = Dev::start(dev(state.path()), state.path()).await;
+    wait_for_every_invoice(&mut dev_process.database().await).await;
+
+    let api = dev_process.says("api_url");
+    let http = reqwest_client();
+    let lines = http
+        .get(format!("{api}/api/v1/billing/cost-lines?period=2026-04-01"))
+        .bearer_auth(dev_process.says("admin_token"))
+        .send()
+        .await
+        .unwrap();
+    let lines: Value = lines.json().await.unwrap();
+    assert_eq!(lines["data"].as_array().unwrap().len(), 33);
+    let ui = http.get(dev_process.says("temporal_ui_url")).send().await;
+    assert!(ui.unwrap().status().is_success());
+
+    let second = refusal(dev(state.path())).await;
+    let directory = state.path().file_name().unwrap().to_string_lossy();
+    assert!(second.contains(&*directory), "{second}");
+
+    let addresses = ["api_url", "temporal_ui_url"].map(|field| {
+        let url: Url = dev_process.says(field).parse().unwrap();
+        format!("127.0.0.1:{}", url.port().unwrap())
+    });
+    let token = dev_process.says("admin_token").to_owned();
+    dev_process.stop().await;
+    assert_eq!(processes(state.path()), Vec::<String>::new());
+    assert!(!addresses.iter().any(|address| answers(address)));
+    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
+    assert!(!log.is_empty() && !log.contains(&token) && !log.contains(DEMO_TOKEN));
+}
+
+#[tokio::test]
+async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
+    let simulator = Simulator::start(Account::demo()).await.unwrap();
+    let csv = "/v2/customers/my/invoices/*/csv";
+    let delay = Duration::from_millis(200);
+    simulator.fail(Fault::new(FaultKind::Slow { delay }, csv));
+    let state = tempfile::tempdir().unwrap();
+    let command = || {
+        let mut command = dev(state.path());
+        command
+            .env("DIGITALOCEAN_API_URL", simulator.url())
+            .env("DO_API_TOKEN", DEMO_TOKEN);
+        command
+    };
+    let first = Dev::start(command(), state.path()).await;
+    let mut database = first.database().await;
+    eventually("some invoices are ingested", async || {
+        (count(&mut database, INGESTED).await > 10).then_some(())
+    })
+    .await;
+    assert!(count(&mut database, INGESTED).await < 137);
+    first.kill().await;
+
+    simulator.clear_faults();
+    let second = Dev::start(command(), state.path()).await;
+    let mut database = second.database().await;
+    wait_for_every_invoice(&mut database).await;
+    let off = "select count(*) from cloud_invoices i where not reconciled
+        or line_count <> (select count(*) from cloud_cost_lines where invoice_id = i.id)
+        or line_total <> (select coalesce(sum(amount), 0) from cloud_cost_lines where invoice_id = i.id)";
+    assert_eq!(count(&mut database, off).await, 0);
+    let doubled = "select count(*) - count(distinct resource_id) from cloud_resource_events where event = 'discovered'";
+    assert_eq!(count(&mut database, doubled).await, 0);
+    let created = simulator.requests();
+    let created = created.iter().filter(|request| request.method == "POST");
+    assert_eq!(created.count(), 1);
+    drop(database);
+    second.stop().await;
+    assert_eq!(processes(state.path()), Vec::<String>::new());
+}
+
+fn reqwest_client() -> reqwest::Client {
+    // A client cannot be built without one, though nothing here is encrypted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().tls_certs_only([]).no_proxy();
+    client.build().unwrap()
+}

@@ -1,0 +1,7 @@
+//! The binary, run as people run it.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod configuration;
+mod dev;
+mod support;
