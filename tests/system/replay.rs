@@ -88,14 +88,15 @@ fn workflow_type(history: &History) -> String {
     started.workflow_type.clone().unwrap().name
 }
 
-fn replayer() -> WorkflowReplayer {
+/// Of the workflows as they are now.
+fn replayer() -> Result<WorkflowReplayer, anyhow::Error> {
     let options = WorkflowReplayerOptions::new()
-        .register_workflow::<BillingHistory>()
-        .and_then(|options| options.register_workflow::<IngestInvoice>())
-        .and_then(|options| options.register_workflow::<PollBalance>())
-        .and_then(|options| options.register_workflow::<SyncInventory>())
-        .and_then(|options| options.register_workflow::<SyncProjects>());
-    WorkflowReplayer::new(options.unwrap().build()).unwrap()
+        .register_workflow::<BillingHistory>()?
+        .register_workflow::<IngestInvoice>()?
+        .register_workflow::<PollBalance>()?
+        .register_workflow::<SyncInventory>()?
+        .register_workflow::<SyncProjects>()?;
+    Ok(WorkflowReplayer::new(options.build())?)
 }
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn recorded_histories_take_the_same_course_today() {
     for path in recorded() {
         let history = read_history(&path);
         types.push(workflow_type(&history));
-        let replayed = replayer().replay_workflow(history.into()).await;
+        let replayed = replayer().unwrap().replay_workflow(history.into()).await;
         replayed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
     types.sort();
@@ -159,6 +160,7 @@ async fn a_run_over_more_invoices_than_a_page_continues_as_new_and_replays() {
             let events = system.history(workflow.id(), Some(workflow.run_id())).await;
             lengths.push(events.len());
             replayer()
+                .unwrap()
                 .replay_workflow(History { events }.into())
                 .await
                 .unwrap();
