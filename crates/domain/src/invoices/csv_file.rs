@@ -107,8 +107,8 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<Vec<InvoiceLine>, UnreadableInvoi
         return Err(UnreadableInvoice::at(1, "the file is empty"));
     }
     if let Some(place) = file.iter().position(|byte| *byte == 0) {
-        let breaks_before = file[..place].iter().filter(|byte| **byte == b'\n').count();
-        let line = u64::try_from(breaks_before).map_or(0, |breaks| breaks + 1);
+        let lines_before = file[..place].split(|byte| *byte == b'\n').count();
+        let line = u64::try_from(lines_before).unwrap_or(u64::MAX);
         return Err(UnreadableInvoice::at(
             line,
             "it holds a zero byte, which no text does",
