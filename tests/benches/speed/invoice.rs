@@ -64,7 +64,9 @@ async fn measure_among(report: &mut Report, lines: usize, droplets: usize) -> an
         period: "2026-04".parse()?,
         amount: Decimal::ONE,
     };
-    store.discover_invoices(std::slice::from_ref(&header)).await?;
+    store
+        .discover_invoices(std::slice::from_ref(&header))
+        .await?;
 
     let (mut readings, mut storings, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {

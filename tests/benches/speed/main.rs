@@ -27,6 +27,7 @@ const MEASUREMENTS: &[&str] = &[
     "invoice-100000",
     "backfill",
     "memory-20000",
+    "memory-100000",
 ];
 
 #[tokio::main]
@@ -53,7 +54,8 @@ async fn main() -> anyhow::Result<()> {
             "new-100000" => new_rows::measure(&mut report, 100_000).await?,
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
-            _ => memory::measure(&mut report, 20_000).await?,
+            "memory-20000" => memory::measure(&mut report, 20_000, 150.0).await?,
+            _ => memory::measure(&mut report, 100_000, 200.0).await?,
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A worker's memory over syncs of a large inventory, new and unchanged.
+//! A worker's memory over syncs of a large inventory, new and unchanged; the limit is in MB.
 
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use workflows::inventory::SyncInventory;
@@ -9,7 +9,7 @@ use crate::child::{self, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit};
 
-pub(crate) async fn measure(report: &mut Report, rows: usize) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut Report, rows: usize, limit: f64) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
     let simulator = SimulatorProcess::with_droplets(rows).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn measure(report: &mut Report, rows: usize) -> anyhow::Result<
             Some(peak) => report.limited(
                 &format!("the worker's memory at its peak so far, {what}"),
                 peak,
-                150.0,
+                limit,
                 Unit::Megabytes,
             )?,
             None => report.note("this system does not tell the worker's memory")?,
