@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -113,6 +114,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
+/// A killed process keeps its lock for the moments that it takes to die, and a supervisor starts the next one at once.
+const HOLDER_GONE_WITHIN: Duration = Duration::from_secs(2);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
 fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
     let unusable = |cause| Error::StateDirectory {
@@ -126,25 +131,32 @@ fn lock(directory: &Path) -> Result<File, Error> {
         .truncate(false)
         .open(&path)
         .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            let holder = if holder.trim().is_empty() {
-                "unknown"
-            } else {
-                holder.trim()
-            };
-            return Err(Error::StateDirectoryHeld {
-                path: directory.to_owned(),
-                holder: holder.to_owned(),
-            });
+    let give_up_at = Instant::now() + HOLDER_GONE_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => {
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            Err(TryLockError::WouldBlock) => return Err(held(directory, &path)),
+            Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
         }
-        Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
     }
     file.set_len(0).map_err(unusable)?;
     writeln!(file, "{}", std::process::id()).map_err(unusable)?;
     Ok(file)
+}
+
+fn held(directory: &Path, lock: &Path) -> Error {
+    let holder = fs::read_to_string(lock).unwrap_or_default();
+    let holder = match holder.trim() {
+        "" => "unknown",
+        holder => holder,
+    };
+    Error::StateDirectoryHeld {
+        path: directory.to_owned(),
+        holder: holder.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +174,18 @@ mod tests {
         );
         drop(held);
         StateDir::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_holder_that_is_just_going_away_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = StateDir::open(directory.path()).unwrap();
+        let dying = std::thread::spawn(move || {
+            std::thread::sleep(HOLDER_GONE_WITHIN / 5);
+            drop(held);
+        });
+        StateDir::open(directory.path()).unwrap();
+        dying.join().unwrap();
     }
 
     #[test]
