@@ -19,6 +19,8 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("there is no {what} {id}")]
     NotFound { what: &'static str, id: Uuid },
+    #[error("the hold {id} is {state} already: there is nothing left to decide")]
+    Decided { id: Uuid, state: String },
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),
 }

@@ -2,6 +2,12 @@
 
 pub(crate) mod attribution;
 mod changes;
+mod guard;
+mod history;
+pub(crate) mod intervals;
+mod observed;
+mod pins;
+mod relations;
 mod rows;
 pub(crate) mod sweep;
 
@@ -9,8 +15,12 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use crate::listings::ListingFacts;
-pub use sweep::{Sweep, SweepOutcome};
+pub use crate::listings::{Guard, ListingFacts, Rules, Shortfall};
+pub use guard::{Decision, HeldDeletion};
+pub use observed::Observations;
+pub use pins::{Pin, PinChange};
+pub use relations::Related;
+pub use sweep::SweepOutcome;
 
 use crate::{Store, StoreError};
 

@@ -7,6 +7,7 @@ mod access;
 pub mod balance;
 mod copy;
 mod error;
+mod freshness;
 pub mod inventory;
 pub mod invoices;
 mod listings;
@@ -20,6 +21,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 pub use access::{Access, ApiToken, NewToken, Role};
 pub use error::StoreError;
+pub use freshness::KindFreshness;
 pub use listings::Run;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::Completeness;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::StoreError;
 
@@ -18,25 +19,82 @@ pub struct Run {
     pub run_id: String,
 }
 
+/// When absence counts, and how much of it is believed (rules of ours).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The least time between two strikes of one row.
+    pub strike_interval: Duration,
+    pub guard: Guard,
+}
+
+/// A complete listing that would tombstone more than both of these tombstones nothing, and waits for an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Of the kind's live resources, in percent.
+    pub percent: u8,
+    pub rows: u32,
+}
+
+impl Default for Guard {
+    /// A fifth, and ten.
+    fn default() -> Self {
+        Self {
+            percent: 20,
+            rows: 10,
+        }
+    }
+}
+
 /// How a listing went, apart from what it saw.
 #[derive(Debug, Clone)]
 pub struct ListingFacts {
     /// By the database's clock ([`crate::Store::now`]), before the first request.
     pub started_at: DateTime<Utc>,
     pub completeness: Completeness,
+    /// Why it is not complete, in a word; of no meaning where it is.
+    pub shortfall: Shortfall,
     /// DigitalOcean's own count, where it gives one.
     pub total: Option<u64>,
     /// Requests made to DigitalOcean.
     pub requests: u32,
-    /// The least time between two strikes of one row.
-    pub strike_interval: Duration,
+    pub rules: Rules,
     pub run: Run,
+}
+
+/// What kept a listing from being complete.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shortfall {
+    /// Its pages contradict each other, or an item cannot be read.
+    #[default]
+    Incomplete,
+    /// The token may not read it, or the API does not know it.
+    NotReadable,
+    /// Anything else that went wrong.
+    Failed,
 }
 
 impl ListingFacts {
     pub(crate) fn strike_seconds(&self) -> f64 {
-        self.strike_interval.as_secs_f64()
+        self.rules.strike_interval.as_secs_f64()
     }
+
+    fn state(&self) -> &'static str {
+        match (&self.completeness, self.shortfall) {
+            (Completeness::Complete, _) => "complete",
+            (_, Shortfall::Incomplete) => "incomplete",
+            (_, Shortfall::NotReadable) => "not_readable",
+            (_, Shortfall::Failed) => "failed",
+        }
+    }
+}
+
+/// The database's clock. Taken under a lock, so that of two transactions which write the same rows the later one has the later
+/// time: histories are ordered by it.
+pub(crate) async fn now(tx: &mut PgConnection) -> Result<DateTime<Utc>, StoreError> {
+    let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(tx)
+        .await?;
+    Ok(now)
 }
 
 /// Waits until no other transaction holds the lock of that name; the lock goes with the transaction.
@@ -73,22 +131,32 @@ pub(crate) async fn lock_shared(tx: &mut PgConnection, name: &str) -> Result<(),
     Ok(())
 }
 
-/// Writes the listing down and says whether it may strike: it is complete, and this run has not struck yet. A retried activity
-/// lists anew under the same run and so never strikes twice.
+/// A listing that was written down.
+pub(crate) struct Recorded {
+    pub(crate) id: Uuid,
+    /// It is complete, and this run has not struck yet. A retried activity lists anew under the same run and so never strikes
+    /// twice.
+    pub(crate) may_strike: bool,
+}
+
+/// Writes the listing down, and how fresh its kind is by it.
 pub(crate) async fn record(
     tx: &mut PgConnection,
     kind: &str,
     facts: &ListingFacts,
     items: usize,
-) -> Result<bool, StoreError> {
-    let has_struck_before = sqlx::query_scalar!(
+) -> Result<Recorded, StoreError> {
+    let is_complete = facts.completeness.is_complete();
+    let items = i32::try_from(items).unwrap_or(i32::MAX);
+    let requests = i32::try_from(facts.requests).unwrap_or(i32::MAX);
+    let row = sqlx::query!(
         r#"
         with before as (
             select has_struck from cloud_listings where run_id = $3 and kind = $1
         )
         insert into cloud_listings
-            (kind, workflow_id, run_id, started_at, finished_at, complete, reason, items, total, requests, has_struck)
-        values ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $5)
+            (kind, workflow_id, run_id, started_at, finished_at, complete, reason, items, total, requests, has_struck, state)
+        values ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $5, $10)
         on conflict (run_id, kind) do update set
             started_at = excluded.started_at,
             finished_at = excluded.finished_at,
@@ -97,20 +165,72 @@ pub(crate) async fn record(
             items = excluded.items,
             total = excluded.total,
             requests = excluded.requests,
-            has_struck = cloud_listings.has_struck or excluded.has_struck
-        returning coalesce((select has_struck from before), false) as "has_struck_before!"
+            has_struck = cloud_listings.has_struck or excluded.has_struck,
+            state = excluded.state
+        returning id, coalesce((select has_struck from before), false) as "has_struck_before!"
         "#,
         kind,
         facts.run.workflow_id,
         facts.run.run_id,
         facts.started_at,
-        facts.completeness.is_complete(),
+        is_complete,
         facts.completeness.reason(),
-        i32::try_from(items).unwrap_or(i32::MAX),
+        items,
         facts.total.and_then(|total| i64::try_from(total).ok()),
-        i32::try_from(facts.requests).unwrap_or(i32::MAX),
+        requests,
+        facts.state(),
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    Ok(facts.completeness.is_complete() && !has_struck_before)
+    sqlx::query!(
+        "insert into cloud_kind_freshness as f
+             (kind, last_complete_at, last_attempt_at, last_state, last_reason, last_items, last_requests, last_workflow_id,
+              last_run_id)
+         values ($1, case when $2 then $3::timestamptz end, $3, $4, $5, $6, $7, $8, $9)
+         on conflict (provider, kind) do update set
+             last_complete_at = greatest(f.last_complete_at, excluded.last_complete_at),
+             last_attempt_at = excluded.last_attempt_at,
+             last_state = excluded.last_state,
+             last_reason = excluded.last_reason,
+             last_items = excluded.last_items,
+             last_requests = excluded.last_requests,
+             last_workflow_id = excluded.last_workflow_id,
+             last_run_id = excluded.last_run_id
+         where f.last_attempt_at <= excluded.last_attempt_at",
+        kind,
+        is_complete,
+        facts.started_at,
+        facts.state(),
+        facts.completeness.reason(),
+        items,
+        requests,
+        facts.run.workflow_id,
+        facts.run.run_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(Recorded {
+        id: row.id,
+        may_strike: is_complete && !row.has_struck_before,
+    })
+}
+
+/// Notes that the deletions of a listing wait for an operator.
+pub(crate) async fn mark_held(
+    tx: &mut PgConnection,
+    kind: &str,
+    listing: Uuid,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with held as (update cloud_listings set state = 'held', reason = $3 where id = $2)
+         update cloud_kind_freshness set last_state = 'held', last_reason = $3
+         where kind = $1 and last_run_id = (select run_id from cloud_listings where id = $2)",
+        kind,
+        listing,
+        reason,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

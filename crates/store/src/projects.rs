@@ -9,10 +9,11 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use members::{MembershipOutcome, MembershipPass, ProjectMembers};
+pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
 
-use crate::inventory::attribution;
-use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, record};
+use crate::inventory::attribution::{self, Scope};
+use crate::inventory::intervals;
+use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, now, record};
 use crate::{Run, Store, StoreError};
 
 /// A project as it is stored.
@@ -77,14 +78,14 @@ impl Store {
     ) -> Result<ProjectSweepOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
         lock(&mut tx, "sweep project").await?;
-        let may_strike = record(&mut tx, "project", sweep.facts, sweep.projects.len()).await?;
+        let recorded = record(&mut tx, "project", sweep.facts, sweep.projects.len()).await?;
         let discovered = upsert(&mut tx, &sweep).await?;
         let mut outcome = ProjectSweepOutcome {
             seen: sweep.projects.len(),
             discovered,
             ..ProjectSweepOutcome::default()
         };
-        if may_strike {
+        if recorded.may_strike {
             strike(&mut tx, sweep.facts, &mut outcome).await?;
         }
         tx.commit().await?;
@@ -158,9 +159,11 @@ impl Store {
         &self,
         id: Uuid,
         change: &ProjectChange,
+        changed_by: &str,
     ) -> Result<Project, StoreError> {
         let mut tx = self.pool.begin().await?;
         lock_inventory(&mut tx).await?;
+        let at = now(&mut tx).await?;
         let tenant = change.tenant_id.as_ref();
         let purpose = change.purpose.as_ref();
         let project = sqlx::query_as!(
@@ -181,7 +184,8 @@ impl Store {
         .await?
         .ok_or(StoreError::NotFound { what: "project", id })?;
         if tenant.is_some() {
-            attribution::attribute(&mut tx, None, None).await?;
+            intervals::follow_tenant(&mut tx, id, at, Some(changed_by)).await?;
+            attribution::attribute(&mut tx, Scope::All, None, at).await?;
         }
         tx.commit().await?;
         Ok(project)

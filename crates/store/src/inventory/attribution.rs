@@ -1,59 +1,69 @@
-//! Which project a resource belongs to, and so whose it is.
+//! Which project a resource belongs to, and so whose it is. The rule itself is the SQL view `cloud_resource_homes`.
 
-use domain::kind::ALWAYS_IN_A_PROJECT;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::intervals;
 use crate::invoices::matching;
 use crate::{Run, StoreError};
 
-/// Sets project, tenant and attribution of the live resources of one kind, or of all, and says how many moved.
+/// Whose project and tenant to set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// Of all live resources. The caller holds the inventory's lock alone.
+    All,
+    Of(&'a [Uuid]),
+}
+
+/// A resource follows what it is a part of, which may follow something itself: a snapshot of a volume that a cluster made.
+const DEEPEST: usize = 4;
+
+/// Sets project, tenant and attribution of live resources, and says how many moved.
 ///
-/// In this order: the project that lists the resource; the one its body names; and, for kinds that always live in a project,
-/// the internal one, once a complete pass over all projects that began after the resource was first seen lists it nowhere.
 /// A resource that leaves a project for another or for none has drifted; one that gets its first project is updated.
-///
-/// The caller holds the inventory's lock: alone if it names no kind, since the rows of all kinds are then written.
 pub(crate) async fn attribute(
     tx: &mut PgConnection,
-    kind: Option<&str>,
+    scope: Scope<'_>,
     run: Option<&Run>,
+    at: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
-    let always_in_a_project: Vec<&str> = ALWAYS_IN_A_PROJECT
-        .iter()
-        .map(domain::ResourceKind::as_str)
-        .collect();
+    let ids = match scope {
+        Scope::All => None,
+        Scope::Of([]) => return Ok(0),
+        Scope::Of(ids) => Some(ids),
+    };
+    let mut moved = 0;
+    for _ in 0..DEEPEST {
+        let changed = set_homes(tx, ids, run, at).await?;
+        if changed.is_empty() {
+            break;
+        }
+        moved += changed.iter().filter(|(_, has_moved)| *has_moved).count();
+        let changed: Vec<Uuid> = changed.into_iter().map(|(id, _)| id).collect();
+        intervals::follow_projects(tx, &changed, at).await?;
+        matching::follow_tenants(tx, &changed).await?;
+    }
+    note_contradictions(tx, ids, run, at).await?;
+    Ok(moved)
+}
+
+async fn set_homes(
+    tx: &mut PgConnection,
+    ids: Option<&[Uuid]>,
+    run: Option<&Run>,
+    at: DateTime<Utc>,
+) -> Result<Vec<(Uuid, bool)>, StoreError> {
     let changed = sqlx::query!(
         r#"
-        with last_pass as (
-            select max(started_at) as started_at from cloud_listings where kind = 'project_member' and complete
-        ), internal as (
-            select id from cloud_projects
-            where provider = 'digitalocean' and is_internal and deleted_at is null
-            order by first_seen_at limit 1
-        ), wanted as (
+        with changed as (
             select r.id, r.cloud_project_id as project_before, r.tenant_id as tenant_before, r.attribution as attribution_before,
-                coalesce(listing.cloud_project_id, named.id, fallback.id) as cloud_project_id,
-                case
-                    when listing.cloud_project_id is not null then 'membership'
-                    when named.id is not null then 'body'
-                    when fallback.id is not null then 'fallback'
-                end as attribution
+                home.cloud_project_id, home.tenant_id, home.attribution
             from cloud_resources r
-            left join cloud_project_members listing
-                on listing.provider = r.provider and listing.kind = r.kind and listing.provider_id = r.provider_id
-            left join cloud_projects named
-                on named.provider = r.provider and named.provider_id = r.body_project_id
-            left join last_pass on true
-            left join internal as fallback
-                on r.kind = any($2) and r.first_seen_at < last_pass.started_at
-            where r.provider = 'digitalocean' and r.deleted_at is null and ($1::text is null or r.kind = $1)
-        ), changed as (
-            select wanted.*, project.tenant_id
-            from wanted
-            left join cloud_projects project on project.id = wanted.cloud_project_id
-            where (project_before, tenant_before, attribution_before)
-                is distinct from (wanted.cloud_project_id, project.tenant_id, wanted.attribution)
+            join cloud_resource_homes home on home.id = r.id and home.listing is null
+            where ($1::uuid[] is null or r.id = any($1))
+              and (r.cloud_project_id, r.tenant_id, r.attribution)
+                  is distinct from (home.cloud_project_id, home.tenant_id, home.attribution)
         ), written as (
             update cloud_resources r set
                 cloud_project_id = changed.cloud_project_id,
@@ -61,7 +71,7 @@ pub(crate) async fn attribute(
                 attribution = changed.attribution
             from changed where r.id = changed.id
         ), noted as (
-            insert into cloud_resource_events (resource_id, event, changes, workflow_id, run_id)
+            insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
             select id,
                 case when project_before is not null and project_before is distinct from cloud_project_id
                     then 'drift_detected' else 'updated' end,
@@ -71,20 +81,58 @@ pub(crate) async fn attribute(
                     'tenant_id', jsonb_build_object('before', tenant_before, 'after', tenant_id)) else '{}' end
                 || case when attribution_before is distinct from attribution then jsonb_build_object(
                     'attribution', jsonb_build_object('before', attribution_before, 'after', attribution)) else '{}' end,
-                $3, $4
+                $4, $2, $3
             from changed
         )
         select id as "id!", project_before is not null and project_before is distinct from cloud_project_id as "has_moved!"
         from changed
         "#,
-        kind,
-        &always_in_a_project as &[&str],
+        ids,
         run.map(|run| run.workflow_id.as_str()),
         run.map(|run| run.run_id.as_str()),
+        at,
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    let ids: Vec<Uuid> = changed.iter().map(|row| row.id).collect();
-    matching::follow_tenants(tx, &ids).await?;
-    Ok(changed.iter().filter(|row| row.has_moved).count())
+    Ok(changed
+        .into_iter()
+        .map(|row| (row.id, row.has_moved))
+        .collect())
+}
+
+/// Tells where DigitalOcean puts a pinned resource into another project than its pin does, or into one of another tenant: once
+/// for each such project, not with every sync.
+async fn note_contradictions(
+    tx: &mut PgConnection,
+    ids: Option<&[Uuid]>,
+    run: Option<&Run>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with contradicting as (
+             select pin.resource_id, pin.contradicted_by as before,
+                 case when (pin.cloud_project_id is not null and project.id <> pin.cloud_project_id)
+                         or (pin.cloud_project_id is null and project.tenant_id <> pin.tenant_id)
+                     then project.id end as after
+             from cloud_resource_pins pin
+             join cloud_resource_homes home on home.id = pin.resource_id and home.listing is null
+             left join cloud_projects project on project.id = home.provider_project_id
+             where $1::uuid[] is null or pin.resource_id = any($1)
+         ), noted as (
+             update cloud_resource_pins pin set contradicted_by = after
+             from contradicting
+             where pin.resource_id = contradicting.resource_id and before is distinct from after
+         )
+         insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
+         select resource_id, 'drift_detected',
+             jsonb_build_object('provider_project_id', jsonb_build_object('before', before, 'after', after)), $4, $2, $3
+         from contradicting where after is not null and before is distinct from after",
+        ids,
+        run.map(|run| run.workflow_id.as_str()),
+        run.map(|run| run.run_id.as_str()),
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -1,160 +1,253 @@
-//! Rows of resources and their events, many at a time.
+//! Rows of resources and their events, many at a time, from what is staged.
 
-use std::collections::HashMap;
-
-use domain::inventory::ObservedResource;
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::ResourceKind;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::changes::{Change, Fingerprint, StoredFields, discovery, sorted_tags};
+use super::changes::{Change, Fields};
+use super::observed::Observations;
 use crate::copy::CopyIn;
 use crate::{Run, StoreError};
 
-/// A resource that is not stored as it was seen.
-pub(super) struct Differing<'a> {
-    /// Of the stored row; a new one for what is not stored yet.
-    pub(super) id: Uuid,
-    pub(super) resource: &'a ObservedResource,
-    pub(super) fingerprint: &'a Fingerprint,
+/// In whose name rows are written, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Writing<'a> {
+    pub(super) seen: &'a Observations,
+    pub(super) kind: &'a ResourceKind,
+    pub(super) run: &'a Run,
+    /// Before the listing's first request.
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
 }
 
-/// Stores what was never seen. No other sweep of this kind runs meanwhile, so that nothing of it can be there.
+/// Stores what was never seen, its project and tenant with it, and returns its ids and names. No other sweep of this kind runs
+/// meanwhile, so that what is not stored now is new.
 pub(super) async fn insert(
     tx: &mut PgConnection,
-    kind: &str,
-    new: &[Differing<'_>],
-    run: &Run,
-) -> Result<(), StoreError> {
-    if new.is_empty() {
-        return Ok(());
-    }
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#)
-        .fetch_one(&mut *tx)
-        .await?;
-    let mut rows = CopyIn::start(
-        tx,
-        "cloud_resources (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id,
-             first_seen_at, last_seen_at)",
-    )
-    .await?;
-    for Differing {
-        id,
-        resource,
-        fingerprint,
-    } in new
-    {
-        rows.value(Some(id));
-        rows.text(Some(kind));
-        rows.text(Some(&resource.provider_id));
-        rows.text(Some(&resource.name));
-        rows.text(resource.region.as_deref());
-        rows.text(resource.status.as_deref());
-        rows.texts(&sorted_tags(resource));
-        rows.text(Some(resource.attrs.as_json()));
-        rows.bytes(*fingerprint);
-        rows.value(resource.project_id);
-        rows.time(Some(now));
-        rows.time(Some(now));
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
-
-    let mut events = start_events(tx).await?;
-    for new in new {
-        write_event(&mut events, new.id, &discovery(new.resource), run);
-        events.end_row().await?;
-    }
-    events.finish().await
-}
-
-/// A row as it stood.
-pub(super) struct Before {
-    pub(super) fields: StoredFields,
-    pub(super) was_deleted: bool,
-}
-
-pub(super) async fn stored_before(
-    tx: &mut PgConnection,
-    ids: &[Uuid],
-) -> Result<HashMap<Uuid, Before>, StoreError> {
+    writing: Writing<'_>,
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    let (listing, kind) = (writing.seen.listing(), writing.kind.as_str());
     let rows = sqlx::query!(
-        "select id, name, region, status, tags, attrs, deleted_at from cloud_resources where id = any($1)",
-        ids,
+        r#"
+        insert into cloud_resources
+            (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, cloud_project_id, tenant_id,
+             attribution, first_seen_at, last_seen_at)
+        select s.id, s.kind, s.provider_id, s.name, s.region, s.status, s.tags, s.attrs, s.fingerprint, s.body_project_id,
+            home.cloud_project_id, home.tenant_id, home.attribution, $3, $3
+        from cloud_staged_resources s
+        left join cloud_resource_homes home on home.listing = $1 and home.kind = $2 and home.id = s.id
+        where s.listing = $1 and s.kind = $2
+          and not exists (
+              select 1 from cloud_resources r
+              where r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id)
+        returning id, name
+        "#,
+        listing,
+        kind,
+        writing.at,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A staged row has the id of a stored one only if it was just stored. Fields that are null are as they were, and so are not
+    // among the changes.
+    sqlx::query!(
+        "insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
+         select r.id, 'discovered',
+             jsonb_build_object('name', jsonb_build_object('before', null, 'after', s.name),
+                 'tags', jsonb_build_object('before', null, 'after', s.tags),
+                 'attrs', jsonb_build_object('before', null, 'after', s.attrs))
+             || case when s.region is null then '{}'
+                 else jsonb_build_object('region', jsonb_build_object('before', null, 'after', s.region)) end
+             || case when s.status is null then '{}'
+                 else jsonb_build_object('status', jsonb_build_object('before', null, 'after', s.status)) end
+             || case when s.relations is null then '{}'
+                 else jsonb_build_object('relations', jsonb_build_object('before', null, 'after', s.relations)) end
+             || case when r.cloud_project_id is null then '{}' else jsonb_build_object(
+                 'cloud_project_id', jsonb_build_object('before', null, 'after', r.cloud_project_id)) end
+             || case when r.tenant_id is null then '{}'
+                 else jsonb_build_object('tenant_id', jsonb_build_object('before', null, 'after', r.tenant_id)) end
+             || case when r.attribution is null then '{}'
+                 else jsonb_build_object('attribution', jsonb_build_object('before', null, 'after', r.attribution)) end,
+             $3, $4, $5
+         from cloud_staged_resources s
+         join cloud_resources r on r.id = s.id
+         where s.listing = $1 and s.kind = $2",
+        listing,
+        kind,
+        writing.at,
+        writing.run.workflow_id,
+        writing.run.run_id,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let rows: Vec<(Uuid, String)> = rows.into_iter().map(|row| (row.id, row.name)).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
+    write_relations(tx, writing, &ids).await?;
+    Ok(rows)
+}
+
+/// A stored row that was seen otherwise, or seen after it was tombstoned.
+pub(super) struct Differing {
+    /// Of the stored row.
+    pub(super) id: Uuid,
+    /// Of the staged one.
+    pub(super) staged: Uuid,
+}
+
+/// What is stored but not as it was seen. A row that another listing saw after this one began is left to that other: what this
+/// one holds may be older.
+pub(super) async fn differing(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+) -> Result<Vec<Differing>, StoreError> {
+    let rows = sqlx::query_as!(
+        Differing,
+        "select r.id, s.id as staged
+         from cloud_staged_resources s
+         join cloud_resources r
+             on r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id and r.id <> s.id
+         where s.listing = $1 and s.kind = $2
+           and (r.fingerprint <> s.fingerprint or r.deleted_at is not null)
+           and r.last_seen_at <= $3 and coalesce(r.deleted_at <= $3, true)
+         order by r.id",
+        writing.seen.listing(),
+        writing.kind.as_str(),
+        writing.started_at,
     )
     .fetch_all(tx)
     .await?;
+    Ok(rows)
+}
+
+/// A row as it stood and as it was seen.
+pub(super) struct BeforeAndAfter {
+    pub(super) id: Uuid,
+    pub(super) before: Fields,
+    pub(super) deleted_at: Option<Value>,
+    pub(super) after: Fields,
+}
+
+pub(super) async fn before_and_after(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+    differing: &[Differing],
+) -> Result<Vec<BeforeAndAfter>, StoreError> {
+    let ids: Vec<Uuid> = differing.iter().map(|row| row.id).collect();
+    let staged: Vec<Uuid> = differing.iter().map(|row| row.staged).collect();
+    let rows = sqlx::query!(
+        r#"
+        select r.id, r.name, r.region, r.status, r.tags, r.attrs, r.deleted_at,
+            (select jsonb_agg(jsonb_build_object('relation', o.relation, 'direction', o.direction, 'kind', o.other_kind,
+                     'provider_id', o.other_provider_id)
+                 order by o.relation collate "C", o.direction collate "C", o.other_kind collate "C",
+                     o.other_provider_id collate "C")
+             from cloud_resource_relations o where o.stated_by = r.id) as relations,
+            s.name as name_seen, s.region as region_seen, s.status as status_seen, s.tags as tags_seen, s.attrs as attrs_seen,
+            s.relations as relations_seen
+        from unnest($1::uuid[], $2::uuid[]) as differing (id, staged)
+        join cloud_resources r on r.id = differing.id
+        join cloud_staged_resources s on s.id = differing.staged and s.listing = $3
+        "#,
+        &ids,
+        &staged,
+        writing.seen.listing(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     Ok(rows
         .into_iter()
-        .map(|row| {
-            let before = Before {
-                was_deleted: row.deleted_at.is_some(),
-                fields: StoredFields {
-                    name: row.name,
-                    region: row.region,
-                    status: row.status,
-                    tags: row.tags,
-                    attrs: row.attrs,
-                },
-            };
-            (row.id, before)
+        .map(|row| BeforeAndAfter {
+            id: row.id,
+            before: Fields {
+                name: row.name,
+                region: row.region,
+                status: row.status,
+                tags: row.tags,
+                attrs: row.attrs,
+                relations: row.relations.unwrap_or_default(),
+            },
+            deleted_at: row
+                .deleted_at
+                .map(|at| json!(at.to_rfc3339_opts(SecondsFormat::Micros, true))),
+            after: Fields {
+                name: row.name_seen,
+                region: row.region_seen,
+                status: row.status_seen,
+                tags: row.tags_seen,
+                attrs: row.attrs_seen,
+                relations: row.relations_seen.unwrap_or_default(),
+            },
         })
         .collect())
 }
 
-/// Writes changed bodies over the stored ones, and wipes strikes and tombstones.
+/// Writes what was seen over what is stored, and wipes strikes and tombstones.
 pub(super) async fn update(
     tx: &mut PgConnection,
-    ids: &[Uuid],
-    known: &[Differing<'_>],
+    writing: Writing<'_>,
+    differing: &[Differing],
 ) -> Result<(), StoreError> {
-    let observed = || known.iter().map(|differing| differing.resource);
-    let names: Vec<&str> = observed().map(|resource| resource.name.as_str()).collect();
-    let regions: Vec<Option<&str>> = observed()
-        .map(|resource| resource.region.as_deref())
-        .collect();
-    let statuses: Vec<Option<&str>> = observed()
-        .map(|resource| resource.status.as_deref())
-        .collect();
-    // PostgreSQL has no arrays of arrays of different lengths: tags travel as JSON.
-    let tags: Vec<String> = observed()
-        .map(|resource| serde_json::json!(sorted_tags(resource)).to_string())
-        .collect();
-    let attrs: Vec<&str> = observed()
-        .map(|resource| resource.attrs.as_json())
-        .collect();
-    let fingerprints: Vec<&[u8]> = known
-        .iter()
-        .map(|differing| differing.fingerprint.as_slice())
-        .collect();
-    let projects: Vec<Option<String>> = observed()
-        .map(|resource| resource.project_id.map(|id| id.to_string()))
-        .collect();
+    let ids: Vec<Uuid> = differing.iter().map(|row| row.id).collect();
+    let staged: Vec<Uuid> = differing.iter().map(|row| row.staged).collect();
     sqlx::query!(
-        r#"
-        update cloud_resources r set
-            name = observed.name,
-            region = observed.region,
-            status = observed.status,
-            tags = array(select jsonb_array_elements_text(observed.tags::jsonb)),
-            attrs = observed.attrs::jsonb,
-            fingerprint = observed.fingerprint,
-            body_project_id = observed.body_project_id,
-            last_seen_at = now(),
-            stale_strike_count = 0,
-            last_struck_at = null,
-            deleted_at = null
-        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
-            as observed (id, name, region, status, tags, attrs, fingerprint, body_project_id)
-        where r.id = observed.id
-        "#,
-        ids,
-        &names as &[&str],
-        &regions as &[Option<&str>],
-        &statuses as &[Option<&str>],
-        &tags,
-        &attrs as &[&str],
-        &fingerprints as &[&[u8]],
-        &projects as &[Option<String>],
+        "update cloud_resources r set
+             name = s.name,
+             region = s.region,
+             status = s.status,
+             tags = s.tags,
+             attrs = s.attrs,
+             fingerprint = s.fingerprint,
+             body_project_id = s.body_project_id,
+             last_seen_at = $4,
+             stale_strike_count = 0,
+             last_struck_at = null,
+             deleted_at = null
+         from unnest($1::uuid[], $2::uuid[]) as differing (id, staged)
+         join cloud_staged_resources s on s.id = differing.staged and s.listing = $3
+         where r.id = differing.id",
+        &ids,
+        &staged,
+        writing.seen.listing(),
+        writing.at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes the relations that these stored resources were seen to state, in place of those that they stated before.
+pub(super) async fn write_relations(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+    stating: &[Uuid],
+) -> Result<(), StoreError> {
+    if stating.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "delete from cloud_resource_relations where stated_by = any($1)",
+        stating,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into cloud_resource_relations (stated_by, relation, direction, other_kind, other_provider_id, is_owner)
+         select r.id, o.relation, o.direction, o.kind, o.provider_id,
+             o.direction = 'to_other' and (o.relation, o.kind, o.provider_id)
+                 is not distinct from (s.owner_relation, s.owner_kind, s.owner_provider_id)
+         from cloud_staged_resources s
+         join cloud_resources r on r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id
+         cross join lateral jsonb_to_recordset(s.relations)
+             as o (relation text, direction text, kind text, provider_id text)
+         where s.listing = $1 and s.kind = $2 and s.relations is not null and r.id = any($3)",
+        writing.seen.listing(),
+        writing.kind.as_str(),
+        stating,
     )
     .execute(tx)
     .await?;
@@ -163,26 +256,60 @@ pub(super) async fn update(
 
 pub(super) async fn write_events(
     tx: &mut PgConnection,
-    changes: &[(Uuid, Change)],
-    run: &Run,
+    writing: Writing<'_>,
+    changes: Vec<(Uuid, Change)>,
 ) -> Result<(), StoreError> {
-    let mut events = start_events(tx).await?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut events = CopyIn::start(
+        tx,
+        "cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)",
+    )
+    .await?;
     for (resource, change) in changes {
-        write_event(&mut events, *resource, change, run);
+        events.value(Some(resource));
+        events.text(Some(change.event));
+        events.text(Some(&Value::Object(change.changes).to_string()));
+        events.time(Some(writing.at));
+        events.text(Some(&writing.run.workflow_id));
+        events.text(Some(&writing.run.run_id));
         events.end_row().await?;
     }
     events.finish().await
 }
 
-async fn start_events(tx: &mut PgConnection) -> Result<CopyIn<'_>, StoreError> {
-    let columns = "cloud_resource_events (resource_id, event, changes, workflow_id, run_id)";
-    CopyIn::start(tx, columns).await
+/// Every row that was seen is fresh again. A tombstoned one that is still so was seen by a listing that began before its
+/// tombstone was set, which proves nothing.
+pub(super) async fn note_sightings(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+) -> Result<(), StoreError> {
+    let provider_ids = writing.seen.provider_ids(writing.kind);
+    sqlx::query!(
+        "update cloud_resources set last_seen_at = $3, stale_strike_count = 0, last_struck_at = null
+         where provider = 'digitalocean' and kind = $1 and provider_id = any($2)
+           and deleted_at is null and last_seen_at < $3",
+        writing.kind.as_str(),
+        &provider_ids as &[&str],
+        writing.at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
-fn write_event(events: &mut CopyIn<'_>, resource: Uuid, change: &Change, run: &Run) {
-    events.value(Some(resource));
-    events.text(Some(change.event));
-    events.text(Some(&change.changes));
-    events.text(Some(&run.workflow_id));
-    events.text(Some(&run.run_id));
+/// Forgets what was staged of this kind.
+pub(super) async fn unstage(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from cloud_staged_resources where listing = $1 and kind = $2",
+        writing.seen.listing(),
+        writing.kind.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -63,6 +63,8 @@ pub(crate) async fn match_again(
              resource_id = found.resource_id, match_rule = found.match_rule, tenant_id = found.tenant_id
          from (
              select name, m.* from unnest($2::text[]) as wanted (name) cross join lateral resource_named($1, name) m
+             where exists (
+                 select 1 from cloud_cost_lines named where named.kind = $1 and lower(named.resource_name) = wanted.name)
          ) found
          where line.kind = $1 and lower(line.resource_name) = found.name
            and (line.resource_id, line.match_rule, line.tenant_id)

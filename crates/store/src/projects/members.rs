@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use domain::inventory::ObservedResource;
 use domain::projects::{MemberStatus, ProjectMember};
 use domain::{Completeness, ResourceKind};
@@ -9,10 +10,10 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::inventory::attribution;
-use crate::inventory::sweep::{Sweep, sweep_within};
-use crate::listings::{ListingFacts, STRIKES, lock_inventory, record};
-use crate::{Store, StoreError};
+use crate::inventory::attribution::{self, Scope};
+use crate::inventory::sweep::sweep_within;
+use crate::listings::{ListingFacts, STRIKES, lock_inventory, now, record};
+use crate::{Run, Store, StoreError};
 
 /// What one project was seen to list.
 #[derive(Debug, Clone)]
@@ -46,41 +47,85 @@ impl Store {
         &self,
         pass: MembershipPass<'_>,
     ) -> Result<MembershipOutcome, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        lock_inventory(&mut tx).await?;
         let members = current_members(pass.projects);
-        let may_strike = record(&mut tx, "project_member", pass.facts, members.len()).await?;
-        upsert(&mut tx, &members).await?;
-        if may_strike {
-            strike(&mut tx, pass.facts).await?;
+        let known_from_here = resources_known_only_from_here(self, &pass, &members).await?;
+        let kinds: Vec<ResourceKind> = known_from_here.keys().cloned().collect();
+        let mut seen = self.observe(&kinds).await?;
+        for resources in known_from_here.into_values() {
+            seen.add(resources).await?;
         }
 
+        let mut tx = self.pool.begin().await?;
+        lock_inventory(&mut tx).await?;
+        let recorded = record(&mut tx, "project_member", pass.facts, members.len()).await?;
+        upsert(&mut tx, &members).await?;
+        if recorded.may_strike {
+            strike(&mut tx, pass.facts).await?;
+        }
         let mut outcome = MembershipOutcome {
             members: members.len(),
             ..MembershipOutcome::default()
         };
-        for (kind, resources) in resources_known_only_from_here(&mut tx, &pass, &members).await? {
-            let facts = ListingFacts {
-                total: None,
-                requests: 0,
-                ..pass.facts.clone()
-            };
-            let swept = sweep_within(
-                &mut tx,
-                &Sweep {
-                    kind: &kind,
-                    resources: &resources,
-                    facts: &facts,
-                },
-            )
-            .await?;
+        let facts = ListingFacts {
+            total: None,
+            requests: 0,
+            ..pass.facts.clone()
+        };
+        for kind in &kinds {
+            let swept = sweep_within(&mut tx, &seen, kind, &facts).await?;
             outcome.discovered += swept.discovered;
             outcome.moved += swept.moved;
         }
-        outcome.moved += attribution::attribute(&mut tx, None, Some(&pass.facts.run)).await?;
+        let at = now(&mut tx).await?;
+        let run = Some(&pass.facts.run);
+        outcome.moved += attribution::attribute(&mut tx, Scope::All, run, at).await?;
         tx.commit().await?;
         Ok(outcome)
     }
+
+    /// Sets project and tenant of every resource by what is known now: what one kind's sweep found may say where resources of
+    /// another kind belong. Says how many moved.
+    pub async fn attribute(&self, run: &Run) -> Result<usize, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock_inventory(&mut tx).await?;
+        let at = now(&mut tx).await?;
+        let moved = attribution::attribute(&mut tx, Scope::All, Some(run), at).await?;
+        tx.commit().await?;
+        Ok(moved)
+    }
+
+    /// Members of a kind by the latest passes over the projects, dangling ones left out, and how that pass went; none before the
+    /// first one.
+    pub async fn members_of(
+        &self,
+        kind: &ResourceKind,
+    ) -> Result<(Vec<String>, Option<PassFacts>), StoreError> {
+        let members = sqlx::query_scalar!(
+            "select provider_id from cloud_project_members
+             where provider = 'digitalocean' and kind = $1 and status <> 'not_found' and stale_strike_count = 0
+             order by provider_id",
+            kind.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let pass = sqlx::query_as!(
+            PassFacts,
+            "select started_at, complete, reason from cloud_listings
+             where kind = 'project_member' order by started_at desc limit 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok((members, pass))
+    }
+}
+
+/// How the latest pass over the projects' memberships went.
+#[derive(Debug, Clone)]
+pub struct PassFacts {
+    pub started_at: DateTime<Utc>,
+    pub complete: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
 }
 
 type CurrentMembers<'a> = Vec<(Uuid, &'a ProjectMember)>;
@@ -141,7 +186,7 @@ async fn upsert(tx: &mut PgConnection, members: &CurrentMembers<'_>) -> Result<(
         &provider_ids as &[&str],
         &projects,
         &statuses as &[&str],
-        &assigned as &[Option<chrono::DateTime<chrono::Utc>>],
+        &assigned as &[Option<DateTime<Utc>>],
     )
     .execute(tx)
     .await?;
@@ -172,7 +217,7 @@ async fn strike(tx: &mut PgConnection, facts: &ListingFacts) -> Result<(), Store
 /// Members of kinds that no listing covers, by kind; a kind that only the database still knows comes with what is left of it,
 /// so that its absence counts.
 async fn resources_known_only_from_here(
-    tx: &mut PgConnection,
+    store: &Store,
     pass: &MembershipPass<'_>,
     members: &CurrentMembers<'_>,
 ) -> Result<BTreeMap<ResourceKind, Vec<ObservedResource>>, StoreError> {
@@ -182,7 +227,7 @@ async fn resources_known_only_from_here(
          where provider = 'digitalocean' and deleted_at is null and kind <> all($1)",
         &listed as &[&str],
     )
-    .fetch_all(tx)
+    .fetch_all(&store.pool)
     .await?;
     let mut kinds: BTreeMap<ResourceKind, Vec<ObservedResource>> = BTreeMap::new();
     if pass.facts.completeness == Completeness::Complete {
@@ -200,12 +245,14 @@ async fn resources_known_only_from_here(
                 .entry(member.urn.kind.clone())
                 .or_default()
                 .push(ObservedResource {
+                    kind: member.urn.kind.clone(),
                     provider_id: member.urn.provider_id.clone(),
                     name: member.urn.provider_id.clone(),
                     region: None,
                     status: None,
                     tags: Vec::new(),
                     project_id: None,
+                    relations: Vec::new(),
                     attrs: json!({}).into(),
                 });
         }

@@ -5,7 +5,7 @@ use domain::{Completeness, ResourceKind};
 use serde_json::json;
 use store::inventory::{ListingFacts, ResourceFilter, SweepOutcome};
 
-use super::support::{droplet, fixture, incomplete};
+use super::support::{droplet, every, fixture, incomplete};
 
 #[tokio::test]
 async fn what_is_new_is_discovered_once() {
@@ -104,8 +104,7 @@ async fn text_of_every_kind_is_stored_as_it_is() {
             "name": { "before": null, "after": odd },
             "region": { "before": null, "after": "" },
             "tags": { "before": null, "after": ["", "NULL", "a,b", odd, "{}"] },
-            "attrs.image": { "before": null, "after": { "name": odd } },
-            format!("attrs.{odd}"): { "before": null, "after": [odd] },
+            "attrs": { "before": null, "after": attrs },
         })
     );
 }
@@ -251,7 +250,7 @@ async fn strikes_keep_their_distance() {
     fixture.sweep(&[droplet(1, "web-1")]).await;
     for _ in 0..4 {
         let facts = ListingFacts {
-            strike_interval: Duration::from_mins(10),
+            rules: every(Duration::from_mins(10)),
             ..fixture.facts(Completeness::Complete).await
         };
         fixture
@@ -327,11 +326,11 @@ async fn two_sweeps_of_one_kind_at_once_come_to_the_same_as_one() {
     );
     let interval = Duration::from_mins(1);
     let one = ListingFacts {
-        strike_interval: interval,
+        rules: every(interval),
         ..one
     };
     let two = ListingFacts {
-        strike_interval: interval,
+        rules: every(interval),
         ..two
     };
     let kind = ResourceKind::DROPLET;

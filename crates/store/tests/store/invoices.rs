@@ -283,7 +283,7 @@ async fn a_line_belongs_to_its_resources_tenant() {
         tenant_id: Some(Some("acme".parse().unwrap())),
         purpose: None,
     };
-    fixture.change_project(web, &change).await.unwrap();
+    fixture.change_project(web, &change, "ann").await.unwrap();
     let tenants: Vec<_> = april_lines(&fixture)
         .await
         .into_iter()

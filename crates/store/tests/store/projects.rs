@@ -209,7 +209,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
         tenant_id: Some(Some("acme".parse().unwrap())),
         purpose: None,
     };
-    let changed = fixture.change_project(web, &change).await.unwrap();
+    let changed = fixture.change_project(web, &change, "ann").await.unwrap();
     assert_eq!(changed.tenant_id.as_deref(), Some("acme"));
     assert_eq!(
         fixture.resource("1").await.tenant_id.as_deref(),
@@ -229,7 +229,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     };
     assert_eq!(
         fixture
-            .change_project(web, &nobody)
+            .change_project(web, &nobody, "ann")
             .await
             .unwrap()
             .purpose
@@ -239,7 +239,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     assert_eq!(fixture.resource("1").await.tenant_id, None);
     assert!(
         fixture
-            .change_project(Uuid::from_u128(77), &nobody)
+            .change_project(Uuid::from_u128(77), &nobody, "ann")
             .await
             .is_err()
     );

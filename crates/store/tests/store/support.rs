@@ -10,7 +10,9 @@ use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind};
 use serde_json::json;
 use sqlx::PgPool;
-use store::inventory::{ListingFacts, Resource, ResourceFilter, State, Sweep, SweepOutcome};
+use store::inventory::{
+    Guard, ListingFacts, Resource, ResourceFilter, Rules, Shortfall, State, SweepOutcome,
+};
 use store::projects::{
     MembershipOutcome, MembershipPass, ProjectMembers, ProjectSweep, ProjectSweepOutcome,
 };
@@ -48,18 +50,21 @@ pub(crate) async fn fixture() -> Fixture {
 
 pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
     ObservedResource {
+        kind: ResourceKind::DROPLET,
         provider_id: id.to_string(),
         name: name.to_owned(),
         region: Some("nyc3".to_owned()),
         status: Some("active".to_owned()),
         tags: vec!["web".to_owned()],
         project_id: None,
+        relations: Vec::new(),
         attrs: json!({ "memory": 1024 }).into(),
     }
 }
 
 pub(crate) fn zone(name: &str) -> ObservedResource {
     ObservedResource {
+        kind: ResourceKind::DNS_ZONE,
         provider_id: name.to_owned(),
         name: name.to_owned(),
         region: None,
@@ -94,6 +99,14 @@ pub(crate) fn members(project: u128, urns: &[&str]) -> ProjectMembers {
     }
 }
 
+/// Strikes at least so far apart, and a guard that lets the few rows of a test go.
+pub(crate) fn every(strike_interval: Duration) -> Rules {
+    Rules {
+        strike_interval,
+        guard: Guard::default(),
+    }
+}
+
 pub(crate) fn incomplete() -> Completeness {
     Completeness::Incomplete("page 2 answered 503".to_owned())
 }
@@ -112,9 +125,10 @@ impl Fixture {
         ListingFacts {
             started_at: self.store.now().await.unwrap(),
             completeness,
+            shortfall: Shortfall::default(),
             total: None,
             requests: 1,
-            strike_interval: Duration::ZERO,
+            rules: every(Duration::ZERO),
             run: self.new_run(),
         }
     }
@@ -125,14 +139,13 @@ impl Fixture {
         resources: &[ObservedResource],
         facts: &ListingFacts,
     ) -> SweepOutcome {
-        self.store
-            .sweep(Sweep {
-                kind,
-                resources,
-                facts,
-            })
+        let mut seen = self
+            .store
+            .observe(std::slice::from_ref(kind))
             .await
-            .unwrap()
+            .unwrap();
+        seen.add(resources.to_vec()).await.unwrap();
+        self.store.sweep(&seen, kind, facts).await.unwrap()
     }
 
     /// A complete sweep over the droplets.

@@ -1,0 +1,196 @@
+//! Resources as they were: made by undoing what happened since.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{AfterResource, Resource, ResourceEvent, ResourceFilter, State};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Resources by kind and name as they were at a time, as far as the mirror had seen it then. The filter is of that time too.
+    ///
+    /// `last_seen_at` is not kept and so no later than that time; strikes are not kept either and 0.
+    pub async fn resources_as_of(
+        &self,
+        at: DateTime<Utc>,
+        filter: &ResourceFilter,
+        after: Option<&AfterResource>,
+        limit: i64,
+    ) -> Result<Vec<Resource>, StoreError> {
+        self.states_at(at, None, filter, after, limit).await
+    }
+
+    /// One resource as it was at a time, of the given tenant only where one is given, by whose it was then.
+    pub async fn resource_as_of(
+        &self,
+        at: DateTime<Utc>,
+        id: Uuid,
+        tenant: Option<&str>,
+    ) -> Result<Resource, StoreError> {
+        let filter = ResourceFilter {
+            tenant: tenant.map(str::to_owned),
+            state: State::All,
+            ..ResourceFilter::default()
+        };
+        let mut found = self.states_at(at, Some(id), &filter, None, 1).await?;
+        found.pop().ok_or(StoreError::NotFound {
+            what: "resource of that time with the id",
+            id,
+        })
+    }
+
+    async fn states_at(
+        &self,
+        at: DateTime<Utc>,
+        id: Option<Uuid>,
+        filter: &ResourceFilter,
+        after: Option<&AfterResource>,
+        limit: i64,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let want_deleted = match filter.state {
+            State::Live => Some(false),
+            State::Deleted => Some(true),
+            State::All => None,
+        };
+        // Of each field that changed after that time, the first change says what it was before.
+        let resources = sqlx::query_as!(
+            Resource,
+            r#"
+            with undone as (
+                select distinct on (e.resource_id, c.key) e.resource_id, c.key as field, c.value -> 'before' as value
+                from cloud_resource_events e
+                cross join lateral jsonb_each(e.changes) c
+                where e.occurred_at > $10 and e.event <> 'discovered' and ($11::uuid is null or e.resource_id = $11)
+                order by e.resource_id, c.key, e.id
+            ), undo as (
+                select resource_id, jsonb_object_agg(field, value) as was,
+                    array_agg(substr(field, 7)) filter (where field like 'attrs.%') as attrs_touched,
+                    coalesce(jsonb_object_agg(substr(field, 7), value)
+                        filter (where field like 'attrs.%' and value <> 'null'), '{}') as attrs_were
+                from undone group by resource_id
+            ), state as (
+                select r.id, r.provider, r.kind, r.provider_id,
+                    case when undo.was ? 'name' then undo.was ->> 'name' else r.name end as name,
+                    case when undo.was ? 'region' then undo.was ->> 'region' else r.region end as region,
+                    case when undo.was ? 'status' then undo.was ->> 'status' else r.status end as status,
+                    case when undo.was ? 'tags' then array(select jsonb_array_elements_text(undo.was -> 'tags'))
+                        else r.tags end as tags,
+                    case when undo.resource_id is null then r.attrs
+                        else (r.attrs - coalesce(undo.attrs_touched, '{}')) || undo.attrs_were end as attrs,
+                    case when undo.was ? 'cloud_project_id' then (undo.was ->> 'cloud_project_id')::uuid
+                        else r.cloud_project_id end as cloud_project_id,
+                    case when undo.was ? 'tenant_id' then undo.was ->> 'tenant_id' else r.tenant_id end as tenant_id,
+                    case when undo.was ? 'attribution' then undo.was ->> 'attribution' else r.attribution end as attribution,
+                    r.first_seen_at, least(r.last_seen_at, $10) as last_seen_at,
+                    case when undo.was ? 'deleted_at' then (undo.was ->> 'deleted_at')::timestamptz
+                        else r.deleted_at end as deleted_at
+                from cloud_resources r
+                left join undo on undo.resource_id = r.id
+                where r.first_seen_at <= $10 and ($11::uuid is null or r.id = $11) and ($1::text is null or r.kind = $1)
+            )
+            select id as "id!", provider as "provider!", kind as "kind!", provider_id as "provider_id!", name as "name!", region,
+                status, tags as "tags!", attrs as "attrs!", cloud_project_id, tenant_id, attribution,
+                first_seen_at as "first_seen_at!", last_seen_at as "last_seen_at!", 0 as "stale_strike_count!", deleted_at
+            from state
+            where ($2::uuid is null or cloud_project_id = $2)
+              and ($3::text is null or tenant_id = $3)
+              and ($4::bool is null or (deleted_at is not null) = $4)
+              and ($5::text is null
+                   or strpos(lower(name), lower($5)) > 0
+                   or strpos(lower(provider_id), lower($5)) > 0
+                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
+              and ($6::text is null or (kind, name, id) > ($6, $7, $8))
+            order by kind, name, id limit $9
+            "#,
+            filter.kind,
+            filter.project,
+            filter.tenant,
+            want_deleted,
+            filter.text,
+            after.map(|after| after.kind.as_str()),
+            after.map(|after| after.name.as_str()),
+            after.map(|after| after.id),
+            limit,
+            at,
+            id,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(resources)
+    }
+
+    /// A resource's states, the newest first: each with the event that it began with. `before` leads to those before an event.
+    pub async fn timeline(
+        &self,
+        resource: &Resource,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<(ResourceEvent, Resource)>, StoreError> {
+        let mut state = resource.clone();
+        let mut timeline = Vec::new();
+        let mut newest = None;
+        let limit = usize::try_from(limit).unwrap_or_default();
+        loop {
+            let events = self
+                .resource_events(resource.id, newest, UNDONE_AT_A_TIME)
+                .await?;
+            let Some(last) = events.last() else {
+                return Ok(timeline);
+            };
+            newest = Some(last.id);
+            for event in events {
+                if before.is_none_or(|before| event.id < before) {
+                    timeline.push((event.clone(), state.clone()));
+                    if timeline.len() == limit {
+                        return Ok(timeline);
+                    }
+                }
+                undo(&mut state, &event);
+            }
+        }
+    }
+}
+
+const UNDONE_AT_A_TIME: i64 = 500;
+
+/// Takes an event back.
+fn undo(state: &mut Resource, event: &ResourceEvent) {
+    let Value::Object(changes) = &event.changes else {
+        return;
+    };
+    for (field, change) in changes {
+        let before = change.get("before").cloned().unwrap_or_default();
+        let text = before.as_str().map(str::to_owned);
+        match field.as_str() {
+            "name" => state.name = text.unwrap_or_default(),
+            "region" => state.region = text,
+            "status" => state.status = text,
+            "tags" => state.tags = serde_json::from_value(before).unwrap_or_default(),
+            "attrs" => state.attrs = before,
+            "cloud_project_id" => {
+                state.cloud_project_id = text.and_then(|id| id.parse().ok());
+            }
+            "tenant_id" => state.tenant_id = text,
+            "attribution" => state.attribution = text,
+            "deleted_at" => {
+                state.deleted_at = text
+                    .and_then(|at| DateTime::parse_from_rfc3339(&at).ok())
+                    .map(|at| at.to_utc());
+            }
+            other => {
+                if let Some(key) = other.strip_prefix("attrs.") {
+                    if !state.attrs.is_object() {
+                        state.attrs = Value::Object(Map::new());
+                    }
+                    if let Value::Object(attrs) = &mut state.attrs {
+                        match before {
+                            Value::Null => drop(attrs.remove(key)),
+                            value => drop(attrs.insert(key.to_owned(), value)),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a listing sees, on its way into the database.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use domain::ResourceKind;
+use domain::inventory::ObservedResource;
+use futures::TryStreamExt as _;
+use uuid::Uuid;
+
+use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
+use crate::copy::CopyIn;
+use crate::{Store, StoreError};
+
+/// What a listing has seen so far, of one kind or of several that are listed together.
+///
+/// Most resources are stored as they are seen: of those only the id is kept here. The others are staged in the database at once,
+/// so that memory does not grow with the account, and wait there for the sweep.
+pub struct Observations {
+    store: Store,
+    listing: Uuid,
+    started_at: DateTime<Utc>,
+    /// Fingerprints of all that is stored and live.
+    stored: HashSet<Fingerprint>,
+    /// By kind and DigitalOcean's id, whether it is staged.
+    seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
+}
+
+impl Store {
+    /// Begins a listing of these kinds; to be called before its first request.
+    pub async fn observe(&self, kinds: &[ResourceKind]) -> Result<Observations, StoreError> {
+        let started_at = self.now().await?;
+        let words: Vec<&str> = kinds.iter().map(ResourceKind::as_str).collect();
+        let stored = sqlx::query_scalar!(
+            "select fingerprint from cloud_resources
+             where provider = 'digitalocean' and kind = any($1) and deleted_at is null",
+            &words as &[&str],
+        )
+        .fetch(&self.pool)
+        .try_filter_map(|bytes| async move { Ok(Fingerprint::try_from(bytes).ok()) })
+        .try_collect()
+        .await?;
+        // What listings left that came to no end.
+        sqlx::query!(
+            "delete from cloud_staged_resources where staged_at < now() - interval '1 hour'"
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(Observations {
+            store: self.clone(),
+            listing: Uuid::now_v7(),
+            started_at,
+            stored,
+            seen: kinds
+                .iter()
+                .map(|kind| (kind.clone(), HashMap::new()))
+                .collect(),
+        })
+    }
+}
+
+impl Observations {
+    /// By the database's clock, before the first request.
+    pub fn started_at(&self) -> DateTime<Utc> {
+        self.started_at
+    }
+
+    /// How many resources of a kind were seen, each counted once.
+    pub fn seen(&self, kind: &ResourceKind) -> usize {
+        self.seen.get(kind).map_or(0, HashMap::len)
+    }
+
+    pub(super) fn listing(&self) -> Uuid {
+        self.listing
+    }
+
+    pub(super) fn provider_ids(&self, kind: &ResourceKind) -> Vec<&str> {
+        let ids = self.seen.get(kind).into_iter().flat_map(HashMap::keys);
+        ids.map(String::as_str).collect()
+    }
+
+    /// Takes in what was seen. A resource that comes again stands for its earlier sighting.
+    pub async fn add(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
+        let mut staged: HashMap<(ResourceKind, String), (ObservedResource, Fingerprint)> =
+            HashMap::new();
+        let mut order = Vec::new();
+        let mut again = Vec::new();
+        for resource in resources {
+            let fingerprint = fingerprint(&resource);
+            let ids = self.seen.entry(resource.kind.clone()).or_default();
+            let was_staged = ids.get(&resource.provider_id).copied().unwrap_or_default();
+            if self.stored.contains(&fingerprint) && !was_staged {
+                ids.insert(resource.provider_id, false);
+                continue;
+            }
+            ids.insert(resource.provider_id.clone(), true);
+            let key = (resource.kind.clone(), resource.provider_id.clone());
+            match staged.insert(key.clone(), (resource, fingerprint)) {
+                // Seen twice on one page: the later version has taken the place.
+                Some(_) => {}
+                None if was_staged => {
+                    again.push(key.clone());
+                    order.push(key);
+                }
+                None => order.push(key),
+            }
+        }
+        if order.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = order.iter().filter_map(|key| staged.get(key)).collect();
+        self.stage(&rows, &again).await
+    }
+
+    async fn stage(
+        &self,
+        rows: &[&(ObservedResource, Fingerprint)],
+        again: &[(ResourceKind, String)],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        if !again.is_empty() {
+            let kinds: Vec<&str> = again.iter().map(|(kind, _)| kind.as_str()).collect();
+            let ids: Vec<&str> = again.iter().map(|(_, id)| id.as_str()).collect();
+            sqlx::query!(
+                "delete from cloud_staged_resources s using unnest($2::text[], $3::text[]) as again (kind, provider_id)
+                 where s.listing = $1 and s.kind = again.kind and s.provider_id = again.provider_id",
+                self.listing,
+                &kinds as &[&str],
+                &ids as &[&str],
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let mut copy = CopyIn::start(
+            &mut tx,
+            "cloud_staged_resources (listing, id, kind, provider_id, name, region, status, tags, attrs, fingerprint,
+                 body_project_id, relations, owner_relation, owner_kind, owner_provider_id)",
+        )
+        .await?;
+        for (resource, fingerprint) in rows {
+            let owner = owner(&resource.relations);
+            copy.value(Some(self.listing));
+            // Ids that grow keep neighbours together in the indexes.
+            copy.value(Some(Uuid::now_v7()));
+            copy.text(Some(resource.kind.as_str()));
+            copy.text(Some(&resource.provider_id));
+            copy.text(Some(&resource.name));
+            copy.text(resource.region.as_deref());
+            copy.text(resource.status.as_deref());
+            copy.texts(&sorted_tags(resource));
+            copy.text(Some(&storable(resource.attrs.as_json())));
+            copy.bytes(fingerprint);
+            copy.value(resource.project_id);
+            copy.text(relations_json(&resource.relations).as_deref());
+            copy.text(owner.map(|owner| owner.relation.as_str()));
+            copy.text(owner.map(|owner| owner.other.kind.as_str()));
+            copy.text(owner.map(|owner| owner.other.provider_id.as_str()));
+            copy.end_row().await?;
+        }
+        copy.finish().await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// JSON without the character U+0000, which PostgreSQL's texts cannot hold: one body with it must not keep its whole kind out.
+fn storable(json: &str) -> Cow<'_, str> {
+    if json.contains("\\u0000") {
+        json.replace("\\u0000", "\\ufffd").into()
+    } else {
+        json.into()
+    }
+}
