@@ -12,11 +12,12 @@ use temporalio_sdk::activities::ActivityError;
 ///
 /// Deliberately no `std::error::Error`: the SDK turns any of those into a nameless, retryable failure at a `?`. This one only
 /// becomes an [`ActivityError`] through [`Failure::report`].
-pub(crate) enum Failure {
+pub enum Failure {
     DigitalOcean(digitalocean::Error),
     Store(StoreError),
     UnreadableInvoice(UnreadableInvoice),
     UnknownKind(String),
+    InvalidInput(String),
     InternalProject { name: String, reason: String },
 }
 
@@ -53,6 +54,7 @@ impl Failure {
             Self::Store(_) => "Database",
             Self::UnreadableInvoice(_) => "UnreadableInvoice",
             Self::UnknownKind(_) => "UnknownKind",
+            Self::InvalidInput(_) => "InvalidInput",
             Self::InternalProject { .. } => "InternalProject",
         }
     }
@@ -61,7 +63,7 @@ impl Failure {
         match self {
             Self::DigitalOcean(error) => error.is_retryable(),
             Self::Store(error) => error.is_transient(),
-            Self::UnreadableInvoice(_) | Self::UnknownKind(_) => false,
+            Self::UnreadableInvoice(_) | Self::UnknownKind(_) | Self::InvalidInput(_) => false,
             Self::InternalProject { .. } => true,
         }
     }
@@ -81,6 +83,7 @@ impl Failure {
             Self::DigitalOcean(error) => with_causes(error),
             Self::Store(error) => with_causes(error),
             Self::UnreadableInvoice(error) => error.to_string(),
+            Self::InvalidInput(problem) => problem.clone(),
             Self::UnknownKind(kind) => format!(
                 "there is no listing of {kind:?}: name a kind that `inventory.kinds` returns"
             ),

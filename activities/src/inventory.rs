@@ -1,15 +1,15 @@
 //! Listing resources and sweeping them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use digitalocean::Client;
-use domain::ResourceKind;
-use store::inventory::{ListingFacts, Sweep};
-use store::{Run, Store};
+use digitalocean::{Client, PageSink, ResourceListing};
+use domain::inventory::{Attrs, ObservedResource};
+use domain::{Completeness, ResourceKind};
+use store::inventory::{ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
+use store::{Run, Store, StoreError};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::inventory::{KindSynced, definitions};
+use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
 use crate::failure::Failure;
 use crate::heartbeat::beating;
@@ -18,15 +18,17 @@ use crate::run_of;
 pub struct InventoryActivities {
     pub digitalocean: Client,
     pub store: Store,
-    /// The least time between two strikes of one resource.
-    pub strike_interval: Duration,
+    pub rules: Rules,
+    /// Whether DNS records are mirrored too: a request for each zone.
+    pub dns_records: bool,
 }
 
 #[activities]
 impl InventoryActivities {
     #[activity(definition = definitions::Kinds)]
     pub fn kinds(_context: ActivityContext) -> Result<Vec<ResourceKind>, ActivityError> {
-        Ok(listed_kinds())
+        let listings = digitalocean::kinds::listings().iter();
+        Ok(listings.map(|listing| listing.kind.clone()).collect())
     }
 
     #[activity(definition = definitions::SyncKind)]
@@ -37,54 +39,177 @@ impl InventoryActivities {
     ) -> Result<KindSynced, ActivityError> {
         beating(&context, self.sync(kind, run_of(&context))).await
     }
+
+    #[activity(definition = definitions::Attribute)]
+    pub async fn attribute(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<Attributed, ActivityError> {
+        let run = run_of(&context);
+        beating(&context, async {
+            let moved = self.store.attribute(&run).await?;
+            Ok(Attributed { moved })
+        })
+        .await
+    }
 }
 
-/// The kinds that have a listing of their own.
+/// The kinds that have a listing of their own, or are read along with another.
 pub(crate) fn listed_kinds() -> Vec<ResourceKind> {
-    digitalocean::kinds::listings()
-        .iter()
-        .map(|listing| listing.kind.clone())
-        .collect()
+    let zones = digitalocean::kinds::zones_with_records();
+    let listings = digitalocean::kinds::listings().iter().chain([zones]);
+    let mut kinds: Vec<_> = listings
+        .flat_map(ResourceListing::kinds)
+        .cloned()
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
 }
 
 impl InventoryActivities {
-    async fn sync(&self, kind: ResourceKind, run: Run) -> Result<KindSynced, Failure> {
-        let listing = digitalocean::kinds::listing(&kind)
+    /// Lists a kind, with those that are read along with it, and sweeps each.
+    pub async fn sync(&self, kind: ResourceKind, run: Run) -> Result<KindSynced, Failure> {
+        let listing = self
+            .listing(&kind)
             .ok_or_else(|| Failure::UnknownKind(kind.as_str().to_owned()))?;
-        let started_at = self.store.now().await?;
-        let listed = self.digitalocean.list_resources(listing).await;
-        let facts = ListingFacts {
-            started_at,
-            completeness: listed.completeness,
-            total: listed.total,
-            requests: listed.requests,
-            strike_interval: self.strike_interval,
-            run,
-        };
-        // What was seen is kept even if the listing broke off: it strikes nobody.
-        let swept = self
-            .store
-            .sweep(Sweep {
-                kind: &kind,
-                resources: &listed.items,
-                facts: &facts,
-            })
+        let kinds: Vec<ResourceKind> = listing.kinds().cloned().collect();
+        let mut seen = self.store.observe(&kinds).await?;
+        let listed = self
+            .digitalocean
+            .list_resources(listing, &mut Seen(&mut seen))
             .await?;
-        if let Some(error) = listed.failure {
+
+        let mut failure = None;
+        let mut synced = Vec::with_capacity(listed.len());
+        for kind in listed {
+            let mut facts = ListingFacts {
+                started_at: seen.started_at(),
+                shortfall: shortfall(kind.failure.as_ref()),
+                completeness: kind.completeness,
+                total: kind.total,
+                requests: kind.requests,
+                rules: self.rules,
+                run: run.clone(),
+            };
+            if kind.kind == ResourceKind::SPACES_BUCKET {
+                self.add_bucket_members(&mut seen, &mut facts).await?;
+            }
+            // What was seen is kept even if the listing broke off: it strikes nobody.
+            let swept = self.store.sweep(&seen, &kind.kind, &facts).await?;
+            failure = failure.or(kind.failure.filter(|failure| !is_account_limit(failure)));
+            synced.push(report(kind.kind, swept, &facts));
+        }
+        if let Some(error) = failure {
             return Err(error.into());
         }
-        Ok(KindSynced {
-            kind,
-            seen: swept.seen,
-            discovered: swept.discovered,
-            updated: swept.updated,
-            tagged: swept.tagged,
-            restored: swept.restored,
-            struck: swept.struck,
-            deleted: swept.deleted,
-            moved: swept.moved,
-            requests: facts.requests,
-            incomplete: facts.completeness.reason().map(str::to_owned),
-        })
+        let mut synced = synced.into_iter();
+        let mut first = synced
+            .next()
+            .ok_or_else(|| Failure::UnknownKind(listing.kind.as_str().to_owned()))?;
+        first.also = synced.collect();
+        Ok(first)
+    }
+
+    fn listing(&self, kind: &ResourceKind) -> Option<&'static ResourceListing> {
+        let zones = digitalocean::kinds::zones_with_records();
+        if self.dns_records && zones.kinds().any(|listed| listed == kind) {
+            return Some(zones);
+        }
+        digitalocean::kinds::listing(kind)
+    }
+
+    /// Buckets have no list: one is known because a project lists it, or because a key was granted access to it. It is gone only
+    /// if neither says so any more, the projects as of the latest pass over them.
+    async fn add_bucket_members(
+        &self,
+        seen: &mut Observations,
+        facts: &mut ListingFacts,
+    ) -> Result<(), Failure> {
+        let (buckets, pass) = self.store.members_of(&ResourceKind::SPACES_BUCKET).await?;
+        let buckets = buckets.into_iter().map(|name| ObservedResource {
+            kind: ResourceKind::SPACES_BUCKET,
+            provider_id: name.clone(),
+            name,
+            region: None,
+            status: None,
+            tags: Vec::new(),
+            project_id: None,
+            relations: Vec::new(),
+            attrs: Attrs::empty(),
+        });
+        seen.add(buckets.collect()).await?;
+        let of_pass = match pass {
+            Some(pass) => {
+                facts.started_at = facts.started_at.min(pass.started_at);
+                if pass.complete {
+                    Completeness::Complete
+                } else {
+                    Completeness::Incomplete(format!(
+                        "the latest pass over the projects: {}",
+                        pass.reason.unwrap_or_default()
+                    ))
+                }
+            }
+            None => Completeness::Incomplete("the projects were not walked yet".to_owned()),
+        };
+        facts.completeness = facts.completeness.clone().and(of_pass);
+        Ok(())
+    }
+}
+
+/// Hands pages on to the database.
+struct Seen<'a>(&'a mut Observations);
+
+impl PageSink<ObservedResource> for Seen<'_> {
+    type Error = StoreError;
+
+    async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
+        self.0.add(resources).await
+    }
+}
+
+/// What kept a listing from being complete, by how it failed.
+pub(crate) fn shortfall(failure: Option<&digitalocean::Error>) -> Shortfall {
+    match failure {
+        None => Shortfall::Incomplete,
+        Some(
+            digitalocean::Error::Forbidden { .. }
+            | digitalocean::Error::NotFound { .. }
+            | digitalocean::Error::UnexpectedBody { .. },
+        ) => Shortfall::NotReadable,
+        Some(_) => Shortfall::Failed,
+    }
+}
+
+/// A token without the scope, and an API that does not know the kind, are the account's own limits: the run does not fail by them.
+fn is_account_limit(failure: &digitalocean::Error) -> bool {
+    matches!(
+        failure,
+        digitalocean::Error::Forbidden { .. } | digitalocean::Error::NotFound { .. }
+    )
+}
+
+fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> KindSynced {
+    let incomplete = facts.completeness.reason().map(str::to_owned);
+    KindSynced {
+        kind,
+        seen: swept.seen,
+        discovered: swept.discovered,
+        updated: swept.updated,
+        tagged: swept.tagged,
+        restored: swept.restored,
+        struck: swept.struck,
+        deleted: swept.deleted,
+        moved: swept.moved,
+        requests: facts.requests,
+        not_readable: incomplete.is_some() && facts.shortfall == Shortfall::NotReadable,
+        incomplete,
+        held: swept.held.map(|held| Held {
+            hold: held.id.to_string(),
+            would_delete: held.would_delete,
+            live: held.live,
+        }),
+        also: Vec::new(),
     }
 }

@@ -6,10 +6,12 @@
 pub mod balance;
 mod failure;
 mod heartbeat;
+pub mod held_deletions;
 pub mod inventory;
 pub mod invoices;
 pub mod projects;
 
+pub use failure::Failure;
 use store::Run;
 use temporalio_sdk::activities::ActivityContext;
 

@@ -1,13 +1,12 @@
 //! Mirroring projects and what lives in them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use digitalocean::{Client, Listing};
 use domain::Completeness;
 use domain::projects::{NewProject, ObservedProject};
 use futures::StreamExt as _;
-use store::inventory::ListingFacts;
+use store::inventory::{ListingFacts, Rules};
 use store::projects::{MembershipPass, ProjectMembers, ProjectSweep};
 use store::{Run, Store};
 use temporalio_macros::activities;
@@ -16,7 +15,7 @@ use workflows::projects::{MembershipsWalked, ProjectsSynced, definitions};
 
 use crate::failure::Failure;
 use crate::heartbeat::beating;
-use crate::inventory::listed_kinds;
+use crate::inventory::{listed_kinds, shortfall};
 use crate::run_of;
 
 pub struct ProjectActivities {
@@ -24,8 +23,7 @@ pub struct ProjectActivities {
     pub store: Store,
     /// The name of the project that must exist.
     pub internal_project: String,
-    /// The least time between two strikes of one project.
-    pub strike_interval: Duration,
+    pub rules: Rules,
 }
 
 /// Projects whose members are listed at a time.
@@ -72,9 +70,10 @@ impl ProjectActivities {
         let facts = ListingFacts {
             started_at,
             completeness: listed.completeness,
+            shortfall: shortfall(listed.failure.as_ref()),
             total: listed.total,
             requests,
-            strike_interval: self.strike_interval,
+            rules: self.rules,
             run,
         };
         let sweep = ProjectSweep {
@@ -167,9 +166,10 @@ impl ProjectActivities {
         let facts = ListingFacts {
             started_at,
             completeness,
+            shortfall: shortfall(failure.as_ref()),
             total: None,
             requests,
-            strike_interval: self.strike_interval,
+            rules: self.rules,
             run,
         };
         let pass = MembershipPass {

@@ -6,16 +6,19 @@ pub mod temporal;
 use std::time::Duration;
 
 use activities::balance::BalanceActivities;
+use activities::held_deletions::HeldDeletionActivities;
 use activities::inventory::InventoryActivities;
 use activities::invoices::InvoiceActivities;
 use activities::projects::ProjectActivities;
 use digitalocean::{Purpose, Tokens};
 use store::Store;
+use store::inventory::Rules;
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use workflows::balance::PollBalance;
+use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
 use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
@@ -29,8 +32,9 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The name of the project that must exist.
     pub internal_project: String,
-    /// The least time between two strikes of one row.
-    pub strike_interval: Duration,
+    pub rules: Rules,
+    /// Whether DNS records are mirrored too: a request for each zone.
+    pub dns_records: bool,
 }
 
 /// Database connections a worker uses at most: as many as its activities can hold at once on two queues, so that none waits long.
@@ -59,18 +63,23 @@ pub async fn run(
     let inventory = |digitalocean| InventoryActivities {
         digitalocean,
         store: settings.store.clone(),
-        strike_interval: settings.strike_interval,
+        rules: settings.rules,
+        dns_records: settings.dns_records,
     };
 
     let api_full = api(Purpose::CloudSyncFull)?;
     let mut full = options(task_queue::CLOUD_SYNC_FULL);
     full.register_workflow::<SyncProjects>()?
         .register_workflow::<SyncInventory>()?
+        .register_workflow::<HeldDeletion>()?
+        .register_activities(HeldDeletionActivities {
+            store: settings.store.clone(),
+        })
         .register_activities(ProjectActivities {
             digitalocean: api_full.clone(),
             store: settings.store.clone(),
             internal_project: settings.internal_project.clone(),
-            strike_interval: settings.strike_interval,
+            rules: settings.rules,
         })
         .register_activities(inventory(api_full));
     let mut fast = options(task_queue::CLOUD_SYNC_FAST);

@@ -5,9 +5,14 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
-use temporalio_workflow::{ActivityExecutionError, WorkflowContext, WorkflowResult, join_all};
+use temporalio_workflow::{
+    ActivityExecutionError, ChildWorkflowOptions, ChildWorkflowStartError, ParentClosePolicy,
+    StartChildWorkflowExecutionFailedCause, WorkflowContext, WorkflowResult, WorkflowTermination,
+    join_all,
+};
 
-use crate::{Input, options};
+use crate::held_deletions::{self, HeldDeletion};
+use crate::{Input, options, task_queue};
 
 /// What this workflow asks of the outside; `activities::inventory` answers.
 pub struct InventoryActivities;
@@ -29,11 +34,17 @@ impl InventoryActivities {
     pub fn sync_kind(kind: ResourceKind) -> Result<KindSynced, ActivityError> {
         unimplemented!()
     }
+
+    /// Sets project and tenant of every resource by what all kinds' sweeps found.
+    #[activity(name = "inventory.attribute")]
+    pub fn attribute() -> Result<Attributed, ActivityError> {
+        unimplemented!()
+    }
 }
 
 /// The macro keeps its marker types in a private module; implementations need their names.
 pub mod definitions {
-    pub use super::inventory_activities::{Kinds, SyncKind};
+    pub use super::inventory_activities::{Attribute, Kinds, SyncKind};
 }
 
 /// Which kinds to sync: all of them unless some are named.
@@ -61,6 +72,30 @@ pub struct KindSynced {
     /// Why the listing is no evidence of absence; none if it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
+    /// Whether the token may not read this kind, or the API does not know it: the rest of the account is mirrored all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub not_readable: bool,
+    /// Deletions that wait for an operator's word.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<Held>,
+    /// Kinds that were read along with this one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub also: Vec<KindSynced>,
+}
+
+/// Deletions that wait for an operator's word; the workflow `held-deletion-HOLD` waits with them.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Held {
+    pub hold: String,
+    pub would_delete: i32,
+    pub live: i32,
+}
+
+/// What became of projects and tenants after all kinds were swept.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Attributed {
+    /// Resources that changed project.
+    pub moved: usize,
 }
 
 /// What a sync of the inventory did.
@@ -86,7 +121,8 @@ impl SyncInventory {
         scope: Input<InventoryScope>,
     ) -> WorkflowResult<InventoryReport> {
         let mut kinds = scope.or_default(EXPECTED)?.kinds;
-        if kinds.is_empty() {
+        let is_whole = kinds.is_empty();
+        if is_whole {
             kinds = ctx
                 .execute_activity(InventoryActivities::kinds, (), options::database())
                 .await?;
@@ -100,10 +136,22 @@ impl SyncInventory {
         let mut failures = Vec::new();
         for outcome in join_all(syncs).await {
             match outcome {
-                (_, Ok(kind)) => synced.push(kind),
+                (_, Ok(mut kind)) => {
+                    let also = std::mem::take(&mut kind.also);
+                    synced.push(kind);
+                    synced.extend(also);
+                }
                 (_, Err(error @ ActivityExecutionError::Cancelled(_))) => return Err(error.into()),
                 (kind, Err(error)) => failures.push(format!("{kind}: {}", options::reason(&error))),
             }
+        }
+        for held in synced.iter().filter_map(|kind| kind.held.as_ref()) {
+            wait_for_operator(ctx, held).await?;
+        }
+        // A snapshot may have been swept before its droplet, a node before its cluster.
+        if is_whole && ctx.patched("attribute-after-sweeps-2026-11") {
+            ctx.execute_activity(InventoryActivities::attribute, (), options::database())
+                .await?;
         }
         if failures.is_empty() {
             let requests = synced.iter().map(|kind| kind.requests).sum();
@@ -123,6 +171,35 @@ impl SyncInventory {
             .non_retryable(true)
             .build()
             .into())
+    }
+}
+
+/// Starts the workflow that waits for an operator's word, unless it waits already.
+async fn wait_for_operator(
+    ctx: &WorkflowContext<SyncInventory>,
+    held: &Held,
+) -> Result<(), WorkflowTermination> {
+    let options = ChildWorkflowOptions::builder()
+        .workflow_id(held_deletions::workflow_id(&held.hold))
+        .task_queue(task_queue::CLOUD_SYNC_FULL.to_owned())
+        // It waits for days where the sync takes seconds.
+        .parent_close_policy(ParentClosePolicy::Abandon)
+        .static_summary(format!(
+            "{} of {} would be deleted",
+            held.would_delete, held.live
+        ))
+        .build();
+    let input = Input::Given(held.hold.clone());
+    match ctx
+        .start_child_workflow(HeldDeletion::run, input, options)
+        .await
+    {
+        Ok(_)
+        | Err(ChildWorkflowStartError::StartFailed {
+            cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
+            ..
+        }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

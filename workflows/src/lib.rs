@@ -5,6 +5,7 @@
 //! fulfils. Only ids, counts and small results cross.
 
 pub mod balance;
+pub mod held_deletions;
 mod input;
 pub mod inventory;
 pub mod invoices;

@@ -12,6 +12,7 @@ use clap::Args;
 use digitalocean::{Client, Purpose, Tokens};
 use secrecy::SecretString;
 use store::Store;
+use store::inventory::{Guard, Rules};
 use tokio::net::TcpListener;
 
 /// The API's address unless another is asked for.
@@ -32,6 +33,21 @@ pub(crate) struct SyncArguments {
     /// Least time between two strikes of one resource; three strikes make it deleted.
     #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     strike_interval: Duration,
+    /// A complete listing that would delete more than this share of a kind's live resources, in percent, and more than
+    /// ARCADIA_GUARD_ROWS of them, deletes nothing and waits for an operator's word.
+    #[arg(long, env = "ARCADIA_GUARD_PERCENT", default_value_t = 20, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    guard_percent: u8,
+    /// See ARCADIA_GUARD_PERCENT.
+    #[arg(
+        long,
+        env = "ARCADIA_GUARD_ROWS",
+        default_value_t = 10,
+        value_name = "ROWS"
+    )]
+    guard_rows: u32,
+    /// Mirror DNS records as well: a request to DigitalOcean for each zone, every 15 minutes.
+    #[arg(long, env = "ARCADIA_DNS_RECORDS")]
+    dns_records: bool,
 }
 
 /// Which DigitalOcean is read, and with which tokens.
@@ -102,7 +118,14 @@ impl SyncArguments {
             digitalocean_url: digitalocean.url,
             tokens: digitalocean.tokens,
             internal_project: self.internal_project,
-            strike_interval: self.strike_interval,
+            rules: Rules {
+                strike_interval: self.strike_interval,
+                guard: Guard {
+                    percent: self.guard_percent,
+                    rows: self.guard_rows,
+                },
+            },
+            dns_records: self.dns_records,
         }
     }
 }

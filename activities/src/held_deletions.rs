@@ -1,0 +1,82 @@
+//! Carrying out what operators say of held deletions.
+
+use std::sync::Arc;
+
+use store::inventory::{Decision, HeldDeletion};
+use store::{Run, Store, StoreError};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use uuid::Uuid;
+use workflows::held_deletions::{HoldDecision, HoldState, definitions};
+
+use crate::failure::Failure;
+use crate::heartbeat::beating;
+use crate::run_of;
+
+pub struct HeldDeletionActivities {
+    pub store: Store,
+}
+
+#[activities]
+impl HeldDeletionActivities {
+    #[activity(definition = definitions::State)]
+    pub async fn state(
+        self: Arc<Self>,
+        context: ActivityContext,
+        hold: String,
+    ) -> Result<HoldState, ActivityError> {
+        beating(&context, async {
+            let hold = self.store.held_deletion(id(&hold)?).await?;
+            Ok(state_of(hold))
+        })
+        .await
+    }
+
+    #[activity(definition = definitions::Decide)]
+    pub async fn decide(
+        self: Arc<Self>,
+        context: ActivityContext,
+        decision: HoldDecision,
+    ) -> Result<HoldState, ActivityError> {
+        let run = run_of(&context);
+        beating(&context, self.carry_out(decision, &run)).await
+    }
+}
+
+impl HeldDeletionActivities {
+    async fn carry_out(&self, given: HoldDecision, run: &Run) -> Result<HoldState, Failure> {
+        let id = id(&given.hold)?;
+        let decision = if given.decision.approve {
+            Decision::Approve
+        } else {
+            Decision::Reject
+        };
+        let decided = self
+            .store
+            .decide_held_deletion(id, decision, &given.decision.by, Some(run))
+            .await;
+        match decided {
+            Ok(hold) => Ok(state_of(hold)),
+            // Somebody else was first: the answer tells how it was decided.
+            Err(StoreError::Decided { .. }) => Ok(state_of(self.store.held_deletion(id).await?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn id(hold: &str) -> Result<Uuid, Failure> {
+    hold.parse()
+        .map_err(|_| Failure::InvalidInput(format!("{hold:?} is no id of a hold")))
+}
+
+fn state_of(hold: HeldDeletion) -> HoldState {
+    HoldState {
+        hold: hold.id.to_string(),
+        kind: hold.kind,
+        state: hold.state,
+        would_delete: hold.would_delete,
+        live: hold.live,
+        decided_by: hold.decided_by,
+        deleted: hold.deleted,
+    }
+}
