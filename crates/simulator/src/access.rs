@@ -77,6 +77,11 @@ pub(crate) fn bearer_token(parts: &Parts) -> Option<&str> {
 pub(crate) struct Caller(pub(crate) Scopes);
 
 impl Caller {
+    /// Whether nothing is hidden from this caller.
+    pub(crate) fn may_everything(&self) -> bool {
+        self.0.0.is_none()
+    }
+
     pub(crate) fn may(&self, scope: &str) -> bool {
         self.0.allow(scope)
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     Balance, DEMO_TOKEN, Domain, Droplet, HistoryEntry, Invoice, Project, RateLimit, ReservedIp,
-    Scopes, Volume, access::Tokens, identifiers::identifier,
+    Scopes, Volume, access::Tokens, identifiers::identifier, stock::Stock,
 };
 
 /// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
@@ -19,11 +19,15 @@ pub struct Account {
     pub(crate) projects: Vec<Project>,
     /// Which project each member's URN is in.
     pub(crate) homes: HashMap<String, Uuid>,
+    /// Where new resources go when that is not the default project.
+    pub(crate) new_home: Option<Uuid>,
     pub(crate) droplets: Vec<Droplet>,
     pub(crate) gpu_droplets: Vec<Droplet>,
     pub(crate) domains: Vec<Domain>,
     pub(crate) volumes: Vec<Volume>,
     pub(crate) reserved_ips: Vec<ReservedIp>,
+    /// Every other kind of resource.
+    pub(crate) stock: Stock,
     pub(crate) balance: Balance,
     /// Newest first.
     pub(crate) invoices: Vec<Invoice>,
@@ -36,7 +40,13 @@ pub struct Account {
 
 impl Account {
     /// What [`Account::named`] knows, for the help of a command line.
-    pub const NAMES: &[&str] = &["demo", "empty", "20000-droplets"];
+    pub const NAMES: &[&str] = &[
+        "demo",
+        "empty",
+        "everything",
+        "20000-droplets",
+        "100000-resources",
+    ];
 
     /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] accepted.
     pub fn empty() -> Self {
@@ -46,11 +56,13 @@ impl Account {
             rate_limit: RateLimit::GENEROUS,
             projects: Vec::new(),
             homes: HashMap::new(),
+            new_home: None,
             droplets: Vec::new(),
             gpu_droplets: Vec::new(),
             domains: Vec::new(),
             volumes: Vec::new(),
             reserved_ips: Vec::new(),
+            stock: Stock::default(),
             balance: Balance::zero(founded),
             invoices: Vec::new(),
             preview: None,
@@ -98,6 +110,8 @@ impl Account {
         match name {
             "demo" => Some(Self::demo()),
             "empty" => Some(Self::empty()),
+            "everything" => Some(Self::everything()),
+            "100000-resources" => Some(Self::with_resources(100_000)),
             "20000-droplets" => Some(Self::with_droplets(20_000)),
             _ => None,
         }

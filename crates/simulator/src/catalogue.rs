@@ -169,3 +169,8 @@ pub(crate) fn region(slug: &str) -> Region<'_> {
         sizes: SIZE_SLUGS,
     }
 }
+
+/// Every region of the catalogue.
+pub(crate) fn regions() -> Vec<Region<'static>> {
+    REGION_NAMES.iter().map(|(slug, _)| region(slug)).collect()
+}

@@ -99,6 +99,9 @@ fn create_droplets(account: &mut Account) {
             tags: tags.iter().map(ToString::to_string).collect(),
             created_at: created_at.unwrap_or_default(),
             volume_ids: Vec::new(),
+            snapshot_ids: Vec::new(),
+            backup_ids: Vec::new(),
+            vpc_id: None,
             gpu: false,
         });
         put(

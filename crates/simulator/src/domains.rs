@@ -74,10 +74,11 @@ impl Account {
         self.domains.push(domain);
     }
 
-    /// Deletes a domain; it leaves its project too.
+    /// Deletes a domain; it leaves its project too, and its records go with it.
     pub fn remove_domain(&mut self, name: &str) {
         self.domains.retain(|domain| domain.name != name);
         self.remove_member(&format!("do:domain:{name}"));
+        self.remove_children("dns_record", "dns_zone", name);
     }
 
     /// Sets how many seconds a domain's answers may be cached.

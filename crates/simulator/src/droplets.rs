@@ -37,6 +37,12 @@ pub struct Droplet {
     pub created_at: DateTime<Utc>,
     /// The volumes attached to it.
     pub volume_ids: Vec<Uuid>,
+    /// The snapshots made of it.
+    pub snapshot_ids: Vec<u64>,
+    /// The backups made of it.
+    pub backup_ids: Vec<u64>,
+    /// The VPC it is in; `None` stands for its region's default one, which is not listed.
+    pub vpc_id: Option<Uuid>,
     /// Whether it is listed under `?type=gpus` only.
     pub gpu: bool,
 }
@@ -61,9 +67,9 @@ impl Droplet {
             kernel: None,
             created_at: self.created_at,
             features: &["droplet_agent", "ipv6", "private_networking"],
-            backup_ids: &[],
+            backup_ids: &self.backup_ids,
             next_backup_window: None,
-            snapshot_ids: &[],
+            snapshot_ids: &self.snapshot_ids,
             image: &IMAGE,
             volume_ids: &self.volume_ids,
             gpu_info: size.gpu_info,
@@ -72,9 +78,14 @@ impl Droplet {
             networks: networks(self.id),
             region: catalogue::region(&self.region),
             tags: &self.tags,
-            vpc_uuid: identifier("vpc", self.region.bytes().map(u64::from).sum()),
+            vpc_uuid: self.vpc_id.unwrap_or_else(|| default_vpc(&self.region)),
         }
     }
+}
+
+/// The VPC that a region's resources are in unless they are put into another.
+pub(crate) fn default_vpc(region: &str) -> Uuid {
+    identifier("vpc", region.bytes().map(u64::from).sum())
 }
 
 /// A droplet as the API writes it: every field of the specification.
@@ -91,9 +102,9 @@ pub(crate) struct DropletBody<'a> {
     kernel: Option<()>,
     created_at: DateTime<Utc>,
     features: &'static [&'static str],
-    backup_ids: &'static [u64],
+    backup_ids: &'a [u64],
     next_backup_window: Option<()>,
-    snapshot_ids: &'static [u64],
+    snapshot_ids: &'a [u64],
     image: &'static Image,
     volume_ids: &'a [Uuid],
     size: Size<'a>,
@@ -228,13 +239,16 @@ impl Account {
             tags: Vec::new(),
             created_at: self.next_moment(),
             volume_ids: Vec::new(),
+            snapshot_ids: Vec::new(),
+            backup_ids: Vec::new(),
+            vpc_id: None,
             gpu: false,
         }
     }
 
     /// Adds a droplet as described, in the default project, and returns its id.
     pub fn insert_droplet(&mut self, droplet: Droplet) -> u64 {
-        self.insert_droplet_into(self.default_project(), droplet)
+        self.insert_droplet_into(self.home_of_new(), droplet)
     }
 
     pub(crate) fn insert_droplet_into(&mut self, project: Uuid, droplet: Droplet) -> u64 {
@@ -248,7 +262,8 @@ impl Account {
         id
     }
 
-    /// Destroys a droplet: it leaves the listings and its project; volumes and reserved IPs stay, detached.
+    /// Destroys a droplet: it leaves the listings and its project, and its backups go with it; snapshots stay, and
+    /// so do volumes and reserved IPs, detached.
     pub fn remove_droplet(&mut self, id: u64) {
         self.droplets.retain(|droplet| droplet.id != id);
         self.gpu_droplets.retain(|droplet| droplet.id != id);
@@ -256,6 +271,10 @@ impl Account {
         for ip in &mut self.reserved_ips {
             ip.droplet_id = ip.droplet_id.filter(|&attached| attached != id);
         }
+        for volume in &mut self.volumes {
+            volume.droplet_ids.retain(|&attached| attached != id);
+        }
+        self.remove_children("droplet_backup", "droplet", &id.to_string());
     }
 
     /// Changes a droplet in place. Does nothing when there is none with this id.

@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use crate::{Fault, FaultKind};
 
-const KINDS: &str = "rate_limited, server_error, html_error, slow, cut_off, unauthorized, forbidden, empty_list, \
-                     item_moves_between_pages";
+const KINDS: &str = "rate_limited, server_error, html_error, slow, cut_off, unauthorized, forbidden, not_found, \
+                     empty_list, item_moves_between_pages, short_page";
 
 /// Why a text is not a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -64,8 +64,10 @@ fn kind_named(word: &str) -> Option<FaultKind> {
         "cut_off" => FaultKind::CutOff,
         "unauthorized" => FaultKind::Unauthorized,
         "forbidden" => FaultKind::Forbidden,
+        "not_found" => FaultKind::NotFound,
         "empty_list" => FaultKind::EmptyList,
         "item_moves_between_pages" => FaultKind::ItemMovesBetweenPages,
+        "short_page" => FaultKind::ShortPage,
         _ => return None,
     })
 }
@@ -112,8 +114,10 @@ impl fmt::Display for Fault {
             FaultKind::CutOff => ("cut_off", String::new()),
             FaultKind::Unauthorized => ("unauthorized", String::new()),
             FaultKind::Forbidden => ("forbidden", String::new()),
+            FaultKind::NotFound => ("not_found", String::new()),
             FaultKind::EmptyList => ("empty_list", String::new()),
             FaultKind::ItemMovesBetweenPages => ("item_moves_between_pages", String::new()),
+            FaultKind::ShortPage => ("short_page", String::new()),
         };
         write!(formatter, "{word}:{}", self.path)?;
         if !self.query.is_empty() {
@@ -142,6 +146,8 @@ mod tests {
             "forbidden:/v2/volumes",
             "empty_list:/v2/droplets?type=gpus&page=1",
             "item_moves_between_pages:/v2/domains",
+            "not_found:/v2/apps:times=2",
+            "short_page:/v2/load_balancers?page=1",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);

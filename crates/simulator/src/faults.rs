@@ -45,6 +45,8 @@ pub enum FaultKind {
     Unauthorized,
     /// `forbidden`: 403, as for a token without the scope.
     Forbidden,
+    /// `not_found`: 404, as for a resource created a moment ago, or a path that is not there (any more).
+    NotFound,
     /// `empty_list`: 200 with no items and a total of 0. DigitalOcean has been seen doing this for seconds after a
     /// resource was created.
     EmptyList,
@@ -52,6 +54,9 @@ pub enum FaultKind {
     /// page 2, so that it is seen twice and another is missed, while the total stays. Only requests for page 2
     /// meet it.
     ItemMovesBetweenPages,
+    /// `short_page`: 200, but the last item of the page asked for is left out, while the total still counts it. A
+    /// list that has no pages lacks its last item.
+    ShortPage,
 }
 
 impl Fault {

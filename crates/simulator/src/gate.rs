@@ -91,12 +91,16 @@ async fn answer(
         }
         Some(FaultKind::Unauthorized) => return refuse(ApiError::unauthorized()),
         Some(FaultKind::Forbidden) => return refuse(ApiError::forbidden()),
+        Some(FaultKind::NotFound) => return refuse(ApiError::not_found()),
         Some(FaultKind::Slow { delay }) => tokio::time::sleep(*delay).await,
         Some(FaultKind::EmptyList) => {
             parts.extensions.insert(Disturbance::Empty);
         }
         Some(FaultKind::ItemMovesBetweenPages) => {
             parts.extensions.insert(Disturbance::ItemMoved);
+        }
+        Some(FaultKind::ShortPage) => {
+            parts.extensions.insert(Disturbance::Short);
         }
         Some(FaultKind::CutOff) | None => {}
     }

@@ -1,4 +1,5 @@
 //! Lists, a page at a time: `page` and `per_page`, absolute links built from the request's own host, the total.
+//! Lists in another style are in [`crate::paging_styles`].
 
 use axum::{
     extract::FromRequestParts,
@@ -20,6 +21,8 @@ pub(crate) enum Disturbance {
     Empty,
     /// The last item of page 1 has moved to the front of page 2.
     ItemMoved,
+    /// The last item of the page is missing, and still counted.
+    Short,
 }
 
 /// The scheme and host by which the caller reached the simulator: links in answers start with it.
@@ -59,21 +62,7 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default().to_owned();
-        let per_page = number(&query, "per_page")?.unwrap_or(DEFAULT_PER_PAGE);
-        if per_page > MOST_PER_PAGE {
-            return Err(ApiError::unprocessable(
-                "per_page must be between 1 and 200",
-            ));
-        }
-        Ok(Self {
-            origin: Origin::of(parts),
-            path: parts.uri.path().to_owned(),
-            page: number(&query, "page")?.unwrap_or(1),
-            per_page,
-            query,
-            disturbance: parts.extensions.get().copied(),
-        })
+        Self::of(parts)
     }
 }
 
@@ -94,6 +83,24 @@ fn number(query: &str, name: &str) -> Result<Option<usize>, ApiError> {
 }
 
 impl PageRequest {
+    pub(crate) fn of(parts: &Parts) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let per_page = number(&query, "per_page")?.unwrap_or(DEFAULT_PER_PAGE);
+        if per_page > MOST_PER_PAGE {
+            return Err(ApiError::unprocessable(
+                "per_page must be between 1 and 200",
+            ));
+        }
+        Ok(Self {
+            origin: Origin::of(parts),
+            path: parts.uri.path().to_owned(),
+            page: number(&query, "page")?.unwrap_or(1),
+            per_page,
+            query,
+            disturbance: parts.extensions.get().copied(),
+        })
+    }
+
     /// The page of `items` asked for, each as `body` writes it, under `key`.
     pub(crate) fn answer<'a, T, B: Serialize>(
         &self,
@@ -112,6 +119,18 @@ impl PageRequest {
         body: impl Fn(&'a T) -> B,
         beside: Option<(&'static str, Value)>,
     ) -> Response {
+        let (page, total) = self.window(items);
+        written(&Envelope {
+            key,
+            items: page.into_iter().map(body).collect(),
+            beside,
+            links: self.links(total),
+            total,
+        })
+    }
+
+    /// The items of the page asked for, and how many there are on all pages.
+    pub(crate) fn window<'a, T>(&self, items: &'a [T]) -> (Vec<&'a T>, usize) {
         let items = match self.disturbance {
             Some(Disturbance::Empty) => &[],
             _ => items,
@@ -121,27 +140,25 @@ impl PageRequest {
             .min(items.len());
         let end = start.saturating_add(self.per_page).min(items.len());
         let mut page: Vec<&'a T> = items[start..end].iter().collect();
-        if self.disturbance == Some(Disturbance::ItemMoved)
-            && start > 0
-            && let Some(first) = page.first_mut()
-        {
-            *first = &items[start - 1];
+        match self.disturbance {
+            Some(Disturbance::ItemMoved) if start > 0 => {
+                if let Some(first) = page.first_mut() {
+                    *first = &items[start - 1];
+                }
+            }
+            Some(Disturbance::Short) => drop(page.pop()),
+            _ => {}
         }
-        let envelope = Envelope {
-            key,
-            items: page.into_iter().map(body).collect(),
-            beside,
-            links: self.links(items.len()),
-            total: items.len(),
-        };
-        match serde_json::to_string(&envelope) {
-            Ok(body) => json_answer(StatusCode::OK, body),
-            Err(_) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
-        }
+        (page, items.len())
+    }
+
+    /// The page asked for and the last page of so many items, both from 1.
+    pub(crate) fn position(&self, total: usize) -> (usize, usize) {
+        (self.page, total.div_ceil(self.per_page).max(1))
     }
 
     fn links(&self, total: usize) -> Links {
-        let last = total.div_ceil(self.per_page).max(1);
+        let (_, last) = self.position(total);
         let link = |page: usize| Some(self.link(page));
         let mut pages = Pages::default();
         if self.page > 1 {
@@ -157,7 +174,7 @@ impl PageRequest {
         }
     }
 
-    fn link(&self, page: usize) -> String {
+    pub(crate) fn link(&self, page: usize) -> String {
         let mut link = format!("{}{}?page={page}", self.origin.0, self.path);
         let others = self
             .query
@@ -168,6 +185,14 @@ impl PageRequest {
             link.push_str(parameter);
         }
         link
+    }
+}
+
+/// A body as the answer that carries it.
+pub(crate) fn written(body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => json_answer(StatusCode::OK, text),
+        Err(_) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
     }
 }
 

@@ -136,10 +136,11 @@ impl Account {
             for member in self.projects.remove(position).members {
                 self.insert_member(default, member);
             }
+            self.forget_project(id);
         }
     }
 
-    /// Moves a resource into a project. A droplet takes the reserved IPs that point to it along.
+    /// Moves a resource of any kind into a project by its URN; bodies with a `project_id` tell. A droplet takes the reserved IPs that point to it along.
     pub fn assign(&mut self, project: Uuid, urn: &str) {
         if self.project(project).is_none() || self.project_of(urn) == Some(project) {
             return;
@@ -185,13 +186,20 @@ impl Account {
 
     /// A resource just created goes to the default project.
     pub(crate) fn assign_new(&mut self, urn: &str) {
-        self.add_member(self.default_project(), urn, MemberStatus::Ok);
+        self.add_member(self.home_of_new(), urn, MemberStatus::Ok);
+    }
+
+    /// Where what is created goes: the default project, except within [`Account::create_in`].
+    pub(crate) fn home_of_new(&self) -> Uuid {
+        self.new_home.unwrap_or_else(|| self.default_project())
     }
 
     fn insert_member(&mut self, id: Uuid, member: Member) {
         if let Some(project) = self.projects.iter_mut().find(|project| project.id == id) {
             self.homes.insert(member.urn.clone(), id);
+            let urn = member.urn.clone();
             project.members.push(member);
+            self.tell_member(&urn, id);
         }
     }
 }

@@ -81,6 +81,26 @@ impl Account {
         }
     }
 
+    /// Lets an address point to a droplet, into whose project it goes.
+    pub fn attach_reserved_ip(&mut self, ip: &str, droplet_id: u64) {
+        self.set_droplet_of(ip, Some(droplet_id));
+        if let Some(project) = self.project_of(&format!("do:droplet:{droplet_id}")) {
+            self.assign(project, &format!("do:floatingip:{ip}"));
+        }
+    }
+
+    /// Lets an address point to nothing. It stays in its project.
+    pub fn detach_reserved_ip(&mut self, ip: &str) {
+        self.set_droplet_of(ip, None);
+    }
+
+    fn set_droplet_of(&mut self, ip: &str, droplet_id: Option<u64>) {
+        let mut all = self.reserved_ips.iter_mut();
+        if let Some(reserved) = all.find(|reserved| reserved.ip == ip) {
+            reserved.droplet_id = droplet_id;
+        }
+    }
+
     /// Gives an address back; it leaves its project too.
     pub fn remove_reserved_ip(&mut self, ip: &str) {
         self.reserved_ips.retain(|reserved| reserved.ip != ip);

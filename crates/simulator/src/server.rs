@@ -22,7 +22,7 @@ use crate::{
     faults::Faults,
     gate, history,
     identifiers::identifier,
-    invoice_routes, project_routes,
+    images, invoice_routes, listings, project_routes,
     rate_limit::Accounting,
     requests::RequestLog,
     reserved_ips, volumes,
@@ -204,6 +204,8 @@ fn routes(shared: &Shared) -> Router {
         .route(invoice, get(invoice_routes::items))
         .route(&format!("{invoice}/summary"), get(invoice_routes::summary))
         .route(&format!("{invoice}/csv"), get(invoice_routes::csv))
+        .merge(listings::routes())
+        .merge(images::routes())
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn_with_state(shared.clone(), gate::pass));

@@ -106,6 +106,13 @@ impl Account {
         self.change_droplet(droplet_id, |droplet| droplet.volume_ids.push(id));
     }
 
+    /// Changes a volume in place. Does nothing when there is none with this id.
+    pub fn change_volume(&mut self, id: Uuid, change: impl FnOnce(&mut Volume)) {
+        if let Some(volume) = self.volumes.iter_mut().find(|volume| volume.id == id) {
+            change(volume);
+        }
+    }
+
     /// Deletes a volume; it leaves its project and its droplet too.
     pub fn remove_volume(&mut self, id: Uuid) {
         self.volumes.retain(|volume| volume.id != id);

@@ -1,118 +1,16 @@
 //! Every answer against DigitalOcean's own specification, so that the simulator is no echo of our client.
 //!
-//! The specification is not part of this repository. It is looked for beside it (`../shared/digitalocean/` from the
-//! workspace's root) or in the directory that `ARCADIA_SHARED_DIR` names; without it the check says so and is skipped.
+//! The specification is not part of this repository; without it the checks say so and are skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-#![expect(clippy::print_stdout, reason = "it says why it is skipped")]
-
 mod support;
 
-use std::{env, fs, path::PathBuf};
-
-use jsonschema::Validator;
 use reqwest::Response;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use simulator::{
     Account, DEMO_TOKEN, Fault, FaultKind, Invoice, InvoiceLine, MemberStatus, Scopes,
 };
-use support::{Asker, answered};
-
-struct Specification(Value);
-
-impl Specification {
-    fn at_hand() -> Option<Self> {
-        let shared = env::var_os("ARCADIA_SHARED_DIR").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-            PathBuf::from,
-        );
-        let path = shared.join("digitalocean/openapi-subset.json");
-        let Ok(text) = fs::read_to_string(&path) else {
-            println!(
-                "skipped: DigitalOcean's specification is not at {}; set ARCADIA_SHARED_DIR to the directory that \
-                 holds digitalocean/openapi-subset.json",
-                path.display()
-            );
-            return None;
-        };
-        let mut document: Value = serde_json::from_str(&text).unwrap();
-        as_json_schema(&mut document);
-        // The projects API returns kinds of resources that the pattern lacks, such as `app`.
-        document["components"]["schemas"]["urn"]["pattern"] = json!("^do:[a-z_]+:.*");
-        let region = document["components"]["schemas"]["region_slug"].as_object_mut();
-        region
-            .unwrap()
-            .remove("enum")
-            .expect("the enum of regions, which lacks atl1");
-        Some(Self(document))
-    }
-
-    /// What a path's answer of this status must look like.
-    fn validator(&self, method: &str, template: &str, status: u16) -> Validator {
-        let responses = &self.0["paths"][template][method]["responses"];
-        let answer = responses
-            .get(status.to_string())
-            .or(responses.get("default"));
-        let answer = answer.unwrap_or_else(|| panic!("{method} {template} has no {status}"));
-        let schema = &self.resolve(answer)["content"]["application/json"]["schema"];
-        assert!(
-            schema.is_object(),
-            "{method} {template} {status} has no schema"
-        );
-        let root = json!({
-            "$schema": "http://json-schema.org/draft-07/schema#",
-            "components": self.0["components"],
-            "allOf": [schema],
-        });
-        jsonschema::options()
-            .should_validate_formats(true)
-            .build(&root)
-            .unwrap()
-    }
-
-    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
-        match value["$ref"].as_str() {
-            Some(reference) => self.0.pointer(reference.trim_start_matches('#')).unwrap(),
-            None => value,
-        }
-    }
-
-    #[track_caller]
-    fn check(&self, method: &str, template: &str, status: u16, body: &Value) {
-        let validator = self.validator(method, template, status);
-        let errors: Vec<String> = validator
-            .iter_errors(body)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(
-            errors.is_empty(),
-            "{method} {template} {status}: {errors:#?}"
-        );
-    }
-}
-
-/// `OpenAPI` 3.0 marks what may be null with a word of its own; JSON Schema lists `null` among the types.
-fn as_json_schema(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(as_json_schema),
-        Value::Object(object) => {
-            if object.remove("nullable") == Some(Value::Bool(true)) {
-                allow_null(object);
-            }
-            object.values_mut().for_each(as_json_schema);
-        }
-        _ => {}
-    }
-}
-
-fn allow_null(schema: &mut Map<String, Value>) {
-    if let Some(kind) = schema.get("type").filter(|kind| kind.is_string()).cloned() {
-        schema.insert("type".to_owned(), json!([kind, "null"]));
-    }
-    if let Some(Value::Array(values)) = schema.get_mut("enum") {
-        values.push(Value::Null);
-    }
-}
+use support::{Asker, answered, specification::Specification};
 
 /// The demo account with one of everything that it lacks.
 fn account_of_everything() -> Account {
@@ -170,6 +68,127 @@ async fn every_page_of_every_list_is_as_specified() {
     let gpus = asker.ok("/v2/droplets?type=gpus").await;
     assert_eq!(gpus["meta"]["total"], 1);
     specification.check("get", "/v2/droplets", 200, &gpus);
+}
+
+/// The lists that [`Account::everything`] fills, besides those in [`LISTS`].
+const OTHER_LISTS: &[(&str, &str)] = &[
+    ("/v2/droplets/autoscale", "autoscale_pools"),
+    ("/v2/snapshots", "snapshots"),
+    ("/v2/images", "images"),
+    ("/v2/reserved_ipv6", "reserved_ipv6s"),
+    ("/v2/load_balancers", "load_balancers"),
+    ("/v2/kubernetes/clusters", "kubernetes_clusters"),
+    ("/v2/apps", "apps"),
+    ("/v2/cdn/endpoints", "endpoints"),
+    ("/v2/spaces/keys", "keys"),
+    ("/v2/vpcs", "vpcs"),
+    ("/v2/vpc_nat_gateways", "vpc_nat_gateways"),
+    ("/v2/vpc_peerings", "vpc_peerings"),
+    (
+        "/v2/partner_network_connect/attachments",
+        "partner_attachments",
+    ),
+    ("/v2/firewalls", "firewalls"),
+    ("/v2/certificates", "certificates"),
+    ("/v2/uptime/checks", "checks"),
+    ("/v2/gen-ai/agents", "agents"),
+    ("/v2/gen-ai/knowledge_bases", "knowledge_bases"),
+    ("/v2/dedicated-inferences", "dedicated_inferences"),
+    ("/v2/byoip_prefixes", "byoip_prefixes"),
+    ("/v2/monitoring/alerts", "policies"),
+    ("/v2/regions", "regions"),
+];
+
+const WHOLE_LISTS: &[(&str, &str)] = &[
+    ("/v2/databases", "databases"),
+    ("/v2/registries", "registries"),
+    ("/v2/functions/namespaces", "namespaces"),
+    ("/v2/nfs", "shares"),
+    ("/v2/nfs/snapshots", "snapshots"),
+    ("/v2/add-ons/saas", "resources"),
+];
+
+#[tokio::test]
+async fn every_list_of_an_account_with_everything_is_as_specified() {
+    let Some(specification) = Specification::at_hand() else {
+        return;
+    };
+    let account = Account::everything();
+    let cluster = account.resource_ids("database_cluster")[0].clone();
+    let asker = Asker::of(account).await;
+    let check = async |template: &str, path: &str, key: &str| {
+        let body = asker.ok(path).await;
+        let items = body[key].as_array().unwrap().len();
+        assert!(
+            items > 0,
+            "{path} is empty, so that nothing of its items was checked"
+        );
+        specification.check("get", template, 200, &body);
+        (items, body)
+    };
+    for (path, key) in LISTS {
+        // Everything but what is billed.
+        if !path.contains("customers") {
+            check(path, path, key).await;
+        }
+    }
+    for (path, key) in OTHER_LISTS {
+        let (items, body) = check(path, path, key).await;
+        assert_eq!(body["meta"]["total"], items, "{path}");
+        check(path, &format!("{path}?per_page=1"), key).await;
+    }
+    for (path, key) in WHOLE_LISTS {
+        let (_, body) = check(path, path, key).await;
+        assert_eq!(body.as_object().unwrap().len(), 1, "{path}");
+    }
+    let (_, vectors) = check("/v2/vector-databases", "/v2/vector-databases", "vector_dbs").await;
+    assert_eq!(vectors["total"], 2);
+    check("/v2/apps", "/v2/apps?with_projects=true", "apps").await;
+    check("/v2/images", "/v2/images?private=true", "images").await;
+    check("/v2/droplets", "/v2/droplets?type=gpus", "droplets").await;
+    check(
+        "/v2/databases/{database_cluster_uuid}/replicas",
+        &format!("/v2/databases/{cluster}/replicas"),
+        "replicas",
+    )
+    .await;
+    check(
+        "/v2/domains/{domain_name}/records",
+        "/v2/domains/shop.example/records",
+        "domain_records",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
+    let Some(specification) = Specification::at_hand() else {
+        return;
+    };
+    let account = Account::everything();
+    let cases = [
+        ("snapshot", "/v2/snapshots/", "{snapshot_id}"),
+        ("load_balancer", "/v2/load_balancers/", "{lb_id}"),
+        (
+            "database_cluster",
+            "/v2/databases/",
+            "{database_cluster_uuid}",
+        ),
+        (
+            "kubernetes_cluster",
+            "/v2/kubernetes/clusters/",
+            "{cluster_id}",
+        ),
+        ("app", "/v2/apps/", "{id}"),
+    ]
+    .map(|(kind, path, parameter)| (account.resource_ids(kind), path, parameter));
+    let asker = Asker::of(account).await;
+    for (ids, path, parameter) in cases {
+        for id in ids {
+            let body = asker.ok(&format!("{path}{id}")).await;
+            specification.check("get", &format!("{path}{parameter}"), 200, &body);
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
     reason = "every test file uses its own part of this, and stops where it cannot go on"
 )]
 
+pub(crate) mod specification;
+
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use simulator::{Account, DEMO_TOKEN, Simulator};

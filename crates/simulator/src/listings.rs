@@ -1,0 +1,202 @@
+//! The lists, and single resources, of every kind in [`crate::kinds`] that is listed like the others.
+
+use std::borrow::Borrow;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::request::Parts,
+    response::Response,
+    routing::get,
+};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    Account,
+    access::Caller,
+    catalogue,
+    errors::ApiError,
+    kinds::{KINDS, Kind},
+    paging::PageRequest,
+    paging_styles::{Style, answer_whole},
+    server::{Shared, one},
+    stock::{Parent, Resource},
+};
+
+pub(crate) fn routes() -> Router<Shared> {
+    let mut router = Router::new().route("/v2/regions", get(regions));
+    for kind in KINDS.iter().filter(|kind| !kind.path.is_empty()) {
+        router = match kind.parent {
+            None => router.route(
+                kind.path,
+                get(async move |shared, caller, parts: Parts| list(kind, &shared, &caller, &parts)),
+            ),
+            Some(parent) => router.route(
+                kind.path,
+                get(
+                    async move |shared, caller, id: Path<String>, parts: Parts| {
+                        children(kind, parent, &shared, &caller, &id, &parts)
+                    },
+                ),
+            ),
+        };
+        if let Some(key) = kind.single {
+            router = router.route(
+                &format!("{}/{{id}}", kind.path),
+                get(async move |shared, caller, id: Path<String>| {
+                    single(kind, key, &shared, &caller, &id)
+                }),
+            );
+        }
+    }
+    router
+}
+
+fn list(
+    kind: &'static Kind,
+    State(shared): &State<Shared>,
+    caller: &Caller,
+    parts: &Parts,
+) -> Result<Response, ApiError> {
+    caller.needs(kind.scope)?;
+    let account = shared.account();
+    answer(kind, account.stock.of(kind.word), caller, parts)
+}
+
+fn children(
+    kind: &'static Kind,
+    parent: &'static str,
+    State(shared): &State<Shared>,
+    caller: &Caller,
+    id: &str,
+    parts: &Parts,
+) -> Result<Response, ApiError> {
+    caller.needs(kind.scope)?;
+    let account = shared.account();
+    if !is_there(&account, parent, id) {
+        return Err(ApiError::not_found());
+    }
+    let parent = Parent::new(parent, id);
+    let all = account.stock.of(kind.word).iter();
+    let its: Vec<&Resource> = all.filter(|resource| resource.is_of(&parent)).collect();
+    answer(kind, &its, caller, parts)
+}
+
+fn is_there(account: &Account, kind: &str, id: &str) -> bool {
+    match kind {
+        "droplet" => id.parse().is_ok_and(|id| account.droplet(id).is_some()),
+        "dns_zone" => account.domains.iter().any(|domain| domain.name == id),
+        _ => account.stock.find(kind, id).is_some(),
+    }
+}
+
+fn single(
+    kind: &'static Kind,
+    key: &'static str,
+    State(shared): &State<Shared>,
+    caller: &Caller,
+    id: &str,
+) -> Result<Response, ApiError> {
+    caller.needs(kind.scope)?;
+    let account = shared.account();
+    let found = account.stock.find(kind.word, id);
+    let mut body = found.ok_or_else(ApiError::not_found)?.body();
+    hide(kind, &mut body, caller);
+    Ok(one(key, &body))
+}
+
+/// A list in the style of its kind, narrowed by the filters in the query.
+pub(crate) fn answer<R: Borrow<Resource>>(
+    kind: &Kind,
+    resources: &[R],
+    caller: &Caller,
+    parts: &Parts,
+) -> Result<Response, ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let wanted: Vec<(&str, &str)> = kind
+        .filters
+        .iter()
+        .filter_map(|(name, pointer)| Some((*pointer, parameter(query, name)?)))
+        .collect();
+    if !wanted.is_empty() {
+        let fits = |resource: &&Resource| {
+            let body = resource.body();
+            let has = |(pointer, value): &(&str, &str)| {
+                body.pointer(pointer).is_some_and(|found| found == value)
+            };
+            wanted.iter().all(has)
+        };
+        let all = resources.iter().map(R::borrow);
+        let narrowed: Vec<&Resource> = all.filter(fits).collect();
+        return in_style(kind, &narrowed, caller, parts);
+    }
+    in_style(kind, resources, caller, parts)
+}
+
+/// A parameter of a query as it is written there.
+pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut parameters = query.split('&');
+    parameters.find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn in_style<R: Borrow<Resource>>(
+    kind: &Kind,
+    resources: &[R],
+    caller: &Caller,
+    parts: &Parts,
+) -> Result<Response, ApiError> {
+    let key = kind.key;
+    let with_projects = parameter(parts.uri.query().unwrap_or_default(), "with_projects");
+    let whole = caller.may_everything() && (kind.word != "app" || with_projects == Some("true"));
+    let body = |resource| {
+        let resource = <R as Borrow<Resource>>::borrow(resource);
+        Shown::of(kind, resource, caller, whole)
+    };
+    Ok(match kind.style {
+        Style::Pages => PageRequest::of(parts)?.answer(key, resources, body),
+        Style::GenAi => PageRequest::of(parts)?.answer_gen_ai(key, resources, body),
+        Style::Total => PageRequest::of(parts)?.answer_with_total(key, resources, body),
+        Style::Whole => answer_whole(parts, key, resources, body),
+    })
+}
+
+/// A body as one caller sees it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    AsStored(&'a RawValue),
+    Reduced(Value),
+}
+
+impl<'a> Shown<'a> {
+    fn of(kind: &Kind, resource: &'a Resource, caller: &Caller, whole: bool) -> Self {
+        if whole {
+            return Self::AsStored(resource.text());
+        }
+        let mut body = resource.body();
+        hide(kind, &mut body, caller);
+        Self::Reduced(body)
+    }
+}
+
+/// Takes away what the caller's scopes do not cover, as DigitalOcean does without a word, and what only a list of
+/// apps that asks for projects has.
+fn hide(kind: &Kind, body: &mut Value, caller: &Caller) {
+    let Value::Object(fields) = body else { return };
+    if !caller.may("project:read") || kind.word == "app" {
+        fields.remove("project_id");
+    }
+    if !caller.may("database:view_credentials") && kind.word.starts_with("database_") {
+        fields.retain(|name, _| !name.ends_with("connection"));
+        let users = fields.get_mut("users").and_then(Value::as_array_mut);
+        for user in users.into_iter().flatten().filter_map(Value::as_object_mut) {
+            user.retain(|name, _| name == "name" || name == "role");
+        }
+    }
+}
+
+async fn regions(caller: Caller, page: PageRequest) -> Result<Response, ApiError> {
+    caller.needs("regions:read")?;
+    Ok(page.answer("regions", &catalogue::regions(), Clone::clone))
+}

@@ -1,0 +1,108 @@
+//! The lists that DigitalOcean writes in another style than the usual one: those of its gen-ai product, the one of
+//! vector databases, and those that come whole.
+
+use axum::{http::request::Parts, response::Response};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Value, json};
+
+use crate::paging::{Disturbance, PageRequest, written};
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `links.pages` with `first`, `prev`, `next` and `last`, and `meta.total`.
+    Pages,
+    /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and `total`.
+    GenAi,
+    /// Pages without links, and `total` beside the list.
+    Total,
+    /// Everything at once: no pages, no links, no total.
+    Whole,
+}
+
+impl PageRequest {
+    /// The page asked for in the style of gen-ai.
+    pub(crate) fn answer_gen_ai<'a, T, B: Serialize>(
+        &self,
+        key: &'static str,
+        items: &'a [T],
+        body: impl Fn(&'a T) -> B,
+    ) -> Response {
+        let (page, total) = self.window(items);
+        let (number, last) = self.position(total);
+        let mut pages = serde_json::Map::new();
+        if last > 1 || number > 1 {
+            pages.insert("first".to_owned(), self.link(1).into());
+            pages.insert("last".to_owned(), self.link(last).into());
+        }
+        if number > 1 {
+            pages.insert("previous".to_owned(), self.link(number - 1).into());
+        }
+        if number < last {
+            pages.insert("next".to_owned(), self.link(number + 1).into());
+        }
+        written(&Keyed {
+            key,
+            items: page.into_iter().map(body).collect(),
+            rest: vec![
+                ("links", json!({ "pages": pages })),
+                (
+                    "meta",
+                    json!({ "page": number, "pages": last, "total": total }),
+                ),
+            ],
+        })
+    }
+
+    /// The page asked for with nothing but the total beside it.
+    pub(crate) fn answer_with_total<'a, T, B: Serialize>(
+        &self,
+        key: &'static str,
+        items: &'a [T],
+        body: impl Fn(&'a T) -> B,
+    ) -> Response {
+        let (page, total) = self.window(items);
+        written(&Keyed {
+            key,
+            items: page.into_iter().map(body).collect(),
+            rest: vec![("total", total.into())],
+        })
+    }
+}
+
+/// All of a list that has no pages. `page` and `per_page` mean nothing to it.
+pub(crate) fn answer_whole<'a, T, B: Serialize>(
+    parts: &Parts,
+    key: &'static str,
+    items: &'a [T],
+    body: impl Fn(&'a T) -> B,
+) -> Response {
+    let seen = match parts.extensions.get() {
+        Some(Disturbance::Empty) => 0,
+        Some(Disturbance::Short) => items.len().saturating_sub(1),
+        Some(Disturbance::ItemMoved) | None => items.len(),
+    };
+    written(&Keyed {
+        key,
+        items: items[..seen].iter().map(body).collect(),
+        rest: Vec::new(),
+    })
+}
+
+/// A list under its key, and what stands beside it.
+struct Keyed<B> {
+    key: &'static str,
+    items: Vec<B>,
+    rest: Vec<(&'static str, Value)>,
+}
+
+impl<B: Serialize> Serialize for Keyed<B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.key, &self.items)?;
+        for (name, value) in &self.rest {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
