@@ -88,6 +88,10 @@ fn create_machines(account: &mut Account, projects: &Projects, vpc: &str) {
         // The same name in another region.
         account.add_volume("data", "nyc3", 500);
     });
+    // A global one is in no region.
+    let global = account.add_resource("load_balancer", "worldwide", "syd1");
+    account.set_resource_field("load_balancer", &global, "type", "GLOBAL".into());
+    account.remove_resource_field("load_balancer", &global, "region");
     let idle = account.add_droplet("idle", "s-1vcpu-1gb", "nyc3");
     account.set_droplet_status(idle, "off");
     for name in ["web-01-2026-04-01", "web-01-2026-05-01"] {
@@ -128,6 +132,8 @@ fn create_cluster(account: &mut Account, projects: &Projects, vpc: &str) {
     for name in ["default-pool-3niq", "default-pool-3nix"] {
         account.add_kubernetes_node(&cluster, name);
     }
+    account.add_kubernetes_node_pool(&cluster, "batch-pool", "c-2");
+    account.add_kubernetes_node(&cluster, "batch-pool-7d2a");
     account.add_kubernetes_load_balancer(&cluster, "a56e086a317d4c1b9");
     account.add_kubernetes_volume(&cluster, "pvc-5a4981aa", 20);
     let staging = account.add_resource("kubernetes_cluster", "staging", "nyc3");

@@ -17,6 +17,18 @@
 //! # }
 //! ```
 //!
+//! # Resources
+//! Every kind that is billed, or that decides who pays, is listed where DigitalOcean lists it, in the style and under
+//! the scope of its specification. [`Account::add_resource`] and its neighbours take our word for a kind;
+//! [`Account::everything`] has some of each, and [`SECRETS`] are the secrets in its bodies. What a token's scopes do
+//! not cover is left out of bodies without a word: `project_id` without `project:read`, and the credentials of
+//! databases without `database:view_credentials`.
+//!
+//! # Faults
+//! A [`Fault`] meets any path under `/v2`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
+//! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `cut_off`),
+//! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`).
+//!
 //! # The control endpoint
 //! The same address answers under `/simulator/`, without a token, for processes that cannot call the Rust API:
 //!

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Account, kinds, resources::put, stock::Parent};
+use crate::{Account, identifiers::identifier, kinds, resources::put, stock::Parent};
 
 impl Account {
     /// Takes a snapshot of a droplet and returns its id, a number as text, by which it is also among the images.
@@ -60,7 +60,7 @@ impl Account {
         id
     }
 
-    /// Lets a Kubernetes cluster's first pool start one more node: a droplet with the tags `k8s`, `k8s:CLUSTER` and
+    /// Lets a Kubernetes cluster's newest pool start one more node: a droplet with the tags `k8s`, `k8s:CLUSTER` and
     /// `k8s:worker`, which lands in the default project whatever project the cluster is in. Returns its id.
     pub fn add_kubernetes_node(&mut self, cluster_id: &str, droplet_name: &str) -> u64 {
         let region = self.text_of("kubernetes_cluster", cluster_id, "region");
@@ -80,32 +80,61 @@ impl Account {
             created_at = json!(droplet.created_at);
         });
         let node = json!({
-            "id": crate::identifiers::identifier("kubernetes node", id),
+            "id": identifier("kubernetes node", id),
             "name": droplet_name,
             "status": { "state": "running" },
             "droplet_id": id.to_string(),
             "created_at": created_at,
             "updated_at": created_at,
         });
-        self.change_nodes(cluster_id, |nodes| nodes.push(node));
+        self.change_pools(cluster_id, |pools| {
+            if let Some(nodes) = pools.last_mut().and_then(nodes_of) {
+                nodes.push(node);
+            }
+        });
+        id
+    }
+
+    /// Adds a pool without nodes to a Kubernetes cluster and returns its id. Nodes are started in the newest pool.
+    pub fn add_kubernetes_node_pool(&mut self, cluster_id: &str, name: &str, size: &str) -> String {
+        let id = identifier("kubernetes node pool", self.next_number()).to_string();
+        let pool = json!({
+            "id": id,
+            "name": name,
+            "size": size,
+            "count": 0,
+            "tags": ["k8s", cluster_tag(cluster_id), "k8s:worker"],
+            "labels": null,
+            "taints": [],
+            "auto_scale": false,
+            "min_nodes": 0,
+            "max_nodes": 0,
+            "nodes": [],
+        });
+        self.change_pools(cluster_id, |pools| pools.push(pool));
         id
     }
 
     /// Lets a Kubernetes cluster give up a node: its droplet is destroyed and the pool no longer lists it.
     pub fn remove_kubernetes_node(&mut self, cluster_id: &str, droplet_id: u64) {
         let gone = droplet_id.to_string();
-        self.change_nodes(cluster_id, |nodes| {
-            nodes.retain(|node| node["droplet_id"] != gone);
+        self.change_pools(cluster_id, |pools| {
+            for nodes in pools.iter_mut().filter_map(nodes_of) {
+                nodes.retain(|node| node["droplet_id"] != gone);
+            }
         });
         self.remove_droplet(droplet_id);
     }
 
-    fn change_nodes(&mut self, cluster_id: &str, change: impl FnOnce(&mut Vec<Value>)) {
+    /// Changes a cluster's pools; each counts its nodes afterwards.
+    fn change_pools(&mut self, cluster_id: &str, change: impl FnOnce(&mut Vec<Value>)) {
         self.stock.change("kubernetes_cluster", cluster_id, |body| {
-            let pool = &mut body["node_pools"][0];
-            if let Some(nodes) = pool["nodes"].as_array_mut() {
-                change(nodes);
-                pool["count"] = nodes.len().into();
+            let Some(pools) = body["node_pools"].as_array_mut() else {
+                return;
+            };
+            change(pools);
+            for pool in pools {
+                pool["count"] = pool["nodes"].as_array().map_or(0, Vec::len).into();
             }
         });
     }
@@ -196,6 +225,10 @@ impl Account {
             }
         });
     }
+}
+
+fn nodes_of(pool: &mut Value) -> Option<&mut Vec<Value>> {
+    pool["nodes"].as_array_mut()
 }
 
 fn cluster_tag(cluster_id: &str) -> String {

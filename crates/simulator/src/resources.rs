@@ -204,6 +204,16 @@ impl Account {
         }
     }
 
+    /// Takes a field out of a body: DigitalOcean leaves out what it has nothing to say about. Does nothing for kinds
+    /// with a type of their own.
+    pub fn remove_resource_field(&mut self, kind: &str, id: &str, key: &str) {
+        self.stock.change(kind, id, |body| {
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove(key);
+            }
+        });
+    }
+
     fn set_typed_field(&mut self, kind: &str, id: &str, field: &str, value: &Value) {
         let text = value.as_str().unwrap_or_default().to_owned();
         let number = || u32::try_from(value.as_u64().unwrap_or_default()).unwrap_or(u32::MAX);

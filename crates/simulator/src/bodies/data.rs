@@ -46,7 +46,7 @@ pub(crate) fn cluster(new: &New<'_>) -> Value {
         "private_connection": postgres("private-", secrets::DATABASE_PRIVATE),
         "standby_connection": postgres("replica-", secrets::DATABASE_STANDBY),
         "standby_private_connection": postgres("private-replica-", secrets::DATABASE_STANDBY_PRIVATE),
-        "ui_connection": connection("https", &host(new, ""), 25060, secrets::DATABASE_UI),
+        "ui_connection": connection("https", &host(new, ""), 443, secrets::DATABASE_UI),
         "schema_registry_connection":
             connection("https", &host(new, ""), 20835, secrets::DATABASE_SCHEMA_REGISTRY),
         "users": [

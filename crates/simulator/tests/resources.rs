@@ -1,0 +1,349 @@
+//! Every kind of resource: creating, changing, removing, and what belongs to what.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod support;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use simulator::{Account, MemberStatus};
+use support::Asker;
+
+/// The names or ids of a list's items.
+fn column(body: &Value, key: &str, field: &str) -> Vec<String> {
+    let items = body[key].as_array().unwrap().iter();
+    items
+        .map(|item| item.pointer(field).unwrap().as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_resource_of_every_kind_can_be_created_found_and_removed() {
+    let mut account = Account::empty();
+    for kind in Account::resource_kinds() {
+        let name = match kind {
+            "reserved_ip" => "198.18.0.7",
+            "reserved_ipv6" => "2001:db8::7",
+            _ => "first",
+        };
+        let id = account.add_resource(kind, name, "syd1");
+        assert!(account.resource_ids(kind).contains(&id), "{kind}");
+        let urn = Account::resource_urn(kind, &id);
+        let home = urn.as_ref().and_then(|urn| account.project_of(urn));
+        assert_eq!(
+            home,
+            urn.as_ref().map(|_| account.default_project()),
+            "{kind}"
+        );
+        account.rename_resource(kind, &id, "second");
+        account.remove_resource(kind, &id);
+        assert!(!account.resource_ids(kind).contains(&id), "{kind}");
+        assert!(urn.is_none_or(|urn| account.project_of(&urn).is_none()));
+    }
+}
+
+#[test]
+fn the_account_with_everything_has_some_of_every_kind() {
+    let account = Account::everything();
+    for kind in Account::resource_kinds() {
+        assert!(account.resource_ids(kind).len() >= 2, "{kind}");
+    }
+    assert_eq!(account.projects().len(), 4);
+    let statuses = account.projects().iter().flat_map(|project| {
+        let members = project.members.iter();
+        members.map(|member| member.status)
+    });
+    let statuses: Vec<MemberStatus> = statuses.collect();
+    assert!(statuses.contains(&MemberStatus::NotFound));
+    assert!(statuses.contains(&MemberStatus::ServiceDown));
+}
+
+#[test]
+#[should_panic(expected = "\"teapot\" is no kind of resource")]
+fn a_word_that_is_no_kind_is_a_mistake_of_the_test() {
+    Account::empty().add_resource("teapot", "brown", "syd1");
+}
+
+#[tokio::test]
+async fn renamed_and_changed_bodies_show_in_the_next_answer() {
+    let asker = Asker::of(Account::empty()).await;
+    let (app, pool) = asker.simulator.change(|account| {
+        let app = account.add_resource("app", "web", "nyc3");
+        let pool = account.add_resource("autoscale_pool", "pool", "syd1");
+        account.rename_resource("app", &app, "shop");
+        account.set_resource_field("app", &app, "tier_slug", "professional".into());
+        account.set_resource_field("autoscale_pool", &pool, "/config/max_instances", 9.into());
+        (app, pool)
+    });
+    let body = asker.ok(&format!("/v2/apps/{app}")).await;
+    assert_eq!(body["app"]["spec"]["name"], "shop");
+    assert_eq!(body["app"]["tier_slug"], "professional");
+    let body = asker.ok(&format!("/v2/droplets/autoscale/{pool}")).await;
+    assert_eq!(body["autoscale_pool"]["config"]["max_instances"], 9);
+    asker
+        .simulator
+        .change(|account| account.remove_resource("app", &app));
+    let (status, _) = asker.json(&format!("/v2/apps/{app}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(asker.ok("/v2/apps").await["meta"]["total"], 0);
+}
+
+#[test]
+fn typed_resources_are_renamed_and_changed_by_their_word_too() {
+    let mut account = Account::empty();
+    let droplet = account.add_resource("droplet", "web", "syd1");
+    let volume = account.add_resource("volume", "data", "syd1");
+    account.rename_resource("droplet", &droplet, "web-1");
+    account.set_resource_field("droplet", &droplet, "tags", json!(["blue"]));
+    account.rename_resource("volume", &volume, "data-1");
+    account.set_resource_field("volume", &volume, "size_gigabytes", 200.into());
+    assert_eq!(account.droplets()[0].name, "web-1");
+    assert_eq!(account.droplets()[0].tags, ["blue"]);
+    assert_eq!(account.volumes()[0].name, "data-1");
+    assert_eq!(account.volumes()[0].size_gigabytes, 200);
+}
+
+#[test]
+fn a_body_tells_the_project_that_its_resource_has_been_moved_to() {
+    let mut account = Account::empty();
+    let project = account.add_project("web");
+    let ids = [
+        "load_balancer",
+        "database_cluster",
+        "genai_agent",
+        "byoip_prefix",
+    ]
+    .map(|kind| {
+        let id = account.add_resource(kind, "one", "syd1");
+        account.set_resource_project(kind, &id, project);
+        (kind, id)
+    });
+    let told = |account: &Account, (kind, id): &(&str, String)| {
+        account.resource_body(kind, id).unwrap()["project_id"].clone()
+    };
+    for resource in &ids {
+        assert_eq!(
+            told(&account, resource),
+            project.to_string(),
+            "{resource:?}"
+        );
+    }
+    account.remove_project(project);
+    let default = account.default_project().to_string();
+    for resource in &ids {
+        assert_eq!(told(&account, resource), default, "{resource:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_member_is_moved_over_http_by_its_urn() {
+    let mut account = Account::empty();
+    let project = account.add_project("web");
+    let kinds = [
+        "load_balancer",
+        "database_cluster",
+        "kubernetes_cluster",
+        "app",
+        "spaces_bucket",
+    ];
+    let urns = kinds.map(|kind| {
+        let id = account.add_resource(kind, "one", "syd1");
+        Account::resource_urn(kind, &id).unwrap()
+    });
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/projects/{project}/resources");
+    let (status, _) = asker.post(&path, json!({ "resources": urns })).await;
+    assert_eq!(status, StatusCode::OK);
+    let members = asker.ok(&path).await;
+    assert_eq!(column(&members, "resources", "/urn"), urns);
+    let balancers = asker.ok("/v2/load_balancers").await;
+    let told = &balancers["load_balancers"][0]["project_id"];
+    assert_eq!(*told, project.to_string());
+    assert!(asker.ok("/v2/apps").await["apps"][0]["project_id"].is_null());
+    let apps = asker.ok("/v2/apps?with_projects=true").await;
+    assert_eq!(apps["apps"][0]["project_id"], project.to_string());
+}
+
+#[tokio::test]
+async fn a_droplet_snapshot_is_a_snapshot_and_an_image_and_a_backup_only_an_image() {
+    let mut account = Account::empty();
+    let droplet = account.add_droplet("web", "c-2", "syd1");
+    let volume = account.add_volume("data", "syd1", 100);
+    let snapshot = account.add_droplet_snapshot(droplet, "web-1");
+    let other = account.add_volume_snapshot(volume, "data-1");
+    let backup = account.add_droplet_backup(droplet, "web-weekly");
+    account.add_resource("image", "golden", "syd1");
+    let asker = Asker::of(account).await;
+    let snapshots = asker.ok("/v2/snapshots").await;
+    assert_eq!(
+        column(&snapshots, "snapshots", "/id"),
+        [snapshot.clone(), other.clone()]
+    );
+    let volumes = asker.ok("/v2/snapshots?resource_type=volume").await;
+    assert_eq!(column(&volumes, "snapshots", "/id"), [other]);
+    assert_eq!(volumes["snapshots"][0]["resource_id"], volume.to_string());
+    let images = asker.ok("/v2/images?private=true").await;
+    assert_eq!(
+        column(&images, "images", "/type"),
+        ["custom", "backup", "snapshot"]
+    );
+    assert_eq!(images["images"][2]["id"].to_string(), snapshot);
+    let backups = asker.ok(&format!("/v2/droplets/{droplet}/backups")).await;
+    assert_eq!(backups["backups"][0]["id"].to_string(), backup);
+    assert_eq!(backups["meta"]["total"], 1);
+    let body = asker.ok(&format!("/v2/droplets/{droplet}")).await;
+    assert_eq!(body["droplet"]["backup_ids"][0].to_string(), backup);
+    assert_eq!(body["droplet"]["snapshot_ids"][0].to_string(), snapshot);
+    assert_eq!(asker.ok("/v2/images").await["meta"]["total"], 7);
+
+    asker.simulator.change(|account| {
+        account.remove_resource("snapshot", &snapshot);
+        account.remove_droplet(droplet);
+    });
+    let images = asker.ok("/v2/images?private=true").await;
+    assert_eq!(column(&images, "images", "/type"), ["custom"]);
+    let (status, _) = asker.json(&format!("/v2/droplets/{droplet}/backups")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_are_droplets_of_the_default_project() {
+    let mut account = Account::empty();
+    let project = account.add_project("platform");
+    let cluster = account.create_in(project, |account| {
+        account.add_resource("kubernetes_cluster", "production", "syd1")
+    });
+    let node = account.add_kubernetes_node(&cluster, "pool-3niq");
+    let balancer = account.add_kubernetes_load_balancer(&cluster, "a56e086a317d");
+    let volume = account.add_kubernetes_volume(&cluster, "pvc-1", 10);
+    let home = |urn: &str| account.project_of(urn).unwrap();
+    assert_eq!(home(&format!("do:kubernetes:{cluster}")), project);
+    for urn in [
+        format!("do:droplet:{node}"),
+        format!("do:loadbalancer:{balancer}"),
+        format!("do:volume:{volume}"),
+    ] {
+        assert_eq!(home(&urn), account.default_project(), "{urn}");
+    }
+    let tag = format!("k8s:{cluster}");
+    let asker = Asker::of(account).await;
+    let clusters = asker.ok("/v2/kubernetes/clusters").await;
+    let pool = &clusters["kubernetes_clusters"][0]["node_pools"][0];
+    assert_eq!(pool["count"], 1);
+    assert_eq!(pool["nodes"][0]["droplet_id"], node.to_string());
+    let droplets = asker.ok("/v2/droplets").await;
+    assert_eq!(
+        droplets["droplets"][0]["tags"],
+        json!(["k8s", tag, "k8s:worker"])
+    );
+    let balancers = asker.ok("/v2/load_balancers").await;
+    assert_eq!(balancers["load_balancers"][0]["tag"], tag);
+    assert_eq!(balancers["load_balancers"][0]["droplet_ids"], json!([node]));
+    assert_eq!(
+        asker.ok("/v2/volumes").await["volumes"][0]["tags"],
+        json!([tag])
+    );
+
+    asker
+        .simulator
+        .change(|account| account.remove_resource("kubernetes_cluster", &cluster));
+    assert_eq!(asker.ok("/v2/droplets").await["meta"]["total"], 0);
+    assert_eq!(asker.ok("/v2/load_balancers").await["meta"]["total"], 1);
+}
+
+#[test]
+fn a_removed_node_leaves_its_pool() {
+    let mut account = Account::empty();
+    let cluster = account.add_resource("kubernetes_cluster", "production", "syd1");
+    let first = account.add_kubernetes_node(&cluster, "one");
+    account.add_kubernetes_node_pool(&cluster, "batch", "c-2");
+    let second = account.add_kubernetes_node(&cluster, "two");
+    account.remove_kubernetes_node(&cluster, first);
+    assert_eq!(account.kubernetes_nodes(&cluster), [second]);
+    let body = account
+        .resource_body("kubernetes_cluster", &cluster)
+        .unwrap();
+    assert_eq!(body["node_pools"][0]["count"], 0);
+    assert_eq!(body["node_pools"][1]["count"], 1);
+}
+
+#[tokio::test]
+async fn a_replica_is_listed_below_its_cluster_and_goes_with_it() {
+    let mut account = Account::empty();
+    let cluster = account.add_resource("database_cluster", "orders", "syd1");
+    let other = account.add_resource("database_cluster", "stock", "syd1");
+    let replica = account.add_database_replica(&cluster, "orders-read", "nyc3");
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/databases/{cluster}/replicas");
+    let replicas = asker.ok(&path).await;
+    assert_eq!(column(&replicas, "replicas", "/id"), [replica]);
+    let none = asker.ok(&format!("/v2/databases/{other}/replicas")).await;
+    assert_eq!(none, json!({ "replicas": [] }));
+    asker
+        .simulator
+        .change(|account| account.remove_resource("database_cluster", &cluster));
+    assert_eq!(asker.json(&path).await.0, StatusCode::NOT_FOUND);
+    let left = asker
+        .simulator
+        .read(|account| account.resource_ids("database_replica"));
+    assert!(left.is_empty());
+}
+
+#[tokio::test]
+async fn a_resource_names_the_vpc_that_it_was_put_in() {
+    let mut account = Account::empty();
+    let vpc = account.add_resource("vpc", "private", "syd1");
+    for (kind, pointer) in [
+        ("load_balancer", "/vpc_uuid"),
+        ("database_cluster", "/private_network_uuid"),
+        ("nat_gateway", "/vpcs/0/vpc_uuid"),
+        ("nfs_share", "/vpc_ids/0"),
+        ("app", "/vpc/id"),
+    ] {
+        let id = account.add_resource(kind, "one", "syd1");
+        account.put_in_vpc(kind, &id, &vpc);
+        let body = account.resource_body(kind, &id).unwrap();
+        assert_eq!(body.pointer(pointer).unwrap(), &vpc, "{kind}");
+    }
+    let droplet = account.add_droplet("web", "c-2", "syd1");
+    account.put_in_vpc("droplet", &droplet.to_string(), &vpc);
+    let asker = Asker::of(account).await;
+    let body = asker.ok(&format!("/v2/droplets/{droplet}")).await;
+    assert_eq!(body["droplet"]["vpc_uuid"], vpc);
+}
+
+#[tokio::test]
+async fn an_address_follows_the_droplet_that_it_is_attached_to() {
+    let mut account = Account::empty();
+    let project = account.add_project("web");
+    let droplet = account.create_in(project, |account| account.add_droplet("web", "c-2", "syd1"));
+    account.add_reserved_ip("198.18.0.7", "syd1", None);
+    account.attach_reserved_ip("198.18.0.7", droplet);
+    let asker = Asker::of(account).await;
+    let ip = asker.ok("/v2/reserved_ips/198.18.0.7").await;
+    assert_eq!(ip["reserved_ip"]["droplet"]["id"], droplet);
+    assert_eq!(ip["reserved_ip"]["project_id"], project.to_string());
+    asker
+        .simulator
+        .change(|account| account.detach_reserved_ip("198.18.0.7"));
+    let ip = asker.ok("/v2/reserved_ips/198.18.0.7").await;
+    assert!(ip["reserved_ip"]["droplet"].is_null());
+    assert_eq!(ip["reserved_ip"]["project_id"], project.to_string());
+}
+
+#[tokio::test]
+async fn a_key_opens_what_it_was_granted() {
+    let mut account = Account::empty();
+    let key = account.add_resource("spaces_key", "uploader", "syd1");
+    account.grant_bucket(&key, "images", "readwrite");
+    account.grant_bucket(&key, "exports", "read");
+    let asker = Asker::of(account).await;
+    let keys = asker.ok("/v2/spaces/keys").await;
+    assert_eq!(
+        keys["keys"][0]["grants"],
+        json!([
+            { "bucket": "images", "permission": "readwrite" },
+            { "bucket": "exports", "permission": "read" },
+        ])
+    );
+}
