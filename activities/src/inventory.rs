@@ -58,10 +58,7 @@ impl InventoryActivities {
 pub(crate) fn listed_kinds() -> Vec<ResourceKind> {
     let zones = digitalocean::kinds::zones_with_records();
     let listings = digitalocean::kinds::listings().iter().chain([zones]);
-    let mut kinds: Vec<_> = listings
-        .flat_map(ResourceListing::kinds)
-        .cloned()
-        .collect();
+    let mut kinds: Vec<_> = listings.flat_map(ResourceListing::kinds).cloned().collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds

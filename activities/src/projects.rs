@@ -49,7 +49,8 @@ impl ProjectActivities {
 }
 
 impl ProjectActivities {
-    async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
+    /// Mirrors the projects, and creates the internal one where it is missing.
+    pub async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
         let mut started_at = self.store.now().await?;
         let mut listed = self.digitalocean.list_projects().await;
         let mut requests = listed.requests;
@@ -134,7 +135,8 @@ impl ProjectActivities {
         Ok((created, listed.requests + 1))
     }
 
-    async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
+    /// Walks the membership of every project and sets project and tenant of all resources.
+    pub async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
         let started_at = self.store.now().await?;
         let (projects, mut completeness) = self.store.projects_seen_by(&run).await?;
         let mut requests = 0;

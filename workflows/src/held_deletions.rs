@@ -78,7 +78,8 @@ const LOOK_EVERY: Duration = Duration::from_mins(5);
 /// Looks until it continues as new: about ten history events each.
 const LOOKS: usize = 200;
 
-const EXPECTED: &str = r#"the hold's id as a JSON string, like "22737513-0ea7-4206-8ceb-98a575af7681""#;
+const EXPECTED: &str =
+    r#"the hold's id as a JSON string, like "22737513-0ea7-4206-8ceb-98a575af7681""#;
 const EXPECTED_DECISION: &str = r#"a word like {"approve": true, "by": "ann"}"#;
 
 /// The workflow's id for a hold.
@@ -165,7 +166,11 @@ impl HeldDeletion {
         decision: Input<Decision>,
     ) -> String {
         if let Input::Given(decision) = decision {
-            let word = if decision.approve { "approved" } else { "rejected" };
+            let word = if decision.approve {
+                "approved"
+            } else {
+                "rejected"
+            };
             let answer = format!("{word} by {}", decision.by);
             self.decision = Some(decision);
             return answer;

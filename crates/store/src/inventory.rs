@@ -2,13 +2,14 @@
 
 pub(crate) mod attribution;
 mod changes;
-mod guard;
+mod held_deletions;
 mod history;
 pub(crate) mod intervals;
 mod observed;
 mod pins;
 mod relations;
 mod rows;
+mod strikes;
 pub(crate) mod sweep;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use crate::listings::{Guard, ListingFacts, Rules, Shortfall};
-pub use guard::{Decision, HeldDeletion};
+pub use held_deletions::{Decision, HeldDeletion};
 pub use observed::Observations;
 pub use pins::{Pin, PinChange};
 pub use relations::Related;

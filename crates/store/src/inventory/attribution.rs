@@ -1,5 +1,7 @@
 //! Which project a resource belongs to, and so whose it is. The rule itself is the SQL view `cloud_resource_homes`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -33,27 +35,37 @@ pub(crate) async fn attribute(
         Scope::Of([]) => return Ok(0),
         Scope::Of(ids) => Some(ids),
     };
-    let mut moved = 0;
+    // What each row was before all rounds: those between are nobody's business.
+    let mut before: BTreeMap<Uuid, Home> = BTreeMap::new();
     for _ in 0..DEEPEST {
-        let changed = set_homes(tx, ids, run, at).await?;
+        let changed = set_homes(tx, ids).await?;
         if changed.is_empty() {
             break;
         }
-        moved += changed.iter().filter(|(_, has_moved)| *has_moved).count();
-        let changed: Vec<Uuid> = changed.into_iter().map(|(id, _)| id).collect();
-        intervals::follow_projects(tx, &changed, at).await?;
-        matching::follow_tenants(tx, &changed).await?;
+        for (id, home) in changed {
+            before.entry(id).or_insert(home);
+        }
     }
+    let moved = note_changes(tx, &before, run, at).await?;
+    let changed: Vec<Uuid> = before.into_keys().collect();
+    intervals::follow_projects(tx, &changed, at).await?;
+    matching::follow_tenants(tx, &changed).await?;
     note_contradictions(tx, ids, run, at).await?;
     Ok(moved)
 }
 
+/// Where a resource is, whose it is, and how that is known.
+struct Home {
+    project: Option<Uuid>,
+    tenant: Option<String>,
+    attribution: Option<String>,
+}
+
+/// Sets what differs, and says what it was before.
 async fn set_homes(
     tx: &mut PgConnection,
     ids: Option<&[Uuid]>,
-    run: Option<&Run>,
-    at: DateTime<Utc>,
-) -> Result<Vec<(Uuid, bool)>, StoreError> {
+) -> Result<Vec<(Uuid, Home)>, StoreError> {
     let changed = sqlx::query!(
         r#"
         with changed as (
@@ -64,40 +76,86 @@ async fn set_homes(
             where ($1::uuid[] is null or r.id = any($1))
               and (r.cloud_project_id, r.tenant_id, r.attribution)
                   is distinct from (home.cloud_project_id, home.tenant_id, home.attribution)
-        ), written as (
-            update cloud_resources r set
-                cloud_project_id = changed.cloud_project_id,
-                tenant_id = changed.tenant_id,
-                attribution = changed.attribution
-            from changed where r.id = changed.id
-        ), noted as (
-            insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
-            select id,
-                case when project_before is not null and project_before is distinct from cloud_project_id
-                    then 'drift_detected' else 'updated' end,
-                case when project_before is distinct from cloud_project_id then jsonb_build_object(
-                    'cloud_project_id', jsonb_build_object('before', project_before, 'after', cloud_project_id)) else '{}' end
-                || case when tenant_before is distinct from tenant_id then jsonb_build_object(
-                    'tenant_id', jsonb_build_object('before', tenant_before, 'after', tenant_id)) else '{}' end
-                || case when attribution_before is distinct from attribution then jsonb_build_object(
-                    'attribution', jsonb_build_object('before', attribution_before, 'after', attribution)) else '{}' end,
-                $4, $2, $3
-            from changed
         )
-        select id as "id!", project_before is not null and project_before is distinct from cloud_project_id as "has_moved!"
-        from changed
+        update cloud_resources r set
+            cloud_project_id = changed.cloud_project_id,
+            tenant_id = changed.tenant_id,
+            attribution = changed.attribution
+        from changed where r.id = changed.id
+        returning r.id, changed.project_before as "project_before?", changed.tenant_before as "tenant_before?",
+            changed.attribution_before as "attribution_before?"
         "#,
         ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(changed
+        .into_iter()
+        .map(|row| {
+            let home = Home {
+                project: row.project_before,
+                tenant: row.tenant_before,
+                attribution: row.attribution_before,
+            };
+            (row.id, home)
+        })
+        .collect())
+}
+
+/// Writes the events, and says how many resources left a project.
+async fn note_changes(
+    tx: &mut PgConnection,
+    before: &BTreeMap<Uuid, Home>,
+    run: Option<&Run>,
+    at: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    if before.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<Uuid> = before.keys().copied().collect();
+    let homes = || before.values();
+    let projects: Vec<Option<Uuid>> = homes().map(|home| home.project).collect();
+    let tenants: Vec<Option<&str>> = homes().map(|home| home.tenant.as_deref()).collect();
+    let attributions: Vec<Option<&str>> = homes().map(|home| home.attribution.as_deref()).collect();
+    let events = sqlx::query_scalar!(
+        r#"
+        with changed as (
+            select r.id, r.cloud_project_id, r.tenant_id, r.attribution,
+                was.cloud_project_id as project_before, was.tenant_id as tenant_before, was.attribution as attribution_before
+            from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+                as was (id, cloud_project_id, tenant_id, attribution)
+            join cloud_resources r on r.id = was.id
+            where (r.cloud_project_id, r.tenant_id, r.attribution)
+                is distinct from (was.cloud_project_id, was.tenant_id, was.attribution)
+        )
+        insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
+        select id,
+            case when project_before is not null and project_before is distinct from cloud_project_id
+                then 'drift_detected' else 'updated' end,
+            case when project_before is distinct from cloud_project_id then jsonb_build_object(
+                'cloud_project_id', jsonb_build_object('before', project_before, 'after', cloud_project_id)) else '{}' end
+            || case when tenant_before is distinct from tenant_id then jsonb_build_object(
+                'tenant_id', jsonb_build_object('before', tenant_before, 'after', tenant_id)) else '{}' end
+            || case when attribution_before is distinct from attribution then jsonb_build_object(
+                'attribution', jsonb_build_object('before', attribution_before, 'after', attribution)) else '{}' end,
+            $7, $5, $6
+        from changed
+        returning event
+        "#,
+        &ids,
+        &projects as &[Option<Uuid>],
+        &tenants as &[Option<&str>],
+        &attributions as &[Option<&str>],
         run.map(|run| run.workflow_id.as_str()),
         run.map(|run| run.run_id.as_str()),
         at,
     )
     .fetch_all(tx)
     .await?;
-    Ok(changed
-        .into_iter()
-        .map(|row| (row.id, row.has_moved))
-        .collect())
+    Ok(events
+        .iter()
+        .filter(|event| *event == "drift_detected")
+        .count())
 }
 
 /// Tells where DigitalOcean puts a pinned resource into another project than its pin does, or into one of another tenant: once

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use uuid::Uuid;
 
-use super::attribution::{self, Scope};
 use super::Resource;
+use super::attribution::{self, Scope};
 use crate::listings::{lock_inventory, now};
 use crate::{Store, StoreError};
 
@@ -93,12 +93,9 @@ impl Store {
             Some(project) => project,
             None => before.as_ref().and_then(|pin| pin.cloud_project_id),
         };
-        let is_same = before
-            .as_ref()
-            .map_or((None, None), |pin| {
-                (pin.tenant_id.clone(), pin.cloud_project_id)
-            })
-            == (tenant.clone(), project);
+        let is_same = before.as_ref().map_or((None, None), |pin| {
+            (pin.tenant_id.clone(), pin.cloud_project_id)
+        }) == (tenant.clone(), project);
         if is_same {
             return Ok(());
         }

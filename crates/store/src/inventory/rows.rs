@@ -300,10 +300,7 @@ pub(super) async fn note_sightings(
 }
 
 /// Forgets what was staged of this kind.
-pub(super) async fn unstage(
-    tx: &mut PgConnection,
-    writing: Writing<'_>,
-) -> Result<(), StoreError> {
+pub(super) async fn unstage(tx: &mut PgConnection, writing: Writing<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from cloud_staged_resources where listing = $1 and kind = $2",
         writing.seen.listing(),

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::attribution::{self, Scope};
 use super::changes::change;
-use super::guard::{HeldDeletion, strike};
+use super::held_deletions::{HeldDeletion, pending};
+use super::intervals;
 use super::observed::Observations;
 use super::rows::{self, Differing, Writing};
-use super::{guard, intervals};
+use super::strikes::strike;
 use crate::invoices::matching;
 use crate::listings::{ListingFacts, lock, now, record, share_inventory};
 use crate::{Store, StoreError};
@@ -92,7 +93,7 @@ pub(crate) async fn sweep_within(
             affected.names.insert(gone.name.to_lowercase());
         }
     }
-    outcome.held = guard::pending(tx, kind.as_str()).await?;
+    outcome.held = pending(tx, kind.as_str()).await?;
     let scope = Scope::Of(&affected.changed);
     outcome.moved = attribution::attribute(tx, scope, Some(&facts.run), writing.at).await?;
     affected.homed.append(&mut affected.changed);

@@ -4,8 +4,12 @@
 
 mod access;
 mod balance;
+mod held_deletions;
+mod history;
 mod inventory;
 mod invoices;
+mod pins;
 mod projects;
 mod record;
+mod relations;
 mod support;

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use devstack::testing::TestDatabase;
-use domain::inventory::ObservedResource;
+use domain::inventory::{Direction, ObservedResource, Relation, RelationKind};
 use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind};
 use serde_json::json;
 use sqlx::PgPool;
 use store::inventory::{
-    Guard, ListingFacts, Resource, ResourceFilter, Rules, Shortfall, State, SweepOutcome,
+    Guard, ListingFacts, Resource, ResourceEvent, ResourceFilter, Rules, Shortfall, State,
+    SweepOutcome,
 };
 use store::projects::{
     MembershipOutcome, MembershipPass, ProjectMembers, ProjectSweep, ProjectSweepOutcome,
@@ -59,6 +60,32 @@ pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
         project_id: None,
         relations: Vec::new(),
         attrs: json!({ "memory": 1024 }).into(),
+    }
+}
+
+/// A resource of any kind, in the state of a droplet.
+pub(crate) fn resource(kind: ResourceKind, id: &str) -> ObservedResource {
+    ObservedResource {
+        kind,
+        provider_id: id.to_owned(),
+        ..droplet(0, id)
+    }
+}
+
+/// "It is `relation` that one."
+pub(crate) fn to(relation: RelationKind, kind: ResourceKind, id: &str) -> Relation {
+    Relation {
+        relation,
+        other: kind.with_id(id),
+        direction: Direction::ToOther,
+    }
+}
+
+/// "That one is `relation` it."
+pub(crate) fn from(relation: RelationKind, kind: ResourceKind, id: &str) -> Relation {
+    Relation {
+        direction: Direction::FromOther,
+        ..to(relation, kind, id)
     }
 }
 
@@ -155,6 +182,34 @@ impl Fixture {
             .await
     }
 
+    /// A complete sweep over one kind.
+    pub(crate) async fn sweep_kind(&self, resources: &[ObservedResource]) -> SweepOutcome {
+        let facts = self.facts(Completeness::Complete).await;
+        let kind = resources[0].kind.clone();
+        self.sweep_with(&kind, resources, &facts).await
+    }
+
+    /// What happened last to a resource.
+    pub(crate) async fn last_event(&self, provider_id: &str) -> ResourceEvent {
+        let id = self.resource(provider_id).await.id;
+        let mut events = self.store.resource_events(id, None, 1).await.unwrap();
+        events.pop().unwrap()
+    }
+
+    /// The row of a project, by name.
+    pub(crate) async fn project_row(&self, name: &str) -> Uuid {
+        let projects = self.store.projects(None, None, 1_000).await.unwrap();
+        projects
+            .into_iter()
+            .find(|project| project.name == name)
+            .unwrap()
+            .id
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
     pub(crate) async fn sweep_projects(&self, projects: &[ObservedProject]) -> ProjectSweepOutcome {
         let facts = self.facts(Completeness::Complete).await;
         let sweep = ProjectSweep {
@@ -171,7 +226,13 @@ impl Fixture {
         completeness: Completeness,
     ) -> MembershipOutcome {
         let facts = self.facts(completeness).await;
-        let listed_kinds = [ResourceKind::DROPLET, ResourceKind::DNS_ZONE];
+        let listed_kinds = [
+            ResourceKind::DROPLET,
+            ResourceKind::DNS_ZONE,
+            ResourceKind::KUBERNETES_CLUSTER,
+            ResourceKind::LOAD_BALANCER,
+            ResourceKind::VOLUME,
+        ];
         self.store
             .store_memberships(MembershipPass {
                 projects,

@@ -1,4 +1,4 @@
-//! Strikes, and what holds them back: a listing that would tombstone much at once tombstones nothing until an operator says so.
+//! What holds strikes back: a listing that would tombstone much at once tombstones nothing until an operator says so.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::intervals;
 use super::rows::Writing;
-use super::{SweepOutcome, intervals};
+use super::strikes::Gone;
 use crate::invoices::matching;
 use crate::listings::{ListingFacts, STRIKES, lock, mark_held, now, share_inventory};
 use crate::{Run, Store, StoreError};
@@ -30,94 +31,8 @@ pub struct HeldDeletion {
     pub deleted: Option<i32>,
 }
 
-/// A resource that was tombstoned.
-pub(super) struct Gone {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-}
-
-/// Strikes what no listing has seen since this one began; the third strike sets the tombstone, unless it would set too many.
-pub(super) async fn strike(
-    tx: &mut PgConnection,
-    writing: Writing<'_>,
-    facts: &ListingFacts,
-    listing: Uuid,
-    outcome: &mut SweepOutcome,
-) -> Result<Vec<Gone>, StoreError> {
-    let kind = writing.kind.as_str();
-    let counts = sqlx::query!(
-        r#"
-        select count(*) as "live!",
-            count(*) filter (
-                where last_seen_at < $2 and stale_strike_count + 1 >= $4
-                  and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))) as "doomed!"
-        from cloud_resources where provider = 'digitalocean' and kind = $1 and deleted_at is null
-        "#,
-        kind,
-        facts.started_at,
-        facts.strike_seconds(),
-        STRIKES,
-        writing.at,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let guard = facts.rules.guard;
-    let is_held = counts.doomed > i64::from(guard.rows)
-        && counts.doomed * 100 > counts.live * i64::from(guard.percent);
-    if is_held {
-        hold(tx, writing, facts, listing, (counts.doomed, counts.live)).await?;
-    } else {
-        supersede(tx, kind, writing.at).await?;
-    }
-
-    let struck = sqlx::query!(
-        r#"
-        with struck as (
-            update cloud_resources set
-                stale_strike_count = stale_strike_count + 1,
-                last_struck_at = $5,
-                deleted_at = case when stale_strike_count + 1 >= $4 then $5::timestamptz end
-            where provider = 'digitalocean' and kind = $1 and deleted_at is null
-              and last_seen_at < $2
-              and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))
-              and not ($6 and stale_strike_count + 1 >= $4)
-            returning id, name, deleted_at
-        ), noted as (
-            insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
-            select id, 'deleted', jsonb_build_object('deleted_at', jsonb_build_object('before', null, 'after', deleted_at)),
-                $5, $7, $8
-            from struck where deleted_at is not null
-        )
-        select id, name, deleted_at is not null as "is_deleted!" from struck
-        "#,
-        kind,
-        facts.started_at,
-        facts.strike_seconds(),
-        STRIKES,
-        writing.at,
-        is_held,
-        facts.run.workflow_id,
-        facts.run.run_id,
-    )
-    .fetch_all(tx)
-    .await?;
-    let mut gone = Vec::new();
-    for row in struck {
-        if row.is_deleted {
-            outcome.deleted += 1;
-            gone.push(Gone {
-                id: row.id,
-                name: row.name,
-            });
-        } else {
-            outcome.struck += 1;
-        }
-    }
-    Ok(gone)
-}
-
 /// Writes down what would be tombstoned. One hold a kind waits at a time; a later listing that comes to the same renews it.
-async fn hold(
+pub(super) async fn hold(
     tx: &mut PgConnection,
     writing: Writing<'_>,
     facts: &ListingFacts,
@@ -169,7 +84,7 @@ async fn hold(
 }
 
 /// A complete listing that needs no hold ends the one that waits: so much came back that the rest is no mass deletion.
-async fn supersede(
+pub(super) async fn supersede(
     tx: &mut PgConnection,
     kind: &str,
     at: DateTime<Utc>,

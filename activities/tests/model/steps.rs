@@ -1,0 +1,140 @@
+//! What can happen.
+
+use proptest::prelude::*;
+use simulator::FaultKind;
+
+/// The kinds whose fates are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Droplet,
+    Volume,
+    Zone,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Droplet, Self::Volume, Self::Zone];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Droplet => "droplet",
+            Self::Volume => "volume",
+            Self::Zone => "dns_zone",
+        }
+    }
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Droplet => "/v2/droplets",
+            Self::Volume => "/v2/volumes",
+            Self::Zone => "/v2/domains",
+        }
+    }
+
+    pub(crate) fn urn(self, id: &str) -> String {
+        let word = match self {
+            Self::Droplet => "droplet",
+            Self::Volume => "volume",
+            Self::Zone => "domain",
+        };
+        format!("do:{word}:{id}")
+    }
+
+    /// DNS zones are in a project only if one lists them.
+    pub(crate) fn falls_to_the_internal_project(self) -> bool {
+        self != Self::Zone
+    }
+}
+
+/// What becomes of the first request of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Unauthorized,
+    Forbidden,
+    RateLimited,
+    ServerError,
+    Html,
+    CutOff,
+    /// A whole answer without any item: DigitalOcean has been seen to give one.
+    EmptyList,
+    /// The last item is missing, the total is not.
+    ShortPage,
+}
+
+impl Trouble {
+    const ALL: [Self; 8] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Html,
+        Self::CutOff,
+        Self::EmptyList,
+        Self::ShortPage,
+    ];
+
+    pub(crate) fn fault(self) -> FaultKind {
+        match self {
+            Self::Unauthorized => FaultKind::Unauthorized,
+            Self::Forbidden => FaultKind::Forbidden,
+            Self::RateLimited => FaultKind::RateLimited { retry_after: 1 },
+            Self::ServerError => FaultKind::ServerError { status: 500 },
+            Self::Html => FaultKind::HtmlError { status: 504 },
+            Self::CutOff => FaultKind::CutOff,
+            Self::EmptyList => FaultKind::EmptyList,
+            Self::ShortPage => FaultKind::ShortPage,
+        }
+    }
+}
+
+/// One thing that happens. Numbers name a resource or a project among those there are; where there is none, nothing happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Create(Kind),
+    Remove(Kind, usize),
+    Rename(Kind, usize),
+    Retag(usize),
+    Move(Kind, usize, usize),
+    /// A whole listing and its sweep.
+    Sync(Kind),
+    SyncInTrouble(Kind, Trouble),
+    /// The same run again, as after a worker that died once its work was done.
+    Retry(Kind),
+    /// Two runs at once.
+    SyncTwice(Kind),
+    SyncProjects,
+    /// With one project whose members cannot be read.
+    SyncProjectsInTrouble(usize),
+    /// An operator gives a project to a tenant, or takes it away.
+    Assign(usize, Option<u8>),
+    /// An operator pins a resource to a project.
+    Pin(Kind, usize, usize),
+    Unpin(Kind, usize),
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop::sample::select(Kind::ALL.to_vec())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = 0_usize..6;
+    prop_oneof![
+        4 => kind().prop_map(Step::Create),
+        4 => (kind(), place.clone()).prop_map(|(kind, place)| Step::Remove(kind, place)),
+        1 => (kind(), place.clone()).prop_map(|(kind, place)| Step::Rename(kind, place)),
+        1 => place.clone().prop_map(Step::Retag),
+        2 => (kind(), place.clone(), place.clone()).prop_map(|(kind, place, project)| Step::Move(kind, place, project)),
+        8 => kind().prop_map(Step::Sync),
+        4 => (kind(), prop::sample::select(Trouble::ALL.to_vec())).prop_map(|(kind, trouble)| Step::SyncInTrouble(kind, trouble)),
+        2 => kind().prop_map(Step::Retry),
+        2 => kind().prop_map(Step::SyncTwice),
+        3 => Just(Step::SyncProjects),
+        1 => place.clone().prop_map(Step::SyncProjectsInTrouble),
+        1 => (place.clone(), prop::option::of(0_u8..3)).prop_map(|(project, tenant)| Step::Assign(project, tenant)),
+        1 => (kind(), place.clone(), place.clone()).prop_map(|(kind, place, project)| Step::Pin(kind, place, project)),
+        1 => (kind(), place).prop_map(|(kind, place)| Step::Unpin(kind, place)),
+    ]
+}
+
+pub(crate) fn sequence(longest: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..=longest)
+}

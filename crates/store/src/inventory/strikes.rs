@@ -1,0 +1,96 @@
+//! Strikes, and the tombstones that three of them make.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::SweepOutcome;
+use super::held_deletions::{hold, supersede};
+use super::rows::Writing;
+use crate::StoreError;
+use crate::listings::{ListingFacts, STRIKES};
+
+/// A resource that was tombstoned.
+pub(super) struct Gone {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+}
+
+/// Strikes what no listing has seen since this one began; the third strike sets the tombstone, unless it would set too many.
+pub(super) async fn strike(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+    facts: &ListingFacts,
+    listing: Uuid,
+    outcome: &mut SweepOutcome,
+) -> Result<Vec<Gone>, StoreError> {
+    let kind = writing.kind.as_str();
+    let counts = sqlx::query!(
+        r#"
+        select count(*) as "live!",
+            count(*) filter (
+                where last_seen_at < $2 and stale_strike_count + 1 >= $4
+                  and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))) as "doomed!"
+        from cloud_resources where provider = 'digitalocean' and kind = $1 and deleted_at is null
+        "#,
+        kind,
+        facts.started_at,
+        facts.strike_seconds(),
+        STRIKES,
+        writing.at,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let guard = facts.rules.guard;
+    let is_held = counts.doomed > i64::from(guard.rows)
+        && counts.doomed * 100 > counts.live * i64::from(guard.percent);
+    if is_held {
+        hold(tx, writing, facts, listing, (counts.doomed, counts.live)).await?;
+    } else {
+        supersede(tx, kind, writing.at).await?;
+    }
+
+    let struck = sqlx::query!(
+        r#"
+        with struck as (
+            update cloud_resources set
+                stale_strike_count = stale_strike_count + 1,
+                last_struck_at = $5,
+                deleted_at = case when stale_strike_count + 1 >= $4 then $5::timestamptz end
+            where provider = 'digitalocean' and kind = $1 and deleted_at is null
+              and last_seen_at < $2
+              and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))
+              and not ($6 and stale_strike_count + 1 >= $4)
+            returning id, name, deleted_at
+        ), noted as (
+            insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
+            select id, 'deleted', jsonb_build_object('deleted_at', jsonb_build_object('before', null, 'after', deleted_at)),
+                $5, $7, $8
+            from struck where deleted_at is not null
+        )
+        select id, name, deleted_at is not null as "is_deleted!" from struck
+        "#,
+        kind,
+        facts.started_at,
+        facts.strike_seconds(),
+        STRIKES,
+        writing.at,
+        is_held,
+        facts.run.workflow_id,
+        facts.run.run_id,
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut gone = Vec::new();
+    for row in struck {
+        if row.is_deleted {
+            outcome.deleted += 1;
+            gone.push(Gone {
+                id: row.id,
+                name: row.name,
+            });
+        } else {
+            outcome.struck += 1;
+        }
+    }
+    Ok(gone)
+}

@@ -1,0 +1,168 @@
+//! A listing that would delete too much deletes nothing.
+
+use domain::inventory::ObservedResource;
+use store::StoreError;
+use store::inventory::{Decision, HeldDeletion, SweepOutcome};
+
+use super::support::{Fixture, droplet, fixture};
+
+fn droplets(count: u32) -> Vec<ObservedResource> {
+    (0..count)
+        .map(|id| droplet(id, &format!("web-{id}")))
+        .collect()
+}
+
+/// The outcome of the third complete listing that shows only the first `left` of so many.
+async fn lose(fixture: &Fixture, count: u32, left: usize) -> SweepOutcome {
+    let all = droplets(count);
+    fixture.sweep(&all).await;
+    fixture.sweep(&all[..left]).await;
+    fixture.sweep(&all[..left]).await;
+    fixture.sweep(&all[..left]).await
+}
+
+async fn deleted(fixture: &Fixture) -> i64 {
+    fixture
+        .count("select count(*) from cloud_resources where deleted_at is not null")
+        .await
+}
+
+async fn the_hold(fixture: &Fixture) -> HeldDeletion {
+    let mut holds = fixture.held_deletions(10).await.unwrap();
+    assert_eq!(holds.len(), 1);
+    holds.pop().unwrap()
+}
+
+#[tokio::test]
+async fn more_than_a_fifth_and_more_than_ten_wait_for_an_operator() {
+    let fixture = fixture().await;
+    let outcome = lose(&fixture, 40, 28).await;
+    let held = outcome.held.unwrap();
+    assert_eq!((outcome.deleted, outcome.struck), (0, 0));
+    assert_eq!((held.would_delete, held.live), (12, 40));
+    assert_eq!(deleted(&fixture).await, 0);
+    let freshness = fixture
+        .freshness(Some(&["droplet".to_owned()]))
+        .await
+        .unwrap();
+    assert_eq!(freshness[0].last_state, "held");
+    let reason = freshness[0].last_reason.as_deref().unwrap();
+    assert!(
+        reason.contains("12 of 40") && reason.contains(&held.id.to_string()),
+        "{reason}"
+    );
+    let state = "select count(*) from cloud_listings where state = 'held'";
+    assert_eq!(fixture.count(state).await, 1);
+
+    // The same again renews the hold and makes no other.
+    let again = fixture.sweep(&droplets(28)).await;
+    assert_eq!(again.held.unwrap().id, held.id);
+    assert_eq!(the_hold(&fixture).await.state, "pending");
+}
+
+#[tokio::test]
+async fn ten_rows_go_whatever_their_share_and_a_fifth_goes_whatever_its_number() {
+    let few = fixture().await;
+    let outcome = lose(&few, 12, 2).await;
+    assert_eq!((outcome.deleted, outcome.held), (10, None));
+
+    let many = fixture().await;
+    let outcome = lose(&many, 100, 80).await;
+    assert_eq!((outcome.deleted, outcome.held), (20, None));
+}
+
+#[tokio::test]
+async fn approved_deletions_are_carried_out_and_say_who_approved() {
+    let fixture = fixture().await;
+    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let decided = fixture
+        .decide_held_deletion(held.id, Decision::Approve, "ann", None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (decided.state.as_str(), decided.deleted),
+        ("approved", Some(20))
+    );
+    assert_eq!(decided.decided_by.as_deref(), Some("ann"));
+    assert!(decided.decided_at.is_some());
+    assert_eq!(deleted(&fixture).await, 20);
+    let event = fixture.last_event("39").await;
+    assert_eq!(event.event, "deleted");
+    assert_eq!(event.changes["approved_by"]["after"], "ann");
+
+    // The same word again changes nothing; another one is refused.
+    let again = fixture
+        .decide_held_deletion(held.id, Decision::Approve, "bob", None)
+        .await
+        .unwrap();
+    assert_eq!(again, decided);
+    let refused = fixture
+        .decide_held_deletion(held.id, Decision::Reject, "bob", None)
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::Decided { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.events("39").await, ["discovered", "deleted"]);
+}
+
+#[tokio::test]
+async fn what_came_back_before_the_approval_is_not_deleted() {
+    let fixture = fixture().await;
+    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    // An incomplete listing sees one again, and decides nothing else.
+    let facts = fixture.facts(super::support::incomplete()).await;
+    let kind = domain::ResourceKind::DROPLET;
+    fixture
+        .sweep_with(&kind, &[droplet(39, "web-39")], &facts)
+        .await;
+    let decided = fixture
+        .decide_held_deletion(held.id, Decision::Approve, "ann", None)
+        .await
+        .unwrap();
+    assert_eq!(decided.deleted, Some(19));
+    assert_eq!(fixture.resource("39").await.deleted_at, None);
+}
+
+#[tokio::test]
+async fn rejected_deletions_need_three_more_listings_to_be_asked_for_again() {
+    let fixture = fixture().await;
+    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let decided = fixture
+        .decide_held_deletion(held.id, Decision::Reject, "ann", None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (decided.state.as_str(), decided.deleted),
+        ("rejected", Some(0))
+    );
+    for _ in 0..2 {
+        let outcome = fixture.sweep(&droplets(20)).await;
+        assert_eq!((outcome.struck, outcome.held), (20, None));
+    }
+    let asked_again = fixture.sweep(&droplets(20)).await.held.unwrap();
+    assert_ne!(asked_again.id, held.id);
+    assert_eq!(deleted(&fixture).await, 0);
+}
+
+#[tokio::test]
+async fn a_hold_ends_by_itself_when_most_of_it_is_seen_again() {
+    let fixture = fixture().await;
+    lose(&fixture, 40, 20).await;
+    let outcome = fixture.sweep(&droplets(38)).await;
+    assert_eq!((outcome.deleted, outcome.held), (2, None));
+    assert_eq!(the_hold(&fixture).await.state, "superseded");
+}
+
+#[tokio::test]
+async fn two_decisions_at_once_are_one() {
+    let fixture = fixture().await;
+    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let (approved, rejected) = tokio::join!(
+        fixture.decide_held_deletion(held.id, Decision::Approve, "ann", None),
+        fixture.decide_held_deletion(held.id, Decision::Reject, "bob", None),
+    );
+    assert!(approved.is_ok() != rejected.is_ok());
+    let expected = if approved.is_ok() { 20 } else { 0 };
+    assert_eq!(deleted(&fixture).await, expected);
+}

@@ -1,0 +1,125 @@
+//! The past can be seen as it was.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use store::inventory::{ResourceFilter, State};
+use store::projects::ProjectChange;
+
+use super::support::{Fixture, droplet, fixture, members, project};
+
+const WEB: u128 = 1;
+
+async fn names_at(fixture: &Fixture, at: DateTime<Utc>, filter: &ResourceFilter) -> Vec<String> {
+    let resources = fixture.resources_as_of(at, filter, None, 10).await.unwrap();
+    resources
+        .into_iter()
+        .map(|resource| resource.name)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_resource_is_seen_as_it_was_before_it_changed_went_and_came_back() {
+    let fixture = fixture().await;
+    let before_all = fixture.now().await.unwrap();
+    fixture.sweep(&[droplet(1, "first")]).await;
+    let as_first = fixture.now().await.unwrap();
+    let mut second = droplet(1, "second");
+    second.attrs = json!({ "memory": 2048, "vcpus": 2 }).into();
+    second.tags = vec!["new".to_owned()];
+    fixture.sweep(&[second.clone()]).await;
+    let as_second = fixture.now().await.unwrap();
+    for _ in 0..3 {
+        fixture.sweep(&[]).await;
+    }
+    let while_gone = fixture.now().await.unwrap();
+    fixture.sweep(&[droplet(1, "third")]).await;
+
+    let live = ResourceFilter::default();
+    assert_eq!(names_at(&fixture, before_all, &live).await, [""; 0]);
+    assert_eq!(names_at(&fixture, as_first, &live).await, ["first"]);
+    assert_eq!(names_at(&fixture, while_gone, &live).await, [""; 0]);
+    let gone = ResourceFilter {
+        state: State::Deleted,
+        ..ResourceFilter::default()
+    };
+    assert_eq!(names_at(&fixture, while_gone, &gone).await, ["second"]);
+    // The filter is of that time as well.
+    let named = |text: &str| ResourceFilter {
+        text: Some(text.to_owned()),
+        ..ResourceFilter::default()
+    };
+    assert_eq!(
+        names_at(&fixture, as_first, &named("first")).await,
+        ["first"]
+    );
+    assert_eq!(names_at(&fixture, as_first, &named("third")).await, [""; 0]);
+
+    let id = fixture.resource("1").await.id;
+    let first = fixture.resource_as_of(as_first, id, None).await.unwrap();
+    assert_eq!(first.attrs, json!({ "memory": 1024 }));
+    assert_eq!(first.tags, ["web"]);
+    let second = fixture.resource_as_of(as_second, id, None).await.unwrap();
+    assert_eq!(second.attrs, json!({ "memory": 2048, "vcpus": 2 }));
+    assert_eq!(second.tags, ["new"]);
+    assert!(second.last_seen_at <= as_second);
+    assert!(fixture.resource_as_of(before_all, id, None).await.is_err());
+}
+
+#[tokio::test]
+async fn whose_a_resource_was_is_seen_too() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&[project(WEB, "web")]).await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    let before = fixture.now().await.unwrap();
+    let change = ProjectChange {
+        tenant_id: Some(Some("acme".parse().unwrap())),
+        purpose: None,
+    };
+    let web = fixture.project_row("web").await;
+    fixture.change_project(web, &change, "ann").await.unwrap();
+    let after = fixture.now().await.unwrap();
+    let acmes = ResourceFilter {
+        tenant: Some("acme".to_owned()),
+        ..ResourceFilter::default()
+    };
+    assert_eq!(names_at(&fixture, before, &acmes).await, [""; 0]);
+    assert_eq!(names_at(&fixture, after, &acmes).await, ["web-1"]);
+}
+
+#[tokio::test]
+async fn a_timeline_has_each_state_with_the_event_it_began_with() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "first")]).await;
+    fixture.sweep(&[droplet(1, "second")]).await;
+    let mut third = droplet(1, "second");
+    third.attrs = json!({}).into();
+    fixture.sweep(&[third]).await;
+    let resource = fixture.resource("1").await;
+    let timeline = fixture.timeline(&resource, None, 10).await.unwrap();
+    let states: Vec<_> = timeline
+        .iter()
+        .map(|(event, state)| {
+            (
+                event.event.as_str(),
+                state.name.as_str(),
+                state.attrs.to_string(),
+            )
+        })
+        .collect();
+    let memory = r#"{"memory":1024}"#;
+    assert_eq!(
+        states,
+        [
+            ("updated", "second", "{}".to_owned()),
+            ("updated", "second", memory.to_owned()),
+            ("discovered", "first", memory.to_owned()),
+        ]
+    );
+    // A page further on comes to the same.
+    let page = fixture
+        .timeline(&resource, Some(timeline[0].0.id), 1)
+        .await
+        .unwrap();
+    assert_eq!(page, timeline[1..2]);
+}
