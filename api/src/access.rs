@@ -49,6 +49,8 @@ impl FromRequestParts<ApiState> for Caller {
 pub(crate) struct Admin {
     /// Which token it was, for the log.
     pub(crate) token_id: Uuid,
+    /// Its name, for the record of who changed what.
+    pub(crate) token_name: String,
 }
 
 impl FromRequestParts<ApiState> for Admin {
@@ -59,6 +61,7 @@ impl FromRequestParts<ApiState> for Admin {
         match access.role {
             Role::PlatformAdmin => Ok(Self {
                 token_id: access.token_id,
+                token_name: access.token_name,
             }),
             Role::Tenant(_) => Err(Problem::Forbidden(
                 "only a token of the role platform_admin may do this",

@@ -189,7 +189,10 @@ async fn change(
             .purpose
             .map(|purpose| purpose.map(|Purpose(text)| text)),
     };
-    let project = state.store.change_project(id, &change).await?;
+    let project = state
+        .store
+        .change_project(id, &change, &admin.token_name)
+        .await?;
     tracing::info!(token = %admin.token_id, project = %id, ?change, "a project was changed");
     Ok(Json(One::now(project.into())))
 }

@@ -3,9 +3,8 @@ use std::collections::BTreeSet;
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 use serde_json::{Value, json};
-use store::inventory::Sweep;
 
-use crate::support::{TestApi, column, facts};
+use crate::support::{TestApi, column, sweep};
 
 /// Follows the cursors to the end and returns the rows' ids in the order in which they came.
 async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
@@ -28,24 +27,22 @@ async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
 }
 
 async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
+    let kind = ResourceKind::named("uptime_check");
     // All of one name, so that only the id tells where a page ends.
     let resources: Vec<_> = (0..count)
         .map(|id| ObservedResource {
+            kind: kind.clone(),
             provider_id: format!("alike-{id}"),
             name: "alike \" \\ ü".to_owned(),
             region: None,
             status: None,
             tags: Vec::new(),
             project_id: None,
+            relations: Vec::new(),
             attrs: json!({}).into(),
         })
         .collect();
-    let sweep = Sweep {
-        kind: &ResourceKind::named("uptime_check"),
-        resources: &resources,
-        facts: &facts(&api.store).await,
-    };
-    api.store.sweep(sweep).await.unwrap();
+    sweep(&api.store, &kind, &resources).await;
 }
 
 #[tokio::test]

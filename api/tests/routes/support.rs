@@ -13,7 +13,7 @@ use store::{NewToken, Role, Store};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub(crate) use account::{APRIL, MARCH, facts};
+pub(crate) use account::{APRIL, MARCH, sweep};
 
 pub(crate) struct TestApi {
     database: TestDatabase,

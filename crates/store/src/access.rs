@@ -69,6 +69,8 @@ pub struct ApiToken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     pub token_id: Uuid,
+    /// The token's name: it stands in the record of what its holder does.
+    pub token_name: String,
     pub role: Role,
 }
 
@@ -95,7 +97,7 @@ impl Store {
     /// The hash is looked up, never the token: what a comparison's timing gives away is a hash of what the caller sent.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Access>, StoreError> {
         let found = sqlx::query!(
-            "select id, role, tenant_id from api_tokens where token_sha256 = $1 and revoked_at is null",
+            "select id, name, role, tenant_id from api_tokens where token_sha256 = $1 and revoked_at is null",
             hash(token)
         )
         .fetch_optional(&self.pool)
@@ -111,6 +113,7 @@ impl Store {
         .await?;
         Ok(Some(Access {
             token_id: found.id,
+            token_name: found.name,
             role: Role::from_columns(&found.role, found.tenant_id)?,
         }))
     }

@@ -1,5 +1,6 @@
 //! The test account: two tenants' projects and the internal one, live and deleted resources, two invoices.
 
+use std::slice;
 use std::time::Duration;
 
 use domain::inventory::ObservedResource;
@@ -7,7 +8,7 @@ use domain::invoices::{InvoiceHeader, read_invoice_csv};
 use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind, TenantId};
 use serde_json::json;
-use store::inventory::{ListingFacts, Sweep};
+use store::inventory::{Guard, ListingFacts, Rules, Shortfall};
 use store::invoices::InvoiceFile;
 use store::projects::{MembershipPass, ProjectChange, ProjectMembers, ProjectSweep};
 use store::{Run, Store};
@@ -47,9 +48,13 @@ pub(crate) async fn facts(store: &Store) -> ListingFacts {
     ListingFacts {
         started_at: store.now().await.unwrap(),
         completeness: Completeness::Complete,
+        shortfall: Shortfall::default(),
         total: None,
         requests: 1,
-        strike_interval: Duration::ZERO,
+        rules: Rules {
+            strike_interval: Duration::ZERO,
+            guard: Guard::default(),
+        },
         run: Run {
             workflow_id: "sync-inventory".to_owned(),
             run_id: Uuid::new_v4().to_string(),
@@ -96,37 +101,41 @@ async fn projects(store: &Store) {
             tenant_id: Some(tenant),
             purpose: None,
         };
-        store.change_project(project.id, &change).await.unwrap();
+        store
+            .change_project(project.id, &change, "ann")
+            .await
+            .unwrap();
     }
 }
 
-fn resource(provider_id: String, name: &str) -> ObservedResource {
+fn resource(kind: ResourceKind, provider_id: String, name: &str) -> ObservedResource {
     ObservedResource {
+        kind,
         provider_id,
         name: name.to_owned(),
         region: Some("nyc3".to_owned()),
         status: Some("active".to_owned()),
         tags: vec!["production".to_owned()],
         project_id: None,
+        relations: Vec::new(),
         attrs: json!({ "size_slug": "s-1vcpu-1gb" }).into(),
     }
 }
 
-async fn sweep(store: &Store, kind: &ResourceKind, resources: &[ObservedResource]) {
-    let sweep = Sweep {
-        kind,
-        resources,
-        facts: &facts(store).await,
-    };
-    store.sweep(sweep).await.unwrap();
+/// A complete sweep over one kind.
+pub(crate) async fn sweep(store: &Store, kind: &ResourceKind, resources: &[ObservedResource]) {
+    let facts = facts(store).await;
+    let mut seen = store.observe(slice::from_ref(kind)).await.unwrap();
+    seen.add(resources.to_vec()).await.unwrap();
+    store.sweep(&seen, kind, &facts).await.unwrap();
 }
 
 async fn resources(store: &Store) {
     let mut droplets: Vec<_> = (1..)
         .zip(DROPLETS)
-        .map(|(id, (name, _))| resource(id.to_string(), name))
+        .map(|(id, (name, _))| resource(ResourceKind::DROPLET, id.to_string(), name))
         .collect();
-    let domains = DOMAINS.map(|(name, _)| resource(name.to_owned(), name));
+    let domains = DOMAINS.map(|(name, _)| resource(ResourceKind::DNS_ZONE, name.to_owned(), name));
     sweep(store, &ResourceKind::DROPLET, &droplets).await;
     sweep(store, &ResourceKind::DNS_ZONE, &domains).await;
     memberships(store).await;
