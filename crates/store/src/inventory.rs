@@ -17,7 +17,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use crate::listings::{Guard, ListingFacts, Rules, Shortfall};
-pub use held_deletions::{Decision, HeldDeletion};
+pub use held_deletions::{Decision, HeldDeletion, HeldResource};
+pub use intervals::{Membership, Tenancy};
 pub use observed::Observations;
 pub use pins::{Pin, PinChange};
 pub use relations::Related;

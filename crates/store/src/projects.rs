@@ -154,6 +154,25 @@ impl Store {
         Ok(projects)
     }
 
+    /// One project, of the given tenant only where one is given; a tombstoned one too.
+    pub async fn project(
+        &self,
+        id: Uuid,
+        tenant: Option<&TenantId>,
+    ) -> Result<Project, StoreError> {
+        sqlx::query_as!(
+            Project,
+            "select id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
+                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
+             from cloud_projects where id = $1 and ($2::text is null or tenant_id = $2)",
+            id,
+            tenant.map(TenantId::as_str),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound { what: "project", id })
+    }
+
     /// Changes what an operator decides about a project; its resources and their cost lines follow in the same transaction.
     pub async fn change_project(
         &self,

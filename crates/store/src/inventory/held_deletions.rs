@@ -31,6 +31,17 @@ pub struct HeldDeletion {
     pub deleted: Option<i32>,
 }
 
+/// A resource that a hold is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldResource {
+    pub id: Uuid,
+    pub provider_id: String,
+    pub name: String,
+    pub tenant_id: Option<String>,
+    pub last_seen_at: DateTime<Utc>,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
 /// Writes down what would be tombstoned. One hold a kind waits at a time; a later listing that comes to the same renews it.
 pub(super) async fn hold(
     tx: &mut PgConnection,
@@ -150,6 +161,30 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?
         .ok_or(StoreError::NotFound { what: "hold", id })
+    }
+
+    /// The resources that a hold is about, by name.
+    pub async fn held_resources(
+        &self,
+        hold: Uuid,
+        after: Option<(&str, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<HeldResource>, StoreError> {
+        let resources = sqlx::query_as!(
+            HeldResource,
+            "select r.id, r.provider_id, r.name, r.tenant_id, r.last_seen_at, r.deleted_at
+             from cloud_held_resources h
+             join cloud_resources r on r.id = h.resource_id
+             where h.hold_id = $1 and ($2::text is null or (r.name, r.id) > ($2, $3))
+             order by r.name, r.id limit $4",
+            hold,
+            after.map(|(name, _)| name),
+            after.map(|(_, id)| id),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(resources)
     }
 
     /// Carries out what an operator says of a hold. Only what no listing has seen since is tombstoned. A hold that is decided stays

@@ -1,10 +1,75 @@
-//! Since when, and until when, which resource was in which project.
+//! Since when, and until when, which resource was in which project, and which project was whose.
 
 use chrono::{DateTime, Utc};
+use domain::TenantId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Store, StoreError};
+
+/// How long a resource was in a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub cloud_project_id: Uuid,
+    /// The project's name as it is now.
+    pub project_name: String,
+    pub valid_from: DateTime<Utc>,
+    /// None while it holds.
+    pub valid_to: Option<DateTime<Utc>>,
+}
+
+/// How long a project was a tenant's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenancy {
+    pub tenant_id: String,
+    pub valid_from: DateTime<Utc>,
+    /// None while it holds.
+    pub valid_to: Option<DateTime<Utc>>,
+    /// The name of the access token by which it was said, where one is known.
+    pub assigned_by: Option<String>,
+}
+
+impl Store {
+    /// In which projects a resource was, the latest first.
+    pub async fn memberships(&self, resource: Uuid) -> Result<Vec<Membership>, StoreError> {
+        let memberships = sqlx::query_as!(
+            Membership,
+            "select m.cloud_project_id, p.name as project_name, m.valid_from, m.valid_to
+             from cloud_project_memberships m
+             join cloud_projects p on p.id = m.cloud_project_id
+             where m.resource_id = $1 order by m.valid_from desc",
+            resource,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(memberships)
+    }
+
+    /// Whose a project was, the latest first.
+    pub async fn tenancies(&self, project: Uuid) -> Result<Vec<Tenancy>, StoreError> {
+        let tenancies = sqlx::query_as!(
+            Tenancy,
+            "select tenant_id, valid_from, valid_to, assigned_by from cloud_project_tenants
+             where cloud_project_id = $1 order by valid_from desc",
+            project,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(tenancies)
+    }
+
+    /// The projects that are a tenant's or were.
+    pub async fn projects_known_to(&self, tenant: &TenantId) -> Result<Vec<Uuid>, StoreError> {
+        let projects = sqlx::query_scalar!(
+            r#"select id as "id!" from cloud_projects where tenant_id = $1
+             union select cloud_project_id from cloud_project_tenants where tenant_id = $1"#,
+            tenant.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(projects)
+    }
+}
 
 /// Ends the intervals of these resources that hold no longer, and begins those that hold now.
 pub(crate) async fn follow_projects(
