@@ -23,7 +23,7 @@ impl BalanceActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<BalancePolled, ActivityError> {
-        beating(&context, self.poll_balance()).await
+        beating(&context, async move { self.poll_balance().await }).await
     }
 }
 

@@ -25,7 +25,7 @@ impl HeldDeletionActivities {
         context: ActivityContext,
         hold: String,
     ) -> Result<HoldState, ActivityError> {
-        beating(&context, async {
+        beating(&context, async move {
             let hold = self.store.held_deletion(id(&hold)?).await?;
             Ok(state_of(hold))
         })
@@ -39,7 +39,11 @@ impl HeldDeletionActivities {
         decision: HoldDecision,
     ) -> Result<HoldState, ActivityError> {
         let run = run_of(&context);
-        beating(&context, self.carry_out(decision, &run)).await
+        beating(
+            &context,
+            async move { self.carry_out(decision, &run).await },
+        )
+        .await
     }
 }
 

@@ -37,7 +37,8 @@ impl InventoryActivities {
         context: ActivityContext,
         kind: ResourceKind,
     ) -> Result<KindSynced, ActivityError> {
-        beating(&context, self.sync(kind, run_of(&context))).await
+        let run = run_of(&context);
+        beating(&context, async move { self.sync(kind, run).await }).await
     }
 
     #[activity(definition = definitions::Attribute)]
@@ -46,7 +47,7 @@ impl InventoryActivities {
         context: ActivityContext,
     ) -> Result<Attributed, ActivityError> {
         let run = run_of(&context);
-        beating(&context, async {
+        beating(&context, async move {
             let moved = self.store.attribute(&run).await?;
             Ok(Attributed { moved })
         })

@@ -28,7 +28,7 @@ impl InvoiceActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<InvoicesDiscovered, ActivityError> {
-        beating(&context, self.discover_invoices()).await
+        beating(&context, async move { self.discover_invoices().await }).await
     }
 
     #[activity(definition = definitions::ListPending)]
@@ -62,7 +62,7 @@ impl InvoiceActivities {
         context: ActivityContext,
         invoice: InvoiceUuid,
     ) -> Result<InvoiceIngested, ActivityError> {
-        beating(&context, self.ingest_invoice(invoice)).await
+        beating(&context, async move { self.ingest_invoice(invoice).await }).await
     }
 
     #[activity(definition = definitions::MarkFailed)]

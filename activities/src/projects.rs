@@ -36,7 +36,8 @@ impl ProjectActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<ProjectsSynced, ActivityError> {
-        beating(&context, self.sync_projects(run_of(&context))).await
+        let run = run_of(&context);
+        beating(&context, async move { self.sync_projects(run).await }).await
     }
 
     #[activity(definition = definitions::WalkMemberships)]
@@ -44,7 +45,8 @@ impl ProjectActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<MembershipsWalked, ActivityError> {
-        beating(&context, self.walk(run_of(&context))).await
+        let run = run_of(&context);
+        beating(&context, async move { self.walk(run).await }).await
     }
 }
 

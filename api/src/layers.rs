@@ -1,13 +1,14 @@
 //! What lies around every route: limits, logs, metrics, headers.
 
 use std::any::Any;
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,7 +18,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span};
+use tracing::{Instrument as _, Level, Span};
 
 use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
@@ -57,8 +58,18 @@ pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Rou
             .layer(TimeoutLayer::with_status_code(
                 StatusCode::SERVICE_UNAVAILABLE,
                 timeout,
-            )),
+            ))
+            .layer(from_fn(to_its_end)),
     )
+}
+
+/// A caller who hangs up, and the timeout, leave the handler to its end. To drop it half-way would leave a connection to the
+/// database in the midst of something, and whoever takes it next with the answers to somebody else's questions (sqlx 0.9.0).
+async fn to_its_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request).in_current_span()).await {
+        Ok(response) => response,
+        Err(panic) => resume_unwind(panic.into_panic()),
+    }
 }
 
 /// Neither headers nor the query: the first hold tokens, and people paste them into the second.

@@ -46,10 +46,6 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    pub(crate) fn new(_: &World) -> Self {
-        Self::default()
-    }
-
     /// The projects that the mirror knows.
     pub(crate) fn has_projects(&self) -> bool {
         self.internal.is_some()
@@ -62,7 +58,7 @@ impl Reference {
     /// What follows from a step that the world has taken; `world` is the account after it.
     pub(crate) fn follow(&mut self, step: &Step, world: &World) {
         match step {
-            Step::Sync(kind) => self.sync(*kind, None, true, world),
+            Step::Sync(kind) | Step::SyncKilled(kind, _) => self.sync(*kind, None, true, world),
             Step::SyncInTrouble(kind, trouble) => self.sync(*kind, Some(*trouble), true, world),
             Step::Retry(kind) => {
                 let may_strike = !self
@@ -153,8 +149,8 @@ impl Reference {
         for kind in Kind::ALL {
             for id in world.account(kind).into_keys() {
                 let project = world.project_of(kind, &id);
-                if project.is_some() && project != unreadable {
-                    listed.insert((kind, id), project.unwrap());
+                if let Some(project) = project.filter(|_| project != unreadable) {
+                    listed.insert((kind, id), project);
                 }
             }
         }

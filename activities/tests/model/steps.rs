@@ -99,6 +99,8 @@ pub(crate) enum Step {
     SyncInTrouble(Kind, Trouble),
     /// The same run again, as after a worker that died once its work was done.
     Retry(Kind),
+    /// An attempt that dies after so many microseconds, wherever it is then, and the next attempt of the same run.
+    SyncKilled(Kind, u64),
     /// Two runs at once.
     SyncTwice(Kind),
     SyncProjects,
@@ -111,8 +113,13 @@ pub(crate) enum Step {
     Unpin(Kind, usize),
 }
 
+/// Mostly droplets: it takes several syncs of one kind to see anything deleted.
 fn kind() -> impl Strategy<Value = Kind> {
-    prop::sample::select(Kind::ALL.to_vec())
+    prop_oneof![
+        4 => Just(Kind::Droplet),
+        1 => Just(Kind::Volume),
+        1 => Just(Kind::Zone),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -126,6 +133,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => kind().prop_map(Step::Sync),
         4 => (kind(), prop::sample::select(Trouble::ALL.to_vec())).prop_map(|(kind, trouble)| Step::SyncInTrouble(kind, trouble)),
         2 => kind().prop_map(Step::Retry),
+        2 => (kind(), 0_u64..12_000).prop_map(|(kind, micros)| Step::SyncKilled(kind, micros)),
         2 => kind().prop_map(Step::SyncTwice),
         3 => Just(Step::SyncProjects),
         1 => place.clone().prop_map(Step::SyncProjectsInTrouble),
@@ -136,5 +144,5 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 pub(crate) fn sequence(longest: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 1..=longest)
+    prop::collection::vec(step(), longest / 4..=longest)
 }
