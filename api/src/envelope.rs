@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::freshness::Freshness;
+
 /// One thing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct One<T> {
@@ -15,15 +17,32 @@ impl<T> One<T> {
     pub(crate) fn now(data: T) -> Self {
         Self {
             data,
-            meta: Meta { as_of: Utc::now() },
+            meta: Meta {
+                as_of: Utc::now(),
+                freshness: None,
+            },
         }
+    }
+
+    pub(crate) fn as_of(mut self, time: Option<DateTime<Utc>>) -> Self {
+        self.meta.as_of = time.unwrap_or(self.meta.as_of);
+        self
+    }
+
+    pub(crate) fn fresh(mut self, freshness: Vec<Freshness>) -> Self {
+        self.meta.freshness = Some(freshness);
+        self
     }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Meta {
-    /// When the answer was given.
+    /// When the answer was given; or the time that it shows, where one was asked for.
     as_of: DateTime<Utc>,
+    /// How fresh the kinds in the answer are now; in answers about the inventory and about projects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    freshness: Option<Vec<Freshness>>,
 }
 
 /// A page of a list.
@@ -33,12 +52,37 @@ pub(crate) struct List<T> {
     pub(crate) meta: ListMeta,
 }
 
+impl<T> List<T> {
+    pub(crate) fn as_of(mut self, time: Option<DateTime<Utc>>) -> Self {
+        self.meta.about.as_of = time.unwrap_or(self.meta.about.as_of);
+        self
+    }
+
+    pub(crate) fn fresh(mut self, freshness: Vec<Freshness>) -> Self {
+        self.meta.about.freshness = Some(freshness);
+        self
+    }
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListMeta {
-    /// When the answer was given.
-    pub(crate) as_of: DateTime<Utc>,
+    #[serde(flatten)]
+    about: Meta,
     /// The most rows this page could have.
-    pub(crate) limit: u16,
+    limit: u16,
     /// What to give as `cursor`, with all else unchanged, for the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
+}
+
+impl ListMeta {
+    pub(crate) fn now(limit: u16, next_cursor: Option<String>) -> Self {
+        Self {
+            about: Meta {
+                as_of: Utc::now(),
+                freshness: None,
+            },
+            limit,
+            next_cursor,
+        }
+    }
 }

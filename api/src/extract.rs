@@ -9,6 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
@@ -117,6 +118,23 @@ impl FromStr for Text {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.to_owned().try_into()
+    }
+}
+
+/// A time, as RFC 3339 writes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(pub(crate) DateTime<Utc>);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        DateTime::parse_from_rfc3339(text)
+            .map(|time| Self(time.to_utc()))
+            // A plus that is not encoded arrives as a space.
+            .map_err(|_| {
+                format!("{text:?} is no time: expected a form like 2026-11-23T10:00:00Z, or with %2B for the + of an offset")
+            })
     }
 }
 

@@ -33,7 +33,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around the routes; the first is the outermost.
 pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Router {
-    routes.layer(
+    // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
+    routes.layer(from_fn(to_its_end)).layer(
         ServiceBuilder::new()
             .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
@@ -58,8 +59,7 @@ pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Rou
             .layer(TimeoutLayer::with_status_code(
                 StatusCode::SERVICE_UNAVAILABLE,
                 timeout,
-            ))
-            .layer(from_fn(to_its_end)),
+            )),
     )
 }
 
@@ -108,9 +108,12 @@ mod tests {
 
     use super::*;
 
-    async fn status_and_text(handler: axum::routing::MethodRouter) -> (StatusCode, String) {
+    async fn status_and_text(
+        handler: axum::routing::MethodRouter,
+        timeout: Duration,
+    ) -> (StatusCode, String) {
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), Duration::from_millis(10));
+        let layered = around(routes, Metrics::new(), timeout);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         let media_type = &response.headers()["content-type"];
@@ -122,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_handler_that_does_not_come_back_is_given_up() {
-        let (status, text) = status_and_text(get(pending::<()>)).await;
+        let (status, text) = status_and_text(get(pending::<()>), Duration::from_millis(10)).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(text.contains("timed-out"), "{text}");
     }
@@ -132,7 +135,7 @@ mod tests {
         async fn panicking() {
             panic!("the secret is {}", 42);
         }
-        let (status, text) = status_and_text(get(panicking)).await;
+        let (status, text) = status_and_text(get(panicking), TIMEOUT).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!text.contains("secret"), "{text}");
     }
@@ -142,7 +145,7 @@ mod tests {
         async fn refusing() -> (StatusCode, &'static str) {
             (StatusCode::IM_A_TEAPOT, "short and stout")
         }
-        let (status, text) = status_and_text(get(refusing)).await;
+        let (status, text) = status_and_text(get(refusing), TIMEOUT).await;
         assert_eq!(status, StatusCode::IM_A_TEAPOT);
         assert!(text.contains("418"), "{text}");
     }

@@ -5,6 +5,7 @@
 mod access;
 mod envelope;
 mod extract;
+mod freshness;
 mod health;
 mod layers;
 mod metrics;
@@ -13,7 +14,9 @@ mod paging;
 mod problem;
 mod routes;
 mod serving;
+mod temporal;
 mod usd;
+mod view;
 
 use std::sync::Arc;
 
@@ -25,19 +28,45 @@ use utoipa_axum::routes;
 
 pub use access::generate_token;
 pub use serving::serve;
+pub use temporal::{
+    OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, TemporalUi, WorkflowRun,
+};
 
 use metrics::Metrics;
+
+/// What the API needs to know of the rest of the system.
+pub struct Settings {
+    pub store: Store,
+    /// Who knows how the schedules stand, if anybody does.
+    pub schedules: Option<Arc<dyn ScheduleSource>>,
+    /// Where answers' links to runs lead; without it there are none.
+    pub temporal_ui: Option<TemporalUi>,
+}
+
+impl From<Store> for Settings {
+    /// Without Temporal.
+    fn from(store: Store) -> Self {
+        Self {
+            store,
+            schedules: None,
+            temporal_ui: None,
+        }
+    }
+}
 
 /// What every handler can reach.
 #[derive(Clone)]
 pub(crate) struct ApiState {
     pub(crate) store: Store,
+    pub(crate) schedules: Option<Arc<dyn ScheduleSource>>,
+    pub(crate) temporal_ui: Option<Arc<TemporalUi>>,
     pub(crate) metrics: Metrics,
     pub(crate) openapi: Arc<OpenApi>,
 }
 
 /// All routes, with access, limits and metrics around them.
-pub fn router(store: Store) -> Router {
+pub fn router(settings: impl Into<Settings>) -> Router {
+    let settings = settings.into();
     let (router, mut openapi) = OpenApiRouter::with_openapi(openapi::description())
         .merge(routes::all())
         .routes(routes!(health::alive))
@@ -49,7 +78,9 @@ pub fn router(store: Store) -> Router {
 
     let metrics = Metrics::new();
     let state = ApiState {
-        store,
+        store: settings.store,
+        schedules: settings.schedules,
+        temporal_ui: settings.temporal_ui.map(Arc::new),
         metrics: metrics.clone(),
         openapi: Arc::new(openapi),
     };

@@ -22,6 +22,7 @@ use crate::problem::{Document, described};
         (name = "billing", description = "Balance, invoices and their lines; for the role `platform_admin`"),
         (name = "inventory", description = "Resources and what happened to them"),
         (name = "projects", description = "Projects, and whose they are"),
+        (name = "sync", description = "How the mirror keeps up, and deletions that wait for an operator; for the role `platform_admin`"),
         (name = "health", description = "For machines that watch this one; no token needed"),
     )
 )]

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::Utc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -105,13 +104,21 @@ impl Page {
         };
         List {
             data: rows.into_iter().map(T::from).collect(),
-            meta: ListMeta {
-                as_of: Utc::now(),
-                limit: self.limit.0,
-                next_cursor,
-            },
+            meta: ListMeta::now(self.limit.0, next_cursor),
         }
     }
+}
+
+/// What is left of a list that is read whole since it is short: in the order of the places, from the one after the last shown.
+pub(crate) fn rest<R, A: Ord>(
+    mut rows: Vec<R>,
+    after: Option<&A>,
+    place: impl Fn(&R) -> A,
+) -> Vec<R> {
+    rows.retain(|row| after.is_none_or(|after| place(row) > *after));
+    rows.sort_by_cached_key(&place);
+    rows.dedup_by(|one, other| place(one) == place(other));
+    rows
 }
 
 fn invalid_cursor() -> Problem {
@@ -149,6 +156,13 @@ mod tests {
             (shown.data.len(), shown.meta.next_cursor.as_deref()),
             (2, None)
         );
+    }
+
+    #[test]
+    fn the_rest_of_a_list_that_is_read_whole_is_in_order_and_has_each_place_once() {
+        let rows = vec![3, 1, 2, 3];
+        assert_eq!(rest(rows.clone(), None, |row| *row), [1, 2, 3]);
+        assert_eq!(rest(rows, Some(&1), |row| *row), [2, 3]);
     }
 
     #[test]

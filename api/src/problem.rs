@@ -26,6 +26,8 @@ pub(crate) enum Problem {
     Forbidden(&'static str),
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
     #[error("this path does not answer that method: the allow header names those it does")]
     MethodNotAllowed,
     #[error("{0}")]
@@ -66,6 +68,11 @@ impl Problem {
                 "the token's role does not allow this",
             ),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
+            Self::Conflict(_) => (
+                StatusCode::CONFLICT,
+                "conflict",
+                "it contradicts what has been decided",
+            ),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
@@ -136,6 +143,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
+            StoreError::Decided { .. } => Self::Conflict(error.to_string()),
             error if error.is_transient() => Self::DatabaseUnavailable(error),
             error => Self::Internal(error.into()),
         }
@@ -239,5 +247,15 @@ impl IntoResponses for Absent {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let description = "There is no such thing, or it is not this tenant's";
         BTreeMap::from([("404".to_owned(), described(description))])
+    }
+}
+
+/// In an operation's responses: it was decided otherwise before.
+pub(crate) struct Decided;
+
+impl IntoResponses for Decided {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let description = "It was decided otherwise before; `detail` says how";
+        BTreeMap::from([("409".to_owned(), described(description))])
     }
 }

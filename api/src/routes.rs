@@ -1,9 +1,11 @@
 //! The routes, one file a noun.
 
 mod balance;
+mod held_deletions;
 mod inventory;
 mod invoices;
 mod projects;
+mod sync;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -17,4 +19,6 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(invoices::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
+        .merge(sync::routes())
+        .merge(held_deletions::routes())
 }

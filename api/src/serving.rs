@@ -4,11 +4,10 @@ use std::future::{Future, pending};
 use std::io;
 use std::time::Duration;
 
-use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::router;
+use crate::{Settings, router};
 
 /// How long requests under way may take once shutdown is asked for: a client that never finishes sending must not keep the
 /// process alive.
@@ -17,11 +16,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Answers requests until `shutdown` is done, then finishes those under way, ten seconds at most.
 pub async fn serve(
     listener: TcpListener,
-    store: Store,
+    settings: impl Into<Settings>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (has_begun, begun) = oneshot::channel();
-    let server = axum::serve(listener, router(store)).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, router(settings)).with_graceful_shutdown(async move {
         shutdown.await;
         // Nobody listens only where the server is gone already.
         let _ = has_begun.send(());

@@ -1,4 +1,8 @@
-//! Resources and their events.
+//! Resources, what happened to them and how they belong together.
+
+mod history;
+mod pins;
+mod relations;
 
 use std::str::FromStr;
 
@@ -8,6 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::Store;
 use store::inventory::{AfterResource, ResourceFilter};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,15 +22,19 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Caller;
 use crate::envelope::{List, One};
-use crate::extract::{Id, Query, Text, optional};
+use crate::extract::{Id, Moment, Query, Text, optional};
+use crate::freshness;
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Absent, Invalid, Problem};
+use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one))
-        .routes(routes!(events))
+        .routes(routes!(one, pins::change))
+        .routes(routes!(pins::unclassified))
+        .merge(history::routes())
+        .merge(relations::routes())
 }
 
 /// A resource of the account, live or gone.
@@ -76,53 +85,6 @@ impl From<store::inventory::Resource> for Resource {
             last_seen_at: resource.last_seen_at,
             stale_strike_count: resource.stale_strike_count,
             deleted_at: resource.deleted_at,
-        }
-    }
-}
-
-/// What happened to a resource.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "they are the columns' names")]
-struct Event {
-    id: i64,
-    resource_id: Uuid,
-    /// `discovered`, `updated`, `deleted`, `drift_detected`, `tagged` or `restored`.
-    event: String,
-    /// `{"field": {"before": ..., "after": ...}}`
-    #[schema(value_type = Object)]
-    changes: Value,
-    occurred_at: DateTime<Utc>,
-    /// The Temporal workflow that saw it; null where an operator made the change.
-    workflow_id: Option<String>,
-    run_id: Option<String>,
-}
-
-impl From<store::inventory::ResourceEvent> for Event {
-    fn from(event: store::inventory::ResourceEvent) -> Self {
-        Self {
-            id: event.id,
-            resource_id: event.resource_id,
-            event: event.event,
-            changes: event.changes,
-            occurred_at: event.occurred_at,
-            workflow_id: event.workflow_id,
-            run_id: event.run_id,
-        }
-    }
-}
-
-impl Event {
-    /// Leaves out which other tenants the resource came from: who else there is is none of this one's business.
-    fn hide_other_tenants(&mut self, own: &TenantId) {
-        let Some(change) = self.changes.get_mut("tenant_id") else {
-            return;
-        };
-        for side in ["before", "after"] {
-            if let Some(tenant) = change.get_mut(side)
-                && tenant.as_str() != Some(own.as_str())
-            {
-                *tenant = Value::Null;
-            }
         }
     }
 }
@@ -185,6 +147,10 @@ struct InventoryQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     q: Option<Text>,
+    /// A time of the past: resources as the mirror knew them then, the filters and whose they were included.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = DateTime<Utc>, example = "2026-11-23T10:00:00Z")]
+    as_of: Option<Moment>,
     /// The most rows of a page.
     #[serde(default)]
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
@@ -217,6 +183,7 @@ async fn list(
     State(state): State<ApiState>,
     Query(query): Query<InventoryQuery>,
 ) -> Result<Json<List<Resource>>, Problem> {
+    let as_of = past(&state.store, query.as_of).await?;
     let existence = query.state.unwrap_or_default();
     let filter = ResourceFilter {
         kind: query.kind.map(String::from),
@@ -231,6 +198,7 @@ async fn list(
         "tenant": filter.tenant,
         "state": existence,
         "q": filter.text,
+        "as_of": as_of,
     }});
     let page = Page::new(name, query.limit);
     let after = page
@@ -240,14 +208,43 @@ async fn list(
             name: place.name.into(),
             id: place.id,
         });
-    let resources = state
-        .store
-        .resources(&filter, after.as_ref(), page.rows_to_fetch())
-        .await?;
-    Ok(Json(page.show(
+    let (after, rows) = (after.as_ref(), page.rows_to_fetch());
+    let mut resources = match as_of {
+        Some(at) => {
+            state
+                .store
+                .resources_as_of(at, &filter, after, rows)
+                .await?
+        }
+        None => state.store.resources(&filter, after, rows).await?,
+    };
+    let view = View::of(&caller, &state.store).await?;
+    for resource in &mut resources {
+        view.narrow_resource(resource);
+    }
+    let shown: List<Resource> = page.show(
         resources,
         |last| json!({ "kind": last.kind, "name": last.name, "id": last.id }),
-    )))
+    );
+    let freshness = match filter.kind {
+        Some(kind) => freshness::of(&state.store, [kind]).await?,
+        None => freshness::of(&state.store, shown.data.iter().map(|shown| &*shown.kind)).await?,
+    };
+    Ok(Json(shown.as_of(as_of).fresh(freshness)))
+}
+
+/// A time that was asked for; by the database's clock, as all that happened is.
+async fn past(store: &Store, asked: Option<Moment>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let Some(Moment(at)) = asked else {
+        return Ok(None);
+    };
+    if at > store.now().await? {
+        return Err(Problem::InvalidParameter(format!(
+            "as_of: {} is in the future: give a time of the past, or leave it out for what is known now",
+            at.to_rfc3339()
+        )));
+    }
+    Ok(Some(at))
 }
 
 /// The tenant whose resources are shown: the caller's own, or for an admin the one that was asked for.
@@ -262,6 +259,26 @@ fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, 
     }
 }
 
+/// A resource with what operators say of it.
+#[derive(Debug, Serialize, ToSchema)]
+struct ResourceDetail {
+    #[serde(flatten)]
+    resource: Resource,
+    /// For the role `platform_admin`; null where no operator has said anything, for a tenant, and in the past, of which the
+    /// events tell it.
+    pin: Option<pins::Pin>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ResourceQuery {
+    /// A time of the past: the resource as the mirror knew it then. A tenant finds it if it was its own then.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = DateTime<Utc>, example = "2026-11-23T10:00:00Z")]
+    as_of: Option<Moment>,
+}
+
 /// One resource, live or gone; another tenant's is not found
 #[utoipa::path(
     get,
@@ -269,65 +286,43 @@ fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, 
     operation_id = "show_resource",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource")),
-    responses((status = OK, body = One<Resource>, description = "The resource"), Invalid, Absent)
+    params(("id" = Uuid, Path, description = "`id` of the resource"), ResourceQuery),
+    responses((status = OK, body = One<ResourceDetail>, description = "The resource"), Invalid, Absent)
 )]
 async fn one(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-) -> Result<Json<One<Resource>>, Problem> {
+    Query(query): Query<ResourceQuery>,
+) -> Result<Json<One<ResourceDetail>>, Problem> {
+    let store = &state.store;
+    let as_of = past(store, query.as_of).await?;
     let tenant = caller.tenant().map(TenantId::as_str);
-    let resource = state.store.resource(id, tenant).await?;
-    Ok(Json(One::now(resource.into())))
+    let view = View::of(&caller, store).await?;
+    let mut resource = match as_of {
+        Some(at) => store.resource_as_of(at, id, tenant).await?,
+        None => store.resource(id, tenant).await?,
+    };
+    view.narrow_resource(&mut resource);
+    let shows_pin = as_of.is_none() && view.shows_all();
+    let answer = detail(store, resource, shows_pin).await?;
+    Ok(Json(answer.as_of(as_of)))
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct EventsQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
-/// What happened to a resource, the newest first
-#[utoipa::path(
-    get,
-    path = "/api/v1/inventory/{id}/events",
-    operation_id = "list_resource_events",
-    tag = "inventory",
-    security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource"), EventsQuery),
-    responses((status = OK, body = List<Event>, description = "A page of events"), Invalid, Absent)
-)]
-async fn events(
-    caller: Caller,
-    State(state): State<ApiState>,
-    Id(id): Id,
-    Query(query): Query<EventsQuery>,
-) -> Result<Json<List<Event>>, Problem> {
-    let page = Page::new(json!({ "events": id }), query.limit);
-    let before: Option<i64> = page.after(&query.cursor)?;
-    let tenant = caller.tenant();
-    let resource = state
-        .store
-        .resource(id, tenant.map(TenantId::as_str))
-        .await?;
-    let events = state
-        .store
-        .resource_events(resource.id, before, page.rows_to_fetch())
-        .await?;
-    let mut shown: List<Event> = page.show(events, |last| last.id);
-    if let Some(own) = tenant {
-        for event in &mut shown.data {
-            event.hide_other_tenants(own);
-        }
-    }
-    Ok(Json(shown))
+async fn detail(
+    store: &Store,
+    resource: store::inventory::Resource,
+    shows_pin: bool,
+) -> Result<One<ResourceDetail>, Problem> {
+    let pin = if shows_pin {
+        store.pin(resource.id).await?
+    } else {
+        None
+    };
+    let freshness = freshness::of(store, [&*resource.kind]).await?;
+    let detail = ResourceDetail {
+        resource: resource.into(),
+        pin: pin.map(pins::Pin::from),
+    };
+    Ok(One::now(detail).fresh(freshness))
 }

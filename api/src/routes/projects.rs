@@ -1,4 +1,6 @@
-//! Projects, and whose they are.
+//! Projects, and whose they are and were.
+
+use std::cmp::Reverse;
 
 use axum::Json;
 use axum::extract::State;
@@ -16,13 +18,16 @@ use crate::ApiState;
 use crate::access::{Admin, Caller};
 use crate::envelope::{List, One};
 use crate::extract::{Body, Id, Query, Text, present};
-use crate::paging::{Cursor, Limit, Page};
+use crate::freshness;
+use crate::paging::{Cursor, Limit, Page, rest};
 use crate::problem::{Absent, Invalid, Problem};
+use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(change))
+        .routes(routes!(one, change))
+        .routes(routes!(tenants))
 }
 
 /// A project of the account.
@@ -120,10 +125,97 @@ async fn list(
             page.rows_to_fetch(),
         )
         .await?;
-    Ok(Json(page.show(
-        projects,
-        |last| json!({ "name": last.name, "id": last.id }),
-    )))
+    let shown: List<Project> =
+        page.show(projects, |last| json!({ "name": last.name, "id": last.id }));
+    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
+    Ok(Json(shown.fresh(freshness)))
+}
+
+/// How long a project was a tenant's.
+#[derive(Debug, Serialize, ToSchema)]
+struct Tenancy {
+    tenant_id: String,
+    valid_from: DateTime<Utc>,
+    /// Null while it holds.
+    valid_to: Option<DateTime<Utc>>,
+    /// The name of the access token by which it was said, where one is known; null to a tenant.
+    assigned_by: Option<String>,
+}
+
+/// Whose a project was and is, the latest first, as far as the caller may know it.
+async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenancy>, Problem> {
+    let tenancies = state.store.tenancies(id).await?;
+    Ok(tenancies
+        .into_iter()
+        .filter(|tenancy| view.shows_tenant(Some(&tenancy.tenant_id)))
+        .map(|tenancy| Tenancy {
+            tenant_id: tenancy.tenant_id,
+            valid_from: tenancy.valid_from,
+            valid_to: tenancy.valid_to,
+            assigned_by: tenancy.assigned_by.filter(|_| view.shows_all()),
+        })
+        .collect())
+}
+
+/// A project with all that is known of whose it was.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProjectDetail {
+    #[serde(flatten)]
+    project: Project,
+    /// Whose it was and is, the latest first; a tenant sees its own part.
+    tenants: Vec<Tenancy>,
+}
+
+/// One project, live or gone; another tenant's is not found
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects/{id}",
+    operation_id = "show_project",
+    tag = "projects",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the project")),
+    responses((status = OK, body = One<ProjectDetail>, description = "The project"), Invalid, Absent)
+)]
+async fn one(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Id(id): Id,
+) -> Result<Json<One<ProjectDetail>>, Problem> {
+    let project = state.store.project(id, caller.tenant()).await?;
+    let view = View::of(&caller, &state.store).await?;
+    let detail = ProjectDetail {
+        tenants: tenancies(&state, project.id, &view).await?,
+        project: project.into(),
+    };
+    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
+    Ok(Json(One::now(detail).fresh(freshness)))
+}
+
+/// Whose a project was and is, the latest first; a tenant sees its own part
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects/{id}/tenants",
+    operation_id = "list_project_tenants",
+    tag = "projects",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the project"), ProjectsQuery),
+    responses((status = OK, body = List<Tenancy>, description = "A page of intervals"), Invalid, Absent)
+)]
+async fn tenants(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<ProjectsQuery>,
+) -> Result<Json<List<Tenancy>>, Problem> {
+    let page = Page::new(json!({ "tenants": id }), query.limit);
+    let after = page.after(&query.cursor)?;
+    let project = state.store.project(id, caller.tenant()).await?;
+    let view = View::of(&caller, &state.store).await?;
+    let tenancies = tenancies(&state, project.id, &view).await?;
+    let place = |tenancy: &Tenancy| Reverse(tenancy.valid_from);
+    let shown: List<Tenancy> = page.show(rest(tenancies, after.as_ref(), place), place);
+    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
+    Ok(Json(shown.fresh(freshness)))
 }
 
 /// What to change of a project; what is absent stays, null clears.
@@ -194,5 +286,6 @@ async fn change(
         .change_project(id, &change, &admin.token_name)
         .await?;
     tracing::info!(token = %admin.token_id, project = %id, ?change, "a project was changed");
-    Ok(Json(One::now(project.into())))
+    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
+    Ok(Json(One::now(project.into()).fresh(freshness)))
 }

@@ -1,0 +1,254 @@
+//! Deletions that are too many to be believed, and what operators say of them.
+
+use std::cmp::Reverse;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::inventory::{Decision, HeldDeletion as StoredHold, HeldResource as StoredHeldResource};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::ApiState;
+use crate::access::Admin;
+use crate::envelope::{List, ListMeta, One};
+use crate::extract::{Body, Id, Query, Text};
+use crate::freshness;
+use crate::paging::{Cursor, Limit, Page, rest};
+use crate::problem::{Absent, Decided, Invalid, Problem};
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one, decide))
+}
+
+/// A complete listing that lacks so much that nothing was deleted for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldDeletion {
+    id: Uuid,
+    #[schema(example = "droplet")]
+    kind: String,
+    /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing that saw enough again.
+    state: String,
+    /// How many resources would have been deleted.
+    would_delete: i32,
+    /// How many of the kind were live then.
+    live: i32,
+    held_at: DateTime<Utc>,
+    /// The name of the access token by which it was decided, or who said so in Temporal.
+    decided_by: Option<String>,
+    decided_at: Option<DateTime<Utc>>,
+    /// How many the decision deleted.
+    deleted: Option<i32>,
+}
+
+impl From<StoredHold> for HeldDeletion {
+    fn from(hold: StoredHold) -> Self {
+        Self {
+            id: hold.id,
+            kind: hold.kind,
+            state: hold.state,
+            would_delete: hold.would_delete,
+            live: hold.live,
+            held_at: hold.held_at,
+            decided_by: hold.decided_by,
+            decided_at: hold.decided_at,
+            deleted: hold.deleted,
+        }
+    }
+}
+
+/// More than operators will ever have decided: one hold a kind waits at a time.
+const ALL: i64 = 10_000;
+const PENDING: &str = "pending";
+
+/// Those that wait for an operator; they come first of all.
+pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Problem> {
+    let holds = state.store.held_deletions(ALL).await?;
+    Ok(holds
+        .into_iter()
+        .filter(|hold| hold.state == PENDING)
+        .map(HeldDeletion::from)
+        .collect())
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HoldsQuery {
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+/// Held deletions: those that wait for an operator first, then the newest
+#[utoipa::path(
+    get,
+    path = "/api/v1/held-deletions",
+    operation_id = "list_held_deletions",
+    tag = "sync",
+    security(("bearer" = [])),
+    params(HoldsQuery),
+    responses((status = OK, body = List<HeldDeletion>, description = "A page of held deletions"), Invalid)
+)]
+async fn list(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<HoldsQuery>,
+) -> Result<Json<List<HeldDeletion>>, Problem> {
+    let page = Page::new(json!("held-deletions"), query.limit);
+    let after = page.after(&query.cursor)?;
+    let holds = state.store.held_deletions(ALL).await?;
+    let place = |hold: &StoredHold| (hold.state != PENDING, Reverse(hold.held_at), hold.id);
+    Ok(Json(page.show(rest(holds, after.as_ref(), place), place)))
+}
+
+/// A resource that would be deleted, or was.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeldResource {
+    id: Uuid,
+    /// DigitalOcean's id of it.
+    provider_id: String,
+    name: String,
+    tenant_id: Option<String>,
+    /// A resource that was seen again after the listing is not deleted, whatever is decided.
+    last_seen_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl From<StoredHeldResource> for HeldResource {
+    fn from(resource: StoredHeldResource) -> Self {
+        Self {
+            id: resource.id,
+            provider_id: resource.provider_id,
+            name: resource.name,
+            tenant_id: resource.tenant_id,
+            last_seen_at: resource.last_seen_at,
+            deleted_at: resource.deleted_at,
+        }
+    }
+}
+
+/// A held deletion with a page of the resources that it is about.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeldDeletionPage {
+    data: HeldDeletionDetail,
+    /// Of the page of resources.
+    meta: ListMeta,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct HeldDeletionDetail {
+    #[serde(flatten)]
+    hold: HeldDeletion,
+    /// By name.
+    resources: Vec<HeldResource>,
+}
+
+#[derive(Deserialize)]
+struct HeldResourcePlace {
+    name: Text,
+    id: Uuid,
+}
+
+/// One held deletion, and the resources that it is about
+#[utoipa::path(
+    get,
+    path = "/api/v1/held-deletions/{id}",
+    operation_id = "show_held_deletion",
+    tag = "sync",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the held deletion"), HoldsQuery),
+    responses((status = OK, body = HeldDeletionPage, description = "The held deletion, with a page of its resources"), Invalid, Absent)
+)]
+async fn one(
+    _: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<HoldsQuery>,
+) -> Result<Json<HeldDeletionPage>, Problem> {
+    let page = Page::new(json!({ "held-deletion": id }), query.limit);
+    let after: Option<HeldResourcePlace> = page.after(&query.cursor)?;
+    let hold = state.store.held_deletion(id).await?;
+    let resources = state
+        .store
+        .held_resources(
+            id,
+            after.as_ref().map(|place| (place.name.as_str(), place.id)),
+            page.rows_to_fetch(),
+        )
+        .await?;
+    let freshness = freshness::of(&state.store, [&*hold.kind]).await?;
+    let List { data, meta } = page
+        .show(
+            resources,
+            |last| json!({ "name": last.name, "id": last.id }),
+        )
+        .fresh(freshness);
+    Ok(Json(HeldDeletionPage {
+        data: HeldDeletionDetail {
+            hold: hold.into(),
+            resources: data,
+        },
+        meta,
+    }))
+}
+
+/// An operator's word on a held deletion.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// They are gone: delete what no listing has seen since.
+    Approve,
+    /// They are not: delete nothing; it takes three more complete listings to ask again.
+    Reject,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct HeldDeletionPatch {
+    #[schema(inline)]
+    decision: Word,
+}
+
+/// Says whether what a listing lacks is gone indeed
+///
+/// The same word again changes nothing and has the same answer; another one is refused.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/held-deletions/{id}",
+    operation_id = "decide_held_deletion",
+    tag = "sync",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the held deletion")),
+    request_body = HeldDeletionPatch,
+    responses((status = OK, body = One<HeldDeletion>, description = "The held deletion, decided"), Invalid, Absent, Decided)
+)]
+async fn decide(
+    admin: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Body(patch): Body<HeldDeletionPatch>,
+) -> Result<Json<One<HeldDeletion>>, Problem> {
+    let decision = match patch.decision {
+        Word::Approve => Decision::Approve,
+        Word::Reject => Decision::Reject,
+    };
+    let hold = state
+        .store
+        .decide_held_deletion(id, decision, &admin.token_name, None)
+        .await?;
+    tracing::info!(token = %admin.token_id, by = admin.token_name, hold = %id, kind = hold.kind, state = hold.state,
+        deleted = hold.deleted, "a held deletion was decided");
+    Ok(Json(One::now(hold.into())))
+}

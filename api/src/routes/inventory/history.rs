@@ -1,0 +1,192 @@
+//! What happened to a resource, and what it was in between.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::TenantId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::inventory::ResourceEvent;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Resource;
+use crate::ApiState;
+use crate::access::Caller;
+use crate::envelope::List;
+use crate::extract::{Id, Query};
+use crate::freshness;
+use crate::paging::{Cursor, Limit, Page};
+use crate::problem::{Absent, Invalid, Problem};
+use crate::view::View;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(timeline))
+}
+
+/// What happened to a resource.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "they are the columns' names")]
+struct Event {
+    id: i64,
+    resource_id: Uuid,
+    /// `discovered`, `updated`, `deleted`, `drift_detected`, `tagged` or `restored`.
+    event: String,
+    /// `{"field": {"before": ..., "after": ...}}`
+    #[schema(value_type = Object)]
+    changes: Value,
+    occurred_at: DateTime<Utc>,
+    /// The Temporal workflow that saw it; null where an operator made the change.
+    workflow_id: Option<String>,
+    run_id: Option<String>,
+}
+
+impl From<ResourceEvent> for Event {
+    fn from(event: ResourceEvent) -> Self {
+        Self {
+            id: event.id,
+            resource_id: event.resource_id,
+            event: event.event,
+            changes: event.changes,
+            occurred_at: event.occurred_at,
+            workflow_id: event.workflow_id,
+            run_id: event.run_id,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HistoryQuery {
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    pub(super) limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    pub(super) cursor: Cursor,
+}
+
+/// What happened to a resource, the newest first
+#[utoipa::path(
+    get,
+    path = "/api/v1/inventory/{id}/events",
+    operation_id = "list_resource_events",
+    tag = "inventory",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    responses((status = OK, body = List<Event>, description = "A page of events"), Invalid, Absent)
+)]
+async fn events(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<List<Event>>, Problem> {
+    let page = Page::new(json!({ "events": id }), query.limit);
+    let before: Option<i64> = page.after(&query.cursor)?;
+    let tenant = caller.tenant().map(TenantId::as_str);
+    let resource = state.store.resource(id, tenant).await?;
+    let view = View::of(&caller, &state.store).await?;
+    let mut events = state
+        .store
+        .resource_events(resource.id, before, page.rows_to_fetch())
+        .await?;
+    for event in &mut events {
+        view.narrow_changes(&mut event.changes);
+    }
+    let freshness = freshness::of(&state.store, [resource.kind]).await?;
+    Ok(Json(page.show(events, |last| last.id).fresh(freshness)))
+}
+
+/// A resource as it was for a while.
+#[derive(Debug, Serialize, ToSchema)]
+struct TimelineEntry {
+    /// When the event occurred that it begins with.
+    valid_from: DateTime<Utc>,
+    /// When the next one occurred; null for how the resource is now.
+    valid_to: Option<DateTime<Utc>>,
+    event: String,
+    /// `id` among the resource's events, which tell what changed.
+    event_id: i64,
+    /// The Temporal workflow that saw it; null where an operator made the change.
+    workflow_id: Option<String>,
+    run_id: Option<String>,
+    /// Strikes and sightings of the past are not kept: `stale_strike_count` is 0 there, `last_seen_at` no later than `valid_to`.
+    resource: Resource,
+}
+
+impl TimelineEntry {
+    fn new(
+        event: ResourceEvent,
+        mut state: store::inventory::Resource,
+        valid_to: Option<DateTime<Utc>>,
+    ) -> Self {
+        if let Some(valid_to) = valid_to {
+            state.last_seen_at = state.last_seen_at.min(valid_to);
+            state.stale_strike_count = 0;
+        }
+        Self {
+            valid_from: event.occurred_at,
+            valid_to,
+            event: event.event,
+            event_id: event.id,
+            workflow_id: event.workflow_id,
+            run_id: event.run_id,
+            resource: state.into(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct TimelinePlace {
+    event_id: i64,
+    valid_from: DateTime<Utc>,
+}
+
+/// What a resource was and is, the present first
+#[utoipa::path(
+    get,
+    path = "/api/v1/inventory/{id}/timeline",
+    operation_id = "list_resource_states",
+    tag = "inventory",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    responses((status = OK, body = List<TimelineEntry>, description = "A page of states"), Invalid, Absent)
+)]
+async fn timeline(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<List<TimelineEntry>>, Problem> {
+    let page = Page::new(json!({ "timeline": id }), query.limit);
+    let after: Option<TimelinePlace> = page.after(&query.cursor)?;
+    let tenant = caller.tenant().map(TenantId::as_str);
+    let resource = state.store.resource(id, tenant).await?;
+    let view = View::of(&caller, &state.store).await?;
+    let before = after.as_ref().map(|place| place.event_id);
+    let states = state
+        .store
+        .timeline(&resource, before, page.rows_to_fetch())
+        .await?;
+    let mut valid_to = after.map(|place| place.valid_from);
+    let mut entries = Vec::with_capacity(states.len());
+    for (event, mut state) in states {
+        view.narrow_resource(&mut state);
+        let ends = valid_to.replace(event.occurred_at);
+        entries.push(TimelineEntry::new(event, state, ends));
+    }
+    let shown: List<TimelineEntry> = page.show(entries, |last| TimelinePlace {
+        event_id: last.event_id,
+        valid_from: last.valid_from,
+    });
+    let freshness = freshness::of(&state.store, [resource.kind]).await?;
+    Ok(Json(shown.fresh(freshness)))
+}

@@ -1,0 +1,202 @@
+//! How the mirror keeps up: every kind, every schedule, and what waits for an operator.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use store::KindFreshness;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::held_deletions::{HeldDeletion, pending};
+use crate::access::Admin;
+use crate::envelope::One;
+use crate::freshness::Freshness;
+use crate::problem::Problem;
+use crate::{ApiState, ScheduleStatus, TemporalUi};
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// Temporal gets so long to answer; the rest of the answer does not depend on it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Sync {
+    /// Every kind that was ever listed, projects (`project`) and their members (`project_member`) too.
+    kinds: Vec<KindSync>,
+    /// Null where Temporal cannot be asked.
+    schedules: Option<Vec<Schedule>>,
+    /// Why it cannot.
+    schedules_problem: Option<String>,
+    /// Those that wait for an operator.
+    held_deletions: Vec<HeldDeletion>,
+}
+
+/// How the last attempt to list a kind went.
+#[derive(Debug, Serialize, ToSchema)]
+struct KindSync {
+    #[serde(flatten)]
+    freshness: Freshness,
+    /// Why the last attempt is not `complete`.
+    reason: Option<String>,
+    /// How many resources the last attempt saw.
+    items: i32,
+    /// How many requests to DigitalOcean it took.
+    requests: i32,
+    /// The run of the last attempt.
+    #[serde(flatten)]
+    run: Run,
+}
+
+impl KindSync {
+    fn new(kind: KindFreshness, ui: Option<&TemporalUi>) -> Self {
+        Self {
+            freshness: Freshness::from(&kind),
+            reason: kind.last_reason,
+            items: kind.last_items,
+            requests: kind.last_requests,
+            run: Run::new(kind.last_workflow_id, kind.last_run_id, ui),
+        }
+    }
+}
+
+/// A run of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+struct Run {
+    workflow_id: String,
+    run_id: String,
+    /// Its page in the Temporal UI; null where the address of the UI is not configured.
+    workflow_url: Option<String>,
+}
+
+impl Run {
+    fn new(workflow_id: String, run_id: String, ui: Option<&TemporalUi>) -> Self {
+        Self {
+            workflow_url: ui.map(|ui| ui.run(&workflow_id, &run_id)),
+            workflow_id,
+            run_id,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Schedule {
+    #[schema(example = "sync-inventory")]
+    id: String,
+    /// UTC.
+    #[schema(example = "every 15 min, offset 5 min")]
+    when: String,
+    workflow_type: String,
+    task_queue: String,
+    /// `active`; `paused`; or `missing` where Temporal has no such schedule: `arcadia schedules apply` creates it.
+    state: &'static str,
+    paused: bool,
+    /// Whether Temporal has it as this program wants it; where not, `arcadia schedules apply` corrects it.
+    is_current: bool,
+    /// Why it is paused, or what it is for.
+    note: Option<String>,
+    running: Vec<Run>,
+    /// The latest first.
+    last_runs: Vec<ScheduledRun>,
+    next_run_at: Vec<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ScheduledRun {
+    #[serde(flatten)]
+    run: Run,
+    started_at: Option<DateTime<Utc>>,
+    /// `running`, `completed`, `failed` ..., as the schedule last heard.
+    status: Option<String>,
+}
+
+impl Schedule {
+    fn new(schedule: ScheduleStatus, ui: Option<&TemporalUi>) -> Self {
+        let ScheduleStatus {
+            id,
+            when,
+            workflow_type,
+            task_queue,
+            on_server,
+        } = schedule;
+        let is_missing = on_server.is_none();
+        let server = on_server.unwrap_or_default();
+        Self {
+            id,
+            when,
+            workflow_type,
+            task_queue,
+            state: match (is_missing, server.is_paused) {
+                (true, _) => "missing",
+                (false, true) => "paused",
+                (false, false) => "active",
+            },
+            paused: server.is_paused,
+            is_current: server.is_current,
+            note: server.note,
+            running: server
+                .running
+                .into_iter()
+                .map(|run| Run::new(run.workflow_id, run.run_id, ui))
+                .collect(),
+            last_runs: server
+                .last_runs
+                .into_iter()
+                .map(|scheduled| ScheduledRun {
+                    run: Run::new(scheduled.run.workflow_id, scheduled.run.run_id, ui),
+                    started_at: scheduled.started_at,
+                    status: scheduled.status,
+                })
+                .collect(),
+            next_run_at: server.next_run_at,
+        }
+    }
+}
+
+/// How the mirror keeps up: every kind, every schedule, and what waits for an operator
+#[utoipa::path(
+    get,
+    path = "/api/v1/sync",
+    operation_id = "show_sync",
+    tag = "sync",
+    security(("bearer" = [])),
+    responses((status = OK, body = One<Sync>, description = "How all of it stands"))
+)]
+async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>, Problem> {
+    let ui = state.temporal_ui.as_deref();
+    let kinds = state.store.freshness(None).await?;
+    let held_deletions = pending(&state).await?;
+    let (schedules, schedules_problem) = match schedules(&state).await {
+        Ok(schedules) => (Some(schedules), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    Ok(Json(One::now(Sync {
+        kinds: kinds
+            .into_iter()
+            .map(|kind| KindSync::new(kind, ui))
+            .collect(),
+        schedules: schedules.map(|schedules| {
+            schedules
+                .into_iter()
+                .map(|schedule| Schedule::new(schedule, ui))
+                .collect()
+        }),
+        schedules_problem,
+        held_deletions,
+    })))
+}
+
+async fn schedules(state: &ApiState) -> Result<Vec<ScheduleStatus>, String> {
+    let source = state
+        .schedules
+        .as_ref()
+        .ok_or("this API was started without a way to ask Temporal")?;
+    tokio::time::timeout(PATIENCE, source.schedules())
+        .await
+        .map_err(|_| format!("Temporal did not answer within {} s", PATIENCE.as_secs()))?
+}
