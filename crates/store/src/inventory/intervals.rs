@@ -11,8 +11,9 @@ use crate::{Store, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub cloud_project_id: Uuid,
-    /// The project's name as it is now.
+    /// The project's name as it is now, and whose it is now.
     pub project_name: String,
+    pub project_tenant_id: Option<String>,
     pub valid_from: DateTime<Utc>,
     /// None while it holds.
     pub valid_to: Option<DateTime<Utc>>,
@@ -34,7 +35,7 @@ impl Store {
     pub async fn memberships(&self, resource: Uuid) -> Result<Vec<Membership>, StoreError> {
         let memberships = sqlx::query_as!(
             Membership,
-            "select m.cloud_project_id, p.name as project_name, m.valid_from, m.valid_to
+            "select m.cloud_project_id, p.name as project_name, p.tenant_id as project_tenant_id, m.valid_from, m.valid_to
              from cloud_project_memberships m
              join cloud_projects p on p.id = m.cloud_project_id
              where m.resource_id = $1 order by m.valid_from desc",
