@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use temporalio_client::grpc::WorkflowService;
-use temporalio_client::schedules::{ScheduleError, ScheduleOverlapPolicy, TriggerScheduleOptions};
+use temporalio_client::schedules::{
+    ScheduleDescription, ScheduleError, ScheduleOverlapPolicy, TriggerScheduleOptions,
+};
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_client::{Client, NamespacedClient as _, RpcOptions};
 use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, WorkflowType};
@@ -192,11 +194,7 @@ pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError>
         {
             Ok(description) => Some(OnServer {
                 is_paused: description.paused(),
-                is_current: description
-                    .raw()
-                    .schedule
-                    .as_ref()
-                    .is_some_and(|have| is_same(have, &schedule.to_proto())),
+                is_current: schedule.is_current(&description),
                 runs: description.action_count(),
             }),
             Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => None,
@@ -302,6 +300,12 @@ fn task_queue_named(name: &str) -> TaskQueue {
 }
 
 impl Schedule {
+    /// Whether the server has it as this table says, leaving aside whether it is paused.
+    pub(crate) fn is_current(self, description: &ScheduleDescription) -> bool {
+        let have = description.raw().schedule.as_ref();
+        have.is_some_and(|have| is_same(have, &self.to_proto()))
+    }
+
     fn to_proto(self) -> ScheduleProto {
         let input = self.input.map(|json| Payloads {
             payloads: vec![json_payload(json)],

@@ -15,7 +15,9 @@ use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use worker::schedule_status::Schedules;
 
+use crate::api::UiArguments;
 use crate::configuration::{
     self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, asked_to_stop, listen, variable,
 };
@@ -41,6 +43,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
     #[command(flatten)]
+    ui: UiArguments,
+    #[command(flatten)]
     sync: SyncArguments,
 }
 
@@ -49,7 +53,7 @@ pub(crate) struct Arguments {
 struct Ready {
     api_url: String,
     temporal_address: String,
-    /// None where Temporal is a server we did not start.
+    /// None where Temporal is a server we did not start, and nobody said where its UI is.
     temporal_ui_url: Option<String>,
     database_url: String,
     admin_token: String,
@@ -110,8 +114,12 @@ async fn serve(
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let store = parts.settings.store.clone();
-    let api = tokio::spawn(api::serve(parts.listener, store, wait(stopped.clone())));
+    let api = crate::api::settings(
+        parts.settings.store.clone(),
+        Schedules::of(parts.client.clone()),
+        parts.ready.temporal_ui_url.clone(),
+    );
+    let api = tokio::spawn(api::serve(parts.listener, api, wait(stopped.clone())));
     let mut worker = std::pin::pin!(worker::run(
         parts.client.clone(),
         parts.settings,
@@ -161,7 +169,11 @@ async fn start(
     let ready = Ready {
         api_url: format!("http://{}", listener.local_addr()?),
         temporal_address,
-        temporal_ui_url: servers.temporal.as_ref().and_then(Temporal::ui_url),
+        temporal_ui_url: servers
+            .temporal
+            .as_ref()
+            .and_then(Temporal::ui_url)
+            .or(arguments.ui.url()),
         database_url,
         admin_token: admin_token(&store, state).await?,
     };

@@ -1,0 +1,148 @@
+//! How the schedules stand, for the API to show.
+
+use api::{
+    OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, TemporalUi, WorkflowRun,
+};
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use temporalio_client::envconfig::LoadClientConfigProfileOptions;
+use temporalio_client::schedules::{ScheduleDescription, ScheduleError};
+use temporalio_client::tonic::Code;
+use temporalio_client::{Client, ClientOptions, NamespacedClient as _, RpcOptions};
+use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus;
+use tokio::sync::OnceCell;
+
+use crate::schedules::{SCHEDULES, Schedule};
+use crate::temporal;
+
+/// The schedules of one Temporal server.
+pub struct Schedules {
+    namespace: String,
+    /// Connects when it is first needed, and again as long as that fails; a connection that breaks mends itself.
+    client: OnceCell<Client>,
+}
+
+impl Schedules {
+    /// Those of the server that is connected to.
+    pub fn of(client: Client) -> Self {
+        Self {
+            namespace: client.namespace(),
+            client: OnceCell::new_with(Some(client)),
+        }
+    }
+
+    /// Those of the server that the environment names, whether it answers or not.
+    pub fn from_environment() -> Self {
+        // Settings that cannot be read are told when the schedules are asked for.
+        let namespace = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+            .map_or_else(|_| "default".to_owned(), |(_, client)| client.namespace);
+        Self {
+            namespace,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// The pages of this server's runs, on the UI at that address.
+    pub fn ui(&self, url: String) -> TemporalUi {
+        TemporalUi {
+            url,
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    async fn ask(&self) -> anyhow::Result<Vec<ScheduleStatus>> {
+        let client = self.client.get_or_try_init(temporal::connect).await?;
+        let statuses = SCHEDULES.iter().map(|schedule| status(client, schedule));
+        Ok(try_join_all(statuses).await?)
+    }
+}
+
+impl ScheduleSource for Schedules {
+    fn schedules(&self) -> ScheduleFuture<'_> {
+        Box::pin(async { self.ask().await.map_err(|error| format!("{error:#}")) })
+    }
+}
+
+async fn status(client: &Client, schedule: &Schedule) -> Result<ScheduleStatus, ScheduleError> {
+    let described = client
+        .get_schedule_handle(schedule.id)
+        .describe(RpcOptions::default())
+        .await;
+    let on_server = match described {
+        Ok(description) => Some(on_server(&description, schedule)),
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(ScheduleStatus {
+        id: schedule.id.to_owned(),
+        when: schedule.when.to_string(),
+        workflow_type: schedule.workflow_type.to_owned(),
+        task_queue: schedule.task_queue.to_owned(),
+        on_server,
+    })
+}
+
+fn on_server(description: &ScheduleDescription, schedule: &Schedule) -> OnServer {
+    let running = description.running_actions().into_iter();
+    let info = description.raw().info.as_ref();
+    let results = info.map(|info| info.recent_actions.as_slice());
+    let mut last_runs: Vec<ScheduledRun> = description
+        .recent_actions()
+        .into_iter()
+        .zip(results.unwrap_or_default())
+        .map(|(action, result)| ScheduledRun {
+            run: WorkflowRun {
+                workflow_id: action.workflow_id,
+                run_id: action.run_id,
+            },
+            started_at: action.actual_time.map(DateTime::<Utc>::from),
+            status: word(result.start_workflow_status()),
+        })
+        .collect();
+    last_runs.reverse();
+    OnServer {
+        is_paused: description.paused(),
+        is_current: schedule.is_current(description),
+        note: description.note().map(str::to_owned),
+        running: running
+            .map(|action| WorkflowRun {
+                workflow_id: action.workflow_id,
+                run_id: action.run_id,
+            })
+            .collect(),
+        last_runs,
+        next_run_at: description
+            .future_action_times()
+            .into_iter()
+            .map(DateTime::<Utc>::from)
+            .collect(),
+    }
+}
+
+/// `WORKFLOW_EXECUTION_STATUS_TIMED_OUT` as `timed_out`.
+fn word(status: WorkflowExecutionStatus) -> Option<String> {
+    if status == WorkflowExecutionStatus::Unspecified {
+        return None;
+    }
+    let name = status.as_str_name().to_lowercase();
+    let word = name
+        .strip_prefix("workflow_execution_status_")
+        .unwrap_or(&name);
+    Some(word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_status_is_a_plain_word() {
+        for (status, expected) in [
+            (WorkflowExecutionStatus::Running, Some("running")),
+            (WorkflowExecutionStatus::TimedOut, Some("timed_out")),
+            (WorkflowExecutionStatus::Unspecified, None),
+        ] {
+            assert_eq!(word(status).as_deref(), expected);
+        }
+    }
+}
