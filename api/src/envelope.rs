@@ -24,7 +24,7 @@ impl<T> One<T> {
         }
     }
 
-    pub(crate) fn as_of(mut self, time: Option<DateTime<Utc>>) -> Self {
+    pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.as_of = time.unwrap_or(self.meta.as_of);
         self
     }
@@ -53,7 +53,7 @@ pub(crate) struct List<T> {
 }
 
 impl<T> List<T> {
-    pub(crate) fn as_of(mut self, time: Option<DateTime<Utc>>) -> Self {
+    pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.about.as_of = time.unwrap_or(self.meta.about.as_of);
         self
     }

@@ -230,7 +230,7 @@ async fn list(
         Some(kind) => freshness::of(&state.store, [kind]).await?,
         None => freshness::of(&state.store, shown.data.iter().map(|shown| &*shown.kind)).await?,
     };
-    Ok(Json(shown.as_of(as_of).fresh(freshness)))
+    Ok(Json(shown.at(as_of).fresh(freshness)))
 }
 
 /// A time that was asked for; by the database's clock, as all that happened is.
@@ -306,7 +306,7 @@ async fn one(
     view.narrow_resource(&mut resource);
     let shows_pin = as_of.is_none() && view.shows_all();
     let answer = detail(store, resource, shows_pin).await?;
-    Ok(Json(answer.as_of(as_of)))
+    Ok(Json(answer.at(as_of)))
 }
 
 async fn detail(

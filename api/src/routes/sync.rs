@@ -50,7 +50,7 @@ struct KindSync {
     requests: i32,
     /// The run of the last attempt.
     #[serde(flatten)]
-    run: Run,
+    run: LinkedRun,
 }
 
 impl KindSync {
@@ -60,21 +60,21 @@ impl KindSync {
             reason: kind.last_reason,
             items: kind.last_items,
             requests: kind.last_requests,
-            run: Run::new(kind.last_workflow_id, kind.last_run_id, ui),
+            run: LinkedRun::new(kind.last_workflow_id, kind.last_run_id, ui),
         }
     }
 }
 
 /// A run of a workflow.
 #[derive(Debug, Serialize, ToSchema)]
-struct Run {
+struct LinkedRun {
     workflow_id: String,
     run_id: String,
     /// Its page in the Temporal UI; null where the address of the UI is not configured.
     workflow_url: Option<String>,
 }
 
-impl Run {
+impl LinkedRun {
     fn new(workflow_id: String, run_id: String, ui: Option<&TemporalUi>) -> Self {
         Self {
             workflow_url: ui.map(|ui| ui.run(&workflow_id, &run_id)),
@@ -100,7 +100,7 @@ struct Schedule {
     is_current: bool,
     /// Why it is paused, or what it is for.
     note: Option<String>,
-    running: Vec<Run>,
+    running: Vec<LinkedRun>,
     /// The latest first.
     last_runs: Vec<ScheduledRun>,
     next_run_at: Vec<DateTime<Utc>>,
@@ -109,7 +109,7 @@ struct Schedule {
 #[derive(Debug, Serialize, ToSchema)]
 struct ScheduledRun {
     #[serde(flatten)]
-    run: Run,
+    run: LinkedRun,
     started_at: Option<DateTime<Utc>>,
     /// `running`, `completed`, `failed` ..., as the schedule last heard.
     status: Option<String>,
@@ -142,13 +142,13 @@ impl Schedule {
             running: server
                 .running
                 .into_iter()
-                .map(|run| Run::new(run.workflow_id, run.run_id, ui))
+                .map(|run| LinkedRun::new(run.workflow_id, run.run_id, ui))
                 .collect(),
             last_runs: server
                 .last_runs
                 .into_iter()
                 .map(|scheduled| ScheduledRun {
-                    run: Run::new(scheduled.run.workflow_id, scheduled.run.run_id, ui),
+                    run: LinkedRun::new(scheduled.run.workflow_id, scheduled.run.run_id, ui),
                     started_at: scheduled.started_at,
                     status: scheduled.status,
                 })

@@ -4,11 +4,11 @@ use axum::body::Body;
 use axum::http::Request;
 use store::Role;
 
-use crate::support::{APRIL, TestApi, bearing, token};
+use crate::support::{APRIL, TestApi, UNKNOWN, bearing, token};
 
 /// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}` and `{THEIRS}` are ids of
 /// acme's and of globex's things.
-const MATRIX: [(&str, &str, u16, u16); 13] = [
+const MATRIX: [(&str, &str, u16, u16); 28] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",
@@ -29,7 +29,27 @@ const MATRIX: [(&str, &str, u16, u16); 13] = [
     ("GET", "/api/v1/inventory/{THEIRS}", 200, 404),
     ("GET", "/api/v1/inventory/{MINE}/events", 200, 200),
     ("GET", "/api/v1/inventory/{THEIRS}/events", 200, 404),
+    (
+        "GET",
+        "/api/v1/inventory?as_of=2013-01-01T00:00:00Z",
+        200,
+        200,
+    ),
+    ("GET", "/api/v1/inventory/{MINE}/timeline", 200, 200),
+    ("GET", "/api/v1/inventory/{THEIRS}/timeline", 200, 404),
+    ("GET", "/api/v1/inventory/{MINE}/relations", 200, 200),
+    ("GET", "/api/v1/inventory/{THEIRS}/relations", 200, 404),
+    ("GET", "/api/v1/inventory/{MINE}/memberships", 200, 200),
+    ("GET", "/api/v1/inventory/{THEIRS}/memberships", 200, 404),
+    ("PATCH", "/api/v1/inventory/{MINE}", 200, 403),
+    ("GET", "/api/v1/inventory/unclassified", 200, 403),
+    ("GET", "/api/v1/sync", 200, 403),
+    ("GET", "/api/v1/held-deletions", 200, 403),
+    ("GET", "/api/v1/held-deletions/{UNKNOWN}", 404, 403),
+    ("PATCH", "/api/v1/held-deletions/{UNKNOWN}", 400, 403),
     ("GET", "/api/v1/projects", 200, 200),
+    ("GET", "/api/v1/projects/{PROJECT}", 200, 200),
+    ("GET", "/api/v1/projects/{PROJECT}/tenants", 200, 200),
     ("PATCH", "/api/v1/projects/{PROJECT}", 200, 403),
     ("PATCH", "/api/v1/projects/nonsense", 400, 403),
 ];
@@ -52,6 +72,7 @@ async fn matrix(api: &TestApi) -> Vec<(&'static str, String, u16, u16)> {
         ("{MINE}", api.resource_id("web-1").await),
         ("{THEIRS}", api.resource_id("db-1").await),
         ("{PROJECT}", api.project_id("alpha").await),
+        ("{UNKNOWN}", UNKNOWN.to_owned()),
     ];
     MATRIX
         .into_iter()

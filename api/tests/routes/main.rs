@@ -4,13 +4,19 @@
 
 mod access;
 mod balance;
+mod freshness;
 mod health;
+mod held_deletions;
+mod history;
 mod inventory;
 mod invoices;
 mod log;
 mod openapi;
 mod paging;
+mod pins;
 mod problems;
 mod projects;
+mod relations;
 mod serving;
 mod support;
+mod sync;

@@ -33,7 +33,9 @@ async fn a_method_that_a_path_does_not_answer_is_a_problem_that_names_those_it_d
     let api = TestApi::empty().await;
     for (path, allowed) in [
         ("/api/v1/inventory", "GET,HEAD"),
-        ("/api/v1/projects/x", "PATCH"),
+        ("/api/v1/projects/x", "GET,HEAD,PATCH"),
+        ("/api/v1/inventory/unclassified", "GET,HEAD"),
+        ("/api/v1/sync", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
     ] {
         let request = Request::delete(path).body(Body::empty());
@@ -58,12 +60,21 @@ async fn a_parameter_that_cannot_be_read_is_named() {
         ("inventory?q=%00", "U+0000"),
         ("inventory?kind=a%00", "U+0000"),
         ("inventory?tennant=acme", "tennant"),
+        ("inventory?as_of=yesterday", "2026-11-23T10:00:00Z"),
+        ("inventory?as_of=2026-11-23T10:00:00+01:00", "%2B"),
+        ("inventory?as_of=2999-01-01T00:00:00Z", "in the future"),
+        ("held-deletions?limit=0", "limit"),
         ("inventory/nonsense", "nonsense"),
         ("inventory/%FF", "UTF-8"),
         ("projects?limit=-1", "limit"),
         ("billing/invoices?cursor=e30", "cursor"),
         ("billing/invoices/nonsense", "nonsense"),
         (&format!("inventory/{id}/events?limit=x"), "limit"),
+        (&format!("inventory/{id}/relations?cursor=e30"), "cursor"),
+        (
+            &format!("inventory/{id}?as_of=2999-01-01T00:00:00Z"),
+            "in the future",
+        ),
     ] {
         let detail = api
             .get(&api.admin, &format!("/api/v1/{path}"))

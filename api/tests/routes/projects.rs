@@ -135,3 +135,40 @@ async fn a_project_that_does_not_exist_cannot_be_changed() {
     let unknown = format!("{PROJECTS}/00000000-0000-4000-8000-000000000000");
     api.patch(&api.admin, &unknown, "{}").await.problem(404);
 }
+
+#[tokio::test]
+async fn whose_a_project_was_is_dated_and_each_tenant_sees_its_own_part() {
+    let api = TestApi::with_account().await;
+    api.give_project("alpha", "globex").await;
+    let one = format!("{PROJECTS}/{}", api.project_id("alpha").await);
+    let tenants = format!("{one}/tenants");
+
+    let by_admin = api.get(&api.admin, &tenants).await.ok();
+    assert_eq!(column(&by_admin, "tenant_id"), ["globex", "acme"]);
+    assert_eq!(column(&by_admin, "assigned_by"), ["test", "ann"]);
+    assert_eq!(by_admin["data"][0]["valid_to"], json!(null));
+    assert_eq!(
+        by_admin["data"][1]["valid_to"],
+        by_admin["data"][0]["valid_from"]
+    );
+    let shown = api.get(&api.admin, &one).await.ok();
+    assert_eq!(shown["data"]["name"], "alpha");
+    assert_eq!(shown["data"]["tenants"], by_admin["data"]);
+
+    let by_globex = api.get(&api.globex, &tenants).await.ok();
+    assert_eq!(column(&by_globex, "tenant_id"), ["globex"]);
+    assert_eq!(column(&by_globex, "assigned_by"), ["null"]);
+    let shown = api.get(&api.globex, &one).await.ok();
+    assert_eq!(shown["data"]["tenants"], by_globex["data"]);
+    api.get(&api.acme, &one).await.problem(404);
+    api.get(&api.acme, &tenants).await.problem(404);
+
+    let page = api
+        .get(&api.admin, &format!("{tenants}?limit=1"))
+        .await
+        .ok();
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    let next = format!("{tenants}?limit=1&cursor={cursor}");
+    let next = api.get(&api.admin, &next).await.ok();
+    assert_eq!(column(&next, "tenant_id"), ["acme"]);
+}

@@ -5,6 +5,7 @@ mod account;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, request};
+use chrono::SecondsFormat;
 use devstack::testing::TestDatabase;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -13,7 +14,10 @@ use store::{NewToken, Role, Store};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub(crate) use account::{APRIL, MARCH, sweep};
+pub(crate) use account::{APRIL, MARCH, facts, live_droplets, resource, sweep, sweep_with};
+
+/// An id that nothing has.
+pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 pub(crate) struct TestApi {
     database: TestDatabase,
@@ -126,6 +130,22 @@ impl TestApi {
             .await
             .ok();
         id_by_name(&found, name)
+    }
+
+    /// The time now, by the clock that all that happens is dated by, for a query string.
+    pub(crate) async fn now(&self) -> String {
+        self.store
+            .now()
+            .await
+            .unwrap()
+            .to_rfc3339_opts(SecondsFormat::Micros, true)
+    }
+
+    /// Gives the project another tenant.
+    pub(crate) async fn give_project(&self, project: &str, tenant: &str) {
+        let path = format!("/api/v1/projects/{}", self.project_id(project).await);
+        let change = format!(r#"{{"tenant_id": "{tenant}"}}"#);
+        self.patch(&self.admin, &path, &change).await.ok();
     }
 
     /// The id of the project of that name.

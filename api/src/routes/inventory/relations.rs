@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// How a resource and another one belong together.
 #[derive(Debug, Serialize, ToSchema)]
-struct Relation {
+struct RelatedResource {
     /// `attached_to`, `backup_of`, `in_vpc`, `made_by_kubernetes`, `node_of`, `part_of`, `record_of`, `replica_of`, `serves` or
     /// `snapshot_of`.
     relation: String,
@@ -47,7 +47,7 @@ struct Relation {
     name: Option<String>,
 }
 
-impl From<Related> for Relation {
+impl From<Related> for RelatedResource {
     fn from(related: Related) -> Self {
         Self {
             relation: related.relation,
@@ -68,14 +68,14 @@ impl From<Related> for Relation {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
-    responses((status = OK, body = List<Relation>, description = "A page of relations"), Invalid, Absent)
+    responses((status = OK, body = List<RelatedResource>, description = "A page of relations"), Invalid, Absent)
 )]
 async fn relations(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
     Query(query): Query<HistoryQuery>,
-) -> Result<Json<List<Relation>>, Problem> {
+) -> Result<Json<List<RelatedResource>>, Problem> {
     let page = Page::new(json!({ "relations": id }), query.limit);
     let after = page.after(&query.cursor)?;
     let tenant = caller.tenant().map(TenantId::as_str);
@@ -92,7 +92,7 @@ async fn relations(
             related.provider_id.clone(),
         )
     };
-    let shown: List<Relation> = page.show(rest(related, after.as_ref(), place), place);
+    let shown: List<RelatedResource> = page.show(rest(related, after.as_ref(), place), place);
     let others = shown.data.iter().map(|relation| &*relation.kind);
     let kinds = others.chain([&*resource.kind]);
     let freshness = freshness::of(&state.store, kinds).await?;

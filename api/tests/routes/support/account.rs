@@ -108,7 +108,8 @@ async fn projects(store: &Store) {
     }
 }
 
-fn resource(kind: ResourceKind, provider_id: String, name: &str) -> ObservedResource {
+/// A resource with that id and name.
+pub(crate) fn resource(kind: ResourceKind, provider_id: String, name: &str) -> ObservedResource {
     ObservedResource {
         kind,
         provider_id,
@@ -124,25 +125,45 @@ fn resource(kind: ResourceKind, provider_id: String, name: &str) -> ObservedReso
 
 /// A complete sweep over one kind.
 pub(crate) async fn sweep(store: &Store, kind: &ResourceKind, resources: &[ObservedResource]) {
-    let facts = facts(store).await;
+    sweep_with(store, kind, resources, &facts(store).await).await;
+}
+
+pub(crate) async fn sweep_with(
+    store: &Store,
+    kind: &ResourceKind,
+    resources: &[ObservedResource],
+    facts: &ListingFacts,
+) {
     let mut seen = store.observe(slice::from_ref(kind)).await.unwrap();
     seen.add(resources.to_vec()).await.unwrap();
-    store.sweep(&seen, kind, &facts).await.unwrap();
+    store.sweep(&seen, kind, facts).await.unwrap();
+}
+
+fn droplet(id: usize, name: &str) -> ObservedResource {
+    resource(ResourceKind::DROPLET, id.to_string(), name)
+}
+
+/// The account's live droplets, as its sweeps see them.
+pub(crate) fn live_droplets() -> Vec<ObservedResource> {
+    (1..)
+        .zip(DROPLETS)
+        .filter(|(_, (name, _))| *name != "gone-1")
+        .map(|(id, (name, _))| droplet(id, name))
+        .collect()
 }
 
 async fn resources(store: &Store) {
-    let mut droplets: Vec<_> = (1..)
+    let droplets: Vec<_> = (1..)
         .zip(DROPLETS)
-        .map(|(id, (name, _))| resource(ResourceKind::DROPLET, id.to_string(), name))
+        .map(|(id, (name, _))| droplet(id, name))
         .collect();
     let domains = DOMAINS.map(|(name, _)| resource(ResourceKind::DNS_ZONE, name.to_owned(), name));
     sweep(store, &ResourceKind::DROPLET, &droplets).await;
     sweep(store, &ResourceKind::DNS_ZONE, &domains).await;
     memberships(store).await;
 
-    droplets.retain(|droplet| droplet.name != "gone-1");
     for _strike in 0..3 {
-        sweep(store, &ResourceKind::DROPLET, &droplets).await;
+        sweep(store, &ResourceKind::DROPLET, &live_droplets()).await;
     }
 }
 

@@ -1,0 +1,307 @@
+use domain::ResourceKind;
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{TestApi, column, live_droplets, resource, rows, sweep};
+
+async fn names_as_of(api: &TestApi, token: &str, time: &str, query: &str) -> Vec<String> {
+    let path = format!("/api/v1/inventory?as_of={time}&{query}");
+    column(&api.get(token, &path).await.ok(), "name")
+}
+
+/// Renames web-1, lets web-2 go and gives alpha to globex; returns the time before all that.
+async fn change_much(api: &TestApi) -> String {
+    let before = api.now().await;
+    let mut droplets = live_droplets();
+    droplets.retain(|droplet| droplet.name != "web-2");
+    for droplet in &mut droplets {
+        if droplet.name == "web-1" {
+            "front-1".clone_into(&mut droplet.name);
+        }
+    }
+    for _strike in 0..3 {
+        sweep(&api.store, &ResourceKind::DROPLET, &droplets).await;
+    }
+    api.give_project("alpha", "globex").await;
+    before
+}
+
+#[tokio::test]
+async fn the_inventory_of_a_past_time_is_as_it_was_then_filters_included() {
+    let api = TestApi::with_account().await;
+    let then = change_much(&api).await;
+    for (query, expected) in [
+        ("kind=droplet", vec!["db-1", "web-1", "web-2"]),
+        ("q=front", vec![]),
+        ("q=web", vec!["web-1", "web-2"]),
+        ("tenant=acme&kind=droplet", vec!["web-1", "web-2"]),
+        ("state=deleted", vec!["gone-1"]),
+    ] {
+        let names = names_as_of(&api, &api.admin, &then, query).await;
+        assert_eq!(names, expected, "{query}");
+    }
+    assert_eq!(
+        names_as_of(&api, &api.admin, "2013-01-01T00:00:00Z", "state=all").await,
+        [""; 0]
+    );
+    let now = api.now().await;
+    assert_eq!(
+        names_as_of(&api, &api.admin, &now, "kind=droplet").await,
+        ["db-1", "front-1"]
+    );
+
+    let path = format!("/api/v1/inventory?as_of={then}&q=web-1");
+    let list = api.get(&api.admin, &path).await.ok();
+    assert_eq!(list["meta"]["as_of"], *then);
+    assert_eq!(list["data"][0]["tenant_id"], "acme");
+    let id = api.resource_id("front-1").await;
+    let path = format!("/api/v1/inventory/{id}?as_of={then}");
+    let one = api.get(&api.admin, &path).await.ok();
+    assert_eq!(one["meta"]["as_of"], *then);
+    assert_eq!(one["data"]["name"], "web-1");
+}
+
+#[tokio::test]
+async fn a_cursor_of_a_past_time_leads_on_in_that_time_only() {
+    let api = TestApi::with_account().await;
+    let then = change_much(&api).await;
+    let path = format!("/api/v1/inventory?as_of={then}&kind=droplet&limit=2");
+    let page = api.get(&api.admin, &path).await.ok();
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    let next = api
+        .get(&api.admin, &format!("{path}&cursor={cursor}"))
+        .await
+        .ok();
+    assert_eq!(column(&next, "name"), ["web-2"]);
+    let present = format!("/api/v1/inventory?kind=droplet&limit=2&cursor={cursor}");
+    api.get(&api.admin, &present).await.problem(400);
+}
+
+#[tokio::test]
+async fn a_tenant_sees_of_the_past_what_was_its_own_then() {
+    let api = TestApi::with_account().await;
+    let then = change_much(&api).await;
+    let id = api.resource_id("front-1").await;
+    assert_eq!(
+        names_as_of(&api, &api.acme, &then, "kind=droplet").await,
+        ["web-1", "web-2"]
+    );
+    assert_eq!(
+        names_as_of(&api, &api.globex, &then, "kind=droplet").await,
+        ["db-1"]
+    );
+    let present = format!("/api/v1/inventory/{id}");
+    let past = format!("{present}?as_of={then}");
+    for (token, path, status) in [
+        (&api.acme, &past, 200),
+        (&api.acme, &present, 404),
+        (&api.globex, &past, 404),
+        (&api.globex, &present, 200),
+    ] {
+        assert_eq!(api.get(token, path).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_resources_events_tell_its_life_from_the_newest_on() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("gone-1").await;
+    let events = api
+        .get(&api.admin, &format!("/api/v1/inventory/{id}/events"))
+        .await
+        .ok();
+    assert_eq!(
+        column(&events, "event"),
+        ["deleted", "updated", "discovered"]
+    );
+    assert_json_snapshot!(events["data"][1], {
+        ".id" => "[number]",
+        ".resource_id" => "[uuid]",
+        ".occurred_at" => "[time]",
+        ".run_id" => "[uuid]",
+        ".changes.cloud_project_id.after" => "[uuid]",
+    }, @r#"
+    {
+      "changes": {
+        "attribution": {
+          "after": "membership",
+          "before": null
+        },
+        "cloud_project_id": {
+          "after": "[uuid]",
+          "before": null
+        },
+        "tenant_id": {
+          "after": "acme",
+          "before": null
+        }
+      },
+      "event": "updated",
+      "id": "[number]",
+      "occurred_at": "[time]",
+      "resource_id": "[uuid]",
+      "run_id": "[uuid]",
+      "workflow_id": "sync-inventory"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn events_name_no_other_tenant_to_a_tenant() {
+    let api = TestApi::with_account().await;
+    let alpha = api.project_id("alpha").await;
+    api.patch(
+        &api.admin,
+        &format!("/api/v1/projects/{alpha}"),
+        r#"{"tenant_id": "globex"}"#,
+    )
+    .await
+    .ok();
+    let events = format!(
+        "/api/v1/inventory/{}/events",
+        api.resource_id("web-1").await
+    );
+
+    let seen_by_admin = api.get(&api.admin, &events).await.ok();
+    let change = &seen_by_admin["data"][0]["changes"]["tenant_id"];
+    assert_eq!(
+        (&change["before"], &change["after"]),
+        (&"acme".into(), &"globex".into())
+    );
+    let seen_by_globex = api.get(&api.globex, &events).await.ok();
+    assert!(
+        !seen_by_globex.to_string().contains("acme"),
+        "{seen_by_globex}"
+    );
+    let change = &seen_by_globex["data"][0]["changes"]["tenant_id"];
+    assert_eq!(change["after"], "globex");
+}
+
+#[tokio::test]
+async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
+    let api = TestApi::with_account().await;
+    change_much(&api).await;
+    let id = api.resource_id("front-1").await;
+    let path = format!("/api/v1/inventory/{id}/timeline");
+    let timeline = api.get(&api.admin, &path).await.ok();
+    assert_eq!(
+        column(&timeline, "event"),
+        ["updated", "updated", "updated", "discovered"]
+    );
+    let states = rows(&timeline);
+    let told: Vec<_> = states
+        .iter()
+        .map(|state| {
+            let resource = &state["resource"];
+            (resource["name"].as_str(), resource["tenant_id"].as_str())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some("front-1"), Some("globex")),
+            (Some("front-1"), Some("acme")),
+            (Some("web-1"), Some("acme")),
+            (Some("web-1"), None),
+        ]
+    );
+    assert_eq!(states[0]["valid_to"], json!(null));
+    for (later, earlier) in states.iter().zip(&states[1..]) {
+        assert_eq!(earlier["valid_to"], later["valid_from"]);
+    }
+    let present = api
+        .get(&api.admin, &format!("/api/v1/inventory/{id}"))
+        .await
+        .ok();
+    let mut resource = present["data"].clone();
+    resource.as_object_mut().unwrap().remove("pin");
+    assert_eq!(states[0]["resource"], resource);
+
+    // Ends are known across pages.
+    let mut walked = Vec::new();
+    let mut cursor = String::new();
+    while walked.len() < states.len() {
+        let page = format!("{path}?limit=1&cursor={cursor}");
+        let page = api.get(&api.admin, &page).await.ok();
+        walked.extend_from_slice(rows(&page));
+        let next = page["meta"]["next_cursor"].as_str().unwrap_or_default();
+        next.clone_into(&mut cursor);
+    }
+    assert_eq!(walked, states);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_gone_has_a_timeline_that_ends_with_its_tombstone() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("gone-1").await;
+    let path = format!("/api/v1/inventory/{id}/timeline");
+    let timeline = api.get(&api.acme, &path).await.ok();
+    assert_eq!(
+        column(&timeline, "event"),
+        ["deleted", "updated", "discovered"]
+    );
+    let deleted: Vec<_> = rows(&timeline)
+        .iter()
+        .map(|state| state["resource"]["deleted_at"].is_string())
+        .collect();
+    assert_eq!(deleted, [true, false, false]);
+}
+
+#[tokio::test]
+async fn nothing_names_to_a_tenant_whose_a_resource_was_before() {
+    let api = TestApi::with_account().await;
+    let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
+    let id = api.resource_id("web-1").await;
+    let one = format!("/api/v1/inventory/{id}");
+    // By way of a pin that names acme, so that its change does too.
+    for pin in [
+        json!({ "tenant_id": "acme" }),
+        json!({ "tenant_id": null, "cloud_project_id": beta }),
+    ] {
+        api.patch(&api.admin, &one, &pin.to_string()).await.ok();
+    }
+    for path in ["", "/events", "/timeline", "/memberships", "/relations"] {
+        let seen = api.get(&api.globex, &format!("{one}{path}")).await.ok();
+        for secret in ["acme", &*alpha, r#""by":"test""#] {
+            assert!(!seen.to_string().contains(secret), "{path}: {seen}");
+        }
+    }
+    let by_admin = api.get(&api.admin, &format!("{one}/events")).await.ok();
+    for told in ["acme", &*alpha, r#""by":"test""#] {
+        assert!(by_admin.to_string().contains(told), "{told}: {by_admin}");
+    }
+    let events = api.get(&api.globex, &format!("{one}/events")).await.ok();
+    let pins: Vec<&Value> = rows(&events)
+        .iter()
+        .map(|event| &event["changes"]["pin"])
+        .filter(|pin| !pin.is_null())
+        .collect();
+    assert_eq!(
+        *pins[0],
+        json!({
+            "before": { "tenant_id": null, "cloud_project_id": null },
+            "after": { "tenant_id": null, "cloud_project_id": beta },
+            "by": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn events_name_no_resources_of_others_to_a_tenant() {
+    let api = TestApi::with_account().await;
+    let kind = ResourceKind::VOLUME;
+    let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");
+    sweep(&api.store, &kind, std::slice::from_ref(&volume)).await;
+    volume.relations = vec![crate::relations::attached_to("secret-droplet")];
+    sweep(&api.store, &kind, std::slice::from_ref(&volume)).await;
+    let id = api.resource_id("data-1").await;
+    let one = format!("/api/v1/inventory/{id}");
+    api.patch(&api.admin, &one, r#"{"tenant_id": "acme"}"#)
+        .await
+        .ok();
+    let path = format!("{one}/events");
+    let by_admin = api.get(&api.admin, &path).await.ok().to_string();
+    assert!(by_admin.contains("secret-droplet"), "{by_admin}");
+    let by_acme = api.get(&api.acme, &path).await.ok().to_string();
+    assert!(!by_acme.contains("secret-droplet"), "{by_acme}");
+}

@@ -1,0 +1,196 @@
+use std::sync::Arc;
+
+use api::{
+    OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, Settings, TemporalUi,
+    WorkflowRun,
+};
+use axum::body::Body;
+use axum::http::Request;
+use domain::{Completeness, ResourceKind};
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+use store::inventory::Shortfall;
+
+use crate::support::{TestApi, answer, bearing, facts, rows, sweep, sweep_with};
+
+/// A Temporal that answers what it is told to.
+struct Scripted(Result<Vec<ScheduleStatus>, String>);
+
+impl ScheduleSource for Scripted {
+    fn schedules(&self) -> ScheduleFuture<'_> {
+        Box::pin(std::future::ready(self.0.clone()))
+    }
+}
+
+async fn sync(api: &TestApi, schedules: Result<Vec<ScheduleStatus>, String>) -> Value {
+    let router = api::router(Settings {
+        store: api.store.clone(),
+        schedules: Some(Arc::new(Scripted(schedules))),
+        temporal_ui: Some(TemporalUi {
+            url: "http://localhost:8233".to_owned(),
+            namespace: "default".to_owned(),
+        }),
+    });
+    let request = bearing(&api.admin, Request::get("/api/v1/sync"));
+    answer(router, request.body(Body::empty()).unwrap())
+        .await
+        .ok()
+}
+
+fn run(id: &str) -> WorkflowRun {
+    WorkflowRun {
+        workflow_id: format!("sync-droplets-2026-11-23T10:0{id}:00Z"),
+        run_id: format!("run-{id}"),
+    }
+}
+
+fn schedule(id: &str, on_server: Option<OnServer>) -> ScheduleStatus {
+    ScheduleStatus {
+        id: id.to_owned(),
+        when: "every 1 min".to_owned(),
+        workflow_type: "SyncInventory".to_owned(),
+        task_queue: "cloud-sync-fast".to_owned(),
+        on_server,
+    }
+}
+
+#[tokio::test]
+async fn every_kind_is_told_with_its_last_attempt_and_why_it_failed() {
+    let api = TestApi::with_account().await;
+    let mut failed = facts(&api.store).await;
+    failed.completeness = Completeness::Incomplete("page 2 answered 403".to_owned());
+    failed.shortfall = Shortfall::NotReadable;
+    sweep_with(&api.store, &ResourceKind::VOLUME, &[], &failed).await;
+    let sync = sync(&api, Ok(Vec::new())).await;
+    let kinds = sync["data"]["kinds"].as_array().unwrap();
+    let names: Vec<_> = kinds.iter().map(|kind| kind["kind"].clone()).collect();
+    assert_eq!(
+        names,
+        ["dns_zone", "droplet", "project", "project_member", "volume"]
+    );
+    let run_id = failed.run.run_id.as_str();
+    assert_eq!(kinds[4]["run_id"], run_id);
+    assert_eq!(
+        kinds[4]["workflow_url"],
+        format!(
+            "http://localhost:8233/namespaces/default/workflows/sync-inventory/{run_id}/history"
+        )
+    );
+    assert_json_snapshot!(kinds[4], {
+        ".last_attempt_at" => "[time]",
+        ".run_id" => "[uuid]",
+        ".workflow_url" => "[url]",
+    }, @r#"
+    {
+      "items": 0,
+      "kind": "volume",
+      "last_attempt_at": "[time]",
+      "last_attempt_failed": true,
+      "last_complete_at": null,
+      "reason": "page 2 answered 403",
+      "requests": 1,
+      "run_id": "[uuid]",
+      "state": "not_readable",
+      "workflow_id": "sync-inventory",
+      "workflow_url": "[url]"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
+    let api = TestApi::empty().await;
+    let on_server = OnServer {
+        is_paused: true,
+        is_current: true,
+        note: Some("the token is being renewed".to_owned()),
+        running: vec![run("2")],
+        last_runs: vec![ScheduledRun {
+            run: run("1"),
+            started_at: Some("2026-11-23T10:01:00Z".parse().unwrap()),
+            status: Some("completed".to_owned()),
+        }],
+        next_run_at: vec!["2026-11-23T10:03:00Z".parse().unwrap()],
+    };
+    let schedules = vec![
+        schedule("sync-droplets", Some(on_server)),
+        schedule("poll-balance", None),
+    ];
+    let sync = sync(&api, Ok(schedules)).await;
+    assert_eq!(sync["data"]["schedules_problem"], json!(null));
+    let schedules = &sync["data"]["schedules"];
+    assert_eq!(schedules[1]["state"], "missing");
+    assert_json_snapshot!(schedules[0], @r#"
+    {
+      "id": "sync-droplets",
+      "is_current": true,
+      "last_runs": [
+        {
+          "run_id": "run-1",
+          "started_at": "2026-11-23T10:01:00Z",
+          "status": "completed",
+          "workflow_id": "sync-droplets-2026-11-23T10:01:00Z",
+          "workflow_url": "http://localhost:8233/namespaces/default/workflows/sync-droplets-2026-11-23T10%3A01%3A00Z/run-1/history"
+        }
+      ],
+      "next_run_at": [
+        "2026-11-23T10:03:00Z"
+      ],
+      "note": "the token is being renewed",
+      "paused": true,
+      "running": [
+        {
+          "run_id": "run-2",
+          "workflow_id": "sync-droplets-2026-11-23T10:02:00Z",
+          "workflow_url": "http://localhost:8233/namespaces/default/workflows/sync-droplets-2026-11-23T10%3A02%3A00Z/run-2/history"
+        }
+      ],
+      "state": "paused",
+      "task_queue": "cloud-sync-fast",
+      "when": "every 1 min",
+      "workflow_type": "SyncInventory"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn without_temporal_everything_else_is_told() {
+    let api = TestApi::with_account().await;
+    let unreachable = "Temporal cannot be reached at http://localhost:7233/".to_owned();
+    let with_problem = sync(&api, Err(unreachable.clone())).await;
+    assert_eq!(with_problem["data"]["schedules"], json!(null));
+    assert_eq!(with_problem["data"]["schedules_problem"], unreachable);
+
+    let without = api.get(&api.admin, "/api/v1/sync").await.ok();
+    assert_eq!(without["data"]["schedules"], json!(null));
+    assert!(without["data"]["schedules_problem"].is_string());
+    let kinds = without["data"]["kinds"].as_array().unwrap();
+    assert_eq!(kinds.len(), 4);
+    assert_eq!(kinds[0]["workflow_url"], json!(null));
+}
+
+#[tokio::test]
+async fn held_deletions_show_as_long_as_they_wait() {
+    let api = TestApi::with_account().await;
+    let volumes: Vec<_> = (0..12)
+        .map(|id| {
+            let id = format!("v-{id}");
+            crate::support::resource(ResourceKind::VOLUME, id.clone(), &id)
+        })
+        .collect();
+    sweep(&api.store, &ResourceKind::VOLUME, &volumes).await;
+    for _strike in 0..3 {
+        sweep(&api.store, &ResourceKind::VOLUME, &[]).await;
+    }
+    let waiting = api.get(&api.admin, "/api/v1/sync").await.ok()["data"]["held_deletions"].clone();
+    assert_eq!(waiting[0]["kind"], "volume");
+    let hold = waiting[0]["id"].as_str().unwrap();
+    let path = format!("/api/v1/held-deletions/{hold}");
+    api.patch(&api.admin, &path, r#"{"decision": "reject"}"#)
+        .await
+        .ok();
+    let sync = api.get(&api.admin, "/api/v1/sync").await.ok();
+    assert_eq!(sync["data"]["held_deletions"], json!([]));
+    let all = api.get(&api.admin, "/api/v1/held-deletions").await.ok();
+    assert_eq!(rows(&all).len(), 1);
+}
