@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::decode::Unreadable;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
-use reading::{Items, Reading};
+use reading::{Collected, Reading};
 
 /// The most that DigitalOcean gives (spec).
 const ITEMS_A_PAGE: usize = 200;
@@ -91,38 +91,70 @@ struct PageLinks {
     next: Option<IgnoredAny>,
 }
 
+/// Where the items of a list go, a page at a time, while further pages are on their way.
+pub trait PageSink<T>: Send {
+    /// Why an item could not be taken; it ends the listing.
+    type Error: Send;
+
+    /// Takes what a page held. An item that was read before may come again, and then stands for the earlier one.
+    fn take(&mut self, items: Vec<T>) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The list is read from its start again, since its pages contradict each other.
+    fn begin_again(&mut self) {}
+}
+
+/// How a list went, apart from what it held.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) total: Option<u64>,
+    pub(crate) requests: u32,
+    pub(crate) completeness: Completeness,
+    pub(crate) failure: Option<Error>,
+}
+
 impl Client {
-    /// Reads a list to its end.
+    /// Reads a list to its end, and keeps it.
+    pub(crate) async fn list<T: Send>(&self, source: &Source<'_, T>) -> Listing<T> {
+        let mut items = Collected::new(source.id);
+        let Ok(read) = self.list_into(source, &mut items).await;
+        Listing {
+            items: items.into_items(),
+            total: read.total,
+            requests: read.requests,
+            completeness: read.completeness,
+            failure: read.failure,
+        }
+    }
+
+    /// Reads a list to its end, handing over each page as it comes.
     ///
     /// Nothing keeps items from moving between pages while they are read. A list whose pages contradict each other is therefore
-    /// read again, up to three times in all; after that, everything seen is returned as incomplete.
-    pub(crate) async fn list<T: Send>(&self, source: &Source<'_, T>) -> Listing<T> {
+    /// read again, up to three times in all; after that it is incomplete, whatever it showed.
+    pub(crate) async fn list_into<T: Send, S: PageSink<T>>(
+        &self,
+        source: &Source<'_, T>,
+        sink: &mut S,
+    ) -> Result<Read, S::Error> {
         let requests = AtomicU32::new(0);
-        let mut seen = Items::new(source.id);
         let mut total = None;
         let mut contradiction = String::new();
-        for _ in 0..READINGS {
-            let reading = self.read(source, &requests).await;
+        for number in 0..READINGS {
+            if number > 0 {
+                sink.begin_again();
+            }
+            let reading = self.read(source, &requests, sink).await?;
             total = reading.total.or(total);
             let contradicts = reading.contradiction();
-            if reading.failure.is_none() && contradicts.is_none() {
-                return Listing {
-                    completeness: reading.readability(source.path),
-                    items: reading.items.in_order,
+            if contradicts.is_none() || reading.failure.is_some() {
+                return Ok(Read {
+                    completeness: match &reading.failure {
+                        None => reading.readability(source.path),
+                        Some(failure) => Completeness::Incomplete(failure.to_string()),
+                    },
                     total,
                     requests: requests.into_inner(),
-                    failure: None,
-                };
-            }
-            seen.absorb(reading.items);
-            if let Some(failure) = reading.failure {
-                return Listing {
-                    items: seen.in_order,
-                    total,
-                    requests: requests.into_inner(),
-                    completeness: Completeness::Incomplete(failure.to_string()),
-                    failure: Some(failure),
-                };
+                    failure: reading.failure,
+                });
             }
             contradiction = contradicts.unwrap_or_default();
             tracing::debug!(
@@ -135,23 +167,27 @@ impl Client {
             "{}: {contradiction}, in each of {READINGS} readings",
             source.path
         );
-        Listing {
-            items: seen.in_order,
+        Ok(Read {
             total,
             requests: requests.into_inner(),
             completeness: Completeness::Incomplete(reason),
             failure: None,
-        }
+        })
     }
 
-    async fn read<T: Send>(&self, source: &Source<'_, T>, requests: &AtomicU32) -> Reading<T> {
+    async fn read<T: Send, S: PageSink<T>>(
+        &self,
+        source: &Source<'_, T>,
+        requests: &AtomicU32,
+        sink: &mut S,
+    ) -> Result<Reading<T>, S::Error> {
         let mut reading = Reading::new(source.id);
         let first = self.page(source, 1, requests).await;
-        let Some(first_page) = reading.take(first) else {
-            return reading;
+        let Some(first_page) = reading.take(first, sink).await? else {
+            return Ok(reading);
         };
         if source.paging == Paging::Whole {
-            return reading;
+            return Ok(reading);
         }
 
         // A server may give fewer items a page than it was asked for.
@@ -160,15 +196,15 @@ impl Client {
         let last = promised.map_or(1, |total| total.div_ceil(page_size).max(1));
         if last > MOST_PAGES {
             reading.contradict(format!("{last} pages of {page_size} are not believed"));
-            return reading;
+            return Ok(reading);
         }
         let mut has_next = first_page.has_next;
         let mut pages = stream::iter(2..=last)
             .map(|number| self.page(source, number, requests))
             .buffered(SIDE_BY_SIDE);
         while let Some(page) = pages.next().await {
-            let Some(page) = reading.take(page) else {
-                return reading;
+            let Some(page) = reading.take(page, sink).await? else {
+                return Ok(reading);
             };
             has_next = page.has_next;
         }
@@ -179,15 +215,15 @@ impl Client {
             number += 1;
             if number > MOST_PAGES {
                 reading.contradict("there is a next page without end");
-                return reading;
+                return Ok(reading);
             }
             let page = self.page(source, number, requests).await;
-            let Some(page) = reading.take(page) else {
-                return reading;
+            let Some(page) = reading.take(page, sink).await? else {
+                return Ok(reading);
             };
             has_next = page.has_next;
         }
-        reading
+        Ok(reading)
     }
 
     async fn page<T>(
@@ -214,13 +250,15 @@ impl Client {
         let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(unexpected)?;
         let meta: Option<Meta> = part(&envelope, "meta").map_err(unexpected)?;
         let links: Option<Links> = part(&envelope, "links").map_err(unexpected)?;
+        // Vector databases have it beside their list (spec).
+        let bare_total: Option<u64> = part(&envelope, "total").map_err(unexpected)?;
 
         let mut page = Page {
             items: Vec::with_capacity(items.len()),
             unreadable: Vec::new(),
             facts: PageFacts {
                 len: items.len(),
-                total: meta.and_then(|meta| meta.total),
+                total: meta.and_then(|meta| meta.total).or(bare_total),
                 has_next: links
                     .and_then(|links| links.pages)
                     .is_some_and(|pages| pages.next.is_some()),

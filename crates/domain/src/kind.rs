@@ -20,22 +20,49 @@ const URN_WORDS: &[(&str, ResourceKind)] = &[
     ("dbaas", ResourceKind::DATABASE_CLUSTER),
     ("kubernetes", ResourceKind::KUBERNETES_CLUSTER),
     ("loadbalancer", ResourceKind::LOAD_BALANCER),
+    ("database", ResourceKind::DATABASE_CLUSTER),
+    ("reservedip", ResourceKind::RESERVED_IP),
+    ("reservedipv6", ResourceKind::RESERVED_IPV6),
 ];
 
 impl ResourceKind {
+    pub const ALERT_POLICY: Self = Self::word("alert_policy");
     pub const APP: Self = Self::word("app");
+    pub const AUTOSCALE_POOL: Self = Self::word("autoscale_pool");
+    pub const BYOIP_PREFIX: Self = Self::word("byoip_prefix");
+    pub const CDN_ENDPOINT: Self = Self::word("cdn_endpoint");
+    pub const CERTIFICATE: Self = Self::word("certificate");
     pub const DATABASE_CLUSTER: Self = Self::word("database_cluster");
+    pub const DATABASE_REPLICA: Self = Self::word("database_replica");
+    pub const DEDICATED_INFERENCE: Self = Self::word("dedicated_inference");
+    pub const DNS_RECORD: Self = Self::word("dns_record");
     pub const DNS_ZONE: Self = Self::word("dns_zone");
     pub const DROPLET: Self = Self::word("droplet");
     pub const DROPLET_BACKUP: Self = Self::word("droplet_backup");
+    pub const FIREWALL: Self = Self::word("firewall");
+    pub const FUNCTION_NAMESPACE: Self = Self::word("function_namespace");
+    pub const GENAI_AGENT: Self = Self::word("genai_agent");
+    pub const GENAI_KNOWLEDGE_BASE: Self = Self::word("genai_knowledge_base");
+    pub const IMAGE: Self = Self::word("image");
     pub const KUBERNETES_CLUSTER: Self = Self::word("kubernetes_cluster");
+    pub const KUBERNETES_NODE_POOL: Self = Self::word("kubernetes_node_pool");
     pub const LOAD_BALANCER: Self = Self::word("load_balancer");
+    pub const NAT_GATEWAY: Self = Self::word("nat_gateway");
+    pub const NFS_SHARE: Self = Self::word("nfs_share");
+    pub const NFS_SNAPSHOT: Self = Self::word("nfs_snapshot");
+    pub const PARTNER_ATTACHMENT: Self = Self::word("partner_attachment");
     pub const REGISTRY: Self = Self::word("registry");
     pub const RESERVED_IP: Self = Self::word("reserved_ip");
+    pub const RESERVED_IPV6: Self = Self::word("reserved_ipv6");
+    pub const SAAS_ADDON: Self = Self::word("saas_addon");
     pub const SNAPSHOT: Self = Self::word("snapshot");
     pub const SPACES_BUCKET: Self = Self::word("spaces_bucket");
+    pub const SPACES_KEY: Self = Self::word("spaces_key");
     pub const UPTIME_CHECK: Self = Self::word("uptime_check");
+    pub const VECTOR_DATABASE: Self = Self::word("vector_database");
     pub const VOLUME: Self = Self::word("volume");
+    pub const VPC: Self = Self::word("vpc");
+    pub const VPC_PEERING: Self = Self::word("vpc_peering");
 
     const fn word(word: &'static str) -> Self {
         Self(Cow::Borrowed(word))
@@ -59,6 +86,14 @@ impl ResourceKind {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The resource of this kind with this id.
+    pub fn with_id(self, provider_id: impl Into<String>) -> Urn {
+        Urn {
+            kind: self,
+            provider_id: provider_id.into(),
+        }
     }
 
     /// Whether DigitalOcean keeps every resource of this kind in some project, the default one if none was named. Such a

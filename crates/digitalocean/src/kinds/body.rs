@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use domain::inventory::Attrs;
+use domain::ResourceKind;
+use domain::inventory::{Attrs, Direction, ObservedResource, Relation, RelationKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use super::allowed::{allowed, below};
 use crate::decode::{Unreadable, text_of};
 
 /// An object whose values are left as they are written: an account has many bodies, and most of each is only passed on.
@@ -28,7 +30,8 @@ impl<'a> Body<'a> {
         Ok(Self(borrowed.collect()))
     }
 
-    fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// A part of the body, or none where it is absent or of another form.
+    pub(super) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_str(self.0.get(key)?.get()).ok()
     }
 
@@ -36,6 +39,26 @@ impl<'a> Body<'a> {
     pub(super) fn id(&self, key: &str) -> Result<String, Unreadable> {
         self.text(key)
             .ok_or_else(|| Unreadable::new(format!("it has no {key}")))
+    }
+
+    /// The resource that the body is about, with its name, region, status, tags and project where the body has them under these
+    /// names. What is left of the body after `attrs` are its attributes.
+    pub(super) fn resource(
+        self,
+        kind: ResourceKind,
+        provider_id: String,
+    ) -> Result<ObservedResource, Unreadable> {
+        Ok(ObservedResource {
+            kind,
+            name: self.text("name").unwrap_or_else(|| provider_id.clone()),
+            provider_id,
+            region: self.region(),
+            status: self.status(),
+            tags: self.tags(),
+            project_id: self.project_id(),
+            relations: Vec::new(),
+            attrs: self.into_attrs()?,
+        })
     }
 
     /// A text, or none where it is absent, null or empty.
@@ -51,6 +74,13 @@ impl<'a> Body<'a> {
             .or_else(|| self.text("region"))
     }
 
+    /// The state: a text, the one in an object (`{"state": "running"}`), or one under another key.
+    fn status(&self) -> Option<String> {
+        let state = self.read("status").and_then(|status: Status| status.state);
+        let state = state.as_ref().and_then(text_of);
+        self.text("status").or(state).or_else(|| self.text("state"))
+    }
+
     /// The tags; none where they are absent or null, as they are without the scope `tag:read` (spec).
     pub(super) fn tags(&self) -> Vec<String> {
         let tags: Vec<Value> = self.read("tags").unwrap_or_default();
@@ -60,6 +90,67 @@ impl<'a> Body<'a> {
     /// The project, for kinds whose body names it and tokens with the scope `project:read` (spec).
     pub(super) fn project_id(&self) -> Option<Uuid> {
         self.text("project_id")?.parse().ok()
+    }
+
+    /// A text in an object of the body.
+    pub(super) fn text_in(&self, object: &str, key: &str) -> Option<String> {
+        let object: BTreeMap<String, Value> = self.read(object)?;
+        object.get(key).and_then(text_of)
+    }
+
+    /// Ids that the body lists under a key; none where they are absent or null.
+    pub(super) fn ids(&self, key: &str) -> Vec<String> {
+        let ids: Vec<Value> = self.read(key).unwrap_or_default();
+        ids.iter().filter_map(text_of).collect()
+    }
+
+    /// That the resource is in the VPC, or in each of those, that stand under a key.
+    pub(super) fn in_vpcs(&self, key: &str) -> Vec<Relation> {
+        let in_vpc = |id| to(RelationKind::InVpc, ResourceKind::VPC, id);
+        let several = self.ids(key).into_iter();
+        several.chain(self.text(key)).map(in_vpc).collect()
+    }
+
+    /// Gives a value another key: what some kinds call a label is the name of others.
+    pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Some(value) = self.0.remove(from) {
+            self.0.insert(to.to_owned(), value);
+        }
+        self
+    }
+
+    /// Puts a text under a key in place of what is there; leaves it where there is no such text.
+    pub(super) fn with(mut self, key: &str, text: Option<String>) -> Result<Self, Unreadable> {
+        if let Some(text) = text {
+            let text = Cow::Owned(to_raw_value(&text)?);
+            self.0.insert(key.to_owned(), text);
+        }
+        Ok(self)
+    }
+
+    /// Takes the only one of several regions for the region.
+    pub(super) fn with_single_region(self) -> Result<Self, Unreadable> {
+        match <[String; 1]>::try_from(self.ids("regions")) {
+            Ok([region]) => self.without(&["regions"]).with("region", Some(region)),
+            Err(_) => Ok(self),
+        }
+    }
+
+    /// Leaves all out but these parts, written as in `users.name`, and what the mirror keeps beside the attributes. For kinds whose
+    /// bodies hold secrets: one that `DigitalOcean` adds tomorrow is left out as well.
+    pub(super) fn only<P: AsRef<str>>(self, parts: &[P]) -> Result<Self, Unreadable> {
+        let mut left = Object::new();
+        for (key, value) in self.0 {
+            if KEPT_BESIDE.contains(&key.as_str()) {
+                left.insert(key, value);
+                continue;
+            }
+            let paths = below(&key, parts.iter().map(AsRef::as_ref));
+            if let Some(value) = allowed(&value, &paths)? {
+                left.insert(key, Cow::Owned(value));
+            }
+        }
+        Ok(Self(left))
     }
 
     /// Leaves keys out.
@@ -89,10 +180,49 @@ impl<'a> Body<'a> {
         Ok(self)
     }
 
-    /// What is left, keys in alphabetical order, without what the mirror keeps beside it. A region says only its slug there: what
-    /// it offers today would show as a change of every resource in it.
+    /// What is left, keys in alphabetical order, without what the mirror keeps beside it, and without nulls, which say as much as
+    /// absent keys. A region says only its slug there: what it offers today would show as a change of every resource in it.
     pub(super) fn into_attrs(self) -> Result<Attrs, Unreadable> {
-        Ok(Attrs::of(&self.without(&KEPT_BESIDE).0)?)
+        let mut left = self.without(&KEPT_BESIDE).0;
+        left.retain(|_, value| value.get() != "null");
+        Ok(Attrs::of(&left)?)
+    }
+}
+
+/// "This resource is `relation` that one."
+pub(super) fn to(
+    relation: RelationKind,
+    kind: ResourceKind,
+    provider_id: impl Into<String>,
+) -> Relation {
+    Relation {
+        relation,
+        other: kind.with_id(provider_id),
+        direction: Direction::ToOther,
+    }
+}
+
+/// The cluster that a resource's tags say it was made by: `k8s:` and the cluster's uuid (spec).
+pub(super) fn made_by_kubernetes(tags: &[String]) -> Option<Relation> {
+    let cluster = tags
+        .iter()
+        .find_map(|tag| tag.strip_prefix("k8s:")?.parse::<Uuid>().ok())?;
+    Some(to(
+        RelationKind::MadeByKubernetes,
+        ResourceKind::KUBERNETES_CLUSTER,
+        cluster.to_string(),
+    ))
+}
+
+/// "That resource is `relation` this one."
+pub(super) fn from(
+    relation: RelationKind,
+    kind: ResourceKind,
+    provider_id: impl Into<String>,
+) -> Relation {
+    Relation {
+        direction: Direction::FromOther,
+        ..to(relation, kind, provider_id)
     }
 }
 
@@ -101,5 +231,19 @@ struct Region {
     slug: Option<Value>,
 }
 
-/// Fields of every resource that are no attributes.
-const KEPT_BESIDE: [&str; 5] = ["name", "project_id", "region", "status", "tags"];
+#[derive(Deserialize)]
+struct Status {
+    state: Option<Value>,
+}
+
+/// Fields of every resource that are no attributes. When a resource was changed the mirror knows itself, and some kinds say so of
+/// changes that show nowhere.
+const KEPT_BESIDE: [&str; 7] = [
+    "name",
+    "project_id",
+    "region",
+    "state",
+    "status",
+    "tags",
+    "updated_at",
+];

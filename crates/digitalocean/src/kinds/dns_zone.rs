@@ -1,30 +1,45 @@
-//! DNS zones, which DigitalOcean calls domains.
+//! DNS zones, which `DigitalOcean` calls domains, and their records.
 
 use domain::ResourceKind;
-use domain::inventory::ObservedResource;
+use domain::inventory::{ObservedResource, RelationKind};
 
-use super::{Body, ResourceListing};
+use super::body::to;
+use super::{Body, Children, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::pages::Paging;
 
-pub(super) const LISTING: ResourceListing = ResourceListing {
-    kind: ResourceKind::DNS_ZONE,
-    paths: &["/v2/domains"],
-    envelope: "domains",
-    paging: Paging::Pages,
-    read,
-};
+pub(super) const LISTING: ResourceListing = zones(None);
 
-fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
+pub(super) static LISTING_WITH_RECORDS: ResourceListing = zones(Some(Children {
+    kind: ResourceKind::DNS_RECORD,
+    path: |zone| format!("/v2/domains/{zone}/records"),
+    envelope: "domain_records",
+    paging: Paging::Pages,
+    read: read_record,
+}));
+
+const fn zones(children: Option<Children>) -> ResourceListing {
+    ResourceListing {
+        kind: ResourceKind::DNS_ZONE,
+        also: &[],
+        paths: &["/v2/domains"],
+        envelope: "domains",
+        paging: Paging::Pages,
+        children,
+        read,
+    }
+}
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let name = body.id("name")?;
-    Ok(ObservedResource {
-        provider_id: name.clone(),
-        name,
-        region: None,
-        status: None,
-        tags: Vec::new(),
-        project_id: None,
-        // All records again, as one text of any length.
-        attrs: body.without(&["zone_file"]).into_attrs()?,
-    })
+    // All records again, as one text of any length.
+    let body = body.without(&["zone_file"]);
+    Ok(body.resource(ResourceKind::DNS_ZONE, name)?.into())
+}
+
+fn read_record(zone: &str, body: Body<'_>) -> Result<ObservedResource, Unreadable> {
+    let id = body.id("id")?;
+    let mut record = body.resource(ResourceKind::DNS_RECORD, id)?;
+    record.relations = vec![to(RelationKind::RecordOf, ResourceKind::DNS_ZONE, zone)];
+    Ok(record)
 }

@@ -1,30 +1,32 @@
 //! Reserved IPv4 addresses, which were called floating IPs.
 
 use domain::ResourceKind;
-use domain::inventory::ObservedResource;
+use domain::inventory::RelationKind;
 
-use super::{Body, ResourceListing};
+use super::body::to;
+use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::pages::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::RESERVED_IP,
+    also: &[],
     paths: &["/v2/reserved_ips"],
     envelope: "reserved_ips",
     paging: Paging::Pages,
+    children: None,
     read,
 };
 
-fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let address = body.id("ip")?;
-    Ok(ObservedResource {
-        provider_id: address.clone(),
-        name: address,
-        region: body.region(),
-        status: None,
-        tags: Vec::new(),
-        project_id: body.project_id(),
+    let droplet = body.text_in("droplet", "id");
+    let mut reserved = body
         // The whole droplet is repeated here, and would show its changes as the address's.
-        attrs: body.only_in("droplet", &["id", "name"])?.into_attrs()?,
-    })
+        .only_in("droplet", &["id", "name"])?
+        .resource(ResourceKind::RESERVED_IP, address)?;
+    reserved
+        .relations
+        .extend(droplet.map(|id| to(RelationKind::AttachedTo, ResourceKind::DROPLET, id)));
+    Ok(reserved.into())
 }

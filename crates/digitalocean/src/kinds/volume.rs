@@ -1,29 +1,31 @@
 //! Block storage volumes.
 
 use domain::ResourceKind;
-use domain::inventory::ObservedResource;
+use domain::inventory::RelationKind;
 
-use super::{Body, ResourceListing};
+use super::body::{made_by_kubernetes, to};
+use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::pages::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::VOLUME,
+    also: &[],
     paths: &["/v2/volumes"],
     envelope: "volumes",
     paging: Paging::Pages,
+    children: None,
     read,
 };
 
-fn read(body: Body<'_>) -> Result<ObservedResource, Unreadable> {
-    let provider_id = body.id("id")?;
-    Ok(ObservedResource {
-        name: body.text("name").unwrap_or_else(|| provider_id.clone()),
-        provider_id,
-        region: body.region(),
-        status: None,
-        tags: body.tags(),
-        project_id: None,
-        attrs: body.into_attrs()?,
-    })
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let droplets = body.ids("droplet_ids");
+    let mut volume = body.resource(ResourceKind::VOLUME, id)?;
+    volume.relations = droplets
+        .into_iter()
+        .map(|id| to(RelationKind::AttachedTo, ResourceKind::DROPLET, id))
+        .chain(made_by_kubernetes(&volume.tags))
+        .collect();
+    Ok(volume.into())
 }

@@ -1,28 +1,31 @@
 //! What one pass over the pages of a list saw, and whether it fits together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::mem;
 
 use domain::Completeness;
 
-use super::{Page, PageFacts};
+use super::{Page, PageFacts, PageSink};
 use crate::decode::Unreadable;
 use crate::error::Error;
 
 /// Items in the order in which they were first seen, each once; the later version of an item replaces the earlier.
-pub(super) struct Items<T> {
-    pub(super) in_order: Vec<T>,
+pub(super) struct Collected<T> {
+    in_order: Vec<T>,
     places: HashMap<String, usize>,
     id: Option<fn(&T) -> String>,
-    repeated: usize,
+    /// Of the readings before, for items without ids.
+    longest_before: Vec<T>,
 }
 
-impl<T> Items<T> {
+impl<T> Collected<T> {
     pub(super) fn new(id: Option<fn(&T) -> String>) -> Self {
         Self {
             in_order: Vec::new(),
             places: HashMap::new(),
             id,
-            repeated: 0,
+            longest_before: Vec::new(),
         }
     }
 
@@ -33,56 +36,83 @@ impl<T> Items<T> {
             (known < place).then_some(known)
         });
         match known {
-            Some(place) => {
-                self.in_order[place] = item;
-                self.repeated += 1;
-            }
+            Some(place) => self.in_order[place] = item,
             None => self.in_order.push(item),
         }
     }
 
-    /// Adds what a later reading saw. Items without ids cannot be told apart, so that the longer reading stands for both.
-    pub(super) fn absorb(&mut self, later: Self) {
-        if self.id.is_some() {
-            for item in later.in_order {
-                self.add(item);
+    pub(super) fn into_items(self) -> Vec<T> {
+        if self.in_order.len() >= self.longest_before.len() {
+            self.in_order
+        } else {
+            self.longest_before
+        }
+    }
+}
+
+impl<T: Send> PageSink<T> for Collected<T> {
+    type Error = Infallible;
+
+    async fn take(&mut self, items: Vec<T>) -> Result<(), Infallible> {
+        for item in items {
+            self.add(item);
+        }
+        Ok(())
+    }
+
+    /// Items without ids cannot be told apart, so that the longest reading stands for all.
+    fn begin_again(&mut self) {
+        if self.id.is_none() {
+            let items = mem::take(&mut self.in_order);
+            if items.len() >= self.longest_before.len() {
+                self.longest_before = items;
             }
-        } else if later.in_order.len() >= self.in_order.len() {
-            *self = later;
         }
     }
 }
 
 /// One pass over the pages.
 pub(super) struct Reading<T> {
-    pub(super) items: Items<T>,
     /// As the first page gives it.
     pub(super) total: Option<u64>,
     pub(super) failure: Option<Error>,
     unreadable: Vec<Unreadable>,
     contradiction: Option<String>,
     pages: usize,
+    id: Option<fn(&T) -> String>,
+    ids: HashSet<String>,
+    /// Items seen, those counted once that were seen again.
+    distinct: usize,
+    repeated: usize,
 }
 
-impl<T> Reading<T> {
+impl<T: Send> Reading<T> {
     pub(super) fn new(id: Option<fn(&T) -> String>) -> Self {
         Self {
-            items: Items::new(id),
             total: None,
             failure: None,
             unreadable: Vec::new(),
             contradiction: None,
             pages: 0,
+            id,
+            ids: HashSet::new(),
+            distinct: 0,
+            repeated: 0,
         }
     }
 
-    /// Takes the next page in. None when no further page can be read: this one failed, or it is empty and so the end.
-    pub(super) fn take(&mut self, page: Result<Page<T>, Error>) -> Option<PageFacts> {
+    /// Takes the next page in and hands its items on. None when no further page can be read: this one failed, or it is empty and
+    /// so the end.
+    pub(super) async fn take<S: PageSink<T>>(
+        &mut self,
+        page: Result<Page<T>, Error>,
+        sink: &mut S,
+    ) -> Result<Option<PageFacts>, S::Error> {
         let page = match page {
             Ok(page) => page,
             Err(failure) => {
                 self.failure = Some(failure);
-                return None;
+                return Ok(None);
             }
         };
         let facts = page.facts;
@@ -96,10 +126,15 @@ impl<T> Reading<T> {
             self.contradict("an empty page promises another one");
         }
         self.unreadable.extend(page.unreadable);
-        for item in page.items {
-            self.items.add(item);
+        for item in &page.items {
+            if self.id.is_none_or(|id| self.ids.insert(id(item))) {
+                self.distinct += 1;
+            } else {
+                self.repeated += 1;
+            }
         }
-        (facts.len > 0).then_some(facts)
+        sink.take(page.items).await?;
+        Ok((facts.len > 0).then_some(facts))
     }
 
     /// Notes why the pages do not fit together; the first reason is kept.
@@ -112,14 +147,14 @@ impl<T> Reading<T> {
         if let Some(reason) = &self.contradiction {
             return Some(reason.clone());
         }
-        let seen = self.items.in_order.len() + self.unreadable.len();
+        let seen = self.distinct + self.unreadable.len();
         match self.total {
             Some(total) if u64::try_from(seen) != Ok(total) => {
                 Some(format!("the total is {total}, but {seen} items were seen"))
             }
-            None if self.items.repeated > 0 => Some(format!(
+            None if self.repeated > 0 => Some(format!(
                 "{} items were seen twice and there is no total",
-                self.items.repeated
+                self.repeated
             )),
             _ => None,
         }

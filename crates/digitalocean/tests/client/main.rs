@@ -2,12 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod attributes;
 mod billing;
+mod examples;
 mod failures;
+mod handing_over;
 mod kinds;
+mod listed;
 mod pages;
 mod projects;
+mod relations;
 mod scripted;
+mod secrets;
+mod shown;
 
 use digitalocean::{Client, ResourceListing};
 use domain::ResourceKind;

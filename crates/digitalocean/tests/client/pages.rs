@@ -8,6 +8,7 @@ use domain::ResourceKind;
 use serde_json::{Value, json};
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind};
 
+use crate::listed::list;
 use crate::scripted::{self, Asked, Scripted};
 use crate::{listing, simulated};
 
@@ -33,7 +34,7 @@ fn page_range(asked: &Asked, size: u64, total: u64) -> Range<u64> {
 #[tokio::test]
 async fn twenty_thousand_droplets_take_a_hundred_requests() {
     let (simulator, client) = simulated(Account::with_droplets(20_000)).await;
-    let listed = client.list_resources(listing(&ResourceKind::DROPLET)).await;
+    let listed = list(&client, listing(&ResourceKind::DROPLET)).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!((listed.items.len(), listed.total), (20_000, Some(20_000)));
     let requests = simulator.requests();
@@ -55,7 +56,7 @@ async fn gpu_droplets_are_listed_with_the_others() {
     let gpu = account.add_gpu_droplet("train-1", "gpu-h100x1-80gb", "tor1");
     let (simulator, client) = simulated(account).await;
     let droplets = listing(&ResourceKind::DROPLET);
-    let listed = client.list_resources(droplets).await;
+    let listed = list(&client, droplets).await;
     let ids: Vec<_> = listed.items.iter().map(|item| &item.provider_id).collect();
     assert_eq!(ids, [&plain.to_string(), &gpu.to_string()]);
     assert_eq!(listed.total, Some(2));
@@ -66,7 +67,7 @@ async fn gpu_droplets_are_listed_with_the_others() {
         FaultKind::ServerError { status },
         "/v2/droplets?type=gpus",
     ));
-    let listed = client.list_resources(droplets).await;
+    let listed = list(&client, droplets).await;
     assert_eq!(listed.items.len(), 1);
     assert!(!listed.completeness.is_complete());
     assert!(matches!(listed.failure, Some(Error::Server { .. })));
@@ -76,9 +77,7 @@ async fn gpu_droplets_are_listed_with_the_others() {
 async fn a_list_is_read_again_when_an_item_moved_between_its_pages() {
     let (simulator, client) = simulated(with_domains(250)).await;
     simulator.fail(Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/domains").times(1));
-    let listed = client
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&client, listing(&ResourceKind::DNS_ZONE)).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!((listed.items.len(), listed.requests), (250, 4));
 }
@@ -87,9 +86,7 @@ async fn a_list_is_read_again_when_an_item_moved_between_its_pages() {
 async fn a_list_whose_items_never_rest_is_incomplete_after_three_readings() {
     let (simulator, client) = simulated(with_domains(250)).await;
     simulator.fail(Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/domains"));
-    let listed = client
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&client, listing(&ResourceKind::DNS_ZONE)).await;
     let reason = listed.completeness.reason().unwrap();
     assert!(
         reason.contains("/v2/domains: the total is 250, but 249 items were seen"),
@@ -112,10 +109,7 @@ async fn what_each_of_several_contradicting_readings_saw_is_united() {
         scripted::json(&json!({ "domains": domains, "meta": { "total": 4 } }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert!(!listed.completeness.is_complete());
     let names: Vec<_> = listed.items.iter().map(|zone| zone.name.as_str()).collect();
     let late = ["late-0.example", "late-2.example", "late-4.example"];
@@ -133,10 +127,7 @@ async fn a_total_that_changes_from_page_to_page_is_not_believed() {
         scripted::json(&json!({ "domains": domains, "meta": { "total": total } }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!((listed.items.len(), listed.requests), (250, 4));
 }
@@ -149,9 +140,7 @@ async fn a_page_that_fails_leaves_what_the_others_showed() {
         FaultKind::ServerError { status },
         "/v2/domains?page=3",
     ));
-    let listed = client
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&client, listing(&ResourceKind::DNS_ZONE)).await;
     assert_eq!((listed.items.len(), listed.total), (400, Some(450)));
     assert!(matches!(listed.failure, Some(Error::Server { .. })));
     let reason = listed.completeness.reason().unwrap();
@@ -165,10 +154,7 @@ async fn a_server_may_give_fewer_items_a_page_than_it_was_asked_for() {
         scripted::json(&json!({ "domains": domains, "meta": { "total": 230 } }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!((listed.items.len(), listed.requests), (230, 5));
 }
@@ -184,10 +170,7 @@ async fn without_a_total_the_next_pages_are_counted_and_their_links_not_followed
         scripted::json(&json!({ "domains": zones(range), "links": links }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!((listed.items.len(), listed.total), (450, None));
     let pages: Vec<_> = server.asked().iter().filter_map(Asked::page).collect();
@@ -204,10 +187,7 @@ async fn an_item_seen_twice_without_a_total_means_that_another_may_be_missing() 
         scripted::json(&json!({ "domains": zones(range), "links": { "pages": { "next": next } } }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert_eq!((listed.items.len(), listed.requests), (5, 6));
     assert!(!listed.completeness.is_complete());
 }
@@ -222,10 +202,7 @@ async fn an_answer_without_its_key_is_no_empty_list() {
     ] {
         let text = body.to_string();
         let server = Scripted::start(move |_, _| scripted::json(&body)).await;
-        let listed = server
-            .client()
-            .list_resources(listing(&ResourceKind::DNS_ZONE))
-            .await;
+        let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
         assert!(!listed.completeness.is_complete(), "{text}");
         assert!(
             matches!(listed.failure, Some(Error::UnexpectedBody { .. })),
@@ -241,10 +218,7 @@ async fn a_page_for_people_is_no_list_even_with_status_200() {
         scripted::with_type(StatusCode::OK, "text/html", page)
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     let reason = listed.completeness.reason().unwrap();
     assert!(reason.contains("Just a moment..."), "{reason}");
     assert!(listed.failure.unwrap().is_retryable());
@@ -258,10 +232,7 @@ async fn an_item_that_cannot_be_read_is_missed_and_the_others_kept() {
         scripted::json(&json!({ "domains": domains, "meta": { "total": 3 } }))
     })
     .await;
-    let listed = server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     assert_eq!((listed.items.len(), listed.requests), (2, 1));
     let reason = listed.completeness.reason().unwrap();
     assert!(
@@ -277,10 +248,7 @@ async fn the_token_goes_in_a_header_and_only_there() {
         scripted::json(&json!({ "domains": [], "links": {}, "meta": { "total": 0 } }))
     })
     .await;
-    server
-        .client()
-        .list_resources(listing(&ResourceKind::DNS_ZONE))
-        .await;
+    list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
     let asked = server.asked().remove(0);
     assert_eq!(
         asked.headers["authorization"],

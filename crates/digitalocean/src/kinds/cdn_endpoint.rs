@@ -1,0 +1,43 @@
+//! CDN endpoints, each in front of a Spaces bucket.
+
+use domain::ResourceKind;
+use domain::inventory::RelationKind;
+
+use super::body::to;
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::CDN_ENDPOINT,
+    also: &[],
+    paths: &["/v2/cdn/endpoints"],
+    envelope: "endpoints",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let origin = body.text("origin");
+    let bucket = origin.as_deref().and_then(bucket_of);
+    let region = bucket.map(|(_, region)| region.to_owned());
+    let serves = bucket.map(|(name, _)| {
+        let kind = ResourceKind::SPACES_BUCKET;
+        to(RelationKind::Serves, kind, name)
+    });
+    let mut endpoint = body
+        .renamed("origin", "name")
+        .with("region", region)?
+        .resource(ResourceKind::CDN_ENDPOINT, id)?;
+    endpoint.relations.extend(serves);
+    Ok(endpoint.into())
+}
+
+/// The bucket, and its region, of an origin `BUCKET.REGION.digitaloceanspaces.com` (spec).
+fn bucket_of(origin: &str) -> Option<(&str, &str)> {
+    origin
+        .strip_suffix(".digitaloceanspaces.com")?
+        .rsplit_once('.')
+}

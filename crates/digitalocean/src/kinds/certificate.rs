@@ -1,0 +1,22 @@
+//! TLS certificates.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::CERTIFICATE,
+    also: &[],
+    paths: &["/v2/certificates"],
+    envelope: "certificates",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    Ok(body.resource(ResourceKind::CERTIFICATE, id)?.into())
+}

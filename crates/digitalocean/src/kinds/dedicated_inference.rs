@@ -1,0 +1,47 @@
+//! Models that run on GPUs of their own.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::DEDICATED_INFERENCE,
+    also: &[],
+    paths: &["/v2/dedicated-inferences"],
+    envelope: "dedicated_inferences",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+/// A deployment under way and the states of its accelerators are progress. Tokens of the model's provider belong to a request to
+/// create one; they must not come back this way.
+const PARTS: [&str; 13] = [
+    "created_at",
+    "endpoints.private_endpoint_fqdn",
+    "endpoints.public_endpoint_fqdn",
+    "spec.enable_public_endpoint",
+    "spec.model_deployments.accelerators.accelerator_slug",
+    "spec.model_deployments.accelerators.scale",
+    "spec.model_deployments.accelerators.type",
+    "spec.model_deployments.model_id",
+    "spec.model_deployments.model_provider",
+    "spec.model_deployments.model_slug",
+    "spec.version",
+    "spec.vpc.uuid",
+    "vpc_uuid",
+];
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let name = body.text_in("spec", "name");
+    let vpcs = body.in_vpcs("vpc_uuid");
+    let mut inference = body
+        .only(&PARTS)?
+        .with("name", name)?
+        .resource(ResourceKind::DEDICATED_INFERENCE, id)?;
+    inference.relations = vpcs;
+    Ok(inference.into())
+}

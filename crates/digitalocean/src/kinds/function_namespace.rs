@@ -1,0 +1,26 @@
+//! Namespaces of functions.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::FUNCTION_NAMESPACE,
+    also: &[],
+    paths: &["/v2/functions/namespaces"],
+    envelope: "namespaces",
+    paging: Paging::Whole,
+    children: None,
+    read,
+};
+
+/// Its key lets anyone call and change its functions (spec).
+const PARTS: [&str; 3] = ["api_host", "created_at", "uuid"];
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("namespace")?;
+    let body = body.renamed("label", "name").only(&PARTS)?;
+    Ok(body.resource(ResourceKind::FUNCTION_NAMESPACE, id)?.into())
+}

@@ -1,0 +1,34 @@
+//! Custom images and the backups of droplets.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::IMAGE,
+    also: &[ResourceKind::DROPLET_BACKUP],
+    paths: &["/v2/images?private=true"],
+    envelope: "images",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let kind = match body.text("type").as_deref() {
+        // The list of snapshots has them too, with what they were made of.
+        Some("snapshot") => {
+            return Ok(Item {
+                id,
+                resources: Vec::new(),
+            });
+        }
+        // Of which droplet it is, only the droplet says (spec).
+        Some("backup") => ResourceKind::DROPLET_BACKUP,
+        _ => ResourceKind::IMAGE,
+    };
+    Ok(body.with_single_region()?.resource(kind, id)?.into())
+}

@@ -1,0 +1,77 @@
+//! Kubernetes clusters, with their pools of nodes.
+
+use domain::ResourceKind;
+use domain::inventory::{ObservedResource, RelationKind};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::body::{from, to};
+use super::{Body, Item, ResourceListing};
+use crate::decode::{Unreadable, text_of};
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::KUBERNETES_CLUSTER,
+    also: &[ResourceKind::KUBERNETES_NODE_POOL],
+    paths: &["/v2/kubernetes/clusters"],
+    envelope: "kubernetes_clusters",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+#[derive(Deserialize)]
+struct Pool {
+    #[serde(default)]
+    nodes: Option<Vec<Node>>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    /// Empty as long as the node is being made.
+    #[serde(default)]
+    droplet_id: Value,
+}
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let mut relations = body.in_vpcs("vpc_uuid");
+    let pools: Vec<Box<RawValue>> = body.read("node_pools").unwrap_or_default();
+    let mut cluster = body
+        .without(&["node_pools"])
+        .resource(ResourceKind::KUBERNETES_CLUSTER, id)?;
+
+    let mut resources = Vec::with_capacity(pools.len() + 1);
+    for pool in pools {
+        let nodes = serde_json::from_str::<Pool>(pool.get())?.nodes;
+        let droplets = nodes.into_iter().flatten();
+        relations.extend(
+            droplets
+                .filter_map(|node| text_of(&node.droplet_id))
+                .map(|droplet| from(RelationKind::NodeOf, ResourceKind::DROPLET, droplet)),
+        );
+        resources.push(read_pool(&cluster, Body::parse(pool.get())?)?);
+    }
+    cluster.relations = relations;
+    resources.insert(0, cluster);
+    Ok(Item {
+        id: resources[0].provider_id.clone(),
+        resources,
+    })
+}
+
+fn read_pool(cluster: &ObservedResource, pool: Body<'_>) -> Result<ObservedResource, Unreadable> {
+    let id = pool.id("id")?;
+    let mut pool = pool
+        // They are droplets; how each is doing moves by itself.
+        .without(&["nodes"])
+        .with("region", cluster.region.clone())?
+        .resource(ResourceKind::KUBERNETES_NODE_POOL, id)?;
+    pool.relations.push(to(
+        RelationKind::PartOf,
+        ResourceKind::KUBERNETES_CLUSTER,
+        &*cluster.provider_id,
+    ));
+    Ok(pool)
+}

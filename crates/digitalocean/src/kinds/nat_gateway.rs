@@ -1,0 +1,36 @@
+//! NAT gateways of VPCs.
+
+use domain::ResourceKind;
+use domain::inventory::RelationKind;
+use serde::Deserialize;
+
+use super::body::to;
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::NAT_GATEWAY,
+    also: &[],
+    paths: &["/v2/vpc_nat_gateways"],
+    envelope: "vpc_nat_gateways",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+#[derive(Deserialize)]
+struct Vpc {
+    vpc_uuid: String,
+}
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let vpcs: Vec<Vpc> = body.read("vpcs").unwrap_or_default();
+    let mut gateway = body.resource(ResourceKind::NAT_GATEWAY, id)?;
+    gateway.relations = vpcs
+        .into_iter()
+        .map(|vpc| to(RelationKind::InVpc, ResourceKind::VPC, vpc.vpc_uuid))
+        .collect();
+    Ok(gateway.into())
+}

@@ -1,0 +1,30 @@
+//! Snapshots of network file shares.
+
+use domain::ResourceKind;
+use domain::inventory::RelationKind;
+
+use super::body::to;
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::NFS_SNAPSHOT,
+    also: &[],
+    paths: &["/v2/nfs/snapshots"],
+    envelope: "snapshots",
+    paging: Paging::Whole,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let share = body.text("share_id");
+    let mut snapshot = body.resource(ResourceKind::NFS_SNAPSHOT, id)?;
+    snapshot.relations.extend(share.map(|share| {
+        let kind = ResourceKind::NFS_SHARE;
+        to(RelationKind::SnapshotOf, kind, share)
+    }));
+    Ok(snapshot.into())
+}

@@ -1,0 +1,42 @@
+//! Connections to networks of partners.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::PARTNER_ATTACHMENT,
+    also: &[],
+    paths: &["/v2/partner_network_connect/attachments"],
+    envelope: "partner_attachments",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+/// The key with which the routers know each other, `bgp.auth_key` of a request to create one, must not come back this way (spec).
+const PARTS: [&str; 11] = [
+    "bgp.local_asn",
+    "bgp.local_router_ip",
+    "bgp.peer_asn",
+    "bgp.peer_router_ip",
+    "children",
+    "connection_bandwidth_in_mbps",
+    "created_at",
+    "naas_provider",
+    "parent_uuid",
+    "redundancy_zone",
+    "vpc_ids",
+];
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    let vpcs = body.in_vpcs("vpc_ids");
+    let mut attachment = body
+        .only(&PARTS)?
+        .resource(ResourceKind::PARTNER_ATTACHMENT, id)?;
+    attachment.relations = vpcs;
+    Ok(attachment.into())
+}

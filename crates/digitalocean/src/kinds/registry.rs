@@ -1,0 +1,26 @@
+//! Container registries.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::REGISTRY,
+    also: &[],
+    paths: &["/v2/registries"],
+    envelope: "registries",
+    paging: Paging::Whole,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let name = body.id("name")?;
+    let body = body
+        // Grows and shrinks with every image.
+        .without(&["storage_usage_bytes", "storage_usage_bytes_updated_at"])
+        .without_in("subscription", &["updated_at"])?;
+    Ok(body.resource(ResourceKind::REGISTRY, name)?.into())
+}

@@ -1,0 +1,33 @@
+//! Reserved IPv6 addresses.
+
+use domain::ResourceKind;
+use domain::inventory::RelationKind;
+
+use super::body::to;
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::RESERVED_IPV6,
+    also: &[],
+    paths: &["/v2/reserved_ipv6"],
+    envelope: "reserved_ipv6s",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let address = body.id("ip")?;
+    let droplet = body.text_in("droplet", "id");
+    let mut reserved = body
+        // The whole droplet is repeated here, and would show its changes as the address's.
+        .only_in("droplet", &["id", "name"])?
+        .renamed("region_slug", "region")
+        .resource(ResourceKind::RESERVED_IPV6, address)?;
+    reserved
+        .relations
+        .extend(droplet.map(|id| to(RelationKind::AttachedTo, ResourceKind::DROPLET, id)));
+    Ok(reserved.into())
+}

@@ -1,0 +1,33 @@
+//! `SaaS` add-ons of other vendors.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::SAAS_ADDON,
+    also: &[],
+    paths: &["/v2/add-ons/saas"],
+    envelope: "resources",
+    paging: Paging::Whole,
+    children: None,
+    read,
+};
+
+/// A link that logs in without a password is a secret, and so may be what people set as metadata (spec).
+const PARTS: [&str; 6] = [
+    "app_name",
+    "app_slug",
+    "has_config",
+    "plan_name",
+    "plan_price_per_month",
+    "plan_slug",
+];
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("uuid")?;
+    let body = body.only(&PARTS)?;
+    Ok(body.resource(ResourceKind::SAAS_ADDON, id)?.into())
+}

@@ -1,0 +1,57 @@
+//! Keys of Spaces, and the buckets that they were granted access to.
+
+use domain::ResourceKind;
+use domain::inventory::{Attrs, ObservedResource};
+use serde::Deserialize;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::SPACES_KEY,
+    also: &[ResourceKind::SPACES_BUCKET],
+    paths: &["/v2/spaces/keys"],
+    envelope: "keys",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+/// The secret half of a key is shown once, when it is made (spec), and must not come back this way.
+const PARTS: [&str; 3] = ["created_at", "grants.bucket", "grants.permission"];
+
+#[derive(Deserialize)]
+struct Grant {
+    /// Empty for all buckets.
+    #[serde(default)]
+    bucket: String,
+}
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("access_key")?;
+    let grants: Vec<Grant> = body.read("grants").unwrap_or_default();
+    let key = body.only(&PARTS)?.resource(ResourceKind::SPACES_KEY, id)?;
+    let buckets = grants
+        .into_iter()
+        .filter(|grant| !grant.bucket.is_empty())
+        .map(|grant| bucket(grant.bucket));
+    let mut item = Item::from(key);
+    item.resources.extend(buckets);
+    Ok(item)
+}
+
+/// A bucket of which nothing but its name is known.
+fn bucket(name: String) -> ObservedResource {
+    ObservedResource {
+        kind: ResourceKind::SPACES_BUCKET,
+        provider_id: name.clone(),
+        name,
+        region: None,
+        status: None,
+        tags: Vec::new(),
+        project_id: None,
+        relations: Vec::new(),
+        attrs: Attrs::empty(),
+    }
+}

@@ -1,0 +1,22 @@
+//! VPCs.
+
+use domain::ResourceKind;
+
+use super::{Body, Item, ResourceListing};
+use crate::decode::Unreadable;
+use crate::pages::Paging;
+
+pub(super) const LISTING: ResourceListing = ResourceListing {
+    kind: ResourceKind::VPC,
+    also: &[],
+    paths: &["/v2/vpcs"],
+    envelope: "vpcs",
+    paging: Paging::Pages,
+    children: None,
+    read,
+};
+
+fn read(body: Body<'_>) -> Result<Item, Unreadable> {
+    let id = body.id("id")?;
+    Ok(body.resource(ResourceKind::VPC, id)?.into())
+}

@@ -1,0 +1,197 @@
+//! DigitalOcean's own examples of its lists, where they are at hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::ResourceKind;
+use serde_json::{Value, json};
+
+use Shown::{In, Nowhere, WithPath};
+
+/// Where DigitalOcean shows what a list looks like.
+pub(crate) enum Shown {
+    /// In a file of examples, under this key: a list, or an item of it.
+    In(&'static str, &'static str),
+    /// In the specification of the list itself.
+    WithPath,
+    Nowhere,
+}
+
+/// A list with the items that DigitalOcean shows; none if it shows none, or if its examples are not at hand.
+pub(crate) fn shown(shown: &Shown, path: &str, envelope: &str) -> Option<Value> {
+    let directory = shared()?;
+    let (example, key) = match shown {
+        Shown::In(file, key) => (read_json(&directory.join("examples").join(file)), *key),
+        Shown::WithPath => {
+            let spec = read_json(&directory.join("openapi-subset.json"));
+            let path = path.split('?').next().unwrap();
+            let mut answer = &spec["paths"][path]["get"]["responses"]["200"];
+            while let Some(target) = answer["$ref"].as_str() {
+                answer = spec.pointer(target.trim_start_matches('#')).unwrap();
+            }
+            let example = &answer["content"]["application/json"]["example"];
+            (example.clone(), envelope)
+        }
+        Shown::Nowhere => return None,
+    };
+    let mut items = match &example[key] {
+        Value::Array(items) => items.clone(),
+        item => vec![item.clone()],
+    };
+    // Replicas are the only ones that the examples show without their ids.
+    if envelope == "replicas" {
+        items[0]["id"] = json!("e3a57b0c-6b5a-4a44-8e1a-1c7f7f1b2d33");
+    }
+    Some(json!({ envelope: items }))
+}
+
+/// DigitalOcean's material, where it is at hand.
+fn shared() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("ARCADIA_SHARED_DIR").map_or(beside, PathBuf::from);
+    let directory = shared.join("digitalocean");
+    if directory.join("examples").is_dir() {
+        return Some(directory);
+    }
+    eprintln!(
+        "skipped: no {}; set ARCADIA_SHARED_DIR",
+        directory.display()
+    );
+    None
+}
+
+fn read_json(path: &Path) -> Value {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// DigitalOcean's own examples, by kind.
+pub(crate) const SHOWN: &[(ResourceKind, Shown)] = &[
+    (ResourceKind::ALERT_POLICY, Nowhere),
+    (ResourceKind::APP, In("apps_list_apps.json", "apps")),
+    (
+        ResourceKind::AUTOSCALE_POOL,
+        In(
+            "autoscalepools_list_All_Autoscale_Pools.json",
+            "autoscale_pools",
+        ),
+    ),
+    (ResourceKind::BYOIP_PREFIX, WithPath),
+    (
+        ResourceKind::CDN_ENDPOINT,
+        In("cdn_list_endpoints_schema_example.json", "endpoints"),
+    ),
+    (
+        ResourceKind::CERTIFICATE,
+        In("certificates_list_AllCertificates.json", "certificates"),
+    ),
+    (
+        ResourceKind::DATABASE_CLUSTER,
+        In("databases_list_clusters_example.json", "databases"),
+    ),
+    (
+        ResourceKind::DATABASE_REPLICA,
+        In("databases_list_replicas_example.json", "replicas"),
+    ),
+    (ResourceKind::DEDICATED_INFERENCE, WithPath),
+    (
+        ResourceKind::DNS_RECORD,
+        In(
+            "domains_list_records_All_Domain_Records.json",
+            "domain_records",
+        ),
+    ),
+    (
+        ResourceKind::DNS_ZONE,
+        In("domains_list_schema_example.json", "domains"),
+    ),
+    (
+        ResourceKind::DROPLET,
+        In("droplets_list_All_Droplets.json", "droplets"),
+    ),
+    (
+        ResourceKind::DROPLET,
+        In("droplets_list_GPU_Droplets.json", "droplets"),
+    ),
+    (
+        ResourceKind::FIREWALL,
+        In("firewalls_list_example.json", "firewalls"),
+    ),
+    (ResourceKind::FUNCTION_NAMESPACE, Nowhere),
+    (ResourceKind::GENAI_AGENT, Nowhere),
+    (ResourceKind::GENAI_KNOWLEDGE_BASE, Nowhere),
+    // The example of the whole list has one id three times.
+    (ResourceKind::IMAGE, In("images_list_Custom.json", "images")),
+    (
+        ResourceKind::KUBERNETES_CLUSTER,
+        In(
+            "kubernetes_list_clusters_All_Kubernetes_Clusters.json",
+            "kubernetes_clusters",
+        ),
+    ),
+    (
+        ResourceKind::LOAD_BALANCER,
+        In(
+            "loadBalancers_list_All_Load_Balancers.json",
+            "load_balancers",
+        ),
+    ),
+    (
+        ResourceKind::NAT_GATEWAY,
+        In(
+            "vpcnatgateways_list_VPC_NAT_Gateways_List_Response.json",
+            "vpc_nat_gateways",
+        ),
+    ),
+    (
+        ResourceKind::NFS_SHARE,
+        In("nfs_get_Active_Share.json", "share"),
+    ),
+    (ResourceKind::NFS_SNAPSHOT, Nowhere),
+    (ResourceKind::PARTNER_ATTACHMENT, Nowhere),
+    (ResourceKind::REGISTRY, Nowhere),
+    (
+        ResourceKind::RESERVED_IP,
+        In("reservedIPs_list_schema_example.json", "reserved_ips"),
+    ),
+    (
+        ResourceKind::RESERVED_IP,
+        In("reservedIPs_get_reserved_ip_assigned.json", "reserved_ip"),
+    ),
+    (
+        ResourceKind::RESERVED_IPV6,
+        In("reservedIPv6_list_schema_example.json", "reserved_ipv6s"),
+    ),
+    (
+        ResourceKind::RESERVED_IPV6,
+        In(
+            "reservedIPv6_get_reserved_ipv6_assigned.json",
+            "reserved_ipv6",
+        ),
+    ),
+    (ResourceKind::SAAS_ADDON, Nowhere),
+    (
+        ResourceKind::SNAPSHOT,
+        In("snapshots_list_All_Snapshots.json", "snapshots"),
+    ),
+    (
+        ResourceKind::SPACES_KEY,
+        In("spacesKey_list_schema_example.json", "keys"),
+    ),
+    (ResourceKind::UPTIME_CHECK, Nowhere),
+    (ResourceKind::VECTOR_DATABASE, Nowhere),
+    (
+        ResourceKind::VOLUME,
+        In("volumes_list_All_Volumes.json", "volumes"),
+    ),
+    (
+        ResourceKind::VPC,
+        In("vpcs_list_schema_example.json", "vpcs"),
+    ),
+    // The example of a VPC's own peerings.
+    (
+        ResourceKind::VPC_PEERING,
+        In("vpcs_list_peerings_schema_example.json", "peerings"),
+    ),
+];
