@@ -1,6 +1,7 @@
 //! The kinds of resources that have a list of their own.
 //!
-//! A new kind is one small file here, one line in [`LISTINGS`] and one example of its answer under `fixtures/`.
+//! A new kind is one small file here, one line in [`LISTINGS`] and one example of its answer under `fixtures/`. Where a body may
+//! hold a secret, its file names the parts that are kept; otherwise it names what is left out.
 
 mod alert_policy;
 mod allowed;

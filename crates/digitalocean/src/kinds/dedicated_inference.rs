@@ -16,8 +16,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// A deployment under way and the states of its accelerators are progress. Tokens of the model's provider belong to a request to
-/// create one; they must not come back this way.
+/// A deployment under way and the states of its accelerators are progress. A request to create one has a token of Hugging Face
+/// (documentation), which must not come back this way.
 const PARTS: [&str; 13] = [
     "created_at",
     "endpoints.private_endpoint_fqdn",

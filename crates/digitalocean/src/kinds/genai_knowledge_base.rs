@@ -16,10 +16,21 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
+/// The last indexing is progress. When it was added to an agent makes sense only where the agent is named, which is not here. Its
+/// sources may be buckets of others, with the keys to them.
+const PARTS: [&str; 7] = [
+    "created_at",
+    "database_id",
+    "embedding_model_uuid",
+    "is_public",
+    "reranking_config.enabled",
+    "reranking_config.model",
+    "user_id",
+];
+
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("uuid")?;
-    // The last indexing is progress. When it was added to an agent makes sense only where the agent is named, which is not here.
-    let body = body.without(&["added_to_agent_at", "last_indexing_job"]);
+    let body = body.only(&PARTS)?;
     Ok(body
         .resource(ResourceKind::GENAI_KNOWLEDGE_BASE, id)?
         .into())

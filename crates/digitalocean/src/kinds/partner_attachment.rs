@@ -16,7 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// The key with which the routers know each other, `bgp.auth_key` of a request to create one, must not come back this way (spec).
+/// Leaves out `bgp.auth_key`, with which the routers prove who they are (Go client).
 const PARTS: [&str; 11] = [
     "bgp.local_asn",
     "bgp.local_router_ip",

@@ -23,6 +23,7 @@ const WITH_SECRETS: &[ResourceKind] = &[
     ResourceKind::DEDICATED_INFERENCE,
     ResourceKind::FUNCTION_NAMESPACE,
     ResourceKind::GENAI_AGENT,
+    ResourceKind::GENAI_KNOWLEDGE_BASE,
     ResourceKind::PARTNER_ATTACHMENT,
     ResourceKind::SAAS_ADDON,
     ResourceKind::SPACES_KEY,
