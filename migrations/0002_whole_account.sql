@@ -86,13 +86,14 @@ select
         when pin.cloud_project_id is not null then pinned.tenant_id
         when decided.choice = 'node' then cluster.tenant_id
         when decided.choice in ('made', 'part') then owner.tenant_id
+        when decided.choice = 'claimed' then claimant.tenant_id
         when decided.choice = 'membership' then member_project.tenant_id
         when decided.choice = 'body' then named.tenant_id
         when decided.choice = 'fallback' then internal.tenant_id
     end as tenant_id,
     case
         when pin.resource_id is not null then 'operator'
-        when decided.choice in ('node', 'made', 'part') then 'parent'
+        when decided.choice in ('node', 'made', 'part', 'claimed') then 'parent'
         else decided.choice
     end as attribution
 from (
@@ -118,6 +119,14 @@ left join (
     group by s.other_kind, s.other_provider_id
 ) node on node.other_kind = subject.kind and node.other_provider_id = subject.provider_id
 left join cloud_resources cluster on cluster.id = node.cluster_id
+left join (
+    -- A backup's own body does not say what it is a backup of: the droplet's does.
+    select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as claimant_id
+    from cloud_resource_relations s
+    where s.relation = 'backup_of' and s.direction = 'from_other'
+    group by s.other_kind, s.other_provider_id
+) claim on claim.other_kind = subject.kind and claim.other_provider_id = subject.provider_id
+left join cloud_resources claimant on claimant.id = claim.claimant_id
 left join cloud_resources owner
     on owner.provider = 'digitalocean' and owner.kind = subject.owner_kind and owner.provider_id = subject.owner_provider_id
 left join (
@@ -143,6 +152,7 @@ cross join lateral (
             when member.cloud_project_id is not null then 'membership'
             when named.id is not null then 'body'
             when coalesce(owner.cloud_project_id::text, owner.tenant_id) is not null then 'part'
+            when coalesce(claimant.cloud_project_id::text, claimant.tenant_id) is not null then 'claimed'
             when internal.id is not null then 'fallback'
         end as choice
 ) chosen
@@ -155,6 +165,7 @@ cross join lateral (
             when 'membership' then member.cloud_project_id
             when 'body' then named.id
             when 'part' then owner.cloud_project_id
+            when 'claimed' then claimant.cloud_project_id
             when 'fallback' then internal.id
         end as provider_project_id
 ) decided;

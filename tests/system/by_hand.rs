@@ -10,7 +10,22 @@ use workflows::task_queue::{CLOUD_BILLING, CLOUD_SYNC_FULL};
 use crate::support::{LIMIT, TestSystem, within};
 
 /// What the `temporal` program says; it must succeed.
-async fn temporal(system: &TestSystem, arguments: &[&str]) -> String {
+pub(crate) async fn temporal(system: &TestSystem, arguments: &[&str]) -> String {
+    match run_temporal(system, arguments).await {
+        Ok(said) => said,
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+/// What the `temporal` program complains of; it must fail.
+pub(crate) async fn temporal_refuses(system: &TestSystem, arguments: &[&str]) -> String {
+    match run_temporal(system, arguments).await {
+        Ok(said) => panic!("it went through: {said}"),
+        Err(errors) => errors,
+    }
+}
+
+async fn run_temporal(system: &TestSystem, arguments: &[&str]) -> Result<String, String> {
     let temporal: &TestTemporal = devstack::testing::temporal().await;
     let mut command = Command::new(temporal.cli());
     command
@@ -18,9 +33,12 @@ async fn temporal(system: &TestSystem, arguments: &[&str]) -> String {
         .args(["--address", temporal.address()])
         .args(["--namespace", &system.namespace]);
     let output = command.output().await.unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).unwrap()
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr) + &text(&output.stdout))
+    }
 }
 
 /// The ad-hoc ingest as the documentation shows it, waited for.

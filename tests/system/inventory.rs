@@ -1,4 +1,7 @@
+use domain::ResourceKind;
 use simulator::{Account, Fault, FaultKind};
+use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
+use workflows::{Input, task_queue};
 
 use crate::support::TestSystem;
 
@@ -14,21 +17,84 @@ async fn events_of(system: &TestSystem, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_kind_that_may_not_be_read_harms_no_other_and_is_named() {
+async fn a_kind_that_cannot_be_listed_harms_no_other_and_is_named() {
     let system = TestSystem::start(Account::demo()).await;
-    let fault = Fault::new(FaultKind::Forbidden, "/v2/volumes");
+    let fault = Fault::new(FaultKind::Unauthorized, "/v2/volumes");
     system.simulator.fail(fault);
     let message = system.sync_inventory().await.unwrap_err();
     assert!(
-        message.contains("not synced: volume: GET /v2/volumes") && message.contains("403"),
+        message.contains("not synced: volume: GET /v2/volumes") && message.contains("401"),
         "{message}"
     );
     assert!(
-        message.contains("synced: droplet, dns_zone, reserved_ip"),
+        message.contains("synced: droplet,") && message.contains("dns_zone"),
         "{message}"
     );
     let kinds = "select kind || ' ' || count(*) from cloud_resources group by kind order by kind";
     assert_eq!(system.rows(kinds).await, ["dns_zone 7", "droplet 5"]);
+}
+
+#[tokio::test]
+async fn a_kind_that_may_not_be_read_is_said_and_fails_nothing() {
+    let system = TestSystem::start(Account::demo()).await;
+    system
+        .simulator
+        .fail(Fault::new(FaultKind::Forbidden, "/v2/volumes"));
+    system
+        .simulator
+        .fail(Fault::new(FaultKind::NotFound, "/v2/apps"));
+    let report = system.sync_inventory().await.unwrap();
+    let not_readable: Vec<_> = report
+        .kinds
+        .iter()
+        .filter(|kind| kind.not_readable)
+        .map(|kind| kind.kind.as_str())
+        .collect();
+    assert_eq!(not_readable, ["volume", "app"]);
+    let states = "select kind || ' ' || last_state from cloud_kind_freshness
+        where last_state <> 'complete' and kind <> 'spaces_bucket' order by kind";
+    assert_eq!(
+        system.rows(states).await,
+        ["app not_readable", "volume not_readable"]
+    );
+}
+
+#[tokio::test]
+async fn the_fast_lane_and_the_full_sync_at_once_come_to_the_same_as_one_after_the_other() {
+    let mut account = Account::empty();
+    let droplets: Vec<u64> = (0..250)
+        .map(|number| account.add_droplet(&format!("web-{number}"), "s-1vcpu-1gb", "syd1"))
+        .collect();
+    let system = TestSystem::start(account).await;
+    let fast = async || {
+        let scope = Input::Given(InventoryScope {
+            kinds: vec![ResourceKind::DROPLET],
+        });
+        let id = format!("sync-droplets-{}", uuid::Uuid::new_v4());
+        system
+            .run(SyncInventory::run, scope, task_queue::CLOUD_SYNC_FAST, &id)
+            .await
+            .unwrap()
+    };
+    let (one, two, full) = tokio::join!(fast(), fast(), system.sync_inventory());
+    let discovered = |report: &InventoryReport| report.kinds[0].discovered;
+    assert_eq!(
+        discovered(&one) + discovered(&two) + discovered(&full.unwrap()),
+        250
+    );
+    system.simulator.change(|account| {
+        for id in &droplets[..5] {
+            account.rename_droplet(*id, "renamed");
+        }
+        account.remove_droplet(droplets[249]);
+    });
+    let (_, _, full) = tokio::join!(fast(), fast(), system.sync_inventory());
+    full.unwrap();
+    let events =
+        "select event || ' ' || count(*) from cloud_resource_events group by event order by event";
+    let events = system.rows(events).await;
+    assert_eq!(events[..2], ["deleted 1", "discovered 250"]);
+    assert_eq!(events[2..], ["updated 5"]);
 }
 
 #[tokio::test]
@@ -47,7 +113,7 @@ async fn a_droplet_that_three_complete_listings_lack_is_deleted_and_comes_back_a
 
     let unreadable = Fault::new(FaultKind::Forbidden, "/v2/droplets?type=gpus").times(1);
     system.simulator.fail(unreadable);
-    system.sync_inventory().await.unwrap_err();
+    system.sync_inventory().await.unwrap();
     for _ in 0..2 {
         system.sync_inventory().await.unwrap();
     }

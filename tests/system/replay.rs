@@ -27,15 +27,18 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
 use workflows::balance::PollBalance;
+use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
 use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
 use workflows::task_queue::CLOUD_SYNC_FULL;
 
+use crate::held_deletions::decide;
 use crate::support::TestSystem;
 
-const WORKFLOWS: [&str; 5] = [
+const WORKFLOWS: [&str; 6] = [
     "BillingHistory",
+    "HeldDeletion",
     "IngestInvoice",
     "PollBalance",
     "SyncInventory",
@@ -92,6 +95,7 @@ fn workflow_type(history: &History) -> String {
 fn replayer() -> Result<WorkflowReplayer, anyhow::Error> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<BillingHistory>()?
+        .register_workflow::<HeldDeletion>()?
         .register_workflow::<IngestInvoice>()?
         .register_workflow::<PollBalance>()?
         .register_workflow::<SyncInventory>()?
@@ -194,10 +198,12 @@ async fn record_histories() {
     system.sync_inventory().await.unwrap();
     let what = "SyncInventory of all kinds";
     record("sync-inventory", "sync-inventory", what).await;
-    forbid("/v2/volumes");
+    let unauthorized = Fault::new(FaultKind::Unauthorized, "/v2/volumes").times(1);
+    system.simulator.fail(unauthorized);
     system.sync_inventory().await.unwrap_err();
-    let what = "SyncInventory that may not list the volumes";
+    let what = "SyncInventory whose token is refused for the volumes";
     record("sync-inventory-kind-failed", "sync-inventory", what).await;
+    record_held_deletions(&system).await;
     let invalid = system.run_with("SyncInventory", CLOUD_SYNC_FULL, &["[1]"]);
     invalid.await.unwrap_err();
     let what = "SyncInventory with an input that is none";
@@ -220,6 +226,45 @@ async fn record_histories() {
     let newest = system.simulator.read(|account| account.invoices()[0].uuid);
     let id = format!("ingest-invoice-{newest}");
     record("ingest-invoice", &id, "IngestInvoice").await;
+}
+
+/// A sync that finds too much gone, and both ends of the workflow that waits for an operator then.
+async fn record_held_deletions(system: &TestSystem) {
+    system.simulator.change(|account| {
+        for number in 0..12 {
+            account.add_droplet(&format!("gone-{number}"), "s-1vcpu-1gb", "syd1");
+        }
+    });
+    system.sync_inventory().await.unwrap();
+    for approve in [true, false] {
+        system.simulator.change(|account| {
+            for id in account.resource_ids("droplet").split_off(1) {
+                account.remove_resource("droplet", &id);
+            }
+        });
+        for _ in 0..2 {
+            system.sync_inventory().await.unwrap();
+        }
+        let report = system.sync_inventory().await.unwrap();
+        let what = "SyncInventory that finds too many droplets gone";
+        record_latest(system, "sync-inventory-held", "sync-inventory", what).await;
+        let held = report.kinds[0].held.clone().unwrap();
+        let id = format!("held-deletion-{}", held.hold);
+        let decision = format!(r#"{{"approve": {approve}, "by": "ann"}}"#);
+        decide(system, &id, &decision).await;
+        let (name, what) = if approve {
+            ("held-deletion-approved", "HeldDeletion that is approved")
+        } else {
+            ("held-deletion-rejected", "HeldDeletion that is rejected")
+        };
+        record_latest(system, name, &id, what).await;
+        system.simulator.change(|account| {
+            for number in 0..12 {
+                account.add_droplet(&format!("back-{number}"), "s-1vcpu-1gb", "syd1");
+            }
+        });
+        system.sync_inventory().await.unwrap();
+    }
 }
 
 /// Writes the history of the latest workflow whose id begins like that.

@@ -11,6 +11,7 @@ use futures::TryStreamExt as _;
 use simulator::{Account, DEMO_TOKEN, Simulator};
 use sqlx::PgPool;
 use store::Store;
+use store::inventory::{Guard, Rules};
 use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest as _;
@@ -77,7 +78,11 @@ impl TestSystem {
                 digitalocean_url: simulator.url(),
                 tokens: Tokens::one(token.into()),
                 internal_project: INTERNAL_PROJECT.to_owned(),
-                strike_interval: Duration::ZERO,
+                rules: Rules {
+                    strike_interval: Duration::ZERO,
+                    guard: Guard::default(),
+                },
+                dns_records: true,
             },
         );
         Self {

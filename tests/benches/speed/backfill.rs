@@ -10,7 +10,7 @@ use workflows::Input;
 use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::task_queue;
 
-use crate::child::{self, SimulatorProcess};
+use crate::child::{self, Contents, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
 
@@ -20,7 +20,7 @@ const INVOICES: i64 = 137;
 pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
-    let simulator = SimulatorProcess::demo().await?;
+    let simulator = SimulatorProcess::start(Contents::Demo).await?;
     let (mut seconds, mut memory, mut largest) = (Vec::new(), Vec::new(), 0);
     for _ in 0..RUNS {
         let database = Database::new().await?;

@@ -9,24 +9,56 @@ use anyhow::{Context as _, bail};
 use digitalocean::Tokens;
 use simulator::{Account, DEMO_TOKEN, Simulator};
 use store::Store;
+use store::inventory::{Guard, Rules};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// What the program does when it is started again.
 pub(crate) enum Role {
-    /// A simulated account with so many droplets, or the demo account.
-    Simulator {
-        droplets: Option<usize>,
-    },
+    Simulator(Contents),
     Worker,
+}
+
+/// What a simulated account holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Contents {
+    Demo,
+    Droplets(usize),
+    /// Ten kinds, as many of each.
+    TenKinds(usize),
+}
+
+impl Contents {
+    fn account(self) -> Account {
+        match self {
+            Self::Demo => Account::demo(),
+            Self::Droplets(count) => Account::with_droplets(count),
+            Self::TenKinds(count) => Account::with_resources(count),
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Demo => vec!["demo".to_owned()],
+            Self::Droplets(count) => vec!["droplets".to_owned(), count.to_string()],
+            Self::TenKinds(count) => vec!["ten-kinds".to_owned(), count.to_string()],
+        }
+    }
+
+    fn of(arguments: &[String]) -> Self {
+        let count = || arguments.get(1).and_then(|count| count.parse().ok());
+        match (arguments.first().map(String::as_str), count()) {
+            (Some("droplets"), Some(count)) => Self::Droplets(count),
+            (Some("ten-kinds"), Some(count)) => Self::TenKinds(count),
+            _ => Self::Demo,
+        }
+    }
 }
 
 impl Role {
     pub(crate) fn of(arguments: &[String]) -> Option<Self> {
         match arguments.first()?.as_str() {
-            "serve-simulator" => Some(Self::Simulator {
-                droplets: arguments.get(1).and_then(|count| count.parse().ok()),
-            }),
+            "serve-simulator" => Some(Self::Simulator(Contents::of(&arguments[1..]))),
             "serve-worker" => Some(Self::Worker),
             _ => None,
         }
@@ -34,10 +66,7 @@ impl Role {
 
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Simulator { droplets } => {
-                let account = droplets.map_or_else(Account::demo, Account::with_droplets);
-                serve_account(account).await
-            }
+            Self::Simulator(contents) => serve_account(contents.account()).await,
             Self::Worker => serve_worker().await,
         }
     }
@@ -86,6 +115,15 @@ async fn serve_account(account: Account) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a worker has unless it is told otherwise.
+pub(crate) const RULES: Rules = Rules {
+    strike_interval: Duration::from_mins(10),
+    guard: Guard {
+        percent: 20,
+        rows: 10,
+    },
+};
+
 const DATABASE: &str = "SPEED_DATABASE_URL";
 const TEMPORAL: &str = "SPEED_TEMPORAL_ADDRESS";
 const DIGITALOCEAN: &str = "SPEED_DIGITALOCEAN_URL";
@@ -99,7 +137,8 @@ async fn serve_worker() -> anyhow::Result<()> {
         digitalocean_url: std::env::var(DIGITALOCEAN)?,
         tokens: Tokens::one(DEMO_TOKEN.to_owned().into()),
         internal_project: "skyai-internal".to_owned(),
-        strike_interval: Duration::from_mins(10),
+        rules: RULES,
+        dns_records: false,
     };
     say("ready")?;
     let input_ended = async { while let Ok(Some(_)) = hear().await {} };
@@ -161,16 +200,11 @@ pub(crate) struct SimulatorProcess {
 }
 
 impl SimulatorProcess {
-    pub(crate) async fn with_droplets(count: usize) -> anyhow::Result<Self> {
-        Self::start(&["serve-simulator", &count.to_string()]).await
-    }
-
-    pub(crate) async fn demo() -> anyhow::Result<Self> {
-        Self::start(&["serve-simulator"]).await
-    }
-
-    async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut process = Process::start(arguments, &[])?;
+    pub(crate) async fn start(contents: Contents) -> anyhow::Result<Self> {
+        let of_contents = contents.arguments();
+        let arguments =
+            std::iter::once("serve-simulator").chain(of_contents.iter().map(String::as_str));
+        let mut process = Process::start(&arguments.collect::<Vec<_>>(), &[])?;
         let url = process.answer().await?;
         Ok(Self { process, url })
     }

@@ -8,10 +8,10 @@ use rust_decimal::Decimal;
 use simulator::{Invoice, InvoiceLine};
 use store::invoices::InvoiceFile;
 
-use crate::child::SimulatorProcess;
+use crate::child::{Contents, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
-use crate::sweep::list_and_sweep;
+use crate::sweep::sync;
 
 const RUNS: usize = 5;
 
@@ -54,8 +54,9 @@ async fn measure_among(report: &mut Report, lines: usize, droplets: usize) -> an
     let database = Database::new().await?;
     let store = database.store().await?;
     {
-        let simulator = SimulatorProcess::with_droplets(droplets).await?;
-        list_and_sweep(&simulator.client()?, &store).await?;
+        let contents = Contents::Droplets(droplets);
+        let simulator = SimulatorProcess::start(contents).await?;
+        sync(&simulator, &store, contents).await?;
     }
     database.execute("vacuum analyze").await?;
     let header = InvoiceHeader {

@@ -17,16 +17,19 @@ mod new_rows;
 mod report;
 mod sweep;
 
+use child::Contents;
 use report::Report;
 
 const MEASUREMENTS: &[&str] = &[
-    "sweep-20000",
+    "sweep-20000-droplets",
+    "sweep-10000",
     "sweep-100000",
-    "new-20000",
+    "new-10000",
     "new-100000",
     "invoice-100000",
     "backfill",
-    "memory-20000",
+    "memory-20000-droplets",
+    "memory-10000",
     "memory-100000",
 ];
 
@@ -48,14 +51,22 @@ async fn main() -> anyhow::Result<()> {
         }
         report.heading(name)?;
         match *name {
-            "sweep-20000" => sweep::measure(&mut report, 20_000).await?,
-            "sweep-100000" => sweep::measure(&mut report, 100_000).await?,
-            "new-20000" => new_rows::measure(&mut report, 20_000).await?,
-            "new-100000" => new_rows::measure(&mut report, 100_000).await?,
+            "sweep-20000-droplets" => {
+                sweep::measure(&mut report, Contents::Droplets(20_000)).await?
+            }
+            "sweep-10000" => sweep::measure(&mut report, Contents::TenKinds(10_000)).await?,
+            "sweep-100000" => sweep::measure(&mut report, Contents::TenKinds(100_000)).await?,
+            "new-10000" => new_rows::measure(&mut report, Contents::TenKinds(10_000)).await?,
+            "new-100000" => new_rows::measure(&mut report, Contents::TenKinds(100_000)).await?,
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
-            "memory-20000" => memory::measure(&mut report, 20_000, 150.0).await?,
-            _ => memory::measure(&mut report, 100_000, 200.0).await?,
+            "memory-20000-droplets" => {
+                memory::measure(&mut report, Contents::Droplets(20_000), 150.0).await?;
+            }
+            "memory-10000" => {
+                memory::measure(&mut report, Contents::TenKinds(10_000), 200.0).await?
+            }
+            _ => memory::measure(&mut report, Contents::TenKinds(100_000), 200.0).await?,
         }
     }
     Ok(())

@@ -5,14 +5,18 @@ use workflows::inventory::SyncInventory;
 use workflows::{Input, task_queue};
 
 use crate::backfill::largest_event;
-use crate::child::{self, SimulatorProcess};
+use crate::child::{self, Contents, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit};
 
-pub(crate) async fn measure(report: &mut Report, rows: usize, limit: f64) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    report: &mut Report,
+    contents: Contents,
+    limit: f64,
+) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
-    let simulator = SimulatorProcess::with_droplets(rows).await?;
+    let simulator = SimulatorProcess::start(contents).await?;
     let database = Database::new().await?;
     let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
     for what in ["all of them new", "all of them unchanged"] {

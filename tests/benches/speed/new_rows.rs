@@ -1,32 +1,73 @@
-//! Storing droplets that were never seen, against COPY of the same rows into the same table.
+//! Storing resources that were never seen, against COPY of the same rows into the same table.
 
-use crate::child::SimulatorProcess;
+use std::time::Instant;
+
+use digitalocean::PageSink;
+use domain::inventory::ObservedResource;
+use store::inventory::{ListingFacts, Shortfall};
+
+use crate::child::{Contents, RULES, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
-use crate::sweep::list_and_sweep;
+use crate::sweep::{kinds_of, new_run};
 
 const RUNS: usize = 3;
 
-pub(crate) async fn measure(report: &mut Report, rows: usize) -> anyhow::Result<()> {
-    let simulator = SimulatorProcess::with_droplets(rows).await?;
-    let client = simulator.client()?;
-    let (mut sweeps, mut copies) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        let swept = Database::new().await?;
-        let outcome = list_and_sweep(&client, &swept.store().await?).await?;
-        anyhow::ensure!(
-            outcome.outcome.discovered == rows,
-            "discovered: {:?}",
-            outcome.outcome
-        );
-        sweeps.push(outcome.sweeping);
-        let stored = swept.copy_out("select * from cloud_resources").await?;
-        drop(swept);
-        let other = Database::new().await?;
-        copies.push(other.copy_in("cloud_resources", &stored).await?);
+/// Pages as they came.
+struct Pages(Vec<Vec<ObservedResource>>);
+
+impl PageSink<ObservedResource> for Pages {
+    type Error = std::convert::Infallible;
+
+    async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), Self::Error> {
+        self.0.push(resources);
+        Ok(())
     }
-    let (sweep, copy) = (median(sweeps), median(copies));
+}
+
+pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::Result<()> {
+    let simulator = SimulatorProcess::start(contents).await?;
+    let client = simulator.client()?;
+    let (mut stored, mut copies) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let database = Database::new().await?;
+        let store = database.store().await?;
+        let mut seconds = 0.0;
+        for (kind, count) in kinds_of(contents) {
+            let listing = digitalocean::kinds::listing(&kind)
+                .ok_or_else(|| anyhow::anyhow!("there is no listing of {kind}"))?;
+            let mut pages = Pages(Vec::new());
+            let Ok(listed) = client.list_resources(listing, &mut pages).await;
+            let started = Instant::now();
+            let mut seen = store.observe(std::slice::from_ref(&kind)).await?;
+            for page in pages.0 {
+                seen.add(page).await?;
+            }
+            let facts = ListingFacts {
+                started_at: seen.started_at(),
+                completeness: listed[0].completeness.clone(),
+                shortfall: Shortfall::default(),
+                total: listed[0].total,
+                requests: listed[0].requests,
+                rules: RULES,
+                run: new_run(),
+            };
+            let swept = store.sweep(&seen, &kind, &facts).await?;
+            seconds += started.elapsed().as_secs_f64();
+            anyhow::ensure!(swept.discovered == count, "{kind}: {swept:?}");
+        }
+        stored.push(seconds);
+        let rows = database.copy_out("select * from cloud_resources").await?;
+        drop(database);
+        let other = Database::new().await?;
+        copies.push(other.copy_in("cloud_resources", &rows).await?);
+    }
+    let (stored, copy) = (median(stored), median(copies));
     report.known("COPY of the rows, without events", copy, Unit::Seconds)?;
-    report.known("storing them, with events", sweep, Unit::Seconds)?;
-    report.limited("storing over COPY", sweep / copy, 2.0, Unit::Times)
+    report.known(
+        "storing them, with events and relations",
+        stored,
+        Unit::Seconds,
+    )?;
+    report.limited("storing over COPY", stored / copy, 2.0, Unit::Times)
 }

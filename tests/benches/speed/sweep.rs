@@ -1,86 +1,120 @@
-//! Listing and sweeping an account's droplets, against fetching the same pages alone.
+//! Listing and sweeping an account, against fetching the same pages alone.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use activities::inventory::InventoryActivities;
 use domain::ResourceKind;
 use simulator::DEMO_TOKEN;
-use store::Run;
-use store::Store;
-use store::inventory::{ListingFacts, Sweep, SweepOutcome};
+use store::{Run, Store};
 use tokio::task::JoinSet;
 use uuid::Uuid;
+use workflows::inventory::KindSynced;
 
-use crate::child::{SimulatorProcess, http_client};
+use crate::child::{Contents, RULES, SimulatorProcess, http_client};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
 
 const RUNS: usize = 5;
 /// What `DigitalOcean` gives a page at most.
 const PAGE: usize = 200;
-/// Pages that the client has under way at a time.
+/// Pages of a list that the client has under way at a time.
 const SIDE_BY_SIDE: usize = 4;
-/// To an API that is near and quick; a page of 200 droplets takes `DigitalOcean` longer.
-const DISTANCE_MS: u64 = 100;
+/// How long an answer is on its way: to an API that is next door, and to one that is near and quick. A page of 200 droplets takes
+/// `DigitalOcean` longer than either.
+const DISTANCES_MS: [u64; 2] = [20, 100];
 
-/// What one list and sweep came to.
-pub(crate) struct Swept {
-    pub(crate) outcome: SweepOutcome,
-    pub(crate) requests: u32,
-    pub(crate) listing: f64,
-    pub(crate) sweeping: f64,
-}
-
-impl Swept {
-    fn seconds(&self) -> f64 {
-        self.listing + self.sweeping
+/// The kinds that an account holds, and how many of each.
+pub(crate) fn kinds_of(contents: Contents) -> Vec<(ResourceKind, usize)> {
+    match contents {
+        Contents::Demo => vec![(ResourceKind::DROPLET, 5), (ResourceKind::DNS_ZONE, 7)],
+        Contents::Droplets(count) => vec![(ResourceKind::DROPLET, count)],
+        Contents::TenKinds(count) => [
+            ResourceKind::DROPLET,
+            ResourceKind::VOLUME,
+            ResourceKind::DNS_ZONE,
+            ResourceKind::RESERVED_IP,
+            ResourceKind::SNAPSHOT,
+            ResourceKind::LOAD_BALANCER,
+            ResourceKind::VPC,
+            ResourceKind::FIREWALL,
+            ResourceKind::CERTIFICATE,
+            ResourceKind::UPTIME_CHECK,
+        ]
+        .map(|kind| (kind, count / 10))
+        .to_vec(),
     }
 }
 
-/// What the activity does.
-pub(crate) async fn list_and_sweep(
-    client: &digitalocean::Client,
+pub(crate) fn new_run() -> Run {
+    Run {
+        workflow_id: "speed".to_owned(),
+        run_id: Uuid::new_v4().to_string(),
+    }
+}
+
+/// Syncs all kinds side by side, as the workflow does; seconds, and what became of each kind.
+pub(crate) async fn sync(
+    simulator: &SimulatorProcess,
     store: &Store,
-) -> anyhow::Result<Swept> {
-    let kind = ResourceKind::DROPLET;
-    let listing = digitalocean::kinds::listing(&kind)
-        .ok_or_else(|| anyhow::anyhow!("there is no listing of droplets"))?;
-    let started_at = store.now().await?;
+    contents: Contents,
+) -> anyhow::Result<(f64, Vec<KindSynced>)> {
+    let activities = Arc::new(InventoryActivities {
+        digitalocean: simulator.client()?,
+        store: store.clone(),
+        rules: RULES,
+        dns_records: false,
+    });
+    let run = new_run();
     let started = Instant::now();
-    let listed = client.list_resources(listing).await;
-    let listing = started.elapsed().as_secs_f64();
-    let facts = ListingFacts {
-        started_at,
-        completeness: listed.completeness,
-        total: listed.total,
-        requests: listed.requests,
-        strike_interval: Duration::from_mins(10),
-        run: Run {
-            workflow_id: "speed".to_owned(),
-            run_id: Uuid::new_v4().to_string(),
-        },
-    };
-    let started = Instant::now();
-    let outcome = store
-        .sweep(Sweep {
-            kind: &kind,
-            resources: &listed.items,
-            facts: &facts,
+    let mut under_way = JoinSet::new();
+    for (kind, _) in kinds_of(contents) {
+        let (activities, run) = (Arc::clone(&activities), run.clone());
+        under_way.spawn(async move {
+            let name = kind.to_string();
+            (name, activities.sync(kind, run).await)
+        });
+    }
+    let mut synced = Vec::new();
+    while let Some(done) = under_way.join_next().await {
+        let (name, outcome) = done?;
+        synced.push(outcome.map_err(|_| anyhow::anyhow!("{name} was not synced"))?);
+    }
+    Ok((started.elapsed().as_secs_f64(), synced))
+}
+
+/// The paths that make these kinds, and how many items each has.
+fn lists(contents: Contents) -> Vec<(&'static str, usize)> {
+    let kinds = kinds_of(contents).into_iter();
+    kinds
+        .filter_map(|(kind, count)| Some((digitalocean::kinds::listing(&kind)?, count)))
+        .flat_map(|(listing, count)| {
+            // The account has no droplets with GPUs, which are the only second list.
+            let counts = std::iter::once(count).chain(std::iter::repeat(0));
+            listing.paths.iter().copied().zip(counts)
         })
-        .await?;
-    Ok(Swept {
-        outcome,
-        requests: facts.requests,
-        listing,
-        sweeping: started.elapsed().as_secs_f64(),
-    })
+        .collect()
 }
 
 /// Seconds that the pages of the same lists take, read to their last byte and looked at no further.
-async fn fetch_alone(url: &str, rows: usize) -> anyhow::Result<f64> {
+async fn fetch_alone(url: &str, contents: Contents) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let mut under_way = JoinSet::new();
+    for (path, count) in lists(contents) {
+        under_way.spawn(fetch_list(url.to_owned(), path, count));
+    }
+    while let Some(done) = under_way.join_next().await {
+        done??;
+    }
+    Ok(started.elapsed().as_secs_f64())
+}
+
+async fn fetch_list(url: String, path: &'static str, count: usize) -> anyhow::Result<()> {
     let http = http_client()?;
-    let get = |query: String| {
+    let get = |page: usize| {
+        let separator = if path.contains('?') { '&' } else { '?' };
         let request = http
-            .get(format!("{url}/v2/droplets?{query}"))
+            .get(format!("{url}{path}{separator}page={page}&per_page={PAGE}"))
             .bearer_auth(DEMO_TOKEN);
         async move {
             request
@@ -92,71 +126,68 @@ async fn fetch_alone(url: &str, rows: usize) -> anyhow::Result<f64> {
                 .map(|body| body.len())
         }
     };
-    let started = Instant::now();
-    get(format!("page=1&per_page={PAGE}")).await?;
+    get(1).await?;
     let mut under_way = JoinSet::new();
-    for page in 2..=rows.div_ceil(PAGE) {
+    for page in 2..=count.div_ceil(PAGE) {
         if under_way.len() == SIDE_BY_SIDE
             && let Some(done) = under_way.join_next().await
         {
             done??;
         }
-        under_way.spawn(get(format!("page={page}&per_page={PAGE}")));
+        under_way.spawn(get(page));
     }
     while let Some(done) = under_way.join_next().await {
         done??;
     }
-    get(format!("type=gpus&page=1&per_page={PAGE}")).await?;
-    Ok(started.elapsed().as_secs_f64())
+    Ok(())
 }
 
-pub(crate) async fn measure(report: &mut Report, rows: usize) -> anyhow::Result<()> {
-    let mut simulator = SimulatorProcess::with_droplets(rows).await?;
-    let client = simulator.client()?;
+pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::Result<()> {
+    let rows: usize = kinds_of(contents).iter().map(|(_, count)| count).sum();
+    let mut simulator = SimulatorProcess::start(contents).await?;
     let database = Database::new().await?;
 
-    let mut alone = Vec::new();
-    for _ in 0..RUNS {
-        alone.push(fetch_alone(&simulator.url, rows).await?);
-    }
-    let alone = median(alone);
-    report.known("the pages alone", alone, Unit::Seconds)?;
-
-    let first = list_and_sweep(&client, &database.store().await?).await?;
-    anyhow::ensure!(first.outcome.discovered == rows, "{:?}", first.outcome);
-    let fewest = rows.div_ceil(PAGE) + 1;
-    let requests = f64::from(first.requests);
+    let (first, synced) = sync(&simulator, &database.store().await?, contents).await?;
+    let discovered: usize = synced.iter().map(|kind| kind.discovered).sum();
+    anyhow::ensure!(discovered == rows, "{synced:?}");
+    let requests: u32 = synced.iter().map(|kind| kind.requests).sum();
+    let fewest: usize = lists(contents)
+        .iter()
+        .map(|(_, count)| count.div_ceil(PAGE).max(1))
+        .sum();
     report.limited(
-        "requests: a page each 200 droplets, one for those with GPUs",
-        requests,
+        "requests: a page each 200 of a list",
+        f64::from(requests),
         fewest as f64,
         Unit::Count("requests"),
     )?;
-    report.known("first sweep: listing", first.listing, Unit::Seconds)?;
-    report.known("first sweep: storing", first.sweeping, Unit::Seconds)?;
+    report.known("all new: listing and storing", first, Unit::Seconds)?;
     report.known(
-        "first sweep over the pages alone",
-        first.seconds() / alone,
-        Unit::Times,
+        "all new: each resource",
+        first / rows as f64 * 1e6,
+        Unit::Count("us"),
     )?;
+    // The statistics that autovacuum would have made by the next sync.
+    database.execute("vacuum analyze cloud_resources").await?;
 
-    unchanged(report, &database, &client, rows, alone).await?;
-    at_a_distance(report, &database, &simulator, rows).await?;
-
-    let mut changed = Vec::new();
-    for _ in 0..RUNS {
-        simulator.resize(rows / 100).await?;
-        let swept = list_and_sweep(&client, &database.store().await?).await?;
-        anyhow::ensure!(swept.outcome.updated == rows / 100, "{:?}", swept.outcome);
-        changed.push(swept.seconds());
+    unchanged(report, &database, &simulator, contents, rows).await?;
+    for distance in DISTANCES_MS {
+        at_a_distance(report, &database, &simulator, contents, distance).await?;
     }
-    let changed = median(changed);
-    report.known("1% changed: listing and storing", changed, Unit::Seconds)?;
-    report.known(
-        "1% changed over the pages alone",
-        changed / alone,
-        Unit::Times,
-    )?;
+    if let Contents::Droplets(_) = contents {
+        let mut changed = Vec::new();
+        for _ in 0..RUNS {
+            simulator.resize(rows / 100).await?;
+            let (seconds, synced) = sync(&simulator, &database.store().await?, contents).await?;
+            anyhow::ensure!(synced[0].updated == rows / 100, "{synced:?}");
+            changed.push(seconds);
+        }
+        report.known(
+            "1% changed: listing and storing",
+            median(changed),
+            Unit::Seconds,
+        )?;
+    }
     Ok(())
 }
 
@@ -165,20 +196,20 @@ async fn at_a_distance(
     report: &mut Report,
     database: &Database,
     simulator: &SimulatorProcess,
-    rows: usize,
+    contents: Contents,
+    distance: u64,
 ) -> anyhow::Result<()> {
     simulator
-        .fail(&format!("slow:/v2/droplets:delay={DISTANCE_MS}ms"))
+        .fail(&format!("slow:/v2/*:delay={distance}ms"))
         .await?;
     let (mut alone, mut totals) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        alone.push(fetch_alone(&simulator.url, rows).await?);
-        let swept = list_and_sweep(&simulator.client()?, &database.store().await?).await?;
-        totals.push(swept.seconds());
+        alone.push(fetch_alone(&simulator.url, contents).await?);
+        totals.push(sync(simulator, &database.store().await?, contents).await?.0);
     }
     simulator.fail_no_more().await?;
     let (alone, total) = (median(alone), median(totals));
-    let what = format!("answers after {DISTANCE_MS} ms");
+    let what = format!("answers after {distance} ms");
     report.known(&format!("the pages alone, {what}"), alone, Unit::Seconds)?;
     report.limited(
         &format!("unchanged over the pages alone, {what}"),
@@ -191,27 +222,26 @@ async fn at_a_distance(
 async fn unchanged(
     report: &mut Report,
     database: &Database,
-    client: &digitalocean::Client,
+    simulator: &SimulatorProcess,
+    contents: Contents,
     rows: usize,
-    alone: f64,
 ) -> anyhow::Result<()> {
     const EVENTS: &str = "select count(*) from cloud_resource_events";
-    let (mut totals, mut listings, mut sweepings) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut wal, mut heap_only) = (Vec::new(), Vec::new());
+    let (mut alone, mut totals, mut wal, mut heap_only) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut events, mut body_pieces) = (0, 0);
     let updates = i64::try_from(rows)?;
     let mut before = database.written(0).await?;
     for _ in 0..RUNS {
+        alone.push(fetch_alone(&simulator.url, contents).await?);
         let events_before = database.number(EVENTS).await?;
         let wal_before = database.wal_position().await?;
         // A store of its own for each sweep: a connection that closes has told its counters.
         let store = database.store().await?;
-        let swept = list_and_sweep(client, &store).await?;
+        let (seconds, _) = sync(simulator, &store, contents).await?;
         let wal_after = database.wal_position().await?;
         drop(store);
-        totals.push(swept.seconds());
-        listings.push(swept.listing);
-        sweepings.push(swept.sweeping);
+        totals.push(seconds);
         wal.push((wal_after - wal_before) as f64 / rows as f64);
         events += database.number(EVENTS).await? - events_before;
         let after = database.written(before.updates + updates).await?;
@@ -219,13 +249,21 @@ async fn unchanged(
         body_pieces += after.body_pieces - before.body_pieces;
         before = after;
     }
-    let total = median(totals);
-    report.known("unchanged: listing", median(listings), Unit::Seconds)?;
-    report.known("unchanged: storing", median(sweepings), Unit::Seconds)?;
-    report.limited(
+    let (alone, total) = (median(alone), median(totals));
+    report.known("the pages alone, answers at once", alone, Unit::Seconds)?;
+    report.known(
+        "unchanged: listing and storing, answers at once",
+        total,
+        Unit::Seconds,
+    )?;
+    report.known(
+        "unchanged: each resource",
+        total / rows as f64 * 1e6,
+        Unit::Count("us"),
+    )?;
+    report.known(
         "unchanged over the pages alone, answers at once",
         total / alone,
-        2.0,
         Unit::Times,
     )?;
     report.limited(

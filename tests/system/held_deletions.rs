@@ -1,0 +1,105 @@
+//! Deletions that wait for an operator, seen and answered through Temporal.
+
+use simulator::Account;
+use temporalio_client::{WorkflowExecutionInfo, WorkflowGetResultOptions};
+
+use crate::by_hand::{temporal, temporal_refuses};
+use crate::support::{LIMIT, TestSystem, eventually, within};
+
+/// A system whose droplets have lost twelve of sixteen, three complete listings ago; and the workflow that waits.
+async fn with_a_hold() -> (TestSystem, String) {
+    let mut account = Account::empty();
+    let droplets: Vec<u64> = (0..16)
+        .map(|number| account.add_droplet(&format!("web-{number}"), "s-1vcpu-1gb", "syd1"))
+        .collect();
+    let system = TestSystem::start(account).await;
+    system.sync_inventory().await.unwrap();
+    system.simulator.change(|account| {
+        for id in &droplets[..12] {
+            account.remove_droplet(*id);
+        }
+    });
+    for _ in 0..2 {
+        system.sync_inventory().await.unwrap();
+    }
+    let report = system.sync_inventory().await.unwrap();
+    let held = report.kinds[0].held.as_ref().unwrap();
+    assert_eq!((held.would_delete, held.live), (12, 16));
+    let id = format!("held-deletion-{}", held.hold);
+    eventually("the workflow waits", async || {
+        let workflows = system.workflows().await;
+        workflows.iter().any(|one| one.id() == id).then_some(())
+    })
+    .await;
+    // Another sync with the same hold starts no other workflow, and fails not.
+    system.sync_inventory().await.unwrap();
+    (system, id)
+}
+
+async fn result(system: &TestSystem, id: &str) -> String {
+    let info = WorkflowExecutionInfo::builder()
+        .namespace(&system.namespace)
+        .workflow_id(id)
+        .build();
+    let handle = info.bind_untyped(system.client.clone());
+    let ended = handle.get_result(WorkflowGetResultOptions::default());
+    let output = within(LIMIT, id, ended).await.unwrap();
+    let payload = &output.payloads[0];
+    String::from_utf8(payload.data.clone()).unwrap()
+}
+
+/// Answers by the `temporal` program, and waits for what becomes of it.
+pub(crate) async fn decide(system: &TestSystem, id: &str, decision: &str) -> (String, String) {
+    let arguments = update(id, decision);
+    let said = temporal(system, &arguments).await;
+    (said, result(system, id).await)
+}
+
+fn update<'a>(id: &'a str, decision: &'a str) -> [&'a str; 9] {
+    [
+        "workflow",
+        "update",
+        "execute",
+        "--workflow-id",
+        id,
+        "--name",
+        "decide",
+        "--input",
+        decision,
+    ]
+}
+
+const DELETED: &str = "select count(*) from cloud_resources where deleted_at is not null";
+
+#[tokio::test]
+async fn an_operator_approves_with_the_temporal_program() {
+    let (system, id) = with_a_hold().await;
+    assert_eq!(system.count(DELETED).await, 0);
+    let (said, outcome) = decide(&system, &id, r#"{"approve": true, "by": "ann"}"#).await;
+    assert!(said.contains("approved by ann"), "{said}");
+    assert!(
+        outcome.contains(r#""state":"approved""#) && outcome.contains(r#""deleted":12"#),
+        "{outcome}"
+    );
+    assert_eq!(system.count(DELETED).await, 12);
+    let by = "select distinct changes #>> '{approved_by,after}' || ' ' || workflow_id from cloud_resource_events
+        where event = 'deleted'";
+    assert_eq!(system.rows(by).await, [format!("ann {id}")]);
+    let hold = "select state || ' ' || decided_by from cloud_held_deletions";
+    assert_eq!(system.rows(hold).await, ["approved ann"]);
+}
+
+#[tokio::test]
+async fn an_operator_rejects_and_what_is_no_decision_is_refused() {
+    let (system, id) = with_a_hold().await;
+    for (input, why) in [
+        (r#"{"approve": true, "by": " "}"#, "say who decides"),
+        (r#"{"approve": "perhaps"}"#, "expected a word like"),
+    ] {
+        let refused = temporal_refuses(&system, &update(&id, input)).await;
+        assert!(refused.contains(why), "{refused}");
+    }
+    let (_, outcome) = decide(&system, &id, r#"{"approve": false, "by": "bob"}"#).await;
+    assert!(outcome.contains(r#""state":"rejected""#), "{outcome}");
+    assert_eq!(system.count(DELETED).await, 0);
+}
