@@ -92,6 +92,15 @@ impl<'a> Body<'a> {
         self.text("project_id")?.parse().ok()
     }
 
+    /// A list that tells of resources of their own, and so has to be understood; empty where it is absent or null.
+    pub(super) fn list<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>, Unreadable> {
+        let list: Option<Vec<T>> = match self.0.get(key) {
+            None => None,
+            Some(json) => serde_json::from_str(json.get())?,
+        };
+        Ok(list.unwrap_or_default())
+    }
+
     /// A text in an object of the body.
     pub(super) fn text_in(&self, object: &str, key: &str) -> Option<String> {
         let object: BTreeMap<String, Value> = self.read(object)?;

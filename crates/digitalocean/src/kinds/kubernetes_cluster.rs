@@ -37,7 +37,7 @@ struct Node {
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
     let mut relations = body.in_vpcs("vpc_uuid");
-    let pools: Vec<Box<RawValue>> = body.read("node_pools").unwrap_or_default();
+    let pools: Vec<Box<RawValue>> = body.list("node_pools")?;
     let mut cluster = body
         .without(&["node_pools"])
         .resource(ResourceKind::KUBERNETES_CLUSTER, id)?;

@@ -23,19 +23,19 @@ const PARTS: [&str; 3] = ["created_at", "grants.bucket", "grants.permission"];
 
 #[derive(Deserialize)]
 struct Grant {
-    /// Empty for all buckets.
+    /// Empty for all buckets (spec).
     #[serde(default)]
-    bucket: String,
+    bucket: Option<String>,
 }
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("access_key")?;
-    let grants: Vec<Grant> = body.read("grants").unwrap_or_default();
+    let grants: Vec<Grant> = body.list("grants")?;
     let key = body.only(&PARTS)?.resource(ResourceKind::SPACES_KEY, id)?;
     let buckets = grants
         .into_iter()
-        .filter(|grant| !grant.bucket.is_empty())
-        .map(|grant| bucket(grant.bucket));
+        .filter_map(|grant| grant.bucket.filter(|name| !name.is_empty()))
+        .map(bucket);
     let mut item = Item::from(key);
     item.resources.extend(buckets);
     Ok(item)

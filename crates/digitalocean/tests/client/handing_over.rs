@@ -206,6 +206,20 @@ async fn kinds_that_are_read_along_are_as_complete_as_the_list_they_are_in() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_tell_its_parts_is_no_evidence_that_they_are_gone() {
+    let server = Scripted::start(|_, _| {
+        let cluster = json!({ "id": "bd5f5959", "name": "production", "node_pools": "many" });
+        scripted::json(&json!({ "kubernetes_clusters": [cluster], "meta": { "total": 1 } }))
+    })
+    .await;
+    let kind = ResourceKind::KUBERNETES_CLUSTER;
+    let clusters = list(&server.client(), listing(&kind)).await;
+    for listed in clusters.all() {
+        assert!(!listed.completeness.is_complete(), "{listed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_total_beside_the_list_promises_further_pages() {
     let server = Scripted::start(|_, asked| {
         let id = format!("vector-{}", asked.page().unwrap());
