@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// Where people look at runs.
 #[derive(clap::Args)]
 pub(crate) struct UiArguments {
-    /// Base of the Temporal UI, like http://localhost:8233: admins' answers link to runs there.
+    /// Base of the Temporal UI: answers to admins link to runs there.
     #[arg(long, env = "ARCADIA_TEMPORAL_UI_URL", value_name = "URL", value_parser = ui_url)]
     temporal_ui_url: Option<String>,
 }
