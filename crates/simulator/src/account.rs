@@ -6,8 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
-    Balance, DEMO_TOKEN, Domain, Droplet, HistoryEntry, Invoice, Project, RateLimit, ReservedIp,
-    Scopes, Volume, access::Tokens, identifiers::identifier, stock::Stock,
+    Balance, Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Domain, Droplet,
+    HistoryEntry, Invoice, Project, RateLimit, ReservedIp, Scopes, Volume, access::Tokens,
+    identifiers::identifier, spaces::SpacesKeys, stock::Stock,
 };
 
 /// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
@@ -15,6 +16,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Account {
     pub(crate) tokens: Tokens,
+    pub(crate) spaces_keys: SpacesKeys,
     pub(crate) rate_limit: RateLimit,
     pub(crate) projects: Vec<Project>,
     /// Which project each member's URN is in.
@@ -26,6 +28,7 @@ pub struct Account {
     pub(crate) domains: Vec<Domain>,
     pub(crate) volumes: Vec<Volume>,
     pub(crate) reserved_ips: Vec<ReservedIp>,
+    pub(crate) buckets: Vec<Bucket>,
     /// Every other kind of resource.
     pub(crate) stock: Stock,
     pub(crate) balance: Balance,
@@ -48,11 +51,13 @@ impl Account {
         "100000-resources",
     ];
 
-    /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] accepted.
+    /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
+    /// [`DEMO_SPACES_KEY`] accepted.
     pub fn empty() -> Self {
         let founded = moment_of(2026, 5);
         let mut account = Self {
             tokens: Tokens::default(),
+            spaces_keys: SpacesKeys::default(),
             rate_limit: RateLimit::GENEROUS,
             projects: Vec::new(),
             homes: HashMap::new(),
@@ -62,6 +67,7 @@ impl Account {
             domains: Vec::new(),
             volumes: Vec::new(),
             reserved_ips: Vec::new(),
+            buckets: Vec::new(),
             stock: Stock::default(),
             balance: Balance::zero(founded),
             invoices: Vec::new(),
@@ -71,6 +77,7 @@ impl Account {
             moment: founded,
         };
         account.accept_token(DEMO_TOKEN, Scopes::all());
+        account.accept_spaces_key(DEMO_SPACES_KEY, DEMO_SPACES_SECRET);
         account.insert_project(Project {
             id: identifier("default project", 0),
             name: "Default".to_owned(),
@@ -136,6 +143,11 @@ impl Account {
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
+    }
+
+    /// What [`Account::next_moment`] gave last.
+    pub(crate) fn latest_moment(&self) -> DateTime<Utc> {
+        self.moment
     }
 
     /// A moment one second after the one before, so that dates do not depend on the clock.

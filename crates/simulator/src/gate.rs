@@ -110,7 +110,7 @@ async fn answer(
 }
 
 /// The same answer with the length of its whole body announced and only the first half of it sent.
-async fn cut_off(response: Response) -> Response {
+pub(crate) async fn cut_off(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts

@@ -24,8 +24,13 @@
 //! not cover is left out of bodies without a word: `project_id` without `project:read`, and the credentials of
 //! databases without `database:view_credentials`.
 //!
+//! # Spaces
+//! Under `/spaces/{region}` the buckets of a region are listed as S3 does it ([`Simulator::spaces_url`] is the template
+//! for all regions), for requests that the secret of an accepted key has signed: [`DEMO_SPACES_KEY`] everywhere, and
+//! what [`Account::accept_spaces_key`] lets in.
+//!
 //! # Faults
-//! A [`Fault`] meets any path under `/v2`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
+//! A [`Fault`] meets any path under `/v2` and `/spaces`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
 //! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `cut_off`),
 //! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`).
 //!
@@ -76,6 +81,7 @@ mod reserved_ips;
 mod resources;
 mod secrets;
 mod server;
+mod spaces;
 mod stock;
 mod volumes;
 
@@ -96,4 +102,5 @@ pub use requests::ReceivedRequest;
 pub use reserved_ips::ReservedIp;
 pub use secrets::SECRETS;
 pub use server::Simulator;
+pub use spaces::{Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET};
 pub use volumes::Volume;

@@ -15,7 +15,7 @@ fn kind_named(word: &str) -> &'static Kind {
     kinds::named(word).unwrap_or_else(|| panic!("{word:?} is no kind of resource"))
 }
 
-/// The members of projects that no list tells about.
+/// The members of projects that no list of the API tells about.
 const BUCKET: &str = "spaces_bucket";
 
 impl Account {
@@ -30,9 +30,10 @@ impl Account {
 
     /// Creates a resource and returns DigitalOcean's id for it as text. Kinds that projects list go to the default
     /// project. For `reserved_ip` and `reserved_ipv6` the name is the address; for `dns_zone`, `registry` and
-    /// `spaces_bucket` it is the id. A bucket has no listing: it only becomes a member of a project. What cannot be
-    /// without a parent gets the one created last: a `database_replica` a cluster, a `dns_record` a zone (either is
-    /// created if there is none), a `droplet_backup` a droplet. A `snapshot` is one of a volume that is gone.
+    /// `spaces_bucket` it is the id. A bucket has no listing in the API: it becomes a member of a project, and S3
+    /// lists it in its region. What cannot be without a parent gets the one created last: a `database_replica` a
+    /// cluster, a `dns_record` a zone (either is created if there is none), a `droplet_backup` a droplet. A `snapshot`
+    /// is one of a volume that is gone.
     ///
     /// Panics when `kind` is not one of [`Account::resource_kinds`].
     pub fn add_resource(&mut self, kind: &str, name: &str, region: &str) -> String {
@@ -41,7 +42,7 @@ impl Account {
             "volume" => return self.add_volume(name, region, 100).to_string(),
             "dns_zone" => self.add_domain(name),
             "reserved_ip" => self.add_reserved_ip(name, region, None),
-            BUCKET => self.assign_new(&format!("do:space:{name}")),
+            BUCKET => self.insert_bucket(name, region),
             _ => {
                 let parent = self.usual_parent(kind, region);
                 return self.add_child(kind, name, region, parent);
@@ -126,7 +127,7 @@ impl Account {
             "volume" => drop(Uuid::parse_str(id).map(|id| self.remove_volume(id))),
             "dns_zone" => self.remove_domain(id),
             "reserved_ip" => self.remove_reserved_ip(id),
-            BUCKET => self.remove_member(&format!("do:space:{id}")),
+            BUCKET => self.remove_bucket(id),
             _ => self.remove_listed(kind_named(kind), id),
         }
     }

@@ -27,10 +27,12 @@ pub(crate) const APP_IMAGE_REGISTRY: &str = "sim-secret-app-registry-credentials
 pub(crate) const APP_CLONE_URL: &str = "sim-secret-app-clone-url-token-1";
 pub(crate) const SLACK_WEBHOOK: &str = "sim-secret-slack-webhook-1";
 pub(crate) const AUTOSCALE_USER_DATA: &str = "sim-secret-autoscale-user-data-1";
+pub(crate) const SPACES: &str = "sim-secret-spaces-secret-key-1";
 pub(crate) const SAAS_SSO_URL: &str = "sim-secret-saas-sso-token-1";
 
 /// Every secret that the body of some resource has: passwords (in a field and in a connection's URI), keys, tokens,
-/// values of environment variables. Whatever stores or shows what it has read here must have left them out.
+/// values of environment variables; and [`crate::DEMO_SPACES_SECRET`], which is in none. Whatever stores or shows what
+/// it has read here, or signed, must have left them out.
 pub const SECRETS: &[&str] = &[
     DATABASE,
     DATABASE_PRIVATE,
@@ -60,4 +62,5 @@ pub const SECRETS: &[&str] = &[
     SLACK_WEBHOOK,
     AUTOSCALE_USER_DATA,
     SAAS_SSO_URL,
+    SPACES,
 ];

@@ -25,7 +25,7 @@ use crate::{
     images, invoice_routes, listings, project_routes,
     rate_limit::Accounting,
     requests::RequestLog,
-    reserved_ips, volumes,
+    reserved_ips, spaces, volumes,
 };
 
 /// How long a stopping server waits for answers under way.
@@ -70,6 +70,11 @@ impl Simulator {
     /// The base of the API, without `/v2` and without a slash at the end: `http://127.0.0.1:41234`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where S3's `ListBuckets` is answered for each region: `http://127.0.0.1:41234/spaces/{region}`.
+    pub fn spaces_url(&self) -> String {
+        format!("{}/spaces/{{region}}", self.url())
     }
 
     /// Changes the account while it is being served.
@@ -209,7 +214,10 @@ fn routes(shared: &Shared) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn_with_state(shared.clone(), gate::pass));
-    control::routes().merge(api).with_state(shared.clone())
+    control::routes()
+        .merge(spaces::routes())
+        .merge(api)
+        .with_state(shared.clone())
 }
 
 /// `{"KEY": body}`.

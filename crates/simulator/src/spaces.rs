@@ -1,0 +1,193 @@
+//! Spaces: the account's buckets as S3 lists them, per region, in XML. No token opens it, a key does.
+
+mod signature;
+
+use std::{collections::HashMap, fmt, fmt::Write as _};
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::{
+    Account, FaultKind, errors::html_answer, gate::cut_off, projects::OWNER_ID, server::Shared,
+};
+use signature::Signature;
+
+/// The key that every account accepts.
+pub const DEMO_SPACES_KEY: &str = "DO00SIMULATORDEMOKEY";
+/// The secret of [`DEMO_SPACES_KEY`], for clients to sign with. It is never sent.
+pub const DEMO_SPACES_SECRET: &str = crate::secrets::SPACES;
+
+/// A Spaces bucket. Projects know it by its name, and S3 by its region too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its id as well.
+    pub name: String,
+    /// The region's slug.
+    pub region: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The secrets of accepted keys. Its `Debug` counts them and shows none.
+#[derive(Clone, Default)]
+pub(crate) struct SpacesKeys(HashMap<String, String>);
+
+impl fmt::Debug for SpacesKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} Spaces keys", self.0.len())
+    }
+}
+
+impl Account {
+    /// The buckets, oldest first.
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
+    /// Lets a key list the buckets by S3, when its secret has signed the request.
+    pub fn accept_spaces_key(&mut self, access_key_id: &str, secret: &str) {
+        let secret = secret.to_owned();
+        self.spaces_keys.0.insert(access_key_id.to_owned(), secret);
+    }
+
+    /// Refuses a key from now on.
+    pub fn revoke_spaces_key(&mut self, access_key_id: &str) {
+        self.spaces_keys.0.remove(access_key_id);
+    }
+
+    /// Creates a bucket in place of one of the same name.
+    pub(crate) fn insert_bucket(&mut self, name: &str, region: &str) {
+        self.remove_bucket(name);
+        self.assign_new(&format!("do:space:{name}"));
+        let created_at = self.latest_moment();
+        self.buckets.push(Bucket {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            created_at,
+        });
+    }
+
+    pub(crate) fn remove_bucket(&mut self, name: &str) {
+        self.buckets.retain(|bucket| bucket.name != name);
+        self.remove_member(&format!("do:space:{name}"));
+    }
+
+    fn list_buckets(&self, region: &str, fault: Option<&FaultKind>) -> String {
+        let buckets = self.buckets.iter();
+        let mut buckets: Vec<&Bucket> = buckets.filter(|bucket| bucket.region == region).collect();
+        match fault {
+            Some(FaultKind::EmptyList) => buckets.clear(),
+            Some(FaultKind::ShortPage) => drop(buckets.pop()),
+            _ => {}
+        }
+        let mut body = format!(
+            "<ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <Owner><ID>{OWNER_ID}</ID><DisplayName>{OWNER_ID}</DisplayName></Owner><Buckets>"
+        );
+        for bucket in buckets {
+            // Writing to a text cannot fail.
+            let _ = write!(
+                body,
+                "<Bucket><Name>{}</Name><CreationDate>{}</CreationDate></Bucket>",
+                escape(&bucket.name),
+                bucket
+                    .created_at
+                    .to_rfc3339_opts(SecondsFormat::Millis, true)
+            );
+        }
+        body.push_str("</Buckets></ListAllMyBucketsResult>");
+        body
+    }
+}
+
+/// The paths of the template `http://ADDRESS/spaces/{region}`.
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/spaces/{region}", get(list))
+        .route("/spaces/{region}/", get(list))
+}
+
+async fn list(
+    State(shared): State<Shared>,
+    Path(region): Path<String>,
+    request: Request,
+) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let fault = shared.faults().take(request.uri().path(), query);
+    let request_id = shared.next_request_id().simple();
+    match fault {
+        Some(FaultKind::HtmlError { status }) => return html_answer(status_of(status)),
+        Some(FaultKind::Slow { delay }) => tokio::time::sleep(delay).await,
+        _ => {}
+    }
+    let response = match answer(&shared, &request, &region, fault.as_ref()) {
+        Ok(body) => xml(StatusCode::OK, &body),
+        Err((status, code)) => {
+            let region = escape(&region);
+            let body = format!(
+                "<Error><Code>{code}</Code><RequestId>tx{request_id}-{region}</RequestId><HostId>{region}</HostId></Error>"
+            );
+            xml(status, &body)
+        }
+    };
+    if fault == Some(FaultKind::CutOff) {
+        return cut_off(response).await;
+    }
+    response
+}
+
+/// The status and S3's word for it.
+type Refusal = (StatusCode, &'static str);
+
+fn answer(
+    shared: &Shared,
+    request: &Request,
+    region: &str,
+    fault: Option<&FaultKind>,
+) -> Result<String, Refusal> {
+    let forbidden = |code| (StatusCode::FORBIDDEN, code);
+    match fault {
+        Some(FaultKind::RateLimited { .. }) => {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "SlowDown"));
+        }
+        Some(FaultKind::ServerError { status }) => {
+            return Err((status_of(*status), "InternalError"));
+        }
+        Some(FaultKind::Unauthorized) => return Err(forbidden("InvalidAccessKeyId")),
+        Some(FaultKind::Forbidden) => return Err(forbidden("AccessDenied")),
+        Some(FaultKind::NotFound) => return Err((StatusCode::NOT_FOUND, "NoSuchBucket")),
+        _ => {}
+    }
+    let account = shared.account();
+    let signature = Signature::of(request).ok_or(forbidden("AccessDenied"))?;
+    let secret = account.spaces_keys.0.get(&signature.access_key_id);
+    let secret = secret.ok_or(forbidden("InvalidAccessKeyId"))?;
+    if signature.region != region {
+        return Err((StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed"));
+    }
+    if !signature.is_by(secret, request) {
+        return Err(forbidden("SignatureDoesNotMatch"));
+    }
+    Ok(account.list_buckets(region, fault))
+}
+
+fn status_of(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+fn xml(status: StatusCode, body: &str) -> Response {
+    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{body}");
+    (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
