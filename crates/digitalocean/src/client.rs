@@ -47,6 +47,29 @@ impl fmt::Debug for Client {
     }
 }
 
+/// Connections to a base URL, over which these headers go with every request.
+pub(crate) fn http_client(
+    base: &BaseUrl,
+    headers: HeaderMap,
+) -> Result<reqwest::Client, reqwest::Error> {
+    // Fails when the process has chosen its provider already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(ANSWER_LIMIT)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("arcadia-cloud/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers);
+    if base.is_plain_http() {
+        // The simulator must be reachable from a machine without CA certificates.
+        builder = builder.tls_certs_only([]);
+    }
+    if base.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
 /// What a 2xx answer holds.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
@@ -66,22 +89,8 @@ impl Client {
             HeaderValue::from_str(&format!("Bearer {trimmed}")).map_err(|_| Error::InvalidToken)?;
         bearer.set_sensitive(true);
 
-        // Fails when the process has chosen its provider already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(ANSWER_LIMIT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("arcadia-cloud/", env!("CARGO_PKG_VERSION")))
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
-        if base.is_plain_http() {
-            // The simulator must be reachable from a machine without CA certificates.
-            builder = builder.tls_certs_only([]);
-        }
-        if base.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(Error::Setup)?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        let http = http_client(&base, headers).map_err(Error::Setup)?;
         let rate_limit = Mutex::default();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -216,6 +225,6 @@ impl Client {
     }
 }
 
-fn text_header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(crate) fn text_header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }

@@ -142,19 +142,9 @@ impl Error {
 
     pub(crate) fn network(call: &Call, base_url: &str, error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let cause = innermost(&error);
-        let problem = if error.is_timeout() {
-            format!("{base_url} did not answer in time")
-        } else if error.is_connect() {
-            format!("cannot connect to {base_url}: {cause}")
-        } else if error.is_body() || error.is_decode() {
-            format!("the answer was cut off: {cause}")
-        } else {
-            format!("no answer from {base_url}: {cause}")
-        };
         Self::Network {
             call: call.clone(),
-            problem,
+            problem: describe_network(base_url, &error),
             source: error,
         }
     }
@@ -167,7 +157,21 @@ impl Error {
     }
 }
 
-fn innermost(error: &reqwest::Error) -> String {
+/// What kept an answer from coming. The error must have lost its URL.
+pub(crate) fn describe_network(base_url: &str, error: &reqwest::Error) -> String {
+    let cause = innermost(error);
+    if error.is_timeout() {
+        format!("{base_url} did not answer in time")
+    } else if error.is_connect() {
+        format!("cannot connect to {base_url}: {cause}")
+    } else if error.is_body() || error.is_decode() {
+        format!("the answer was cut off: {cause}")
+    } else {
+        format!("no answer from {base_url}: {cause}")
+    }
+}
+
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -21,13 +21,17 @@ mod listing;
 mod pages;
 mod projects;
 mod rate_limit;
+pub mod spaces;
 mod tokens;
 
 pub use billing_history::BillingHistoryEntry;
 pub use client::Client;
 pub use error::{Answer, Call, Error};
+pub use inventory::ListedKind;
 pub use invoices::InvoiceItem;
 pub use kinds::ResourceListing;
 pub use listing::Listing;
+pub use pages::PageSink;
 pub use rate_limit::RateLimit;
+pub use spaces::{SpacesClient, SpacesError, SpacesKeys};
 pub use tokens::{MissingTokens, Purpose, Tokens};

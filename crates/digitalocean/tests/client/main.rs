@@ -15,6 +15,7 @@ mod relations;
 mod scripted;
 mod secrets;
 mod shown;
+mod spaces;
 
 use digitalocean::{Client, ResourceListing};
 use domain::ResourceKind;
