@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use digitalocean::SpacesError;
 use domain::invoices::UnreadableInvoice;
 use store::StoreError;
 use temporalio_common::error::ApplicationFailure;
@@ -14,6 +15,7 @@ use temporalio_sdk::activities::ActivityError;
 /// becomes an [`ActivityError`] through [`Failure::report`].
 pub enum Failure {
     DigitalOcean(digitalocean::Error),
+    Spaces(SpacesError),
     Store(StoreError),
     UnreadableInvoice(UnreadableInvoice),
     UnknownKind(String),
@@ -24,6 +26,12 @@ pub enum Failure {
 impl From<digitalocean::Error> for Failure {
     fn from(error: digitalocean::Error) -> Self {
         Self::DigitalOcean(error)
+    }
+}
+
+impl From<SpacesError> for Failure {
+    fn from(error: SpacesError) -> Self {
+        Self::Spaces(error)
     }
 }
 
@@ -50,6 +58,8 @@ impl Failure {
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
                 _ => "DigitalOcean",
             },
+            Self::Spaces(SpacesError::WrongKeys { .. }) => "Unauthorized",
+            Self::Spaces(_) => "Spaces",
             Self::Store(StoreError::NotFound { .. }) => "NotFound",
             Self::Store(_) => "Database",
             Self::UnreadableInvoice(_) => "UnreadableInvoice",
@@ -62,6 +72,7 @@ impl Failure {
     fn is_retryable(&self) -> bool {
         match self {
             Self::DigitalOcean(error) => error.is_retryable(),
+            Self::Spaces(error) => error.is_retryable(),
             Self::Store(error) => error.is_transient(),
             Self::UnreadableInvoice(_) | Self::UnknownKind(_) | Self::InvalidInput(_) => false,
             Self::InternalProject { .. } => true,
@@ -81,6 +92,7 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::DigitalOcean(error) => with_causes(error),
+            Self::Spaces(error) => with_causes(error),
             Self::Store(error) => with_causes(error),
             Self::UnreadableInvoice(error) => error.to_string(),
             Self::InvalidInput(problem) => problem.clone(),

@@ -1,16 +1,19 @@
 //! Listing resources and sweeping them.
 
+mod buckets;
+
 use std::sync::Arc;
 
-use digitalocean::{Client, PageSink, ResourceListing};
-use domain::inventory::{Attrs, ObservedResource};
-use domain::{Completeness, ResourceKind};
+use digitalocean::{Client, PageSink, ResourceListing, SpacesClient};
+use domain::ResourceKind;
+use domain::inventory::ObservedResource;
 use store::inventory::{ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
 use store::{Run, Store, StoreError};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
+use self::buckets::KnownBuckets;
 use crate::failure::Failure;
 use crate::heartbeat::beating;
 use crate::run_of;
@@ -21,6 +24,8 @@ pub struct InventoryActivities {
     pub rules: Rules,
     /// Whether DNS records are mirrored too: a request for each zone.
     pub dns_records: bool,
+    /// Lists Spaces buckets, where keys for that are configured.
+    pub spaces: Option<SpacesClient>,
 }
 
 #[activities]
@@ -73,12 +78,14 @@ impl InventoryActivities {
             .ok_or_else(|| Failure::UnknownKind(kind.as_str().to_owned()))?;
         let kinds: Vec<ResourceKind> = listing.kinds().cloned().collect();
         let mut seen = self.store.observe(&kinds).await?;
-        let listed = self
-            .digitalocean
-            .list_resources(listing, &mut Seen(&mut seen))
-            .await?;
+        let mut buckets = KnownBuckets::default();
+        if kinds.contains(&ResourceKind::SPACES_BUCKET) {
+            buckets = KnownBuckets::read(&self.store).await?;
+        }
+        let mut sink = Seen(&mut seen, &buckets);
+        let listed = self.digitalocean.list_resources(listing, &mut sink).await?;
 
-        let mut failure = None;
+        let mut failure: Option<Failure> = None;
         let mut synced = Vec::with_capacity(listed.len());
         for kind in listed {
             let mut facts = ListingFacts {
@@ -91,15 +98,18 @@ impl InventoryActivities {
                 run: run.clone(),
             };
             if kind.kind == ResourceKind::SPACES_BUCKET {
-                self.add_bucket_members(&mut seen, &mut facts).await?;
+                let refused = self.add_buckets(&buckets, &mut seen, &mut facts).await?;
+                let refused = refused.filter(|error| !buckets::is_account_limit(error));
+                failure = failure.or(refused.map(Failure::from));
             }
             // What was seen is kept even if the listing broke off: it strikes nobody.
             let swept = self.store.sweep(&seen, &kind.kind, &facts).await?;
-            failure = failure.or(kind.failure.filter(|failure| !is_account_limit(failure)));
+            let own = kind.failure.filter(|failure| !is_account_limit(failure));
+            failure = failure.or(own.map(Failure::from));
             synced.push(report(kind.kind, swept, &facts));
         }
         if let Some(error) = failure {
-            return Err(error.into());
+            return Err(error);
         }
         let mut synced = synced.into_iter();
         let mut first = synced
@@ -116,54 +126,23 @@ impl InventoryActivities {
         }
         digitalocean::kinds::listing(kind)
     }
-
-    /// Buckets have no list: one is known because a project lists it, or because a key was granted access to it. It is gone only
-    /// if neither says so any more, the projects as of the latest pass over them.
-    async fn add_bucket_members(
-        &self,
-        seen: &mut Observations,
-        facts: &mut ListingFacts,
-    ) -> Result<(), Failure> {
-        let (buckets, pass) = self.store.members_of(&ResourceKind::SPACES_BUCKET).await?;
-        let buckets = buckets.into_iter().map(|name| ObservedResource {
-            kind: ResourceKind::SPACES_BUCKET,
-            provider_id: name.clone(),
-            name,
-            region: None,
-            status: None,
-            tags: Vec::new(),
-            project_id: None,
-            relations: Vec::new(),
-            attrs: Attrs::empty(),
-        });
-        seen.add(buckets.collect()).await?;
-        let of_pass = match pass {
-            Some(pass) => {
-                facts.started_at = facts.started_at.min(pass.started_at);
-                if pass.complete {
-                    Completeness::Complete
-                } else {
-                    Completeness::Incomplete(format!(
-                        "the latest pass over the projects: {}",
-                        pass.reason.unwrap_or_default()
-                    ))
-                }
-            }
-            None => Completeness::Incomplete("the projects were not walked yet".to_owned()),
-        };
-        facts.completeness = facts.completeness.clone().and(of_pass);
-        Ok(())
-    }
 }
 
 /// Hands pages on to the database.
-struct Seen<'a>(&'a mut Observations);
+struct Seen<'a>(&'a mut Observations, &'a KnownBuckets);
 
 impl PageSink<ObservedResource> for Seen<'_> {
     type Error = StoreError;
 
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
-        self.0.add(resources).await
+        let resources = resources.into_iter();
+        self.0
+            .add(
+                resources
+                    .map(|resource| self.1.complete(resource))
+                    .collect(),
+            )
+            .await
     }
 }
 

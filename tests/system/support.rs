@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use devstack::testing::{TestDatabase, TestTemporal};
-use digitalocean::Tokens;
+use digitalocean::{SpacesClient, SpacesKeys, Tokens};
 use futures::TryStreamExt as _;
-use simulator::{Account, DEMO_TOKEN, Simulator};
+use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use sqlx::PgPool;
 use store::Store;
 use store::inventory::{Guard, Rules};
@@ -83,6 +83,7 @@ impl TestSystem {
                     guard: Guard::default(),
                 },
                 dns_records: true,
+                spaces: Some(spaces_client(&simulator)),
             },
         );
         Self {
@@ -244,6 +245,13 @@ impl TestSystem {
             projects.filter(|project| project.name == name).count()
         })
     }
+}
+
+/// Lists the buckets of a simulated account.
+fn spaces_client(simulator: &Simulator) -> SpacesClient {
+    let (id, secret) = (DEMO_SPACES_KEY.to_owned(), DEMO_SPACES_SECRET.into());
+    let keys = SpacesKeys::new(Some(id), Some(secret)).unwrap().unwrap();
+    SpacesClient::new(&simulator.spaces_url(), keys).unwrap()
 }
 
 pub(crate) fn json_payload(json: &str) -> Payload {

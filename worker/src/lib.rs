@@ -11,7 +11,7 @@ use activities::held_deletions::HeldDeletionActivities;
 use activities::inventory::InventoryActivities;
 use activities::invoices::InvoiceActivities;
 use activities::projects::ProjectActivities;
-use digitalocean::{Purpose, Tokens};
+use digitalocean::{Purpose, SpacesClient, Tokens};
 use store::Store;
 use store::inventory::Rules;
 use temporalio_client::Client;
@@ -36,6 +36,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether DNS records are mirrored too: a request for each zone.
     pub dns_records: bool,
+    /// Lists Spaces buckets, where keys for that are configured.
+    pub spaces: Option<SpacesClient>,
 }
 
 /// Database connections a worker uses at most: as many as its activities can hold at once on two queues, so that none waits long.
@@ -66,6 +68,7 @@ pub async fn run(
         store: settings.store.clone(),
         rules: settings.rules,
         dns_records: settings.dns_records,
+        spaces: settings.spaces.clone(),
     };
 
     let api_full = api(Purpose::CloudSyncFull)?;

@@ -61,6 +61,7 @@ impl World {
                 store: store.clone(),
                 rules,
                 dns_records: false,
+                spaces: None,
             },
             projects: ProjectActivities {
                 digitalocean,
@@ -208,6 +209,7 @@ impl World {
             store: store.clone(),
             rules: self.inventory.rules,
             dns_records: false,
+            spaces: None,
         };
         let process = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use digitalocean::{Client, Purpose, Tokens};
+use digitalocean::spaces::DEFAULT_ENDPOINT;
+use digitalocean::{Client, Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::SecretString;
 use store::Store;
 use store::inventory::{Guard, Rules};
@@ -34,10 +35,10 @@ pub(crate) struct SyncArguments {
     #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     strike_interval: Duration,
     /// A complete listing that would delete more than this share of a kind's live resources, in percent, and more than
-    /// ARCADIA_GUARD_ROWS of them, deletes nothing and waits for an operator's word.
+    /// --guard-rows of them, deletes nothing and waits for an operator's word.
     #[arg(long, env = "ARCADIA_GUARD_PERCENT", default_value_t = 20, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     guard_percent: u8,
-    /// See ARCADIA_GUARD_PERCENT.
+    /// See --guard-percent.
     #[arg(
         long,
         env = "ARCADIA_GUARD_ROWS",
@@ -54,6 +55,8 @@ pub(crate) struct SyncArguments {
 pub(crate) struct DigitalOcean {
     pub(crate) url: String,
     pub(crate) tokens: Tokens,
+    /// Where keys for Spaces are given.
+    pub(crate) spaces: Option<SpacesClient>,
 }
 
 /// A variable that is set to something; an empty one counts as unset, as compose files leave it.
@@ -80,7 +83,18 @@ impl DigitalOcean {
         )?;
         let url =
             variable("DIGITALOCEAN_API_URL").unwrap_or_else(|| DIGITALOCEAN_API_URL.to_owned());
-        Ok(Self { url, tokens })
+        let keys = SpacesKeys::new(
+            variable(SpacesKeys::ACCESS_KEY_ID),
+            secret(SpacesKeys::SECRET_ACCESS_KEY),
+        )?;
+        let endpoint = variable("SPACES_ENDPOINT_URL");
+        let endpoint = endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT);
+        let spaces = keys.map(|keys| SpacesClient::new(endpoint, keys));
+        Ok(Self {
+            url,
+            tokens,
+            spaces: spaces.transpose()?,
+        })
     }
 
     /// Asks DigitalOcean whether the tokens are valid. Only a clear no is an error: DigitalOcean being away is the activities'
@@ -126,6 +140,7 @@ impl SyncArguments {
                 },
             },
             dns_records: self.dns_records,
+            spaces: digitalocean.spaces,
         }
     }
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use devstack::{Postgres, Progress, StateDir, Temporal};
-use digitalocean::Tokens;
+use digitalocean::{SpacesClient, SpacesKeys, Tokens};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use simulator::{Account, DEMO_TOKEN, Simulator};
+use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
@@ -30,7 +30,7 @@ use crate::{logging, token};
 #[derive(clap::Args)]
 #[command(
     after_help = "Uses the servers of DATABASE_URL and TEMPORAL_ADDRESS where these are set, and DigitalOcean (DIGITALOCEAN_API_URL) \
-                  where DO_API_TOKEN is."
+                  and Spaces (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY, SPACES_ENDPOINT_URL) where DO_API_TOKEN is."
 )]
 pub(crate) struct Arguments {
     /// Where the database, Temporal's store and the log are kept [default: a per-user data directory]
@@ -207,11 +207,19 @@ async fn digitalocean(servers: &mut Servers, progress: &Progress) -> anyhow::Res
         "DigitalOcean: no DO_API_TOKEN, so a simulated demo account at {}",
         simulator.url()
     ));
+    // The simulator's own: keys that happen to be set are for the real Spaces.
+    let keys = SpacesKeys::new(
+        Some(DEMO_SPACES_KEY.to_owned()),
+        Some(DEMO_SPACES_SECRET.into()),
+    )?;
+    let spaces = keys.map(|keys| SpacesClient::new(&simulator.spaces_url(), keys));
+    let spaces = spaces.transpose()?;
     let url = simulator.url();
     servers.simulator = Some(simulator);
     Ok(DigitalOcean {
         url,
         tokens: Tokens::one(DEMO_TOKEN.into()),
+        spaces,
     })
 }
 

@@ -2,15 +2,13 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
-use simulator::{Account, DEMO_TOKEN, Fault, Simulator};
+use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Fault, Simulator};
 
 use crate::configuration::asked_to_stop;
 
 /// Serve a simulated DigitalOcean account.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Point DIGITALOCEAN_API_URL at it and set DO_API_TOKEN to the token it prints."
-)]
+#[command(after_help = "Prints the variables that point `arcadia worker` and `arcadia dev` at it.")]
 pub(crate) struct Arguments {
     /// Which account.
     #[arg(long, default_value = "demo", value_parser = clap::builder::PossibleValuesParser::new(Account::NAMES))]
@@ -36,6 +34,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "DIGITALOCEAN_API_URL={}", simulator.url())?;
     writeln!(out, "DO_API_TOKEN={DEMO_TOKEN}")?;
+    writeln!(out, "SPACES_ENDPOINT_URL={}", simulator.spaces_url())?;
+    writeln!(out, "SPACES_ACCESS_KEY_ID={DEMO_SPACES_KEY}")?;
+    writeln!(out, "SPACES_SECRET_ACCESS_KEY={DEMO_SPACES_SECRET}")?;
     simulator.serve_until_stopped(asked_to_stop()).await?;
     Ok(())
 }

@@ -139,6 +139,7 @@ async fn serve_worker() -> anyhow::Result<()> {
         internal_project: "skyai-internal".to_owned(),
         rules: RULES,
         dns_records: false,
+        spaces: None,
     };
     say("ready")?;
     let input_ended = async { while let Ok(Some(_)) = hear().await {} };

@@ -64,6 +64,7 @@ pub(crate) async fn sync(
         store: store.clone(),
         rules: RULES,
         dns_records: false,
+        spaces: None,
     });
     let run = new_run();
     let started = Instant::now();

@@ -72,6 +72,26 @@ async fn a_worker_without_a_token_names_the_variables() {
 }
 
 #[tokio::test]
+async fn half_a_spaces_key_and_an_endpoint_for_no_region_are_refused_and_not_shown() {
+    let half = [("SPACES_SECRET_ACCESS_KEY", SECRET)];
+    let whole = [
+        ("SPACES_ACCESS_KEY_ID", "DO00KEY"),
+        ("SPACES_SECRET_ACCESS_KEY", SECRET),
+        ("SPACES_ENDPOINT_URL", "https://digitaloceanspaces.com"),
+    ];
+    for (variables, named) in [
+        (&half[..], "SPACES_ACCESS_KEY_ID is not"),
+        (&whole, "SPACES_ENDPOINT_URL"),
+    ] {
+        let mut command = with(arcadia(&["worker"]), variables);
+        command.env("DO_API_TOKEN", SECRET);
+        let refusal = refusal(command).await;
+        assert!(refusal.contains(named), "{refusal}");
+        assert!(!refusal.contains(SECRET), "{refusal}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_digitalocean_refuses_is_not_shown() {
     let simulator = Simulator::start(Account::demo()).await.unwrap();
     let state = tempfile::tempdir().unwrap();

@@ -1,0 +1,155 @@
+//! Spaces buckets. The API has no list of them: they are known from three sides, none of which knows all of them for sure.
+//!
+//! Projects list their members, keys name the buckets that they were granted access to, and S3's `ListBuckets` (where Spaces keys
+//! are configured) lists what those keys may see. A bucket that any of them tells of is there; it is gone only if all of them were
+//! read to their end and none did.
+
+use std::collections::HashMap;
+
+use digitalocean::SpacesError;
+use domain::inventory::{Attrs, ObservedResource};
+use domain::{Completeness, ResourceKind};
+use store::inventory::{
+    AfterResource, ListingFacts, Observations, ResourceFilter, Shortfall, State,
+};
+use store::{Store, StoreError};
+
+use super::InventoryActivities;
+use crate::failure::Failure;
+
+const KIND: ResourceKind = ResourceKind::SPACES_BUCKET;
+/// Stored buckets read at a time.
+const PAGE: i64 = 1000;
+
+/// What the mirror knows of buckets beside their names: what `ListBuckets` said.
+///
+/// Projects and grants tell that a bucket is there and nothing else, so a sighting of theirs leaves the rest as it is stored. Without
+/// that a bucket would lose its region each time S3 cannot be read, and get it back the next time.
+#[derive(Default)]
+pub(super) struct KnownBuckets(HashMap<String, (Option<String>, Attrs)>);
+
+impl KnownBuckets {
+    pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
+        let filter = ResourceFilter {
+            kind: Some(KIND.as_str().to_owned()),
+            state: State::All,
+            ..ResourceFilter::default()
+        };
+        let mut known = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = store.resources(&filter, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(Self(known));
+            };
+            after = Some(AfterResource {
+                kind: last.kind.clone(),
+                name: last.name.clone(),
+                id: last.id,
+            });
+            for bucket in page {
+                let facts = (bucket.region, Attrs::from(bucket.attrs));
+                known.insert(bucket.provider_id, facts);
+            }
+        }
+    }
+
+    /// A sighting of which nothing but the name is known.
+    pub(super) fn complete(&self, mut sighting: ObservedResource) -> ObservedResource {
+        if sighting.kind == KIND
+            && let Some((region, attrs)) = self.0.get(&sighting.provider_id)
+        {
+            sighting.region.clone_from(region);
+            sighting.attrs.clone_from(attrs);
+        }
+        sighting
+    }
+}
+
+impl InventoryActivities {
+    /// Adds the buckets of projects and of S3 to those of the keys' grants, and returns why S3 could not be read, if so.
+    pub(super) async fn add_buckets(
+        &self,
+        known: &KnownBuckets,
+        seen: &mut Observations,
+        facts: &mut ListingFacts,
+    ) -> Result<Option<SpacesError>, Failure> {
+        self.add_members(known, seen, facts).await?;
+        let Some(spaces) = &self.spaces else {
+            return Ok(None);
+        };
+        match spaces.list_buckets().await {
+            Ok(buckets) => {
+                // The last sighting counts, and this one knows most.
+                seen.add(buckets.into_iter().map(ObservedResource::from).collect())
+                    .await?;
+                Ok(None)
+            }
+            Err(error) => {
+                if facts.completeness.is_complete() {
+                    facts.shortfall = shortfall(&error);
+                }
+                let reason = Completeness::Incomplete(error.to_string());
+                facts.completeness = facts.completeness.clone().and(reason);
+                Ok(Some(error))
+            }
+        }
+    }
+
+    /// The projects' members as of the latest pass over them: the evidence is as old as the older of the two.
+    async fn add_members(
+        &self,
+        known: &KnownBuckets,
+        seen: &mut Observations,
+        facts: &mut ListingFacts,
+    ) -> Result<(), Failure> {
+        let (buckets, pass) = self.store.members_of(&KIND).await?;
+        let buckets = buckets.into_iter().map(|name| known.complete(named(name)));
+        seen.add(buckets.collect()).await?;
+        let of_pass = match pass {
+            Some(pass) => {
+                facts.started_at = facts.started_at.min(pass.started_at);
+                if pass.complete {
+                    Completeness::Complete
+                } else {
+                    Completeness::Incomplete(format!(
+                        "the latest pass over the projects: {}",
+                        pass.reason.unwrap_or_default()
+                    ))
+                }
+            }
+            None => Completeness::Incomplete("the projects were not walked yet".to_owned()),
+        };
+        facts.completeness = facts.completeness.clone().and(of_pass);
+        Ok(())
+    }
+}
+
+fn named(name: String) -> ObservedResource {
+    ObservedResource {
+        kind: KIND,
+        provider_id: name.clone(),
+        name,
+        region: None,
+        status: None,
+        tags: Vec::new(),
+        project_id: None,
+        relations: Vec::new(),
+        attrs: Attrs::empty(),
+    }
+}
+
+/// A key that may not list, and an endpoint that is not S3's, are what the account's operator has to change.
+fn shortfall(error: &SpacesError) -> Shortfall {
+    match error {
+        SpacesError::Forbidden { .. } | SpacesError::UnexpectedBody { .. } => {
+            Shortfall::NotReadable
+        }
+        _ => Shortfall::Failed,
+    }
+}
+
+/// A key that may not list is the account's own limit: the run does not fail by it.
+pub(super) fn is_account_limit(error: &SpacesError) -> bool {
+    matches!(error, SpacesError::Forbidden { .. })
+}
