@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::intervals;
+use super::rows::join_by_hashing;
 use crate::invoices::matching;
 use crate::{Run, StoreError};
 
@@ -37,6 +38,7 @@ pub(crate) async fn attribute(
     };
     // What each row was before all rounds: those between are nobody's business.
     let mut before: BTreeMap<Uuid, Home> = BTreeMap::new();
+    join_by_hashing(tx, ids.map_or(usize::MAX, <[Uuid]>::len)).await?;
     for _ in 0..DEEPEST {
         let changed = set_homes(tx, ids).await?;
         if changed.is_empty() {
@@ -51,6 +53,7 @@ pub(crate) async fn attribute(
     intervals::follow_projects(tx, &changed, at).await?;
     matching::follow_tenants(tx, &changed).await?;
     note_contradictions(tx, ids, run, at).await?;
+    join_by_hashing(tx, 0).await?;
     Ok(moved)
 }
 

@@ -118,7 +118,7 @@ impl Observations {
         rows: &[&(ObservedResource, Fingerprint)],
         again: &[(ResourceKind, String)],
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut connection = self.store.pool.acquire().await?;
         if !again.is_empty() {
             let kinds: Vec<&str> = again.iter().map(|(kind, _)| kind.as_str()).collect();
             let ids: Vec<&str> = again.iter().map(|(_, id)| id.as_str()).collect();
@@ -129,11 +129,11 @@ impl Observations {
                 &kinds as &[&str],
                 &ids as &[&str],
             )
-            .execute(&mut *tx)
+            .execute(&mut *connection)
             .await?;
         }
         let mut copy = CopyIn::start(
-            &mut tx,
+            &mut connection,
             "cloud_staged_resources (listing, id, kind, provider_id, name, region, status, tags, attrs, fingerprint,
                  body_project_id, relations, owner_relation, owner_kind, owner_provider_id)",
         )
@@ -158,9 +158,7 @@ impl Observations {
             copy.text(owner.map(|owner| owner.other.provider_id.as_str()));
             copy.end_row().await?;
         }
-        copy.finish().await?;
-        tx.commit().await?;
-        Ok(())
+        copy.finish().await
     }
 }
 

@@ -22,14 +22,72 @@ pub(super) struct Writing<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Stores what was never seen, its project and tenant with it, and returns its ids and names. No other sweep of this kind runs
-/// meanwhile, so that what is not stored now is new.
+/// A staged resource, and the stored one that it is.
+pub(super) struct Staged {
+    pub(super) staged: Uuid,
+    /// Of the stored row; none for one that was never seen.
+    pub(super) id: Option<Uuid>,
+}
+
+/// What is staged, apart from what another listing saw after this one began: what this one holds of it may be older. No other sweep
+/// of this kind runs meanwhile, so that what is not stored now is new.
+pub(super) async fn staged(
+    tx: &mut PgConnection,
+    writing: Writing<'_>,
+) -> Result<Vec<Staged>, StoreError> {
+    // A lookup for each row, by the whole index, whatever the statistics say: after a first sync there are none yet.
+    let rows = sqlx::query_as!(
+        Staged,
+        r#"
+        select s.id as staged, r.id as "id?"
+        from cloud_staged_resources s
+        left join lateral (
+            select r.id, r.fingerprint, r.last_seen_at, r.deleted_at from cloud_resources r
+            where r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id limit 1
+        ) r on true
+        where s.listing = $1 and s.kind = $2
+          and (r.id is null
+               or ((r.fingerprint <> s.fingerprint or r.deleted_at is not null)
+                   and r.last_seen_at <= $3 and coalesce(r.deleted_at <= $3, true)))
+        order by s.id
+        "#,
+        writing.seen.listing(),
+        writing.kind.as_str(),
+        writing.started_at,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows)
+}
+
+/// From how many rows on a statement joins by hashing alone: without statistics, as after a first sync, PostgreSQL would compare each
+/// row with each.
+const MANY: usize = 200;
+
+/// Lets the statements that follow in this transaction join by hashing alone, or by whatever seems best.
+pub(crate) async fn join_by_hashing(tx: &mut PgConnection, rows: usize) -> Result<(), StoreError> {
+    let nested_loops = if rows > MANY { "off" } else { "on" };
+    sqlx::query!(
+        "select set_config('enable_nestloop', $1, true) as set",
+        nested_loops
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores what was never seen, its project and tenant with it, and returns its names.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     writing: Writing<'_>,
-) -> Result<Vec<(Uuid, String)>, StoreError> {
+    new: &[Uuid],
+) -> Result<Vec<String>, StoreError> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
     let (listing, kind) = (writing.seen.listing(), writing.kind.as_str());
-    let rows = sqlx::query!(
+    join_by_hashing(tx, new.len()).await?;
+    let names = sqlx::query_scalar!(
         r#"
         insert into cloud_resources
             (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, cloud_project_id, tenant_id,
@@ -38,21 +96,16 @@ pub(super) async fn insert(
             home.cloud_project_id, home.tenant_id, home.attribution, $3, $3
         from cloud_staged_resources s
         left join cloud_resource_homes home on home.listing = $1 and home.kind = $2 and home.id = s.id
-        where s.listing = $1 and s.kind = $2
-          and not exists (
-              select 1 from cloud_resources r
-              where r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id)
-        returning id, name
+        where s.listing = $1 and s.kind = $2 and s.id = any($4)
+        returning name
         "#,
         listing,
         kind,
         writing.at,
+        new,
     )
     .fetch_all(&mut *tx)
     .await?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
     // A staged row has the id of a stored one only if it was just stored. Fields that are null are as they were, and so are not
     // among the changes.
     sqlx::query!(
@@ -85,10 +138,23 @@ pub(super) async fn insert(
     )
     .execute(&mut *tx)
     .await?;
-    let rows: Vec<(Uuid, String)> = rows.into_iter().map(|row| (row.id, row.name)).collect();
-    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
-    write_relations(tx, writing, &ids).await?;
-    Ok(rows)
+    sqlx::query!(
+        "insert into cloud_resource_relations (stated_by, relation, direction, other_kind, other_provider_id, is_owner)
+         select s.id, o.relation, o.direction, o.kind, o.provider_id,
+             o.direction = 'to_other' and (o.relation, o.kind, o.provider_id)
+                 is not distinct from (s.owner_relation, s.owner_kind, s.owner_provider_id)
+         from cloud_staged_resources s
+         cross join lateral jsonb_to_recordset(s.relations)
+             as o (relation text, direction text, kind text, provider_id text)
+         where s.listing = $1 and s.kind = $2 and s.relations is not null and s.id = any($3)",
+        listing,
+        kind,
+        new,
+    )
+    .execute(&mut *tx)
+    .await?;
+    join_by_hashing(tx, 0).await?;
+    Ok(names)
 }
 
 /// A stored row that was seen otherwise, or seen after it was tombstoned.
@@ -99,34 +165,10 @@ pub(super) struct Differing {
     pub(super) staged: Uuid,
 }
 
-/// What is stored but not as it was seen. A row that another listing saw after this one began is left to that other: what this
-/// one holds may be older.
-pub(super) async fn differing(
-    tx: &mut PgConnection,
-    writing: Writing<'_>,
-) -> Result<Vec<Differing>, StoreError> {
-    let rows = sqlx::query_as!(
-        Differing,
-        "select r.id, s.id as staged
-         from cloud_staged_resources s
-         join cloud_resources r
-             on r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id and r.id <> s.id
-         where s.listing = $1 and s.kind = $2
-           and (r.fingerprint <> s.fingerprint or r.deleted_at is not null)
-           and r.last_seen_at <= $3 and coalesce(r.deleted_at <= $3, true)
-         order by r.id",
-        writing.seen.listing(),
-        writing.kind.as_str(),
-        writing.started_at,
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(rows)
-}
-
 /// A row as it stood and as it was seen.
 pub(super) struct BeforeAndAfter {
     pub(super) id: Uuid,
+    pub(super) staged: Uuid,
     pub(super) before: Fields,
     pub(super) deleted_at: Option<Value>,
     pub(super) after: Fields,
@@ -141,17 +183,19 @@ pub(super) async fn before_and_after(
     let staged: Vec<Uuid> = differing.iter().map(|row| row.staged).collect();
     let rows = sqlx::query!(
         r#"
-        select r.id, r.name, r.region, r.status, r.tags, r.attrs, r.deleted_at,
+        select r.id, s.id as "staged!", r.name, r.region, r.status, r.tags, r.attrs, r.deleted_at,
             (select jsonb_agg(jsonb_build_object('relation', o.relation, 'direction', o.direction, 'kind', o.other_kind,
                      'provider_id', o.other_provider_id)
                  order by o.relation collate "C", o.direction collate "C", o.other_kind collate "C",
                      o.other_provider_id collate "C")
              from cloud_resource_relations o where o.stated_by = r.id) as relations,
-            s.name as name_seen, s.region as region_seen, s.status as status_seen, s.tags as tags_seen, s.attrs as attrs_seen,
+            s.name as "name_seen!", s.region as region_seen, s.status as status_seen, s.tags as "tags_seen!", s.attrs as "attrs_seen!",
             s.relations as relations_seen
         from unnest($1::uuid[], $2::uuid[]) as differing (id, staged)
         join cloud_resources r on r.id = differing.id
-        join cloud_staged_resources s on s.id = differing.staged and s.listing = $3
+        cross join lateral (
+            select * from cloud_staged_resources s where s.listing = $3 and s.id = differing.staged limit 1
+        ) s
         "#,
         &ids,
         &staged,
@@ -163,6 +207,7 @@ pub(super) async fn before_and_after(
         .into_iter()
         .map(|row| BeforeAndAfter {
             id: row.id,
+            staged: row.staged,
             before: Fields {
                 name: row.name,
                 region: row.region,
@@ -208,7 +253,9 @@ pub(super) async fn update(
              last_struck_at = null,
              deleted_at = null
          from unnest($1::uuid[], $2::uuid[]) as differing (id, staged)
-         join cloud_staged_resources s on s.id = differing.staged and s.listing = $3
+         cross join lateral (
+             select * from cloud_staged_resources s where s.listing = $3 and s.id = differing.staged limit 1
+         ) s
          where r.id = differing.id",
         &ids,
         &staged,
@@ -221,33 +268,36 @@ pub(super) async fn update(
 }
 
 /// Writes the relations that these stored resources were seen to state, in place of those that they stated before.
-pub(super) async fn write_relations(
+pub(super) async fn rewrite_relations(
     tx: &mut PgConnection,
     writing: Writing<'_>,
-    stating: &[Uuid],
+    stating: &[Differing],
 ) -> Result<(), StoreError> {
     if stating.is_empty() {
         return Ok(());
     }
+    let ids: Vec<Uuid> = stating.iter().map(|row| row.id).collect();
+    let staged: Vec<Uuid> = stating.iter().map(|row| row.staged).collect();
     sqlx::query!(
         "delete from cloud_resource_relations where stated_by = any($1)",
-        stating,
+        &ids,
     )
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
         "insert into cloud_resource_relations (stated_by, relation, direction, other_kind, other_provider_id, is_owner)
-         select r.id, o.relation, o.direction, o.kind, o.provider_id,
+         select stating.id, o.relation, o.direction, o.kind, o.provider_id,
              o.direction = 'to_other' and (o.relation, o.kind, o.provider_id)
                  is not distinct from (s.owner_relation, s.owner_kind, s.owner_provider_id)
-         from cloud_staged_resources s
-         join cloud_resources r on r.provider = 'digitalocean' and r.kind = $2 and r.provider_id = s.provider_id
+         from unnest($1::uuid[], $2::uuid[]) as stating (id, staged)
+         cross join lateral (
+             select * from cloud_staged_resources s where s.listing = $3 and s.id = stating.staged limit 1
+         ) s
          cross join lateral jsonb_to_recordset(s.relations)
-             as o (relation text, direction text, kind text, provider_id text)
-         where s.listing = $1 and s.kind = $2 and s.relations is not null and r.id = any($3)",
+             as o (relation text, direction text, kind text, provider_id text)",
+        &ids,
+        &staged,
         writing.seen.listing(),
-        writing.kind.as_str(),
-        stating,
     )
     .execute(tx)
     .await?;

@@ -78,12 +78,22 @@ pub(crate) async fn sweep_within(
         ..SweepOutcome::default()
     };
     let mut affected = Affected::default();
-    for (id, name) in rows::insert(tx, writing).await? {
-        outcome.discovered += 1;
-        affected.homed.push(id);
-        affected.names.insert(name.to_lowercase());
+    let mut differing = Vec::new();
+    for row in rows::staged(tx, writing).await? {
+        match row.id {
+            None => affected.homed.push(row.staged),
+            Some(id) => differing.push(Differing {
+                id,
+                staged: row.staged,
+            }),
+        }
     }
-    for chunk in rows::differing(tx, writing).await?.chunks(CHUNK) {
+    outcome.discovered = affected.homed.len();
+    let names = rows::insert(tx, writing, &affected.homed).await?;
+    affected
+        .names
+        .extend(names.iter().map(|name| name.to_lowercase()));
+    for chunk in differing.chunks(CHUNK) {
         write_changes(tx, writing, chunk, &mut outcome, &mut affected).await?;
     }
     rows::note_sightings(tx, writing).await?;
@@ -141,10 +151,13 @@ async fn write_changes(
             affected.names.insert(row.after.name.to_lowercase());
         }
         if change.changes.contains_key("relations") {
-            related_otherwise.push(row.id);
+            related_otherwise.push(Differing {
+                id: row.id,
+                staged: row.staged,
+            });
         }
         events.push((row.id, change));
     }
-    rows::write_relations(tx, writing, &related_otherwise).await?;
+    rows::rewrite_relations(tx, writing, &related_otherwise).await?;
     rows::write_events(tx, writing, events).await
 }
