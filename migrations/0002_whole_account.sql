@@ -264,7 +264,7 @@ create table cloud_held_resources (
 );
 
 -- States of the past are made by undoing what happened since.
-create index cloud_resource_events_by_time on cloud_resource_events using brin (occurred_at) with (pages_per_range = 16, autosummarize = on);
+create index cloud_resource_events_by_time on cloud_resource_events using brin (occurred_at) with (pages_per_range = 16);
 
 -- Every sighting writes a new version of every row: half of each page is left free, so that they stay on their page.
 alter table cloud_resources set (fillfactor = 45);

@@ -87,10 +87,13 @@ impl InventoryActivities {
 
         let mut failure: Option<Failure> = None;
         let mut synced = Vec::with_capacity(listed.len());
+        // What is read along with a kind falls short as the kind itself does, unless it has a reason of its own.
+        let of_the_kind = shortfall(listed.first().and_then(|kind| kind.failure.as_ref()));
         for kind in listed {
+            let own = kind.failure.as_ref();
             let mut facts = ListingFacts {
                 started_at: seen.started_at(),
-                shortfall: shortfall(kind.failure.as_ref()),
+                shortfall: own.map_or(of_the_kind, |failure| shortfall(Some(failure))),
                 completeness: kind.completeness,
                 total: kind.total,
                 requests: kind.requests,

@@ -47,7 +47,7 @@ async fn projects_of(system: &TestSystem) -> BTreeMap<String, Uuid> {
 }
 
 #[tokio::test]
-async fn every_live_resource_is_in_the_mirror_once_in_its_right_project() {
+async fn every_live_resource_is_in_the_mirror_once_by_the_fewest_requests() {
     let system = TestSystem::start(Account::everything()).await;
     system.sync_projects().await.unwrap();
     let before = system.simulator.requests().len();
@@ -89,8 +89,15 @@ async fn every_live_resource_is_in_the_mirror_once_in_its_right_project() {
         })
         .count();
     assert_eq!(made, lists + parents);
+}
 
-    // In its right project: the one that lists it, except for what DigitalOcean itself puts into the default one.
+/// What DigitalOcean itself puts into the default project is its cluster's; all else is where a project lists it.
+#[tokio::test]
+async fn every_resource_is_in_its_right_project_and_related_to_the_right_others() {
+    let system = TestSystem::start(Account::everything()).await;
+    system.sync_projects().await.unwrap();
+    system.sync_inventory().await.unwrap();
+    let mirrored = mirrored(&system).await;
     let projects = projects_of(&system).await;
     let (cluster_of, default) = system.simulator.read(|account| {
         let clusters = account.resource_ids("kubernetes_cluster");

@@ -1,6 +1,5 @@
 //! Wiring: which workflows and activities run on which task queue, with which DigitalOcean token; the schedules as a table.
 
-pub mod schedule_status;
 pub mod schedules;
 pub mod temporal;
 

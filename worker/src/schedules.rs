@@ -301,7 +301,7 @@ fn task_queue_named(name: &str) -> TaskQueue {
 
 impl Schedule {
     /// Whether the server has it as this table says, leaving aside whether it is paused.
-    pub(crate) fn is_current(self, description: &ScheduleDescription) -> bool {
+    pub fn is_current(self, description: &ScheduleDescription) -> bool {
         let have = description.raw().schedule.as_ref();
         have.is_some_and(|have| is_same(have, &self.to_proto()))
     }

@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use store::Store;
-use worker::schedule_status::Schedules;
 
 use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, connect_database, listen};
 use crate::logging;
+use crate::schedule_status::Schedules;
 
 /// Serve the REST API.
 #[derive(clap::Args)]

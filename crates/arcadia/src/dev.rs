@@ -15,12 +15,12 @@ use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use worker::schedule_status::Schedules;
 
 use crate::api::UiArguments;
 use crate::configuration::{
     self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, asked_to_stop, listen, variable,
 };
+use crate::schedule_status::Schedules;
 use crate::{logging, token};
 
 /// Run everything on this machine: PostgreSQL, Temporal, the worker and the API.

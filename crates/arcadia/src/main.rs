@@ -6,6 +6,7 @@ mod dev;
 mod failure;
 mod logging;
 mod migrate;
+mod schedule_status;
 mod schedules;
 mod simulator;
 mod token;

@@ -95,26 +95,7 @@ impl ResourceKind {
             provider_id: provider_id.into(),
         }
     }
-
-    /// Whether DigitalOcean keeps every resource of this kind in some project, the default one if none was named. Such a
-    /// resource that no project lists falls to the internal project; any other stays in none. DNS zones do live in projects,
-    /// yet wait for an operator's word (rule of ours).
-    pub fn always_in_a_project(&self) -> bool {
-        ALWAYS_IN_A_PROJECT.contains(self)
-    }
 }
-
-/// Source: DigitalOcean's glossary ("project-based" resources) and its table of project resource types.
-pub const ALWAYS_IN_A_PROJECT: &[ResourceKind] = &[
-    ResourceKind::APP,
-    ResourceKind::DATABASE_CLUSTER,
-    ResourceKind::DROPLET,
-    ResourceKind::KUBERNETES_CLUSTER,
-    ResourceKind::LOAD_BALANCER,
-    ResourceKind::RESERVED_IP,
-    ResourceKind::SPACES_BUCKET,
-    ResourceKind::VOLUME,
-];
 
 impl fmt::Display for ResourceKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

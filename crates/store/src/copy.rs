@@ -43,40 +43,12 @@ impl<'a> CopyIn<'a> {
         self.value(time.map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true)));
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.rows.push_str("\\\\x");
-        for byte in bytes {
-            let _ = write!(self.rows, "{byte:02x}");
-        }
-        self.rows.push('\t');
-    }
-
     pub(crate) fn text(&mut self, text: Option<&str>) {
         match text {
             None => self.rows.push_str("\\N"),
             Some(text) => self.escaped(text),
         }
         self.rows.push('\t');
-    }
-
-    /// An array of texts.
-    pub(crate) fn texts(&mut self, texts: &[impl AsRef<str>]) {
-        let mut array = String::from("{");
-        for (place, text) in texts.iter().enumerate() {
-            if place > 0 {
-                array.push(',');
-            }
-            array.push('"');
-            for character in text.as_ref().chars() {
-                if matches!(character, '"' | '\\') {
-                    array.push('\\');
-                }
-                array.push(character);
-            }
-            array.push('"');
-        }
-        array.push('}');
-        self.text(Some(&array));
     }
 
     fn escaped(&mut self, text: &str) {
@@ -111,4 +83,29 @@ impl<'a> CopyIn<'a> {
         self.copy.finish().await?;
         Ok(())
     }
+}
+
+/// Texts as PostgreSQL writes an array of them.
+pub(crate) fn array_literal(texts: &[impl AsRef<str>]) -> String {
+    let mut array = String::from("{");
+    for (place, text) in texts.iter().enumerate() {
+        if place > 0 {
+            array.push(',');
+        }
+        array.push('"');
+        for character in text.as_ref().chars() {
+            match character {
+                '"' | '\\' => {
+                    array.push('\\');
+                    array.push(character);
+                }
+                // PostgreSQL's text cannot hold it.
+                '\0' => {}
+                character => array.push(character),
+            }
+        }
+        array.push('"');
+    }
+    array.push('}');
+    array
 }

@@ -47,7 +47,10 @@ impl Store {
                 .map_err(|error: sqlx::Error| StoreError::InvalidUrl {
                     problem: error.to_string(),
                 })?;
-        let options = options.application_name("arcadia");
+        // Compiling a statement takes longer than any of these, and is decided on by estimates that a first sync makes wrong.
+        let options = options
+            .application_name("arcadia")
+            .options([("jit", "off")]);
         let unreachable = |problem: String| StoreError::Unreachable {
             target: format!(
                 "{}:{}/{}",

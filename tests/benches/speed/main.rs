@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
         report.heading(name)?;
         match *name {
             "sweep-20000-droplets" => {
-                sweep::measure(&mut report, Contents::Droplets(20_000)).await?
+                sweep::measure(&mut report, Contents::Droplets(20_000)).await?;
             }
             "sweep-10000" => sweep::measure(&mut report, Contents::TenKinds(10_000)).await?,
             "sweep-100000" => sweep::measure(&mut report, Contents::TenKinds(100_000)).await?,
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
                 memory::measure(&mut report, Contents::Droplets(20_000), 150.0).await?;
             }
             "memory-10000" => {
-                memory::measure(&mut report, Contents::TenKinds(10_000), 200.0).await?
+                memory::measure(&mut report, Contents::TenKinds(10_000), 200.0).await?;
             }
             _ => memory::measure(&mut report, Contents::TenKinds(100_000), 200.0).await?,
         }

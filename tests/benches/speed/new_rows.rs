@@ -28,7 +28,7 @@ impl PageSink<ObservedResource> for Pages {
 pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::Result<()> {
     let simulator = SimulatorProcess::start(contents).await?;
     let client = simulator.client()?;
-    let (mut stored, mut copies) = (Vec::new(), Vec::new());
+    let (mut stored, mut copies, mut copies_of_all) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let database = Database::new().await?;
         let store = database.store().await?;
@@ -58,16 +58,47 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
         }
         stored.push(seconds);
         let rows = database.copy_out("select * from cloud_resources").await?;
+        let relations = database
+            .copy_out("select * from cloud_resource_relations")
+            .await?;
+        let events = database
+            .copy_out("select resource_id, event, changes, occurred_at, workflow_id, run_id from cloud_resource_events")
+            .await?;
         drop(database);
         let other = Database::new().await?;
-        copies.push(other.copy_in("cloud_resources", &rows).await?);
+        let copy = other.copy_in("cloud_resources", &rows).await?;
+        copies.push(copy);
+        let columns =
+            "cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)";
+        copies_of_all.push(
+            copy + other
+                .copy_in("cloud_resource_relations", &relations)
+                .await?
+                + other.copy_in(columns, &events).await?,
+        );
     }
     let (stored, copy) = (median(stored), median(copies));
+    let copy_of_all = median(copies_of_all);
     report.known("COPY of the rows, without events", copy, Unit::Seconds)?;
+    report.known(
+        "COPY of the rows, their events and relations",
+        copy_of_all,
+        Unit::Seconds,
+    )?;
     report.known(
         "storing them, with events and relations",
         stored,
         Unit::Seconds,
     )?;
-    report.limited("storing over COPY", stored / copy, 2.0, Unit::Times)
+    report.limited(
+        "storing over COPY of the rows",
+        stored / copy,
+        2.0,
+        Unit::Times,
+    )?;
+    report.known(
+        "storing over COPY of all of it",
+        stored / copy_of_all,
+        Unit::Times,
+    )
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::ResourceKind;
-use domain::inventory::ObservedResource;
+use domain::inventory::{ObservedResource, Relation};
 use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
-use crate::copy::CopyIn;
+use crate::copy::array_literal;
 use crate::{Store, StoreError};
 
 /// What a listing has seen so far, of one kind or of several that are listed together.
@@ -86,7 +86,8 @@ impl Observations {
             HashMap::new();
         let mut order = Vec::new();
         let mut again = Vec::new();
-        for resource in resources {
+        for mut resource in resources {
+            make_storable(&mut resource);
             let fingerprint = fingerprint(&resource);
             let ids = self.seen.entry(resource.kind.clone()).or_default();
             let was_staged = ids.get(&resource.provider_id).copied().unwrap_or_default();
@@ -132,33 +133,101 @@ impl Observations {
             .execute(&mut *connection)
             .await?;
         }
-        let mut copy = CopyIn::start(
-            &mut connection,
-            "cloud_staged_resources (listing, id, kind, provider_id, name, region, status, tags, attrs, fingerprint,
-                 body_project_id, relations, owner_relation, owner_kind, owner_provider_id)",
-        )
-        .await?;
-        for (resource, fingerprint) in rows {
-            let owner = owner(&resource.relations);
-            copy.value(Some(self.listing));
+        // In one message: COPY takes two, and a connection that waits for the first to be acknowledged loses 40 ms with each page.
+        let ids: Vec<Uuid> = rows.iter().map(|_| Uuid::now_v7()).collect();
+        let column = |value: fn(&ObservedResource) -> &str| -> Vec<&str> {
+            rows.iter().map(|(resource, _)| value(resource)).collect()
+        };
+        let kinds = column(|resource| resource.kind.as_str());
+        let provider_ids = column(|resource| &resource.provider_id);
+        let names = column(|resource| &resource.name);
+        let regions: Vec<Option<&str>> = rows
+            .iter()
+            .map(|(resource, _)| resource.region.as_deref())
+            .collect();
+        let statuses: Vec<Option<&str>> = rows
+            .iter()
+            .map(|(resource, _)| resource.status.as_deref())
+            .collect();
+        // PostgreSQL has no arrays of arrays of different lengths.
+        let tags: Vec<String> = rows
+            .iter()
+            .map(|(resource, _)| array_literal(&sorted_tags(resource)))
+            .collect();
+        let attrs: Vec<Cow<'_, str>> = rows
+            .iter()
+            .map(|(resource, _)| storable(resource.attrs.as_json()))
+            .collect();
+        let attrs: Vec<&str> = attrs.iter().map(AsRef::as_ref).collect();
+        let fingerprints: Vec<&[u8]> = rows
+            .iter()
+            .map(|(_, fingerprint)| fingerprint.as_slice())
+            .collect();
+        let projects: Vec<Option<String>> = rows
+            .iter()
+            .map(|(resource, _)| resource.project_id.map(|id| id.to_string()))
+            .collect();
+        let relations: Vec<Option<String>> = rows
+            .iter()
+            .map(|(resource, _)| relations_json(&resource.relations))
+            .collect();
+        let owners: Vec<Option<&Relation>> = rows
+            .iter()
+            .map(|(resource, _)| owner(&resource.relations))
+            .collect();
+        let owner_relations: Vec<Option<&str>> = owners
+            .iter()
+            .map(|owner| owner.map(|owner| owner.relation.as_str()))
+            .collect();
+        let owner_kinds: Vec<Option<&str>> = owners
+            .iter()
+            .map(|owner| owner.map(|owner| owner.other.kind.as_str()))
+            .collect();
+        let owner_ids: Vec<Option<&str>> = owners
+            .iter()
+            .map(|owner| owner.map(|owner| owner.other.provider_id.as_str()))
+            .collect();
+        sqlx::query!(
+            "insert into cloud_staged_resources
+                 (listing, id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, relations,
+                  owner_relation, owner_kind, owner_provider_id)
+             select $1, id, kind, provider_id, name, region, status, tags::text[], attrs::jsonb, fingerprint, body_project_id,
+                 relations::jsonb, owner_relation, owner_kind, owner_provider_id
+             from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                 $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+                 as seen (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, relations,
+                     owner_relation, owner_kind, owner_provider_id)",
+            self.listing,
             // Ids that grow keep neighbours together in the indexes.
-            copy.value(Some(Uuid::now_v7()));
-            copy.text(Some(resource.kind.as_str()));
-            copy.text(Some(&resource.provider_id));
-            copy.text(Some(&resource.name));
-            copy.text(resource.region.as_deref());
-            copy.text(resource.status.as_deref());
-            copy.texts(&sorted_tags(resource));
-            copy.text(Some(&storable(resource.attrs.as_json())));
-            copy.bytes(fingerprint);
-            copy.value(resource.project_id);
-            copy.text(relations_json(&resource.relations).as_deref());
-            copy.text(owner.map(|owner| owner.relation.as_str()));
-            copy.text(owner.map(|owner| owner.other.kind.as_str()));
-            copy.text(owner.map(|owner| owner.other.provider_id.as_str()));
-            copy.end_row().await?;
-        }
-        copy.finish().await
+            &ids,
+            &kinds as &[&str],
+            &provider_ids as &[&str],
+            &names as &[&str],
+            &regions as &[Option<&str>],
+            &statuses as &[Option<&str>],
+            &tags,
+            &attrs as &[&str],
+            &fingerprints as &[&[u8]],
+            &projects as &[Option<String>],
+            &relations as &[Option<String>],
+            &owner_relations as &[Option<&str>],
+            &owner_kinds as &[Option<&str>],
+            &owner_ids as &[Option<&str>],
+        )
+        .execute(&mut *connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The same for the texts beside the body.
+fn make_storable(resource: &mut ObservedResource) {
+    let texts = [&mut resource.name, &mut resource.provider_id].into_iter();
+    let texts = texts
+        .chain(&mut resource.region)
+        .chain(&mut resource.status);
+    for text in texts.filter(|text| text.contains('\0')) {
+        *text = text.replace('\0', "\u{fffd}");
     }
 }
 

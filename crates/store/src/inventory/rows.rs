@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::changes::{Change, Fields};
 use super::observed::Observations;
-use crate::copy::CopyIn;
 use crate::{Run, StoreError};
 
 /// In whose name rows are written, and when.
@@ -312,21 +311,25 @@ pub(super) async fn write_events(
     if changes.is_empty() {
         return Ok(());
     }
-    let mut events = CopyIn::start(
-        tx,
-        "cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)",
+    let ids: Vec<Uuid> = changes.iter().map(|(id, _)| *id).collect();
+    let events: Vec<&str> = changes.iter().map(|(_, change)| change.event).collect();
+    let changes: Vec<Value> = changes
+        .into_iter()
+        .map(|(_, change)| Value::Object(change.changes))
+        .collect();
+    sqlx::query!(
+        "insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
+         select id, event, changes, $4, $5, $6 from unnest($1::uuid[], $2::text[], $3::jsonb[]) as noted (id, event, changes)",
+        &ids,
+        &events as &[&str],
+        &changes,
+        writing.at,
+        writing.run.workflow_id,
+        writing.run.run_id,
     )
+    .execute(tx)
     .await?;
-    for (resource, change) in changes {
-        events.value(Some(resource));
-        events.text(Some(change.event));
-        events.text(Some(&Value::Object(change.changes).to_string()));
-        events.time(Some(writing.at));
-        events.text(Some(&writing.run.workflow_id));
-        events.text(Some(&writing.run.run_id));
-        events.end_row().await?;
-    }
-    events.finish().await
+    Ok(())
 }
 
 /// Every row that was seen is fresh again. A tombstoned one that is still so was seen by a listing that began before its

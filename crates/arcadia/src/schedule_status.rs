@@ -12,11 +12,11 @@ use temporalio_client::{Client, ClientOptions, NamespacedClient as _, RpcOptions
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::OnceCell;
 
-use crate::schedules::{SCHEDULES, Schedule};
-use crate::temporal;
+use worker::schedules::{SCHEDULES, Schedule};
+use worker::temporal;
 
 /// The schedules of one Temporal server.
-pub struct Schedules {
+pub(crate) struct Schedules {
     namespace: String,
     /// Connects when it is first needed, and again as long as that fails; a connection that breaks mends itself.
     client: OnceCell<Client>,
@@ -24,7 +24,7 @@ pub struct Schedules {
 
 impl Schedules {
     /// Those of the server that is connected to.
-    pub fn of(client: Client) -> Self {
+    pub(crate) fn of(client: Client) -> Self {
         Self {
             namespace: client.namespace(),
             client: OnceCell::new_with(Some(client)),
@@ -32,7 +32,7 @@ impl Schedules {
     }
 
     /// Those of the server that the environment names, whether it answers or not.
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         // Settings that cannot be read are told when the schedules are asked for.
         let namespace = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
             .map_or_else(|_| "default".to_owned(), |(_, client)| client.namespace);
@@ -43,7 +43,7 @@ impl Schedules {
     }
 
     /// The pages of this server's runs, on the UI at that address.
-    pub fn ui(&self, url: String) -> TemporalUi {
+    pub(crate) fn ui(&self, url: String) -> TemporalUi {
         TemporalUi {
             url,
             namespace: self.namespace.clone(),
