@@ -19,7 +19,7 @@ use mirror::World;
 use reference::Reference;
 
 /// Enough to meet each pair of neighbouring steps many times; more by hand.
-const SEQUENCES: u32 = 500;
+const SEQUENCES: u32 = 300;
 const LONGEST: usize = 32;
 
 /// Each half in a database of its own, side by side.
