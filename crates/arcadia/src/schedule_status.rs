@@ -8,7 +8,10 @@ use futures::future::try_join_all;
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use temporalio_client::schedules::{ScheduleDescription, ScheduleError};
 use temporalio_client::tonic::Code;
-use temporalio_client::{Client, ClientOptions, NamespacedClient as _, RpcOptions};
+use temporalio_client::{
+    Client, ClientOptions, NamespacedClient as _, RpcOptions, WorkflowDescribeOptions,
+    WorkflowExecutionInfo,
+};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::OnceCell;
 
@@ -69,7 +72,11 @@ async fn status(client: &Client, schedule: &Schedule) -> Result<ScheduleStatus, 
         .describe(RpcOptions::default())
         .await;
     let on_server = match described {
-        Ok(description) => Some(on_server(&description, schedule)),
+        Ok(description) => {
+            let mut on_server = on_server(&description, schedule);
+            tell_ends(client, &mut on_server.last_runs).await;
+            Some(on_server)
+        }
         Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => None,
         Err(error) => return Err(error),
     };
@@ -116,6 +123,26 @@ fn on_server(description: &ScheduleDescription, schedule: &Schedule) -> OnServer
             .into_iter()
             .map(DateTime::<Utc>::from)
             .collect(),
+    }
+}
+
+/// A schedule learns of a run's end only when it starts the next one: of a run that it takes for running, the run itself is asked. One
+/// that the server does not know any more keeps no status.
+async fn tell_ends(client: &Client, runs: &mut [ScheduledRun]) {
+    let running = word(WorkflowExecutionStatus::Running);
+    for scheduled in runs.iter_mut().filter(|run| run.status == running) {
+        let described = WorkflowExecutionInfo::builder()
+            .namespace(client.namespace())
+            .workflow_id(&scheduled.run.workflow_id)
+            .run_id(scheduled.run.run_id.clone())
+            .build()
+            .bind_untyped(client.clone())
+            .describe(WorkflowDescribeOptions::default())
+            .await;
+        scheduled.status = described.ok().and_then(|run| {
+            let info = run.raw_description.workflow_execution_info?;
+            word(info.status())
+        });
     }
 }
 
