@@ -7,16 +7,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-mod mirror;
+mod comparison;
 mod reference;
 mod steps;
+mod world;
 
 use std::env;
 
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use mirror::World;
 use reference::Reference;
+use world::World;
 
 /// Enough to meet each pair of neighbouring steps many times; more by hand.
 const SEQUENCES: u32 = 300;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::mirror::World;
 use crate::steps::{Kind, Step, Trouble};
+use crate::world::World;
 
 /// How many complete listings in a row must lack a resource.
 const STRIKES: i32 = 3;
