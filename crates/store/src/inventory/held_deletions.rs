@@ -7,8 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::intervals;
-use super::rows::Writing;
-use super::strikes::Gone;
+use super::rows::{Gone, Writing};
 use crate::invoices::matching;
 use crate::listings::{ListingFacts, STRIKES, lock, mark_held, now, share_inventory};
 use crate::{Run, Store, StoreError};

@@ -352,6 +352,12 @@ pub(super) async fn note_sightings(
     Ok(())
 }
 
+/// A resource that was tombstoned.
+pub(super) struct Gone {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+}
+
 /// Forgets what was staged of this kind.
 pub(super) async fn unstage(tx: &mut PgConnection, writing: Writing<'_>) -> Result<(), StoreError> {
     sqlx::query!(

@@ -5,15 +5,9 @@ use uuid::Uuid;
 
 use super::SweepOutcome;
 use super::held_deletions::{hold, supersede};
-use super::rows::Writing;
+use super::rows::{Gone, Writing};
 use crate::StoreError;
 use crate::listings::{ListingFacts, STRIKES};
-
-/// A resource that was tombstoned.
-pub(super) struct Gone {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-}
 
 /// Strikes what no listing has seen since this one began; the third strike sets the tombstone, unless it would set too many.
 pub(super) async fn strike(
