@@ -101,8 +101,8 @@ impl<T: Send> Reading<T> {
         }
     }
 
-    /// Takes the next page in and hands its items on. None when no further page can be read: this one failed, or it is empty and
-    /// so the end.
+    /// Takes the next page in and hands its items on. None when no further page is worth reading: this one failed, or it is empty
+    /// or shows nothing new and so the end.
     pub(super) async fn take<S: PageSink<T>>(
         &mut self,
         page: Result<Page<T>, Error>,
@@ -126,6 +126,7 @@ impl<T: Send> Reading<T> {
             self.contradict("an empty page promises another one");
         }
         self.unreadable.extend(page.unreadable);
+        let before = self.distinct;
         for item in &page.items {
             if self.id.is_none_or(|id| self.ids.insert(id(item))) {
                 self.distinct += 1;
@@ -133,8 +134,11 @@ impl<T: Send> Reading<T> {
                 self.repeated += 1;
             }
         }
+        // A server that shows one page again and again would be asked for it thousands of times. What that says of the whole, the
+        // total tells, or that items were repeated where there is none.
+        let is_repetition = !page.items.is_empty() && self.distinct == before;
         sink.take(page.items).await?;
-        Ok((facts.len > 0).then_some(facts))
+        Ok((facts.len > 0 && !is_repetition).then_some(facts))
     }
 
     /// Notes why the pages do not fit together; the first reason is kept.

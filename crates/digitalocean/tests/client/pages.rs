@@ -258,3 +258,21 @@ async fn the_token_goes_in_a_header_and_only_there() {
     let agent = asked.headers["user-agent"].to_str().unwrap();
     assert!(agent.starts_with("arcadia-cloud/"), "{agent}");
 }
+
+#[tokio::test]
+async fn a_server_that_shows_one_page_for_ever_is_not_asked_for_ever() {
+    for meta in [json!({}), json!({ "total": 70 }), json!({ "total": 3 })] {
+        let server = Scripted::start(move |_, _| {
+            scripted::json(&json!({
+                "domains": zones(0..2),
+                "links": { "pages": { "next": "https://api.digitalocean.com/v2/domains?page=2" } },
+                "meta": meta,
+            }))
+        })
+        .await;
+        let listed = list(&server.client(), listing(&ResourceKind::DNS_ZONE)).await;
+        assert!(!listed.completeness.is_complete(), "{listed:?}");
+        assert_eq!(listed.items.len(), 2);
+        assert!(listed.requests <= 3 * 6, "{} requests", listed.requests);
+    }
+}
