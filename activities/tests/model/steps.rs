@@ -1,5 +1,7 @@
 //! What can happen.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use simulator::FaultKind;
 
@@ -45,6 +47,9 @@ impl Kind {
     }
 }
 
+/// How long the client waits for an answer: far longer than one takes, and short enough to be met now and then.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
+
 /// What becomes of the first request of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -54,6 +59,8 @@ pub(crate) enum Trouble {
     ServerError,
     Html,
     CutOff,
+    /// No answer in time.
+    Timeout,
     /// A whole answer without any item: DigitalOcean has been seen to give one.
     EmptyList,
     /// The last item is missing, the total is not.
@@ -61,13 +68,14 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::RateLimited,
         Self::ServerError,
         Self::Html,
         Self::CutOff,
+        Self::Timeout,
         Self::EmptyList,
         Self::ShortPage,
     ];
@@ -80,6 +88,9 @@ impl Trouble {
             Self::ServerError => FaultKind::ServerError { status: 500 },
             Self::Html => FaultKind::HtmlError { status: 504 },
             Self::CutOff => FaultKind::CutOff,
+            Self::Timeout => FaultKind::Slow {
+                delay: ANSWER_LIMIT * 2,
+            },
             Self::EmptyList => FaultKind::EmptyList,
             Self::ShortPage => FaultKind::ShortPage,
         }

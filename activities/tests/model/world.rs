@@ -17,7 +17,7 @@ use store::{Run, Store};
 use uuid::Uuid;
 
 use crate::reference::{Body, Key, Reference};
-use crate::steps::{Kind, Step};
+use crate::steps::{ANSWER_LIMIT, Kind, Step};
 
 const INTERNAL: &str = "internal";
 
@@ -49,7 +49,8 @@ impl World {
         account.add_project("storefront");
         account.add_project("analytics");
         let simulator = Simulator::start(account).await.unwrap();
-        let digitalocean = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
+        let digitalocean =
+            Client::waiting_at_most(ANSWER_LIMIT, &simulator.url(), DEMO_TOKEN.into()).unwrap();
         let rules = Rules {
             strike_interval: Duration::ZERO,
             guard: Guard::default(),

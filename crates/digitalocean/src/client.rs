@@ -18,7 +18,7 @@ use crate::rate_limit::{self, RateLimit};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// From the request to the last byte of the answer.
-const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -51,12 +51,13 @@ impl fmt::Debug for Client {
 pub(crate) fn http_client(
     base: &BaseUrl,
     headers: HeaderMap,
+    limit: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
     // Fails when the process has chosen its provider already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_LIMIT)
-        .timeout(ANSWER_LIMIT)
+        .timeout(limit)
         .redirect(redirect::Policy::none())
         .user_agent(concat!("arcadia-cloud/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers);
@@ -79,6 +80,15 @@ pub(crate) struct Body {
 impl Client {
     /// A client for the API at `base_url`, which may end in a slash or in `/v2`. Nothing is sent yet.
     pub fn new(base_url: &str, token: SecretString) -> Result<Self, Error> {
+        Self::waiting_at_most(ANSWER_LIMIT, base_url, token)
+    }
+
+    /// The same that waits no longer than so for the last byte of an answer; a minute is usual.
+    pub fn waiting_at_most(
+        limit: Duration,
+        base_url: &str,
+        token: SecretString,
+    ) -> Result<Self, Error> {
         let base = BaseUrl::parse(base_url)?;
         // The line break at the end of a file is no part of a token.
         let trimmed = token.expose_secret().trim();
@@ -90,7 +100,7 @@ impl Client {
         bearer.set_sensitive(true);
 
         let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
-        let http = http_client(&base, headers).map_err(Error::Setup)?;
+        let http = http_client(&base, headers, limit).map_err(Error::Setup)?;
         let rate_limit = Mutex::default();
         Ok(Self {
             inner: Arc::new(Inner {

@@ -21,7 +21,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::base_url::BaseUrl;
-use crate::client::http_client;
+use crate::client::{ANSWER_LIMIT, http_client};
 
 pub use error::{SpacesAnswer, SpacesError};
 pub use keys::{IncompleteSpacesKeys, SpacesKeys};
@@ -89,7 +89,8 @@ impl SpacesClient {
             return Err(SpacesError::InvalidEndpoint { problem });
         }
         let base = base_of(&endpoint, REGIONS[0])?;
-        let http = http_client(&base, HeaderMap::new()).map_err(SpacesError::Setup)?;
+        let http =
+            http_client(&base, HeaderMap::new(), ANSWER_LIMIT).map_err(SpacesError::Setup)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
