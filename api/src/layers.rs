@@ -131,6 +131,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_handler_that_is_given_up_goes_on_to_its_end() {
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let parts = std::sync::Arc::new(std::sync::Mutex::new(Some((gone, end))));
+        let handler = get(async move || {
+            let (gone, end) = parts.lock().unwrap().take().unwrap();
+            gone.await.unwrap();
+            end.send(()).unwrap();
+        });
+        let routes = Router::new().route("/", handler);
+        let layered = around(routes, Metrics::new(), Duration::from_millis(10));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = layered.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // A handler that was dropped has dropped both ends with it.
+        go.send(()).unwrap();
+        tokio::time::timeout(TIMEOUT, ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn a_panic_is_an_internal_error_that_keeps_its_message_to_the_log() {
         async fn panicking() {
             panic!("the secret is {}", 42);

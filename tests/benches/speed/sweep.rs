@@ -263,9 +263,10 @@ async fn unchanged(
         total / rows as f64 * 1e6,
         Unit::Count("us"),
     )?;
-    report.known(
+    report.limited(
         "unchanged over the pages alone, answers at once",
         total / alone,
+        2.0,
         Unit::Times,
     )?;
     report.limited(
