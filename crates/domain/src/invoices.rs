@@ -85,10 +85,98 @@ pub struct InvoiceLine {
     pub category: Option<String>,
     /// The kind of resource the line paid for; none for taxes, credits, subscriptions and products not known here.
     pub kind: Option<ResourceKind>,
-    /// The resource's name, taken out of the description.
+    /// The resource's name, taken out of the description or of the group.
     pub resource_name: Option<String>,
+    /// Whether that name is the group's: a cluster or a database with several charges below it.
+    pub is_named_by_group: bool,
+    /// The region in the description, where the product's lines give one: `NAME (REGION) 100GB`.
+    pub region: Option<String>,
+    /// The size in the description, where the product's lines give one: `NAME (SIZE)`.
+    pub size: Option<String>,
     /// Whether the line pays for the account as a whole, and so for no resource by nature.
     pub for_account: bool,
+    pub part: ChargePart,
+    /// DigitalOcean's ids of the resource: only the JSON items have them, not the CSV.
+    pub item: ItemIds,
+}
+
+/// Which resource a JSON item names. Empty where it names none, or where no item was found for the line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ItemIds {
+    /// For kinds whose id is a uuid.
+    pub resource_uuid: Option<String>,
+    /// For kinds whose id is a number.
+    pub resource_id: Option<String>,
+    /// The kind that `resource_id` counts in, which may be another than what was paid for: a backup names its droplet (observed).
+    /// None where the product is not known here: ids of different kinds can be the same number.
+    pub identified_kind: Option<ResourceKind>,
+}
+
+/// Which of the four sums of an invoice's summary a line belongs to (spec: `product_charges`, `overages`, `taxes`,
+/// `credits_and_adjustments`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChargePart {
+    ProductCharges,
+    Overages,
+    Taxes,
+    CreditsAndAdjustments,
+}
+
+impl ChargePart {
+    pub const ALL: [Self; 4] = [
+        Self::ProductCharges,
+        Self::Overages,
+        Self::Taxes,
+        Self::CreditsAndAdjustments,
+    ];
+
+    /// The spec's word for it, which is also the column's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProductCharges => "product_charges",
+            Self::Overages => "overages",
+            Self::Taxes => "taxes",
+            Self::CreditsAndAdjustments => "credits_and_adjustments",
+        }
+    }
+}
+
+/// One JSON item of an invoice (`GET /v2/customers/my/invoices/{uuid}`). Items have no id: two may be alike in everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceItem {
+    pub product: String,
+    pub group_description: String,
+    pub description: String,
+    /// For kinds whose id is a uuid.
+    pub resource_uuid: Option<String>,
+    /// For kinds whose id is a number; a backup names its droplet (observed).
+    pub resource_id: Option<String>,
+    /// USD; negative for credits and discounts.
+    pub amount: Decimal,
+    /// In `duration_unit`, which is hours in the spec's examples.
+    pub duration: Option<Decimal>,
+    pub duration_unit: Option<String>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub end_time: Option<DateTime<Utc>>,
+    /// The project's name at billing time.
+    pub project_name: String,
+    /// `iaas` or `paas` (observed; not in the spec).
+    pub category: Option<String>,
+}
+
+/// What an invoice's summary says of its sums (`GET /v2/customers/my/invoices/{uuid}/summary`); USD. The person's name and address
+/// that come along are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceSummary {
+    /// None for the preview where it gives the word `preview` in place of a uuid.
+    pub invoice_uuid: Option<InvoiceUuid>,
+    pub invoice_id: Option<String>,
+    pub period: InvoicePeriod,
+    pub amount: Decimal,
+    /// Of each part that the summary gives; the amounts are added with their signs (spec's example).
+    pub parts: Vec<(ChargePart, Decimal)>,
+    /// The products that the summary counts as product charges.
+    pub charged_products: Vec<String>,
 }
 
 /// The exact sum of the lines, USD; none where it overflows 28 digits.

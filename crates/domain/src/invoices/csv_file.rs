@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use csv::{ReaderBuilder, StringRecord};
 use rust_decimal::Decimal;
 
-use super::{ChargedFor, InvoiceLine, charged_for};
+use super::{ChargePart, ChargedFor, InvoiceLine, ItemIds, charged_for};
 use crate::money::parse_amount;
 
 /// Why a CSV could not be read, and where. Lines are counted as an editor does: the header is line 1.
@@ -257,6 +257,11 @@ fn read_line(
         kind,
         resource_name,
         for_account,
+        is_named_by_group: false,
+        region: None,
+        size: None,
+        part: ChargePart::ProductCharges,
+        item: ItemIds::default(),
     })
 }
 
