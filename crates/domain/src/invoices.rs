@@ -1,7 +1,10 @@
 //! Invoices and their lines.
 
 mod csv_file;
+mod line;
 mod product;
+#[cfg(test)]
+mod samples;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +13,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
 pub use csv_file::{UnreadableInvoice, read_invoice_csv};
-pub use product::{ChargedFor, charged_for};
+pub use line::lines_of_items;
+pub use product::{Charge, charged_for, part_by_summary};
 
 use crate::ids::InvoiceUuid;
 use crate::kind::ResourceKind;

@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use csv::{ReaderBuilder, StringRecord};
 use rust_decimal::Decimal;
 
-use super::{ChargePart, ChargedFor, InvoiceLine, ItemIds, charged_for};
+use super::InvoiceLine;
+use super::line::{Stated, said};
 use crate::money::parse_amount;
 
 /// Why a CSV could not be read, and where. Lines are counted as an editor does: the header is line 1.
@@ -230,39 +231,20 @@ fn read_line(
         )
     };
 
-    let product = field(columns.product).to_owned();
-    let description = field(columns.description).to_owned();
-    let group_description = optional(columns.group_description).to_owned();
     let amount =
         parse_amount(field(columns.amount)).map_err(|error| bad(AMOUNT, error.to_string()))?;
-    let (kind, resource_name, for_account) =
-        match charged_for(&product, &group_description, &description) {
-            ChargedFor::Resource { kind, name } => (Some(kind), name, false),
-            ChargedFor::Account => (None, None, true),
-            ChargedFor::Unknown => (None, None, false),
-        };
-    Ok(InvoiceLine {
-        line_no,
+    let stated = Stated {
+        product: field(columns.product).to_owned(),
+        group_description: optional(columns.group_description).to_owned(),
+        description: field(columns.description).to_owned(),
         hours: parse_hours(optional(columns.hours)).map_err(|problem| bad("hours", problem))?,
         start_at: parse_time(optional(columns.start)).map_err(|problem| bad("start", problem))?,
         end_at: parse_time(optional(columns.end)).map_err(|problem| bad("end", problem))?,
-        project_name: optional(columns.project_name).to_owned(),
-        category: Some(optional(columns.category))
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned),
-        product,
-        group_description,
-        description,
         amount,
-        kind,
-        resource_name,
-        for_account,
-        is_named_by_group: false,
-        region: None,
-        size: None,
-        part: ChargePart::ProductCharges,
-        item: ItemIds::default(),
-    })
+        project_name: optional(columns.project_name).to_owned(),
+        category: said(optional(columns.category)).map(str::to_owned),
+    };
+    Ok(stated.into_line(line_no))
 }
 
 fn parse_hours(text: &str) -> Result<Option<Decimal>, String> {

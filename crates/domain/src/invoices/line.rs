@@ -1,0 +1,198 @@
+//! Making an invoice's lines: out of what a row of the CSV says, or a JSON item.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use super::{Charge, ChargePart, InvoiceItem, InvoiceLine, ItemIds, charged_for};
+
+/// What a row of the CSV and a JSON item both say of a charge.
+pub(super) struct Stated {
+    pub(super) product: String,
+    pub(super) group_description: String,
+    pub(super) description: String,
+    pub(super) hours: Option<Decimal>,
+    pub(super) start_at: Option<DateTime<Utc>>,
+    pub(super) end_at: Option<DateTime<Utc>>,
+    pub(super) amount: Decimal,
+    pub(super) project_name: String,
+    pub(super) category: Option<String>,
+}
+
+impl Stated {
+    /// The line at this place, 1 for the first.
+    pub(super) fn into_line(self, line_no: i32) -> InvoiceLine {
+        let mut line = InvoiceLine {
+            line_no,
+            product: self.product,
+            group_description: self.group_description,
+            description: self.description,
+            hours: self.hours,
+            start_at: self.start_at,
+            end_at: self.end_at,
+            amount: self.amount,
+            project_name: self.project_name,
+            category: self.category,
+            kind: None,
+            resource_name: None,
+            is_named_by_group: false,
+            region: None,
+            size: None,
+            for_account: false,
+            part: ChargePart::ProductCharges,
+            item: ItemIds::default(),
+        };
+        line.read_charge();
+        line
+    }
+}
+
+impl InvoiceLine {
+    /// Sets what follows from the product and the descriptions.
+    pub(super) fn read_charge(&mut self) {
+        let Charge {
+            kind,
+            resource_name,
+            is_named_by_group,
+            region,
+            size,
+            identified_kind: _,
+            for_account,
+            part,
+        } = charged_for(&self.product, &self.group_description, &self.description);
+        self.kind = kind;
+        self.resource_name = resource_name;
+        self.is_named_by_group = is_named_by_group;
+        self.region = region;
+        self.size = size;
+        self.for_account = for_account;
+        self.part = part;
+    }
+}
+
+impl InvoiceItem {
+    /// None where the duration is in another unit.
+    pub(super) fn hours(&self) -> Option<Decimal> {
+        self.duration.filter(|_| self.counts_hours())
+    }
+
+    /// Whether the duration is in hours: the unit of the spec's examples, and what no unit is taken for.
+    pub(super) fn counts_hours(&self) -> bool {
+        self.duration_unit
+            .as_deref()
+            .and_then(said)
+            .is_none_or(|unit| {
+                ["hours", "hour"]
+                    .iter()
+                    .any(|hours| hours.eq_ignore_ascii_case(unit))
+            })
+    }
+
+    /// The ids as the line of this item has them; an empty one is none.
+    pub(super) fn ids(&self) -> ItemIds {
+        let id = |id: &Option<String>| id.as_deref().and_then(said).map(str::to_owned);
+        let charge = charged_for(&self.product, &self.group_description, &self.description);
+        ItemIds {
+            resource_uuid: id(&self.resource_uuid),
+            resource_id: id(&self.resource_id),
+            identified_kind: charge.identified_kind,
+        }
+    }
+}
+
+/// A text without the white space around it; none where nothing is left.
+pub(super) fn said(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+/// The lines of an invoice whose CSV is not to be had, in the order of its items.
+pub fn lines_of_items(items: &[InvoiceItem]) -> Vec<InvoiceLine> {
+    (1..).zip(items).map(line_of_item).collect()
+}
+
+fn line_of_item((line_no, item): (i32, &InvoiceItem)) -> InvoiceLine {
+    let stated = Stated {
+        product: item.product.trim().to_owned(),
+        group_description: item.group_description.trim().to_owned(),
+        description: item.description.trim().to_owned(),
+        hours: item.hours(),
+        start_at: item.start_time,
+        end_at: item.end_time,
+        amount: item.amount,
+        project_name: item.project_name.trim().to_owned(),
+        category: item.category.as_deref().and_then(said).map(str::to_owned),
+    };
+    let mut line = stated.into_line(line_no);
+    line.item = item.ids();
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+
+    use super::*;
+    use crate::invoices::samples::item;
+    use crate::kind::ResourceKind;
+
+    #[test]
+    fn items_become_lines_in_their_order() {
+        let start = Utc.with_ymd_and_hms(2026, 4, 1, 0, 0, 0).unwrap();
+        let items = [
+            InvoiceItem {
+                resource_id: Some("42".to_owned()),
+                resource_uuid: Some(" ".to_owned()),
+                duration: Some(Decimal::from(744)),
+                duration_unit: Some("Hours".to_owned()),
+                start_time: Some(start),
+                category: Some(String::new()),
+                ..item("Droplet Backups", " web-1 ", Decimal::new(120, 2))
+            },
+            item("Taxes", "GST (10%)", Decimal::new(12, 2)),
+        ];
+        let lines = lines_of_items(&items);
+        let [backup, tax] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!((backup.line_no, tax.line_no), (1, 2));
+        assert_eq!(backup.resource_name.as_deref(), Some("web-1"));
+        assert_eq!(
+            (backup.hours, backup.start_at),
+            (Some(744.into()), Some(start))
+        );
+        assert_eq!(backup.category, None);
+        assert_eq!(
+            backup.item,
+            ItemIds {
+                resource_uuid: None,
+                resource_id: Some("42".to_owned()),
+                identified_kind: Some(ResourceKind::DROPLET),
+            }
+        );
+        assert_eq!(
+            (tax.part, tax.amount),
+            (ChargePart::Taxes, Decimal::new(12, 2))
+        );
+        assert_eq!(tax.item, ItemIds::default());
+    }
+
+    #[test]
+    fn a_duration_in_another_unit_is_no_number_of_hours() {
+        for (unit, hours) in [
+            (None, Some(60)),
+            (Some("Hours"), Some(60)),
+            (Some("hour"), Some(60)),
+            (Some("Seconds"), None),
+        ] {
+            let item = InvoiceItem {
+                duration: Some(60.into()),
+                duration_unit: unit.map(str::to_owned),
+                ..item("Droplets", "web", Decimal::ONE)
+            };
+            assert_eq!(
+                lines_of_items(&[item])[0].hours,
+                hours.map(Decimal::from),
+                "{unit:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What the tests of this module start from.
+
+use rust_decimal::Decimal;
+
+use super::InvoiceItem;
+
+/// An item that says no more than this.
+pub(super) fn item(product: &str, description: &str, amount: Decimal) -> InvoiceItem {
+    InvoiceItem {
+        product: product.to_owned(),
+        group_description: String::new(),
+        description: description.to_owned(),
+        resource_uuid: None,
+        resource_id: None,
+        amount,
+        duration: None,
+        duration_unit: None,
+        start_time: None,
+        end_time: None,
+        project_name: String::new(),
+        category: None,
+    }
+}
