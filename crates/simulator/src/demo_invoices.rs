@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::{
-    Account, Invoice, InvoiceLine,
+    Account, CsvForm, Invoice, InvoiceLine,
     account::moment_of,
     demo_fleet::{
         API, APRIL_2026_PREVIEWS, BACKED_UP, BUCKETS, MACHINES, MAIN, SUBSCRIPTIONS, TOOLING,
@@ -123,7 +123,11 @@ fn invoice(period: &Period, previews_so_far: &mut u64) -> Invoice {
         }
     }
     Invoice {
-        has_category,
+        csv_form: if has_category {
+            CsvForm::default()
+        } else {
+            CsvForm::legacy()
+        },
         ..Invoice::for_month(period.year, period.month, lines)
     }
 }

@@ -5,37 +5,105 @@ use rust_decimal::Decimal;
 
 use crate::InvoiceLine;
 
-const HEADER: &str = "product,group_description,description,hours,start,end,USD,project_name";
+/// How the CSV of an invoice is written. Exports of different years, and files that a spreadsheet has saved again, hold
+/// the same lines in other forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvForm {
+    /// The names in the header, in their order. What a column holds follows from its name, whatever its case; below
+    /// a name that DigitalOcean does not use the cells are empty.
+    pub columns: Vec<&'static str>,
+    /// What ends every line, the header's too.
+    pub line_end: &'static str,
+    /// Whether the file starts with U+FEFF.
+    pub has_byte_order_mark: bool,
+}
 
-pub(crate) fn write(lines: &[InvoiceLine], has_category: bool) -> String {
+impl Default for CsvForm {
+    /// The specification's example.
+    fn default() -> Self {
+        Self {
+            columns: vec![
+                "product",
+                "group_description",
+                "description",
+                "hours",
+                "start",
+                "end",
+                "USD",
+                "project_name",
+                "category",
+            ],
+            line_end: "\n",
+            has_byte_order_mark: false,
+        }
+    }
+}
+
+impl CsvForm {
+    /// The eight columns of older exports, which have no `category`.
+    pub fn legacy() -> Self {
+        Self::default().without("category")
+    }
+
+    /// These columns in this order.
+    pub fn of_columns(columns: &[&'static str]) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// The same without a column.
+    #[must_use]
+    pub fn without(mut self, column: &str) -> Self {
+        self.columns.retain(|known| *known != column);
+        self
+    }
+
+    /// The same as Windows programs save it: with a byte order mark, and CRLF at the end of every line.
+    #[must_use]
+    pub fn saved_on_windows(mut self) -> Self {
+        self.line_end = "\r\n";
+        self.has_byte_order_mark = true;
+        self
+    }
+}
+
+pub(crate) fn write(lines: &[InvoiceLine], form: &CsvForm) -> String {
     let mut text = String::with_capacity(160 * (lines.len() + 1));
-    text.push_str(HEADER);
-    text.push_str(if has_category { ",category\n" } else { "\n" });
+    if form.has_byte_order_mark {
+        text.push('\u{feff}');
+    }
+    push_row(&mut text, form, str::to_owned);
     for line in lines {
-        let hours = line.hours.map(|hours| hours.to_string());
-        let cells = [
-            line.product.clone(),
-            line.group_description.clone(),
-            line.description.clone(),
-            hours.unwrap_or_default(),
-            date(line.start),
-            date(line.end),
-            dollars(line.amount),
-            line.project_name.clone(),
-        ];
-        for (place, cell) in cells.iter().enumerate() {
-            if place > 0 {
-                text.push(',');
-            }
-            push_cell(&mut text, cell);
-        }
-        if has_category {
-            text.push(',');
-            push_cell(&mut text, &line.category);
-        }
-        text.push('\n');
+        push_row(&mut text, form, |column| cell(line, column));
     }
     text
+}
+
+fn push_row(text: &mut String, form: &CsvForm, cell: impl Fn(&str) -> String) {
+    for (place, column) in form.columns.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        push_cell(text, &cell(column));
+    }
+    text.push_str(form.line_end);
+}
+
+fn cell(line: &InvoiceLine, column: &str) -> String {
+    match column.to_ascii_lowercase().as_str() {
+        "product" => line.product.clone(),
+        "group_description" => line.group_description.clone(),
+        "description" => line.description.clone(),
+        "hours" => line.hours.map_or(String::new(), |hours| hours.to_string()),
+        "start" => date(line.start),
+        "end" => date(line.end),
+        "usd" => dollars(line.amount),
+        "project_name" => line.project_name.clone(),
+        "category" => line.category.clone(),
+        _ => String::new(),
+    }
 }
 
 fn date(moment: Option<DateTime<Utc>>) -> String {
@@ -82,7 +150,7 @@ mod tests {
             ..InvoiceLine::new("Taxes", "STATE SALES TAX (6.25%)", Decimal::new(16, 2))
         };
         assert_eq!(
-            write(&[tax], true),
+            write(&[tax], &CsvForm::default()),
             "product,group_description,description,hours,start,end,USD,project_name,category\n\
              Taxes,,STATE SALES TAX (6.25%),,2020-07-01 00:00:00 +0000,2020-07-31 23:59:59 +0000,$0.16,,iaas\n"
         );
@@ -96,9 +164,22 @@ mod tests {
             Decimal::new(-177_955, 2),
         );
         assert_eq!(
-            write(&[line], false),
+            write(&[line], &CsvForm::legacy()),
             "product,group_description,description,hours,start,end,USD,project_name\n\
              Discounts,,\"15% \"\"iaas\"\", yearly\",,,,\"-$1,779.55\",\n"
+        );
+    }
+
+    #[test]
+    fn a_form_decides_on_the_columns_their_order_and_what_ends_a_line() {
+        let line = InvoiceLine::new("Droplets", "web", Decimal::new(600, 2)).in_project("Shop");
+        let columns = ["USD", "Project_Name", "Colour", "hours", "PRODUCT"];
+        let form = CsvForm::of_columns(&columns)
+            .without("hours")
+            .saved_on_windows();
+        assert_eq!(
+            write(&[line], &form),
+            "\u{feff}USD,Project_Name,Colour,PRODUCT\r\n$6.00,Shop,,Droplets\r\n"
         );
     }
 

@@ -1,14 +1,11 @@
 //! The invoices API: the list with its preview, and the items, summary and CSV of one invoice.
 
-use std::collections::BTreeMap;
-
 use axum::{
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,6 +15,7 @@ use crate::{
     access::Caller,
     balance::amount,
     errors::{ApiError, json_answer},
+    invoice_summary,
     paging::PageRequest,
     projects::OWNER_ID,
     server::Shared,
@@ -110,26 +108,11 @@ pub(crate) async fn items(
 ) -> Result<Response, ApiError> {
     caller.needs("billing:read")?;
     let account = shared.account();
-    let lines = &find(&account, &uuid)?.lines;
-    Ok(page.answer("invoice_items", lines, item))
-}
-
-/// Which part of the summary a line counts towards.
-#[derive(PartialEq)]
-enum Part {
-    Charge,
-    Overage,
-    Tax,
-    Adjustment,
-}
-
-fn part(line: &InvoiceLine) -> Part {
-    match line.product.as_str() {
-        "Taxes" => Part::Tax,
-        "Credits" | "Discounts" => Part::Adjustment,
-        _ if line.description.contains("Overage") => Part::Overage,
-        _ => Part::Charge,
+    let invoice = find(&account, &uuid)?;
+    if invoice.lacks_items {
+        return Err(ApiError::not_found());
     }
+    Ok(page.answer("invoice_items", invoice.json_items(), item))
 }
 
 pub(crate) async fn summary(
@@ -140,57 +123,10 @@ pub(crate) async fn summary(
     caller.needs("billing:read")?;
     let account = shared.account();
     let invoice = find(&account, &uuid)?;
-    let total = |wanted: Part| -> Decimal {
-        let lines = invoice.lines.iter();
-        lines
-            .filter(|line| part(line) == wanted)
-            .map(|line| line.amount)
-            .sum()
-    };
-    let mut products: BTreeMap<&str, (Decimal, u32)> = BTreeMap::new();
-    for line in invoice
-        .lines
-        .iter()
-        .filter(|line| part(line) == Part::Charge)
-    {
-        let (sum, count) = products.entry(&line.product).or_default();
-        *sum += line.amount;
-        *count += 1;
+    if invoice.lacks_summary {
+        return Err(ApiError::not_found());
     }
-    let items: Vec<Value> = products
-        .iter()
-        .map(|(name, (sum, count))| {
-            json!({ "amount": amount(*sum), "name": name, "count": count.to_string() })
-        })
-        .collect();
-    let charge = |name: &str, sum: Decimal| json!({ "name": name, "amount": amount(sum) });
-    let body = json!({
-        "invoice_uuid": invoice.uuid,
-        "invoice_id": invoice.id,
-        "billing_period": invoice.period_text(),
-        "amount": amount(invoice.amount),
-        "user_name": "Kestrel Operations",
-        "user_billing_address": {
-            "address_line1": "12 Harbour Street",
-            "address_line2": "",
-            "city": "Sydney",
-            "region": "NSW",
-            "postal_code": "2000",
-            "country_iso2_code": "AU",
-            "created_at": "2014-11-28T03:12:09.000+00:00",
-            "updated_at": "2022-02-17T22:40:31.000+00:00",
-        },
-        "user_company": "Kestrel",
-        "user_email": "ops@kestrel.example",
-        "product_charges": {
-            "name": "Product usage charges",
-            "amount": amount(total(Part::Charge)),
-            "items": items,
-        },
-        "overages": charge("Overages", total(Part::Overage)),
-        "taxes": charge("Taxes", total(Part::Tax)),
-        "credits_and_adjustments": charge("Credits & adjustments", total(Part::Adjustment)),
-    });
+    let body = invoice_summary::body(invoice);
     Ok(json_answer(StatusCode::OK, body.to_string()))
 }
 
@@ -202,6 +138,9 @@ pub(crate) async fn csv(
     caller.needs("billing:read")?;
     let account = shared.account();
     let invoice = find(&account, &uuid)?;
+    if invoice.lacks_csv {
+        return Err(ApiError::not_found());
+    }
     let month = invoice.period.format("%Y %b");
     let disposition = format!(
         "attachment; filename=\"DigitalOcean Invoice {month} ({OWNER_ID}-{}).csv\"",

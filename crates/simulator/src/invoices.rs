@@ -1,11 +1,14 @@
 //! Invoices and their lines. The header's amount, the items, the summary and the CSV all come from the lines unless
 //! a test says otherwise.
 
-use chrono::{DateTime, Datelike, Months, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::{Account, account::moment_of, identifiers::identifier, invoice_csv};
+use crate::{
+    Account, CsvForm, account::moment_of, identifiers::identifier, invoice_csv,
+    invoice_summary::SummaryParts,
+};
 
 /// One month's invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +23,24 @@ pub struct Invoice {
     pub amount: Decimal,
     /// In the order of the items and of the CSV.
     pub lines: Vec<InvoiceLine>,
-    /// Whether the CSV has the column `category`, which older exports lack.
-    pub has_category: bool,
+    /// The JSON items, where they are not the lines: in another order, too few, too many.
+    pub items: Option<Vec<InvoiceLine>>,
+    /// How the lines are written as CSV.
+    pub csv_form: CsvForm,
     /// A CSV to send instead of the one made from the lines, to the byte.
     pub csv: Option<String>,
+    /// What the summary says is to be paid, where that is not the header's amount.
+    pub summary_amount: Option<Decimal>,
+    /// What the summary says of its four parts, where that is not the sum of their lines.
+    pub summary_parts: SummaryParts,
+    /// Whether the items are answered with 404, though the invoice is listed.
+    pub lacks_items: bool,
+    /// Whether the CSV is answered with 404.
+    pub lacks_csv: bool,
+    /// Whether the summary is answered with 404.
+    pub lacks_summary: bool,
+    /// How long after it was issued it was paid; nothing for one that is still owed.
+    pub paid_after: Option<TimeDelta>,
 }
 
 /// One line of an invoice.
@@ -74,6 +91,27 @@ impl InvoiceLine {
         self
     }
 
+    /// The cluster or database that it belongs to.
+    #[must_use]
+    pub fn in_group(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.group_description);
+        self
+    }
+
+    /// The number by which its JSON item names the resource: a droplet's (for its backups too) or a droplet snapshot's.
+    #[must_use]
+    pub fn with_id(mut self, id: &impl ToString) -> Self {
+        self.resource_id = Some(id.to_string());
+        self
+    }
+
+    /// The UUID by which its JSON item names the resource: a volume's, a database's, a load balancer's.
+    #[must_use]
+    pub fn with_uuid(mut self, uuid: Uuid) -> Self {
+        self.resource_uuid = Some(uuid);
+        self
+    }
+
     /// The project it is charged to.
     #[must_use]
     pub fn in_project(mut self, name: &str) -> Self {
@@ -91,11 +129,28 @@ impl Invoice {
             uuid: identifier("invoice", number),
             id: (418_000_000 + number * 7_919).to_string(),
             period: moment_of(year, month),
-            amount: lines.iter().map(|line| line.amount).sum(),
+            amount: total(&lines),
             lines,
-            has_category: true,
+            items: None,
+            csv_form: CsvForm::default(),
             csv: None,
+            summary_amount: None,
+            summary_parts: SummaryParts::default(),
+            lacks_items: false,
+            lacks_csv: false,
+            lacks_summary: false,
+            paid_after: Some(TimeDelta::days(1)),
         }
+    }
+
+    /// The exact sum of the lines, which is the header's amount unless that was set to something else.
+    pub fn total(&self) -> Decimal {
+        total(&self.lines)
+    }
+
+    /// The items as the JSON has them.
+    pub fn json_items(&self) -> &[InvoiceLine] {
+        self.items.as_ref().unwrap_or(&self.lines)
     }
 
     /// `YYYY-MM`.
@@ -107,7 +162,7 @@ impl Invoice {
     pub fn csv_text(&self) -> String {
         self.csv
             .clone()
-            .unwrap_or_else(|| invoice_csv::write(&self.lines, self.has_category))
+            .unwrap_or_else(|| invoice_csv::write(&self.lines, &self.csv_form))
     }
 
     /// When it was issued: on the first of the next month.
@@ -116,8 +171,12 @@ impl Invoice {
         next.unwrap_or(self.period)
             .with_day(1)
             .unwrap_or(self.period)
-            + chrono::TimeDelta::hours(6)
+            + TimeDelta::hours(6)
     }
+}
+
+fn total(lines: &[InvoiceLine]) -> Decimal {
+    lines.iter().map(|line| line.amount).sum()
 }
 
 impl Account {
@@ -155,11 +214,18 @@ impl Account {
         self.preview = preview;
     }
 
-    /// Changes an invoice in place. Does nothing when there is none with this UUID.
+    /// Changes an invoice in place, the preview too. When its lines change, so do its items, summary, CSV and history,
+    /// unless a text or amount of their own was set; and so does its amount, if that was their sum. Does nothing when
+    /// there is none with this UUID.
     pub fn change_invoice(&mut self, uuid: Uuid, change: impl FnOnce(&mut Invoice)) {
-        let mut invoices = self.invoices.iter_mut();
+        let mut invoices = self.invoices.iter_mut().chain(&mut self.preview);
         if let Some(invoice) = invoices.find(|invoice| invoice.uuid == uuid) {
+            let before = invoice.amount;
+            let was_the_sum = before == invoice.total();
             change(invoice);
+            if was_the_sum && invoice.amount == before {
+                invoice.amount = invoice.total();
+            }
         }
     }
 
