@@ -53,6 +53,12 @@ impl Account {
 
 /// An amount as the JSON API writes it: `12.34`.
 pub(crate) fn amount(amount: Decimal) -> String {
+    // What is taken off nothing is nothing, not `-0.00`.
+    let amount = if amount.is_zero() {
+        Decimal::ZERO
+    } else {
+        amount
+    };
     format!("{amount:.2}")
 }
 

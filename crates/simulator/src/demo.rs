@@ -22,11 +22,8 @@ impl Account {
         create_droplets(&mut account);
         create_domains(&mut account);
         demo_invoices::issue(&mut account);
-        let usage = account.preview().map(|preview| preview.amount);
-        account.set_balance(Balance {
-            month_to_date_usage: usage.unwrap_or_default(),
-            ..Balance::zero(demo_invoices::preview_time())
-        });
+        account.set_balance(Balance::zero(demo_invoices::preview_time()));
+        account.settle_balance();
         account
     }
 }

@@ -5,8 +5,9 @@ mod support;
 use reqwest::{Method, StatusCode, header::ACCEPT};
 use rust_decimal::Decimal;
 use serde_json::json;
-use simulator::{Account, DEMO_TOKEN, Invoice, InvoiceLine, MemberStatus};
-use support::Asker;
+use simulator::{Account, DEMO_TOKEN, HistoryEntry, Invoice, InvoiceLine, MemberStatus};
+use support::{Asker, answered};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn a_project_is_created_once_and_a_second_of_its_name_conflicts() {
@@ -144,6 +145,117 @@ async fn an_invoices_csv_is_sent_to_the_byte_whatever_is_accepted() {
     let list = asker.ok("/v2/customers/my/invoices").await;
     assert_eq!(list["invoices"][0]["amount"], "99.00");
     assert!(list.get("invoice_preview").is_none());
+}
+
+/// An account with one invoice of two lines: $6.00 for a droplet, $0.50 for taxes.
+fn account_with_an_invoice() -> (Account, Uuid) {
+    let mut account = Account::empty();
+    let lines = vec![
+        InvoiceLine::new("Droplets", "web (c-2)", Decimal::new(600, 2)).with_id(&7),
+        InvoiceLine::new("Taxes", "GST (10%)", Decimal::new(50, 2)),
+    ];
+    let uuid = account.add_invoice(Invoice::for_month(2026, 4, lines));
+    (account, uuid)
+}
+
+#[tokio::test]
+async fn a_corrected_line_changes_the_header_the_items_the_summary_the_csv_and_the_history() {
+    let (mut account, uuid) = account_with_an_invoice();
+    account.change_invoice(uuid, |invoice| {
+        invoice.lines[1].amount = Decimal::new(55, 2);
+    });
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/customers/my/invoices/{uuid}");
+    let list = asker.ok("/v2/customers/my/invoices").await;
+    assert_eq!(list["invoices"][0]["amount"], "6.55");
+    let items = asker.ok(&path).await;
+    assert_eq!(items["invoice_items"][1]["amount"], "0.55");
+    let summary = asker.ok(&format!("{path}/summary")).await;
+    assert_eq!(summary["amount"], "6.55");
+    assert_eq!(summary["taxes"]["amount"], "0.55");
+    let csv = asker.get(&format!("{path}/csv")).await;
+    assert!(csv.text().await.unwrap().contains(",$0.55,"));
+    let history = asker.ok("/v2/customers/my/billing_history").await;
+    assert_eq!(history["billing_history"][1]["amount"], "6.55");
+}
+
+#[tokio::test]
+async fn the_items_and_the_summary_may_say_what_the_lines_do_not() {
+    let (mut account, uuid) = account_with_an_invoice();
+    account.change_invoice(uuid, |invoice| {
+        let mut items = invoice.lines.clone();
+        items.reverse();
+        items.push(InvoiceLine::new("Widgets", "blue", Decimal::ONE));
+        invoice.items = Some(items);
+        invoice.summary_amount = Some(Decimal::new(651, 2));
+        invoice.summary_parts.taxes = Some(Decimal::new(51, 2));
+    });
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/customers/my/invoices/{uuid}");
+    let items = asker.ok(&path).await;
+    let products = ["Taxes", "Droplets", "Widgets"];
+    for (item, product) in items["invoice_items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(products)
+    {
+        assert_eq!(item["product"], product);
+    }
+    assert_eq!(items["meta"]["total"], 3);
+    let summary = asker.ok(&format!("{path}/summary")).await;
+    assert_eq!(summary["amount"], "6.51");
+    assert_eq!(summary["taxes"]["amount"], "0.51");
+    assert_eq!(summary["product_charges"]["amount"], "6.00");
+    let list = asker.ok("/v2/customers/my/invoices").await;
+    assert_eq!(list["invoices"][0]["amount"], "6.50");
+}
+
+#[tokio::test]
+async fn an_invoice_may_lack_its_items_its_csv_or_its_summary() {
+    let (mut account, uuid) = account_with_an_invoice();
+    account.change_invoice(uuid, |invoice| invoice.lacks_items = true);
+    let asker = Asker::of(account).await;
+    let paths =
+        ["", "/csv", "/summary"].map(|part| format!("/v2/customers/my/invoices/{uuid}{part}"));
+    let missing = async |wanted: &str| {
+        for path in &paths {
+            let response = asker.get(path).await;
+            if path == wanted {
+                let (status, body) = answered(response).await;
+                assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+                assert_eq!(body["id"], "not_found", "{path}");
+            } else {
+                assert_eq!(response.status(), StatusCode::OK, "{path}");
+            }
+        }
+    };
+    let change = |change: fn(&mut Invoice)| {
+        asker
+            .simulator
+            .change(|account| account.change_invoice(uuid, change));
+    };
+    missing(&paths[0]).await;
+    change(|invoice| (invoice.lacks_items, invoice.lacks_csv) = (false, true));
+    missing(&paths[1]).await;
+    change(|invoice| (invoice.lacks_csv, invoice.lacks_summary) = (false, true));
+    missing(&paths[2]).await;
+}
+
+#[test]
+fn what_is_owed_is_the_sum_of_the_history_without_failed_attempts() {
+    let (mut account, uuid) = account_with_an_invoice();
+    assert_eq!(account.owed_by_history(), Decimal::ZERO);
+    account.change_invoice(uuid, |invoice| invoice.paid_after = None);
+    let date = account.history()[0].date;
+    let alike = HistoryEntry::new("Credit", "Referral credit", Decimal::new(-100, 2), date);
+    account.add_history(alike.clone());
+    account.add_history(alike);
+    let attempt = HistoryEntry::new("AttemptFailed", "Payment", Decimal::new(-650, 2), date);
+    account.add_history(attempt);
+    account.settle_balance();
+    assert_eq!(account.balance().account_balance, Decimal::new(450, 2));
+    assert_eq!(account.history().len(), 4);
 }
 
 #[tokio::test]
