@@ -12,7 +12,7 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
-pub use csv_file::{UnreadableInvoice, read_invoice_csv};
+pub use csv_file::{CsvColumns, InvoiceCsv, UnreadableInvoice, read_invoice_csv};
 pub use line::lines_of_items;
 pub use product::{Charge, charged_for, part_by_summary};
 

@@ -35,6 +35,29 @@ impl UnreadableInvoice {
     }
 }
 
+/// An invoice's lines, and which of the columns that not every file has this one had (files of different years differ).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceCsv {
+    pub lines: Vec<InvoiceLine>,
+    pub columns: CsvColumns,
+}
+
+/// Of each optional column, whether the file has it: an empty field of a column that is there says something, a column that is not
+/// there nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each column, which come and go independently"
+)]
+pub struct CsvColumns {
+    pub group_description: bool,
+    pub hours: bool,
+    pub start: bool,
+    pub end: bool,
+    pub project_name: bool,
+    pub category: bool,
+}
+
 /// Where each known column stands; columns are found by name, in any order and case (files of different years differ).
 struct Columns {
     product: usize,
@@ -95,6 +118,17 @@ impl Columns {
             count: header.len(),
         })
     }
+
+    fn optional(&self) -> CsvColumns {
+        CsvColumns {
+            group_description: self.group_description.is_some(),
+            hours: self.hours.is_some(),
+            start: self.start.is_some(),
+            end: self.end.is_some(),
+            project_name: self.project_name.is_some(),
+            category: self.category.is_some(),
+        }
+    }
 }
 
 /// Reads the lines of an invoice's CSV (`GET /v2/customers/my/invoices/{uuid}/csv`).
@@ -102,7 +136,7 @@ impl Columns {
 /// Tolerates what differs between files that mean the same: a BOM, CRLF, the order and case of columns, unknown columns, and
 /// missing optional ones; empty hours and dates. Refuses everything that might be read wrong: the first problem ends it with
 /// its line and column, and no line is returned.
-pub fn read_invoice_csv(file: &[u8]) -> Result<Vec<InvoiceLine>, UnreadableInvoice> {
+pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     if file.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableInvoice::at(1, "the file is empty"));
@@ -152,7 +186,10 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<Vec<InvoiceLine>, UnreadableInvoi
             check_end(&columns, &record, last_record, file_line)?;
         }
     }
-    Ok(lines)
+    Ok(InvoiceCsv {
+        lines,
+        columns: columns.optional(),
+    })
 }
 
 /// A file that was cut inside its last field can still have the right number of fields.

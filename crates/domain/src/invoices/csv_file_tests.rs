@@ -11,7 +11,7 @@ const HEADER: &str =
     "product,group_description,description,hours,start,end,USD,project_name,category";
 
 fn read(text: &str) -> Result<Vec<InvoiceLine>, UnreadableInvoice> {
-    read_invoice_csv(text.as_bytes())
+    read_invoice_csv(text.as_bytes()).map(|csv| csv.lines)
 }
 
 fn refusal(text: &str) -> String {
@@ -55,6 +55,39 @@ fn order_case_and_number_of_columns_do_not_matter() {
         (None, None, None)
     );
     assert_eq!(lines[1].resource_name.as_deref(), Some("web-1"));
+}
+
+#[test]
+fn the_columns_that_a_file_has_are_told() {
+    let columns = |header: &str| {
+        let file = format!("{header}\n");
+        read_invoice_csv(file.as_bytes()).unwrap().columns
+    };
+    let all = CsvColumns {
+        group_description: true,
+        hours: true,
+        start: true,
+        end: true,
+        project_name: true,
+        category: true,
+    };
+    assert_eq!(columns(HEADER), all);
+    let old = CsvColumns {
+        category: false,
+        ..all
+    };
+    assert_eq!(columns(HEADER.trim_end_matches(",category")), old);
+    let none = CsvColumns {
+        group_description: false,
+        hours: false,
+        start: false,
+        end: false,
+        project_name: false,
+        category: false,
+    };
+    assert_eq!(columns("product,description,USD"), none);
+    let one = CsvColumns { end: true, ..none };
+    assert_eq!(columns("product,description,USD,End"), one);
 }
 
 #[test]
