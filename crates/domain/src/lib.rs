@@ -4,6 +4,7 @@
 //! *spec* (DigitalOcean's public API description), *observed* (seen in real accounts) or *rule of ours*.
 
 pub mod balance;
+pub mod costs;
 pub mod ids;
 pub mod inventory;
 pub mod invoices;

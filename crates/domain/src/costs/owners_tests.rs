@@ -1,0 +1,272 @@
+use chrono::TimeZone as _;
+use proptest::prelude::*;
+
+use super::*;
+
+fn april(day: u32) -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 4, day, 0, 0, 0).unwrap()
+}
+
+fn project(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn spell<T>(value: T, from: u32, to: Option<u32>) -> Spell<T> {
+    Spell {
+        value,
+        from: april(from),
+        to: to.map(april),
+    }
+}
+
+/// Project 1, called "Web", is of acme; project 2, called "Data", of beta; project 3, called "Free", of nobody.
+fn projects() -> Projects {
+    let named = |number, from| vec![spell(project(number), from, None)];
+    Projects {
+        tenants: HashMap::from([
+            (project(1), vec![spell("acme".to_owned(), 5, None)]),
+            (project(2), vec![spell("beta".to_owned(), 5, None)]),
+        ]),
+        names: HashMap::from([
+            ("web".to_owned(), named(1, 5)),
+            ("data".to_owned(), named(2, 5)),
+            ("free".to_owned(), named(3, 5)),
+        ]),
+        known_since: (1..=3).map(|number| (project(number), april(5))).collect(),
+    }
+}
+
+fn in_projects(spells: Vec<Spell<Uuid>>) -> ResourceHistory {
+    ResourceHistory {
+        projects: spells,
+        tenants: Vec::new(),
+    }
+}
+
+/// Ten dollars for ten days, the 11th to the 20th.
+fn owned(resource: Option<&ResourceHistory>, project_name: &str, projects: &Projects) -> Owned {
+    let charge = Charge {
+        amount: Decimal::from(10),
+        start: april(11),
+        end: april(21),
+        resource,
+        project_name,
+    };
+    owners_of(&charge, projects)
+}
+
+fn shares(owned: &Owned) -> Vec<(Option<&str>, Decimal)> {
+    owned
+        .shares
+        .iter()
+        .map(|share| (share.tenant_id.as_deref(), share.amount))
+        .collect()
+}
+
+fn dollars(dollars: i64) -> Decimal {
+    Decimal::new(dollars * 100, 2)
+}
+
+#[test]
+fn a_charge_is_the_tenants_in_whose_project_the_mirror_saw_the_resource() {
+    let resource = in_projects(vec![spell(project(1), 6, None)]);
+    let owned = owned(Some(&resource), "Data", &projects());
+    assert_eq!(shares(&owned), [(Some("acme"), dollars(10))]);
+    assert_eq!(owned.basis, Basis::Resource);
+}
+
+#[test]
+fn a_charge_is_split_by_time_where_the_resource_moved() {
+    let resource = in_projects(vec![
+        spell(project(1), 6, Some(14)),
+        spell(project(2), 14, Some(19)),
+        spell(project(3), 19, None),
+    ]);
+    let owned = owned(Some(&resource), "", &projects());
+    assert_eq!(
+        shares(&owned),
+        [
+            (None, dollars(2)),
+            (Some("acme"), dollars(3)),
+            (Some("beta"), dollars(5))
+        ]
+    );
+}
+
+#[test]
+fn a_charge_is_split_by_time_where_the_project_changed_hands() {
+    let mut projects = projects();
+    projects.tenants.insert(
+        project(1),
+        vec![
+            spell("acme".to_owned(), 1, Some(12)),
+            spell("beta".to_owned(), 13, None),
+        ],
+    );
+    let resource = in_projects(vec![spell(project(1), 1, None)]);
+    assert_eq!(
+        shares(&owned(Some(&resource), "", &projects)),
+        [
+            (None, dollars(1)),
+            (Some("acme"), dollars(1)),
+            (Some("beta"), dollars(8))
+        ]
+    );
+}
+
+#[test]
+fn for_a_time_before_the_mirror_the_invoices_word_comes_before_what_was_first_seen() {
+    let resource = in_projects(vec![spell(project(2), 25, None)]);
+    let by_invoice = owned(Some(&resource), "WEB", &projects());
+    assert_eq!(shares(&by_invoice), [(Some("acme"), dollars(10))]);
+    assert_eq!(by_invoice.basis, Basis::ProjectName);
+
+    let unnamed = owned(Some(&resource), "", &projects());
+    assert_eq!(shares(&unnamed), [(Some("beta"), dollars(10))]);
+    assert_eq!(unnamed.basis, Basis::FirstKnown);
+}
+
+#[test]
+fn a_projects_first_tenant_counts_for_the_time_before_and_the_next_ones_from_their_day() {
+    let mut projects = projects();
+    projects.tenants.insert(
+        project(1),
+        vec![
+            spell("acme".to_owned(), 25, Some(27)),
+            spell("beta".to_owned(), 27, None),
+        ],
+    );
+    let resource = in_projects(vec![spell(project(1), 1, None)]);
+    assert_eq!(
+        shares(&owned(Some(&resource), "", &projects)),
+        [(Some("acme"), dollars(10))]
+    );
+}
+
+#[test]
+fn a_pin_comes_before_any_project_and_counts_for_the_time_before_it_where_nobody_else_is_known() {
+    let mut resource = in_projects(vec![spell(project(3), 1, None)]);
+    resource.tenants = vec![spell("gamma".to_owned(), 16, None)];
+    let nobody_before = owned(Some(&resource), "", &projects());
+    assert_eq!(shares(&nobody_before), [(Some("gamma"), dollars(10))]);
+
+    resource.projects = vec![spell(project(1), 1, None)];
+    assert_eq!(
+        shares(&owned(Some(&resource), "", &projects())),
+        [(Some("acme"), dollars(5)), (Some("gamma"), dollars(5))]
+    );
+}
+
+#[test]
+fn a_charge_for_no_known_resource_is_its_projects_and_one_that_names_none_is_nobodys() {
+    let by_name = owned(None, "data", &projects());
+    assert_eq!(shares(&by_name), [(Some("beta"), dollars(10))]);
+    for name in ["", "free", "gone"] {
+        let nobodys = owned(None, name, &projects());
+        assert_eq!(shares(&nobodys), [(None, dollars(10))], "{name}");
+        assert_eq!(nobodys.basis, Basis::None);
+    }
+}
+
+#[test]
+fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_name_are_no_answer()
+{
+    let mut projects = projects();
+    projects.names.insert(
+        "web".to_owned(),
+        vec![spell(project(2), 1, Some(16)), spell(project(1), 16, None)],
+    );
+    projects.known_since.insert(project(2), april(1));
+    assert_eq!(
+        shares(&owned(None, "web", &projects)),
+        [(Some("acme"), dollars(5)), (Some("beta"), dollars(5))]
+    );
+    projects.names.insert(
+        "web".to_owned(),
+        vec![spell(project(2), 1, None), spell(project(1), 1, None)],
+    );
+    assert_eq!(
+        shares(&owned(None, "web", &projects)),
+        [(None, dollars(10))]
+    );
+}
+
+#[test]
+fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
+    let resource = in_projects(vec![
+        spell(project(1), 1, Some(11)),
+        spell(project(2), 11, None),
+    ]);
+    let projects = projects();
+    let charge = Charge {
+        amount: dollars(1),
+        start: april(11),
+        end: april(11),
+        resource: Some(&resource),
+        project_name: "",
+    };
+    assert_eq!(
+        shares(&owners_of(&charge, &projects)),
+        [(Some("beta"), dollars(1))]
+    );
+}
+
+/// Intervals of one thing: they follow each other, with gaps.
+fn spells(values: u128) -> impl Strategy<Value = Vec<Spell<u128>>> {
+    prop::collection::vec((0..values, 1_u32..8, 0_u32..4), 0..4).prop_map(|parts| {
+        let mut day = 1;
+        let mut spells = Vec::new();
+        for (value, length, gap) in parts {
+            let from = day + gap;
+            if from + length > 29 {
+                break;
+            }
+            spells.push(spell(value, from, Some(from + length)));
+            day = from + length;
+        }
+        spells
+    })
+}
+
+fn with_values<T>(spells: Vec<Spell<u128>>, value: impl Fn(u128) -> T) -> Vec<Spell<T>> {
+    spells
+        .into_iter()
+        .map(|spell| Spell {
+            value: value(spell.value),
+            from: spell.from,
+            to: spell.to,
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_moved_the_shares_sum_to_the_charge_and_each_tenant_has_one(
+        cents in any::<i32>(),
+        memberships in spells(3),
+        pins in spells(2),
+        tenants in prop::collection::vec(spells(3), 3),
+        start in 1_u32..28, days in 0_u32..10,
+        project_name in prop::sample::select(vec!["", "web", "data", "gone"]),
+    ) {
+        let mut projects = projects();
+        for (number, spells) in (1..).zip(tenants) {
+            projects.tenants.insert(project(number), with_values(spells, |tenant| format!("tenant-{tenant}")));
+        }
+        let resource = ResourceHistory {
+            projects: with_values(memberships, |number| project(number + 1)),
+            tenants: with_values(pins, |tenant| format!("pinned-{tenant}")),
+        };
+        let charge = Charge {
+            amount: Decimal::new(i64::from(cents), 2),
+            start: april(start),
+            end: april(start) + chrono::TimeDelta::days(i64::from(days)),
+            resource: Some(&resource),
+            project_name,
+        };
+        let owned = owners_of(&charge, &projects);
+        prop_assert_eq!(owned.shares.iter().map(|share| share.amount).sum::<Decimal>(), charge.amount);
+        let tenants: Vec<_> = owned.shares.iter().map(|share| &share.tenant_id).collect();
+        prop_assert!(!tenants.is_empty() && tenants.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}
