@@ -1,6 +1,7 @@
 //! Invoices and their lines.
 
 mod csv_file;
+mod join;
 mod line;
 mod product;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
 pub use csv_file::{CsvColumns, InvoiceCsv, UnreadableInvoice, read_invoice_csv};
+pub use join::{Joined, join_items};
 pub use line::lines_of_items;
 pub use product::{Charge, charged_for, part_by_summary};
 

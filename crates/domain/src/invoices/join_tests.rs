@@ -1,0 +1,278 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::invoices::lines_of_items;
+use crate::invoices::samples::item;
+use crate::kind::ResourceKind;
+
+#[path = "join_properties.rs"]
+mod properties;
+
+const ALL: CsvColumns = CsvColumns {
+    group_description: true,
+    hours: true,
+    start: true,
+    end: true,
+    project_name: true,
+    category: true,
+};
+
+fn time(hour: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_775_001_600 + hour * 3600, 0).unwrap()
+}
+
+fn droplet(id: &str) -> InvoiceItem {
+    InvoiceItem {
+        resource_id: Some(id.to_owned()),
+        duration: Some(24.into()),
+        duration_unit: Some("Hours".to_owned()),
+        start_time: Some(time(0)),
+        end_time: Some(time(24)),
+        project_name: "shop".to_owned(),
+        category: Some("iaas".to_owned()),
+        ..item("Droplets", "web (s-1vcpu-1gb)", Decimal::new(600, 2))
+    }
+}
+
+/// The CSV of an invoice with these items, so far as it has columns for what they say.
+fn csv(columns: CsvColumns, items: &[InvoiceItem]) -> InvoiceCsv {
+    let shown: Vec<InvoiceItem> = items.iter().map(|item| shown(item, columns)).collect();
+    InvoiceCsv {
+        lines: lines_of_items(&shown),
+        columns,
+    }
+}
+
+fn shown(item: &InvoiceItem, columns: CsvColumns) -> InvoiceItem {
+    let text = |has: bool, text: &String| if has { text.clone() } else { String::new() };
+    InvoiceItem {
+        resource_uuid: None,
+        resource_id: None,
+        group_description: text(columns.group_description, &item.group_description),
+        duration: item.duration.filter(|_| columns.hours),
+        start_time: item.start_time.filter(|_| columns.start),
+        end_time: item.end_time.filter(|_| columns.end),
+        project_name: text(columns.project_name, &item.project_name),
+        category: item.category.clone().filter(|_| columns.category),
+        ..item.clone()
+    }
+}
+
+fn ids(csv: &InvoiceCsv) -> Vec<&str> {
+    let id = |line: &'_ InvoiceLine| line.item.resource_id.is_some();
+    assert!(
+        csv.lines
+            .iter()
+            .all(|line| id(line) || line.item.resource_uuid.is_none())
+    );
+    csv.lines
+        .iter()
+        .map(|line| line.item.resource_id.as_deref().unwrap_or("-"))
+        .collect()
+}
+
+#[test]
+fn a_row_gets_the_ids_of_its_item_and_keeps_the_rest() {
+    let backup = InvoiceItem {
+        product: "Droplet Backups".to_owned(),
+        description: " web ".to_owned(),
+        resource_uuid: Some(String::new()),
+        start_time: Some(time(0) + TimeDelta::milliseconds(300)),
+        duration: Some(Decimal::new(2400, 2)),
+        ..droplet("42")
+    };
+    let mut csv = csv(ALL, &[droplet("7"), backup.clone()]);
+    let before = csv.lines.clone();
+    let joined = join_items(&mut csv, &[backup, droplet("7")]);
+    assert_eq!(
+        joined,
+        Joined {
+            joined: 2,
+            ..Joined::default()
+        }
+    );
+    assert_eq!(ids(&csv), ["7", "42"]);
+    assert_eq!(csv.lines[1].item.resource_uuid, None);
+    assert_eq!(
+        csv.lines[1].item.identified_kind,
+        Some(ResourceKind::DROPLET)
+    );
+    for (mut line, before) in csv.lines.into_iter().zip(before) {
+        line.item = before.item.clone();
+        assert_eq!(line, before);
+    }
+}
+
+#[test]
+fn alike_rows_share_out_the_ids_of_as_many_alike_items() {
+    let items = [droplet("9"), droplet("7"), droplet("8")];
+    let mut csv = csv(ALL, &items);
+    assert_eq!(join_items(&mut csv, &items).joined, 3);
+    assert_eq!(ids(&csv), ["7", "8", "9"]);
+}
+
+#[test]
+fn alike_rows_get_no_id_from_another_number_of_items() {
+    let two = [droplet("7"), droplet("8")];
+    let mut three_rows = csv(ALL, &[droplet("7"), droplet("8"), droplet("9")]);
+    let joined = join_items(&mut three_rows, &two);
+    assert_eq!(
+        joined,
+        Joined {
+            joined: 0,
+            rows_without_item: 3,
+            items_without_row: 2
+        }
+    );
+    assert_eq!(ids(&three_rows), ["-", "-", "-"]);
+    let mut one_row = csv(ALL, &[droplet("7")]);
+    assert_eq!(join_items(&mut one_row, &two).joined, 0);
+}
+
+#[test]
+fn items_that_all_have_one_id_are_given_whatever_their_number() {
+    let items = [droplet("7"), droplet("7")];
+    for (rows, expected) in [
+        (vec![droplet("")], vec!["7"]),
+        (vec![droplet(""); 3], vec!["7", "7", "-"]),
+    ] {
+        let mut csv = csv(ALL, &rows);
+        assert_eq!(join_items(&mut csv, &items).joined, rows.len().min(2));
+        assert_eq!(ids(&csv), expected);
+    }
+}
+
+#[test]
+fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
+    let renamed = InvoiceItem {
+        project_name: "store".to_owned(),
+        ..droplet("7")
+    };
+    let mut csv = csv(ALL, &[droplet("8"), droplet("7")]);
+    assert_eq!(
+        join_items(&mut csv, &[renamed.clone(), droplet("8")]).joined,
+        2
+    );
+    assert_eq!(ids(&csv), ["8", "7"]);
+    assert_eq!(csv.lines[1].project_name, "shop");
+
+    let elsewhere = InvoiceItem {
+        project_name: "other".to_owned(),
+        ..droplet("8")
+    };
+    let mut two = self::csv(ALL, &[droplet("7"), elsewhere.clone()]);
+    let both_renamed = [
+        renamed,
+        InvoiceItem {
+            project_name: "else".to_owned(),
+            ..elsewhere
+        },
+    ];
+    assert_eq!(join_items(&mut two, &both_renamed).joined, 0);
+}
+
+#[test]
+fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_nothing_else_fits() {
+    let in_seconds = InvoiceItem {
+        duration: Some(86_400.into()),
+        duration_unit: Some("Seconds".to_owned()),
+        ..droplet("7")
+    };
+    let inclusive = InvoiceItem {
+        end_time: Some(time(24) - TimeDelta::seconds(1)),
+        ..droplet("7")
+    };
+    for told in [in_seconds, inclusive.clone()] {
+        let mut csv = csv(ALL, &[droplet("7")]);
+        assert_eq!(join_items(&mut csv, &[told]).joined, 1);
+        assert_eq!(ids(&csv), ["7"]);
+    }
+    let longer = InvoiceItem {
+        duration: Some(25.into()),
+        ..droplet("8")
+    };
+    let mut csv = csv(ALL, &[droplet("7"), longer]);
+    let also_inclusive = InvoiceItem {
+        resource_id: Some("8".to_owned()),
+        ..inclusive.clone()
+    };
+    assert_eq!(join_items(&mut csv, &[inclusive, also_inclusive]).joined, 0);
+}
+
+#[test]
+fn an_item_of_another_amount_is_never_a_rows() {
+    let dearer = InvoiceItem {
+        amount: Decimal::new(601, 2),
+        ..droplet("7")
+    };
+    let mut csv = csv(ALL, &[droplet("7")]);
+    assert_eq!(join_items(&mut csv, &[dearer]).joined, 0);
+    let same = InvoiceItem {
+        amount: Decimal::new(6000, 3),
+        ..droplet("7")
+    };
+    assert_eq!(join_items(&mut csv, &[same]).joined, 1);
+}
+
+#[test]
+fn an_old_csv_is_filled_with_what_it_has_no_column_for() {
+    let node = InvoiceItem {
+        product: "Kubernetes Clusters".to_owned(),
+        group_description: "prod".to_owned(),
+        description: "3 nodes - 4 GB".to_owned(),
+        ..droplet("7")
+    };
+    let fewest = CsvColumns {
+        group_description: false,
+        hours: false,
+        start: false,
+        end: false,
+        project_name: false,
+        category: false,
+    };
+    let mut csv = csv(fewest, std::slice::from_ref(&node));
+    assert_eq!(
+        csv.lines[0].resource_name.as_deref(),
+        Some("3 nodes - 4 GB")
+    );
+    let expected = lines_of_items(std::slice::from_ref(&node));
+    assert_eq!(join_items(&mut csv, &[node]).joined, 1);
+    assert_eq!(csv.lines, expected);
+}
+
+#[test]
+fn only_the_ids_are_given_where_nothing_else_is_certain() {
+    let columns = CsvColumns {
+        start: false,
+        category: false,
+        ..ALL
+    };
+    let second = InvoiceItem {
+        start_time: Some(time(1)),
+        ..droplet("7")
+    };
+    let mut csv = csv(columns, &[droplet("7")]);
+    assert_eq!(join_items(&mut csv, &[droplet("7"), second]).joined, 1);
+    assert_eq!(ids(&csv), ["7"]);
+    assert_eq!(
+        (csv.lines[0].start_at, &csv.lines[0].category),
+        (None, &None)
+    );
+}
+
+#[test]
+fn an_empty_field_is_not_filled_where_the_csv_has_the_column() {
+    let mut csv = csv(
+        ALL,
+        &[InvoiceItem {
+            project_name: String::new(),
+            duration: None,
+            ..droplet("7")
+        }],
+    );
+    assert_eq!(join_items(&mut csv, &[droplet("7")]).joined, 1);
+    assert_eq!(
+        (csv.lines[0].hours, csv.lines[0].project_name.as_str()),
+        (None, "")
+    );
+}
