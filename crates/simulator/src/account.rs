@@ -47,6 +47,7 @@ impl Account {
         "demo",
         "empty",
         "everything",
+        "every-cent",
         "20000-droplets",
         "100000-resources",
     ];
@@ -118,6 +119,7 @@ impl Account {
             "demo" => Some(Self::demo()),
             "empty" => Some(Self::empty()),
             "everything" => Some(Self::everything()),
+            "every-cent" => Some(Self::every_cent()),
             "100000-resources" => Some(Self::with_resources(100_000)),
             "20000-droplets" => Some(Self::with_droplets(20_000)),
             _ => None,
@@ -148,6 +150,11 @@ impl Account {
     /// What [`Account::next_moment`] gave last.
     pub(crate) fn latest_moment(&self) -> DateTime<Utc> {
         self.moment
+    }
+
+    /// Lets the moments that follow come after this one.
+    pub(crate) fn continue_at(&mut self, moment: DateTime<Utc>) {
+        self.moment = moment;
     }
 
     /// A moment one second after the one before, so that dates do not depend on the clock.
