@@ -1,0 +1,53 @@
+//! The items, summary and CSV of every invoice against DigitalOcean's own specification.
+
+mod support;
+
+use rust_decimal::Decimal;
+use simulator::{Account, Invoice, InvoiceLine};
+use support::{Asker, specification::Specification};
+
+/// The demo account with a line that has nothing but a product, a description and an amount.
+fn demo_with_an_empty_line() -> Account {
+    let mut account = Account::demo();
+    let bare = InvoiceLine::new("Discounts", "Contract", Decimal::new(-100, 2));
+    account.add_invoice(Invoice::for_month(2014, 11, vec![bare]));
+    account
+}
+
+#[tokio::test]
+async fn the_items_and_summary_of_every_invoice_are_as_specified() {
+    let Some(specification) = Specification::at_hand() else {
+        return;
+    };
+    for account in [demo_with_an_empty_line(), Account::every_cent()] {
+        check_invoices(&specification, account).await;
+    }
+}
+
+async fn check_invoices(specification: &Specification, account: Account) {
+    let template = "/v2/customers/my/invoices/{invoice_uuid}";
+    let invoices = account.invoices().iter();
+    // What an invoice lacks is answered with an error, which is checked elsewhere.
+    let whole = invoices.filter(|i| !(i.lacks_items || i.lacks_csv || i.lacks_summary));
+    let uuids = whole.map(|invoice| invoice.uuid.to_string());
+    let uuids: Vec<String> = uuids.chain(["preview".to_owned()]).collect();
+    let asker = Asker::of(account).await;
+    let items = specification.validator("get", template, 200);
+    let summary = specification.validator("get", &format!("{template}/summary"), 200);
+    for uuid in uuids {
+        let path = format!("/v2/customers/my/invoices/{uuid}");
+        for page in ["?per_page=10", "?per_page=10&page=2"] {
+            let body = asker.ok(&format!("{path}{page}")).await;
+            items
+                .validate(&body)
+                .unwrap_or_else(|error| panic!("{path}{page}: {error}"));
+        }
+        let body = asker.ok(&format!("{path}/summary")).await;
+        summary
+            .validate(&body)
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        let csv = asker.get(&format!("{path}/csv")).await;
+        assert_eq!(csv.headers()["content-type"], "text/csv");
+        assert!(csv.headers().contains_key("content-disposition"));
+    }
+}
