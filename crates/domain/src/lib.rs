@@ -9,6 +9,7 @@ pub mod ids;
 pub mod inventory;
 pub mod invoices;
 pub mod kind;
+pub mod ledger;
 pub mod listing;
 pub mod money;
 pub mod projects;
