@@ -76,9 +76,33 @@ pub(crate) fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// The same JSON on one line: without the white space between its parts, and with every digit and letter as it came.
+pub(crate) fn compact(json: &str) -> String {
+    let mut in_text = false;
+    let mut is_escaped = false;
+    let is_kept = |character: &char| {
+        if in_text {
+            in_text = is_escaped || *character != '"';
+            is_escaped = !is_escaped && *character == '\\';
+            return true;
+        }
+        in_text = *character == '"';
+        !character.is_ascii_whitespace()
+    };
+    json.chars().filter(is_kept).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compact_json_lost_nothing_but_the_space_between() {
+        let json = "{\r\n  \"a b\" : [ 1.50, \"x \\\" : y\\\\\" , null ],\n\t\"ü\": 79228162514264.33759354395033 }";
+        let expected = r#"{"a b":[1.50,"x \" : y\\",null],"ü":79228162514264.33759354395033}"#;
+        assert_eq!(compact(json), expected);
+        assert_eq!(compact(expected), expected);
+    }
 
     #[test]
     fn an_amount_is_exact_as_a_string_and_as_a_number() {

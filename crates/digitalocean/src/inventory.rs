@@ -55,6 +55,7 @@ impl Client {
                 paging: listing.paging,
                 read: &|json| (listing.read)(Body::parse(json)?),
                 id: Some(|item: &Item| item.id.clone()),
+                beside: None,
             };
             let part = self.list_into(&source, &mut resources).await?;
             // What two lists both hold counts once.
@@ -105,6 +106,7 @@ impl Client {
                 paging: children.paging,
                 read: &|json| (children.read)(id, Body::parse(json)?).map(Item::from),
                 id: Some(|item: &Item| item.id.clone()),
+                beside: None,
             };
             let part = self.list_into(&source, &mut resources).await?;
             all.add(part, 0);

@@ -24,11 +24,10 @@ mod rate_limit;
 pub mod spaces;
 mod tokens;
 
-pub use billing_history::BillingHistoryEntry;
 pub use client::Client;
 pub use error::{Answer, Call, Error};
 pub use inventory::ListedKind;
-pub use invoices::InvoiceItem;
+pub use invoices::{InvoiceItems, InvoiceKey, InvoiceList};
 pub use kinds::ResourceListing;
 pub use listing::Listing;
 pub use pages::PageSink;

@@ -46,6 +46,15 @@ pub(crate) struct Source<'a, T> {
     pub(crate) read: &'a (dyn Fn(&str) -> Result<T, Unreadable> + Sync),
     /// What tells two items apart; none where they have no id and two alike are two.
     pub(crate) id: Option<fn(&T) -> String>,
+    pub(crate) beside: Option<Beside<'a>>,
+}
+
+/// Another part of the answer, which each page repeats.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    pub(crate) key: &'a str,
+    /// Takes its JSON from the first page, and once more where the list is read again. None where it is missing.
+    pub(crate) read: &'a (dyn Fn(Option<&str>) + Sync),
 }
 
 impl<T> Source<'_, T> {
@@ -244,6 +253,9 @@ impl Client {
         };
         let envelope: HashMap<String, &RawValue> =
             serde_json::from_slice(&body.bytes).map_err(unexpected)?;
+        if let Some(beside) = source.beside.filter(|_| number == 1) {
+            (beside.read)(envelope.get(beside.key).map(|json| json.get()));
+        }
         let items = envelope.get(source.envelope).ok_or_else(|| {
             Error::unexpected(&call, format!("JSON without {:?}", source.envelope))
         })?;

@@ -49,6 +49,7 @@ impl Client {
             paging: Paging::Pages,
             read: &|json| read_project(serde_json::from_str(json)?),
             id: Some(|project: &ObservedProject| project.provider_id.to_string()),
+            beside: None,
         })
         .await
     }
@@ -81,6 +82,7 @@ impl Client {
             id: Some(|member: &ProjectMember| {
                 format!("{}:{}", member.urn.kind, member.urn.provider_id)
             }),
+            beside: None,
         })
         .await
     }

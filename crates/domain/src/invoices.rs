@@ -70,6 +70,15 @@ pub struct InvoiceHeader {
     pub amount: Decimal,
 }
 
+/// The invoice of the running month as the list of invoices shows it beside the issued ones; the amount is in USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoicePreview {
+    pub period: InvoicePeriod,
+    pub amount: Decimal,
+    /// When DigitalOcean worked it out: daily (spec).
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
 /// One line of an invoice's CSV. Two lines may be alike in everything but their place (observed: a droplet destroyed and made
 /// again under one name, several tax rows), so the place is what tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

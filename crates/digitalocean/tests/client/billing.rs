@@ -1,17 +1,12 @@
-//! The balance, the billing history and the invoices.
+//! The balance and the billing history.
 
 use axum::http::StatusCode;
 use digitalocean::Error;
-use domain::InvoiceUuid;
-use domain::invoices::{line_total, read_invoice_csv};
-use rust_decimal::Decimal;
 use serde_json::json;
-use simulator::{Account, Fault, FaultKind};
+use simulator::Account;
 
 use crate::scripted::{self, Scripted};
 use crate::simulated;
-
-const INVOICE: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
 
 #[tokio::test]
 async fn the_balance_is_read_to_the_cent() {
@@ -59,49 +54,6 @@ async fn a_balance_without_its_amounts_is_an_error() {
 }
 
 #[tokio::test]
-async fn all_invoices_are_listed_without_the_preview() {
-    let (simulator, client) = simulated(Account::demo()).await;
-    let listed = client.list_invoices().await;
-    assert!(listed.completeness.is_complete(), "{listed:?}");
-    assert_eq!((listed.items.len(), listed.requests), (137, 1));
-    let preview = simulator.read(|account| account.preview().unwrap().uuid);
-    assert!(
-        listed
-            .items
-            .iter()
-            .all(|invoice| invoice.invoice_uuid.as_uuid() != preview)
-    );
-}
-
-#[tokio::test]
-async fn an_invoices_header_items_and_csv_tell_the_same() {
-    let (_simulator, client) = simulated(Account::demo()).await;
-    let listed = client.list_invoices().await.items;
-    let april = listed
-        .iter()
-        .find(|invoice| invoice.period.to_string() == "2026-04")
-        .unwrap();
-    let summary = client
-        .get_invoice_summary(april.invoice_uuid)
-        .await
-        .unwrap();
-    assert_eq!(&summary, april);
-
-    let items = client.get_invoice(april.invoice_uuid).await;
-    assert!(items.completeness.is_complete(), "{items:?}");
-    let csv = client.fetch_invoice_csv(april.invoice_uuid).await.unwrap();
-    let lines = read_invoice_csv(&csv).unwrap();
-    assert_eq!((items.items.len(), lines.len()), (33, 33));
-    let item_total: Decimal = items.items.iter().map(|item| item.amount).sum();
-    assert_eq!(item_total.to_string(), "86.92");
-    assert_eq!(line_total(&lines), Some(item_total));
-    for (item, line) in items.items.iter().zip(&lines) {
-        assert_eq!(item.product.as_ref(), Some(&line.product));
-        assert_eq!((item.amount, item.start_time), (line.amount, line.start_at));
-    }
-}
-
-#[tokio::test]
 async fn the_billing_history_is_read_over_its_pages() {
     let (simulator, client) = simulated(Account::demo()).await;
     let listed = client.list_billing_history().await;
@@ -133,54 +85,17 @@ async fn entries_that_are_alike_are_all_kept() {
 }
 
 #[tokio::test]
-async fn a_csv_arrives_byte_for_byte_and_is_asked_for_as_one() {
-    let file = "\u{feff}product,USD\r\n\"a,b\",$1.00\r\n";
-    let server = Scripted::start(move |_, _| {
-        scripted::with_type(StatusCode::OK, "text/csv; charset=utf-8", file)
-    })
-    .await;
-    let csv = server
-        .client()
-        .fetch_invoice_csv(INVOICE.parse().unwrap())
-        .await;
-    assert_eq!(csv.unwrap(), file.as_bytes());
-    let asked = server.asked().remove(0);
-    assert_eq!(asked.headers["accept"], "text/csv");
-    assert_eq!(
-        asked.target,
-        format!("/v2/customers/my/invoices/{INVOICE}/csv")
-    );
-}
-
-#[tokio::test]
-async fn what_is_no_csv_is_not_taken_for_one() {
-    for (content_type, body) in [
-        ("text/html", "hello"),
-        ("text/csv", "<!doctype html><title>Sign in</title>"),
-        ("application/json", r#"{"message":"later"}"#),
-    ] {
-        let server =
-            Scripted::start(move |_, _| scripted::with_type(StatusCode::OK, content_type, body))
-                .await;
-        let invoice: InvoiceUuid = INVOICE.parse().unwrap();
-        let error = server
-            .client()
-            .fetch_invoice_csv(invoice)
-            .await
-            .unwrap_err();
-        assert!(matches!(error, Error::UnexpectedBody { .. }), "{error:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_csv_that_breaks_off_and_an_invoice_that_is_not_there_are_errors() {
-    let (simulator, client) = simulated(Account::demo()).await;
-    let invoice = client.list_invoices().await.items.remove(0).invoice_uuid;
-    simulator.fail(Fault::new(FaultKind::CutOff, "/v2/customers/my/invoices/*/csv").times(1));
-    let error = client.fetch_invoice_csv(invoice).await.unwrap_err();
-    assert!(matches!(error, Error::Network { .. }), "{error:?}");
-
-    let unknown: InvoiceUuid = INVOICE.parse().unwrap();
-    let error = client.fetch_invoice_csv(unknown).await.unwrap_err();
-    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+async fn an_entry_keeps_what_its_invoice_is_called_where_that_is_a_uuid() {
+    let uuid = "22737513-0ea7-4206-8ceb-98a575af7681";
+    let entry = |uuid: &str| {
+        json!({ "description": "Invoice for May 2018", "amount": "12.34", "invoice_id": "123",
+            "invoice_uuid": uuid, "date": "2018-06-01T08:44:38Z", "type": "Invoice" })
+    };
+    let answer = json!({ "billing_history": [entry(uuid), entry("example-uuid")] });
+    let server = Scripted::start(move |_, _| scripted::json(&answer)).await;
+    let listed = server.client().list_billing_history().await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    assert_eq!(listed.items[0].invoice_uuid, Some(uuid.parse().unwrap()));
+    assert_eq!(listed.items[1].invoice_uuid, None);
+    assert_eq!(listed.items[1].invoice_id.as_deref(), Some("123"));
 }

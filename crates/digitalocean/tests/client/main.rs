@@ -7,6 +7,7 @@ mod billing;
 mod examples;
 mod failures;
 mod handing_over;
+mod invoices;
 mod kinds;
 mod listed;
 mod pages;
