@@ -50,6 +50,7 @@ impl Account {
         "every-cent",
         "20000-droplets",
         "100000-resources",
+        "10000-invoices",
     ];
 
     /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
@@ -121,6 +122,7 @@ impl Account {
             "everything" => Some(Self::everything()),
             "every-cent" => Some(Self::every_cent()),
             "100000-resources" => Some(Self::with_resources(100_000)),
+            "10000-invoices" => Some(Self::with_invoices(10_000)),
             "20000-droplets" => Some(Self::with_droplets(20_000)),
             _ => None,
         }

@@ -24,6 +24,13 @@
 //! not cover is left out of bodies without a word: `project_id` without `project:read`, and the credentials of
 //! databases without `database:view_credentials`.
 //!
+//! # Invoices
+//! The header, the JSON items, the summary and the CSV of an [`Invoice`] all follow from its lines, unless it says
+//! otherwise: [`Invoice::items`], [`Invoice::csv_form`], [`Invoice::summary_parts`], [`Invoice::lacks_csv`] and their
+//! neighbours. [`Account::change_invoice`] corrects one that was issued. [`EveryCent`] is an account with a trap in
+//! every invoice and the truth about every line, and [`Account::add_random_invoices`] makes invoices that nobody
+//! thought of.
+//!
 //! # Spaces
 //! Under `/spaces/{region}` the buckets of a region are listed as S3 does it ([`Simulator::spaces_url`] is the template
 //! for all regions), for requests that the secret of an accepted key has signed: [`DEMO_SPACES_KEY`] everywhere, and
@@ -33,6 +40,12 @@
 //! A [`Fault`] meets any path under `/v2` and `/spaces`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
 //! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `cut_off`),
 //! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`).
+//!
+//! A fault without `times` lasts until it is cleared, and each path is met by itself: for one invoice
+//!
+//! - `html_error:/v2/customers/my/invoices/UUID*` answers for its items, summary and CSV with Cloudflare's 504 for ever;
+//! - `html_error:/v2/customers/my/invoices/UUID/csv:times=2` lets its CSV fail twice and then work. With a `*` in the
+//!   path the two failures are those of the first two requests, whichever they are for.
 //!
 //! # The control endpoint
 //! The same address answers under `/simulator/`, without a token, for processes that cannot call the Rust API:
@@ -76,6 +89,7 @@ mod paging;
 mod paging_styles;
 mod project_routes;
 mod projects;
+mod random_bills;
 mod rate_limit;
 mod relations;
 mod requests;

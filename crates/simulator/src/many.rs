@@ -1,6 +1,14 @@
-//! An account with very many resources.
+//! Accounts with very many resources or invoices.
 
-use crate::{Account, stock::Parent};
+use chrono::{DateTime, Datelike, Months, Utc};
+use rust_decimal::Decimal;
+
+use crate::{
+    Account, Invoice, InvoiceLine,
+    account::moment_of,
+    identifiers::{identifier, spread},
+    stock::Parent,
+};
 
 /// The kinds that [`Account::with_resources`] creates, each with its own paged list.
 const KINDS: [&str; 10] = [
@@ -36,6 +44,57 @@ impl Account {
     }
 }
 
+/// The months from December 2014 to April 2026.
+const MONTHS: u32 = 137;
+
+impl Account {
+    /// An account with so many invoices of a handful of lines each, for forty droplets that are there and others that
+    /// are gone. They are spread evenly over the months from December 2014 to April 2026, so that most are
+    /// supplementary ones, and all are paid.
+    pub fn with_invoices(count: u32) -> Self {
+        let mut account = Self::with_droplets(40);
+        // Newest first, which is how they are kept: putting each into its place would take very long.
+        for back in 0..MONTHS.min(count) {
+            let end = moment_of(2026, 5);
+            let month = end.checked_sub_months(Months::new(back + 1));
+            let numbers = (back..count).step_by(MONTHS as usize);
+            let invoices = numbers.map(|number| small(&account, month.unwrap_or(end), number));
+            let invoices: Vec<Invoice> = invoices.collect();
+            account.invoices.extend(invoices);
+        }
+        account.settle_balance();
+        account
+    }
+}
+
+/// Three to six lines.
+fn small(account: &Account, month: DateTime<Utc>, number: u32) -> Invoice {
+    let line = |place: u32| {
+        let chance = spread(u64::from(number) * 8 + u64::from(place));
+        let cents = Decimal::new(i64::from(chance.to_le_bytes()[0]) + 100, 2);
+        let droplets = account.droplets();
+        let droplet = droplets.get(usize::from(chance.to_le_bytes()[1]) % droplets.len().max(1));
+        let end = month.checked_add_months(Months::new(1)).unwrap_or(month);
+        match droplet.filter(|_| place.is_multiple_of(2)) {
+            Some(droplet) => {
+                let named = format!("{} ({})", droplet.name, droplet.size);
+                InvoiceLine::new("Droplets", &named, cents).with_id(&droplet.id)
+            }
+            None => InvoiceLine::new("Droplets", &format!("gone-{number}-{place} (c-2)"), cents)
+                .with_id(&(30_000_000 + number * 8 + place)),
+        }
+        .during(720, month, end)
+        .in_project("storefront")
+    };
+    let mut lines: Vec<InvoiceLine> = (0..2 + number % 4).map(line).collect();
+    lines.push(InvoiceLine::new("Taxes", "GST (10%)", Decimal::new(31, 2)));
+    Invoice {
+        uuid: identifier("one of many invoices", u64::from(number)),
+        id: (421_000_000 + number).to_string(),
+        ..Invoice::for_month(month.year(), month.month(), lines)
+    }
+}
+
 fn create(account: &mut Account, kind: &str, round: usize) {
     let region = REGIONS[round % REGIONS.len()];
     match kind {
@@ -55,5 +114,36 @@ fn create(account: &mut Account, kind: &str, round: usize) {
             let name = format!("{}-{round:06}", kind.replace('_', "-"));
             account.add_resource(kind, &name, region);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_invoices_go_back_to_2014_newest_first_and_each_is_another() {
+        let account = Account::with_invoices(10_000);
+        let invoices = account.invoices();
+        assert!(invoices.is_sorted_by(|newer, older| newer.period >= older.period));
+        assert_eq!(
+            invoices.first().map(Invoice::period_text).as_deref(),
+            Some("2026-04")
+        );
+        assert_eq!(
+            invoices.last().map(Invoice::period_text).as_deref(),
+            Some("2014-12")
+        );
+        let uuids: BTreeSet<_> = invoices.iter().map(|invoice| invoice.uuid).collect();
+        let ids: BTreeSet<_> = invoices.iter().map(|invoice| &invoice.id).collect();
+        assert_eq!((uuids.len(), ids.len()), (10_000, 10_000));
+        assert!(
+            invoices
+                .iter()
+                .all(|i| (3..=6).contains(&i.lines.len()) && i.amount == i.total())
+        );
+        assert_eq!(account.balance().account_balance, Decimal::ZERO);
     }
 }
