@@ -8,7 +8,12 @@ use crate::configuration::asked_to_stop;
 
 /// Serve a simulated DigitalOcean account.
 #[derive(clap::Args)]
-#[command(after_help = "Prints the variables that point `arcadia worker` and `arcadia dev` at it.")]
+#[command(
+    after_help = "Prints the variables that point `arcadia worker` and `arcadia dev` at it.\n\n\
+        A fault lasts for ever unless it says times=N; * in its path stands for anything:\n  \
+        html_error:/v2/customers/my/invoices/UUID*              one invoice times out for ever\n  \
+        html_error:/v2/customers/my/invoices/UUID/csv:times=2   its CSV fails twice and then works"
+)]
 pub(crate) struct Arguments {
     /// Which account.
     #[arg(long, default_value = "demo", value_parser = clap::builder::PossibleValuesParser::new(Account::NAMES))]

@@ -11,8 +11,9 @@ use std::{
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, RateLimit, Scopes};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Invoice, RateLimit, Scopes};
 use support::{Asker, answered};
+use uuid::Uuid;
 
 fn ids(list: &[Value]) -> BTreeSet<u64> {
     list.iter()
@@ -61,6 +62,36 @@ async fn a_server_error_is_json_or_a_page_of_html() {
             .unwrap()
             .starts_with("<!DOCTYPE html>")
     );
+}
+
+#[tokio::test]
+async fn one_invoice_may_time_out_for_ever_and_another_twice() {
+    let mut account = Account::empty();
+    let [broken, shaky, sound] =
+        [1, 2, 3].map(|month| account.add_invoice(Invoice::for_month(2026, month, Vec::new())));
+    let asker = Asker::of(account).await;
+    let invoices = "/v2/customers/my/invoices";
+    for fault in [
+        format!("html_error:{invoices}/{broken}*"),
+        format!("html_error:{invoices}/{shaky}/csv:times=2"),
+    ] {
+        asker.simulator.fail(fault.parse().unwrap());
+    }
+    for attempt in 1..=4 {
+        for part in ["", "/summary", "/csv"] {
+            let status = async |uuid: Uuid| {
+                let response = asker.get(&format!("{invoices}/{uuid}{part}")).await;
+                response.status().as_u16()
+            };
+            assert_eq!(status(broken).await, 504, "{part}");
+            let fails = part == "/csv" && attempt <= 2;
+            assert_eq!(status(shaky).await, if fails { 504 } else { 200 }, "{part}");
+            assert_eq!(status(sound).await, 200, "{part}");
+        }
+    }
+    let page = asker.get(&format!("{invoices}/{broken}")).await;
+    assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
+    asker.ok(invoices).await;
 }
 
 #[tokio::test]
