@@ -31,7 +31,8 @@ fn named(truth: &Truth) -> Option<&ResourceName> {
 
 #[test]
 fn there_is_an_invoice_for_every_month_a_supplementary_one_and_a_preview() {
-    let EveryCent { account, traps, .. } = EveryCent::new();
+    let traps = EveryCent::new().traps;
+    let account = Account::named("every-cent").unwrap();
     let periods: Vec<String> = account
         .invoices()
         .iter()

@@ -235,7 +235,12 @@ fn items_differ(ledger: &mut Ledger) -> Uuid {
 
 fn alike(ledger: &mut Ledger) -> Uuid {
     let more = |month: &Month<'_>| {
-        let flap = |id| month.gone_droplet("flap-01 (s-1vcpu-1gb)", id, SHOP, 9);
+        let flap = |id| {
+            let mut billed = month.gone_droplet("flap-01 (s-1vcpu-1gb)", id, SHOP, 1);
+            let from = month.start + TimeDelta::hours(321);
+            billed.line = billed.line.during(1, from, from + TimeDelta::seconds(1));
+            billed
+        };
         let tax = || month.account("Taxes", "STATE SALES TAX (6.25%)", 16);
         let volume = month.fleet.data[0];
         let scanned = bare("Volume Scanning", "data", 321).with_uuid(volume);
