@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::envelope::{List, ListMeta};
 use crate::extract::optional;
@@ -47,38 +48,44 @@ impl<'de> Deserialize<'de> for Limit {
 #[serde(transparent)]
 pub(crate) struct Cursor(String);
 
-/// One page of a list.
+/// The parameters of a list that has no filter.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+impl PageQuery {
+    pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
+        Page::of(list, self.limit, &self.cursor)
+    }
+}
+
+/// One page of a list, whose rows stand at places `A`.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Page<A> {
     /// Name and filter: a cursor is good for the list it came from and no other.
     list: Value,
     limit: Limit,
+    /// Where the page before this one ended; none for the first.
+    pub(crate) after: Option<A>,
 }
 
-impl Page {
-    pub(crate) fn new(list: Value, limit: Limit) -> Self {
-        Self { list, limit }
-    }
-
-    /// Where the page before this one ended; none for the first.
-    pub(crate) fn after<A: DeserializeOwned>(&self, cursor: &Cursor) -> Result<Option<A>, Problem> {
-        if cursor.0.is_empty() {
-            return Ok(None);
-        }
-        let mut read: Value = URL_SAFE_NO_PAD
-            .decode(&cursor.0)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(invalid_cursor)?;
-        if read["list"] != self.list {
-            return Err(Problem::InvalidParameter(
-                "cursor: it belongs to another list or filter; leave every other parameter as it was when the cursor was given"
-                    .to_owned(),
-            ));
-        }
-        serde_json::from_value(read["after"].take())
-            .map(Some)
-            .map_err(|_| invalid_cursor())
+impl<A> Page<A> {
+    pub(crate) fn of(list: Value, limit: Limit, cursor: &Cursor) -> Result<Self, Problem>
+    where
+        A: DeserializeOwned,
+    {
+        let after = read_cursor(&list, cursor)?;
+        Ok(Self { list, limit, after })
     }
 
     /// How many rows to fetch: one more than the page shows tells whether another page follows.
@@ -86,11 +93,11 @@ impl Page {
         i64::from(self.limit.0) + 1
     }
 
-    /// The page, of as many rows as [`Page::rows_to_fetch`] asked for; `place` tells where a row stands.
-    pub(crate) fn show<R, T: From<R>, A: Serialize>(
+    /// The page, of as many rows as [`Page::rows_to_fetch`] asked for; `place` tells where a row stands, as `A` is read.
+    pub(crate) fn show<R, T: From<R>, P: Serialize>(
         &self,
         mut rows: Vec<R>,
-        place: impl FnOnce(&R) -> A,
+        place: impl FnOnce(&R) -> P,
     ) -> List<T> {
         let limit = usize::from(self.limit.0);
         let next_cursor = if rows.len() > limit {
@@ -107,18 +114,42 @@ impl Page {
             meta: ListMeta::now(self.limit.0, next_cursor),
         }
     }
+
+    /// The page, of all rows of a list that is read whole since it is short: in the order of their places, each place once.
+    pub(crate) fn show_of_all<R, T: From<R>>(
+        &self,
+        mut rows: Vec<R>,
+        place: impl Fn(&R) -> A,
+    ) -> List<T>
+    where
+        A: Ord + Serialize,
+    {
+        let after = self.after.as_ref();
+        rows.retain(|row| after.is_none_or(|after| place(row) > *after));
+        rows.sort_by_cached_key(&place);
+        rows.dedup_by(|one, other| place(one) == place(other));
+        self.show(rows, place)
+    }
 }
 
-/// What is left of a list that is read whole since it is short: in the order of the places, from the one after the last shown.
-pub(crate) fn rest<R, A: Ord>(
-    mut rows: Vec<R>,
-    after: Option<&A>,
-    place: impl Fn(&R) -> A,
-) -> Vec<R> {
-    rows.retain(|row| after.is_none_or(|after| place(row) > *after));
-    rows.sort_by_cached_key(&place);
-    rows.dedup_by(|one, other| place(one) == place(other));
-    rows
+fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &Cursor) -> Result<Option<A>, Problem> {
+    if cursor.0.is_empty() {
+        return Ok(None);
+    }
+    let mut read: Value = URL_SAFE_NO_PAD
+        .decode(&cursor.0)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(invalid_cursor)?;
+    if read["list"] != *list {
+        return Err(Problem::InvalidParameter(
+            "cursor: it belongs to another list or filter; leave every other parameter as it was when the cursor was given"
+                .to_owned(),
+        ));
+    }
+    serde_json::from_value(read["after"].take())
+        .map(Some)
+        .map_err(|_| invalid_cursor())
 }
 
 fn invalid_cursor() -> Problem {
@@ -132,11 +163,16 @@ fn invalid_cursor() -> Problem {
 mod tests {
     use super::*;
 
-    fn page(list: Value) -> Page {
-        Page::new(list, "2".parse().unwrap())
+    fn first_page(list: Value) -> Page<u32> {
+        page_after(list, Cursor::default()).unwrap()
     }
 
-    fn cursor_after_two_rows(page: &Page) -> Cursor {
+    fn page_after(list: Value, cursor: Cursor) -> Result<Page<u32>, Problem> {
+        let limit = "2".parse().unwrap();
+        PageQuery { limit, cursor }.page(list)
+    }
+
+    fn cursor_after_two_rows(page: &Page<u32>) -> Cursor {
         let shown: List<u32> = page.show(vec![1_u32, 2, 3], |row| *row);
         assert_eq!(shown.data, [1, 2]);
         Cursor(shown.meta.next_cursor.unwrap())
@@ -144,14 +180,14 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_to_the_row_after_the_last_one_shown() {
-        let page = page(json!("numbers"));
-        let cursor = cursor_after_two_rows(&page);
-        assert_eq!(page.after::<u32>(&cursor).unwrap(), Some(2));
+        let cursor = cursor_after_two_rows(&first_page(json!("numbers")));
+        let next = page_after(json!("numbers"), cursor).unwrap();
+        assert_eq!(next.after, Some(2));
     }
 
     #[test]
     fn a_page_that_is_just_full_is_the_last() {
-        let shown: List<u32> = page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
+        let shown: List<u32> = first_page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
         assert_eq!(
             (shown.data.len(), shown.meta.next_cursor.as_deref()),
             (2, None)
@@ -159,29 +195,30 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_list_that_is_read_whole_is_in_order_and_has_each_place_once() {
-        let rows = vec![3, 1, 2, 3];
-        assert_eq!(rest(rows.clone(), None, |row| *row), [1, 2, 3]);
-        assert_eq!(rest(rows, Some(&1), |row| *row), [2, 3]);
+    fn a_page_of_a_list_that_is_read_whole_is_in_order_and_has_each_place_once() {
+        let rows = vec![4, 3, 1, 2, 3];
+        let list = || json!("numbers");
+        let first: List<u32> = first_page(list()).show_of_all(rows.clone(), |row| *row);
+        assert_eq!(first.data, [1, 2]);
+        let cursor = Cursor(first.meta.next_cursor.unwrap());
+        let last: List<u32> = page_after(list(), cursor)
+            .unwrap()
+            .show_of_all(rows, |row| *row);
+        assert_eq!((last.data, last.meta.next_cursor), (vec![3, 4], None));
     }
 
     #[test]
     fn a_cursor_of_another_filter_is_refused() {
-        let cursor = cursor_after_two_rows(&page(json!({"kind": "droplet"})));
-        let problem = page(json!({"kind": "volume"}))
-            .after::<u32>(&cursor)
-            .unwrap_err();
+        let cursor = cursor_after_two_rows(&first_page(json!({"kind": "droplet"})));
+        let problem = page_after(json!({"kind": "volume"}), cursor).unwrap_err();
         assert!(problem.to_string().contains("another list"), "{problem}");
     }
 
     #[test]
     fn what_is_no_cursor_is_refused() {
-        let page = page(json!(null));
         for text in ["x", "!", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
-            assert!(
-                page.after::<u32>(&Cursor(text.to_owned())).is_err(),
-                "{text}"
-            );
+            let refused = page_after(json!(null), Cursor(text.to_owned()));
+            assert!(refused.is_err(), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::inventory::{Decision, HeldDeletion as StoredHold, HeldResource as StoredHeldResource};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::access::Admin;
 use crate::envelope::{List, ListMeta, One};
 use crate::extract::{Body, Id, Query, Text};
 use crate::freshness;
-use crate::paging::{Cursor, Limit, Page, rest};
+use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Decided, Invalid, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -77,20 +77,6 @@ pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Probl
         .collect())
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct HoldsQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
 /// Held deletions: those that wait for an operator first, then the newest
 #[utoipa::path(
     get,
@@ -98,19 +84,18 @@ struct HoldsQuery {
     operation_id = "list_held_deletions",
     tag = "sync",
     security(("bearer" = [])),
-    params(HoldsQuery),
+    params(PageQuery),
     responses((status = OK, body = List<HeldDeletion>, description = "A page of held deletions"), Invalid)
 )]
 async fn list(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<HoldsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<HeldDeletion>>, Problem> {
-    let page = Page::new(json!("held-deletions"), query.limit);
-    let after = page.after(&query.cursor)?;
+    let page = query.page(json!("held-deletions"))?;
     let holds = state.store.held_deletions(ALL).await?;
     let place = |hold: &StoredHold| (hold.state != PENDING, Reverse(hold.held_at), hold.id);
-    Ok(Json(page.show(rest(holds, after.as_ref(), place), place)))
+    Ok(Json(page.show_of_all(holds, place)))
 }
 
 /// A resource that would be deleted, or was.
@@ -168,23 +153,24 @@ struct HeldResourcePlace {
     operation_id = "show_held_deletion",
     tag = "sync",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the held deletion"), HoldsQuery),
+    params(("id" = Uuid, Path, description = "`id` of the held deletion"), PageQuery),
     responses((status = OK, body = HeldDeletionPage, description = "The held deletion, with a page of its resources"), Invalid, Absent)
 )]
 async fn one(
     _: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<HoldsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<HeldDeletionPage>, Problem> {
-    let page = Page::new(json!({ "held-deletion": id }), query.limit);
-    let after: Option<HeldResourcePlace> = page.after(&query.cursor)?;
+    let page: Page<HeldResourcePlace> = query.page(json!({ "held-deletion": id }))?;
     let hold = state.store.held_deletion(id).await?;
     let resources = state
         .store
         .held_resources(
             id,
-            after.as_ref().map(|place| (place.name.as_str(), place.id)),
+            page.after
+                .as_ref()
+                .map(|place| (place.name.as_str(), place.id)),
             page.rows_to_fetch(),
         )
         .await?;

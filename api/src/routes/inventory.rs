@@ -200,14 +200,12 @@ async fn list(
         "q": filter.text,
         "as_of": as_of,
     }});
-    let page = Page::new(name, query.limit);
-    let after = page
-        .after(&query.cursor)?
-        .map(|place: ResourcePlace| AfterResource {
-            kind: place.kind.into(),
-            name: place.name.into(),
-            id: place.id,
-        });
+    let mut page = Page::of(name, query.limit, &query.cursor)?;
+    let after = page.after.take().map(|place: ResourcePlace| AfterResource {
+        kind: place.kind.into(),
+        name: place.name.into(),
+        id: place.id,
+    });
     let (after, rows) = (after.as_ref(), page.rows_to_fetch());
     let mut resources = match as_of {
         Some(at) => {

@@ -18,7 +18,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta, One};
 use crate::extract::{Id, Query, Text, optional};
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{Cursor, Limit, Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::usd::Usd;
 
@@ -137,20 +137,6 @@ impl From<store::invoices::CostLine> for CostLine {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct InvoicesQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
 #[derive(Serialize, Deserialize)]
 struct InvoicePlace {
     period: NaiveDate,
@@ -164,21 +150,19 @@ struct InvoicePlace {
     operation_id = "list_invoices",
     tag = "billing",
     security(("bearer" = [])),
-    params(InvoicesQuery),
+    params(PageQuery),
     responses((status = OK, body = List<Invoice>, description = "A page of invoices"), Invalid)
 )]
 async fn list(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<InvoicesQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Invoice>>, Problem> {
-    let page = Page::new(json!("invoices"), query.limit);
-    let after = page
-        .after(&query.cursor)?
-        .map(|place: InvoicePlace| AfterInvoice {
-            period: place.period,
-            invoice_uuid: place.invoice_uuid,
-        });
+    let page: Page<InvoicePlace> = query.page(json!("invoices"))?;
+    let after = page.after.as_ref().map(|place| AfterInvoice {
+        period: place.period,
+        invoice_uuid: place.invoice_uuid,
+    });
     let invoices = state.store.invoices(after, page.rows_to_fetch()).await?;
     Ok(Json(page.show(invoices, |last| InvoicePlace {
         period: last.period,
@@ -296,13 +280,11 @@ async fn cost_lines(
         kind: query.kind.map(String::from),
     };
     let list = json!({ "cost-lines": { "period": filter.period, "kind": filter.kind } });
-    let page = Page::new(list, query.limit);
-    let after = page
-        .after(&query.cursor)?
-        .map(|place: LinePlace| AfterLine {
-            invoice_uuid: place.invoice_uuid,
-            line_no: place.line_no,
-        });
+    let page: Page<LinePlace> = Page::of(list, query.limit, &query.cursor)?;
+    let after = page.after.as_ref().map(|place| AfterLine {
+        invoice_uuid: place.invoice_uuid,
+        line_no: place.line_no,
+    });
     let lines = state
         .store
         .cost_lines(&filter, after, page.rows_to_fetch())

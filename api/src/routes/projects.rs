@@ -9,7 +9,7 @@ use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::projects::ProjectChange;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::access::{Admin, Caller};
 use crate::envelope::{List, One};
 use crate::extract::{Body, Id, Query, Text, present};
 use crate::freshness;
-use crate::paging::{Cursor, Limit, Page, rest};
+use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::view::View;
 
@@ -79,20 +79,6 @@ impl From<store::projects::Project> for Project {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ProjectsQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
 #[derive(Deserialize)]
 struct ProjectPlace {
     name: Text,
@@ -106,22 +92,23 @@ struct ProjectPlace {
     operation_id = "list_projects",
     tag = "projects",
     security(("bearer" = [])),
-    params(ProjectsQuery),
+    params(PageQuery),
     responses((status = OK, body = List<Project>, description = "A page of projects"), Invalid)
 )]
 async fn list(
     caller: Caller,
     State(state): State<ApiState>,
-    Query(query): Query<ProjectsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Project>>, Problem> {
     let tenant = caller.tenant();
-    let page = Page::new(json!({ "projects": { "tenant": tenant } }), query.limit);
-    let after: Option<ProjectPlace> = page.after(&query.cursor)?;
+    let page: Page<ProjectPlace> = query.page(json!({ "projects": { "tenant": tenant } }))?;
     let projects = state
         .store
         .projects(
             tenant,
-            after.as_ref().map(|place| (place.name.as_str(), place.id)),
+            page.after
+                .as_ref()
+                .map(|place| (place.name.as_str(), place.id)),
             page.rows_to_fetch(),
         )
         .await?;
@@ -198,22 +185,21 @@ async fn one(
     operation_id = "list_project_tenants",
     tag = "projects",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the project"), ProjectsQuery),
+    params(("id" = Uuid, Path, description = "`id` of the project"), PageQuery),
     responses((status = OK, body = List<Tenancy>, description = "A page of intervals"), Invalid, Absent)
 )]
 async fn tenants(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<ProjectsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Tenancy>>, Problem> {
-    let page = Page::new(json!({ "tenants": id }), query.limit);
-    let after = page.after(&query.cursor)?;
+    let page = query.page(json!({ "tenants": id }))?;
     let project = state.store.project(id, caller.tenant()).await?;
     let view = View::of(&caller, &state.store).await?;
     let tenancies = tenancies(&state, project.id, &view).await?;
     let place = |tenancy: &Tenancy| Reverse(tenancy.valid_from);
-    let shown: List<Tenancy> = page.show(rest(tenancies, after.as_ref(), place), place);
+    let shown: List<Tenancy> = page.show_of_all(tenancies, place);
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
     Ok(Json(shown.fresh(freshness)))
 }

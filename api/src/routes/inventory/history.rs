@@ -7,7 +7,7 @@ use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::inventory::ResourceEvent;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::access::Caller;
 use crate::envelope::List;
 use crate::extract::{Id, Query};
 use crate::freshness;
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::view::View;
 
@@ -59,20 +59,6 @@ impl From<ResourceEvent> for Event {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct HistoryQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    pub(super) limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    pub(super) cursor: Cursor,
-}
-
 /// What happened to a resource, the newest first
 #[utoipa::path(
     get,
@@ -80,23 +66,22 @@ pub(super) struct HistoryQuery {
     operation_id = "list_resource_events",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
     responses((status = OK, body = List<Event>, description = "A page of events"), Invalid, Absent)
 )]
 async fn events(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Event>>, Problem> {
-    let page = Page::new(json!({ "events": id }), query.limit);
-    let before: Option<i64> = page.after(&query.cursor)?;
+    let page: Page<i64> = query.page(json!({ "events": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
     let mut events = state
         .store
-        .resource_events(resource.id, before, page.rows_to_fetch())
+        .resource_events(resource.id, page.after, page.rows_to_fetch())
         .await?;
     for event in &mut events {
         view.narrow_changes(&mut event.changes);
@@ -157,26 +142,25 @@ struct TimelinePlace {
     operation_id = "list_resource_states",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
     responses((status = OK, body = List<TimelineEntry>, description = "A page of states"), Invalid, Absent)
 )]
 async fn timeline(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<TimelineEntry>>, Problem> {
-    let page = Page::new(json!({ "timeline": id }), query.limit);
-    let after: Option<TimelinePlace> = page.after(&query.cursor)?;
+    let page: Page<TimelinePlace> = query.page(json!({ "timeline": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
-    let before = after.as_ref().map(|place| place.event_id);
+    let before = page.after.as_ref().map(|place| place.event_id);
     let states = state
         .store
         .timeline(&resource, before, page.rows_to_fetch())
         .await?;
-    let mut valid_to = after.map(|place| place.valid_from);
+    let mut valid_to = page.after.as_ref().map(|place| place.valid_from);
     let mut entries = Vec::with_capacity(states.len());
     for (event, mut state) in states {
         view.narrow_resource(&mut state);

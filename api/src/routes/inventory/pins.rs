@@ -7,7 +7,7 @@ use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::inventory::PinChange;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Resource, ResourceDetail, detail};
@@ -16,7 +16,7 @@ use crate::access::Admin;
 use crate::envelope::{List, One};
 use crate::extract::{Body, Id, Query, Text, present};
 use crate::freshness;
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 
 /// An operator's word on a resource: it comes before all that DigitalOcean says, and survives every sync.
@@ -93,20 +93,6 @@ pub(super) async fn change(
     Ok(Json(detail(&state.store, resource, true).await?))
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct UnclassifiedQuery {
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
 #[derive(Deserialize)]
 struct ZonePlace {
     name: Text,
@@ -122,20 +108,21 @@ struct ZonePlace {
     operation_id = "list_unclassified_zones",
     tag = "inventory",
     security(("bearer" = [])),
-    params(UnclassifiedQuery),
+    params(PageQuery),
     responses((status = OK, body = List<Resource>, description = "A page of DNS zones"), Invalid)
 )]
 pub(super) async fn unclassified(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<UnclassifiedQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Resource>>, Problem> {
-    let page = Page::new(json!("unclassified"), query.limit);
-    let after: Option<ZonePlace> = page.after(&query.cursor)?;
+    let page: Page<ZonePlace> = query.page(json!("unclassified"))?;
     let zones = state
         .store
         .unclassified_zones(
-            after.as_ref().map(|place| (place.name.as_str(), place.id)),
+            page.after
+                .as_ref()
+                .map(|place| (place.name.as_str(), place.id)),
             page.rows_to_fetch(),
         )
         .await?;

@@ -14,13 +14,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::history::HistoryQuery;
 use crate::ApiState;
 use crate::access::Caller;
 use crate::envelope::List;
 use crate::extract::{Id, Query};
 use crate::freshness;
-use crate::paging::{Page, rest};
+use crate::paging::PageQuery;
 use crate::problem::{Absent, Invalid, Problem};
 use crate::view::View;
 
@@ -67,17 +66,16 @@ impl From<Related> for RelatedResource {
     operation_id = "list_resource_relations",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
     responses((status = OK, body = List<RelatedResource>, description = "A page of relations"), Invalid, Absent)
 )]
 async fn relations(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<RelatedResource>>, Problem> {
-    let page = Page::new(json!({ "relations": id }), query.limit);
-    let after = page.after(&query.cursor)?;
+    let page = query.page(json!({ "relations": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
@@ -92,7 +90,7 @@ async fn relations(
             related.provider_id.clone(),
         )
     };
-    let shown: List<RelatedResource> = page.show(rest(related, after.as_ref(), place), place);
+    let shown: List<RelatedResource> = page.show_of_all(related, place);
     let others = shown.data.iter().map(|relation| &*relation.kind);
     let kinds = others.chain([&*resource.kind]);
     let freshness = freshness::of(&state.store, kinds).await?;
@@ -129,17 +127,16 @@ impl Membership {
     operation_id = "list_resource_memberships",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource"), HistoryQuery),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
     responses((status = OK, body = List<Membership>, description = "A page of intervals"), Invalid, Absent)
 )]
 async fn memberships(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Membership>>, Problem> {
-    let page = Page::new(json!({ "memberships": id }), query.limit);
-    let after = page.after(&query.cursor)?;
+    let page = query.page(json!({ "memberships": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
@@ -150,7 +147,7 @@ async fn memberships(
         .map(|membership| Membership::new(membership, &view))
         .collect();
     let place = |membership: &Membership| Reverse(membership.valid_from);
-    let shown: List<Membership> = page.show(rest(memberships, after.as_ref(), place), place);
+    let shown: List<Membership> = page.show_of_all(memberships, place);
     let kinds = [&*resource.kind].into_iter().chain(freshness::OF_PROJECTS);
     let freshness = freshness::of(&state.store, kinds).await?;
     Ok(Json(shown.fresh(freshness)))
