@@ -150,18 +150,21 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         ));
     }
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
-    let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+    let header = reader
+        .headers()
+        .map_err(|error| malformed(file, &error))?
+        .clone();
     let columns = Columns::find(&header)?;
 
     let mut lines = Vec::new();
     let mut record = StringRecord::new();
     while reader
         .read_record(&mut record)
-        .map_err(|error| malformed(&error))?
+        .map_err(|error| malformed(file, &error))?
     {
-        let (file_line, byte) = record
+        let (file_line, record_bytes) = record
             .position()
-            .map_or((0, 0), |position| (position.line(), position.byte()));
+            .map_or((0, file), |position| record_start(file, position));
         if record.len() != columns.count {
             let problem = format!(
                 "it has {} fields where the header has {}: the file is cut off, or a field with a comma is not quoted",
@@ -179,17 +182,29 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         lines.push(read_line(&columns, &record, line_no, file_line)?);
         let rest = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         if rest >= file.len() {
-            let last_record = usize::try_from(byte)
-                .ok()
-                .and_then(|start| file.get(start..))
-                .unwrap_or_default();
-            check_end(&columns, &record, last_record, file_line)?;
+            check_end(&columns, &record, record_bytes, file_line)?;
         }
     }
     Ok(InvoiceCsv {
         lines,
         columns: columns.optional(),
     })
+}
+
+/// The line on which a record starts, and the file from there. The parser's position may come before line breaks that end the record
+/// before (the second half of a CRLF) or stand between the two.
+fn record_start<'a>(file: &'a [u8], position: &csv::Position) -> (u64, &'a [u8]) {
+    let from_position = usize::try_from(position.byte())
+        .ok()
+        .and_then(|byte| file.get(byte..))
+        .unwrap_or_default();
+    let breaks = from_position
+        .iter()
+        .take_while(|byte| matches!(byte, b'\n' | b'\r'))
+        .count();
+    let (breaks, record) = from_position.split_at(breaks);
+    let lines = breaks.split(|byte| *byte == b'\n').skip(1);
+    (lines.fold(position.line(), |line, _| line + 1), record)
 }
 
 /// A file that was cut inside its last field can still have the right number of fields.
@@ -242,8 +257,10 @@ fn ends_inside_quotes(record: &[u8]) -> bool {
     quoted
 }
 
-fn malformed(error: &csv::Error) -> UnreadableInvoice {
-    let line = error.position().map_or(1, csv::Position::line);
+fn malformed(file: &[u8], error: &csv::Error) -> UnreadableInvoice {
+    let line = error
+        .position()
+        .map_or(1, |position| record_start(file, position).0);
     match error.kind() {
         csv::ErrorKind::Utf8 { err, .. } => {
             UnreadableInvoice::at(line, format!("field {} is not UTF-8 text", err.field() + 1))

@@ -108,6 +108,33 @@ fn a_quoted_field_may_hold_commas_quotes_and_line_breaks() {
 }
 
 #[test]
+fn a_last_line_that_begins_with_a_quote_is_whole_after_any_line_break() {
+    for line_break in ["\n", "\r\n", "\r\n\r\n"] {
+        let file = format!("description,product,USD{line_break}\"web, one\",Droplets,$1.00");
+        assert_eq!(read(&file).unwrap()[0].description, "web, one");
+        let cut = file.replace("\",Droplets", ",Droplets");
+        assert!(read(&cut).is_err(), "{cut}");
+    }
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them_whatever_breaks_them() {
+    let broken = SPEC_EXAMPLE.replace("$0.16", "oops");
+    for (line_break, expected) in [
+        ("\n", "line 3,"),
+        ("\r\n", "line 3,"),
+        ("\r\n\r\n", "line 5,"),
+    ] {
+        let message = refusal(&broken.replace('\n', line_break));
+        assert!(message.contains(expected), "{message}");
+    }
+    let mut bytes = SPEC_EXAMPLE.replace('\n', "\r\n").into_bytes();
+    bytes.extend(b"Droplets,,\xff,1,,,$1.00,,iaas\r\n");
+    let message = read_invoice_csv(&bytes).unwrap_err().to_string();
+    assert!(message.contains("line 4: field 3"), "{message}");
+}
+
+#[test]
 fn a_header_alone_is_an_invoice_without_lines() {
     assert_eq!(read(&format!("{HEADER}\n")).unwrap(), []);
 }
