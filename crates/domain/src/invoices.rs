@@ -194,16 +194,39 @@ pub struct InvoiceSummary {
     pub charged_products: Vec<String>,
 }
 
-/// The exact sum of the lines, USD; none where it overflows 28 digits.
+/// The exact sum of the lines, USD; none where it has more than 28 digits.
 pub fn line_total(lines: &[InvoiceLine]) -> Option<Decimal> {
-    lines
-        .iter()
-        .try_fold(Decimal::ZERO, |total, line| total.checked_add(line.amount))
+    let mut amounts = lines.iter().map(|line| line.amount);
+    amounts.try_fold(Decimal::ZERO, exact_sum)
+}
+
+/// `checked_add` alone rounds what has more digits than fit.
+fn exact_sum(one: Decimal, other: Decimal) -> Option<Decimal> {
+    let sum = one.checked_add(other)?;
+    let decimals = one.normalize().scale().max(other.normalize().scale());
+    (sum.scale() >= decimals).then_some(sum)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_total_is_exact_or_none() {
+        let total = |amounts: &[&str]| {
+            let items: Vec<_> = amounts
+                .iter()
+                .map(|amount| samples::item("Droplets", "web", amount.parse().unwrap()))
+                .collect();
+            line_total(&lines_of_items(&items)).map(|total| total.to_string())
+        };
+        let largest = "79228162514264337593543950335";
+        assert_eq!(total(&["1.50", "-0.25", "0.000"]).as_deref(), Some("1.25"));
+        assert_eq!(total(&[]).as_deref(), Some("0"));
+        assert_eq!(total(&[largest]).as_deref(), Some(largest));
+        assert_eq!(total(&[largest, "1"]), None);
+        assert_eq!(total(&[largest, "0.01"]), None);
+    }
 
     #[test]
     fn a_period_is_a_month() {

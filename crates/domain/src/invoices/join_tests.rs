@@ -200,6 +200,39 @@ fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_noth
 }
 
 #[test]
+fn several_rows_and_items_that_tell_the_times_otherwise_are_not_paired() {
+    let inclusive = |id: &str| InvoiceItem {
+        end_time: Some(time(24) - TimeDelta::seconds(1)),
+        ..droplet(id)
+    };
+    let mut csv = csv(ALL, &[droplet("7"), droplet("8")]);
+    let joined = join_items(&mut csv, &[inclusive("7"), inclusive("8")]);
+    assert_eq!(joined.joined, 0);
+    assert_eq!(
+        join_items(&mut csv, &[inclusive("7"), inclusive("7")]).joined,
+        2
+    );
+    assert_eq!(ids(&csv), ["7", "7"]);
+}
+
+#[test]
+fn the_category_of_the_csv_stays() {
+    let platform = InvoiceItem {
+        category: Some("paas".to_owned()),
+        ..droplet("7")
+    };
+    let mut csv = csv(ALL, &[droplet("7")]);
+    assert_eq!(
+        join_items(&mut csv, std::slice::from_ref(&platform)).joined,
+        1
+    );
+    assert_eq!(csv.lines[0].category.as_deref(), Some("iaas"));
+    csv.lines[0].category = None;
+    join_items(&mut csv, &[platform]);
+    assert_eq!(csv.lines[0].category.as_deref(), Some("paas"));
+}
+
+#[test]
 fn an_item_of_another_amount_is_never_a_rows() {
     let dearer = InvoiceItem {
         amount: Decimal::new(601, 2),
