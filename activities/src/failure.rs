@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use digitalocean::SpacesError;
+use domain::InvoiceUuid;
 use domain::invoices::UnreadableInvoice;
 use store::StoreError;
 use temporalio_common::error::ApplicationFailure;
@@ -18,9 +19,15 @@ pub enum Failure {
     Spaces(SpacesError),
     Store(StoreError),
     UnreadableInvoice(UnreadableInvoice),
+    /// An invoice's items contradict each other: they changed while they were read.
+    InconsistentItems(String),
+    NoInvoice(InvoiceUuid),
     UnknownKind(String),
     InvalidInput(String),
-    InternalProject { name: String, reason: String },
+    InternalProject {
+        name: String,
+        reason: String,
+    },
 }
 
 impl From<digitalocean::Error> for Failure {
@@ -63,6 +70,8 @@ impl Failure {
             Self::Store(StoreError::NotFound { .. }) => "NotFound",
             Self::Store(_) => "Database",
             Self::UnreadableInvoice(_) => "UnreadableInvoice",
+            Self::InconsistentItems(_) => "InconsistentItems",
+            Self::NoInvoice(_) => "NotFound",
             Self::UnknownKind(_) => "UnknownKind",
             Self::InvalidInput(_) => "InvalidInput",
             Self::InternalProject { .. } => "InternalProject",
@@ -74,8 +83,11 @@ impl Failure {
             Self::DigitalOcean(error) => error.is_retryable(),
             Self::Spaces(error) => error.is_retryable(),
             Self::Store(error) => error.is_transient(),
-            Self::UnreadableInvoice(_) | Self::UnknownKind(_) | Self::InvalidInput(_) => false,
-            Self::InternalProject { .. } => true,
+            Self::UnreadableInvoice(_)
+            | Self::NoInvoice(_)
+            | Self::UnknownKind(_)
+            | Self::InvalidInput(_) => false,
+            Self::InconsistentItems(_) | Self::InternalProject { .. } => true,
         }
     }
 
@@ -95,6 +107,12 @@ impl Failure {
             Self::Spaces(error) => with_causes(error),
             Self::Store(error) => with_causes(error),
             Self::UnreadableInvoice(error) => error.to_string(),
+            Self::InconsistentItems(reason) => {
+                format!("the invoice's items are not to be relied on: {reason}")
+            }
+            Self::NoInvoice(invoice) => format!(
+                "DigitalOcean has neither a CSV nor items of the invoice {invoice}: is it of another account?"
+            ),
             Self::InvalidInput(problem) => problem.clone(),
             Self::UnknownKind(kind) => format!(
                 "there is no listing of {kind:?}: name a kind that `inventory.kinds` returns"

@@ -1,16 +1,20 @@
 //! Finding invoices and storing their lines.
 
-use std::sync::Arc;
+mod content;
 
-use digitalocean::Client;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Datelike as _, Months, NaiveDate, Utc};
+use digitalocean::{Client, InvoiceKey};
 use domain::InvoiceUuid;
-use domain::invoices::read_invoice_csv;
-use store::invoices::{AfterPending, InvoiceFile};
+use domain::invoices::{InvoiceHeader, InvoiceSummary};
+use store::invoices::{AfterPending, EstimateOutcome, LookAgain};
 use store::{Store, StoreError};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::invoices::{
-    IngestFailure, InvoiceIngested, InvoicesDiscovered, PAGE, Pending, definitions,
+    EstimateStored, IngestFailure, InvoiceIngested, InvoicesDiscovered, PAGE, Pending, definitions,
 };
 
 use crate::failure::Failure;
@@ -19,7 +23,12 @@ use crate::heartbeat::beating;
 pub struct InvoiceActivities {
     pub digitalocean: Client,
     pub store: Store,
+    /// Invoices of so many months before the present one are looked at again every day.
+    pub look_back_months: u32,
 }
+
+/// A little less than the day between two runs.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(20);
 
 #[activities]
 impl InvoiceActivities {
@@ -44,7 +53,7 @@ impl InvoiceActivities {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let pending = self
             .store
-            .pending_invoices(after, limit)
+            .pending_invoices(after, self.look_again(), limit)
             .await
             .map_err(report)?;
         Ok(pending
@@ -56,13 +65,37 @@ impl InvoiceActivities {
             .collect())
     }
 
+    #[activity(definition = definitions::CountPending)]
+    pub async fn count_pending(
+        self: Arc<Self>,
+        _context: ActivityContext,
+    ) -> Result<usize, ActivityError> {
+        self.store
+            .count_pending_invoices(self.look_again())
+            .await
+            .map_err(report)
+    }
+
+    #[activity(definition = definitions::Estimate)]
+    pub async fn estimate(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<EstimateStored, ActivityError> {
+        let attempt = context.info().attempt;
+        beating(&context, async move { self.store_estimate(attempt).await }).await
+    }
+
     #[activity(definition = definitions::Ingest)]
     pub async fn ingest(
         self: Arc<Self>,
         context: ActivityContext,
         invoice: InvoiceUuid,
     ) -> Result<InvoiceIngested, ActivityError> {
-        beating(&context, async move { self.ingest_invoice(invoice).await }).await
+        let attempt = context.info().attempt;
+        beating(&context, async move {
+            self.ingest_invoice(invoice, attempt).await
+        })
+        .await
     }
 
     #[activity(definition = definitions::MarkFailed)]
@@ -85,7 +118,7 @@ fn report(error: StoreError) -> ActivityError {
 
 impl InvoiceActivities {
     async fn discover_invoices(&self) -> Result<InvoicesDiscovered, Failure> {
-        let listed = self.digitalocean.list_invoices().await;
+        let listed = self.digitalocean.list_invoices().await.invoices;
         // What was seen is kept even if the listing broke off: invoices are only ever added.
         let discovered = self.store.discover_invoices(&listed.items).await?;
         if let Some(error) = listed.failure {
@@ -99,29 +132,94 @@ impl InvoiceActivities {
         })
     }
 
-    async fn ingest_invoice(&self, invoice: InvoiceUuid) -> Result<InvoiceIngested, Failure> {
+    fn look_again(&self) -> LookAgain {
+        let today = Utc::now().date_naive();
+        let this_month = today.with_day(1).unwrap_or(today);
+        LookAgain {
+            since: this_month
+                .checked_sub_months(Months::new(self.look_back_months))
+                .unwrap_or(NaiveDate::MIN),
+            after: LOOK_AGAIN_AFTER,
+        }
+    }
+
+    async fn ingest_invoice(
+        &self,
+        invoice: InvoiceUuid,
+        attempt: u32,
+    ) -> Result<InvoiceIngested, Failure> {
+        let key = InvoiceKey::Issued(invoice);
         if !self.store.has_invoice(invoice).await? {
             // Started by hand for an invoice that no listing has shown yet.
-            let header = self.digitalocean.get_invoice_summary(invoice).await?;
+            let summary = self.digitalocean.get_invoice_summary(key).await?;
+            let header = header_of(invoice, summary);
             self.store.discover_invoices(&[header]).await?;
         }
-        let csv = self.digitalocean.fetch_invoice_csv(invoice).await?;
-        let lines = read_invoice_csv(&csv)?;
+        let Some(content) = content::read(&self.digitalocean, key, attempt).await? else {
+            return Err(Failure::NoInvoice(invoice));
+        };
         let stored = self
             .store
-            .ingest_invoice(
-                invoice,
-                InvoiceFile {
-                    csv: &csv,
-                    lines: &lines,
-                },
-            )
+            .ingest_invoice(invoice, content.to_store())
             .await?;
         Ok(InvoiceIngested {
             lines: stored.lines,
-            matched: stored.matched,
+            matched: WITH_RESOURCE
+                .iter()
+                .filter_map(|rule| stored.rules.get(*rule))
+                .sum(),
             line_total: stored.line_total.to_string(),
             off_by: stored.off_by.to_string(),
+            is_final: stored.is_final,
+            version: stored.version,
+            sources: content.to_store().sources.as_str().to_owned(),
+            source_note: content.to_store().source_note.map(str::to_owned),
+            rules: stored.rules,
         })
+    }
+
+    async fn store_estimate(&self, attempt: u32) -> Result<EstimateStored, Failure> {
+        let key = InvoiceKey::Preview;
+        let Some(content) = content::read(&self.digitalocean, key, attempt).await? else {
+            return Ok(EstimateStored::NoPreview);
+        };
+        let (period, amount) = if let Some(summary) = &content.summary {
+            (summary.period, summary.amount)
+        } else if let Some(preview) = self.digitalocean.list_invoices().await.preview {
+            (preview.period, preview.amount)
+        } else {
+            return Ok(EstimateStored::NoPreview);
+        };
+        let outcome = self
+            .store
+            .store_estimate(period, amount, content.to_store())
+            .await?;
+        let period = period.to_string();
+        Ok(match outcome {
+            EstimateOutcome::Estimated {
+                lines,
+                line_total,
+                off_by,
+                ..
+            } => EstimateStored::Estimated {
+                period,
+                lines,
+                line_total: line_total.to_string(),
+                off_by: off_by.to_string(),
+            },
+            EstimateOutcome::AlreadyInvoiced => EstimateStored::AlreadyInvoiced { period },
+        })
+    }
+}
+
+/// The rules by which a line has a resource; an operator's word may also say that there is none.
+const WITH_RESOURCE: [&str; 4] = ["uuid", "id", "group", "name"];
+
+fn header_of(invoice_uuid: InvoiceUuid, summary: InvoiceSummary) -> InvoiceHeader {
+    InvoiceHeader {
+        invoice_uuid,
+        invoice_id: summary.invoice_id,
+        period: summary.period,
+        amount: summary.amount,
     }
 }

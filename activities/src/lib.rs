@@ -4,11 +4,13 @@
 //! returns what it fetched. Which failure is tried again is said in `failure` and nowhere else.
 
 pub mod balance;
+pub mod costs;
 mod failure;
 mod heartbeat;
 pub mod held_deletions;
 pub mod inventory;
 pub mod invoices;
+pub mod ledger;
 pub mod projects;
 
 pub use failure::Failure;

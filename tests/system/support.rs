@@ -83,6 +83,7 @@ impl TestSystem {
                     guard: Guard::default(),
                 },
                 dns_records: true,
+                look_back_months: 3,
                 spaces: Some(spaces_client(&simulator)),
             },
         );

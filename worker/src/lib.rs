@@ -6,9 +6,11 @@ pub mod temporal;
 use std::time::Duration;
 
 use activities::balance::BalanceActivities;
+use activities::costs::CostActivities;
 use activities::held_deletions::HeldDeletionActivities;
 use activities::inventory::InventoryActivities;
 use activities::invoices::InvoiceActivities;
+use activities::ledger::LedgerActivities;
 use activities::projects::ProjectActivities;
 use digitalocean::{Purpose, SpacesClient, Tokens};
 use store::Store;
@@ -35,6 +37,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether DNS records are mirrored too: a request for each zone.
     pub dns_records: bool,
+    /// Invoices of so many months before the present one are looked at again every day.
+    pub look_back_months: u32,
     /// Lists Spaces buckets, where keys for that are configured.
     pub spaces: Option<SpacesClient>,
 }
@@ -98,9 +102,17 @@ pub async fn run(
             digitalocean: api_billing.clone(),
             store: settings.store.clone(),
         })
+        .register_activities(LedgerActivities {
+            digitalocean: api_billing.clone(),
+            store: settings.store.clone(),
+        })
+        .register_activities(CostActivities {
+            store: settings.store.clone(),
+        })
         .register_activities(InvoiceActivities {
             digitalocean: api_billing,
             store: settings.store.clone(),
+            look_back_months: settings.look_back_months,
         });
 
     let mut full = Worker::new(&runtime, client.clone(), full)?;

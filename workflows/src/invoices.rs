@@ -1,7 +1,8 @@
-//! `BillingHistory`: finds the account's invoices and has each ingested. `IngestInvoice`: stores the lines of one.
+//! `BillingHistory`: finds the account's invoices and has each ingested, keeps the ledger and the estimate of the open month, and
+//! checks the books. `IngestInvoice`: stores the lines of one invoice.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use chrono::NaiveDate;
@@ -17,6 +18,8 @@ use temporalio_workflow::{
     join_all,
 };
 
+use crate::costs::CostActivities;
+use crate::ledger::{LedgerActivities, LedgerSynced};
 use crate::{Input, options};
 
 /// What these workflows ask of the outside; `activities::invoices` answers.
@@ -34,13 +37,25 @@ impl InvoiceActivities {
         unimplemented!()
     }
 
-    /// The next invoices without lines, at most [`PAGE`] of them.
+    /// The next invoices without lines or to be looked at again, at most [`PAGE`] of them.
     #[activity(name = "invoices.list_pending")]
     pub fn list_pending(after: Option<Pending>) -> Result<Vec<Pending>, ActivityError> {
         unimplemented!()
     }
 
-    /// Fetches one invoice's CSV and replaces its line set.
+    /// How many invoices that is in all.
+    #[activity(name = "invoices.count_pending")]
+    pub fn count_pending() -> Result<usize, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Fetches the preview of the open month's invoice and replaces the month's estimate.
+    #[activity(name = "invoices.estimate")]
+    pub fn estimate() -> Result<EstimateStored, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Fetches one invoice's CSV, items and summary, and stores its lines.
     #[activity(name = "invoices.ingest")]
     pub fn ingest(invoice: InvoiceUuid) -> Result<InvoiceIngested, ActivityError> {
         unimplemented!()
@@ -55,7 +70,9 @@ impl InvoiceActivities {
 
 /// The macro keeps its marker types in a private module; implementations need their names.
 pub mod definitions {
-    pub use super::invoice_activities::{Discover, Ingest, ListPending, MarkFailed};
+    pub use super::invoice_activities::{
+        CountPending, Discover, Estimate, Ingest, ListPending, MarkFailed,
+    };
 }
 
 /// What a look at the list of invoices found.
@@ -85,6 +102,39 @@ pub struct InvoiceIngested {
     pub line_total: String,
     /// The invoice's amount less the sum of its lines.
     pub off_by: String,
+    /// Every sum of it agrees with every other.
+    #[serde(default)]
+    pub is_final: bool,
+    /// 1 for the first; a corrected invoice counts up.
+    #[serde(default)]
+    pub version: i32,
+    /// What the lines were read from, and why not from both.
+    #[serde(default)]
+    pub sources: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_note: Option<String>,
+    /// How many lines each rule matched.
+    #[serde(default)]
+    pub rules: BTreeMap<String, usize>,
+}
+
+/// What storing the open month's preview came to; amounts are USD, as decimal strings.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum EstimateStored {
+    Estimated {
+        /// `YYYY-MM`
+        period: String,
+        lines: usize,
+        line_total: String,
+        /// The preview's amount less the sum of its lines.
+        off_by: String,
+    },
+    /// The preview lags behind: its month has an invoice.
+    AlreadyInvoiced {
+        period: String,
+    },
+    NoPreview,
 }
 
 /// Why an invoice could not be ingested.
@@ -107,6 +157,15 @@ pub struct BillingProgress {
     /// Why the list of invoices could not be read; none if it could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_listed: Option<String>,
+    /// How many invoices this run has to ingest or to look at again.
+    pub pending: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerSynced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<EstimateStored>,
+    /// What else went wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     pub ingested: usize,
     pub failed: usize,
     /// Being ingested by another run.
@@ -139,8 +198,17 @@ impl BillingHistory {
         let progress = input.or_default("nothing")?;
         let is_first_run = progress.after.is_none();
         ctx.state_mut(|state| state.progress = progress);
+        let keeps_books = ctx.patched("every-cent-2026-11");
         if is_first_run {
             discover(ctx).await?;
+            if keeps_books {
+                sync_ledger(ctx).await?;
+                estimate(ctx).await?;
+                let pending = ctx
+                    .execute_activity(InvoiceActivities::count_pending, (), options::database())
+                    .await?;
+                ctx.state_mut(|state| state.progress.pending = pending);
+            }
         }
         let after = ctx.state(|state| state.progress.after);
         let page = ctx
@@ -155,21 +223,11 @@ impl BillingHistory {
             let progress = ctx.state(|state| state.progress.clone());
             ctx.continue_as_new(Input::Given(progress), ContinueAsNewOptions::default())?;
         }
-        let progress = ctx.state(|state| state.progress.clone());
-        match progress.not_listed {
-            None => Ok(progress),
-            Some(reason) => {
-                let (ingested, failed) = (progress.ingested, progress.failed);
-                let message = format!(
-                    "the invoices could not be listed: {reason}; of those known before, {ingested} were ingested and {failed} failed"
-                );
-                Err(ApplicationFailure::builder(std::io::Error::other(message))
-                    .type_name("InvoicesNotListed".to_owned())
-                    .non_retryable(true)
-                    .build()
-                    .into())
-            }
+        if keeps_books {
+            check_books(ctx).await?;
         }
+        let progress = ctx.state(|state| state.progress.clone());
+        outcome(progress)
     }
 
     /// How many invoices of how many are done.
@@ -197,6 +255,78 @@ async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
         }
     }
     Ok(())
+}
+
+async fn sync_ledger(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
+    let options = options::listing("GET /v2/customers/my/billing_history");
+    match ctx
+        .execute_activity(LedgerActivities::sync, (), options)
+        .await
+    {
+        Ok(synced) => ctx.state_mut(|state| state.progress.ledger = Some(synced)),
+        Err(error) => note_problem(ctx, "the billing history was not read", error)?,
+    }
+    Ok(())
+}
+
+async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
+    let options = options::ingest("GET /v2/customers/my/invoices/preview");
+    match ctx
+        .execute_activity(InvoiceActivities::estimate, (), options)
+        .await
+    {
+        Ok(stored) => ctx.state_mut(|state| state.progress.estimate = Some(stored)),
+        Err(error) => note_problem(ctx, "the open month was not estimated", error)?,
+    }
+    Ok(())
+}
+
+async fn check_books(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
+    let checked = ctx
+        .execute_activity(CostActivities::check, (), options::database())
+        .await?;
+    ctx.state_mut(|state| state.progress.problems.extend(checked.discrepancies));
+    Ok(())
+}
+
+/// The rest of the run goes on; the run fails at its end.
+fn note_problem(
+    ctx: &WorkflowContext<BillingHistory>,
+    what: &str,
+    error: ActivityExecutionError,
+) -> Result<(), WorkflowTermination> {
+    if matches!(error, ActivityExecutionError::Cancelled(_)) {
+        return Err(error.into());
+    }
+    let problem = format!("{what}: {}", options::reason(&error));
+    ctx.state_mut(|state| state.progress.problems.push(problem));
+    Ok(())
+}
+
+/// What the run comes to: a failure that tells all, where invoices could not be listed or anything else went wrong. An invoice that
+/// could not be ingested is no failure of this run.
+fn outcome(progress: BillingProgress) -> WorkflowResult<BillingProgress> {
+    let mut problems = progress.problems.clone();
+    let type_name = if let Some(reason) = &progress.not_listed {
+        problems.insert(0, format!("the invoices could not be listed: {reason}"));
+        "InvoicesNotListed"
+    } else {
+        "BillingIncomplete"
+    };
+    if problems.is_empty() {
+        return Ok(progress);
+    }
+    let message = format!(
+        "{}; of the invoices known, {} were ingested and {} failed",
+        problems.join("; "),
+        progress.ingested,
+        progress.failed
+    );
+    Err(ApplicationFailure::builder(std::io::Error::other(message))
+        .type_name(type_name.to_owned())
+        .non_retryable(true)
+        .build()
+        .into())
 }
 
 async fn ingest_all(
@@ -257,8 +387,8 @@ async fn ingest_one(
     });
     let done = ctx.state(|state| state.progress.clone());
     ctx.set_current_details(format!(
-        "{} ingested, {} failed",
-        done.ingested, done.failed
+        "{} of {} ingested, {} failed",
+        done.ingested, done.pending, done.failed
     ));
     Ok(())
 }
@@ -288,7 +418,7 @@ impl IngestInvoice {
         input: Input<InvoiceUuid>,
     ) -> WorkflowResult<InvoiceIngested> {
         let invoice_uuid = input.required(EXPECTED)?;
-        let options = options::ingest(format!("GET /v2/customers/my/invoices/{invoice_uuid}/csv"));
+        let options = options::ingest(format!("GET /v2/customers/my/invoices/{invoice_uuid}"));
         match ctx
             .execute_activity(InvoiceActivities::ingest, invoice_uuid, options)
             .await

@@ -5,10 +5,12 @@
 //! fulfils. Only ids, counts and small results cross.
 
 pub mod balance;
+pub mod costs;
 pub mod held_deletions;
 mod input;
 pub mod inventory;
 pub mod invoices;
+pub mod ledger;
 mod options;
 pub mod projects;
 

@@ -49,6 +49,14 @@ pub(crate) struct SyncArguments {
     /// Mirror DNS records as well: a request to DigitalOcean for each zone, every 15 minutes.
     #[arg(long, env = "ARCADIA_DNS_RECORDS")]
     dns_records: bool,
+    /// Invoices of so many months before the present one are looked at again every day: DigitalOcean corrects what it has issued.
+    #[arg(
+        long,
+        env = "ARCADIA_LOOK_BACK_MONTHS",
+        default_value_t = 3,
+        value_name = "MONTHS"
+    )]
+    look_back_months: u32,
 }
 
 /// Which DigitalOcean is read, and with which tokens.
@@ -140,6 +148,7 @@ impl SyncArguments {
                 },
             },
             dns_records: self.dns_records,
+            look_back_months: self.look_back_months,
             spaces: digitalocean.spaces,
         }
     }

@@ -21,6 +21,10 @@ pub enum StoreError {
     NotFound { what: &'static str, id: Uuid },
     #[error("the hold {id} is {state} already: there is nothing left to decide")]
     Decided { id: Uuid, state: String },
+    #[error(
+        "the lines come to {lines} USD and the database's totals to {counted}: nothing was stored; this is a fault of this program, please report it"
+    )]
+    Unbalanced { lines: String, counted: String },
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),
 }

@@ -1,16 +1,27 @@
 //! Invoices and their lines.
 
+mod bill;
+mod documents;
+mod estimates;
+mod ingest;
 mod lines;
 pub(crate) mod matching;
+pub(crate) mod owners;
 mod reads;
+
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use domain::InvoiceUuid;
 use domain::invoices::InvoiceHeader;
 use uuid::Uuid;
 
-pub use lines::{IngestOutcome, InvoiceFile};
-pub use reads::{AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice};
+pub use estimates::{Estimate, EstimateOutcome, Variance};
+pub use ingest::{IngestOutcome, InvoiceContent, Sources};
+pub use reads::{
+    AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice, InvoicePart,
+    InvoiceVersion, LineChange, LineShare,
+};
 
 use crate::{Store, StoreError};
 
@@ -28,6 +39,15 @@ pub struct InvoicesDiscovered {
 pub struct AfterPending {
     pub period: NaiveDate,
     pub invoice_uuid: InvoiceUuid,
+}
+
+/// Which invoices to look at again although their lines are here: `DigitalOcean` corrects what it has issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookAgain {
+    /// Those of this month and of later ones.
+    pub since: NaiveDate,
+    /// That were not looked at for so long.
+    pub after: Duration,
 }
 
 impl Store {
@@ -63,6 +83,7 @@ impl Store {
                     amount = excluded.amount,
                     reconciled = excluded.amount = invoice.line_total,
                     off_by = excluded.amount - invoice.line_total,
+                    is_final = invoice.is_final and excluded.amount = invoice.amount,
                     ingest_status = case when excluded.amount <> invoice.amount then 'pending' else invoice.ingest_status end,
                     updated_at = now()
                 where (invoice.period, invoice.amount) is distinct from (excluded.period, excluded.amount)
@@ -86,20 +107,25 @@ impl Store {
         })
     }
 
-    /// The next invoices that wait for their lines or failed to get them, the newest first.
+    /// The next invoices to ingest, the newest first: those that wait for their lines or failed to get them, and those to look at
+    /// again.
     pub async fn pending_invoices(
         &self,
         after: Option<AfterPending>,
+        look_again: LookAgain,
         limit: i64,
     ) -> Result<Vec<AfterPending>, StoreError> {
         let rows = sqlx::query!(
             "select period, invoice_uuid from cloud_invoices
-             where ingest_status <> 'ingested'
+             where (ingest_status <> 'ingested'
+                   or (period >= $4 and (checked_at is null or checked_at < now() - make_interval(secs => $5))))
                and ($1::date is null or period < $1 or (period = $1 and invoice_uuid > $2))
              order by period desc, invoice_uuid limit $3",
             after.map(|after| after.period),
             after.map(|after| after.invoice_uuid.as_uuid()),
             limit,
+            look_again.since,
+            look_again.after.as_secs_f64(),
         )
         .fetch_all(&self.pool)
         .await?;
@@ -110,6 +136,20 @@ impl Store {
                 invoice_uuid: row.invoice_uuid.into(),
             })
             .collect())
+    }
+
+    /// How many there are of them in all.
+    pub async fn count_pending_invoices(&self, look_again: LookAgain) -> Result<usize, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from cloud_invoices
+               where ingest_status <> 'ingested'
+                  or (period >= $1 and (checked_at is null or checked_at < now() - make_interval(secs => $2)))"#,
+            look_again.since,
+            look_again.after.as_secs_f64(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     /// Whether an invoice is written down.
@@ -127,7 +167,8 @@ impl Store {
     /// has nowhere to be marked.
     pub async fn fail_invoice(&self, invoice: InvoiceUuid, reason: &str) -> Result<(), StoreError> {
         sqlx::query!(
-            "update cloud_invoices set ingest_status = 'failed', last_error = $2, updated_at = now() where invoice_uuid = $1",
+            "update cloud_invoices set ingest_status = 'failed', last_error = $2, checked_at = now(), updated_at = now()
+             where invoice_uuid = $1",
             invoice.as_uuid(),
             reason,
         )

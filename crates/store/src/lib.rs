@@ -6,10 +6,12 @@
 mod access;
 pub mod balance;
 mod copy;
+pub mod costs;
 mod error;
 mod freshness;
 pub mod inventory;
 pub mod invoices;
+pub mod ledger;
 mod listings;
 pub mod projects;
 

@@ -13,6 +13,8 @@ pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
 
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::intervals;
+use crate::invoices::matching;
+use crate::invoices::owners::{self, Which};
 use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, now, record};
 use crate::{Run, Store, StoreError};
 
@@ -88,6 +90,9 @@ impl Store {
         if recorded.may_strike {
             strike(&mut tx, sweep.facts, &mut outcome).await?;
         }
+        let at = now(&mut tx).await?;
+        let renamed = intervals::follow_names(&mut tx, at).await?;
+        owners::own_again(&mut tx, Which::OfProjects(&renamed)).await?;
         tx.commit().await?;
         Ok(outcome)
     }
@@ -204,7 +209,9 @@ impl Store {
         .ok_or(StoreError::NotFound { what: "project", id })?;
         if tenant.is_some() {
             intervals::follow_tenant(&mut tx, id, at, Some(changed_by)).await?;
+            matching::note_cause(&mut tx, "operator", Some(changed_by), None).await?;
             attribution::attribute(&mut tx, Scope::All, None, at).await?;
+            owners::own_again(&mut tx, Which::OfProjects(&[id])).await?;
         }
         tx.commit().await?;
         Ok(project)

@@ -139,6 +139,7 @@ async fn serve_worker() -> anyhow::Result<()> {
         internal_project: "skyai-internal".to_owned(),
         rules: RULES,
         dns_records: false,
+        look_back_months: 3,
         spaces: None,
     };
     say("ready")?;

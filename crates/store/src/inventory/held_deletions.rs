@@ -1,14 +1,12 @@
 //! What holds strikes back: a listing that would tombstone much at once tombstones nothing until an operator says so.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::intervals;
 use super::rows::{Gone, Writing};
-use crate::invoices::matching;
+use crate::invoices::matching::{self, Learned};
 use crate::listings::{ListingFacts, STRIKES, lock, mark_held, now, share_inventory};
 use crate::{Run, Store, StoreError};
 
@@ -279,8 +277,12 @@ async fn delete_held(
     .fetch_all(&mut *tx)
     .await?;
     let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
-    let names: BTreeSet<String> = gone.iter().map(|gone| gone.name.to_lowercase()).collect();
+    let learned = Learned {
+        names: gone.iter().map(|gone| gone.name.to_lowercase()).collect(),
+        discovered: Vec::new(),
+    };
     intervals::follow_projects(tx, &ids, at).await?;
-    matching::match_again(tx, &hold.kind, &names).await?;
+    intervals::follow_pins(tx, Some(&ids), at).await?;
+    matching::match_again(tx, &hold.kind, &learned, run).await?;
     Ok(gone.len())
 }

@@ -135,3 +135,74 @@ pub(crate) async fn follow_tenant(
     .await?;
     Ok(())
 }
+
+/// Ends the intervals in which resources were a tenant's for another reason than their project, and begins those of now: of all live
+/// resources, or of these. Both a pin of a resource's own and one of what it is a part of count.
+pub(crate) async fn follow_pins(
+    tx: &mut PgConnection,
+    resources: Option<&[Uuid]>,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if resources.is_some_and(<[Uuid]>::is_empty) {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update cloud_resource_tenants t set valid_to = $2
+         from cloud_resources r
+         left join cloud_projects p on p.id = r.cloud_project_id
+         left join cloud_resource_pins pin on pin.resource_id = r.id
+         where t.resource_id = r.id and t.valid_to is null and ($1::uuid[] is null or r.id = any($1))
+           and (r.deleted_at is not null or r.tenant_id is distinct from t.tenant_id
+               or (pin.tenant_id is null and r.tenant_id is not distinct from p.tenant_id))",
+        resources,
+        at,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into cloud_resource_tenants (resource_id, tenant_id, valid_from)
+         select r.id, r.tenant_id, $2
+         from cloud_resources r
+         left join cloud_projects p on p.id = r.cloud_project_id
+         left join cloud_resource_pins pin on pin.resource_id = r.id
+         left join cloud_resource_tenants t on t.resource_id = r.id and t.valid_to is null
+         where ($1::uuid[] is null or r.id = any($1)) and r.deleted_at is null and r.tenant_id is not null
+           and (pin.tenant_id is not null or r.tenant_id is distinct from p.tenant_id) and t.resource_id is null",
+        resources,
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the intervals of names that projects have no longer, begins those of now, and says which projects that concerns.
+pub(crate) async fn follow_names(
+    tx: &mut PgConnection,
+    at: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let mut concerned = sqlx::query_scalar!(
+        "update cloud_project_names n set valid_to = $1
+         from cloud_projects p
+         where n.cloud_project_id = p.id and n.valid_to is null and (p.deleted_at is not null or p.name <> n.name)
+         returning p.id",
+        at,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let begun = sqlx::query_scalar!(
+        "insert into cloud_project_names (cloud_project_id, name, valid_from)
+         select p.id, p.name, $1
+         from cloud_projects p
+         left join cloud_project_names n on n.cloud_project_id = p.id and n.valid_to is null
+         where p.deleted_at is null and n.cloud_project_id is null
+         returning cloud_project_id",
+        at,
+    )
+    .fetch_all(tx)
+    .await?;
+    concerned.extend(begun);
+    concerned.sort_unstable();
+    concerned.dedup();
+    Ok(concerned)
+}

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::Resource;
 use super::attribution::{self, Scope};
+use crate::invoices::matching;
+use crate::invoices::owners::{self, Which};
 use crate::listings::{lock_inventory, now};
 use crate::{Store, StoreError};
 
@@ -141,7 +143,10 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        matching::note_cause(&mut tx, "operator", Some(changed_by), None).await?;
         attribution::attribute(&mut tx, Scope::All, None, at).await?;
+        // A pin to the tenant that the resource has already moves nothing now, and says whose the time before was.
+        owners::own_again(&mut tx, Which::OfResources(&[resource])).await?;
         tx.commit().await?;
         Ok(())
     }

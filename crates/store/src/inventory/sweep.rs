@@ -1,7 +1,5 @@
 //! The chokepoint: the only way by which resources are written.
 
-use std::collections::BTreeSet;
-
 use domain::ResourceKind;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -13,7 +11,7 @@ use super::intervals;
 use super::observed::Observations;
 use super::rows::{self, Differing, Writing};
 use super::strikes::strike;
-use crate::invoices::matching;
+use crate::invoices::matching::{self, Learned};
 use crate::listings::{ListingFacts, lock, now, record, share_inventory};
 use crate::{Store, StoreError};
 
@@ -90,7 +88,9 @@ pub(crate) async fn sweep_within(
     }
     outcome.discovered = affected.homed.len();
     let names = rows::insert(tx, writing, &affected.homed).await?;
-    affected
+    let learned = &mut affected.learned;
+    learned.discovered.clone_from(&affected.homed);
+    learned
         .names
         .extend(names.iter().map(|name| name.to_lowercase()));
     for chunk in differing.chunks(CHUNK) {
@@ -100,7 +100,7 @@ pub(crate) async fn sweep_within(
     if recorded.may_strike {
         for gone in strike(tx, writing, facts, recorded.id, &mut outcome).await? {
             affected.homed.push(gone.id);
-            affected.names.insert(gone.name.to_lowercase());
+            affected.learned.names.insert(gone.name.to_lowercase());
         }
     }
     outcome.held = pending(tx, kind.as_str()).await?;
@@ -108,10 +108,14 @@ pub(crate) async fn sweep_within(
     outcome.moved = attribution::attribute(tx, scope, Some(&facts.run), writing.at).await?;
     affected.homed.append(&mut affected.changed);
     intervals::follow_projects(tx, &affected.homed, writing.at).await?;
-    matching::match_again(tx, kind.as_str(), &affected.names).await?;
+    intervals::follow_pins(tx, Some(&affected.homed), writing.at).await?;
+    matching::match_again(tx, kind.as_str(), &affected.learned, Some(&facts.run)).await?;
     rows::unstage(tx, writing).await?;
     Ok(outcome)
 }
+
+/// By what lines without an id find their resource.
+const MATCHED_BY: &[&str] = &["name", "region", "attrs.size_slug"];
 
 /// What a sweep wrote, and what has to follow from it.
 #[derive(Default)]
@@ -120,8 +124,8 @@ struct Affected {
     changed: Vec<Uuid>,
     /// Rows whose project is set already, or that are gone.
     homed: Vec<Uuid>,
-    /// Of cost lines that may be matched otherwise now.
-    names: BTreeSet<String>,
+    /// What cost lines may be matched by otherwise now.
+    learned: Learned,
 }
 
 async fn write_changes(
@@ -146,9 +150,14 @@ async fn write_changes(
             "restored" => outcome.restored += 1,
             _ => outcome.updated += 1,
         }
-        if change.event == "restored" || change.changes.contains_key("name") {
-            affected.names.insert(row.before.name.to_lowercase());
-            affected.names.insert(row.after.name.to_lowercase());
+        if change.event == "restored"
+            || MATCHED_BY
+                .iter()
+                .any(|field| change.changes.contains_key(*field))
+        {
+            let names = &mut affected.learned.names;
+            names.insert(row.before.name.to_lowercase());
+            names.insert(row.after.name.to_lowercase());
         }
         if change.changes.contains_key("relations") {
             related_otherwise.push(Differing {

@@ -1,182 +1,92 @@
-//! Storing an invoice's lines.
+//! Storing the lines of a bill.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use domain::InvoiceUuid;
+use domain::costs::{Charge, Owned, owners_of};
 use domain::invoices::{InvoiceLine, line_total};
 use rust_decimal::Decimal;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::bill::Bill;
 use super::matching::{self, Match};
-use crate::copy::CopyIn;
-use crate::{Store, StoreError};
+use super::owners::{self, Histories, sole_tenant};
+use crate::StoreError;
+use crate::copy::{CopyIn, array_literal};
 
-/// An invoice's CSV and what was read from it.
-pub struct InvoiceFile<'a> {
-    pub csv: &'a [u8],
-    pub lines: &'a [InvoiceLine],
-}
-
-/// What an invoice looks like after its lines were stored; amounts in USD.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngestOutcome {
-    pub lines: usize,
-    pub line_total: Decimal,
-    /// The invoice's own amount less the sum of its lines: zero where they agree.
-    pub off_by: Decimal,
-    /// Lines whose resource is known.
-    pub matched: usize,
-    /// Whether the file was another than the one stored before.
-    pub replaced: bool,
-}
-
-impl Store {
-    /// Replaces an invoice's line set, in one transaction. The same file again changes no line but those whose match has changed.
-    pub async fn ingest_invoice(
-        &self,
-        invoice: InvoiceUuid,
-        file: InvoiceFile<'_>,
-    ) -> Result<IngestOutcome, StoreError> {
-        let total = line_total(file.lines).ok_or_else(|| {
-            StoreError::Database(sqlx::Error::Encode(
-                "the lines' sum has more than 28 digits".into(),
-            ))
-        })?;
-        let sha256 = Sha256::digest(file.csv).to_vec();
-
-        let mut tx = self.pool.begin().await?;
-        matching::share_lock(&mut tx).await?;
-        // Another ingest of this invoice waits here until this one is done.
-        let header = sqlx::query!(
-            "select id, amount, csv_sha256 from cloud_invoices where invoice_uuid = $1 for update",
-            invoice.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(StoreError::NotFound {
-            what: "invoice",
-            id: invoice.as_uuid(),
-        })?;
-
-        let matches = find_matches(&mut tx, file.lines).await?;
-        let replaced = header.csv_sha256.as_deref() != Some(sha256.as_slice());
-        if replaced {
-            sqlx::query!(
-                "delete from cloud_cost_lines where invoice_id = $1",
-                header.id
-            )
-            .execute(&mut *tx)
-            .await?;
-            copy_lines(&mut tx, header.id, invoice, file.lines, &matches).await?;
-        } else {
-            update_matches(&mut tx, header.id, file.lines, &matches).await?;
-        }
-        let off_by = header.amount - total;
-        sqlx::query!(
-            "update cloud_invoices set
-                 ingest_status = 'ingested', ingested_at = now(), line_count = $2, line_total = $3, off_by = $4::numeric,
-                 reconciled = $4::numeric = 0, last_error = null, csv_sha256 = $5, updated_at = now()
-             where id = $1",
-            header.id,
-            i32::try_from(file.lines.len()).unwrap_or(i32::MAX),
-            total,
-            off_by,
-            sha256,
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-
-        let with_resource = file
-            .lines
-            .iter()
-            .filter(|line| line_match(line, &matches).resource_id.is_some())
-            .count();
-        Ok(IngestOutcome {
-            lines: file.lines.len(),
-            line_total: total,
-            off_by,
-            matched: with_resource,
-            replaced,
-        })
-    }
-}
-
-type Matches<'a> = HashMap<(&'a str, &'a str), Match>;
-
-fn named_resource(line: &InvoiceLine) -> Option<(&str, &str)> {
-    Some((line.kind.as_ref()?.as_str(), line.resource_name.as_deref()?))
-}
-
-async fn find_matches<'a>(
-    tx: &mut PgConnection,
-    lines: &'a [InvoiceLine],
-) -> Result<Matches<'a>, StoreError> {
-    let wanted: Vec<_> = lines
-        .iter()
-        .filter_map(named_resource)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let found = matching::find(tx, &wanted).await?;
-    Ok(wanted.into_iter().zip(found).collect())
-}
-
-fn line_match(line: &InvoiceLine, matches: &Matches<'_>) -> Match {
-    let by_name = named_resource(line).and_then(|named| matches.get(&named));
-    by_name.cloned().unwrap_or_else(|| Match {
-        resource_id: None,
-        tenant_id: None,
-        rule: if line.for_account {
-            "account"
-        } else {
-            "unmatched"
-        }
-        .to_owned(),
+/// The exact sum of lines, USD.
+pub(super) fn exact_total(lines: &[InvoiceLine]) -> Result<Decimal, StoreError> {
+    line_total(lines).ok_or_else(|| {
+        StoreError::Database(sqlx::Error::Encode(
+            "the lines' sum has more than 28 digits".into(),
+        ))
     })
 }
 
-async fn copy_lines(
+/// Stores lines where none are: matches each and says whose it is. The caller shares the matching's lock.
+pub(super) async fn insert_lines(
     tx: &mut PgConnection,
-    invoice_id: Uuid,
-    invoice: InvoiceUuid,
+    bill: &Bill,
     lines: &[InvoiceLine],
-    matches: &Matches<'_>,
 ) -> Result<(), StoreError> {
+    let ids = bill.line_ids(lines);
+    let matches = matching::find(tx, bill, lines, &ids).await?;
+    let mut resources: Vec<Uuid> = matches
+        .iter()
+        .filter_map(|found| found.resource_id)
+        .collect();
+    resources.sort_unstable();
+    resources.dedup();
+    let histories = Histories::load(tx, &resources).await?;
+
     let mut copy = CopyIn::start(
         tx,
-        "cloud_cost_lines (id, invoice_id, line_no, product, kind, group_description, description, hours, start_at, end_at,
-             amount, project_name, category, resource_name, resource_id, match_rule, tenant_id)",
+        "cloud_cost_lines (id, invoice_id, estimate_id, period, line_no, product, kind, group_description, description, hours,
+             start_at, end_at, amount, project_name, category, resource_name, is_named_by_group, region, size, part, is_for_account,
+             item_resource_id, item_resource_uuid, identified_kind, resource_id, match_rule, match_note, match_candidates,
+             is_shared, tenant_id, is_split, attributed_by)",
     )
     .await?;
-    for line in lines {
-        let found = line_match(line, matches);
-        write_row(&mut copy, invoice_id, invoice, line, &found);
+    let mut split: Vec<(Uuid, Owned)> = Vec::new();
+    for ((line, id), found) in lines.iter().zip(ids).zip(&matches) {
+        let owned = (!found.is_shared).then(|| owner(bill, line, found, &histories));
+        write_row(&mut copy, bill, line, id, found, owned.as_ref());
         copy.end_row().await?;
+        split.extend(
+            owned
+                .filter(|owned| owned.shares.len() > 1)
+                .map(|owned| (id, owned)),
+        );
     }
-    copy.finish().await
+    copy.finish().await?;
+    owners::store_shares(tx, split.iter().map(|(id, owned)| (*id, owned))).await
 }
 
-/// The same for the same place in the same invoice, whenever it is stored.
-fn line_id(invoice: InvoiceUuid, line_no: i32) -> Uuid {
-    let digest = Sha256::digest(format!("{invoice}/{line_no}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) -> Owned {
+    let charge = Charge {
+        amount: line.amount,
+        start: bill.start_of(line),
+        end: bill.end_of(line),
+        resource: found
+            .resource_id
+            .and_then(|resource| histories.resources.get(&resource)),
+        project_name: &line.project_name,
+    };
+    owners_of(&charge, &histories.projects)
 }
 
 fn write_row(
     row: &mut CopyIn<'_>,
-    invoice_id: Uuid,
-    invoice: InvoiceUuid,
+    bill: &Bill,
     line: &InvoiceLine,
+    id: Uuid,
     found: &Match,
+    owned: Option<&Owned>,
 ) {
-    row.value(Some(line_id(invoice, line.line_no)));
-    row.value(Some(invoice_id));
+    row.value(Some(id));
+    row.value(bill.id.invoice());
+    row.value(bill.id.estimate());
+    row.value(Some(bill.period));
     row.value(Some(line.line_no));
     row.text(Some(&line.product));
     row.text(line.kind.as_ref().map(domain::ResourceKind::as_str));
@@ -189,39 +99,110 @@ fn write_row(
     row.text(Some(&line.project_name));
     row.text(line.category.as_deref());
     row.text(line.resource_name.as_deref());
+    row.value(Some(line.is_named_by_group));
+    row.text(line.region.as_deref());
+    row.text(line.size.as_deref());
+    row.value(Some(line.part.as_str()));
+    row.value(Some(line.for_account));
+    row.text(line.item.resource_id.as_deref());
+    row.text(line.item.resource_uuid.as_deref());
+    row.text(
+        line.item
+            .identified_kind
+            .as_ref()
+            .map(domain::ResourceKind::as_str),
+    );
     row.value(found.resource_id);
     row.text(Some(&found.rule));
-    row.text(found.tenant_id.as_deref());
+    row.text(found.note.as_deref());
+    let candidates = found.candidates.as_ref().map(|candidates| {
+        let ids: Vec<String> = candidates.iter().map(Uuid::to_string).collect();
+        array_literal(&ids)
+    });
+    row.text(candidates.as_deref());
+    row.value(Some(found.is_shared));
+    row.text(owned.and_then(sole_tenant));
+    row.value(Some(owned.is_some_and(|owned| owned.shares.len() > 1)));
+    row.text(Some(owned.map_or("shared", |owned| owned.basis.as_str())));
 }
 
-async fn update_matches(
-    tx: &mut PgConnection,
-    invoice_id: Uuid,
-    lines: &[InvoiceLine],
-    matches: &Matches<'_>,
-) -> Result<(), StoreError> {
-    let found: Vec<Match> = lines.iter().map(|line| line_match(line, matches)).collect();
-    let places: Vec<i32> = lines.iter().map(|line| line.line_no).collect();
-    let resources: Vec<Option<Uuid>> = found.iter().map(|found| found.resource_id).collect();
-    let rules: Vec<&str> = found.iter().map(|found| found.rule.as_str()).collect();
-    let tenants: Vec<Option<&str>> = found
-        .iter()
-        .map(|found| found.tenant_id.as_deref())
-        .collect();
+/// Takes all lines of a bill away.
+pub(super) async fn delete_lines(tx: &mut PgConnection, bill: &Bill) -> Result<(), StoreError> {
+    // The shares first, while their lines still say what they count under.
     sqlx::query!(
-        "update cloud_cost_lines line set
-             resource_id = found.resource_id, match_rule = found.match_rule, tenant_id = found.tenant_id
-         from unnest($2::int[], $3::uuid[], $4::text[], $5::text[]) as found (line_no, resource_id, match_rule, tenant_id)
-         where line.invoice_id = $1 and line.line_no = found.line_no
-           and (line.resource_id, line.match_rule, line.tenant_id)
-               is distinct from (found.resource_id, found.match_rule, found.tenant_id)",
-        invoice_id,
-        &places,
-        &resources as &[Option<Uuid>],
-        &rules as &[&str],
-        &tenants as &[Option<&str>],
+        "delete from cloud_cost_line_shares share using cloud_cost_lines line
+         where line.id = share.line_id and line.is_split and (line.invoice_id = $1 or line.estimate_id = $2)",
+        bill.id.invoice(),
+        bill.id.estimate(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "delete from cloud_cost_lines where invoice_id = $1 or estimate_id = $2",
+        bill.id.invoice(),
+        bill.id.estimate(),
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Matches all lines of a bill again and sets anew whose they are. The caller shares the matching's lock, and nobody else writes
+/// this bill.
+pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(), StoreError> {
+    let lines = sqlx::query_scalar!(
+        "select id from cloud_cost_lines where invoice_id = $1 or estimate_id = $2",
+        bill.id.invoice(),
+        bill.id.estimate(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    matching::match_lines(tx, &lines).await?;
+    owners::own_again(tx, owners::Which::Lines(&lines)).await
+}
+
+/// How many lines each rule matched.
+pub(super) async fn lines_by_rule(
+    tx: &mut PgConnection,
+    bill: &Bill,
+) -> Result<BTreeMap<String, usize>, StoreError> {
+    let rules = sqlx::query!(
+        r#"select match_rule, count(*) as "lines!" from cloud_cost_lines
+           where invoice_id = $1 or estimate_id = $2 group by match_rule"#,
+        bill.id.invoice(),
+        bill.id.estimate(),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rules
+        .into_iter()
+        .map(|rule| {
+            (
+                rule.match_rule,
+                usize::try_from(rule.lines).unwrap_or_default(),
+            )
+        })
+        .collect())
+}
+
+/// The books are closed only where they balance: what the database counted is what the lines came to.
+pub(super) async fn check_total(
+    tx: &mut PgConnection,
+    bill: &Bill,
+    total: Decimal,
+) -> Result<(), StoreError> {
+    let counted = sqlx::query_scalar!(
+        r#"select coalesce(sum(amount), 0) as "amount!" from cloud_cost_totals where bill_id = $1"#,
+        bill.id.any(),
+    )
+    .fetch_one(tx)
+    .await?;
+    if counted == total {
+        Ok(())
+    } else {
+        Err(StoreError::Unbalanced {
+            counted: counted.to_string(),
+            lines: total.to_string(),
+        })
+    }
 }

@@ -1,98 +1,181 @@
-//! Which resource a cost line paid for. The rule itself is the SQL function `resource_named`.
+//! Which resource a cost line paid for. The rule itself is the SQL function `cost_line_match`.
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+use domain::invoices::InvoiceLine;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::StoreError;
+use super::bill::Bill;
+use super::owners::{self, Which};
 use crate::listings::{lock, lock_shared};
+use crate::{Run, StoreError};
 
-/// What lines of one kind and name are matched to.
+/// What a line is matched to, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) resource_id: Option<Uuid>,
-    pub(super) tenant_id: Option<String>,
     pub(super) rule: String,
+    pub(super) note: Option<String>,
+    pub(super) candidates: Option<Vec<Uuid>>,
+    pub(super) is_shared: bool,
 }
 
-/// New lines see every resource that is committed, and a sweep that commits resources sees every line that is: a sweep takes
-/// this lock alone, ingests share it.
+/// New lines see every resource that is committed, and a sweep that commits resources sees every line that is: what changes the
+/// matches or owners of stored lines takes this lock alone, ingests share it.
 const LOCK: &str = "match cost lines";
 
 pub(super) async fn share_lock(tx: &mut PgConnection) -> Result<(), StoreError> {
     lock_shared(tx, LOCK).await
 }
 
-/// The match of each (kind, name), in the order given.
+pub(crate) async fn take_lock(tx: &mut PgConnection) -> Result<(), StoreError> {
+    lock(tx, LOCK).await
+}
+
+/// Says for the rest of the transaction why stored lines change, for their record.
+pub(crate) async fn note_cause(
+    tx: &mut PgConnection,
+    cause: &str,
+    changed_by: Option<&str>,
+    run: Option<&Run>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"select set_config('arcadia.cause', $1, true) as "a!", set_config('arcadia.changed_by', $2, true) as "b!",
+               set_config('arcadia.workflow_id', $3, true) as "c!", set_config('arcadia.run_id', $4, true) as "d!""#,
+        cause,
+        changed_by.unwrap_or_default(),
+        run.map(|run| run.workflow_id.as_str()).unwrap_or_default(),
+        run.map(|run| run.run_id.as_str()).unwrap_or_default(),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(())
+}
+
+/// The match of each line, in their order; `ids` are theirs.
 pub(super) async fn find(
     tx: &mut PgConnection,
-    wanted: &[(&str, &str)],
+    bill: &Bill,
+    lines: &[InvoiceLine],
+    ids: &[Uuid],
 ) -> Result<Vec<Match>, StoreError> {
-    let kinds: Vec<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
-    let names: Vec<&str> = wanted.iter().map(|(_, name)| *name).collect();
+    let text = |of: fn(&InvoiceLine) -> Option<&str>| -> Vec<Option<&str>> {
+        lines.iter().map(of).collect()
+    };
+    let flag = |of: fn(&InvoiceLine) -> bool| -> Vec<bool> { lines.iter().map(of).collect() };
+    let starts: Vec<DateTime<Utc>> = lines.iter().map(|line| bill.start_of(line)).collect();
+    let ends: Vec<DateTime<Utc>> = lines.iter().map(|line| bill.end_of(line)).collect();
     let matches = sqlx::query_as!(
         Match,
         r#"
-        select m.resource_id as "resource_id?", m.tenant_id as "tenant_id?", m.match_rule as "rule!"
-        from unnest($1::text[], $2::text[]) with ordinality as wanted (kind, name, place)
-        cross join lateral resource_named(wanted.kind, wanted.name) m
-        order by wanted.place
+        select
+            case when word.line_id is null then found.resource_id else word.resource_id end as "resource_id?",
+            case when word.line_id is null then found.match_rule else 'operator' end as "rule!",
+            case when word.line_id is null then found.match_note else word.reason end as "note?",
+            case when word.line_id is null then found.match_candidates end as "candidates?",
+            case when word.line_id is null then found.match_rule = 'account' else word.resource_id is null end as "is_shared!"
+        from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                $10::bool[], $11::timestamptz[], $12::timestamptz[])
+            with ordinality as line (id, kind, is_named_by_group, name, region, size, identified_kind, item_id, item_uuid,
+                is_for_account, starts, ends, place)
+        left join cloud_cost_line_overrides word on word.line_id = line.id
+        cross join lateral cost_line_match(line.kind, line.is_named_by_group, line.name, line.region, line.size,
+            line.identified_kind, line.item_id, line.item_uuid, line.is_for_account, line.starts, line.ends) found
+        order by line.place
         "#,
-        &kinds as &[&str],
-        &names as &[&str],
+        ids,
+        &text(|line| line.kind.as_ref().map(domain::ResourceKind::as_str)) as &[Option<&str>],
+        &flag(|line| line.is_named_by_group),
+        &text(|line| line.resource_name.as_deref()) as &[Option<&str>],
+        &text(|line| line.region.as_deref()) as &[Option<&str>],
+        &text(|line| line.size.as_deref()) as &[Option<&str>],
+        &text(|line| line.item.identified_kind.as_ref().map(domain::ResourceKind::as_str)) as &[Option<&str>],
+        &text(|line| line.item.resource_id.as_deref()) as &[Option<&str>],
+        &text(|line| line.item.resource_uuid.as_deref()) as &[Option<&str>],
+        &flag(|line| line.for_account),
+        &starts,
+        &ends,
     )
     .fetch_all(tx)
     .await?;
     Ok(matches)
 }
 
-/// Matches the lines of these names again, since resources of these names came, went or changed.
+/// What a sweep learned of resources of one kind that lines may be matched by.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    /// Names in lower case of resources that came, went, or are called otherwise.
+    pub(crate) names: BTreeSet<String>,
+    /// Resources that were not known before: DigitalOcean's items may name them.
+    pub(crate) discovered: Vec<Uuid>,
+}
+
+/// Matches the lines again that what was learned may concern, and no other.
 pub(crate) async fn match_again(
     tx: &mut PgConnection,
     kind: &str,
-    names: &BTreeSet<String>,
+    learned: &Learned,
+    run: Option<&Run>,
 ) -> Result<(), StoreError> {
-    if names.is_empty() {
+    if learned.names.is_empty() && learned.discovered.is_empty() {
         return Ok(());
     }
-    lock(tx, LOCK).await?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    sqlx::query!(
-        "update cloud_cost_lines line set
-             resource_id = found.resource_id, match_rule = found.match_rule, tenant_id = found.tenant_id
-         from (
-             select name, m.* from unnest($2::text[]) as wanted (name) cross join lateral resource_named($1, name) m
-             where exists (
-                 select 1 from cloud_cost_lines named where named.kind = $1 and lower(named.resource_name) = wanted.name)
-         ) found
-         where line.kind = $1 and lower(line.resource_name) = found.name
-           and (line.resource_id, line.match_rule, line.tenant_id)
-               is distinct from (found.resource_id, found.match_rule, found.tenant_id)",
+    take_lock(tx).await?;
+    let names: Vec<&str> = learned.names.iter().map(String::as_str).collect();
+    let concerned = sqlx::query_scalar!(
+        r#"
+        select line.id as "id!" from cloud_cost_lines line
+        join unnest($2::text[]) as named (name) on lower(line.resource_name) = named.name
+        where line.kind = $1 and line.resource_name is not null
+        union
+        select line.id from cloud_resources r
+        join cloud_cost_lines line on line.item_resource_id = r.provider_id and line.identified_kind = r.kind
+        where r.id = any($3) and line.item_resource_id is not null
+        union
+        select line.id from cloud_resources r
+        join cloud_cost_lines line on line.item_resource_uuid = r.provider_id
+        where r.id = any($3) and line.item_resource_uuid is not null
+        "#,
         kind,
         &names as &[&str],
+        &learned.discovered,
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(())
-}
-
-/// Lines belong to whom their resource belongs to.
-pub(crate) async fn follow_tenants(
-    tx: &mut PgConnection,
-    resources: &[Uuid],
-) -> Result<(), StoreError> {
-    if resources.is_empty() {
+    if concerned.is_empty() {
         return Ok(());
     }
-    lock(tx, LOCK).await?;
-    sqlx::query!(
-        "update cloud_cost_lines line set tenant_id = r.tenant_id
-         from cloud_resources r
-         where r.id = any($1) and line.resource_id = r.id and line.tenant_id is distinct from r.tenant_id",
-        resources,
+    note_cause(tx, "inventory", None, run).await?;
+    match_lines(tx, &concerned).await
+}
+
+/// Matches these lines again, and sets anew whose those are that changed. The caller holds the lock.
+pub(crate) async fn match_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let changed = sqlx::query_scalar!(
+        "update cloud_cost_lines line set
+             resource_id = found.resource_id,
+             match_rule = found.match_rule,
+             match_note = found.match_note,
+             match_candidates = found.match_candidates,
+             is_shared = found.is_shared,
+             -- Whose it is follows below; what is shared is nobody's own.
+             tenant_id = case when not found.is_shared then line.tenant_id end,
+             is_split = line.is_split and not found.is_shared,
+             attributed_by = case
+                 when found.is_shared then 'shared' when line.is_shared then 'none' else line.attributed_by end
+         from cloud_cost_line_matches found
+         where found.line_id = line.id and line.id = any($1)
+           and (line.resource_id, line.match_rule, line.match_note, line.match_candidates, line.is_shared)
+               is distinct from (found.resource_id, found.match_rule, found.match_note, found.match_candidates, found.is_shared)
+         returning line.id",
+        lines,
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(())
+    owners::own_again(tx, Which::Lines(&changed)).await
 }

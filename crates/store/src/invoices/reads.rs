@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
@@ -18,11 +19,64 @@ pub struct Invoice {
     pub amount: Decimal,
     pub ingest_status: String,
     pub ingested_at: Option<DateTime<Utc>>,
+    pub checked_at: Option<DateTime<Utc>>,
     pub line_count: Option<i32>,
     pub line_total: Option<Decimal>,
     pub reconciled: Option<bool>,
     pub off_by: Option<Decimal>,
+    pub summary_amount: Option<Decimal>,
+    pub summary_off_by: Option<Decimal>,
+    pub is_final: bool,
+    pub version: i32,
+    pub sources: Option<String>,
+    pub source_note: Option<String>,
+    pub rows_without_item: Option<i32>,
+    pub items_without_row: Option<i32>,
     pub last_error: Option<String>,
+}
+
+/// One of the four sums of an invoice; USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvoicePart {
+    pub part: String,
+    /// None where the summary does not state it.
+    pub stated: Option<Decimal>,
+    pub lines: Decimal,
+    /// `stated` less `lines`.
+    pub off_by: Option<Decimal>,
+}
+
+/// One version of an invoice's lines; USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvoiceVersion {
+    pub version: i32,
+    pub amount: Decimal,
+    pub line_count: i32,
+    pub line_total: Decimal,
+    pub ingested_at: DateTime<Utc>,
+    /// None for the one that counts.
+    pub superseded_at: Option<DateTime<Utc>>,
+}
+
+/// Whose how much of a split line is; USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineShare {
+    pub line_id: Uuid,
+    pub tenant_id: Option<String>,
+    pub amount: Decimal,
+}
+
+/// What became of a line after it was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineChange {
+    /// `{"field": {"before": ..., "after": ...}}`
+    pub changes: Value,
+    /// `inventory` or `operator`.
+    pub cause: String,
+    pub changed_by: Option<String>,
+    pub changed_at: DateTime<Utc>,
+    pub workflow_id: Option<String>,
+    pub run_id: Option<String>,
 }
 
 /// Where a page of invoices ended.
@@ -32,13 +86,14 @@ pub struct AfterInvoice {
     pub invoice_uuid: Uuid,
 }
 
-/// A line of an invoice as it is stored; the amount in USD.
+/// A line of an invoice or of an estimate as it is stored; the amount in USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostLine {
     pub id: Uuid,
-    /// The row of the invoice, as `invoice_uuid` is DigitalOcean's name for it.
-    pub invoice_id: Uuid,
-    pub invoice_uuid: Uuid,
+    /// The row of the invoice, as `invoice_uuid` is DigitalOcean's name for it; none for a line of an estimate.
+    pub invoice_id: Option<Uuid>,
+    pub invoice_uuid: Option<Uuid>,
+    pub is_estimate: bool,
     pub period: NaiveDate,
     pub line_no: i32,
     pub product: String,
@@ -51,24 +106,41 @@ pub struct CostLine {
     pub amount: Decimal,
     pub project_name: String,
     pub category: Option<String>,
+    pub part: Option<String>,
     pub resource_name: Option<String>,
+    pub region: Option<String>,
+    pub size: Option<String>,
+    /// DigitalOcean's ids, from the JSON item.
+    pub item_resource_id: Option<String>,
+    pub item_resource_uuid: Option<String>,
     pub resource_id: Option<Uuid>,
     pub match_rule: String,
+    pub match_note: Option<String>,
+    pub match_candidates: Option<Vec<Uuid>>,
     pub tenant_id: Option<String>,
+    pub is_shared: bool,
+    pub is_split: bool,
+    pub attributed_by: String,
 }
 
-/// Which lines: those of one month's invoices, of one kind where it is given.
+/// Which lines: those of one month's invoices, or of its estimate while there is none.
 #[derive(Debug, Clone)]
 pub struct CostLineFilter {
     /// The first of the month.
     pub period: NaiveDate,
     pub kind: Option<String>,
+    /// Matched by one of these; by any where none is given.
+    pub match_rules: Vec<String>,
+    /// Of these only; what is split among several counts for each.
+    pub tenant_id: Option<String>,
+    pub resource_id: Option<Uuid>,
 }
 
 /// Where a page of lines ended.
 #[derive(Debug, Clone, Copy)]
 pub struct AfterLine {
-    pub invoice_uuid: Uuid,
+    /// The invoice's uuid, or the estimate's id.
+    pub bill: Uuid,
     pub line_no: i32,
 }
 
@@ -88,8 +160,9 @@ impl Store {
     ) -> Result<Vec<Invoice>, StoreError> {
         let invoices = sqlx::query_as!(
             Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, line_count, line_total,
-                 reconciled, off_by, last_error
+            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, line_count,
+                 line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
+                 rows_without_item, items_without_row, last_error
              from cloud_invoices
              where $1::date is null or period < $1 or (period = $1 and invoice_uuid > $2)
              order by period desc, invoice_uuid limit $3",
@@ -105,8 +178,9 @@ impl Store {
     pub async fn invoice(&self, invoice_uuid: Uuid) -> Result<Invoice, StoreError> {
         sqlx::query_as!(
             Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, line_count, line_total,
-                 reconciled, off_by, last_error
+            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, line_count,
+                 line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
+                 rows_without_item, items_without_row, last_error
              from cloud_invoices where invoice_uuid = $1",
             invoice_uuid,
         )
@@ -115,7 +189,63 @@ impl Store {
         .ok_or(StoreError::NotFound { what: "invoice", id: invoice_uuid })
     }
 
-    /// The lines of a month's invoices, in the order of the files.
+    /// The four sums of an invoice.
+    pub async fn invoice_parts(&self, invoice: Uuid) -> Result<Vec<InvoicePart>, StoreError> {
+        let parts = sqlx::query_as!(
+            InvoicePart,
+            "select part, stated, lines, off_by from cloud_invoice_parts where invoice_id = $1 order by part",
+            invoice,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(parts)
+    }
+
+    /// The versions of an invoice, the latest first.
+    pub async fn invoice_versions(&self, invoice: Uuid) -> Result<Vec<InvoiceVersion>, StoreError> {
+        let versions = sqlx::query_as!(
+            InvoiceVersion,
+            "select version, amount, line_count, line_total, ingested_at, superseded_at
+             from cloud_invoice_versions where invoice_id = $1 order by version desc",
+            invoice,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(versions)
+    }
+
+    /// The lines of a version that counts no longer, in the order of the file.
+    pub async fn superseded_lines(
+        &self,
+        invoice: &Invoice,
+        version: i32,
+        after_line: i32,
+        limit: i64,
+    ) -> Result<Vec<CostLine>, StoreError> {
+        let lines = sqlx::query_as!(
+            CostLine,
+            r#"select line.id, line.invoice_id as "invoice_id?", $5::uuid as invoice_uuid, false as "is_estimate!", $6::date as "period!",
+                   line.line_no, line.product, line.kind, line.group_description, line.description, line.hours, line.start_at,
+                   line.end_at, line.amount, line.project_name, line.category, null::text as part, line.resource_name,
+                   null::text as region, null::text as size, line.item_resource_id, line.item_resource_uuid, line.resource_id,
+                   line.match_rule, null::text as match_note, null::uuid[] as match_candidates, line.tenant_id,
+                   line.match_rule = 'account' as "is_shared!", line.shares is not null as "is_split!", 'none' as "attributed_by!"
+               from cloud_superseded_cost_lines line
+               where line.invoice_id = $1 and line.version = $2 and line.line_no > $3
+               order by line.line_no limit $4"#,
+            invoice.id,
+            version,
+            after_line,
+            limit,
+            invoice.invoice_uuid,
+            invoice.period,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lines)
+    }
+
+    /// The lines of a month, in the order of the files.
     pub async fn cost_lines(
         &self,
         filter: &CostLineFilter,
@@ -124,17 +254,26 @@ impl Store {
     ) -> Result<Vec<CostLine>, StoreError> {
         let lines = sqlx::query_as!(
             CostLine,
-            "select line.id, line.invoice_id, invoice.invoice_uuid, invoice.period, line.line_no, line.product, line.kind, line.group_description,
-                 line.description, line.hours, line.start_at, line.end_at, line.amount, line.project_name, line.category,
-                 line.resource_name, line.resource_id, line.match_rule, line.tenant_id
-             from cloud_cost_lines line join cloud_invoices invoice on invoice.id = line.invoice_id
-             where invoice.period = $1
+            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
+                 line.period, line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
+                 line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
+                 line.region, line.size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
+                 line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
+             from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
+             where line.period = $1
                and ($2::text is null or line.kind = $2)
-               and ($3::uuid is null or (invoice.invoice_uuid, line.line_no) > ($3, $4))
-             order by invoice.invoice_uuid, line.line_no limit $5",
+               and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+               and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                   select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+               and ($5::uuid is null or line.resource_id = $5)
+               and ($6::uuid is null or (coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no) > ($6, $7))
+             order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no limit $8"#,
             filter.period,
             filter.kind,
-            after.map(|after| after.invoice_uuid),
+            &filter.match_rules,
+            filter.tenant_id,
+            filter.resource_id,
+            after.map(|after| after.bill),
             after.map(|after| after.line_no),
             limit,
         )
@@ -151,13 +290,87 @@ impl Store {
         let total = sqlx::query_as!(
             CostLineTotal,
             r#"select count(*) as "count!", coalesce(sum(line.amount), 0) as "amount!"
-               from cloud_cost_lines line join cloud_invoices invoice on invoice.id = line.invoice_id
-               where invoice.period = $1 and ($2::text is null or line.kind = $2)"#,
+               from cloud_cost_lines line
+               where line.period = $1
+                 and ($2::text is null or line.kind = $2)
+                 and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+                 and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                     select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+                 and ($5::uuid is null or line.resource_id = $5)"#,
             filter.period,
             filter.kind,
+            &filter.match_rules,
+            filter.tenant_id,
+            filter.resource_id,
         )
         .fetch_one(&self.pool)
         .await?;
         Ok(total)
+    }
+
+    /// One line.
+    pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
+        sqlx::query_as!(
+            CostLine,
+            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
+                 line.period, line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
+                 line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
+                 line.region, line.size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
+                 line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
+             from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
+             where line.id = $1"#,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound { what: "cost line", id })
+    }
+
+    /// Whose how much of these lines is, of those that are split.
+    pub async fn line_shares(&self, lines: &[Uuid]) -> Result<Vec<LineShare>, StoreError> {
+        let shares = sqlx::query_as!(
+            LineShare,
+            "select line_id, tenant_id, amount from cloud_cost_line_shares where line_id = any($1)
+             order by line_id, tenant_id nulls first",
+            lines,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(shares)
+    }
+
+    /// Whose how much of these lines was, of those that were split, in a version that counts no longer.
+    pub async fn superseded_line_shares(
+        &self,
+        invoice: Uuid,
+        version: i32,
+        lines: &[Uuid],
+    ) -> Result<Vec<LineShare>, StoreError> {
+        let shares = sqlx::query_as!(
+            LineShare,
+            r#"select line.id as "line_id!", nullif(share.key, '') as tenant_id, share.value::numeric as "amount!"
+               from cloud_superseded_cost_lines line cross join lateral jsonb_each_text(line.shares) share
+               where line.invoice_id = $1 and line.version = $2 and line.id = any($3)
+               order by line.id, share.key"#,
+            invoice,
+            version,
+            lines,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(shares)
+    }
+
+    /// What became of a line since it was stored, the latest first; at most 100 changes.
+    pub async fn line_changes(&self, line: Uuid) -> Result<Vec<LineChange>, StoreError> {
+        let changes = sqlx::query_as!(
+            LineChange,
+            "select changes, cause, changed_by, changed_at, workflow_id, run_id
+             from cloud_cost_line_changes where line_id = $1 order by id desc limit 100",
+            line,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(changes)
     }
 }

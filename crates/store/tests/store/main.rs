@@ -4,10 +4,16 @@
 
 mod access;
 mod balance;
+mod bills;
+mod corrections;
+mod costs;
+mod estimates;
 mod held_deletions;
 mod history;
 mod inventory;
 mod invoices;
+mod ledger;
+mod matching;
 mod pins;
 mod projects;
 mod record;

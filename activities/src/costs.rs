@@ -1,0 +1,44 @@
+//! Holding the books against themselves.
+
+use std::sync::Arc;
+
+use store::Store;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::costs::{BooksChecked, definitions};
+
+use crate::failure::Failure;
+
+pub struct CostActivities {
+    pub store: Store,
+}
+
+/// More tell nothing new, and a result stays small.
+const NAMED: usize = 10;
+
+#[activities]
+impl CostActivities {
+    #[activity(definition = definitions::Check)]
+    pub async fn check(
+        self: Arc<Self>,
+        _context: ActivityContext,
+    ) -> Result<BooksChecked, ActivityError> {
+        let discrepancies = self
+            .store
+            .cost_discrepancies()
+            .await
+            .map_err(|error| Failure::from(error).report())?;
+        Ok(BooksChecked {
+            discrepancies: discrepancies
+                .iter()
+                .take(NAMED)
+                .map(|found| {
+                    format!(
+                        "the books do not balance: {} of {} ({}): expected {} USD, found {}; see GET /api/v1/billing/checks",
+                        found.what, found.bill, found.period, found.expected, found.found
+                    )
+                })
+                .collect(),
+        })
+    }
+}

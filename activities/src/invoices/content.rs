@@ -1,0 +1,135 @@
+//! Reading an invoice from all that DigitalOcean shows of it: its CSV, its items, its summary.
+
+use digitalocean::{Client, Error, InvoiceKey};
+use domain::invoices::{
+    InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
+    read_invoice_csv,
+};
+use store::invoices::{InvoiceContent, Sources};
+
+use crate::failure::Failure;
+
+/// An invoice as it was read.
+pub(super) struct Content {
+    lines: Vec<InvoiceLine>,
+    sources: Sources,
+    note: Option<String>,
+    joined: Option<Joined>,
+    csv: Option<Vec<u8>>,
+    items: Option<Vec<u8>>,
+    pub(super) summary: Option<InvoiceSummary>,
+}
+
+impl Content {
+    pub(super) fn to_store(&self) -> InvoiceContent<'_> {
+        InvoiceContent {
+            lines: &self.lines,
+            sources: self.sources,
+            source_note: self.note.as_deref(),
+            joined: self.joined,
+            csv: self.csv.as_deref(),
+            items: self.items.as_deref(),
+            summary: self.summary.as_ref(),
+        }
+    }
+}
+
+/// From this attempt on, items and summary that cannot be had are done without: the CSV alone gives every cent.
+const PATIENCE: u32 = 4;
+
+/// Reads an invoice. None where DigitalOcean knows neither a CSV nor items of it.
+///
+/// What is not there (404, or refused) is done without, and noted. What fails otherwise fails the attempt, since it may be there at
+/// the next; of items and summary that holds for the first attempts only. The CSV is waited for however long it takes: it alone has
+/// every row (observed: buckets beyond a hundred are in no item).
+pub(super) async fn read(
+    client: &Client,
+    invoice: InvoiceKey,
+    attempt: u32,
+) -> Result<Option<Content>, Failure> {
+    let mut notes = Vec::new();
+    let csv = match client.fetch_invoice_csv(invoice).await {
+        Ok(csv) => Some(csv),
+        Err(error) if is_absent(&error) => {
+            notes.push(format!("without the CSV: {error}"));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let items = read_items(client, invoice, attempt, &mut notes).await?;
+    let (lines, sources, joined) = match (&csv, &items) {
+        (Some(csv), items) => {
+            let mut file = read_invoice_csv(csv)?;
+            let joined = items
+                .as_ref()
+                .map(|(items, _)| join_items(&mut file, items));
+            let sources = if joined.is_some() {
+                Sources::CsvAndItems
+            } else {
+                Sources::Csv
+            };
+            (file.lines, sources, joined)
+        }
+        (None, Some((items, _))) => (lines_of_items(items), Sources::Items, None),
+        (None, None) => return Ok(None),
+    };
+    let summary = read_summary(client, invoice, attempt, &mut notes).await?;
+    let mut lines = lines;
+    if let Some(summary) = &summary {
+        part_by_summary(&mut lines, summary);
+    }
+    Ok(Some(Content {
+        lines,
+        sources,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        joined,
+        csv,
+        items: items.map(|(_, raw)| raw),
+        summary,
+    }))
+}
+
+async fn read_items(
+    client: &Client,
+    invoice: InvoiceKey,
+    attempt: u32,
+    notes: &mut Vec<String>,
+) -> Result<Option<(Vec<InvoiceItem>, Vec<u8>)>, Failure> {
+    let listed = client.get_invoice(invoice).await;
+    match listed.listing.failure {
+        None => {}
+        Some(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
+            notes.push(format!("without the items: {error}"));
+            return Ok(None);
+        }
+        Some(error) => return Err(error.into()),
+    }
+    if let Some(reason) = listed.listing.completeness.reason() {
+        if attempt < PATIENCE {
+            return Err(Failure::InconsistentItems(reason.to_owned()));
+        }
+        notes.push(format!("the items may not be all: {reason}"));
+    }
+    Ok(Some((listed.listing.items, listed.raw)))
+}
+
+async fn read_summary(
+    client: &Client,
+    invoice: InvoiceKey,
+    attempt: u32,
+    notes: &mut Vec<String>,
+) -> Result<Option<InvoiceSummary>, Failure> {
+    match client.get_invoice_summary(invoice).await {
+        Ok(summary) => Ok(Some(summary)),
+        Err(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
+            notes.push(format!("without the summary: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the answer says that there is no such thing, rather than that it cannot be had now or by this token.
+fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. } | Error::Refused { .. })
+}

@@ -1,0 +1,285 @@
+//! What was spent, by whom and on what: read from the totals that the database keeps.
+
+mod overrides;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use domain::costs::{SpreadRule, spread};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+pub use overrides::Override;
+pub use rules::StoredSpreadRule;
+
+use crate::{Store, StoreError};
+
+/// What one tenant bears of a month; USD. No tenant: what nobody owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub tenant_id: Option<String>,
+    /// For its own resources.
+    pub direct: Decimal,
+    /// Its part of what all bear.
+    pub shared: Decimal,
+}
+
+impl Statement {
+    pub fn total(&self) -> Decimal {
+        self.direct + self.shared
+    }
+}
+
+/// A month shared out; USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statements {
+    /// The first of the month.
+    pub period: NaiveDate,
+    /// One a tenant, in the order of their names, what nobody owns first.
+    pub rows: Vec<Statement>,
+    /// What the month's lines come to: the rows sum to it.
+    pub line_total: Decimal,
+    /// What the month's invoices come to by their own headers.
+    pub invoice_total: Decimal,
+    pub invoices: i64,
+    /// Of those, whose every sum agrees with every other.
+    pub final_invoices: i64,
+    /// The month's lines are an estimate.
+    pub is_estimate: bool,
+    pub rule: SpreadRule,
+}
+
+/// What costs are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupBy {
+    Tenant,
+    /// The project's name on the invoice.
+    Project,
+    Kind,
+    Product,
+    Resource,
+}
+
+/// What one group cost in one month; USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    pub period: NaiveDate,
+    /// None for what belongs to no group.
+    pub group: Option<String>,
+    pub direct: Decimal,
+    /// Its part of what all bear; by tenant only.
+    pub shared: Decimal,
+    pub is_estimate: bool,
+}
+
+impl Cost {
+    pub fn total(&self) -> Decimal {
+        self.direct + self.shared
+    }
+}
+
+/// Where the books do not balance; USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discrepancy {
+    pub period: NaiveDate,
+    /// The invoice's uuid, or the id of the estimate or of the line.
+    pub bill: Uuid,
+    pub what: String,
+    pub expected: Decimal,
+    pub found: Decimal,
+}
+
+type DirectCosts = BTreeMap<Option<String>, Decimal>;
+
+/// What a month's lines come to, before what all bear is spread.
+#[derive(Debug, Default)]
+struct Month {
+    direct: DirectCosts,
+    shared: Decimal,
+    is_estimate: bool,
+}
+
+impl Store {
+    /// Shares a month out to the tenants.
+    pub async fn statements(&self, period: NaiveDate) -> Result<Statements, StoreError> {
+        let month = self
+            .months(period, period)
+            .await?
+            .remove(&period)
+            .unwrap_or_default();
+        let rule = self.spread_rule(period).await?;
+        let invoices = sqlx::query!(
+            r#"select coalesce(sum(amount), 0) as "amount!", count(*) as "invoices!", count(*) filter (where is_final) as "final!"
+               from cloud_invoices where period = $1"#,
+            period
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let line_total = month.direct.values().sum::<Decimal>() + month.shared;
+        let rows = shared_out(&month, &rule);
+        Ok(Statements {
+            period,
+            rows,
+            line_total,
+            invoice_total: invoices.amount,
+            invoices: invoices.invoices,
+            final_invoices: invoices.r#final,
+            is_estimate: month.is_estimate,
+            rule,
+        })
+    }
+
+    async fn months(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<BTreeMap<NaiveDate, Month>, StoreError> {
+        let totals = sqlx::query!(
+            r#"select period, is_shared, tenant_id, sum(amount) as "amount!", bool_or(is_estimate) as "is_estimate!"
+               from cloud_cost_totals where period between $1 and $2 group by period, is_shared, tenant_id"#,
+            from,
+            to,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut months: BTreeMap<NaiveDate, Month> = BTreeMap::new();
+        for total in totals {
+            let month = months.entry(total.period).or_default();
+            month.is_estimate |= total.is_estimate;
+            if total.is_shared {
+                month.shared += total.amount;
+            } else {
+                *month.direct.entry(total.tenant_id).or_default() += total.amount;
+            }
+        }
+        Ok(months)
+    }
+
+    /// What was spent from one month to another, both included: a row a month and group, in that order.
+    pub async fn costs(
+        &self,
+        by: GroupBy,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<Vec<Cost>, StoreError> {
+        match by {
+            GroupBy::Tenant => self.costs_by_tenant(from, to).await,
+            GroupBy::Resource => self.costs_by_resource(from, to).await,
+            GroupBy::Project | GroupBy::Kind | GroupBy::Product => {
+                let word = match by {
+                    GroupBy::Project => "project",
+                    GroupBy::Kind => "kind",
+                    _ => "product",
+                };
+                let costs = sqlx::query!(
+                    r#"select period,
+                           case $3 when 'project' then nullif(project_name, '') when 'kind' then kind else product end as group_name,
+                           sum(amount) as "amount!", bool_or(is_estimate) as "is_estimate!"
+                       from cloud_cost_totals where period between $1 and $2
+                       group by 1, 2 order by 1, 2 nulls first"#,
+                    from,
+                    to,
+                    word,
+                )
+                .fetch_all(&self.pool)
+                .await?;
+                Ok(costs
+                    .into_iter()
+                    .map(|row| Cost {
+                        period: row.period,
+                        group: row.group_name,
+                        direct: row.amount,
+                        shared: Decimal::ZERO,
+                        is_estimate: row.is_estimate,
+                    })
+                    .collect())
+            }
+        }
+    }
+
+    async fn costs_by_tenant(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<Vec<Cost>, StoreError> {
+        let months = self.months(from, to).await?;
+        let rules = self.spread_rules().await?;
+        let mut costs = Vec::new();
+        for (period, month) in months {
+            let rule = rules::rule_for(&rules, period);
+            costs.extend(shared_out(&month, &rule).into_iter().map(|row| Cost {
+                period,
+                group: row.tenant_id,
+                direct: row.direct,
+                shared: row.shared,
+                is_estimate: month.is_estimate,
+            }));
+        }
+        Ok(costs)
+    }
+
+    /// A resource that is gone is known by DigitalOcean's id of it, so that its cost still adds up over time.
+    async fn costs_by_resource(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<Vec<Cost>, StoreError> {
+        let costs = sqlx::query!(
+            r#"select period, coalesce(
+                       resource_id::text,
+                       case when match_rule = 'historic'
+                           then coalesce(identified_kind, 'resource') || ':' || coalesce(item_resource_uuid, item_resource_id) end)
+                       as group_name,
+                   sum(amount) as "amount!", bool_or(estimate_id is not null) as "is_estimate!"
+               from cloud_cost_lines where period between $1 and $2
+               group by 1, 2 order by 1, 2 nulls first"#,
+            from,
+            to,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(costs
+            .into_iter()
+            .map(|row| Cost {
+                period: row.period,
+                group: row.group_name,
+                direct: row.amount,
+                shared: Decimal::ZERO,
+                is_estimate: row.is_estimate,
+            })
+            .collect())
+    }
+
+    /// Where the books do not balance; at most 100 places.
+    pub async fn cost_discrepancies(&self) -> Result<Vec<Discrepancy>, StoreError> {
+        let discrepancies = sqlx::query_as!(
+            Discrepancy,
+            r#"select period as "period!", bill as "bill!", what as "what!", expected as "expected!", found as "found!"
+               from cloud_cost_discrepancies order by period desc, bill limit 100"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(discrepancies)
+    }
+}
+
+fn shared_out(month: &Month, rule: &SpreadRule) -> Vec<Statement> {
+    let mut rows: BTreeMap<Option<String>, Statement> = BTreeMap::new();
+    let mut row_of = |tenant: &Option<String>, direct: Decimal, shared: Decimal| {
+        let row = rows.entry(tenant.clone()).or_insert_with(|| Statement {
+            tenant_id: tenant.clone(),
+            direct: Decimal::ZERO,
+            shared: Decimal::ZERO,
+        });
+        row.direct += direct;
+        row.shared += shared;
+    };
+    for (tenant, direct) in &month.direct {
+        row_of(tenant, *direct, Decimal::ZERO);
+    }
+    for (tenant, shared) in spread(month.shared, &month.direct, rule) {
+        row_of(&tenant, Decimal::ZERO, shared);
+    }
+    rows.into_values().collect()
+}

@@ -1,0 +1,107 @@
+//! What operators say single lines are for.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::invoices::matching;
+use crate::{Store, StoreError};
+
+/// An operator's word on a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// None: it is for no resource, and all tenants bear it.
+    pub resource_id: Option<Uuid>,
+    pub reason: Option<String>,
+    pub set_by: String,
+    pub set_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Says what a line is for; the word outlives every ingest. Whose it is follows in the same transaction.
+    pub async fn override_match(
+        &self,
+        line: Uuid,
+        resource: Option<Uuid>,
+        reason: Option<&str>,
+        set_by: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        matching::take_lock(&mut tx).await?;
+        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
+        must_exist(&mut tx, line).await?;
+        if let Some(resource) = resource {
+            let exists = sqlx::query_scalar!(
+                r#"select exists (select 1 from cloud_resources where id = $1) as "exists!""#,
+                resource
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            if !exists {
+                return Err(StoreError::NotFound {
+                    what: "resource",
+                    id: resource,
+                });
+            }
+        }
+        sqlx::query!(
+            "insert into cloud_cost_line_overrides (line_id, resource_id, reason, set_by, set_at) values ($1, $2, $3, $4, now())
+             on conflict (line_id) do update set
+                 resource_id = excluded.resource_id, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at",
+            line,
+            resource,
+            reason,
+            set_by,
+        )
+        .execute(&mut *tx)
+        .await?;
+        matching::match_lines(&mut tx, &[line]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes an operator's word on a line back: the rules say again what it is for.
+    pub async fn withdraw_override(&self, line: Uuid, set_by: &str) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        matching::take_lock(&mut tx).await?;
+        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
+        must_exist(&mut tx, line).await?;
+        sqlx::query!(
+            "delete from cloud_cost_line_overrides where line_id = $1",
+            line
+        )
+        .execute(&mut *tx)
+        .await?;
+        matching::match_lines(&mut tx, &[line]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What an operator said of a line, if one did.
+    pub async fn override_of(&self, line: Uuid) -> Result<Option<Override>, StoreError> {
+        let word = sqlx::query_as!(
+            Override,
+            "select resource_id, reason, set_by, set_at from cloud_cost_line_overrides where line_id = $1",
+            line
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(word)
+    }
+}
+
+async fn must_exist(tx: &mut sqlx::PgConnection, line: Uuid) -> Result<(), StoreError> {
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select 1 from cloud_cost_lines where id = $1) as "exists!""#,
+        line
+    )
+    .fetch_one(tx)
+    .await?;
+    if exists {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound {
+            what: "cost line",
+            id: line,
+        })
+    }
+}

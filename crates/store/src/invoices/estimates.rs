@@ -1,0 +1,226 @@
+//! The open month, as the preview of its invoice has it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::invoices::InvoicePeriod;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::bill::{Bill, BillId, fingerprint};
+use super::ingest::InvoiceContent;
+use super::lines::{check_total, delete_lines, exact_total, insert_lines, match_bill};
+use super::matching;
+use crate::listings::lock;
+use crate::{Store, StoreError};
+
+/// What storing a preview came to; amounts in USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EstimateOutcome {
+    Estimated {
+        lines: usize,
+        line_total: Decimal,
+        /// The preview's own amount less the sum of its lines.
+        off_by: Decimal,
+        replaced: bool,
+    },
+    /// The month has its invoice: the preview lags behind, and estimates nothing.
+    AlreadyInvoiced,
+}
+
+/// The estimate of a month; amounts in USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// The first of the month.
+    pub period: NaiveDate,
+    /// `open`, or `final` since the invoice came.
+    pub state: String,
+    pub amount: Decimal,
+    pub line_count: i32,
+    pub line_total: Decimal,
+    pub off_by: Decimal,
+    pub sources: String,
+    pub source_note: Option<String>,
+    pub first_estimated_at: DateTime<Utc>,
+    pub estimated_at: DateTime<Utc>,
+    pub finalised_at: Option<DateTime<Utc>>,
+}
+
+/// What a product was estimated to cost in a month, and what it was invoiced at; USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variance {
+    pub product: String,
+    pub estimated: Decimal,
+    pub invoiced: Decimal,
+    /// `invoiced` less `estimated`.
+    pub variance: Decimal,
+}
+
+impl Store {
+    /// Stores the preview of the open month's invoice, in one transaction: the lines of the day before are replaced.
+    pub async fn store_estimate(
+        &self,
+        period: InvoicePeriod,
+        amount: Decimal,
+        content: InvoiceContent<'_>,
+    ) -> Result<EstimateOutcome, StoreError> {
+        let period = period.first_day();
+        let total = exact_total(content.lines)?;
+        let lines_sha256 = fingerprint(content.lines);
+        let off_by = amount - total;
+
+        let mut tx = self.pool.begin().await?;
+        matching::share_lock(&mut tx).await?;
+        lock(&mut tx, &month_lock(period)).await?;
+        let is_invoiced = sqlx::query_scalar!(
+            r#"select exists (select 1 from cloud_invoices where period = $1 and version > 0) as "exists!""#,
+            period
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_invoiced {
+            return Ok(EstimateOutcome::AlreadyInvoiced);
+        }
+        let before = sqlx::query!(
+            "select id, lines_sha256 from cloud_estimates where provider = 'digitalocean' and period = $1 for update",
+            period
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| before.lines_sha256 == lines_sha256);
+        let id: Uuid = sqlx::query_scalar!(
+            "insert into cloud_estimates (period, amount, line_count, line_total, off_by, sources, source_note, lines_sha256,
+                 first_estimated_at, estimated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, now(), now())
+             on conflict (provider, period) do update set
+                 amount = excluded.amount, line_count = excluded.line_count, line_total = excluded.line_total,
+                 off_by = excluded.off_by, sources = excluded.sources, source_note = excluded.source_note,
+                 lines_sha256 = excluded.lines_sha256, estimated_at = excluded.estimated_at
+             returning id",
+            period,
+            amount,
+            i32::try_from(content.lines.len()).unwrap_or(i32::MAX),
+            total,
+            off_by,
+            content.sources.as_str(),
+            content.source_note,
+            lines_sha256,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let bill = Bill {
+            id: BillId::Estimate(id),
+            period,
+            invoice_uuid: None,
+        };
+        if is_same {
+            match_bill(&mut tx, &bill).await?;
+        } else {
+            delete_lines(&mut tx, &bill).await?;
+            insert_lines(&mut tx, &bill, content.lines).await?;
+        }
+        check_total(&mut tx, &bill, total).await?;
+        tx.commit().await?;
+        Ok(EstimateOutcome::Estimated {
+            lines: content.lines.len(),
+            line_total: total,
+            off_by,
+            replaced: !is_same,
+        })
+    }
+
+    /// The estimates, the latest month first.
+    pub async fn estimates(
+        &self,
+        before: Option<NaiveDate>,
+        limit: i64,
+    ) -> Result<Vec<Estimate>, StoreError> {
+        let estimates = sqlx::query_as!(
+            Estimate,
+            "select period, state, amount, line_count, line_total, off_by, sources, source_note, first_estimated_at, estimated_at,
+                 finalised_at
+             from cloud_estimates where $1::date is null or period < $1 order by period desc limit $2",
+            before,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(estimates)
+    }
+
+    /// The estimate whose lines stand for a month while it has no invoice.
+    pub async fn open_estimate(&self, period: NaiveDate) -> Result<Option<Uuid>, StoreError> {
+        let id = sqlx::query_scalar!(
+            "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open'",
+            period
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(id)
+    }
+
+    /// How far the last estimate of a month was from its invoices, by product; none before both are there.
+    pub async fn variances(&self, period: NaiveDate) -> Result<Vec<Variance>, StoreError> {
+        let variances = sqlx::query_as!(
+            Variance,
+            r#"
+            with estimated as (
+                select estimated.product, estimated.amount from cloud_estimated_products estimated
+                join cloud_estimates estimate on estimate.id = estimated.estimate_id
+                where estimate.period = $1 and estimate.state = 'final'
+            ), invoiced as (
+                select product, sum(amount) as amount from cloud_cost_totals where period = $1 and not is_estimate group by product
+            )
+            select product as "product!", coalesce(estimated.amount, 0) as "estimated!", coalesce(invoiced.amount, 0) as "invoiced!",
+                coalesce(invoiced.amount, 0) - coalesce(estimated.amount, 0) as "variance!"
+            from estimated full join invoiced using (product)
+            where exists (select 1 from estimated)
+            order by product
+            "#,
+            period,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(variances)
+    }
+}
+
+/// A month's invoice and its preview must not miss each other.
+fn month_lock(period: NaiveDate) -> String {
+    format!("estimate of {period}")
+}
+
+/// The invoice has come: the estimate's lines make way, and what each product was estimated at is kept.
+pub(super) async fn give_way(tx: &mut PgConnection, period: NaiveDate) -> Result<(), StoreError> {
+    lock(tx, &month_lock(period)).await?;
+    let open = sqlx::query_scalar!(
+        "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open' for update",
+        period
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(id) = open else {
+        return Ok(());
+    };
+    sqlx::query!(
+        "insert into cloud_estimated_products (estimate_id, product, amount)
+         select estimate_id, product, sum(amount) from cloud_cost_lines where estimate_id = $1 group by estimate_id, product",
+        id
+    )
+    .execute(&mut *tx)
+    .await?;
+    let bill = Bill {
+        id: BillId::Estimate(id),
+        period,
+        invoice_uuid: None,
+    };
+    delete_lines(tx, &bill).await?;
+    sqlx::query!(
+        "update cloud_estimates set state = 'final', finalised_at = now() where id = $1",
+        id
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Ingesting an invoice: its lines, its sums, its versions.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::InvoiceUuid;
+use domain::invoices::{ChargePart, InvoiceLine, InvoiceSummary, Joined};
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::bill::{Bill, BillId, fingerprint};
+use super::documents::Document;
+use super::estimates;
+use super::lines::{
+    check_total, delete_lines, exact_total, insert_lines, lines_by_rule, match_bill,
+};
+use super::matching;
+use crate::{Store, StoreError};
+
+/// What an invoice's lines were read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    CsvAndItems,
+    Csv,
+    Items,
+}
+
+impl Sources {
+    /// The column's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CsvAndItems => "csv+items",
+            Self::Csv => "csv",
+            Self::Items => "items",
+        }
+    }
+}
+
+/// An invoice as DigitalOcean shows it.
+pub struct InvoiceContent<'a> {
+    pub lines: &'a [InvoiceLine],
+    pub sources: Sources,
+    /// Why not from both.
+    pub source_note: Option<&'a str>,
+    pub joined: Option<Joined>,
+    /// As they came.
+    pub csv: Option<&'a [u8]>,
+    pub items: Option<&'a [u8]>,
+    pub summary: Option<&'a InvoiceSummary>,
+}
+
+/// What an invoice looks like after its lines were stored; amounts in USD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestOutcome {
+    pub lines: usize,
+    pub line_total: Decimal,
+    /// The invoice's own amount less the sum of its lines: zero where they agree.
+    pub off_by: Decimal,
+    /// Every sum agrees with every other.
+    pub is_final: bool,
+    /// How many lines each rule matched.
+    pub rules: BTreeMap<String, usize>,
+    /// 1 for the first; a corrected invoice counts up.
+    pub version: i32,
+    /// Whether the lines are others than before.
+    pub replaced: bool,
+}
+
+struct Header {
+    id: Uuid,
+    period: NaiveDate,
+    amount: Decimal,
+    version: i32,
+    csv_sha256: Option<Vec<u8>>,
+    lines_sha256: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Stores an invoice's lines, in one transaction: matched, and owned. The same lines again are only matched again; others are a
+    /// new version, and the old ones are kept beside it. The estimate of its month gives way to it.
+    pub async fn ingest_invoice(
+        &self,
+        invoice: InvoiceUuid,
+        content: InvoiceContent<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        let total = exact_total(content.lines)?;
+        let lines_sha256 = fingerprint(content.lines);
+        let csv = content.csv.map(Document::csv);
+        let items = content.items.map(Document::items);
+
+        let mut tx = self.pool.begin().await?;
+        matching::share_lock(&mut tx).await?;
+        // Another ingest of this invoice waits here until this one is done.
+        let header = sqlx::query_as!(
+            Header,
+            "select id, period, amount, version, csv_sha256, lines_sha256 from cloud_invoices where invoice_uuid = $1 for update",
+            invoice.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound {
+            what: "invoice",
+            id: invoice.as_uuid(),
+        })?;
+        let bill = Bill {
+            id: BillId::Invoice(header.id),
+            period: header.period,
+            invoice_uuid: Some(invoice),
+        };
+        for document in [&csv, &items].into_iter().flatten() {
+            document.store(&mut tx).await?;
+        }
+        let csv_sha256 = csv.map(|csv| csv.sha256);
+        let items_sha256 = items.map(|items| items.sha256);
+
+        let is_same = header.lines_sha256.as_ref() == Some(&lines_sha256);
+        let version = if is_same {
+            match_bill(&mut tx, &bill).await?;
+            header.version
+        } else {
+            // Before version 3 of the schema there were no fingerprints: the same file is the same version.
+            let is_first = header.version == 0;
+            let is_known_otherwise =
+                header.lines_sha256.is_none() && header.csv_sha256 == csv_sha256;
+            let version = header.version + i32::from(is_first || !is_known_otherwise);
+            if !is_first && version > header.version {
+                supersede(&mut tx, &header).await?;
+            }
+            delete_lines(&mut tx, &bill).await?;
+            insert_lines(&mut tx, &bill, content.lines).await?;
+            version
+        };
+        let parts_agree = store_parts(&mut tx, &bill, content.lines, content.summary).await?;
+        let off_by = header.amount - total;
+        let summary_amount = content.summary.map(|summary| summary.amount);
+        let is_final = off_by.is_zero()
+            && summary_amount.is_none_or(|amount| amount == header.amount)
+            && parts_agree;
+        let joined = content.joined.unwrap_or_default();
+        let count = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
+        let is_joined = content.sources == Sources::CsvAndItems;
+        let ingested_at: DateTime<Utc> = sqlx::query_scalar!(
+            r#"update cloud_invoices set
+                 ingest_status = 'ingested', ingested_at = now(), checked_at = now(), updated_at = now(), last_error = null,
+                 line_count = $2, line_total = $3, off_by = $4::numeric, reconciled = $4::numeric = 0,
+                 summary_amount = $5::numeric, summary_off_by = amount - $5::numeric, is_final = $6,
+                 version = $7, csv_sha256 = $8, items_sha256 = $9, lines_sha256 = $10, sources = $11, source_note = $12,
+                 rows_without_item = $13, items_without_row = $14
+               where id = $1 returning ingested_at as "ingested_at!""#,
+            header.id,
+            count(content.lines.len()),
+            total,
+            off_by,
+            summary_amount,
+            is_final,
+            version,
+            csv_sha256,
+            items_sha256,
+            lines_sha256,
+            content.sources.as_str(),
+            content.source_note,
+            is_joined.then(|| count(joined.rows_without_item)),
+            is_joined.then(|| count(joined.items_without_row)),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "insert into cloud_invoice_versions
+                 (invoice_id, version, amount, line_count, line_total, csv_sha256, items_sha256, ingested_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)
+             on conflict (invoice_id, version) do update set
+                 amount = excluded.amount, csv_sha256 = excluded.csv_sha256, items_sha256 = excluded.items_sha256",
+            header.id,
+            version,
+            header.amount,
+            count(content.lines.len()),
+            total,
+            csv_sha256,
+            items_sha256,
+            ingested_at,
+        )
+        .execute(&mut *tx)
+        .await?;
+        estimates::give_way(&mut tx, header.period).await?;
+        let rules = lines_by_rule(&mut tx, &bill).await?;
+        check_total(&mut tx, &bill, total).await?;
+        tx.commit().await?;
+        Ok(IngestOutcome {
+            lines: content.lines.len(),
+            line_total: total,
+            off_by,
+            is_final,
+            rules,
+            version,
+            replaced: !is_same,
+        })
+    }
+}
+
+/// Keeps the lines that stand as those of a version that counts no longer.
+async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into cloud_invoice_versions (invoice_id, version, amount, line_count, line_total, csv_sha256, ingested_at, superseded_at)
+         select id, version, coalesce(line_total + off_by, amount), coalesce(line_count, 0), coalesce(line_total, 0), csv_sha256,
+             coalesce(ingested_at, now()), now()
+         from cloud_invoices where id = $1
+         on conflict (invoice_id, version) do update set superseded_at = excluded.superseded_at",
+        header.id,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into cloud_superseded_cost_lines (invoice_id, version, line_no, id, product, kind, group_description, description, hours,
+             start_at, end_at, amount, project_name, category, resource_name, item_resource_id, item_resource_uuid, resource_id,
+             match_rule, tenant_id, shares)
+         select line.invoice_id, $2, line.line_no, line.id, line.product, line.kind, line.group_description, line.description, line.hours,
+             line.start_at, line.end_at, line.amount, line.project_name, line.category, line.resource_name, line.item_resource_id,
+             line.item_resource_uuid, line.resource_id, line.match_rule, line.tenant_id,
+             case when line.is_split then (
+                 select jsonb_object_agg(coalesce(share.tenant_id, ''), share.amount) from cloud_cost_line_shares share
+                 where share.line_id = line.id) end
+         from cloud_cost_lines line where line.invoice_id = $1",
+        header.id,
+        header.version,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores what each part is stated to be and what its lines come to, and says whether these agree.
+async fn store_parts(
+    tx: &mut PgConnection,
+    bill: &Bill,
+    lines: &[InvoiceLine],
+    summary: Option<&InvoiceSummary>,
+) -> Result<bool, StoreError> {
+    let mut sums: BTreeMap<ChargePart, Decimal> = ChargePart::ALL
+        .into_iter()
+        .map(|part| (part, Decimal::ZERO))
+        .collect();
+    for line in lines {
+        *sums.entry(line.part).or_default() += line.amount;
+    }
+    let stated = |part: ChargePart| {
+        let mut parts = summary.into_iter().flat_map(|summary| &summary.parts);
+        parts
+            .find(|(stated, _)| *stated == part)
+            .map(|(_, amount)| *amount)
+    };
+    let parts: Vec<&str> = sums.keys().map(|part| part.as_str()).collect();
+    let stated: Vec<Option<Decimal>> = sums.keys().map(|part| stated(*part)).collect();
+    let amounts: Vec<Decimal> = sums.values().copied().collect();
+    sqlx::query!(
+        "insert into cloud_invoice_parts (invoice_id, part, stated, lines)
+         select $1, * from unnest($2::text[], $3::numeric[], $4::numeric[])
+         on conflict (invoice_id, part) do update set stated = excluded.stated, lines = excluded.lines",
+        bill.id.any(),
+        &parts as &[&str],
+        &stated as &[Option<Decimal>],
+        &amounts,
+    )
+    .execute(tx)
+    .await?;
+    Ok(stated
+        .iter()
+        .zip(&amounts)
+        .all(|(stated, lines)| stated.is_none_or(|stated| stated == *lines)))
+}

@@ -1,0 +1,332 @@
+//! Whose each cost line is. The rule itself is `domain::costs::owners_of`; here is what it is asked about.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::costs::{Charge, Owned, Projects, ResourceHistory, Share, Spell, owners_of};
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::bill::{end_of_month, start_of_month};
+use super::matching;
+use crate::StoreError;
+
+/// Which lines' owners to find anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which<'a> {
+    Lines(&'a [Uuid]),
+    OfResources(&'a [Uuid]),
+    /// Lines of what was ever in these projects, or that name them.
+    OfProjects(&'a [Uuid]),
+}
+
+/// A bound on memory.
+const CHUNK: usize = 10_000;
+
+/// What is known of the past of resources and projects.
+pub(super) struct Histories {
+    pub(super) resources: HashMap<Uuid, ResourceHistory>,
+    pub(super) projects: Projects,
+}
+
+impl Histories {
+    pub(super) async fn load(
+        tx: &mut PgConnection,
+        resources: &[Uuid],
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            resources: resource_histories(tx, resources).await?,
+            projects: projects(tx).await?,
+        })
+    }
+}
+
+async fn resource_histories(
+    tx: &mut PgConnection,
+    resources: &[Uuid],
+) -> Result<HashMap<Uuid, ResourceHistory>, StoreError> {
+    let mut histories: HashMap<Uuid, ResourceHistory> = HashMap::new();
+    if resources.is_empty() {
+        return Ok(histories);
+    }
+    let memberships = sqlx::query!(
+        "select resource_id, cloud_project_id, valid_from, valid_to from cloud_project_memberships
+         where resource_id = any($1) order by resource_id, valid_from",
+        resources,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in memberships {
+        let history = histories.entry(row.resource_id).or_default();
+        history.projects.push(Spell {
+            value: row.cloud_project_id,
+            from: row.valid_from,
+            to: row.valid_to,
+        });
+    }
+    let tenants = sqlx::query!(
+        "select resource_id, tenant_id, valid_from, valid_to from cloud_resource_tenants
+         where resource_id = any($1) order by resource_id, valid_from",
+        resources,
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in tenants {
+        let history = histories.entry(row.resource_id).or_default();
+        history.tenants.push(Spell {
+            value: row.tenant_id,
+            from: row.valid_from,
+            to: row.valid_to,
+        });
+    }
+    Ok(histories)
+}
+
+async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
+    let mut projects = Projects::default();
+    let tenants = sqlx::query!(
+        "select cloud_project_id, tenant_id, valid_from, valid_to from cloud_project_tenants order by cloud_project_id, valid_from"
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in tenants {
+        let spells = projects.tenants.entry(row.cloud_project_id).or_default();
+        spells.push(Spell {
+            value: row.tenant_id,
+            from: row.valid_from,
+            to: row.valid_to,
+        });
+    }
+    let names = sqlx::query!(
+        "select cloud_project_id, name, valid_from, valid_to from cloud_project_names order by valid_from, cloud_project_id"
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in names {
+        projects
+            .known_since
+            .entry(row.cloud_project_id)
+            .or_insert(row.valid_from);
+        let spells = projects.names.entry(row.name.to_lowercase()).or_default();
+        spells.push(Spell {
+            value: row.cloud_project_id,
+            from: row.valid_from,
+            to: row.valid_to,
+        });
+    }
+    Ok(projects)
+}
+
+/// A stored line, as far as it matters whose it is.
+struct Line {
+    id: Uuid,
+    resource_id: Option<Uuid>,
+    project_name: String,
+    start_at: Option<DateTime<Utc>>,
+    end_at: Option<DateTime<Utc>>,
+    period: NaiveDate,
+    amount: Decimal,
+    tenant_id: Option<String>,
+    is_split: bool,
+    attributed_by: String,
+}
+
+/// Sets anew whose lines are, where that is another now.
+pub(crate) async fn own_again(tx: &mut PgConnection, which: Which<'_>) -> Result<(), StoreError> {
+    let lines = match which {
+        Which::Lines([]) | Which::OfResources([]) | Which::OfProjects([]) => return Ok(()),
+        Which::Lines(lines) => lines.to_vec(),
+        Which::OfResources(resources) => {
+            matching::take_lock(tx).await?;
+            sqlx::query_scalar!(
+                "select id from cloud_cost_lines where resource_id = any($1)",
+                resources
+            )
+            .fetch_all(&mut *tx)
+            .await?
+        }
+        Which::OfProjects(projects) => {
+            matching::take_lock(tx).await?;
+            lines_of_projects(tx, projects).await?
+        }
+    };
+    for chunk in lines.chunks(CHUNK) {
+        own_chunk(tx, chunk).await?;
+    }
+    Ok(())
+}
+
+async fn lines_of_projects(
+    tx: &mut PgConnection,
+    projects: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    let lines = sqlx::query_scalar!(
+        r#"
+        select line.id as "id!" from (
+            select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
+        ) named
+        join cloud_cost_lines line on lower(line.project_name) = named.name
+        where line.resource_id is null and not line.is_shared
+        union
+        select line.id from (
+            select distinct resource_id from cloud_project_memberships where cloud_project_id = any($1)
+        ) member
+        join cloud_cost_lines line on line.resource_id = member.resource_id
+        union
+        -- Seen in no project at the time, and named on the invoice.
+        select line.id from (
+            select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
+        ) named
+        join cloud_cost_lines line on lower(line.project_name) = named.name
+        where line.resource_id is not null
+        "#,
+        projects,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(lines)
+}
+
+async fn own_chunk(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
+    let lines = sqlx::query_as!(
+        Line,
+        "select id, resource_id, project_name, start_at, end_at, period, amount, tenant_id, is_split, attributed_by
+         from cloud_cost_lines where id = any($1) and not is_shared order by id",
+        ids,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let split = sqlx::query!(
+        "select share.line_id, share.tenant_id, share.amount from cloud_cost_line_shares share
+         where share.line_id = any($1) order by share.line_id, share.tenant_id nulls first",
+        ids,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut shares: BTreeMap<Uuid, Vec<Share>> = BTreeMap::new();
+    for row in split {
+        shares.entry(row.line_id).or_default().push(Share {
+            tenant_id: row.tenant_id,
+            amount: row.amount,
+        });
+    }
+    let mut resources: Vec<Uuid> = lines.iter().filter_map(|line| line.resource_id).collect();
+    resources.sort_unstable();
+    resources.dedup();
+    let histories = Histories::load(tx, &resources).await?;
+
+    let mut changed: Vec<(Uuid, Owned)> = Vec::new();
+    let mut unshared: Vec<Uuid> = Vec::new();
+    for line in &lines {
+        let owned = owners_of(
+            &Charge {
+                amount: line.amount,
+                start: line.start_at.unwrap_or_else(|| start_of_month(line.period)),
+                end: line.end_at.unwrap_or_else(|| end_of_month(line.period)),
+                resource: line.resource_id.and_then(|id| histories.resources.get(&id)),
+                project_name: &line.project_name,
+            },
+            &histories.projects,
+        );
+        let before = shares.remove(&line.id).unwrap_or_else(|| {
+            vec![Share {
+                tenant_id: line.tenant_id.clone(),
+                amount: line.amount,
+            }]
+        });
+        let is_same = line.attributed_by == owned.basis.as_str()
+            && line.is_split == (owned.shares.len() > 1)
+            && before == owned.shares;
+        if !is_same {
+            if line.is_split {
+                unshared.push(line.id);
+            }
+            changed.push((line.id, owned));
+        }
+    }
+    // Of lines that are shared by all now.
+    unshared.extend(shares.into_keys());
+    store_owners(tx, &unshared, &changed).await
+}
+
+async fn store_owners(
+    tx: &mut PgConnection,
+    unshared: &[Uuid],
+    changed: &[(Uuid, Owned)],
+) -> Result<(), StoreError> {
+    if !unshared.is_empty() {
+        sqlx::query!(
+            "delete from cloud_cost_line_shares where line_id = any($1)",
+            unshared
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = changed.iter().map(|(id, _)| *id).collect();
+    let tenants: Vec<Option<&str>> = changed
+        .iter()
+        .map(|(_, owned)| sole_tenant(owned))
+        .collect();
+    let splits: Vec<bool> = changed
+        .iter()
+        .map(|(_, owned)| owned.shares.len() > 1)
+        .collect();
+    let bases: Vec<&str> = changed
+        .iter()
+        .map(|(_, owned)| owned.basis.as_str())
+        .collect();
+    sqlx::query!(
+        "update cloud_cost_lines line set tenant_id = owner.tenant_id, is_split = owner.is_split, attributed_by = owner.basis
+         from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[]) as owner (id, tenant_id, is_split, basis)
+         where line.id = owner.id",
+        &ids,
+        &tenants as &[Option<&str>],
+        &splits,
+        &bases as &[&str],
+    )
+    .execute(&mut *tx)
+    .await?;
+    store_shares(tx, changed.iter().map(|(id, owned)| (*id, owned))).await
+}
+
+/// The tenant of a line that is one tenant's.
+pub(super) fn sole_tenant(owned: &Owned) -> Option<&str> {
+    match owned.shares.as_slice() {
+        [only] => only.tenant_id.as_deref(),
+        _ => None,
+    }
+}
+
+/// Stores the shares of lines that are several tenants'. The lines stand already.
+pub(super) async fn store_shares(
+    tx: &mut PgConnection,
+    owned: impl Iterator<Item = (Uuid, &Owned)>,
+) -> Result<(), StoreError> {
+    let mut lines = Vec::new();
+    let mut tenants: Vec<Option<&str>> = Vec::new();
+    let mut amounts = Vec::new();
+    for (id, owned) in owned.filter(|(_, owned)| owned.shares.len() > 1) {
+        for share in &owned.shares {
+            lines.push(id);
+            tenants.push(share.tenant_id.as_deref());
+            amounts.push(share.amount);
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into cloud_cost_line_shares (line_id, tenant_id, amount)
+         select * from unnest($1::uuid[], $2::text[], $3::numeric[])",
+        &lines,
+        &tenants as &[Option<&str>],
+        &amounts,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The account's billing history: what was invoiced, paid, credited, and what else moved money.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::ledger::BillingEntry;
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::listings::{lock, now};
+use crate::{Store, StoreError};
+
+/// What a look at the billing history changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerOutcome {
+    pub listed: usize,
+    pub new: usize,
+    /// Known before, and lacking from this complete listing.
+    pub missing: usize,
+}
+
+/// An entry as it is stored; amounts in USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerEntry {
+    pub id: Uuid,
+    pub entry_type: String,
+    pub amount: Decimal,
+    pub description: String,
+    pub date: DateTime<Utc>,
+    pub invoice_id: Option<String>,
+    pub invoice_uuid: Option<Uuid>,
+    /// The invoice's own amount, where it is known here.
+    pub invoice_amount: Option<Decimal>,
+    pub moves_money: bool,
+    pub missing_since: Option<DateTime<Utc>>,
+    /// What was owed after it: the sum of all that moved money up to and with it.
+    pub running_total: Decimal,
+}
+
+/// Where a page of entries ended.
+#[derive(Debug, Clone, Copy)]
+pub struct AfterEntry {
+    pub date: DateTime<Utc>,
+    pub id: Uuid,
+}
+
+/// The ledger against the balance that DigitalOcean tells; amounts in USD.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerBalance {
+    pub entries: i64,
+    /// What all entries that move money come to: what is owed for past months.
+    pub total: Decimal,
+    /// What those come to that were there when DigitalOcean worked out its balance.
+    pub total_at_balance: Option<Decimal>,
+    pub account_balance: Option<Decimal>,
+    /// `account_balance` less `total_at_balance`.
+    pub difference: Option<Decimal>,
+    pub balance_generated_at: Option<DateTime<Utc>>,
+}
+
+/// A payment that was only tried moves no money (rule of ours; DigitalOcean documents the word alone).
+const MOVES_NOTHING: &str = "AttemptFailed";
+
+impl Store {
+    /// Writes the billing history down, each entry once, although DigitalOcean gives none an id. A complete listing says of entries
+    /// that it lacks that they are missing; nothing is removed.
+    pub async fn store_ledger(
+        &self,
+        entries: &[BillingEntry],
+        is_complete: bool,
+    ) -> Result<LedgerOutcome, StoreError> {
+        let mut keys: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
+        let mut ordinals = Vec::with_capacity(entries.len());
+        let mut ids = Vec::with_capacity(entries.len());
+        let mut alike: HashMap<[u8; 32], i32> = HashMap::new();
+        for entry in entries {
+            let key = entry_key(entry);
+            let ordinal = alike.entry(key).or_default();
+            *ordinal += 1;
+            let mut hash = Sha256::new();
+            hash.update(key);
+            hash.update(ordinal.to_le_bytes());
+            let mut bytes = [0; 16];
+            bytes.copy_from_slice(&hash.finalize()[..16]);
+            ids.push(uuid::Builder::from_custom_bytes(bytes).into_uuid());
+            ordinals.push(*ordinal);
+            keys.push(key.to_vec());
+        }
+        let types: Vec<&str> = entries
+            .iter()
+            .map(|entry| entry.entry_type.as_str())
+            .collect();
+        let amounts: Vec<Decimal> = entries.iter().map(|entry| entry.amount).collect();
+        let descriptions: Vec<&str> = entries
+            .iter()
+            .map(|entry| entry.description.as_str())
+            .collect();
+        let dates: Vec<DateTime<Utc>> = entries.iter().map(|entry| entry.date).collect();
+        let invoice_ids: Vec<Option<&str>> = entries
+            .iter()
+            .map(|entry| entry.invoice_id.as_deref())
+            .collect();
+        let invoice_uuids: Vec<Option<Uuid>> = entries
+            .iter()
+            .map(|entry| entry.invoice_uuid.map(|uuid| uuid.as_uuid()))
+            .collect();
+        let moves: Vec<bool> = entries
+            .iter()
+            .map(|entry| entry.entry_type != MOVES_NOTHING)
+            .collect();
+
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx, "ledger").await?;
+        let at = now(&mut tx).await?;
+        let new = sqlx::query_scalar!(
+            r#"
+            with written as (
+                insert into cloud_billing_entries as entry (id, entry_key, ordinal, entry_type, amount, description, date, invoice_id,
+                    invoice_uuid, moves_money, first_seen_at, last_seen_at)
+                select id, entry_key, ordinal, entry_type, amount, description, date, invoice_id, invoice_uuid, moves_money, $11, $11
+                from unnest($1::uuid[], $2::bytea[], $3::int[], $4::text[], $5::numeric[], $6::text[], $7::timestamptz[], $8::text[],
+                        $9::uuid[], $10::bool[])
+                    as listed (id, entry_key, ordinal, entry_type, amount, description, date, invoice_id, invoice_uuid, moves_money)
+                on conflict (provider, entry_key, ordinal) do update set last_seen_at = excluded.last_seen_at, missing_since = null
+                returning (xmax = 0) as is_new
+            )
+            select count(*) filter (where is_new) as "new!" from written
+            "#,
+            &ids,
+            &keys,
+            &ordinals,
+            &types as &[&str],
+            &amounts,
+            &descriptions as &[&str],
+            &dates,
+            &invoice_ids as &[Option<&str>],
+            &invoice_uuids as &[Option<Uuid>],
+            &moves,
+            at,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let mut missing = 0;
+        if is_complete {
+            missing = sqlx::query!(
+                "update cloud_billing_entries set missing_since = $1
+                 where provider = 'digitalocean' and last_seen_at < $1 and missing_since is null",
+                at
+            )
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        }
+        tx.commit().await?;
+        Ok(LedgerOutcome {
+            listed: entries.len(),
+            new: usize::try_from(new).unwrap_or_default(),
+            missing: usize::try_from(missing).unwrap_or_default(),
+        })
+    }
+
+    /// The entries, the latest first.
+    pub async fn ledger(
+        &self,
+        entry_type: Option<&str>,
+        after: Option<AfterEntry>,
+        limit: i64,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
+        let entries = sqlx::query_as!(
+            LedgerEntry,
+            r#"
+            select entry.id as "id!", entry.entry_type as "entry_type!", entry.amount as "amount!", entry.description as "description!",
+                entry.date as "date!", entry.invoice_id, entry.invoice_uuid, invoice.amount as "invoice_amount?",
+                entry.moves_money as "moves_money!", entry.missing_since, entry.running_total as "running_total!"
+            from (
+                select *, coalesce(sum(amount) filter (where moves_money and missing_since is null) over (order by date, id), 0)
+                    as running_total
+                from cloud_billing_entries
+            ) entry
+            left join cloud_invoices invoice on invoice.invoice_uuid = entry.invoice_uuid
+            where ($1::text is null or entry.entry_type = $1)
+              and ($2::timestamptz is null or (entry.date, entry.id) < ($2, $3))
+            order by entry.date desc, entry.id desc limit $4
+            "#,
+            entry_type,
+            after.map(|after| after.date),
+            after.map(|after| after.id),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(entries)
+    }
+
+    /// What the ledger comes to, against the balance polled last.
+    pub async fn ledger_balance(&self) -> Result<LedgerBalance, StoreError> {
+        let balance = sqlx::query_as!(
+            LedgerBalance,
+            r#"
+            with latest as (
+                select account_balance, generated_at from cloud_balance_snapshots order by last_polled_at desc, id desc limit 1
+            ), counted as (
+                select amount, date from cloud_billing_entries where moves_money and missing_since is null
+            )
+            select
+                (select count(*) from cloud_billing_entries) as "entries!",
+                (select coalesce(sum(amount), 0) from counted) as "total!",
+                at_balance.total as total_at_balance,
+                latest.account_balance as "account_balance?",
+                latest.account_balance - at_balance.total as difference,
+                latest.generated_at as "balance_generated_at?"
+            from (select 1) one
+            left join latest on true
+            left join lateral (
+                select coalesce(sum(amount), 0) as total from counted where date <= latest.generated_at
+            ) at_balance on latest.generated_at is not null
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(balance)
+    }
+}
+
+fn entry_key(entry: &BillingEntry) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let uuid = entry
+        .invoice_uuid
+        .map(|uuid| uuid.to_string())
+        .unwrap_or_default();
+    // Lengths keep fields apart: "ab", "c" is not "a", "bc".
+    for field in [
+        entry.date.to_rfc3339().as_str(),
+        &entry.entry_type,
+        &entry.amount.normalize().to_string(),
+        &entry.description,
+        &uuid,
+    ] {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,169 @@
+//! Invoices for the tests.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use domain::InvoiceUuid;
+use domain::invoices::{
+    InvoiceHeader, InvoiceItem, InvoiceLine, InvoiceSummary, join_items, part_by_summary,
+    read_invoice_csv,
+};
+use rust_decimal::Decimal;
+use store::invoices::{
+    CostLine, CostLineFilter, EstimateOutcome, IngestOutcome, InvoiceContent, LookAgain, Sources,
+};
+use uuid::Uuid;
+
+use super::support::Fixture;
+
+pub(crate) const HEADER: &str =
+    "product,group_description,description,hours,start,end,USD,project_name,category";
+pub(crate) const APRIL: &str = "\
+Droplets,,WEB-1 (s-1vcpu-1gb),744,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,web,iaas
+Droplets,,gone (s-1vcpu-1gb),10,2026-04-01 00:00:00 +0000,2026-04-02 00:00:00 +0000,$0.09,web,iaas
+Taxes,,\"GST (18%), India\\\t\",,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,\"-$1,001.10\",,iaas
+";
+
+pub(crate) fn uuid(number: u128) -> InvoiceUuid {
+    Uuid::from_u128(number).into()
+}
+
+pub(crate) fn header(number: u128, period: &str, cents: i64) -> InvoiceHeader {
+    InvoiceHeader {
+        invoice_uuid: uuid(number),
+        invoice_id: Some(number.to_string()),
+        period: period.parse().unwrap(),
+        amount: Decimal::new(cents, 2),
+    }
+}
+
+/// No invoice is looked at again.
+pub(crate) fn never_again() -> LookAgain {
+    LookAgain {
+        since: NaiveDate::MAX,
+        after: Duration::ZERO,
+    }
+}
+
+/// A CSV and nothing else.
+pub(crate) fn bare<'a>(csv: &'a [u8], lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
+    InvoiceContent {
+        lines,
+        sources: Sources::Csv,
+        source_note: None,
+        joined: None,
+        csv: Some(csv),
+        items: None,
+        summary: None,
+    }
+}
+
+pub(crate) async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> IngestOutcome {
+    let csv = format!("{HEADER}\n{lines}");
+    let file = read_invoice_csv(csv.as_bytes()).unwrap();
+    fixture
+        .ingest_invoice(uuid(number), bare(csv.as_bytes(), &file.lines))
+        .await
+        .unwrap()
+}
+
+/// An item for each line, with the ids given: `uuid:...` or a number.
+pub(crate) fn items(lines: &str, ids: &[Option<&str>]) -> Vec<InvoiceItem> {
+    let file = read_invoice_csv(format!("{HEADER}\n{lines}").as_bytes()).unwrap();
+    file.lines
+        .into_iter()
+        .zip(ids)
+        .map(|(line, id)| InvoiceItem {
+            product: line.product,
+            group_description: line.group_description,
+            description: line.description,
+            resource_uuid: id
+                .and_then(|id| id.strip_prefix("uuid:"))
+                .map(str::to_owned),
+            resource_id: id.filter(|id| !id.starts_with("uuid:")).map(str::to_owned),
+            amount: line.amount,
+            duration: line.hours,
+            duration_unit: Some("Hours".to_owned()),
+            start_time: line.start_at,
+            end_time: line.end_at,
+            project_name: line.project_name,
+            category: line.category,
+        })
+        .collect()
+}
+
+/// A CSV with its items and, where there is one, its summary.
+pub(crate) async fn ingest_with(
+    fixture: &Fixture,
+    number: u128,
+    lines: &str,
+    ids: &[Option<&str>],
+    summary: Option<&InvoiceSummary>,
+) -> IngestOutcome {
+    let csv = format!("{HEADER}\n{lines}");
+    let mut file = read_invoice_csv(csv.as_bytes()).unwrap();
+    let items = items(lines, ids);
+    let joined = join_items(&mut file, &items);
+    if let Some(summary) = summary {
+        part_by_summary(&mut file.lines, summary);
+    }
+    let content = InvoiceContent {
+        sources: Sources::CsvAndItems,
+        joined: Some(joined),
+        items: Some(b"{}\n"),
+        summary,
+        ..bare(csv.as_bytes(), &file.lines)
+    };
+    fixture.ingest_invoice(uuid(number), content).await.unwrap()
+}
+
+pub(crate) async fn estimate(
+    fixture: &Fixture,
+    period: &str,
+    cents: i64,
+    lines: &str,
+) -> EstimateOutcome {
+    let csv = format!("{HEADER}\n{lines}");
+    let file = read_invoice_csv(csv.as_bytes()).unwrap();
+    fixture
+        .store_estimate(
+            period.parse().unwrap(),
+            Decimal::new(cents, 2),
+            bare(csv.as_bytes(), &file.lines),
+        )
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn lines_of(fixture: &Fixture, period: &str) -> Vec<CostLine> {
+    let filter = CostLineFilter {
+        period: period.parse().unwrap(),
+        kind: None,
+        match_rules: Vec::new(),
+        tenant_id: None,
+        resource_id: None,
+    };
+    fixture.cost_lines(&filter, None, 1_000).await.unwrap()
+}
+
+pub(crate) async fn april_lines(fixture: &Fixture) -> Vec<CostLine> {
+    lines_of(fixture, "2026-04-01").await
+}
+
+/// `(tenant, direct, shared)` of a month, in cents.
+pub(crate) async fn statements(fixture: &Fixture, period: &str) -> Vec<(Option<String>, i64, i64)> {
+    let month = fixture.statements(period.parse().unwrap()).await.unwrap();
+    let total: Decimal = month.rows.iter().map(|row| row.total()).sum();
+    assert_eq!(total, month.line_total, "the statements of {period}");
+    let cents =
+        |amount: Decimal| i64::try_from((amount * Decimal::from(100)).trunc().mantissa()).unwrap();
+    let rows = month.rows.into_iter();
+    rows.map(|row| (row.tenant_id, cents(row.direct), cents(row.shared)))
+        .collect()
+}
+
+/// Every sum agrees with what it is made of.
+pub(crate) async fn assert_balanced(fixture: &Fixture) {
+    let discrepancies = fixture.cost_discrepancies().await.unwrap();
+    assert!(discrepancies.is_empty(), "{discrepancies:?}");
+}

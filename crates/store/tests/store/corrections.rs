@@ -1,0 +1,220 @@
+//! Versions of an invoice, its sums, and what it was read from.
+
+use std::time::Duration;
+
+use domain::invoices::{ChargePart, InvoiceSummary};
+use rust_decimal::Decimal;
+use store::invoices::LookAgain;
+
+use super::bills::{APRIL, april_lines, assert_balanced, header, ingest, ingest_with, uuid};
+use super::support::{Fixture, droplet, fixture};
+
+async fn with_invoice(cents: i64) -> Fixture {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", cents)])
+        .await
+        .unwrap();
+    fixture
+}
+
+fn summary(cents: i64, parts: &[(ChargePart, i64)]) -> InvoiceSummary {
+    InvoiceSummary {
+        invoice_uuid: Some(uuid(1)),
+        invoice_id: None,
+        period: "2026-04".parse().unwrap(),
+        amount: Decimal::new(cents, 2),
+        parts: parts
+            .iter()
+            .map(|(part, cents)| (*part, Decimal::new(*cents, 2)))
+            .collect(),
+        charged_products: Vec::new(),
+    }
+}
+
+const NO_IDS: [Option<&str>; 3] = [None, None, None];
+
+#[tokio::test]
+async fn an_invoice_is_final_only_when_header_summary_parts_and_lines_all_agree() {
+    let right = [
+        (ChargePart::ProductCharges, 609),
+        (ChargePart::Overages, 0),
+        (ChargePart::Taxes, -100_110),
+        (ChargePart::CreditsAndAdjustments, 0),
+    ];
+    let mut shifted = right;
+    shifted[0].1 += 1;
+    shifted[2].1 -= 1;
+    for (header_cents, summary, is_final) in [
+        (-99_501, Some(summary(-99_501, &right)), true),
+        (-99_501, None, true),
+        (-99_500, Some(summary(-99_500, &right)), false),
+        (-99_501, Some(summary(-99_500, &right)), false),
+        (-99_501, Some(summary(-99_501, &shifted)), false),
+    ] {
+        let fixture = with_invoice(header_cents).await;
+        let outcome = ingest_with(&fixture, 1, APRIL, &NO_IDS, summary.as_ref()).await;
+        assert_eq!(outcome.is_final, is_final, "{header_cents} {summary:?}");
+        let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+        assert_eq!(invoice.is_final, is_final);
+        assert_eq!(invoice.reconciled, Some(header_cents == -99_501));
+        assert_eq!(
+            invoice.summary_off_by,
+            summary.map(|summary| Decimal::new(header_cents, 2) - summary.amount)
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_part_says_by_how_much_it_is_off() {
+    let fixture = with_invoice(-99_501).await;
+    let summary = summary(
+        -99_501,
+        &[
+            (ChargePart::ProductCharges, 610),
+            (ChargePart::Taxes, -100_111),
+        ],
+    );
+    ingest_with(&fixture, 1, APRIL, &NO_IDS, Some(&summary)).await;
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    let parts: Vec<_> = fixture
+        .invoice_parts(invoice.id)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|part| (part.part, part.off_by))
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            ("credits_and_adjustments".to_owned(), None),
+            ("overages".to_owned(), None),
+            ("product_charges".to_owned(), Some(Decimal::new(1, 2))),
+            ("taxes".to_owned(), Some(Decimal::new(-1, 2))),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_corrected_invoice_is_a_new_version_and_the_old_lines_stay_readable() {
+    let fixture = with_invoice(-99_501).await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    assert_eq!(ingest(&fixture, 1, APRIL).await.version, 1);
+    let before = april_lines(&fixture).await;
+    let corrected = APRIL.replace("$6.00", "$5.00");
+    let outcome = ingest(&fixture, 1, &corrected).await;
+    assert_eq!((outcome.version, outcome.replaced), (2, true));
+    let after = april_lines(&fixture).await;
+    assert_eq!(after[0].amount, Decimal::new(500, 2));
+    // The same line, and so the same id.
+    assert_eq!(after[0].id, before[0].id);
+
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    let versions = fixture.invoice_versions(invoice.id).await.unwrap();
+    assert_eq!(
+        versions
+            .iter()
+            .map(|version| (
+                version.version,
+                version.line_total,
+                version.superseded_at.is_some()
+            ))
+            .collect::<Vec<_>>(),
+        [
+            (2, Decimal::new(-99_601, 2), false),
+            (1, Decimal::new(-99_501, 2), true)
+        ]
+    );
+    let old = fixture.superseded_lines(&invoice, 1, 0, 10).await.unwrap();
+    assert_eq!(old.len(), 3);
+    assert_eq!(
+        (
+            old[0].amount,
+            old[0].resource_id,
+            old[0].match_rule.as_str()
+        ),
+        (Decimal::new(600, 2), before[0].resource_id, "name")
+    );
+    assert_balanced(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_file_that_says_the_same_in_other_words_is_no_new_version() {
+    let fixture = with_invoice(-99_501).await;
+    ingest(&fixture, 1, APRIL).await;
+    let outcome = ingest(&fixture, 1, &APRIL.replace('\n', "\r\n")).await;
+    assert_eq!((outcome.version, outcome.replaced), (1, false));
+    // Both files are kept as they came.
+    assert_eq!(
+        fixture
+            .count("select count(*) from cloud_invoice_documents")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn rows_alike_in_everything_are_kept_apart_and_keep_their_ids() {
+    let fixture = with_invoice(1_800).await;
+    let twice = APRIL.lines().next().unwrap();
+    let lines = format!("{twice}\n{twice}\n{twice}\n");
+    ingest(&fixture, 1, &lines).await;
+    let before: Vec<_> = april_lines(&fixture).await;
+    assert_eq!(before.len(), 3);
+    let mut ids: Vec<_> = before.iter().map(|line| line.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    ingest(&fixture, 1, &lines).await;
+    assert_eq!(april_lines(&fixture).await, before);
+}
+
+#[tokio::test]
+async fn invoices_of_the_last_months_are_looked_at_again_once_a_day() {
+    let fixture = with_invoice(-99_501).await;
+    ingest(&fixture, 1, APRIL).await;
+    let pending = async |since: &str, after: Duration| {
+        let look_again = LookAgain {
+            since: since.parse().unwrap(),
+            after,
+        };
+        let pending = fixture
+            .pending_invoices(None, look_again, 10)
+            .await
+            .unwrap()
+            .len();
+        assert_eq!(
+            fixture.count_pending_invoices(look_again).await.unwrap(),
+            pending
+        );
+        pending
+    };
+    assert_eq!(pending("2026-04-01", Duration::ZERO).await, 1);
+    assert_eq!(pending("2026-04-01", Duration::from_hours(20)).await, 0);
+    assert_eq!(pending("2026-05-01", Duration::ZERO).await, 0);
+}
+
+#[tokio::test]
+async fn a_line_set_that_dies_half_way_leaves_the_one_before() {
+    let fixture = with_invoice(-99_501).await;
+    ingest(&fixture, 1, APRIL).await;
+    let before = april_lines(&fixture).await;
+    // What the ingest does last fails, and takes all of it back.
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+         create trigger refuse before insert on cloud_invoice_versions for each row execute function refuse()",
+    )
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    let csv = format!(
+        "{}\n{}",
+        super::bills::HEADER,
+        APRIL.replace("$6.00", "$5.00")
+    );
+    let file = domain::invoices::read_invoice_csv(csv.as_bytes()).unwrap();
+    let content = super::bills::bare(csv.as_bytes(), &file.lines);
+    fixture.ingest_invoice(uuid(1), content).await.unwrap_err();
+    assert_eq!(april_lines(&fixture).await, before);
+    assert_balanced(&fixture).await;
+}

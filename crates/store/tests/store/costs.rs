@@ -1,0 +1,315 @@
+//! Whose a month's lines are, and how what all bear is spread.
+
+use chrono::{DateTime, Utc};
+use domain::costs::SpreadRule;
+use rust_decimal::Decimal;
+use store::costs::GroupBy;
+use store::inventory::PinChange;
+use store::projects::ProjectChange;
+
+use super::bills::{assert_balanced, header, ingest, lines_of, statements};
+use super::support::{Fixture, droplet, fixture, members, project};
+
+const TENANTS: [(u128, &str); 2] = [(1, "acme"), (2, "beta")];
+
+/// Project 1, "web", is acme's and has droplet 1; project 2, "data", is beta's and has droplet 2; project 3, "free", is nobody's
+/// and has droplet 3.
+async fn two_tenants() -> Fixture {
+    let fixture = fixture().await;
+    fixture
+        .sweep_projects(&[project(1, "web"), project(2, "data"), project(3, "free")])
+        .await;
+    fixture
+        .sweep(&[
+            droplet(1, "web-1"),
+            droplet(2, "db-1"),
+            droplet(3, "free-1"),
+        ])
+        .await;
+    fixture
+        .walk(&[
+            members(1, &["do:droplet:1"]),
+            members(2, &["do:droplet:2"]),
+            members(3, &["do:droplet:3"]),
+        ])
+        .await;
+    for (id, tenant) in TENANTS {
+        assign(&fixture, id, Some(tenant)).await;
+    }
+    fixture
+}
+
+async fn assign(fixture: &Fixture, project_number: u128, tenant: Option<&str>) {
+    let id = sqlx::query_scalar("select id from cloud_projects where provider_id = $1")
+        .bind(uuid::Uuid::from_u128(project_number).to_string())
+        .fetch_one(&fixture.pool)
+        .await
+        .unwrap();
+    let change = ProjectChange {
+        tenant_id: Some(tenant.map(|tenant| tenant.parse().unwrap())),
+        purpose: None,
+    };
+    fixture.change_project(id, &change, "ann").await.unwrap();
+}
+
+fn line(name: &str, project_name: &str, dollars: &str) -> String {
+    format!(
+        "Droplets,,{name} (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,{dollars},{project_name},iaas\n"
+    )
+}
+
+fn tax(dollars: &str) -> String {
+    format!("Taxes,,GST,,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,{dollars},,iaas\n")
+}
+
+async fn ingest_april(fixture: &Fixture, lines: &[String]) {
+    fixture
+        .discover_invoices(&[header(1, "2026-04", 0)])
+        .await
+        .unwrap();
+    ingest(fixture, 1, &lines.concat()).await;
+    assert_balanced(fixture).await;
+}
+
+fn row(tenant: Option<&str>, direct: i64, shared: i64) -> (Option<String>, i64, i64) {
+    (tenant.map(str::to_owned), direct, shared)
+}
+
+const APRIL: &str = "2026-04-01";
+
+#[tokio::test]
+async fn a_month_is_shared_out_to_the_cent_with_the_tax_in_proportion() {
+    let fixture = two_tenants().await;
+    let lines = [
+        line("web-1", "web", "$10.00"),
+        line("db-1", "data", "$20.00"),
+        line("free-1", "free", "$3.00"),
+        tax("$3.31"),
+    ];
+    ingest_april(&fixture, &lines).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [
+            row(None, 300, 30),
+            row(Some("acme"), 1000, 100),
+            row(Some("beta"), 2000, 201)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_line_for_no_known_resource_is_its_projects_and_one_that_names_none_is_nobodys() {
+    let fixture = two_tenants().await;
+    let lines = [
+        line("gone", "WEB", "$1.00"),
+        line("gone-too", "no such project", "$2.00"),
+        line("gone-as-well", "", "$4.00"),
+    ];
+    ingest_april(&fixture, &lines).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(None, 600, 0), row(Some("acme"), 100, 0)]
+    );
+    let bases: Vec<_> = lines_of(&fixture, APRIL)
+        .await
+        .into_iter()
+        .map(|line| line.attributed_by)
+        .collect();
+    assert_eq!(bases, ["project_name", "none", "none"]);
+}
+
+#[tokio::test]
+async fn a_projects_first_tenant_is_billed_for_the_time_before_and_a_next_one_is_not() {
+    let fixture = two_tenants().await;
+    ingest_april(
+        &fixture,
+        &[
+            line("web-1", "web", "$10.00"),
+            line("free-1", "free", "$3.00"),
+        ],
+    )
+    .await;
+    // April was over long before anybody said so.
+    assign(&fixture, 3, Some("gamma")).await;
+    assign(&fixture, 1, Some("delta")).await;
+    let rows = [row(Some("acme"), 1000, 0), row(Some("gamma"), 300, 0)];
+    assert_eq!(statements(&fixture, APRIL).await, rows);
+    assign(&fixture, 3, None).await;
+    assert_eq!(statements(&fixture, APRIL).await, rows);
+    assert_balanced(&fixture).await;
+}
+
+/// As if the mirror had seen it all along.
+async fn seen_since(fixture: &Fixture, when: &str) {
+    for table in [
+        "update cloud_project_memberships set valid_from = $1",
+        "update cloud_project_tenants set valid_from = $1",
+        "update cloud_project_names set valid_from = $1",
+    ] {
+        sqlx::query(table)
+            .bind(when.parse::<DateTime<Utc>>().unwrap())
+            .execute(&fixture.pool)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_a_resource_that_moved_is_split_by_time() {
+    let fixture = two_tenants().await;
+    seen_since(&fixture, "2026-01-01T00:00:00Z").await;
+    // On the 11th of April, a third of the month in.
+    sqlx::query(
+        "with moved as (
+             update cloud_project_memberships m set valid_to = '2026-04-11' from cloud_resources r
+             where r.id = m.resource_id and r.provider_id = '1' returning m.resource_id)
+         insert into cloud_project_memberships (resource_id, cloud_project_id, valid_from)
+         select moved.resource_id, p.id, '2026-04-11' from moved, cloud_projects p where p.name = 'data'",
+    )
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    ingest_april(&fixture, &[line("web-1", "web", "$10.00"), tax("$0.50")]).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(Some("acme"), 333, 17), row(Some("beta"), 667, 33)]
+    );
+    let split = &lines_of(&fixture, APRIL).await[0];
+    assert!(split.is_split && split.tenant_id.is_none());
+    let shares: Vec<_> = fixture
+        .line_shares(&[split.id])
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|share| (share.tenant_id.unwrap(), share.amount))
+        .collect();
+    assert_eq!(
+        shares,
+        [
+            ("acme".to_owned(), Decimal::new(333, 2)),
+            ("beta".to_owned(), Decimal::new(667, 2))
+        ]
+    );
+    // A correction replaces the shares with the line.
+    ingest(&fixture, 1, &line("web-1", "web", "$1.00")).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(Some("acme"), 33, 0), row(Some("beta"), 67, 0)]
+    );
+    assert_balanced(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_pin_moves_what_no_project_says_otherwise_and_is_undone_with_it() {
+    let fixture = two_tenants().await;
+    ingest_april(&fixture, &[line("free-1", "", "$3.00")]).await;
+    let pin = |tenant: Option<&str>| PinChange {
+        tenant_id: Some(tenant.map(|tenant| tenant.parse().unwrap())),
+        cloud_project_id: None,
+    };
+    let free = fixture.resource("3").await.id;
+    fixture
+        .change_pin(free, &pin(Some("acme")), "ann")
+        .await
+        .unwrap();
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(Some("acme"), 300, 0)]
+    );
+    let changes = fixture
+        .line_changes(lines_of(&fixture, APRIL).await[0].id)
+        .await
+        .unwrap();
+    assert_eq!(changes[0].cause, "operator");
+    assert_eq!(changes[0].changed_by.as_deref(), Some("ann"));
+    assert_balanced(&fixture).await;
+}
+
+#[tokio::test]
+async fn what_all_bear_is_spread_by_the_rule_of_its_month() {
+    let fixture = two_tenants().await;
+    let lines = [
+        line("web-1", "web", "$10.00"),
+        line("db-1", "data", "$30.00"),
+        tax("$4.00"),
+    ];
+    ingest_april(&fixture, &lines).await;
+    let set = async |from: &str, rule: SpreadRule| {
+        fixture
+            .set_spread_rule(from.parse().unwrap(), &rule, "ann")
+            .await
+            .unwrap();
+    };
+    set("2026-01-01", SpreadRule::Even).await;
+    set("2026-05-01", SpreadRule::Proportional).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(Some("acme"), 1000, 200), row(Some("beta"), 3000, 200)]
+    );
+    let weights = [("beta".to_owned(), Decimal::ONE)].into();
+    set("2026-04-01", SpreadRule::Fixed(weights)).await;
+    assert_eq!(
+        statements(&fixture, APRIL).await,
+        [row(Some("acme"), 1000, 0), row(Some("beta"), 3000, 400)]
+    );
+}
+
+#[tokio::test]
+async fn costs_add_up_by_whatever_they_are_grouped() {
+    let fixture = two_tenants().await;
+    let lines = [
+        line("web-1", "web", "$10.00"),
+        line("gone", "data", "$20.00"),
+        tax("$3.01"),
+        "Support,,Premier,,,,$5.00,,\n".to_owned(),
+    ];
+    ingest_april(&fixture, &lines).await;
+    for by in [
+        GroupBy::Tenant,
+        GroupBy::Project,
+        GroupBy::Kind,
+        GroupBy::Product,
+        GroupBy::Resource,
+    ] {
+        let costs = fixture
+            .costs(
+                by,
+                "2026-01-01".parse().unwrap(),
+                "2026-12-01".parse().unwrap(),
+            )
+            .await
+            .unwrap();
+        let sum: Decimal = costs.iter().map(|cost| cost.total()).sum();
+        assert_eq!(sum, Decimal::new(3801, 2), "{by:?}: {costs:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_database_refuses_shares_that_do_not_come_to_their_line() {
+    let fixture = two_tenants().await;
+    ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
+    for sql in [
+        "insert into cloud_cost_line_shares select id, 'acme', 9.99 from cloud_cost_lines",
+        "update cloud_cost_lines set is_split = true, tenant_id = null",
+    ] {
+        let refused = sqlx::query(sql).execute(&fixture.pool).await.unwrap_err();
+        let error = refused.to_string();
+        assert!(error.contains("shares"), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn books_that_somebody_wrote_to_by_hand_are_found_out() {
+    let fixture = two_tenants().await;
+    ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
+    sqlx::query("update cloud_cost_lines set amount = 9.99")
+        .execute(&fixture.pool)
+        .await
+        .unwrap();
+    let found = fixture.cost_discrepancies().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].expected, found[0].found),
+        (Decimal::new(1000, 2), Decimal::new(999, 2))
+    );
+}
