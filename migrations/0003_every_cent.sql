@@ -132,7 +132,8 @@ alter table cloud_cost_lines
     add check (num_nonnulls(invoice_id, estimate_id) = 1),
     -- The invoice's or the estimate's.
     add column period date,
-    -- What DigitalOcean's item of the line names, if there is one; and the kind that its number counts in.
+    -- What DigitalOcean's item of the line names, if there is one; and the kind of what it and the line's name mean: the charge for a
+    -- backup names its droplet.
     add column item_resource_id text,
     add column item_resource_uuid text,
     add column identified_kind text,
@@ -157,6 +158,7 @@ alter table cloud_cost_lines
         check (attributed_by in ('resource', 'project_name', 'first_known', 'none', 'shared'));
 update cloud_cost_lines line set
     period = invoice.period,
+    identified_kind = case line.kind when 'droplet_backup' then 'droplet' else line.kind end,
     is_for_account = line.match_rule = 'account',
     is_shared = line.match_rule = 'account',
     attributed_by = case when line.match_rule = 'account' then 'shared' when line.tenant_id is not null then 'resource' else 'none' end
@@ -176,6 +178,8 @@ alter table cloud_cost_lines
         (tenant_id is null or not (is_split or is_shared)) and not (is_split and is_shared)
         and is_shared = (attributed_by = 'shared')),
     add unique (estimate_id, line_no);
+drop index cloud_cost_lines_name;
+create index cloud_cost_lines_name on cloud_cost_lines (identified_kind, lower(resource_name)) where resource_name is not null;
 create index cloud_cost_lines_period on cloud_cost_lines (period);
 create index cloud_cost_lines_item_id on cloud_cost_lines (item_resource_id, identified_kind) where item_resource_id is not null;
 create index cloud_cost_lines_item_uuid on cloud_cost_lines (item_resource_uuid) where item_resource_uuid is not null;
@@ -501,8 +505,8 @@ drop function resource_named;
 
 -- The one rule by which a line finds its resource. Two candidates are no answer, and where DigitalOcean names an id, no name is.
 create function cost_line_match(
-    line_kind text, is_named_by_group boolean, wanted_name text, wanted_region text, wanted_size text,
-    identified_kind text, item_id text, item_uuid text, is_for_account boolean, starts timestamptz, ends timestamptz
+    identified_kind text, is_named_by_group boolean, wanted_name text, wanted_region text, wanted_size text,
+    item_id text, item_uuid text, is_for_account boolean, starts timestamptz, ends timestamptz
 ) returns table (resource_id uuid, match_rule text, match_note text, match_candidates uuid[])
     language sql stable
 as $$
@@ -522,14 +526,14 @@ as $$
             when named.fitting > 1 then format('%s of this name existed in the charge period', named.fitting)
             when told.is_told then format('DigitalOcean names %s %s, which this mirror has never seen',
                 coalesce(identified_kind, 'the resource'), coalesce(item_uuid, item_id))
-            when line_kind is null and item_id is not null then
+            when identified_kind is null and item_id is not null then
                 format('the product is not known here, and DigitalOcean''s id %s could be of any kind', item_id)
-            when line_kind is null then 'the product is not known here'
+            when identified_kind is null then 'the product is not known here'
             when wanted_name is null then 'the line names no resource'
-            when coalesce(named.found, 0) = 0 then format('no %s of this name is known', line_kind)
-            when named.lived = 0 then format('no %s of this name existed in the charge period', line_kind)
-            when named.placed = 0 then format('no %s of this name is in the region %s', line_kind, wanted_region)
-            else format('no %s of this name has, or is known to have had, the size %s', line_kind, wanted_size)
+            when coalesce(named.found, 0) = 0 then format('no %s of this name is known', identified_kind)
+            when named.lived = 0 then format('no %s of this name existed in the charge period', identified_kind)
+            when named.placed = 0 then format('no %s of this name is in the region %s', identified_kind, wanted_region)
+            else format('no %s of this name has, or is known to have had, the size %s', identified_kind, wanted_size)
         end,
         case when told.by_uuid is null and told.by_id is null and not is_for_account and named.fitting > 1 then named.ids end
     from (
@@ -558,7 +562,7 @@ as $$
         from (
             -- Who has the name, and had it then.
             select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at from cloud_resources r
-            where r.kind = line_kind and lower(r.name) = lower(wanted_name)
+            where r.kind = identified_kind and lower(r.name) = lower(wanted_name)
               and not exists (
                   select 1 from cloud_resource_events e
                   where e.resource_id = r.id and e.event in ('updated', 'restored') and e.changes ? 'name' and e.occurred_at >= ends)
@@ -569,7 +573,7 @@ as $$
             join cloud_resources r on r.id = e.resource_id
             where e.event in ('updated', 'restored') and e.changes ? 'name'
               and lower(e.changes #>> '{name,before}') = lower(wanted_name)
-              and r.kind = line_kind and e.occurred_at >= ends
+              and r.kind = identified_kind and e.occurred_at >= ends
               and not exists (
                   select 1 from cloud_resource_events earlier
                   where earlier.resource_id = e.resource_id and earlier.event in ('updated', 'restored') and earlier.changes ? 'name'
@@ -590,7 +594,7 @@ as $$
     ) named
         on told.by_uuid is null and told.by_id is null and not is_for_account and wanted_name is not null
        -- A database's item names the database; what the items of a cluster's lines name is not documented.
-       and (not told.is_told or (is_named_by_group and line_kind = 'kubernetes_cluster'))
+       and (not told.is_told or (is_named_by_group and identified_kind = 'kubernetes_cluster'))
 $$;
 
 -- Where the books do not balance: nothing, unless somebody wrote to them by hand or this system is wrong.
@@ -633,8 +637,8 @@ select
 from cloud_cost_lines line
 left join cloud_cost_line_overrides word on word.line_id = line.id
 cross join lateral cost_line_match(
-    line.kind, line.is_named_by_group, line.resource_name, line.region, line.size,
-    line.identified_kind, line.item_resource_id, line.item_resource_uuid, line.is_for_account,
+    line.identified_kind, line.is_named_by_group, line.resource_name, line.region, line.size,
+    line.item_resource_id, line.item_resource_uuid, line.is_for_account,
     coalesce(line.start_at, line.period::timestamp at time zone 'UTC'),
     coalesce(line.end_at, (line.period + interval '1 month')::timestamp at time zone 'UTC')) found;
 

@@ -6,6 +6,7 @@ mod api;
 mod balance;
 mod by_hand;
 mod demo;
+mod every_cent;
 mod godo;
 mod held_deletions;
 mod inventory;

@@ -1,6 +1,6 @@
 //! Reading an invoice from all that DigitalOcean shows of it: its CSV, its items, its summary.
 
-use digitalocean::{Client, Error, InvoiceKey};
+use digitalocean::{Client, Error, InvoiceItems, InvoiceKey};
 use domain::invoices::{
     InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
     read_invoice_csv,
@@ -35,7 +35,7 @@ impl Content {
 }
 
 /// From this attempt on, items and summary that cannot be had are done without: the CSV alone gives every cent.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 5;
 
 /// Reads an invoice. None where DigitalOcean knows neither a CSV nor items of it.
 ///
@@ -48,7 +48,13 @@ pub(super) async fn read(
     attempt: u32,
 ) -> Result<Option<Content>, Failure> {
     let mut notes = Vec::new();
-    let csv = match client.fetch_invoice_csv(invoice).await {
+    // All at once, so that what keeps failing is noticed in one attempt.
+    let (csv, items, summary) = tokio::join!(
+        client.fetch_invoice_csv(invoice),
+        client.get_invoice(invoice),
+        client.get_invoice_summary(invoice),
+    );
+    let csv = match csv {
         Ok(csv) => Some(csv),
         Err(error) if is_absent(&error) => {
             notes.push(format!("without the CSV: {error}"));
@@ -56,8 +62,9 @@ pub(super) async fn read(
         }
         Err(error) => return Err(error.into()),
     };
-    let items = read_items(client, invoice, attempt, &mut notes).await?;
-    let (lines, sources, joined) = match (&csv, &items) {
+    let items = take_items(items, attempt, &mut notes)?;
+    let summary = take_summary(summary, attempt, &mut notes)?;
+    let (mut lines, sources, joined) = match (&csv, &items) {
         (Some(csv), items) => {
             let mut file = read_invoice_csv(csv)?;
             let joined = items
@@ -73,8 +80,6 @@ pub(super) async fn read(
         (None, Some((items, _))) => (lines_of_items(items), Sources::Items, None),
         (None, None) => return Ok(None),
     };
-    let summary = read_summary(client, invoice, attempt, &mut notes).await?;
-    let mut lines = lines;
     if let Some(summary) = &summary {
         part_by_summary(&mut lines, summary);
     }
@@ -89,13 +94,11 @@ pub(super) async fn read(
     }))
 }
 
-async fn read_items(
-    client: &Client,
-    invoice: InvoiceKey,
+fn take_items(
+    listed: InvoiceItems,
     attempt: u32,
     notes: &mut Vec<String>,
 ) -> Result<Option<(Vec<InvoiceItem>, Vec<u8>)>, Failure> {
-    let listed = client.get_invoice(invoice).await;
     match listed.listing.failure {
         None => {}
         Some(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
@@ -113,13 +116,12 @@ async fn read_items(
     Ok(Some((listed.listing.items, listed.raw)))
 }
 
-async fn read_summary(
-    client: &Client,
-    invoice: InvoiceKey,
+fn take_summary(
+    summary: Result<InvoiceSummary, Error>,
     attempt: u32,
     notes: &mut Vec<String>,
 ) -> Result<Option<InvoiceSummary>, Failure> {
-    match client.get_invoice_summary(invoice).await {
+    match summary {
         Ok(summary) => Ok(Some(summary)),
         Err(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
             notes.push(format!("without the summary: {error}"));

@@ -100,6 +100,9 @@ pub struct InvoiceLine {
     pub category: Option<String>,
     /// The kind of resource the line paid for; none for taxes, credits, subscriptions and products not known here.
     pub kind: Option<ResourceKind>,
+    /// The kind of what the line's name and its item's ids mean, which may be another than what was paid for: a backup names its
+    /// droplet (observed). None where the product is not known here: ids of different kinds can be the same number.
+    pub identified_kind: Option<ResourceKind>,
     /// The resource's name, taken out of the description or of the group.
     pub resource_name: Option<String>,
     /// Whether that name is the group's: a cluster or a database with several charges below it.
@@ -122,9 +125,6 @@ pub struct ItemIds {
     pub resource_uuid: Option<String>,
     /// For kinds whose id is a number.
     pub resource_id: Option<String>,
-    /// The kind that `resource_id` counts in, which may be another than what was paid for: a backup names its droplet (observed).
-    /// None where the product is not known here: ids of different kinds can be the same number.
-    pub identified_kind: Option<ResourceKind>,
 }
 
 /// Which of the four sums of an invoice's summary a line belongs to (spec: `product_charges`, `overages`, `taxes`,

@@ -35,7 +35,7 @@ pub fn parse_amount(text: &str) -> Result<Decimal, InvalidAmount> {
     if fraction.is_some_and(|fraction| !is_digits(fraction)) || !is_whole_number(whole) {
         return Err(invalid());
     }
-    let amount: Decimal = digits.replace(',', "").parse().map_err(|_| invalid())?;
+    let amount = Decimal::from_str_exact(&digits.replace(',', "")).map_err(|_| invalid())?;
     let negative = in_brackets || minus_before || minus_after;
     Ok(if negative { -amount } else { amount })
 }

@@ -20,7 +20,8 @@ pub struct Joined {
 /// Gives each row of the CSV what its item says: the ids, and the category and whole columns that the CSV lacks. What the CSV itself
 /// says stays. Kind, name and part follow a group that was lacking.
 ///
-/// The order of the items means nothing, so that an invoice listed in another order is joined the same. A row whose item cannot be
+/// The order of the items means nothing but for rows that are alike in everything: of those the first gets the item listed first. An
+/// invoice listed in another order is joined the same, as far as anybody can tell. A row whose item cannot be
 /// told gets none (rule of ours): a missing id leaves a cost open, a wrong one charges another tenant.
 pub fn join_items(csv: &mut InvoiceCsv, items: &[InvoiceItem]) -> Joined {
     let mut pairs = Vec::with_capacity(csv.lines.len().min(items.len()));
@@ -175,7 +176,7 @@ impl<'a> Key<'a> {
 }
 
 /// What an item adds to a row; none where the CSV has a column of its own for it.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq)]
 struct Told<'a> {
     resource_uuid: Option<&'a str>,
     resource_id: Option<&'a str>,
@@ -247,17 +248,16 @@ impl<'a> Join<'a> {
         pairs
     }
 
-    /// Pairs rows and items that are alike as far as they are compared, by place and by what is told.
+    /// Pairs rows and items that are alike as far as they are compared, the first with the first.
     ///
     /// Rows that are alike in everything cost the same, so that no cent depends on which of them gets which id, as long as each
     /// of the items has its row. Where their numbers differ, an id might go to a row that is not its; and where the rows differ in
     /// what was not compared, nothing tells which of them an id belongs to. There, only ids that are all the same are given.
     fn pair_group(&self, rows: &[Entry], items: &[Entry], pairs: &mut Vec<Pair>) {
-        let mut told: Vec<(Told<'_>, usize)> = items
+        let told: Vec<(Told<'_>, usize)> = items
             .iter()
             .map(|item| (self.told(item), item.place))
             .collect();
-        told.sort_unstable();
         let agree = |alike: &dyn Fn(&Told<'_>, &Told<'_>) -> bool| {
             told.windows(2).all(|pair| alike(&pair[0].0, &pair[1].0))
         };

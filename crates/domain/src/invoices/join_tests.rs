@@ -93,10 +93,7 @@ fn a_row_gets_the_ids_of_its_item_and_keeps_the_rest() {
     );
     assert_eq!(ids(&csv), ["7", "42"]);
     assert_eq!(csv.lines[1].item.resource_uuid, None);
-    assert_eq!(
-        csv.lines[1].item.identified_kind,
-        Some(ResourceKind::DROPLET)
-    );
+    assert_eq!(csv.lines[1].identified_kind, Some(ResourceKind::DROPLET));
     for (mut line, before) in csv.lines.into_iter().zip(before) {
         line.item = before.item.clone();
         assert_eq!(line, before);
@@ -108,7 +105,7 @@ fn alike_rows_share_out_the_ids_of_as_many_alike_items() {
     let items = [droplet("9"), droplet("7"), droplet("8")];
     let mut csv = csv(ALL, &items);
     assert_eq!(join_items(&mut csv, &items).joined, 3);
-    assert_eq!(ids(&csv), ["7", "8", "9"]);
+    assert_eq!(ids(&csv), ["9", "7", "8"]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl Stated {
             project_name: self.project_name,
             category: self.category,
             kind: None,
+            identified_kind: None,
             resource_name: None,
             is_named_by_group: false,
             region: None,
@@ -55,11 +56,12 @@ impl InvoiceLine {
             is_named_by_group,
             region,
             size,
-            identified_kind: _,
+            identified_kind,
             for_account,
             part,
         } = charged_for(&self.product, &self.group_description, &self.description);
         self.kind = kind;
+        self.identified_kind = identified_kind;
         self.resource_name = resource_name;
         self.is_named_by_group = is_named_by_group;
         self.region = region;
@@ -90,11 +92,9 @@ impl InvoiceItem {
     /// The ids as the line of this item has them; an empty one is none.
     pub(super) fn ids(&self) -> ItemIds {
         let id = |id: &Option<String>| id.as_deref().and_then(said).map(str::to_owned);
-        let charge = charged_for(&self.product, &self.group_description, &self.description);
         ItemIds {
             resource_uuid: id(&self.resource_uuid),
             resource_id: id(&self.resource_id),
-            identified_kind: charge.identified_kind,
         }
     }
 }
@@ -165,9 +165,9 @@ mod tests {
             ItemIds {
                 resource_uuid: None,
                 resource_id: Some("42".to_owned()),
-                identified_kind: Some(ResourceKind::DROPLET),
             }
         );
+        assert_eq!(backup.identified_kind, Some(ResourceKind::DROPLET));
         assert_eq!(
             (tax.part, tax.amount),
             (ChargePart::Taxes, Decimal::new(12, 2))

@@ -93,19 +93,31 @@ pub(super) fn end_of_month(period: NaiveDate) -> DateTime<Utc> {
     start_of_month(next)
 }
 
-/// Over all that lines say, in their order: the same again is no new version.
+/// Over all that lines say, in their order: the same again is no new version. Which of lines alike in everything has which id is no
+/// difference: it is the order of the items, which means nothing.
 pub(super) fn fingerprint(lines: &[InvoiceLine]) -> Vec<u8> {
-    let mut hash = FieldHash::new();
+    let mut hash = Sha256::new();
+    let mut ids: Vec<[u8; 32]> = Vec::with_capacity(lines.len());
     for line in lines {
-        hash_name(&mut hash, line);
-        hash.optional(line.hours.map(|hours| hours.normalize().to_string()));
-        hash.text(&line.amount.normalize().to_string());
-        hash.text(&line.project_name);
-        hash.optional(line.category.as_deref());
-        hash.optional(line.item.resource_id.as_deref());
-        hash.optional(line.item.resource_uuid.as_deref());
+        let mut said = FieldHash::new();
+        hash_name(&mut said, line);
+        said.optional(line.hours.map(|hours| hours.normalize().to_string()));
+        said.text(&line.amount.normalize().to_string());
+        said.text(&line.project_name);
+        said.optional(line.category.as_deref());
+        let said = said.finish();
+        hash.update(said);
+        let mut named = FieldHash::new();
+        named.0.update(said);
+        named.optional(line.item.resource_id.as_deref());
+        named.optional(line.item.resource_uuid.as_deref());
+        ids.push(named.finish());
     }
-    hash.finish().to_vec()
+    ids.sort_unstable();
+    for id in ids {
+        hash.update(id);
+    }
+    hash.finalize().to_vec()
 }
 
 fn hash_name(hash: &mut FieldHash, line: &InvoiceLine) {

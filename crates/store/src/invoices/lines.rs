@@ -107,8 +107,7 @@ fn write_row(
     row.text(line.item.resource_id.as_deref());
     row.text(line.item.resource_uuid.as_deref());
     row.text(
-        line.item
-            .identified_kind
+        line.identified_kind
             .as_ref()
             .map(domain::ResourceKind::as_str),
     );

@@ -76,22 +76,21 @@ pub(super) async fn find(
             case when word.line_id is null then found.match_note else word.reason end as "note?",
             case when word.line_id is null then found.match_candidates end as "candidates?",
             case when word.line_id is null then found.match_rule = 'account' else word.resource_id is null end as "is_shared!"
-        from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                $10::bool[], $11::timestamptz[], $12::timestamptz[])
-            with ordinality as line (id, kind, is_named_by_group, name, region, size, identified_kind, item_id, item_uuid,
+        from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::bool[], $10::timestamptz[], $11::timestamptz[])
+            with ordinality as line (id, identified_kind, is_named_by_group, name, region, size, item_id, item_uuid,
                 is_for_account, starts, ends, place)
         left join cloud_cost_line_overrides word on word.line_id = line.id
-        cross join lateral cost_line_match(line.kind, line.is_named_by_group, line.name, line.region, line.size,
-            line.identified_kind, line.item_id, line.item_uuid, line.is_for_account, line.starts, line.ends) found
+        cross join lateral cost_line_match(line.identified_kind, line.is_named_by_group, line.name, line.region, line.size,
+            line.item_id, line.item_uuid, line.is_for_account, line.starts, line.ends) found
         order by line.place
         "#,
         ids,
-        &text(|line| line.kind.as_ref().map(domain::ResourceKind::as_str)) as &[Option<&str>],
+        &text(|line| line.identified_kind.as_ref().map(domain::ResourceKind::as_str)) as &[Option<&str>],
         &flag(|line| line.is_named_by_group),
         &text(|line| line.resource_name.as_deref()) as &[Option<&str>],
         &text(|line| line.region.as_deref()) as &[Option<&str>],
         &text(|line| line.size.as_deref()) as &[Option<&str>],
-        &text(|line| line.item.identified_kind.as_ref().map(domain::ResourceKind::as_str)) as &[Option<&str>],
         &text(|line| line.item.resource_id.as_deref()) as &[Option<&str>],
         &text(|line| line.item.resource_uuid.as_deref()) as &[Option<&str>],
         &flag(|line| line.for_account),
@@ -128,7 +127,7 @@ pub(crate) async fn match_again(
         r#"
         select line.id as "id!" from cloud_cost_lines line
         join unnest($2::text[]) as named (name) on lower(line.resource_name) = named.name
-        where line.kind = $1 and line.resource_name is not null
+        where line.identified_kind = $1 and line.resource_name is not null
         union
         select line.id from cloud_resources r
         join cloud_cost_lines line on line.item_resource_id = r.provider_id and line.identified_kind = r.kind

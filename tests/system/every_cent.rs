@@ -1,0 +1,234 @@
+//! An account whose invoices hold every trap, with the truth about every line: nothing is matched to a wrong resource, and every
+//! cent is accounted for.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use simulator::{EveryCent, Fault, FaultKind, LineTruth, ResourceName, Truth};
+use sqlx::Row as _;
+use uuid::Uuid;
+use workflows::invoices::EstimateStored;
+
+use crate::support::TestSystem;
+
+/// What a line was matched to.
+struct Stored {
+    rule: String,
+    resource: Option<(String, String)>,
+    item: Option<String>,
+    candidates: Vec<String>,
+    described: String,
+}
+
+async fn stored_lines(system: &TestSystem) -> BTreeMap<(Uuid, i32), Stored> {
+    let rows = sqlx::query(
+        "select i.invoice_uuid, l.line_no, l.match_rule, r.kind, r.provider_id,
+             coalesce(l.item_resource_uuid, l.item_resource_id) as item,
+             array(select c.kind || ' ' || c.provider_id from cloud_resources c where c.id = any(l.match_candidates)) as candidates,
+             concat_ws(' | ', to_char(l.period, 'YYYY-MM'), l.product, l.group_description, l.description, l.match_note) as described
+         from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id
+         left join cloud_resources r on r.id = l.resource_id",
+    )
+    .fetch_all(&system.pool)
+    .await
+    .unwrap();
+    rows.into_iter()
+        .map(|row| {
+            let kind: Option<String> = row.get("kind");
+            let stored = Stored {
+                rule: row.get("match_rule"),
+                resource: kind.map(|kind| (kind, row.get("provider_id"))),
+                item: row.get("item"),
+                candidates: row.get("candidates"),
+                described: row.get("described"),
+            };
+            ((row.get("invoice_uuid"), row.get("line_no")), stored)
+        })
+        .collect()
+}
+
+fn is(stored: &Stored, named: &ResourceName) -> bool {
+    stored
+        .resource
+        .as_ref()
+        .is_some_and(|(kind, id)| kind == named.kind && *id == named.provider_id)
+}
+
+/// Whether a line carries what is true of it; none where nothing better could be known.
+fn judge(truth: &LineTruth, stored: &Stored) -> Result<(), String> {
+    let rule = stored.rule.as_str();
+    let is_unknown = stored.resource.is_none() && rule == "unmatched";
+    let is_right = match &truth.truth {
+        Truth::Resource(named) if truth.named_by_json => {
+            is(stored, named) && ["uuid", "id"].contains(&rule)
+        }
+        Truth::Resource(named) => {
+            let by_group = truth.group.as_ref().is_some_and(|group| is(stored, group));
+            (is(stored, named) || by_group) && ["name", "group"].contains(&rule)
+        }
+        Truth::Gone(named) if truth.named_by_json => {
+            stored.resource.is_none()
+                && rule == "historic"
+                && stored.item.as_deref() == Some(&named.provider_id)
+        }
+        Truth::Gone(_) | Truth::Unknown => is_unknown,
+        Truth::Account => stored.resource.is_none() && rule == "account",
+        Truth::CannotBeTold(candidates) => {
+            let mut expected: Vec<String> = candidates
+                .iter()
+                .map(|named| format!("{} {}", named.kind, named.provider_id))
+                .collect();
+            let mut found = stored.candidates.clone();
+            expected.sort();
+            found.sort();
+            rule == "ambiguous" && stored.resource.is_none() && expected == found
+        }
+    };
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!(
+            "{}: {rule} {:?} {:?}, in truth {:?} (named by JSON: {})",
+            stored.described, stored.resource, stored.candidates, truth.truth, truth.named_by_json
+        ))
+    }
+}
+
+#[tokio::test]
+async fn every_line_of_an_account_full_of_traps_carries_what_is_true_of_it_and_every_cent_is_accounted_for()
+ {
+    let EveryCent {
+        account,
+        truth,
+        traps,
+    } = EveryCent::new();
+    let invoices: BTreeMap<Uuid, Decimal> = account
+        .invoices()
+        .iter()
+        .map(|invoice| (invoice.uuid, invoice.amount))
+        .collect();
+    let system = TestSystem::start(account).await;
+    system.sync_projects().await.unwrap();
+    system.sync_inventory().await.unwrap();
+    system.sync_projects().await.unwrap();
+    system.poll_balance().await.unwrap();
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!(
+        (progress.ingested, progress.failed, progress.pending),
+        (invoices.len(), 0, invoices.len())
+    );
+
+    let stored = stored_lines(&system).await;
+    let wrong: Vec<String> = truth
+        .iter()
+        .filter(|truth| invoices.contains_key(&truth.invoice))
+        .filter_map(|truth| {
+            let key = (truth.invoice, i32::try_from(truth.line_no).unwrap());
+            match stored.get(&key) {
+                Some(stored) => judge(truth, stored).err(),
+                None => Some(format!("{key:?} is not stored")),
+            }
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    for (uuid, amount) in &invoices {
+        let invoice = system.store.invoice(*uuid).await.unwrap();
+        let off_by = if *uuid == traps.off_by_a_cent {
+            Decimal::new(1, 2)
+        } else {
+            Decimal::ZERO
+        };
+        assert_eq!(
+            (invoice.amount, invoice.off_by),
+            (*amount, Some(off_by)),
+            "{invoice:?}"
+        );
+        let is_final = ![traps.off_by_a_cent, traps.summary_off_by_a_cent].contains(uuid);
+        assert_eq!(invoice.is_final, is_final, "{invoice:?}");
+        let sources = match uuid {
+            uuid if *uuid == traps.without_csv => "items",
+            uuid if [traps.without_items, traps.recreated_without_items].contains(uuid) => "csv",
+            _ => "csv+items",
+        };
+        assert_eq!(invoice.sources.as_deref(), Some(sources));
+        let says_so = sources != "csv+items" || *uuid == traps.without_summary;
+        assert_eq!(invoice.source_note.is_some(), says_so, "{invoice:?}");
+        let statements = system.store.statements(invoice.period).await.unwrap();
+        let shared_out: Decimal = statements.rows.iter().map(|row| row.total()).sum();
+        assert_eq!(shared_out, statements.line_total);
+        if *uuid != traps.off_by_a_cent {
+            assert_eq!(shared_out, statements.invoice_total);
+        }
+    }
+    let summary_trap = system
+        .store
+        .invoice(traps.summary_off_by_a_cent)
+        .await
+        .unwrap();
+    assert_eq!(summary_trap.summary_off_by, Some(Decimal::new(-1, 2)));
+    assert!(system.store.cost_discrepancies().await.unwrap().is_empty());
+    assert!(
+        matches!(&progress.estimate, Some(EstimateStored::Estimated { off_by, .. }) if off_by == "0.00" || off_by == "0"),
+        "{:?}",
+        progress.estimate
+    );
+    let ledger = progress.ledger.unwrap();
+    assert_eq!(
+        ledger.off_balance_by.as_deref().map(str::parse::<Decimal>),
+        Some(Ok(Decimal::ZERO)),
+        "{ledger:?}"
+    );
+
+    // Once more: nothing is doubled, nothing is changed.
+    let lines = "select l::text from cloud_cost_lines l order by id";
+    let before = system.rows(lines).await;
+    let again = system.billing_history().await.unwrap();
+    assert_eq!((again.pending, again.failed), (0, 0));
+    assert_eq!(
+        again.ledger.map(|ledger| (ledger.new, ledger.missing)),
+        Some((0, 0))
+    );
+    for uuid in invoices.keys() {
+        system.ingest(*uuid).await.unwrap();
+    }
+    assert_eq!(system.rows(lines).await, before);
+    assert_eq!(
+        system
+            .count("select count(*) from cloud_cost_line_changes")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn an_invoice_that_answers_504_for_ever_fails_with_that_reason_and_delays_nobody() {
+    let account = simulator::Account::every_cent();
+    let invoices = account.invoices().len();
+    let [dead, late, ..] = account.invoices() else {
+        panic!("there are two invoices at least")
+    };
+    let (dead, late) = (dead.uuid, late.uuid);
+    let system = TestSystem::start(account).await;
+    let timeout = || FaultKind::HtmlError { status: 504 };
+    let path = |uuid: Uuid| format!("/v2/customers/my/invoices/{uuid}");
+    system
+        .simulator
+        .fail(Fault::new(timeout(), &format!("{}*", path(dead))));
+    for part in ["", "/csv", "/summary"] {
+        let fault = Fault::new(timeout(), &format!("{}{part}", path(late)));
+        system.simulator.fail(fault.times(2));
+    }
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (invoices - 1, 1));
+    let failed = system.store.invoice(dead).await.unwrap();
+    assert_eq!(failed.ingest_status, "failed");
+    let reason = failed.last_error.unwrap();
+    assert!(reason.contains("504"), "{reason}");
+    assert_eq!(progress.failures[0].reason, reason);
+    let came = system.store.invoice(late).await.unwrap();
+    assert_eq!(
+        (came.ingest_status.as_str(), came.sources.as_deref()),
+        ("ingested", Some("csv+items"))
+    );
+}
