@@ -9,7 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
@@ -30,20 +30,47 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// The `{id}` or `{uuid}` of the path.
+#[derive(Debug)]
 pub(crate) struct Id(pub(crate) Uuid);
+
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text).map(Self).map_err(|_| {
+            format!(
+                "{text:?} in the path is no uuid: expected a form like 22737513-0ea7-4206-8ceb-98a575af7681"
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        required(deserializer)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
+        let InPath(id) = InPath::from_request_parts(parts, state).await?;
+        Ok(id)
+    }
+}
+
+/// What the path holds in its `{...}`, where that is more than an id.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Path::<T>::from_request_parts(parts, state)
             .await
-            .map_err(|rejection| Problem::InvalidParameter(first_cause(&rejection)))?;
-        Uuid::try_parse(&text).map(Self).map_err(|_| {
-            Problem::InvalidParameter(format!(
-                "{text:?} in the path is no uuid: expected a form like 22737513-0ea7-4206-8ceb-98a575af7681"
-            ))
-        })
+            .map(|Path(value)| Self(value))
+            .map_err(|rejection| Problem::InvalidParameter(first_cause(&rejection)))
     }
 }
 
@@ -138,6 +165,46 @@ impl FromStr for Moment {
     }
 }
 
+/// The first day of a month.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Period(pub(crate) NaiveDate);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<NaiveDate>()
+            .ok()
+            // chrono takes 2026-4-1 too.
+            .filter(|day| day.day() == 1 && text.len() == "YYYY-MM-DD".len())
+            .map(Self)
+            .ok_or_else(|| {
+                format!("{text:?} is no period: expected the first of a month, like 2026-04-01")
+            })
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        required(deserializer)
+    }
+}
+
+/// Whether a text is of the length and form of those that operators may add to what they say.
+pub(crate) fn is_remark(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
+}
+
+/// Reads a parameter that must be there.
+pub(crate) fn required<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
 /// Reads a parameter that may be left out, or left empty (`?kind=&limit=`), which means the same.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -162,4 +229,23 @@ where
     T: Deserialize<'de>,
 {
     Option::<T>::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_the_first_of_a_month() {
+        for (text, is_period) in [
+            ("2026-04-01", true),
+            ("2026-04-02", false),
+            ("2026-4-1", false),
+            ("2026-04", false),
+            ("2026-13-01", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<Period>().is_ok(), is_period, "{text}");
+        }
+    }
 }

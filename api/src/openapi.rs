@@ -19,7 +19,7 @@ use crate::problem::{Document, described};
     ),
     components(schemas(Document)),
     tags(
-        (name = "billing", description = "Balance, invoices and their lines; for the role `platform_admin`"),
+        (name = "billing", description = "Balance, invoices, their lines, who bears them, and the account's billing history; for the role `platform_admin`"),
         (name = "inventory", description = "Resources and what happened to them"),
         (name = "projects", description = "Projects, and whose they are"),
         (name = "sync", description = "How the mirror keeps up, and deletions that wait for an operator; for the role `platform_admin`"),
@@ -44,7 +44,13 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
 /// Adds to every operation the problems that any request may meet, so that no route has to repeat them.
 pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
     for item in openapi.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.patch].into_iter().flatten() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
             add(operation, "500", "An internal error; the log has its cause");
             add(
                 operation,

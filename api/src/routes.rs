@@ -1,6 +1,7 @@
 //! The routes, one file a noun.
 
 mod balance;
+mod cost_lines;
 mod held_deletions;
 mod inventory;
 mod invoices;
@@ -17,6 +18,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(balance::routes())
         .merge(invoices::routes())
+        .merge(cost_lines::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(sync::routes())

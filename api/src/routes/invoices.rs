@@ -1,24 +1,22 @@
-//! Invoices and their lines.
-
-use std::str::FromStr;
+//! Invoices: what they come to, and what they were before they were corrected.
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::invoices::{AfterInvoice, AfterLine, CostLineFilter};
-use utoipa::{IntoParams, ToSchema};
+use store::invoices::{AfterInvoice, CostLineTotal};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::cost_lines::{self, CostLine, CostLineList};
 use crate::ApiState;
 use crate::access::Admin;
-use crate::envelope::{List, ListMeta, One};
-use crate::extract::{Id, Query, Text, optional};
-use crate::paging::{Cursor, Limit, Page, PageQuery};
+use crate::envelope::{List, One};
+use crate::extract::{Id, InPath, Query};
+use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::usd::Usd;
 
@@ -26,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one))
-        .routes(routes!(cost_lines))
+        .routes(routes!(superseded))
 }
 
 /// An invoice; amounts in USD.
@@ -46,12 +44,30 @@ struct Invoice {
     /// `pending`, `ingested` or `failed`: whether its lines are here.
     ingest_status: String,
     ingested_at: Option<DateTime<Utc>>,
+    /// When DigitalOcean was last asked whether it is still the same.
+    checked_at: Option<DateTime<Utc>>,
     line_count: Option<i32>,
     line_total: Option<Usd>,
     /// Whether the lines come to the invoice's own total.
     reconciled: Option<bool>,
     /// `amount` less `line_total`.
     off_by: Option<Usd>,
+    /// The total of its summary; null where there is none.
+    summary_amount: Option<Usd>,
+    /// `amount` less `summary_amount`.
+    summary_off_by: Option<Usd>,
+    /// Whether its lines are here and every sum agrees with every other.
+    is_final: bool,
+    /// 0 before its lines are here, then 1; every correction counts up.
+    version: i32,
+    /// What its lines were read from: `csv+items`, `csv` or `items`. Only the CSV has categories, only the items resources' ids.
+    sources: Option<String>,
+    /// Why not from both.
+    source_note: Option<String>,
+    /// How many rows of the CSV have no item; null where there were not both.
+    rows_without_item: Option<i32>,
+    /// How many items have no row in the CSV; null where there were not both.
+    items_without_row: Option<i32>,
     /// Why the lines could not be read the last time.
     last_error: Option<String>,
 }
@@ -67,72 +83,20 @@ impl From<store::invoices::Invoice> for Invoice {
             amount: Usd(invoice.amount),
             ingest_status: invoice.ingest_status,
             ingested_at: invoice.ingested_at,
+            checked_at: invoice.checked_at,
             line_count: invoice.line_count,
             line_total: invoice.line_total.map(Usd),
             reconciled: invoice.reconciled,
             off_by: invoice.off_by.map(Usd),
+            summary_amount: invoice.summary_amount.map(Usd),
+            summary_off_by: invoice.summary_off_by.map(Usd),
+            is_final: invoice.is_final,
+            version: invoice.version,
+            sources: invoice.sources,
+            source_note: invoice.source_note,
+            rows_without_item: invoice.rows_without_item,
+            items_without_row: invoice.items_without_row,
             last_error: invoice.last_error,
-        }
-    }
-}
-
-/// A line of an invoice; the amount in USD.
-#[derive(Debug, Serialize, ToSchema)]
-struct CostLine {
-    id: Uuid,
-    /// `id` of the invoice.
-    invoice_id: Uuid,
-    /// `invoice_uuid` of the invoice.
-    invoice_uuid: Uuid,
-    /// The first of the invoice's month.
-    period: NaiveDate,
-    /// 1 for the first line of the file.
-    line_no: i32,
-    product: String,
-    /// The kind of resource it paid for; null where it paid for none or the product is not known.
-    kind: Option<String>,
-    group_description: String,
-    description: String,
-    hours: Option<Decimal>,
-    start_at: Option<DateTime<Utc>>,
-    end_at: Option<DateTime<Utc>>,
-    /// Negative for credits.
-    amount: Usd,
-    /// The project's name when it was billed.
-    project_name: String,
-    category: Option<String>,
-    /// Taken out of the description.
-    resource_name: Option<String>,
-    /// The resource in the inventory, where one was found.
-    resource_id: Option<Uuid>,
-    /// How: `name`, `ambiguous`, `unmatched`, or `account` for what no resource stands behind.
-    match_rule: String,
-    /// Whose the resource is.
-    tenant_id: Option<String>,
-}
-
-impl From<store::invoices::CostLine> for CostLine {
-    fn from(line: store::invoices::CostLine) -> Self {
-        Self {
-            id: line.id,
-            invoice_id: line.invoice_id,
-            invoice_uuid: line.invoice_uuid,
-            period: line.period,
-            line_no: line.line_no,
-            product: line.product,
-            kind: line.kind,
-            group_description: line.group_description,
-            description: line.description,
-            hours: line.hours,
-            start_at: line.start_at,
-            end_at: line.end_at,
-            amount: Usd(line.amount),
-            project_name: line.project_name,
-            category: line.category,
-            resource_name: line.resource_name,
-            resource_id: line.resource_id,
-            match_rule: line.match_rule,
-            tenant_id: line.tenant_id,
         }
     }
 }
@@ -170,7 +134,70 @@ async fn list(
     })))
 }
 
-/// One invoice, by DigitalOcean's uuid of it
+/// An invoice with its sums and its versions.
+#[derive(Debug, Serialize, ToSchema)]
+struct InvoiceDetail {
+    #[serde(flatten)]
+    invoice: Invoice,
+    /// Its four sums; none before its lines are here.
+    parts: Vec<InvoicePart>,
+    /// The latest first.
+    versions: Vec<InvoiceVersion>,
+}
+
+/// One of the four sums of an invoice; USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct InvoicePart {
+    /// `product_charges`, `overages`, `taxes` or `credits_and_adjustments`.
+    part: String,
+    /// By the summary; null where it does not state it.
+    stated: Option<Usd>,
+    /// What the lines of this part come to.
+    lines: Usd,
+    /// `stated` less `lines`.
+    off_by: Option<Usd>,
+    /// Whether the two agree; null where nothing is stated.
+    reconciled: Option<bool>,
+}
+
+impl From<store::invoices::InvoicePart> for InvoicePart {
+    fn from(part: store::invoices::InvoicePart) -> Self {
+        Self {
+            part: part.part,
+            stated: part.stated.map(Usd),
+            lines: Usd(part.lines),
+            reconciled: part.off_by.map(|off_by| off_by.is_zero()),
+            off_by: part.off_by.map(Usd),
+        }
+    }
+}
+
+/// What an invoice was from one correction to the next; amounts in USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct InvoiceVersion {
+    version: i32,
+    amount: Usd,
+    line_count: i32,
+    line_total: Usd,
+    ingested_at: DateTime<Utc>,
+    /// When the next version came; null for the one that counts.
+    superseded_at: Option<DateTime<Utc>>,
+}
+
+impl From<store::invoices::InvoiceVersion> for InvoiceVersion {
+    fn from(version: store::invoices::InvoiceVersion) -> Self {
+        Self {
+            version: version.version,
+            amount: Usd(version.amount),
+            line_count: version.line_count,
+            line_total: Usd(version.line_total),
+            ingested_at: version.ingested_at,
+            superseded_at: version.superseded_at,
+        }
+    }
+}
+
+/// One invoice with its sums and versions, by DigitalOcean's uuid of it
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices/{uuid}",
@@ -178,148 +205,83 @@ async fn list(
     tag = "billing",
     security(("bearer" = [])),
     params(("uuid" = Uuid, Path, description = "`invoice_uuid`")),
-    responses((status = OK, body = One<Invoice>, description = "The invoice"), Invalid, Absent)
+    responses((status = OK, body = One<InvoiceDetail>, description = "The invoice"), Invalid, Absent)
 )]
 async fn one(
     _: Admin,
     State(state): State<ApiState>,
     Id(uuid): Id,
-) -> Result<Json<One<Invoice>>, Problem> {
+) -> Result<Json<One<InvoiceDetail>>, Problem> {
     let invoice = state.store.invoice(uuid).await?;
-    Ok(Json(One::now(invoice.into())))
+    let parts = state.store.invoice_parts(invoice.id).await?;
+    let versions = state.store.invoice_versions(invoice.id).await?;
+    Ok(Json(One::now(InvoiceDetail {
+        invoice: invoice.into(),
+        parts: parts.into_iter().map(InvoicePart::from).collect(),
+        versions: versions.into_iter().map(InvoiceVersion::from).collect(),
+    })))
 }
 
-/// The first day of a month.
-#[derive(Debug, Clone, Copy)]
-struct Period(NaiveDate);
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<NaiveDate>()
-            .ok()
-            // chrono takes 2026-4-1 too.
-            .filter(|day| day.day() == 1 && text.len() == "YYYY-MM-DD".len())
-            .map(Self)
-            .ok_or_else(|| {
-                format!("{text:?} is no period: expected the first of a month, like 2026-04-01")
-            })
-    }
+#[derive(Debug, Deserialize)]
+struct VersionPath {
+    uuid: Id,
+    version: i32,
 }
 
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct CostLinesQuery {
-    /// The first of the month.
-    #[param(value_type = NaiveDate, example = "2026-04-01")]
-    period: Period,
-    /// Only lines that paid for this kind of resource, like `droplet`.
-    #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
-    kind: Option<Text>,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
-}
-
-#[derive(Serialize, Deserialize)]
-struct LinePlace {
-    invoice_uuid: Uuid,
-    line_no: i32,
-}
-
-/// A page of lines, and what all pages come to.
-#[derive(Debug, Serialize, ToSchema)]
-struct CostLineList {
-    data: Vec<CostLine>,
-    meta: CostLineMeta,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct CostLineMeta {
-    #[serde(flatten)]
-    page: ListMeta,
-    period: NaiveDate,
-    /// How many lines there are on all pages.
-    total_count: i64,
-    /// What the lines of all pages come to; USD.
-    total_amount: Usd,
-}
-
-/// The lines of one month's invoices, in the order of the files
+/// The lines of a version of an invoice that a correction superseded, in the order of the file; they count nowhere
 #[utoipa::path(
     get,
-    path = "/api/v1/billing/cost-lines",
-    operation_id = "list_cost_lines",
+    path = "/api/v1/billing/invoices/{uuid}/versions/{version}/cost-lines",
+    operation_id = "list_superseded_cost_lines",
     tag = "billing",
     security(("bearer" = [])),
-    params(CostLinesQuery),
-    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
+    params(
+        ("uuid" = Uuid, Path, description = "`invoice_uuid`"),
+        ("version" = i32, Path, description = "`version`, of one that has a `superseded_at`"),
+        PageQuery,
+    ),
+    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid, Absent)
 )]
-async fn cost_lines(
+async fn superseded(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<CostLinesQuery>,
+    InPath(path): InPath<VersionPath>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<CostLineList>, Problem> {
-    let filter = CostLineFilter {
-        period: query.period.0,
-        kind: query.kind.map(String::from),
+    let (Id(uuid), version) = (path.uuid, path.version);
+    let page: Page<i32> = query.page(json!({ "superseded": [uuid, version] }))?;
+    let invoice = state.store.invoice(uuid).await?;
+    let versions = state.store.invoice_versions(invoice.id).await?;
+    let shown = versions
+        .iter()
+        .find(|shown| shown.version == version)
+        .ok_or_else(|| Problem::NotFound(format!("the invoice {uuid} has no version {version}")))?;
+    if shown.superseded_at.is_none() {
+        return Err(Problem::NotFound(format!(
+            "version {version} of the invoice {uuid} is the one that counts: /api/v1/billing/cost-lines?period={} has its lines",
+            invoice.period
+        )));
+    }
+    let total = CostLineTotal {
+        count: shown.line_count.into(),
+        amount: shown.line_total,
     };
-    let list = json!({ "cost-lines": { "period": filter.period, "kind": filter.kind } });
-    let page: Page<LinePlace> = Page::of(list, query.limit, &query.cursor)?;
-    let after = page.after.as_ref().map(|place| AfterLine {
-        invoice_uuid: place.invoice_uuid,
-        line_no: place.line_no,
-    });
+    let after = page.after.unwrap_or_default();
     let lines = state
         .store
-        .cost_lines(&filter, after, page.rows_to_fetch())
+        .superseded_lines(&invoice, version, after, page.rows_to_fetch())
         .await?;
-    let total = state.store.cost_line_total(&filter).await?;
-    let List { data, meta } = page.show(lines, |last| LinePlace {
-        invoice_uuid: last.invoice_uuid,
-        line_no: last.line_no,
-    });
-    Ok(Json(CostLineList {
-        data,
-        meta: CostLineMeta {
-            page: meta,
-            period: filter.period,
-            total_count: total.count,
-            total_amount: Usd(total.amount),
-        },
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_is_the_first_of_a_month() {
-        for (text, is_period) in [
-            ("2026-04-01", true),
-            ("2026-04-02", false),
-            ("2026-4-1", false),
-            ("2026-04", false),
-            ("2026-13-01", false),
-            ("", false),
-        ] {
-            assert_eq!(text.parse::<Period>().is_ok(), is_period, "{text}");
-        }
+    let mut list: List<CostLine> = page.show(lines, |last| last.line_no);
+    let split = cost_lines::split_lines(&list.data);
+    if !split.is_empty() {
+        let shares = state
+            .store
+            .superseded_line_shares(invoice.id, version, &split)
+            .await?;
+        cost_lines::add_shares(&mut list.data, shares);
     }
+    for line in &mut list.data {
+        line.supersede();
+    }
+    Ok(Json(CostLineList::new(list, invoice.period, false, &total)))
 }

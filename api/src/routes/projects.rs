@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::{Admin, Caller};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, present};
+use crate::extract::{Body, Id, Query, Text, is_remark, present};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
@@ -212,7 +212,8 @@ async fn tenants(
     reason = "absent, null and a value are three different changes"
 )]
 struct ProjectPatch {
-    /// Whose it is: 1 to 100 characters. Its resources and their cost lines follow.
+    /// Whose it is: 1 to 100 characters. Its resources follow, and cost lines for the time from now on; a first tenant's are those
+    /// for the time before as well.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
@@ -231,10 +232,7 @@ impl TryFrom<String> for Purpose {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = !text.trim().is_empty()
-            && text.chars().count() <= 500
-            && !text.chars().any(char::is_control);
-        if fits {
+        if is_remark(&text) {
             Ok(Self(text))
         } else {
             Err("purpose: expected 1 to 500 characters, no control characters, or null")
@@ -244,7 +242,7 @@ impl TryFrom<String> for Purpose {
 
 /// Says whose a project is and what it is for
 ///
-/// For the role `platform_admin`. Resources of the project and their cost lines follow at once.
+/// For the role `platform_admin`. Resources of the project follow at once, and cost lines for the time from now on.
 #[utoipa::path(
     patch,
     path = "/api/v1/projects/{id}",

@@ -51,7 +51,7 @@ impl From<store::inventory::Pin> for Pin {
     reason = "absent, null and a value are three different changes"
 )]
 pub(super) struct ResourcePatch {
-    /// Whose it is: 1 to 100 characters. What is a part of it, and cost lines, follow.
+    /// Whose it is: 1 to 100 characters. What is a part of it follows, and cost lines for the time from now on.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
@@ -63,7 +63,7 @@ pub(super) struct ResourcePatch {
 
 /// Says whose a resource is, against whatever DigitalOcean says
 ///
-/// For the role `platform_admin`. What is a part of the resource, and its cost lines, follow at once.
+/// For the role `platform_admin`. What is a part of the resource follows at once, and cost lines for the time from now on.
 #[utoipa::path(
     patch,
     path = "/api/v1/inventory/{id}",

@@ -1,0 +1,425 @@
+//! The lines of invoices and estimates: what each paid for, whose it is, and how that is known.
+
+mod matching;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::Store;
+use store::invoices::{AfterLine, CostLineFilter, CostLineTotal, LineShare};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::ApiState;
+use crate::access::Admin;
+use crate::envelope::{List, ListMeta};
+use crate::extract::{Period, Query, Text, optional};
+use crate::paging::{Cursor, Limit, Page};
+use crate::problem::{Invalid, Problem};
+use crate::usd::Usd;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(unmatched))
+        .merge(matching::routes())
+}
+
+/// A line of an invoice or of an estimate; the amount in USD.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CostLine {
+    id: Uuid,
+    /// `id` of the invoice; null for a line of an estimate.
+    invoice_id: Option<Uuid>,
+    /// `invoice_uuid` of the invoice; null for a line of an estimate.
+    invoice_uuid: Option<Uuid>,
+    /// Whether it is a line of the open month's estimate, which the invoice will replace.
+    is_estimate: bool,
+    /// Whether a correction of the invoice took it away; it counts nowhere then.
+    superseded: bool,
+    /// The first of the month.
+    period: NaiveDate,
+    /// 1 for the first line of the file.
+    line_no: i32,
+    product: String,
+    /// The kind of resource it paid for; null where it paid for none or the product is not known.
+    kind: Option<String>,
+    group_description: String,
+    description: String,
+    hours: Option<Decimal>,
+    start_at: Option<DateTime<Utc>>,
+    end_at: Option<DateTime<Utc>>,
+    /// Negative for credits.
+    amount: Usd,
+    /// The project's name when it was billed.
+    project_name: String,
+    category: Option<String>,
+    /// `product_charges`, `overages`, `taxes` or `credits_and_adjustments`; null for a superseded line.
+    part: Option<String>,
+    /// Taken out of the description or the group.
+    resource_name: Option<String>,
+    /// As the description gives it.
+    region: Option<String>,
+    /// As the description gives it.
+    size: Option<String>,
+    /// The number by which DigitalOcean names the resource.
+    provider_resource_id: Option<String>,
+    /// The uuid by which DigitalOcean names the resource.
+    provider_resource_uuid: Option<String>,
+    /// The resource in the inventory, where one was found.
+    resource_id: Option<Uuid>,
+    /// How, by trust: `operator`; `uuid` and `id`, which DigitalOcean names; `group`; `name`, with kind, region or size, and
+    /// lifetime; `historic`, where the resource was gone before this mirror began; `account` for what no resource stands behind;
+    /// `ambiguous`; `unmatched`.
+    match_rule: String,
+    /// Why, where the rule alone does not say it.
+    match_note: Option<String>,
+    /// `id` of each resource that it may be for; of a line that is `ambiguous`.
+    match_candidates: Option<Vec<Uuid>>,
+    /// Whether all tenants bear it, since no resource stands behind it.
+    is_shared: bool,
+    /// Whose it is; null for nobody's, all tenants', and several tenants'.
+    tenant_id: Option<String>,
+    /// Whose how much is, of a line that is several tenants' by time: they come to the line. Null of every other line.
+    shares: Option<Vec<Share>>,
+    /// How that is known: `resource`, `project_name`, `first_known`, `none` or `shared`; null for a superseded line.
+    attributed_by: Option<String>,
+}
+
+/// What one tenant bears of a line; USD.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Share {
+    /// Null for what is nobody's.
+    tenant_id: Option<String>,
+    amount: Usd,
+}
+
+impl From<store::invoices::CostLine> for CostLine {
+    /// Of a split line, [`add_shares`] adds the shares.
+    fn from(line: store::invoices::CostLine) -> Self {
+        Self {
+            id: line.id,
+            invoice_id: line.invoice_id,
+            invoice_uuid: line.invoice_uuid,
+            is_estimate: line.is_estimate,
+            superseded: false,
+            period: line.period,
+            line_no: line.line_no,
+            product: line.product,
+            kind: line.kind,
+            group_description: line.group_description,
+            description: line.description,
+            hours: line.hours,
+            start_at: line.start_at,
+            end_at: line.end_at,
+            amount: Usd(line.amount),
+            project_name: line.project_name,
+            category: line.category,
+            part: line.part,
+            resource_name: line.resource_name,
+            region: line.region,
+            size: line.size,
+            provider_resource_id: line.item_resource_id,
+            provider_resource_uuid: line.item_resource_uuid,
+            resource_id: line.resource_id,
+            match_rule: line.match_rule,
+            match_note: line.match_note,
+            match_candidates: line.match_candidates,
+            is_shared: line.is_shared,
+            tenant_id: line.tenant_id,
+            shares: line.is_split.then(Vec::new),
+            attributed_by: Some(line.attributed_by),
+        }
+    }
+}
+
+impl CostLine {
+    /// Marks it as a line that counts no longer: how its owner was known is not kept.
+    pub(super) fn supersede(&mut self) {
+        self.superseded = true;
+        self.attributed_by = None;
+    }
+}
+
+/// Which of the lines are several tenants'.
+pub(super) fn split_lines(lines: &[CostLine]) -> Vec<Uuid> {
+    lines
+        .iter()
+        .filter(|line| line.shares.is_some())
+        .map(|line| line.id)
+        .collect()
+}
+
+/// Says of split lines whose how much is.
+pub(super) fn add_shares(lines: &mut [CostLine], shares: Vec<LineShare>) {
+    let mut by_line: HashMap<Uuid, Vec<Share>> = HashMap::new();
+    for share in shares {
+        by_line.entry(share.line_id).or_default().push(Share {
+            tenant_id: share.tenant_id,
+            amount: Usd(share.amount),
+        });
+    }
+    for line in lines {
+        if let Some(shares) = by_line.remove(&line.id) {
+            line.shares = Some(shares);
+        }
+    }
+}
+
+async fn add_stored_shares(store: &Store, lines: &mut [CostLine]) -> Result<(), Problem> {
+    let split = split_lines(lines);
+    if !split.is_empty() {
+        add_shares(lines, store.line_shares(&split).await?);
+    }
+    Ok(())
+}
+
+/// A page of lines, and what all pages come to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CostLineList {
+    data: Vec<CostLine>,
+    meta: CostLineMeta,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct CostLineMeta {
+    #[serde(flatten)]
+    page: ListMeta,
+    period: NaiveDate,
+    /// Whether the month's lines are an estimate: its invoice has not come yet.
+    is_estimate: bool,
+    /// How many lines there are on all pages.
+    total_count: i64,
+    /// What the lines of all pages come to, each of them whole; USD.
+    total_amount: Usd,
+}
+
+impl CostLineList {
+    pub(super) fn new(
+        List { data, meta }: List<CostLine>,
+        period: NaiveDate,
+        is_estimate: bool,
+        total: &CostLineTotal,
+    ) -> Self {
+        Self {
+            data,
+            meta: CostLineMeta {
+                page: meta,
+                period,
+                is_estimate,
+                total_count: total.count,
+                total_amount: Usd(total.amount),
+            },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinePlace {
+    /// The invoice's uuid, or the estimate's id.
+    bill: Uuid,
+    line_no: i32,
+}
+
+/// A page of a month's lines; `name` tells the list.
+async fn page_of_lines(
+    state: &ApiState,
+    name: &str,
+    filter: CostLineFilter,
+    limit: Limit,
+    cursor: &Cursor,
+) -> Result<Json<CostLineList>, Problem> {
+    let list = json!({ name: {
+        "period": filter.period,
+        "kind": filter.kind,
+        "match_rules": filter.match_rules,
+        "tenant": filter.tenant_id,
+        "resource": filter.resource_id,
+    }});
+    let page: Page<LinePlace> = Page::of(list, limit, cursor)?;
+    let after = page.after.as_ref().map(|place| AfterLine {
+        bill: place.bill,
+        line_no: place.line_no,
+    });
+    let store = &state.store;
+    let estimate = store.open_estimate(filter.period).await?;
+    let lines = store
+        .cost_lines(&filter, after, page.rows_to_fetch())
+        .await?;
+    let total = store.cost_line_total(&filter).await?;
+    let mut list: List<CostLine> = page.show(lines, |last| LinePlace {
+        bill: last.invoice_uuid.or(estimate).unwrap_or_default(),
+        line_no: last.line_no,
+    });
+    add_stored_shares(store, &mut list.data).await?;
+    let is_estimate = estimate.is_some();
+    Ok(Json(CostLineList::new(
+        list,
+        filter.period,
+        is_estimate,
+        &total,
+    )))
+}
+
+const UNMATCHED: &str = "unmatched";
+const AMBIGUOUS: &str = "ambiguous";
+const HISTORIC: &str = "historic";
+const MATCH_RULES: [&str; 9] = [
+    "operator", "uuid", "id", "group", "name", HISTORIC, "account", AMBIGUOUS, UNMATCHED,
+];
+
+/// How a line found its resource.
+#[derive(Debug)]
+struct MatchRule(&'static str);
+
+impl FromStr for MatchRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        MATCH_RULES
+            .into_iter()
+            .find(|rule| *rule == text)
+            .map(Self)
+            .ok_or_else(|| {
+                let rules = MATCH_RULES.join(", ");
+                format!("{text:?} is no match rule: expected one of {rules}")
+            })
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CostLinesQuery {
+    /// The first of the month.
+    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    period: Period,
+    /// Only lines that paid for this kind of resource, like `droplet`.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = String)]
+    kind: Option<Text>,
+    /// Only lines that were matched in this way, like `name`.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = String)]
+    match_rule: Option<MatchRule>,
+    /// Only lines that are this tenant's, wholly or in part; what all tenants bear is not among them.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = String)]
+    tenant: Option<Text>,
+    /// Only lines that paid for the resource with this `id`.
+    #[serde(default, deserialize_with = "optional")]
+    resource: Option<Uuid>,
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+/// The lines of one month's invoices, in the order of the files; of its estimate while there is no invoice
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/cost-lines",
+    operation_id = "list_cost_lines",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(CostLinesQuery),
+    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
+)]
+async fn list(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<CostLinesQuery>,
+) -> Result<Json<CostLineList>, Problem> {
+    let filter = CostLineFilter {
+        period: query.period.0,
+        kind: query.kind.map(String::from),
+        match_rules: query
+            .match_rule
+            .map(|MatchRule(rule)| rule.to_owned())
+            .into_iter()
+            .collect(),
+        tenant_id: query.tenant.map(String::from),
+        resource_id: query.resource,
+    };
+    page_of_lines(&state, "cost-lines", filter, query.limit, &query.cursor).await
+}
+
+/// What else to count as unmatched.
+#[derive(Debug)]
+struct Historic;
+
+impl FromStr for Historic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == HISTORIC {
+            Ok(Self)
+        } else {
+            Err(format!(
+                "{text:?} cannot be included: expected {HISTORIC}, or nothing"
+            ))
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UnmatchedQuery {
+    /// The first of the month.
+    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    period: Period,
+    /// `historic`: also lines whose resource DigitalOcean names and was gone before this mirror began.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = String)]
+    include: Option<Historic>,
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+/// The lines of one month whose resource is not known, each with the reason, or with the resources that it may be for
+///
+/// `PUT /api/v1/billing/cost-lines/{id}/match` says which it is.
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/unmatched",
+    operation_id = "list_unmatched_cost_lines",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(UnmatchedQuery),
+    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
+)]
+async fn unmatched(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<UnmatchedQuery>,
+) -> Result<Json<CostLineList>, Problem> {
+    let mut rules = vec![UNMATCHED.to_owned(), AMBIGUOUS.to_owned()];
+    rules.extend(query.include.map(|Historic| HISTORIC.to_owned()));
+    let filter = CostLineFilter {
+        period: query.period.0,
+        kind: None,
+        match_rules: rules,
+        tenant_id: None,
+        resource_id: None,
+    };
+    page_of_lines(&state, "unmatched", filter, query.limit, &query.cursor).await
+}

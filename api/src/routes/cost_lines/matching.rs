@@ -1,0 +1,196 @@
+//! One line: what became of it, and what an operator says it is for.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::Store;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{CostLine, add_stored_shares};
+use crate::ApiState;
+use crate::access::Admin;
+use crate::envelope::One;
+use crate::extract::{Body, Id, is_remark};
+use crate::problem::{Absent, Invalid, Problem};
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(one))
+        .routes(routes!(say, withdraw))
+}
+
+/// A line with what an operator says of it, and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+struct CostLineDetail {
+    #[serde(flatten)]
+    line: CostLine,
+    /// Null where no operator has said anything.
+    r#override: Option<Override>,
+    /// What changed since it was stored, the latest first; at most 100 changes.
+    changes: Vec<LineChange>,
+}
+
+/// An operator's word on what a line is for: it comes before all other rules, and outlives every ingest.
+#[derive(Debug, Serialize, ToSchema)]
+struct Override {
+    /// Null: for no resource, so that all tenants bear it.
+    resource_id: Option<Uuid>,
+    reason: Option<String>,
+    /// The name of the access token by which it was said.
+    set_by: String,
+    set_at: DateTime<Utc>,
+}
+
+impl From<store::costs::Override> for Override {
+    fn from(word: store::costs::Override) -> Self {
+        Self {
+            resource_id: word.resource_id,
+            reason: word.reason,
+            set_by: word.set_by,
+            set_at: word.set_at,
+        }
+    }
+}
+
+/// What became of a line.
+#[derive(Debug, Serialize, ToSchema)]
+struct LineChange {
+    /// `{"field": {"before": ..., "after": ...}}`
+    #[schema(value_type = Object)]
+    changes: Value,
+    /// `inventory`, which has learned something, or `operator`.
+    cause: String,
+    /// The name of the operator's access token.
+    changed_by: Option<String>,
+    changed_at: DateTime<Utc>,
+    /// The Temporal workflow that changed it; null where an operator did.
+    workflow_id: Option<String>,
+    run_id: Option<String>,
+}
+
+impl From<store::invoices::LineChange> for LineChange {
+    fn from(change: store::invoices::LineChange) -> Self {
+        Self {
+            changes: change.changes,
+            cause: change.cause,
+            changed_by: change.changed_by,
+            changed_at: change.changed_at,
+            workflow_id: change.workflow_id,
+            run_id: change.run_id,
+        }
+    }
+}
+
+async fn detail(store: &Store, id: Uuid) -> Result<Json<One<CostLineDetail>>, Problem> {
+    let mut lines = [CostLine::from(store.cost_line(id).await?)];
+    add_stored_shares(store, &mut lines).await?;
+    let word = store.override_of(id).await?;
+    let changes = store.line_changes(id).await?;
+    let [line] = lines;
+    Ok(Json(One::now(CostLineDetail {
+        line,
+        r#override: word.map(Override::from),
+        changes: changes.into_iter().map(LineChange::from).collect(),
+    })))
+}
+
+/// One line, with what an operator says of it, and what became of it
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/cost-lines/{id}",
+    operation_id = "show_cost_line",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the line")),
+    responses((status = OK, body = One<CostLineDetail>, description = "The line"), Invalid, Absent)
+)]
+async fn one(
+    _: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+) -> Result<Json<One<CostLineDetail>>, Problem> {
+    detail(&state.store, id).await
+}
+
+/// What a line is for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LineMatch {
+    /// `id` of the resource, live or gone; null for no resource, so that all tenants bear it.
+    // Without this a field that is absent would be null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
+    resource_id: Option<Uuid>,
+    /// Why: 1 to 500 characters.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    reason: Option<Reason>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Reason(String);
+
+impl TryFrom<String> for Reason {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if is_remark(&text) {
+            Ok(Self(text))
+        } else {
+            Err("reason: expected 1 to 500 characters, no control characters, or null")
+        }
+    }
+}
+
+/// Says what a line is for, against whatever the rules say
+///
+/// Whose the line is follows at once.
+#[utoipa::path(
+    put,
+    path = "/api/v1/billing/cost-lines/{id}/match",
+    operation_id = "override_cost_line_match",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the line")),
+    request_body = LineMatch,
+    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent)
+)]
+async fn say(
+    admin: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Body(word): Body<LineMatch>,
+) -> Result<Json<One<CostLineDetail>>, Problem> {
+    let reason = word.reason.as_ref().map(|Reason(text)| text.as_str());
+    state
+        .store
+        .override_match(id, word.resource_id, reason, &admin.token_name)
+        .await?;
+    tracing::info!(token = %admin.token_id, line = %id, ?word, "a cost line's match was overridden");
+    detail(&state.store, id).await
+}
+
+/// Takes an operator's word on a line back: the rules say again what it is for
+#[utoipa::path(
+    delete,
+    path = "/api/v1/billing/cost-lines/{id}/match",
+    operation_id = "withdraw_cost_line_match",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the line")),
+    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent)
+)]
+async fn withdraw(
+    admin: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+) -> Result<Json<One<CostLineDetail>>, Problem> {
+    state.store.withdraw_override(id, &admin.token_name).await?;
+    tracing::info!(token = %admin.token_id, line = %id, "a cost line's override was withdrawn");
+    detail(&state.store, id).await
+}
