@@ -2,10 +2,12 @@
 
 mod balance;
 mod cost_lines;
+mod costs;
 mod held_deletions;
 mod inventory;
 mod invoices;
 mod projects;
+mod spread_rules;
 mod sync;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +21,8 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(balance::routes())
         .merge(invoices::routes())
         .merge(cost_lines::routes())
+        .merge(costs::routes())
+        .merge(spread_rules::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(sync::routes())

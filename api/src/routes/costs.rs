@@ -1,0 +1,368 @@
+//! What was spent, by whom and on what, and whether the books balance.
+
+use std::cmp::Reverse;
+use std::str::FromStr;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{Datelike as _, NaiveDate};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::costs::GroupBy;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::spread_rules::SpreadRule;
+use crate::ApiState;
+use crate::access::Admin;
+use crate::envelope::{List, ListMeta};
+use crate::extract::{Period, Query, required};
+use crate::paging::{Cursor, Limit, Page, PageQuery};
+use crate::problem::{Invalid, Problem};
+use crate::usd::Usd;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(statements))
+        .routes(routes!(series))
+        .routes(routes!(checks))
+}
+
+/// What one tenant bears of a month; USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct Statement {
+    /// Null for what nobody owns.
+    tenant_id: Option<String>,
+    /// For its own resources.
+    direct: Usd,
+    /// Its part of what all tenants bear: taxes, credits and the like.
+    shared: Usd,
+    /// `direct` plus `shared`.
+    total: Usd,
+}
+
+impl From<store::costs::Statement> for Statement {
+    fn from(statement: store::costs::Statement) -> Self {
+        Self {
+            direct: Usd(statement.direct),
+            shared: Usd(statement.shared),
+            total: Usd(statement.total()),
+            tenant_id: statement.tenant_id,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StatementsQuery {
+    /// The first of the month.
+    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    period: Period,
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+/// A page of statements, and what the month comes to.
+#[derive(Debug, Serialize, ToSchema)]
+struct StatementList {
+    data: Vec<Statement>,
+    meta: StatementMeta,
+}
+
+/// Amounts in USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct StatementMeta {
+    #[serde(flatten)]
+    page: ListMeta,
+    period: NaiveDate,
+    /// What the statements of all pages come to.
+    total: Usd,
+    /// What the month's lines come to: the same.
+    line_total: Usd,
+    /// What the month's invoices come to by their own totals.
+    invoice_total: Usd,
+    /// `invoice_total` less `total`: zero in a month that is closed; null where the lines are an estimate.
+    difference: Option<Usd>,
+    /// How many invoices the month has.
+    invoices: i64,
+    /// Of those, how many have every sum agree with every other.
+    final_invoices: i64,
+    /// Whether the month can be closed: it has invoices, all of them final, and the difference is zero.
+    is_final: bool,
+    /// Whether the month's lines are an estimate: its invoice has not come yet.
+    is_estimate: bool,
+    spread_rule: SpreadRule,
+}
+
+/// A month shared out to the tenants, what nobody owns first: the totals come to what the month's lines come to
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/statements",
+    operation_id = "list_statements",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(StatementsQuery),
+    responses((status = OK, body = StatementList, description = "A page of statements, and what the month comes to"), Invalid)
+)]
+async fn statements(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<StatementsQuery>,
+) -> Result<Json<StatementList>, Problem> {
+    let period = query.period.0;
+    let list = json!({ "statements": period });
+    let page = Page::of(list, query.limit, &query.cursor)?;
+    let month = state.store.statements(period).await?;
+    let total: Decimal = month.rows.iter().map(store::costs::Statement::total).sum();
+    let difference = month.invoice_total - total;
+    let is_final = !month.is_estimate
+        && month.invoices > 0
+        && month.final_invoices == month.invoices
+        && difference.is_zero();
+    let List { data, meta } = page.show_of_all(month.rows, |row| row.tenant_id.clone());
+    Ok(Json(StatementList {
+        data,
+        meta: StatementMeta {
+            page: meta,
+            period,
+            total: Usd(total),
+            line_total: Usd(month.line_total),
+            invoice_total: Usd(month.invoice_total),
+            difference: (!month.is_estimate).then_some(Usd(difference)),
+            invoices: month.invoices,
+            final_invoices: month.final_invoices,
+            is_final,
+            is_estimate: month.is_estimate,
+            spread_rule: month.rule.into(),
+        },
+    }))
+}
+
+/// What one group cost in one month; USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct Cost {
+    /// The first of the month.
+    period: NaiveDate,
+    /// The tenant; the project's name on the invoice; the kind; the product; or the resource: its `id`, or where it was gone
+    /// before this mirror began `KIND:` and DigitalOcean's id of it. Null for what belongs to none.
+    group: Option<String>,
+    /// For the group itself.
+    direct: Usd,
+    /// Its part of what all tenants bear, of tenants; else zero, and what all bear is `direct`.
+    shared: Usd,
+    /// `direct` plus `shared`.
+    amount: Usd,
+    /// Whether the month's lines are an estimate.
+    is_estimate: bool,
+}
+
+impl From<store::costs::Cost> for Cost {
+    fn from(cost: store::costs::Cost) -> Self {
+        Self {
+            direct: Usd(cost.direct),
+            shared: Usd(cost.shared),
+            amount: Usd(cost.total()),
+            period: cost.period,
+            group: cost.group,
+            is_estimate: cost.is_estimate,
+        }
+    }
+}
+
+/// What costs are grouped by.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Grouping {
+    Tenant,
+    Project,
+    Kind,
+    Product,
+    Resource,
+}
+
+impl FromStr for Grouping {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tenant" => Ok(Self::Tenant),
+            "project" => Ok(Self::Project),
+            "kind" => Ok(Self::Kind),
+            "product" => Ok(Self::Product),
+            "resource" => Ok(Self::Resource),
+            _ => Err(format!(
+                "{text:?} is no grouping: expected tenant, project, kind, product or resource"
+            )),
+        }
+    }
+}
+
+impl From<Grouping> for GroupBy {
+    fn from(grouping: Grouping) -> Self {
+        match grouping {
+            Grouping::Tenant => Self::Tenant,
+            Grouping::Project => Self::Project,
+            Grouping::Kind => Self::Kind,
+            Grouping::Product => Self::Product,
+            Grouping::Resource => Self::Resource,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CostsQuery {
+    #[serde(deserialize_with = "required")]
+    #[param(inline)]
+    group_by: Grouping,
+    /// The first of the first month.
+    #[param(value_type = NaiveDate, example = "2026-01-01")]
+    from: Period,
+    /// The first of the last month; at most 120 months.
+    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    to: Period,
+    /// The most rows of a page.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
+    limit: Limit,
+    /// `meta.next_cursor` of the page before.
+    #[serde(default)]
+    #[param(value_type = String)]
+    cursor: Cursor,
+}
+
+const MOST_MONTHS: i32 = 120;
+
+/// The first and the last month.
+fn months(from: Period, to: Period) -> Result<(NaiveDate, NaiveDate), Problem> {
+    let (Period(from), Period(to)) = (from, to);
+    if to < from {
+        return Err(Problem::InvalidParameter(format!(
+            "to: {to} is before from, {from}: expected the same month or a later one"
+        )));
+    }
+    let count = |day: NaiveDate| day.year() * 12 + day.month0().cast_signed();
+    let months = count(to) - count(from) + 1;
+    if months > MOST_MONTHS {
+        return Err(Problem::InvalidParameter(format!(
+            "to: from {from} to {to} are {months} months: expected at most {MOST_MONTHS}"
+        )));
+    }
+    Ok((from, to))
+}
+
+/// A page of a series, and what all pages come to.
+#[derive(Debug, Serialize, ToSchema)]
+struct CostList {
+    data: Vec<Cost>,
+    meta: CostMeta,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct CostMeta {
+    #[serde(flatten)]
+    page: ListMeta,
+    from: NaiveDate,
+    to: NaiveDate,
+    #[schema(inline)]
+    group_by: Grouping,
+    /// What the rows of all pages come to; USD.
+    total: Usd,
+}
+
+/// What was spent from one month to another, both included: a row a month and group, in that order
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/costs",
+    operation_id = "list_costs",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(CostsQuery),
+    responses((status = OK, body = CostList, description = "A page of the series, and what all pages come to"), Invalid)
+)]
+async fn series(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<CostsQuery>,
+) -> Result<Json<CostList>, Problem> {
+    let group_by = query.group_by;
+    let (from, to) = months(query.from, query.to)?;
+    let list = json!({ "costs": [group_by, from, to] });
+    let page = Page::of(list, query.limit, &query.cursor)?;
+    let costs = state.store.costs(group_by.into(), from, to).await?;
+    let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
+    let List { data, meta } = page.show_of_all(costs, |row| (row.period, row.group.clone()));
+    Ok(Json(CostList {
+        data,
+        meta: CostMeta {
+            page: meta,
+            from,
+            to,
+            group_by,
+            total: Usd(total),
+        },
+    }))
+}
+
+/// A place where the books do not balance; USD.
+#[derive(Debug, Serialize, ToSchema)]
+struct Discrepancy {
+    /// The first of the month.
+    period: NaiveDate,
+    /// `invoice_uuid` of the invoice, or the id of the estimate or of the line.
+    bill: Uuid,
+    /// Which two sums should be the same.
+    what: String,
+    expected: Usd,
+    found: Usd,
+    /// `expected` less `found`.
+    off_by: Usd,
+}
+
+impl From<store::costs::Discrepancy> for Discrepancy {
+    fn from(discrepancy: store::costs::Discrepancy) -> Self {
+        Self {
+            period: discrepancy.period,
+            bill: discrepancy.bill,
+            what: discrepancy.what,
+            expected: Usd(discrepancy.expected),
+            found: Usd(discrepancy.found),
+            off_by: Usd(discrepancy.expected - discrepancy.found),
+        }
+    }
+}
+
+/// Where the books do not balance, the latest month first, at most 100 places: none, unless somebody wrote to the database by hand
+///
+/// Adds up every line there is.
+#[utoipa::path(
+    get,
+    path = "/api/v1/billing/checks",
+    operation_id = "check_costs",
+    tag = "billing",
+    security(("bearer" = [])),
+    params(PageQuery),
+    responses((status = OK, body = List<Discrepancy>, description = "A page of discrepancies"), Invalid)
+)]
+async fn checks(
+    _: Admin,
+    State(state): State<ApiState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<Discrepancy>>, Problem> {
+    let page = query.page(json!("checks"))?;
+    let discrepancies = state.store.cost_discrepancies().await?;
+    Ok(Json(page.show_of_all(discrepancies, |row| {
+        (Reverse(row.period), row.bill, row.what.clone())
+    })))
+}
