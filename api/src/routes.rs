@@ -3,6 +3,7 @@
 mod balance;
 mod cost_lines;
 mod costs;
+mod estimates;
 mod held_deletions;
 mod inventory;
 mod invoices;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(cost_lines::routes())
         .merge(costs::routes())
         .merge(spread_rules::routes())
+        .merge(estimates::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(sync::routes())
