@@ -7,6 +7,7 @@ mod estimates;
 mod held_deletions;
 mod inventory;
 mod invoices;
+mod ledger;
 mod projects;
 mod spread_rules;
 mod sync;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(costs::routes())
         .merge(spread_rules::routes())
         .merge(estimates::routes())
+        .merge(ledger::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(sync::routes())
