@@ -8,7 +8,7 @@ use crate::support::{APRIL, TestApi, UNKNOWN, bearing, token};
 
 /// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}` and `{THEIRS}` are ids of
 /// acme's and of globex's things.
-const MATRIX: [(&str, &str, u16, u16); 28] = [
+const MATRIX: [(&str, &str, u16, u16); 44] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",
@@ -24,6 +24,62 @@ const MATRIX: [(&str, &str, u16, u16); 28] = [
     ),
     ("GET", "/api/v1/billing/invoices", 200, 403),
     ("GET", "/api/v1/billing/invoices/{APRIL}", 200, 403),
+    (
+        "GET",
+        "/api/v1/billing/invoices/{APRIL}/versions/{VERSION}/cost-lines",
+        404,
+        403,
+    ),
+    ("GET", "/api/v1/billing/cost-lines/{UNKNOWN}", 404, 403),
+    (
+        "PUT",
+        "/api/v1/billing/cost-lines/{UNKNOWN}/match",
+        400,
+        403,
+    ),
+    (
+        "DELETE",
+        "/api/v1/billing/cost-lines/{UNKNOWN}/match",
+        404,
+        403,
+    ),
+    (
+        "GET",
+        "/api/v1/billing/unmatched?period=2026-04-01",
+        200,
+        403,
+    ),
+    (
+        "GET",
+        "/api/v1/billing/statements?period=2026-04-01",
+        200,
+        403,
+    ),
+    (
+        "GET",
+        "/api/v1/billing/statements?period=nonsense",
+        400,
+        403,
+    ),
+    (
+        "GET",
+        "/api/v1/billing/costs?group_by=kind&from=2026-04-01&to=2026-04-01",
+        200,
+        403,
+    ),
+    ("GET", "/api/v1/billing/spread-rules", 200, 403),
+    ("PUT", "/api/v1/billing/spread-rules/{PERIOD}", 400, 403),
+    ("PUT", "/api/v1/billing/spread-rules/nonsense", 400, 403),
+    ("GET", "/api/v1/billing/estimates", 200, 403),
+    (
+        "GET",
+        "/api/v1/billing/estimates/{PERIOD}/variance",
+        404,
+        403,
+    ),
+    ("GET", "/api/v1/billing/checks", 200, 403),
+    ("GET", "/api/v1/billing/entries", 200, 403),
+    ("GET", "/api/v1/billing/entries?limit=0", 400, 403),
     ("GET", "/api/v1/inventory", 200, 200),
     ("GET", "/api/v1/inventory/{MINE}", 200, 200),
     ("GET", "/api/v1/inventory/{THEIRS}", 200, 404),
@@ -73,6 +129,8 @@ async fn matrix(api: &TestApi) -> Vec<(&'static str, String, u16, u16)> {
         ("{THEIRS}", api.resource_id("db-1").await),
         ("{PROJECT}", api.project_id("alpha").await),
         ("{UNKNOWN}", UNKNOWN.to_owned()),
+        ("{VERSION}", "1".to_owned()),
+        ("{PERIOD}", "2026-04-01".to_owned()),
     ];
     MATRIX
         .into_iter()

@@ -4,12 +4,16 @@
 
 mod access;
 mod balance;
+mod cost_lines;
+mod costs;
+mod estimates;
 mod freshness;
 mod health;
 mod held_deletions;
 mod history;
 mod inventory;
 mod invoices;
+mod ledger;
 mod log;
 mod openapi;
 mod paging;
@@ -18,5 +22,6 @@ mod problems;
 mod projects;
 mod relations;
 mod serving;
+mod spread_rules;
 mod support;
 mod sync;

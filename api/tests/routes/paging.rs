@@ -4,26 +4,30 @@ use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 use serde_json::{Value, json};
 
-use crate::support::{TestApi, column, sweep};
+use crate::support::{TestApi, column, entry, rows, sweep};
 
-/// Follows the cursors to the end and returns the rows' ids in the order in which they came.
+/// Follows the cursors to the end and returns the rows in the order in which they came.
 async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
-    let mut ids = Vec::new();
+    let mut walked = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = api
             .get(token, &format!("{path}&cursor={cursor}"))
             .await
             .ok();
-        let rows = column(&page, "id");
-        assert!(!rows.is_empty(), "{path} ends with an empty page");
-        ids.extend(rows);
+        let shown = whole_rows(&page);
+        assert!(!shown.is_empty(), "{path} ends with an empty page");
+        walked.extend(shown);
         match &page["meta"]["next_cursor"] {
-            Value::Null => return ids,
+            Value::Null => return walked,
             next => next.as_str().unwrap().clone_into(&mut cursor),
         }
-        assert!(ids.len() < 1000, "{path} has no end");
+        assert!(walked.len() < 1000, "{path} has no end");
     }
+}
+
+fn whole_rows(list: &Value) -> Vec<String> {
+    rows(list).iter().map(Value::to_string).collect()
 }
 
 async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
@@ -45,10 +49,26 @@ async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
     sweep(&api.store, &kind, &resources).await;
 }
 
+/// Two estimates, rules, and entries of the billing history that are alike in everything.
+async fn fill_the_books(api: &TestApi) {
+    let row = "Droplets,,nobody (s-1vcpu-1gb),1,,,$1.00,,";
+    for period in ["2026-05", "2026-06"] {
+        let rows = [row; 3].join("\n");
+        api.estimate(period, "3.00", &rows).await;
+    }
+    for period in ["2026-01-01", "2026-02-01", "2026-03-01"] {
+        let path = format!("/api/v1/billing/spread-rules/{period}");
+        api.put(&api.admin, &path, r#"{"rule": "even"}"#).await.ok();
+    }
+    let entries = [(); 4].map(|()| entry("Payment", "-1.00", "2026-05-01T00:00:00Z"));
+    api.store.store_ledger(&entries, true).await.unwrap();
+}
+
 #[tokio::test]
 async fn every_list_is_walked_through_once_whatever_the_size_of_its_pages() {
     let api = TestApi::with_account().await;
     sweep_resources_of_one_name(&api, 7).await;
+    fill_the_books(&api).await;
     let events = format!(
         "/api/v1/inventory/{}/events?",
         api.resource_id("gone-1").await
@@ -59,9 +79,23 @@ async fn every_list_is_walked_through_once_whatever_the_size_of_its_pages() {
         ("/api/v1/projects?", 3),
         ("/api/v1/billing/invoices?", 2),
         ("/api/v1/billing/cost-lines?period=2026-04-01", 4),
+        ("/api/v1/billing/cost-lines?period=2026-06-01", 3),
+        ("/api/v1/billing/unmatched?period=2026-06-01", 3),
+        ("/api/v1/billing/statements?period=2026-04-01", 2),
+        (
+            "/api/v1/billing/costs?group_by=tenant&from=2026-04-01&to=2026-06-01",
+            4,
+        ),
+        (
+            "/api/v1/billing/costs?group_by=resource&from=2026-04-01&to=2026-06-01",
+            6,
+        ),
+        ("/api/v1/billing/spread-rules?", 3),
+        ("/api/v1/billing/estimates?", 2),
+        ("/api/v1/billing/entries?", 4),
         (&*events, 3),
     ] {
-        let at_once = column(&api.get(&api.admin, path).await.ok(), "id");
+        let at_once = whole_rows(&api.get(&api.admin, path).await.ok());
         assert_eq!(at_once.len(), count, "{path}");
         assert_eq!(
             at_once.iter().collect::<BTreeSet<_>>().len(),
@@ -90,6 +124,10 @@ async fn a_cursor_is_good_for_the_list_it_came_from_and_no_other() {
         "/api/v1/projects?",
         "/api/v1/billing/invoices?",
         "/api/v1/billing/cost-lines?period=2026-04-01",
+        "/api/v1/billing/unmatched?period=2026-04-01",
+        "/api/v1/billing/statements?period=2026-04-01",
+        "/api/v1/billing/costs?group_by=kind&from=2026-04-01&to=2026-04-01",
+        "/api/v1/billing/entries?",
     ] {
         let detail = api
             .get(&api.admin, &format!("{path}&cursor={cursor}"))

@@ -1,6 +1,7 @@
 //! A router on a database of its own, and requests to it.
 
 mod account;
+mod bills;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,8 @@ use sqlx::{Connection as _, PgConnection};
 use store::{NewToken, Role, Store};
 use tower::ServiceExt as _;
 use uuid::Uuid;
+
+pub(crate) use bills::{content, entry, hour_before_and_after, invoice_of, lines};
 
 pub(crate) use account::{APRIL, MARCH, facts, live_droplets, resource, sweep, sweep_with};
 
@@ -97,8 +100,14 @@ impl TestApi {
 
     /// Takes away a table, so that asking for projects fails inside.
     pub(crate) async fn break_projects(&self) {
+        self.write_by_hand("alter table cloud_projects rename to cloud_projects_away")
+            .await;
+    }
+
+    /// Does to the database what this program never would.
+    pub(crate) async fn write_by_hand(&self, statement: &'static str) {
         let mut connection = PgConnection::connect(&self.database.url()).await.unwrap();
-        sqlx::query("alter table cloud_projects rename to cloud_projects_away")
+        sqlx::query(statement)
             .execute(&mut connection)
             .await
             .unwrap();
@@ -109,8 +118,21 @@ impl TestApi {
             .await
     }
 
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.send(bearing(token, Request::delete(path)).body(Body::empty()))
+            .await
+    }
+
     pub(crate) async fn patch(&self, token: &str, path: &str, body: &str) -> Answer {
-        let request = bearing(token, Request::patch(path))
+        self.change(token, Request::patch(path), body).await
+    }
+
+    pub(crate) async fn put(&self, token: &str, path: &str, body: &str) -> Answer {
+        self.change(token, Request::put(path), body).await
+    }
+
+    async fn change(&self, token: &str, request: request::Builder, body: &str) -> Answer {
+        let request = bearing(token, request)
             .header("content-type", "application/json")
             .body(Body::from(body.to_owned()));
         self.send(request).await

@@ -9,10 +9,11 @@ use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind, TenantId};
 use serde_json::json;
 use store::inventory::{Guard, ListingFacts, Rules, Shortfall};
-use store::invoices::InvoiceFile;
 use store::projects::{MembershipPass, ProjectChange, ProjectMembers, ProjectSweep};
 use store::{Run, Store};
 use uuid::Uuid;
+
+use super::bills::content;
 
 /// The invoice of April 2026: a line for each tenant, one for the deleted droplet, one for nobody.
 pub(crate) const APRIL: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
@@ -38,7 +39,7 @@ const DOMAINS: [(&str, Option<&str>); 2] =
 const APRIL_CSV: &str = "\
 product,group_description,description,hours,start,end,USD,project_name,category
 Droplets,,web-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,alpha,iaas
-Droplets,,db-1 (s-2vcpu-4gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$24.50,beta,iaas
+Droplets,,db-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$24.50,beta,iaas
 Droplets,,gone-1 (s-1vcpu-1gb),1,2026-04-01 00:00:00 +0000,2026-04-01 01:00:00 +0000,$0.10,alpha,iaas
 Taxes,,GST (10%),,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,$3.06,,iaas
 ";
@@ -207,12 +208,9 @@ async fn invoices(store: &Store) {
         header(MARCH, "2026-03", "-10.50"),
     ];
     store.discover_invoices(&headers).await.unwrap();
-    let file = InvoiceFile {
-        csv: APRIL_CSV.as_bytes(),
-        lines: &read_invoice_csv(APRIL_CSV.as_bytes()).unwrap(),
-    };
+    let csv = read_invoice_csv(APRIL_CSV.as_bytes()).unwrap();
     store
-        .ingest_invoice(APRIL.parse().unwrap(), file)
+        .ingest_invoice(APRIL.parse().unwrap(), content(&csv.lines))
         .await
         .unwrap();
 }

@@ -1,0 +1,323 @@
+use domain::ResourceKind;
+use serde_json::{Value, json};
+
+use crate::support::{
+    TestApi, UNKNOWN, column, hour_before_and_after, lines, live_droplets, resource, rows, sweep,
+};
+
+const LINES: &str = "/api/v1/billing/cost-lines";
+const MAY: &str = "2026-05";
+const OF_MAY: &str = "/api/v1/billing/cost-lines?period=2026-05-01";
+const UNMATCHED: &str = "/api/v1/billing/unmatched?period=2026-05-01";
+
+const WEB_1: &str = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
+const NOBODY: &str = "Droplets,,nobody-1 (s-1vcpu-1gb),,,,$5.00,,iaas";
+const TWIN: &str = "Droplets,,twin (s-1vcpu-1gb),,,,$7.00,,iaas";
+const TAX: &str = "Taxes,,GST (10%),,,,$4.00,,";
+
+async fn path_of_line(api: &TestApi, description: &str) -> String {
+    let month = api.get(&api.admin, OF_MAY).await.ok();
+    let line = rows(&month)
+        .iter()
+        .find(|line| {
+            line["description"]
+                .as_str()
+                .unwrap()
+                .starts_with(description)
+        })
+        .unwrap_or_else(|| panic!("{description} is not in {month}"));
+    format!("{LINES}/{}", line["id"].as_str().unwrap())
+}
+
+async fn say(api: &TestApi, line: &str, word: &Value) -> Value {
+    let path = format!("{line}/match");
+    api.put(&api.admin, &path, &word.to_string()).await.ok()["data"].clone()
+}
+
+/// Two live droplets have the name `twin`.
+async fn make_twins(api: &TestApi) {
+    let mut droplets = live_droplets();
+    for id in ["71", "72"] {
+        droplets.push(resource(ResourceKind::DROPLET, id.to_owned(), "twin"));
+    }
+    sweep(&api.store, &ResourceKind::DROPLET, &droplets).await;
+}
+
+#[tokio::test]
+async fn lines_can_be_narrowed_by_rule_tenant_and_resource_and_the_total_follows() {
+    let api = TestApi::with_account().await;
+    let april = format!("{LINES}?period=2026-04-01");
+    let web_1 = api.resource_id("web-1").await;
+    for (filter, line_numbers, total) in [
+        ("match_rule=name", &["1", "2", "3"][..], "30.60"),
+        ("match_rule=account", &["4"], "3.06"),
+        ("match_rule=unmatched", &[], "0.00"),
+        ("tenant=acme", &["1", "3"], "6.10"),
+        (&*format!("resource={web_1}"), &["1"], "6.00"),
+        (
+            "tenant=acme&kind=droplet&match_rule=name",
+            &["1", "3"],
+            "6.10",
+        ),
+        (
+            "kind=&match_rule=&tenant=&resource=",
+            &["1", "2", "3", "4"],
+            "33.66",
+        ),
+    ] {
+        let found = api.get(&api.admin, &format!("{april}&{filter}")).await.ok();
+        assert_eq!(column(&found, "line_no"), line_numbers, "{filter}");
+        assert_eq!(found["meta"]["total_amount"], total, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_a_resource_that_changed_hands_shows_whose_how_much_is() {
+    let api = TestApi::with_account().await;
+    let path = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
+    let pin = r#"{"tenant_id": "globex"}"#;
+    api.patch(&api.admin, &path, pin).await.ok();
+    let (before, after) = hour_before_and_after(&api.store).await;
+    let row = format!("Droplets,,web-1 (s-1vcpu-1gb),2,{before},{after},$10.00,alpha,iaas");
+    api.invoice(MAY, "10.00", &row).await;
+
+    let month = api.get(&api.admin, OF_MAY).await.ok();
+    let line = &rows(&month)[0];
+    let shares = line["shares"].as_array().unwrap();
+    let tenants: Vec<_> = shares.iter().map(|share| &share["tenant_id"]).collect();
+    assert_eq!(tenants, ["acme", "globex"], "{line}");
+    let cents = |amount: &Value| {
+        let text = amount.as_str().unwrap().replace('.', "");
+        text.parse::<i64>().unwrap()
+    };
+    let sum: i64 = shares.iter().map(|share| cents(&share["amount"])).sum();
+    assert_eq!(sum, 1000, "{line}");
+    assert_eq!(line["tenant_id"], json!(null));
+    for tenant in ["acme", "globex"] {
+        let path = format!("{OF_MAY}&tenant={tenant}");
+        let own = api.get(&api.admin, &path).await.ok();
+        assert_eq!(own["data"], month["data"], "{tenant}");
+    }
+    let one = path_of_line(&api, "web-1").await;
+    let one = api.get(&api.admin, &one).await.ok();
+    assert_eq!(one["data"]["shares"], line["shares"]);
+}
+
+#[tokio::test]
+async fn what_an_operator_says_of_a_line_survives_the_next_ingest_and_stands_in_its_changes() {
+    let api = TestApi::with_account().await;
+    let invoice = [WEB_1, NOBODY].join("\n");
+    api.invoice(MAY, "15.00", &invoice).await;
+    let line = path_of_line(&api, "nobody-1").await;
+    let db_1 = api.resource_id("db-1").await;
+    let word = json!({ "resource_id": db_1, "reason": "renamed in May" });
+    let said = say(&api, &line, &word).await;
+    assert_eq!(said["match_rule"], "operator");
+    assert_eq!(said["resource_id"], *db_1);
+    assert_eq!(said["tenant_id"], "globex");
+    assert_eq!(said["override"]["resource_id"], *db_1);
+    assert_eq!(said["override"]["reason"], "renamed in May");
+    assert_eq!(said["override"]["set_by"], "test");
+    let changes = said["changes"].as_array().unwrap();
+    for change in changes {
+        assert_eq!(change["cause"], "operator", "{said}");
+        assert_eq!(change["changed_by"], "test");
+    }
+    for (field, before, after) in [
+        ("match_rule", json!("unmatched"), json!("operator")),
+        ("resource_id", json!(null), json!(db_1)),
+        ("tenant_id", json!(null), json!("globex")),
+    ] {
+        let change = json!({ "before": before, "after": after });
+        let is_there = changes
+            .iter()
+            .any(|entry| entry["changes"][field] == change);
+        assert!(is_there, "{field}: {said}");
+    }
+
+    // The same again, and then a correction that moves the line and changes what it comes to.
+    api.invoice(MAY, "15.00", &invoice).await;
+    assert_eq!(api.get(&api.admin, &line).await.ok()["data"], said);
+    let corrected = [TAX, &NOBODY.replace("$5.00", "$6.00"), WEB_1].join("\n");
+    api.invoice(MAY, "20.00", &corrected).await;
+    let after = api.get(&api.admin, &line).await.ok()["data"].clone();
+    assert_eq!(after["amount"], "6.00");
+    for field in ["match_rule", "resource_id", "tenant_id", "override"] {
+        assert_eq!(after[field], said[field], "{field}");
+    }
+    assert_eq!(after["changes"], said["changes"]);
+}
+
+#[tokio::test]
+async fn a_line_that_is_for_no_resource_is_borne_by_all() {
+    let api = TestApi::with_account().await;
+    api.invoice(MAY, "10.00", WEB_1).await;
+    let line = path_of_line(&api, "web-1").await;
+    let said = say(&api, &line, &json!({ "resource_id": null })).await;
+    assert_eq!(said["match_rule"], "operator");
+    assert_eq!(said["resource_id"], json!(null));
+    assert_eq!(said["tenant_id"], json!(null));
+    assert_eq!(said["is_shared"], true);
+    assert_eq!(said["override"]["resource_id"], json!(null));
+}
+
+#[tokio::test]
+async fn a_word_that_is_withdrawn_leaves_the_line_to_the_rules() {
+    let api = TestApi::with_account().await;
+    api.invoice(MAY, "10.00", WEB_1).await;
+    let line = path_of_line(&api, "web-1").await;
+    let before = api.get(&api.admin, &line).await.ok()["data"].clone();
+    assert_eq!(before["override"], json!(null));
+    assert_eq!(before["changes"], json!([]));
+    say(&api, &line, &json!({ "resource_id": null })).await;
+
+    let path = format!("{line}/match");
+    let after = api.delete(&api.admin, &path).await.ok()["data"].clone();
+    for field in [
+        "match_rule",
+        "resource_id",
+        "tenant_id",
+        "is_shared",
+        "override",
+    ] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert!(after["changes"].as_array().unwrap().len() > 1, "{after}");
+    // What is not there can be withdrawn again.
+    assert_eq!(api.delete(&api.admin, &path).await.ok()["data"], after);
+}
+
+#[tokio::test]
+async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
+    let api = TestApi::with_account().await;
+    api.invoice(MAY, "10.00", WEB_1).await;
+    let line = path_of_line(&api, "web-1").await;
+    let path = format!("{line}/match");
+    let long = format!(
+        r#"{{"resource_id": null, "reason": "{}"}}"#,
+        "x".repeat(501)
+    );
+    for (word, expected) in [
+        ("{}", "resource_id"),
+        (r#"{"resource_id": "web-1"}"#, "UUID"),
+        (r#"{"resource_id": null, "note": "x"}"#, "note"),
+        (
+            r#"{"resource_id": null, "reason": " "}"#,
+            "1 to 500 characters",
+        ),
+        (&*long, "1 to 500 characters"),
+        ("[null]", "JSON object"),
+    ] {
+        let detail = api.put(&api.admin, &path, word).await.problem(400);
+        assert!(detail.contains(expected), "{word}: {detail}");
+    }
+    let word = json!({ "resource_id": UNKNOWN }).to_string();
+    let detail = api.put(&api.admin, &path, &word).await.problem(404);
+    assert!(detail.contains("resource"), "{detail}");
+    let unknown = format!("{LINES}/{UNKNOWN}");
+    let word = r#"{"resource_id": null}"#;
+    let path = format!("{unknown}/match");
+    let detail = api.put(&api.admin, &path, word).await.problem(404);
+    assert!(detail.contains("cost line"), "{detail}");
+    api.get(&api.admin, &unknown).await.problem(404);
+
+    let after = api.get(&api.admin, &line).await.ok();
+    assert_eq!(after["data"]["override"], json!(null));
+    assert_eq!(after["data"]["changes"], json!([]));
+}
+
+#[tokio::test]
+async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
+    let api = TestApi::with_account().await;
+    make_twins(&api).await;
+    let mut lines = lines(&[WEB_1, NOBODY, TWIN, NOBODY, TAX].join("\n"));
+    lines[3].item.resource_id = Some("777".to_owned());
+    api.invoice_of_lines(MAY, "31.00", &lines).await;
+
+    let unmatched = api.get(&api.admin, UNMATCHED).await.ok();
+    assert_eq!(column(&unmatched, "match_rule"), ["unmatched", "ambiguous"]);
+    assert_eq!(unmatched["meta"]["total_count"], 2);
+    assert_eq!(unmatched["meta"]["total_amount"], "12.00");
+    let [nobody, twin] = rows(&unmatched) else {
+        panic!("{unmatched}")
+    };
+    assert_eq!(nobody["match_note"], "no droplet of this name is known");
+    assert_eq!(nobody["match_candidates"], json!(null));
+    assert_eq!(
+        twin["match_note"],
+        "2 of this name existed in the charge period"
+    );
+    let candidates = twin["match_candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 2, "{twin}");
+
+    let with_historic = format!("{UNMATCHED}&include=historic");
+    let with_historic = api.get(&api.admin, &with_historic).await.ok();
+    assert_eq!(
+        column(&with_historic, "match_rule"),
+        ["unmatched", "ambiguous", "historic"]
+    );
+    let historic = &rows(&with_historic)[2];
+    assert_eq!(historic["provider_resource_id"], "777");
+    let note = historic["match_note"].as_str().unwrap();
+    assert!(note.contains("droplet 777"), "{note}");
+
+    // One that an operator decides waits no longer.
+    let line = format!("{LINES}/{}", twin["id"].as_str().unwrap());
+    say(&api, &line, &json!({ "resource_id": candidates[1] })).await;
+    let waiting = api.get(&api.admin, UNMATCHED).await.ok();
+    assert_eq!(column(&waiting, "match_rule"), ["unmatched"]);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_month_without_an_invoice_are_those_of_its_estimate() {
+    let api = TestApi::with_account().await;
+    api.estimate(MAY, "15.00", &[WEB_1, NOBODY].join("\n"))
+        .await;
+    let month = api.get(&api.admin, OF_MAY).await.ok();
+    assert_eq!(month["meta"]["is_estimate"], true);
+    assert_eq!(column(&month, "is_estimate"), ["true", "true"]);
+    assert_eq!(column(&month, "invoice_id"), ["null", "null"]);
+    assert_eq!(column(&month, "invoice_uuid"), ["null", "null"]);
+    // A filter that finds no line says so too.
+    let none = format!("{OF_MAY}&kind=volume");
+    let none = api.get(&api.admin, &none).await.ok();
+    assert_eq!(none["meta"]["is_estimate"], true);
+
+    api.invoice(MAY, "10.00", WEB_1).await;
+    let month = api.get(&api.admin, OF_MAY).await.ok();
+    assert_eq!(month["meta"]["is_estimate"], false);
+    assert_eq!(column(&month, "is_estimate"), ["false"]);
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_refused_with_what_is_expected() {
+    let api = TestApi::empty().await;
+    for (query, expected) in [
+        (
+            "cost-lines?period=2026-05-01&match_rule=guess",
+            "operator, uuid, id, group, name",
+        ),
+        ("cost-lines?period=2026-05-01&resource=web-1", "resource"),
+        ("cost-lines?period=2026-05-01&tenant=%00", "U+0000"),
+        (
+            "cost-lines?period=2026-05-01&rule=name",
+            "unknown field `rule`",
+        ),
+        ("unmatched", "period"),
+        ("unmatched?period=2026-05", "first of a month"),
+        (
+            "unmatched?period=2026-05-01&include=all",
+            "expected historic",
+        ),
+        (
+            "cost-lines/nonsense",
+            "22737513-0ea7-4206-8ceb-98a575af7681",
+        ),
+    ] {
+        let detail = api
+            .get(&api.admin, &format!("/api/v1/billing/{query}"))
+            .await
+            .problem(400);
+        assert!(detail.contains(expected), "{query}: {detail}");
+    }
+}

@@ -1,0 +1,307 @@
+use std::collections::BTreeMap;
+
+use insta::assert_json_snapshot;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::support::{APRIL, TestApi, column, hour_before_and_after, rows};
+
+const STATEMENTS: &str = "/api/v1/billing/statements?period=";
+const COSTS: &str = "/api/v1/billing/costs";
+const CHECKS: &str = "/api/v1/billing/checks";
+const MAY: &str = "2026-05";
+
+fn usd(value: &Value) -> Decimal {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn sum(list: &Value, field: &str) -> Decimal {
+    rows(list).iter().map(|row| usd(&row[field])).sum()
+}
+
+async fn statements(api: &TestApi, period: &str) -> Value {
+    let path = format!("{STATEMENTS}{period}");
+    api.get(&api.admin, &path).await.ok()
+}
+
+/// The invoice of May has everything that a month can have: a droplet that changed hands in it, one that is another tenant's,
+/// one that nobody knows, and what all bear.
+async fn with_may(api: &TestApi) {
+    let path = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
+    let pin = r#"{"tenant_id": "globex"}"#;
+    api.patch(&api.admin, &path, pin).await.ok();
+    let (before, after) = hour_before_and_after(&api.store).await;
+    let rows = format!(
+        "Droplets,,web-1 (s-1vcpu-1gb),2,{before},{after},$10.01,alpha,iaas
+Droplets,,db-1 (s-1vcpu-1gb),,,,$24.50,beta,iaas
+Droplets,,nobody-1 (s-1vcpu-1gb),,,,$5.00,,iaas
+Volumes,,data (nyc3) 100GB,,,,$0.07,,iaas
+Taxes,,GST (10%),,,,$4.02,,
+Credits,,Goodwill,,,,-$1.01,,"
+    );
+    api.invoice(MAY, "42.59", &rows).await;
+}
+
+#[tokio::test]
+async fn statements_come_to_the_month_with_all_that_is_split_shared_and_nobodys() {
+    let api = TestApi::with_account().await;
+    with_may(&api).await;
+    let month = statements(&api, "2026-05-01").await;
+    assert_eq!(column(&month, "tenant_id"), ["null", "acme", "globex"]);
+    assert_eq!(sum(&month, "direct"), Decimal::new(3958, 2));
+    assert_eq!(sum(&month, "shared"), Decimal::new(301, 2));
+    assert_eq!(sum(&month, "total"), Decimal::new(4259, 2));
+    assert_eq!(rows(&month)[0]["direct"], "5.07");
+    for row in rows(&month) {
+        assert_eq!(
+            usd(&row["direct"]) + usd(&row["shared"]),
+            usd(&row["total"]),
+            "{row}"
+        );
+    }
+    let meta = &month["meta"];
+    for field in ["total", "line_total", "invoice_total"] {
+        assert_eq!(meta[field], "42.59", "{field}");
+    }
+    let lines = api
+        .get(&api.admin, "/api/v1/billing/cost-lines?period=2026-05-01")
+        .await
+        .ok();
+    assert_eq!(lines["meta"]["total_amount"], meta["total"]);
+}
+
+#[tokio::test]
+async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
+    let api = TestApi::with_account().await;
+    let april = statements(&api, "2026-04-01").await;
+    assert_json_snapshot!(april, { ".meta.as_of" => "[time]" }, @r#"
+    {
+      "data": [
+        {
+          "direct": "6.10",
+          "shared": "0.61",
+          "tenant_id": "acme",
+          "total": "6.71"
+        },
+        {
+          "direct": "24.50",
+          "shared": "2.45",
+          "tenant_id": "globex",
+          "total": "26.95"
+        }
+      ],
+      "meta": {
+        "as_of": "[time]",
+        "difference": "0.00",
+        "final_invoices": 1,
+        "invoice_total": "33.66",
+        "invoices": 1,
+        "is_estimate": false,
+        "is_final": true,
+        "limit": 100,
+        "line_total": "33.66",
+        "next_cursor": null,
+        "period": "2026-04-01",
+        "spread_rule": {
+          "rule": "proportional",
+          "weights": null
+        },
+        "total": "33.66"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_month_is_open_while_an_invoice_is_off_by_a_cent_or_has_no_lines() {
+    let api = TestApi::with_account().await;
+    api.invoice(MAY, "1.01", "Droplets,,nobody (s-1vcpu-1gb),,,,$1.00,,")
+        .await;
+    let month = statements(&api, "2026-05-01").await;
+    let meta = &month["meta"];
+    assert_eq!(meta["difference"], "0.01");
+    assert_eq!(
+        (&meta["invoices"], &meta["final_invoices"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(meta["is_final"], false);
+
+    // The invoice of March is known and has no lines yet.
+    let march = statements(&api, "2026-03-01").await;
+    assert_eq!(march["data"], json!([]));
+    assert_eq!(march["meta"]["difference"], "-10.50");
+    assert_eq!(march["meta"]["is_final"], false);
+
+    let nothing = statements(&api, "2013-01-01").await;
+    assert_eq!(nothing["data"], json!([]));
+    assert_eq!(nothing["meta"]["difference"], "0.00");
+    assert_eq!(nothing["meta"]["is_final"], false);
+}
+
+#[tokio::test]
+async fn an_estimated_month_differs_from_no_invoice_and_is_not_final() {
+    let api = TestApi::with_account().await;
+    let row = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
+    api.estimate(MAY, "10.00", row).await;
+    let month = statements(&api, "2026-05-01").await;
+    assert_eq!(column(&month, "tenant_id"), ["acme"]);
+    assert_eq!(month["meta"]["total"], "10.00");
+    assert_eq!(month["meta"]["is_estimate"], true);
+    assert_eq!(month["meta"]["is_final"], false);
+    assert_eq!(month["meta"]["difference"], json!(null));
+}
+
+#[tokio::test]
+async fn costs_come_to_the_same_whatever_they_are_grouped_by() {
+    let api = TestApi::with_account().await;
+    with_may(&api).await;
+    let row = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
+    api.estimate("2026-06", "10.00", row).await;
+    for group_by in ["tenant", "project", "kind", "product", "resource"] {
+        let path = format!("{COSTS}?group_by={group_by}&from=2026-03-01&to=2026-06-01");
+        let costs = api.get(&api.admin, &path).await.ok();
+        assert_eq!(costs["meta"]["total"], "86.25", "{group_by}");
+        assert_eq!(costs["meta"]["group_by"], group_by);
+        let mut months: BTreeMap<&str, Decimal> = BTreeMap::new();
+        for row in rows(&costs) {
+            let month = row["period"].as_str().unwrap();
+            *months.entry(month).or_default() += usd(&row["amount"]);
+            assert_eq!(
+                usd(&row["direct"]) + usd(&row["shared"]),
+                usd(&row["amount"])
+            );
+            assert_eq!(row["is_estimate"], month == "2026-06-01", "{row}");
+        }
+        let expected = [
+            ("2026-04-01", Decimal::new(3366, 2)),
+            ("2026-05-01", Decimal::new(4259, 2)),
+            ("2026-06-01", Decimal::new(1000, 2)),
+        ];
+        assert_eq!(months, BTreeMap::from(expected), "{group_by}");
+    }
+}
+
+#[tokio::test]
+async fn costs_by_tenant_are_the_statements_of_each_month() {
+    let api = TestApi::with_account().await;
+    with_may(&api).await;
+    let path = format!("{COSTS}?group_by=tenant&from=2026-04-01&to=2026-05-01");
+    let costs = api.get(&api.admin, &path).await.ok();
+    let mut expected = Vec::new();
+    for period in ["2026-04-01", "2026-05-01"] {
+        for row in rows(&statements(&api, period).await) {
+            expected.push(json!({
+                "period": period,
+                "group": row["tenant_id"],
+                "direct": row["direct"],
+                "shared": row["shared"],
+                "amount": row["total"],
+                "is_estimate": false,
+            }));
+        }
+    }
+    assert_eq!(rows(&costs), expected);
+}
+
+#[tokio::test]
+async fn costs_are_grouped_by_what_the_invoice_says_and_by_resource() {
+    let api = TestApi::with_account().await;
+    let (web_1, db_1) = (
+        api.resource_id("web-1").await,
+        api.resource_id("db-1").await,
+    );
+    let gone_1 = api.resource_id("gone-1").await;
+    let mut by_resource = [(&*web_1, "6.00"), (&*db_1, "24.50"), (&*gone_1, "0.10")];
+    by_resource.sort_unstable();
+    let mut resources = vec![("null", "3.06")];
+    resources.extend(by_resource);
+    for (group_by, expected) in [
+        (
+            "project",
+            vec![("null", "3.06"), ("alpha", "6.10"), ("beta", "24.50")],
+        ),
+        ("kind", vec![("null", "3.06"), ("droplet", "30.60")]),
+        ("product", vec![("Droplets", "30.60"), ("Taxes", "3.06")]),
+        ("resource", resources),
+    ] {
+        let path = format!("{COSTS}?group_by={group_by}&from=2026-04-01&to=2026-04-01");
+        let costs = api.get(&api.admin, &path).await.ok();
+        let (groups, amounts) = (column(&costs, "group"), column(&costs, "amount"));
+        let found: Vec<_> = groups
+            .iter()
+            .zip(&amounts)
+            .map(|(group, amount)| (&**group, &**amount))
+            .collect();
+        assert_eq!(found, expected, "{group_by}");
+    }
+}
+
+#[tokio::test]
+async fn months_and_groupings_that_cannot_be_read_are_refused_with_what_is_expected() {
+    let api = TestApi::empty().await;
+    for (query, expected) in [
+        ("costs?from=2026-04-01&to=2026-04-01", "group_by"),
+        (
+            "costs?group_by=&from=2026-04-01&to=2026-04-01",
+            "tenant, project, kind, product or resource",
+        ),
+        (
+            "costs?group_by=tag&from=2026-04-01&to=2026-04-01",
+            "tenant, project, kind, product or resource",
+        ),
+        ("costs?group_by=kind&to=2026-04-01", "from"),
+        ("costs?group_by=kind&from=2026-04-01", "to"),
+        (
+            "costs?group_by=kind&from=2026-04-02&to=2026-04-01",
+            "first of a month",
+        ),
+        (
+            "costs?group_by=kind&from=2026-04-01&to=2026-03-01",
+            "before",
+        ),
+        (
+            "costs?group_by=kind&from=2016-04-01&to=2026-04-01",
+            "at most 120",
+        ),
+        (
+            "costs?group_by=kind&from=2026-04-01&to=2026-04-01&tenant=acme",
+            "tenant",
+        ),
+        ("statements", "period"),
+        ("statements?period=2026-04-30", "first of a month"),
+        ("statements?period=2026-04-01&tenant=acme", "tenant"),
+        ("checks?period=2026-04-01", "period"),
+    ] {
+        let detail = api
+            .get(&api.admin, &format!("/api/v1/billing/{query}"))
+            .await
+            .problem(400);
+        assert!(detail.contains(expected), "{query}: {detail}");
+    }
+    let ten_years = format!("{COSTS}?group_by=kind&from=2016-05-01&to=2026-04-01");
+    api.get(&api.admin, &ten_years).await.ok();
+}
+
+#[tokio::test]
+async fn checks_are_empty_until_somebody_writes_to_the_books_by_hand() {
+    let api = TestApi::with_account().await;
+    with_may(&api).await;
+    let checks = api.get(&api.admin, CHECKS).await.ok();
+    assert_eq!(checks["data"], json!([]));
+
+    api.write_by_hand(
+        "update cloud_invoices set line_total = line_total + 0.01 where period = '2026-04-01'",
+    )
+    .await;
+    let checks = api.get(&api.admin, CHECKS).await.ok();
+    let [found] = rows(&checks) else {
+        panic!("{checks}")
+    };
+    assert_eq!(found["bill"], APRIL);
+    assert_eq!(found["period"], "2026-04-01");
+    assert_eq!(
+        (&found["expected"], &found["found"]),
+        (&json!("33.67"), &json!("33.66"))
+    );
+    assert_eq!(found["off_by"], "0.01");
+}

@@ -1,0 +1,154 @@
+use domain::balance::BalanceReading;
+use domain::ledger::BillingEntry;
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::support::{APRIL, TestApi, column, entry};
+
+const ENTRIES: &str = "/api/v1/billing/entries";
+
+fn history() -> Vec<BillingEntry> {
+    let invoice = BillingEntry {
+        invoice_id: Some("489977".to_owned()),
+        invoice_uuid: Some(APRIL.parse().unwrap()),
+        ..entry("Invoice", "33.66", "2026-05-01T06:00:00Z")
+    };
+    let unknown_invoice = BillingEntry {
+        invoice_uuid: Some("00000000-0000-4000-8000-00000000000a".parse().unwrap()),
+        ..entry("Invoice", "10.00", "2026-02-01T06:00:00Z")
+    };
+    vec![
+        invoice,
+        entry("AttemptFailed", "-33.66", "2026-05-01T07:00:00Z"),
+        entry("Payment", "-33.66", "2026-05-02T00:00:00Z"),
+        unknown_invoice,
+        entry("Credit", "-2.50", "2026-02-03T00:00:00Z"),
+        entry("Credit", "-2.50", "2026-02-03T00:00:00Z"),
+    ]
+}
+
+#[tokio::test]
+async fn entries_are_listed_the_latest_first_with_what_was_owed_after_each() {
+    let api = TestApi::with_account().await;
+    api.store.store_ledger(&history(), true).await.unwrap();
+    let entries = api.get(&api.admin, ENTRIES).await.ok();
+    assert_eq!(
+        column(&entries, "type"),
+        [
+            "Payment",
+            "AttemptFailed",
+            "Invoice",
+            "Credit",
+            "Credit",
+            "Invoice"
+        ]
+    );
+    assert_eq!(
+        column(&entries, "running_total"),
+        ["5.00", "38.66", "38.66", "5.00", "7.50", "10.00"]
+    );
+    assert_json_snapshot!(entries["data"][2], { ".id" => "[uuid]" }, @r#"
+    {
+      "amount": "33.66",
+      "date": "2026-05-01T06:00:00Z",
+      "description": "by hand",
+      "id": "[uuid]",
+      "invoice_amount": "33.66",
+      "invoice_id": "489977",
+      "invoice_url": "/api/v1/billing/invoices/22737513-0ea7-4206-8ceb-98a575af7681",
+      "invoice_uuid": "22737513-0ea7-4206-8ceb-98a575af7681",
+      "missing_since": null,
+      "moves_money": true,
+      "running_total": "38.66",
+      "type": "Invoice"
+    }
+    "#);
+    let unknown = &entries["data"][5];
+    assert!(unknown["invoice_uuid"].is_string(), "{unknown}");
+    assert_eq!(unknown["invoice_amount"], json!(null));
+    assert_eq!(unknown["invoice_url"], json!(null));
+
+    let link = entries["data"][2]["invoice_url"].as_str().unwrap();
+    let invoice = api.get(&api.admin, link).await.ok();
+    assert_eq!(invoice["data"]["invoice_uuid"], APRIL);
+}
+
+#[tokio::test]
+async fn entries_of_one_type_keep_the_running_total_of_all() {
+    let api = TestApi::with_account().await;
+    api.store.store_ledger(&history(), true).await.unwrap();
+    let path = format!("{ENTRIES}?type=Invoice");
+    let invoices = api.get(&api.admin, &path).await.ok();
+    assert_eq!(column(&invoices, "running_total"), ["38.66", "10.00"]);
+    assert_eq!(invoices["meta"]["entries"], 6);
+    let path = format!("{ENTRIES}?type=Gift");
+    let none = api.get(&api.admin, &path).await.ok();
+    assert_eq!(none["data"], json!([]));
+}
+
+#[tokio::test]
+async fn the_billing_history_is_held_against_the_balance() {
+    let api = TestApi::with_account().await;
+    api.store.store_ledger(&history(), true).await.unwrap();
+    let unpolled = api.get(&api.admin, ENTRIES).await.ok();
+    assert_eq!(unpolled["meta"]["total"], "5.00");
+    assert_eq!(unpolled["meta"]["difference"], json!(null));
+
+    // Worked out before the payment.
+    let reading = BalanceReading {
+        month_to_date_balance: "50.00".parse().unwrap(),
+        account_balance: "38.70".parse().unwrap(),
+        month_to_date_usage: "11.30".parse().unwrap(),
+        generated_at: "2026-05-01T12:00:00Z".parse().unwrap(),
+    };
+    api.store.store_balance(&reading).await.unwrap();
+    let entries = api
+        .get(&api.admin, &format!("{ENTRIES}?limit=1"))
+        .await
+        .ok();
+    assert_json_snapshot!(entries["meta"], {
+        ".as_of" => "[time]",
+        ".next_cursor" => "[cursor]",
+    }, @r#"
+    {
+      "account_balance": "38.70",
+      "as_of": "[time]",
+      "balance_generated_at": "2026-05-01T12:00:00Z",
+      "difference": "0.04",
+      "entries": 6,
+      "limit": 1,
+      "next_cursor": "[cursor]",
+      "total": "5.00",
+      "total_at_balance": "38.66"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_listed_no_longer_is_shown_and_counts_no_longer() {
+    let api = TestApi::with_account().await;
+    api.store.store_ledger(&history(), true).await.unwrap();
+    api.store.store_ledger(&history()[..5], true).await.unwrap();
+    let entries = api.get(&api.admin, ENTRIES).await.ok();
+    assert_eq!(entries["meta"]["entries"], 6);
+    assert_eq!(entries["meta"]["total"], "7.50");
+    let missing = column(&entries, "missing_since");
+    assert_eq!(missing.iter().filter(|since| *since != "null").count(), 1);
+}
+
+#[tokio::test]
+async fn a_parameter_of_the_billing_history_that_cannot_be_read_is_named() {
+    let api = TestApi::empty().await;
+    for (query, expected) in [
+        ("type=%00", "U+0000"),
+        ("kind=Payment", "kind"),
+        ("cursor=x", "cursor"),
+        ("limit=501", "from 1 to 500"),
+    ] {
+        let detail = api
+            .get(&api.admin, &format!("{ENTRIES}?{query}"))
+            .await
+            .problem(400);
+        assert!(detail.contains(expected), "{query}: {detail}");
+    }
+}
