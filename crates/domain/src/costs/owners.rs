@@ -99,7 +99,7 @@ pub struct Owned {
     pub basis: Basis,
 }
 
-/// Whose a charge is: split by time, in whole seconds, where that changed within the time that it is for. At each moment, the first
+/// Whose a charge is: split by time where that changed within the time that it is for. At each moment, the first
 /// of these that says something (rule of ours):
 ///
 /// 1. the tenant that the resource was pinned to;
@@ -124,29 +124,36 @@ pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
     let mut by_basis: BTreeMap<Basis, i64> = BTreeMap::new();
     for (place, &from) in cuts.iter().enumerate() {
         let to = cuts.get(place + 1).copied().unwrap_or(charge.end);
-        let seconds = (to - from).num_seconds().max(0);
+        let time = (to - from).num_microseconds().unwrap_or(i64::MAX).max(0);
         let (tenant, basis) = owner_at(charge, projects, from);
-        *by_tenant.entry(tenant.map(str::to_owned)).or_default() += seconds;
-        *by_basis.entry(basis).or_default() += seconds;
+        *by_tenant.entry(tenant.map(str::to_owned)).or_default() += time;
+        *by_basis.entry(basis).or_default() += time;
     }
-    // A part of less than a second weighs nothing, unless there is nothing else.
-    if by_tenant.values().any(|seconds| *seconds > 0) {
-        by_tenant.retain(|_, seconds| *seconds > 0);
-    } else {
+    if by_tenant.values().all(|time| *time == 0) {
+        // For a moment.
         let (first, _) = owner_at(charge, projects, charge.start);
         by_tenant = BTreeMap::from([(first.map(str::to_owned), 1)]);
     }
+    let longest = by_tenant.values().copied().max().unwrap_or_default();
     let weights: Vec<Decimal> = by_tenant.values().copied().map(Decimal::from).collect();
     let amounts = split(charge.amount, &weights);
-    let shares = by_tenant
-        .into_keys()
+    let mut shares: Vec<(Share, i64)> = by_tenant
+        .into_iter()
         .zip(amounts)
-        .map(|(tenant_id, amount)| Share { tenant_id, amount })
+        .map(|((tenant_id, time), amount)| (Share { tenant_id, amount }, time))
         .collect();
+    // Who owes nothing has no share; of what costs nothing, who had it longest.
+    if charge.amount.is_zero() {
+        shares.retain(|(_, time)| *time == longest);
+        shares.truncate(1);
+    } else {
+        shares.retain(|(share, _)| !share.amount.is_zero());
+    }
+    let shares = shares.into_iter().map(|(share, _)| share).collect();
     let basis = by_basis
         .into_iter()
         .rev()
-        .max_by_key(|(_, seconds)| *seconds)
+        .max_by_key(|(_, time)| *time)
         .map_or(Basis::None, |(basis, _)| basis);
     Owned { shares, basis }
 }

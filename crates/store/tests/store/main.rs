@@ -5,6 +5,7 @@
 mod access;
 mod balance;
 mod bills;
+mod books;
 mod corrections;
 mod costs;
 mod estimates;
