@@ -476,6 +476,10 @@ left join cloud_resource_pins pin on pin.resource_id = r.id
 where r.deleted_at is null and r.tenant_id is not null
   and (r.tenant_id is distinct from p.tenant_id or pin.tenant_id is not null);
 
+-- An assignment that an operator dated is taken at its word; without a date, a project's first tenant counts for the time before it
+-- was assigned as well.
+alter table cloud_project_tenants add column is_dated boolean not null default false;
+
 -- How what all bear is spread over the tenants, from a month on. Without a word: in proportion to what each costs.
 create table cloud_spread_rules (
     valid_from date primary key check (extract(day from valid_from) = 1),

@@ -37,9 +37,8 @@ impl LedgerActivities {
             .store_ledger(&listed.items, incomplete.is_none())
             .await?;
         match listed.failure {
-            None => {}
             // An API that does not know billing histories (yet) has none to be read.
-            Some(digitalocean::Error::NotFound { .. }) => {}
+            None | Some(digitalocean::Error::NotFound { .. }) => {}
             Some(error) => return Err(error.into()),
         }
         let balance = self.store.ledger_balance().await?;

@@ -143,7 +143,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
-            StoreError::Decided { .. } => Self::Conflict(error.to_string()),
+            StoreError::Decided { .. } | StoreError::Estimated { .. } => {
+                Self::Conflict(error.to_string())
+            }
             error if error.is_transient() => Self::DatabaseUnavailable(error),
             error => Self::Internal(error.into()),
         }

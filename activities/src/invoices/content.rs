@@ -94,11 +94,14 @@ pub(super) async fn read(
     }))
 }
 
+/// Read, and as they came.
+type Items = (Vec<InvoiceItem>, Vec<u8>);
+
 fn take_items(
     listed: InvoiceItems,
     attempt: u32,
     notes: &mut Vec<String>,
-) -> Result<Option<(Vec<InvoiceItem>, Vec<u8>)>, Failure> {
+) -> Result<Option<Items>, Failure> {
     match listed.listing.failure {
         None => {}
         Some(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {

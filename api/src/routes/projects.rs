@@ -217,6 +217,10 @@ struct ProjectPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
+    /// As of when it is that tenant's, if not from now on: to put a mistake right, or to begin with a month. What was said for the time
+    /// since then no longer holds. Only with `tenant_id`, and not in the future.
+    #[serde(default)]
+    tenant_since: Option<DateTime<Utc>>,
     /// What it is for: 1 to 500 characters.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
@@ -259,8 +263,19 @@ async fn change(
     Id(id): Id,
     Body(patch): Body<ProjectPatch>,
 ) -> Result<Json<One<Project>>, Problem> {
+    if patch.tenant_since.is_some_and(|since| since > Utc::now()) {
+        return Err(Problem::InvalidParameter(
+            "tenant_since: it is in the future; give a time that has been".to_owned(),
+        ));
+    }
+    if patch.tenant_since.is_some() && patch.tenant_id.is_none() {
+        return Err(Problem::InvalidParameter(
+            "tenant_since: give tenant_id with it, a tenant or null".to_owned(),
+        ));
+    }
     let change = ProjectChange {
         tenant_id: patch.tenant_id,
+        tenant_since: patch.tenant_since,
         purpose: patch
             .purpose
             .map(|purpose| purpose.map(|Purpose(text)| text)),

@@ -19,6 +19,10 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("there is no {what} {id}")]
     NotFound { what: &'static str, id: Uuid },
+    #[error(
+        "the cost line {id} is of an estimate, which is replaced every day: say what it is for when its invoice is there"
+    )]
+    Estimated { id: Uuid },
     #[error("the hold {id} is {state} already: there is nothing left to decide")]
     Decided { id: Uuid, state: String },
     #[error(

@@ -103,7 +103,7 @@ impl Store {
             .collect();
         let invoice_uuids: Vec<Option<Uuid>> = entries
             .iter()
-            .map(|entry| entry.invoice_uuid.map(|uuid| uuid.as_uuid()))
+            .map(|entry| entry.invoice_uuid.map(domain::InvoiceUuid::as_uuid))
             .collect();
         let moves: Vec<bool> = entries
             .iter()

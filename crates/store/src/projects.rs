@@ -59,6 +59,8 @@ pub struct ProjectSweepOutcome {
 #[derive(Debug, Clone, Default)]
 pub struct ProjectChange {
     pub tenant_id: Option<Option<TenantId>>,
+    /// As of when the tenant holds, if not from now on; what was said for the time since then no longer does. Not in the future.
+    pub tenant_since: Option<DateTime<Utc>>,
     pub purpose: Option<Option<String>>,
 }
 
@@ -208,7 +210,8 @@ impl Store {
         .await?
         .ok_or(StoreError::NotFound { what: "project", id })?;
         if tenant.is_some() {
-            intervals::follow_tenant(&mut tx, id, at, Some(changed_by)).await?;
+            intervals::follow_tenant(&mut tx, id, at, change.tenant_since, Some(changed_by))
+                .await?;
             matching::note_cause(&mut tx, "operator", Some(changed_by), None).await?;
             attribution::attribute(&mut tx, Scope::All, None, at).await?;
             owners::own_again(&mut tx, Which::OfProjects(&[id])).await?;

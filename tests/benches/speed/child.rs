@@ -26,6 +26,8 @@ pub(crate) enum Contents {
     Droplets(usize),
     /// Ten kinds, as many of each.
     TenKinds(usize),
+    /// One invoice of so many lines.
+    OneInvoice(usize),
 }
 
 impl Contents {
@@ -34,6 +36,7 @@ impl Contents {
             Self::Demo => Account::demo(),
             Self::Droplets(count) => Account::with_droplets(count),
             Self::TenKinds(count) => Account::with_resources(count),
+            Self::OneInvoice(lines) => crate::invoice::account(lines),
         }
     }
 
@@ -42,6 +45,7 @@ impl Contents {
             Self::Demo => vec!["demo".to_owned()],
             Self::Droplets(count) => vec!["droplets".to_owned(), count.to_string()],
             Self::TenKinds(count) => vec!["ten-kinds".to_owned(), count.to_string()],
+            Self::OneInvoice(lines) => vec!["one-invoice".to_owned(), lines.to_string()],
         }
     }
 
@@ -50,6 +54,7 @@ impl Contents {
         match (arguments.first().map(String::as_str), count()) {
             (Some("droplets"), Some(count)) => Self::Droplets(count),
             (Some("ten-kinds"), Some(count)) => Self::TenKinds(count),
+            (Some("one-invoice"), Some(lines)) => Self::OneInvoice(lines),
             _ => Self::Demo,
         }
     }

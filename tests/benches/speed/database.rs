@@ -1,5 +1,6 @@
 //! A database of its own for a measurement, and what PostgreSQL itself tells and does.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -85,6 +86,15 @@ impl Database {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// A query of two texts.
+    pub(crate) async fn pairs(
+        &self,
+        query: &'static str,
+    ) -> anyhow::Result<HashMap<String, String>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// What a query gives, as COPY writes it.

@@ -1,22 +1,28 @@
-//! Reading and storing an invoice's lines, against COPY of the same lines into the same table.
+//! Reading, joining and storing an invoice's lines, against COPY of the same lines into the same table; and the memory that a worker
+//! needs for it.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use domain::InvoiceUuid;
-use domain::invoices::{InvoiceHeader, read_invoice_csv};
+use domain::invoices::{InvoiceHeader, InvoiceItem, join_items, read_invoice_csv};
 use rust_decimal::Decimal;
-use simulator::{Invoice, InvoiceLine};
-use store::invoices::InvoiceFile;
+use simulator::{Account, Invoice, InvoiceLine};
+use store::invoices::{InvoiceContent, Sources};
+use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
+use workflows::invoices::IngestInvoice;
+use workflows::{Input, task_queue};
 
-use crate::child::{Contents, SimulatorProcess};
+use crate::backfill::largest_event;
+use crate::child::{self, Contents, SimulatorProcess};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
 use crate::sweep::sync;
 
 const RUNS: usize = 5;
 
-/// Lines as a large account has them: most of them droplets, half of which still exist under their name.
-fn csv(lines: usize, droplets: usize) -> String {
+/// Lines as a large account has them: most of them droplets, half of which still exist.
+pub(crate) fn invoice(lines: usize, droplets: usize) -> Invoice {
     const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
     let mut invoice = Invoice::for_month(2026, 4, Vec::new());
     let (start, end) = (invoice.period, invoice.period + chrono::TimeDelta::days(30));
@@ -38,19 +44,74 @@ fn csv(lines: usize, droplets: usize) -> String {
             .in_project("storefront")
         })
         .collect();
-    invoice.csv_text()
+    invoice.amount = invoice.lines.iter().map(|line| line.amount).sum();
+    invoice
+}
+
+/// An account with one invoice of so many lines, whose items name droplets that are gone.
+pub(crate) fn account(lines: usize) -> Account {
+    let mut account = Account::empty();
+    let mut invoice = invoice(lines, lines);
+    for (number, line) in (500_000_000_u64..).zip(&mut invoice.lines) {
+        if line.product == "Droplets" {
+            line.resource_id = Some(number.to_string());
+        }
+    }
+    account.add_invoice(invoice);
+    account
+}
+
+/// The items of an invoice; those of droplets that exist name them.
+fn items(invoice: &Invoice, droplets: &HashMap<String, String>) -> Vec<InvoiceItem> {
+    let name = |line: &InvoiceLine| {
+        line.description
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let lines = invoice.lines.iter();
+    lines
+        .map(|line| InvoiceItem {
+            product: line.product.clone(),
+            group_description: String::new(),
+            description: line.description.clone(),
+            resource_uuid: None,
+            resource_id: droplets.get(&name(line)).cloned(),
+            amount: line.amount,
+            duration: line.hours.map(Decimal::from),
+            duration_unit: Some("Hours".to_owned()),
+            start_time: line.start,
+            end_time: line.end,
+            project_name: line.project_name.clone(),
+            category: Some(line.category.clone()),
+        })
+        .collect()
 }
 
 pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result<()> {
     for droplets in [20_000, 100_000] {
-        report.note(&format!("among {droplets} droplets"))?;
-        measure_among(report, lines, droplets).await?;
+        for has_items in [true, false] {
+            let sources = if has_items {
+                "with items"
+            } else {
+                "by names alone"
+            };
+            report.note(&format!("among {droplets} droplets, {sources}"))?;
+            measure_among(report, lines, droplets, has_items).await?;
+        }
     }
     Ok(())
 }
 
-async fn measure_among(report: &mut Report, lines: usize, droplets: usize) -> anyhow::Result<()> {
-    let csv = csv(lines, droplets);
+async fn measure_among(
+    report: &mut Report,
+    lines: usize,
+    droplets: usize,
+    has_items: bool,
+) -> anyhow::Result<()> {
+    let invoice = invoice(lines, droplets);
+    let csv = invoice.csv_text();
     let database = Database::new().await?;
     let store = database.store().await?;
     {
@@ -58,12 +119,21 @@ async fn measure_among(report: &mut Report, lines: usize, droplets: usize) -> an
         let simulator = SimulatorProcess::start(contents).await?;
         sync(&simulator, &store, contents).await?;
     }
+    // As an account of years: every droplet was there when the invoice was made.
     database.execute("vacuum analyze").await?;
+    let named = database
+        .pairs("select name, provider_id from cloud_resources where kind = 'droplet'")
+        .await?;
+    let items = if has_items {
+        items(&invoice, &named)
+    } else {
+        Vec::new()
+    };
     let header = InvoiceHeader {
         invoice_uuid: InvoiceUuid::from(uuid::Uuid::from_u128(1)),
         invoice_id: None,
         period: "2026-04".parse()?,
-        amount: Decimal::ONE,
+        amount: invoice.amount,
     };
     store
         .discover_invoices(std::slice::from_ref(&header))
@@ -71,38 +141,122 @@ async fn measure_among(report: &mut Report, lines: usize, droplets: usize) -> an
 
     let (mut readings, mut storings, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        database
-            .execute("truncate cloud_cost_lines; update cloud_invoices set csv_sha256 = null")
-            .await?;
+        database.execute(EMPTY).await?;
         let started = Instant::now();
-        let read = read_invoice_csv(csv.as_bytes())?;
+        let mut read = read_invoice_csv(csv.as_bytes())?;
+        let joined = has_items.then(|| join_items(&mut read, &items));
         let reading = started.elapsed().as_secs_f64();
-        let file = InvoiceFile {
-            csv: csv.as_bytes(),
-            lines: &read,
+        let content = InvoiceContent {
+            lines: &read.lines,
+            sources: if has_items {
+                Sources::CsvAndItems
+            } else {
+                Sources::Csv
+            },
+            source_note: None,
+            joined,
+            csv: Some(csv.as_bytes()),
+            items: None,
+            summary: None,
         };
-        let outcome = store.ingest_invoice(header.invoice_uuid, file).await?;
+        let outcome = store.ingest_invoice(header.invoice_uuid, content).await?;
         storings.push(started.elapsed().as_secs_f64() - reading);
         readings.push(reading);
+        let matched = outcome
+            .rules
+            .get("id")
+            .or(outcome.rules.get("name"))
+            .copied();
         anyhow::ensure!(
-            outcome.lines == lines && outcome.matched > lines / 4,
+            outcome.lines == lines && matched > Some(lines / 4),
             "stored: {outcome:?}"
         );
 
         let stored = database
-            .copy_out("select * from cloud_cost_lines order by line_no")
+            .copy_out(&format!(
+                "select {COLUMNS} from cloud_cost_lines order by line_no"
+            ))
             .await?;
-        database.execute("truncate cloud_cost_lines").await?;
-        copies.push(database.copy_in("cloud_cost_lines", &stored).await?);
+        database.execute(EMPTY).await?;
+        copies.push(
+            database
+                .copy_in(&format!("cloud_cost_lines ({COLUMNS})"), &stored)
+                .await?,
+        );
     }
     let (reading, storing, copy) = (median(readings), median(storings), median(copies));
     report.known("COPY of the lines", copy, Unit::Seconds)?;
-    report.known("reading the CSV", reading, Unit::Seconds)?;
+    report.known(
+        "reading the CSV and joining the items",
+        reading,
+        Unit::Seconds,
+    )?;
     report.known("matching and storing the lines", storing, Unit::Seconds)?;
     report.limited(
-        "reading, matching and storing over COPY",
+        "reading, joining, matching and storing over COPY",
         (reading + storing) / copy,
-        2.0,
+        3.0,
         Unit::Times,
     )
+}
+
+const COLUMNS: &str = "id, invoice_id, estimate_id, period, line_no, product, kind, group_description, description, hours, start_at,
+    end_at, amount, project_name, category, resource_name, is_named_by_group, region, size, part, is_for_account, item_resource_id,
+    item_resource_uuid, identified_kind, resource_id, match_rule, match_note, match_candidates, is_shared, tenant_id, is_split,
+    attributed_by";
+
+/// As if nothing had been ingested; the tables refuse to be emptied, for good reason.
+const EMPTY: &str = "alter table cloud_cost_lines disable trigger user;
+    alter table cloud_cost_line_shares disable trigger user;
+    truncate cloud_cost_lines, cloud_cost_line_shares, cloud_cost_totals;
+    alter table cloud_cost_lines enable trigger user;
+    alter table cloud_cost_line_shares enable trigger user;
+    update cloud_invoices set version = 0, csv_sha256 = null, lines_sha256 = null;
+    delete from cloud_invoice_versions";
+
+/// A worker's memory while it ingests such an invoice, fetched with its items.
+pub(crate) async fn measure_memory(report: &mut Report, lines: usize) -> anyhow::Result<()> {
+    let temporal = devstack::testing::temporal().await;
+    let client = worker::temporal::connect_to(temporal.address()).await?;
+    let simulator = SimulatorProcess::start(Contents::OneInvoice(lines)).await?;
+    let database = Database::new().await?;
+    let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
+    let uuid = InvoiceUuid::from(invoice(0, 1).uuid);
+    let id = format!("ingest-invoice-{}", uuid::Uuid::new_v4());
+    let started = Instant::now();
+    let ingested = client
+        .start_workflow(
+            IngestInvoice::run,
+            Input::Given(uuid),
+            WorkflowStartOptions::new(task_queue::CLOUD_BILLING, id.as_str()).build(),
+        )
+        .await?
+        .get_result(WorkflowGetResultOptions::default())
+        .await?;
+    anyhow::ensure!(
+        ingested.lines == lines && ingested.is_final && ingested.sources == "csv+items",
+        "{ingested:?}"
+    );
+    report.known(
+        "from start to result, fetching included",
+        started.elapsed().as_secs_f64(),
+        Unit::Seconds,
+    )?;
+    match worker.peak_memory() {
+        Some(peak) => report.limited(
+            "the worker's memory at its peak",
+            peak,
+            150.0,
+            Unit::Megabytes,
+        )?,
+        None => report.note("this system does not tell the worker's memory")?,
+    }
+    let largest = largest_event::<IngestInvoice>(&client, &id).await?;
+    report.limited(
+        "largest event of the history, its payloads included",
+        largest as f64,
+        100_000.0,
+        Unit::Bytes,
+    )?;
+    worker.stop().await
 }

@@ -9,6 +9,7 @@
 )]
 
 mod backfill;
+mod bill;
 mod child;
 mod database;
 mod invoice;
@@ -27,6 +28,8 @@ const MEASUREMENTS: &[&str] = &[
     "new-10000",
     "new-100000",
     "invoice-100000",
+    "memory-invoice-100000",
+    "bill-1000000",
     "backfill",
     "memory-20000-droplets",
     "memory-10000",
@@ -59,6 +62,8 @@ async fn main() -> anyhow::Result<()> {
             "new-10000" => new_rows::measure(&mut report, Contents::TenKinds(10_000)).await?,
             "new-100000" => new_rows::measure(&mut report, Contents::TenKinds(100_000)).await?,
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
+            "memory-invoice-100000" => invoice::measure_memory(&mut report, 100_000).await?,
+            "bill-1000000" => bill::measure(&mut report, 1_000_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
             "memory-20000-droplets" => {
                 memory::measure(&mut report, Contents::Droplets(20_000), 150.0).await?;

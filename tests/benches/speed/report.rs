@@ -10,6 +10,7 @@ pub(crate) struct Report {
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
     Seconds,
+    Milliseconds,
     /// A time over another time.
     Times,
     Bytes,
@@ -22,6 +23,7 @@ impl Unit {
     fn write(self, value: f64) -> String {
         match self {
             Self::Seconds => format!("{value:.3} s"),
+            Self::Milliseconds => format!("{value:.1} ms"),
             Self::Times => format!("{value:.2} x"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Megabytes => format!("{value:.1} MB"),

@@ -30,6 +30,7 @@ pub(crate) fn kinds_of(contents: Contents) -> Vec<(ResourceKind, usize)> {
     match contents {
         Contents::Demo => vec![(ResourceKind::DROPLET, 5), (ResourceKind::DNS_ZONE, 7)],
         Contents::Droplets(count) => vec![(ResourceKind::DROPLET, count)],
+        Contents::OneInvoice(_) => Vec::new(),
         Contents::TenKinds(count) => [
             ResourceKind::DROPLET,
             ResourceKind::VOLUME,

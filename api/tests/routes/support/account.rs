@@ -100,6 +100,7 @@ async fn projects(store: &Store) {
         let tenant: Option<TenantId> = tenant.map(|tenant| tenant.parse().unwrap());
         let change = ProjectChange {
             tenant_id: Some(tenant),
+            tenant_since: None,
             purpose: None,
         };
         store

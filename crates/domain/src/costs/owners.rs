@@ -1,6 +1,6 @@
 //! Whose a charge is, and was when it fell due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
@@ -38,6 +38,8 @@ pub struct ResourceHistory {
 pub struct Projects {
     /// Of each project, the earliest first.
     pub tenants: HashMap<Uuid, Vec<Spell<String>>>,
+    /// Projects whose first tenant was assigned as of a date: before that they were nobody's.
+    pub dated: HashSet<Uuid>,
     /// By the name in lower case: which projects had it.
     pub names: HashMap<String, Vec<Spell<Uuid>>>,
     /// When each project was first known by any name.
@@ -107,8 +109,8 @@ pub struct Owned {
 /// 3. for a time when the mirror saw it in no project: the project that the invoice names, and its tenant then;
 /// 4. for a time before the first pin, that pin; before the first project, that project.
 ///
-/// A project's first tenant counts for the time before it was assigned as well: until then nobody had said whose it is. From then on
-/// dates are taken at their word.
+/// A project's first tenant counts for the time before it was assigned as well, unless it was assigned as of a date: until then nobody
+/// had said whose the project is. All later dates are taken at their word.
 pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
     let mut cuts = vec![charge.start];
     let mut cut_at = |time: DateTime<Utc>| {
@@ -241,7 +243,7 @@ impl Projects {
     fn tenant_of(&self, project: Uuid, time: DateTime<Utc>) -> Option<&str> {
         let spells = self.tenants.get(&project)?;
         held_at(spells, time)
-            .or_else(|| first_after(spells, time))
+            .or_else(|| first_after(spells, time).filter(|_| !self.dated.contains(&project)))
             .map(String::as_str)
     }
 

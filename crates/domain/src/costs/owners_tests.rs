@@ -32,6 +32,7 @@ fn projects() -> Projects {
             ("data".to_owned(), named(2, 5)),
             ("free".to_owned(), named(3, 5)),
         ]),
+        dated: HashSet::new(),
         known_since: (1..=3).map(|number| (project(number), april(5))).collect(),
     }
 }
@@ -140,6 +141,20 @@ fn a_projects_first_tenant_counts_for_the_time_before_and_the_next_ones_from_the
     assert_eq!(
         shares(&owned(Some(&resource), "", &projects)),
         [(Some("acme"), dollars(10))]
+    );
+}
+
+#[test]
+fn a_tenant_assigned_as_of_a_date_is_billed_from_that_date() {
+    let mut projects = projects();
+    projects
+        .tenants
+        .insert(project(1), vec![spell("acme".to_owned(), 16, None)]);
+    projects.dated.insert(project(1));
+    let resource = in_projects(vec![spell(project(1), 1, None)]);
+    assert_eq!(
+        shares(&owned(Some(&resource), "", &projects)),
+        [(None, dollars(5)), (Some("acme"), dollars(5))]
     );
 }
 

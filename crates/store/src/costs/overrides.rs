@@ -28,7 +28,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         matching::take_lock(&mut tx).await?;
         matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
-        must_exist(&mut tx, line).await?;
+        must_be_invoiced(&mut tx, line).await?;
         if let Some(resource) = resource {
             let exists = sqlx::query_scalar!(
                 r#"select exists (select 1 from cloud_resources where id = $1) as "exists!""#,
@@ -64,7 +64,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         matching::take_lock(&mut tx).await?;
         matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
-        must_exist(&mut tx, line).await?;
+        must_be_invoiced(&mut tx, line).await?;
         sqlx::query!(
             "delete from cloud_cost_line_overrides where line_id = $1",
             line
@@ -89,19 +89,20 @@ impl Store {
     }
 }
 
-async fn must_exist(tx: &mut sqlx::PgConnection, line: Uuid) -> Result<(), StoreError> {
-    let exists = sqlx::query_scalar!(
-        r#"select exists (select 1 from cloud_cost_lines where id = $1) as "exists!""#,
+async fn must_be_invoiced(tx: &mut sqlx::PgConnection, line: Uuid) -> Result<(), StoreError> {
+    let is_estimate = sqlx::query_scalar!(
+        r#"select estimate_id is not null as "is_estimate!" from cloud_cost_lines where id = $1"#,
         line
     )
-    .fetch_one(tx)
+    .fetch_optional(tx)
     .await?;
-    if exists {
-        Ok(())
-    } else {
-        Err(StoreError::NotFound {
+    match is_estimate {
+        Some(false) => Ok(()),
+        // Its id would not be that of the invoice's line, and the word would be lost.
+        Some(true) => Err(StoreError::Estimated { id: line }),
+        None => Err(StoreError::NotFound {
             what: "cost line",
             id: line,
-        })
+        }),
     }
 }

@@ -105,31 +105,46 @@ pub(crate) async fn follow_projects(
     Ok(())
 }
 
-/// Ends a project's interval with one tenant and begins that with another.
+/// Ends a project's interval with one tenant and begins that with another: now, or as of a time in the past. What was said for the time
+/// since then no longer holds.
 pub(crate) async fn follow_tenant(
     tx: &mut PgConnection,
     project: Uuid,
     at: DateTime<Utc>,
+    since: Option<DateTime<Utc>>,
     assigned_by: Option<&str>,
 ) -> Result<(), StoreError> {
+    if let Some(since) = since {
+        sqlx::query!(
+            "delete from cloud_project_tenants where cloud_project_id = $1 and valid_from >= $2",
+            project,
+            since,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    let from = since.unwrap_or(at);
     sqlx::query!(
         "update cloud_project_tenants t set valid_to = $2
          from cloud_projects p
-         where p.id = $1 and t.cloud_project_id = p.id and t.valid_to is null and p.tenant_id is distinct from t.tenant_id",
+         where p.id = $1 and t.cloud_project_id = p.id and (t.valid_to is null or t.valid_to > $2)
+           and ($3 or p.tenant_id is distinct from t.tenant_id)",
         project,
-        at,
+        from,
+        since.is_some(),
     )
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from, assigned_by)
-         select p.id, p.tenant_id, $2, $3
+        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from, assigned_by, is_dated)
+         select p.id, p.tenant_id, $2, $3, $4
          from cloud_projects p
          left join cloud_project_tenants t on t.cloud_project_id = p.id and t.valid_to is null
          where p.id = $1 and p.tenant_id is not null and t.cloud_project_id is null",
         project,
-        at,
+        from,
         assigned_by,
+        since.is_some(),
     )
     .execute(tx)
     .await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use domain::InvoiceUuid;
 use domain::invoices::{ChargePart, InvoiceLine, InvoiceSummary, Joined};
 use rust_decimal::Decimal;
@@ -133,55 +133,22 @@ impl Store {
         };
         let parts_agree = store_parts(&mut tx, &bill, content.lines, content.summary).await?;
         let off_by = header.amount - total;
-        let summary_amount = content.summary.map(|summary| summary.amount);
         let is_final = off_by.is_zero()
-            && summary_amount.is_none_or(|amount| amount == header.amount)
-            && parts_agree;
-        let joined = content.joined.unwrap_or_default();
-        let count = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
-        let is_joined = content.sources == Sources::CsvAndItems;
-        let ingested_at: DateTime<Utc> = sqlx::query_scalar!(
-            r#"update cloud_invoices set
-                 ingest_status = 'ingested', ingested_at = now(), checked_at = now(), updated_at = now(), last_error = null,
-                 line_count = $2, line_total = $3, off_by = $4::numeric, reconciled = $4::numeric = 0,
-                 summary_amount = $5::numeric, summary_off_by = amount - $5::numeric, is_final = $6,
-                 version = $7, csv_sha256 = $8, items_sha256 = $9, lines_sha256 = $10, sources = $11, source_note = $12,
-                 rows_without_item = $13, items_without_row = $14
-               where id = $1 returning ingested_at as "ingested_at!""#,
-            header.id,
-            count(content.lines.len()),
+            && parts_agree
+            && content
+                .summary
+                .is_none_or(|summary| summary.amount == header.amount);
+        let stored = Stored {
+            invoice: header.id,
+            version,
             total,
             off_by,
-            summary_amount,
             is_final,
-            version,
             csv_sha256,
             items_sha256,
             lines_sha256,
-            content.sources.as_str(),
-            content.source_note,
-            is_joined.then(|| count(joined.rows_without_item)),
-            is_joined.then(|| count(joined.items_without_row)),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "insert into cloud_invoice_versions
-                 (invoice_id, version, amount, line_count, line_total, csv_sha256, items_sha256, ingested_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)
-             on conflict (invoice_id, version) do update set
-                 amount = excluded.amount, csv_sha256 = excluded.csv_sha256, items_sha256 = excluded.items_sha256",
-            header.id,
-            version,
-            header.amount,
-            count(content.lines.len()),
-            total,
-            csv_sha256,
-            items_sha256,
-            ingested_at,
-        )
-        .execute(&mut *tx)
-        .await?;
+        };
+        store_header(&mut tx, &stored, &content).await?;
         estimates::give_way(&mut tx, header.period).await?;
         let rules = lines_by_rule(&mut tx, &bill).await?;
         check_total(&mut tx, &bill, total).await?;
@@ -196,6 +163,67 @@ impl Store {
             replaced: !is_same,
         })
     }
+}
+
+/// What an ingest came to.
+struct Stored {
+    invoice: Uuid,
+    version: i32,
+    total: Decimal,
+    off_by: Decimal,
+    is_final: bool,
+    csv_sha256: Option<Vec<u8>>,
+    items_sha256: Option<Vec<u8>>,
+    lines_sha256: Vec<u8>,
+}
+
+/// Writes down what the invoice, and this version of it, came to.
+async fn store_header(
+    tx: &mut PgConnection,
+    stored: &Stored,
+    content: &InvoiceContent<'_>,
+) -> Result<(), StoreError> {
+    let count = |rows: usize| i32::try_from(rows).unwrap_or(i32::MAX);
+    let joined = content
+        .joined
+        .filter(|_| content.sources == Sources::CsvAndItems);
+    sqlx::query!(
+        "update cloud_invoices set
+             ingest_status = 'ingested', ingested_at = now(), checked_at = now(), updated_at = now(), last_error = null,
+             line_count = $2, line_total = $3, off_by = $4::numeric, reconciled = $4::numeric = 0,
+             summary_amount = $5::numeric, summary_off_by = amount - $5::numeric, is_final = $6,
+             version = $7, csv_sha256 = $8, items_sha256 = $9, lines_sha256 = $10, sources = $11, source_note = $12,
+             rows_without_item = $13, items_without_row = $14
+         where id = $1",
+        stored.invoice,
+        count(content.lines.len()),
+        stored.total,
+        stored.off_by,
+        content.summary.map(|summary| summary.amount),
+        stored.is_final,
+        stored.version,
+        stored.csv_sha256,
+        stored.items_sha256,
+        stored.lines_sha256,
+        content.sources.as_str(),
+        content.source_note,
+        joined.map(|joined| count(joined.rows_without_item)),
+        joined.map(|joined| count(joined.items_without_row)),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into cloud_invoice_versions
+             (invoice_id, version, amount, line_count, line_total, csv_sha256, items_sha256, ingested_at)
+         select id, version, amount, line_count, line_total, csv_sha256, items_sha256, ingested_at
+         from cloud_invoices where id = $1
+         on conflict (invoice_id, version) do update set
+             amount = excluded.amount, csv_sha256 = excluded.csv_sha256, items_sha256 = excluded.items_sha256",
+        stored.invoice,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Keeps the lines that stand as those of a version that counts no longer.

@@ -86,12 +86,16 @@ async fn resource_histories(
 async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
     let mut projects = Projects::default();
     let tenants = sqlx::query!(
-        "select cloud_project_id, tenant_id, valid_from, valid_to from cloud_project_tenants order by cloud_project_id, valid_from"
+        "select cloud_project_id, tenant_id, valid_from, valid_to, is_dated from cloud_project_tenants
+         order by cloud_project_id, valid_from"
     )
     .fetch_all(&mut *tx)
     .await?;
     for row in tenants {
         let spells = projects.tenants.entry(row.cloud_project_id).or_default();
+        if spells.is_empty() && row.is_dated {
+            projects.dated.insert(row.cloud_project_id);
+        }
         spells.push(Spell {
             value: row.tenant_id,
             from: row.valid_from,

@@ -153,7 +153,7 @@ pub(crate) async fn april_lines(fixture: &Fixture) -> Vec<CostLine> {
 /// `(tenant, direct, shared)` of a month, in cents.
 pub(crate) async fn statements(fixture: &Fixture, period: &str) -> Vec<(Option<String>, i64, i64)> {
     let month = fixture.statements(period.parse().unwrap()).await.unwrap();
-    let total: Decimal = month.rows.iter().map(|row| row.total()).sum();
+    let total: Decimal = month.rows.iter().map(store::costs::Statement::total).sum();
     assert_eq!(total, month.line_total, "the statements of {period}");
     let cents =
         |amount: Decimal| i64::try_from((amount * Decimal::from(100)).trunc().mantissa()).unwrap();

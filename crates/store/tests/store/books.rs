@@ -119,6 +119,7 @@ impl World {
         let id = self.chance.one(&ids);
         let change = ProjectChange {
             tenant_id: Some(self.tenant().map(|tenant| tenant.parse().unwrap())),
+            tenant_since: None,
             purpose: None,
         };
         self.fixture
@@ -233,10 +234,12 @@ impl World {
     }
 
     async fn override_a_line(&mut self) {
-        let lines: Vec<Uuid> = sqlx::query_scalar("select id from cloud_cost_lines order by id")
-            .fetch_all(&self.fixture.pool)
-            .await
-            .unwrap();
+        let lines: Vec<Uuid> = sqlx::query_scalar(
+            "select id from cloud_cost_lines where invoice_id is not null order by id",
+        )
+        .fetch_all(&self.fixture.pool)
+        .await
+        .unwrap();
         let resources: Vec<Uuid> =
             sqlx::query_scalar("select id from cloud_resources order by provider_id")
                 .fetch_all(&self.fixture.pool)
@@ -279,7 +282,11 @@ impl World {
         assert_balanced(&self.fixture).await;
         for period in periods() {
             let statements = self.fixture.statements(period).await.unwrap();
-            let shared_out: Decimal = statements.rows.iter().map(|row| row.total()).sum();
+            let shared_out: Decimal = statements
+                .rows
+                .iter()
+                .map(store::costs::Statement::total)
+                .sum();
             let lines = lines_of(&self.fixture, &period.to_string()).await;
             let line_total: Decimal = lines.iter().map(|line| line.amount).sum();
             assert_eq!(shared_out, line_total, "statements of {period}");

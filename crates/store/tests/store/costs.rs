@@ -47,6 +47,7 @@ async fn assign(fixture: &Fixture, project_number: u128, tenant: Option<&str>) {
         .unwrap();
     let change = ProjectChange {
         tenant_id: Some(tenant.map(|tenant| tenant.parse().unwrap())),
+        tenant_since: None,
         purpose: None,
     };
     fixture.change_project(id, &change, "ann").await.unwrap();
@@ -137,6 +138,36 @@ async fn a_projects_first_tenant_is_billed_for_the_time_before_and_a_next_one_is
     assign(&fixture, 3, None).await;
     assert_eq!(statements(&fixture, APRIL).await, rows);
     assert_balanced(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_wrong_tenant_is_put_right_for_the_time_that_is_over_too() {
+    let fixture = two_tenants().await;
+    ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
+    let web = fixture.resource("1").await.cloud_project_id.unwrap();
+    let since = async |tenant: Option<&str>, since: &str| {
+        let change = ProjectChange {
+            tenant_id: Some(tenant.map(|tenant| tenant.parse().unwrap())),
+            tenant_since: Some(since.parse().unwrap()),
+            purpose: None,
+        };
+        fixture.change_project(web, &change, "ann").await.unwrap();
+        assert_balanced(&fixture).await;
+        statements(&fixture, APRIL).await
+    };
+    let right = since(Some("delta"), "2026-04-11T00:00:00Z").await;
+    assert_eq!(right, [row(None, 333, 0), row(Some("delta"), 667, 0)]);
+    let earlier = since(Some("gamma"), "2026-01-01T00:00:00Z").await;
+    assert_eq!(earlier, [row(Some("gamma"), 1000, 0)]);
+    let later = since(Some("delta"), "2026-04-16T00:00:00Z").await;
+    assert_eq!(
+        later,
+        [row(Some("delta"), 500, 0), row(Some("gamma"), 500, 0)]
+    );
+    assert_eq!(
+        since(None, "2020-01-01T00:00:00Z").await,
+        [row(None, 1000, 0)]
+    );
 }
 
 /// As if the mirror had seen it all along.
@@ -279,7 +310,7 @@ async fn costs_add_up_by_whatever_they_are_grouped() {
             )
             .await
             .unwrap();
-        let sum: Decimal = costs.iter().map(|cost| cost.total()).sum();
+        let sum: Decimal = costs.iter().map(store::costs::Cost::total).sum();
         assert_eq!(sum, Decimal::new(3801, 2), "{by:?}: {costs:?}");
     }
 }

@@ -74,6 +74,7 @@ async fn whose_a_resource_was_is_seen_too() {
     let before = fixture.now().await.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
+        tenant_since: None,
         purpose: None,
     };
     let web = fixture.project_row("web").await;

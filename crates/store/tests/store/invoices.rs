@@ -202,6 +202,7 @@ async fn a_line_belongs_to_its_resources_tenant_or_to_that_of_the_project_it_nam
     let web = fixture.resource("1").await.cloud_project_id.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
+        tenant_since: None,
         purpose: None,
     };
     fixture.change_project(web, &change, "ann").await.unwrap();

@@ -156,6 +156,7 @@ async fn a_projects_tenants_are_dated_and_never_two_at_once() {
     for tenant in [Some("acme"), Some("globex"), Some("globex"), None] {
         let change = ProjectChange {
             tenant_id: Some(tenant.map(|tenant| tenant.parse().unwrap())),
+            tenant_since: None,
             purpose: None,
         };
         fixture.change_project(web, &change, "ann").await.unwrap();

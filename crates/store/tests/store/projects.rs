@@ -207,6 +207,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     let web = fixture.resource("1").await.cloud_project_id.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
+        tenant_since: None,
         purpose: None,
     };
     let changed = fixture.change_project(web, &change, "ann").await.unwrap();
@@ -225,6 +226,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
 
     let nobody = ProjectChange {
         tenant_id: Some(None),
+        tenant_since: None,
         purpose: Some(Some("shop front".to_owned())),
     };
     assert_eq!(

@@ -19,6 +19,7 @@ async fn with_projects() -> Fixture {
     for (name, tenant) in [("shop", "acme"), ("default", "ours")] {
         let change = ProjectChange {
             tenant_id: Some(Some(tenant.parse().unwrap())),
+            tenant_since: None,
             purpose: None,
         };
         let id = fixture.project_row(name).await;
