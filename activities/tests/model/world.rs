@@ -248,6 +248,7 @@ impl World {
                     .map(|tenant| tenant.parse::<TenantId>().unwrap()),
             ),
             purpose: None,
+            tenant_since: None,
         };
         let row = self.project_row(project).await;
         self.store
