@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
 use crate::base_url::BaseUrl;
 use crate::error::{Answer, Call, Error};
+use crate::observer::{Exchange, Observer, path_template};
 use crate::rate_limit::{self, RateLimit};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -28,6 +29,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 struct Inner {
@@ -109,7 +111,15 @@ impl Client {
                 token,
                 rate_limit,
             }),
+            observer: None,
         })
+    }
+
+    /// The same client, and clones of it, with somebody told of each request.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// The token's hourly limit as the latest answer told it.
@@ -187,7 +197,10 @@ impl Client {
 
     async fn send(&self, call: &Call, request: RequestBuilder) -> Result<Body, Error> {
         let network = |error| Error::network(call, self.inner.base.as_str(), error);
-        let response = request.send().await.map_err(network)?;
+        let begun = Instant::now();
+        let response = request.send().await;
+        self.tell(call, begun, response.as_ref().ok());
+        let response = response.map_err(network)?;
         self.note_rate_limit(call, response.headers());
         if !response.status().is_success() {
             return Err(self.failure(call, response).await);
@@ -219,6 +232,18 @@ impl Client {
             request_id: request_id.map(|id| one_line(&id, token)),
         };
         Error::of_answer(answer, retry_after)
+    }
+
+    fn tell(&self, call: &Call, begun: Instant, response: Option<&Response>) {
+        if let Some(observer) = &self.observer {
+            observer.exchanged(&Exchange {
+                method: call.method,
+                path: path_template(&call.path),
+                status: response.map(|response| response.status().as_u16()),
+                took: begun.elapsed(),
+                rate_limit: response.and_then(|response| RateLimit::read(response.headers())),
+            });
+        }
     }
 
     fn note_rate_limit(&self, call: &Call, headers: &HeaderMap) {
