@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod invoices;
 pub mod ledger;
 mod listings;
+pub mod metrics;
 pub mod projects;
 
 use std::time::Duration;
