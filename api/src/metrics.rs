@@ -1,4 +1,6 @@
-//! Metrics for Prometheus: how many requests, how long they took, and which build answers.
+//! Metrics for Prometheus: how many requests, how long they took, which build answers, and how the mirror and the bill stand.
+
+mod database;
 
 use std::time::Instant;
 
@@ -8,11 +10,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::ApiState;
 use crate::problem::Problem;
+use database::Readings;
 
 /// One registry a router; cheap to clone.
 #[derive(Clone)]
@@ -20,6 +24,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
+    server_errors: IntCounter,
+    readings: Readings,
 }
 
 impl Metrics {
@@ -40,6 +46,11 @@ impl Metrics {
             ),
             &["method", "route", "status"],
         )?;
+        // Without labels it is there from the start: a series that appears with its first error hides that error from `increase`.
+        let server_errors = IntCounter::new(
+            "arcadia_http_server_errors_total",
+            "Requests that were answered with a 5xx status.",
+        )?;
         let build = IntGaugeVec::new(
             Opts::new("arcadia_build_info", "The build that answers: always 1."),
             &["version"],
@@ -47,11 +58,14 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(server_errors.clone()))?;
         registry.register(Box::new(build))?;
         Ok(Self {
             registry,
             requests,
             durations,
+            server_errors,
+            readings: Readings::default(),
         })
     }
 }
@@ -73,6 +87,9 @@ pub(crate) async fn measure(
         .durations
         .with_label_values(&labels)
         .observe(begun.elapsed().as_secs_f64());
+    if status.is_server_error() {
+        metrics.server_errors.inc();
+    }
     response
 }
 
@@ -96,17 +113,25 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// Metrics in Prometheus's text format
+///
+/// Needs no token. Answers without the database too.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "health",
     responses((status = OK, body = String, content_type = "text/plain; version=0.0.4",
-        description = "Counters and histograms"))
+        description = "Counters, gauges and histograms"))
 )]
 pub(crate) async fn show(State(state): State<ApiState>) -> Result<Response, Problem> {
-    let text = TextEncoder::new()
-        .encode_to_string(&state.metrics.registry.gather())
+    let metrics = &state.metrics;
+    let in_database = metrics.readings.families(&state.store).await;
+    let text = in_database
+        .and_then(|in_database| {
+            let mut families = metrics.registry.gather();
+            families.extend(in_database);
+            TextEncoder::new().encode_to_string(&families)
+        })
         .map_err(|error| Problem::Internal(error.into()))?;
     Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }

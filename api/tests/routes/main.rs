@@ -15,6 +15,7 @@ mod inventory;
 mod invoices;
 mod ledger;
 mod log;
+mod metrics;
 mod openapi;
 mod paging;
 mod pins;

@@ -98,6 +98,10 @@ impl TestApi {
         api
     }
 
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// Takes away a table, so that asking for projects fails inside.
     pub(crate) async fn break_projects(&self) {
         self.write_by_hand("alter table cloud_projects rename to cloud_projects_away")

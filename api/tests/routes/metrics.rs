@@ -1,0 +1,231 @@
+use std::slice;
+
+use axum::body::Body;
+use axum::http::Request;
+use domain::balance::BalanceReading;
+use domain::{Completeness, ResourceKind};
+use sqlx::{Connection as _, PgConnection};
+use store::Store;
+use store::inventory::Shortfall;
+
+use crate::support::{TestApi, answer, entry, facts, live_droplets, resource, sweep, sweep_with};
+
+/// A page of metrics.
+struct Page(String);
+
+impl Page {
+    /// Asked of a process that has not told any: one that has shows the same again for a moment.
+    async fn of(store: &Store) -> Self {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let page = answer(api::router(store.clone()), request).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        Self(page.text)
+    }
+
+    fn line(&self, series: &str) -> Option<&str> {
+        let values = |line: &'_ str| line.strip_prefix(series)?.strip_prefix(' ').map(str::len);
+        let line = self.0.lines().find(|line| values(line).is_some())?;
+        line.rsplit_once(' ').map(|(_, value)| value)
+    }
+
+    #[track_caller]
+    fn value(&self, series: &str) -> f64 {
+        let value = self.line(series);
+        let value = value.unwrap_or_else(|| panic!("{series} is not in\n{}", self.0));
+        value.parse().unwrap()
+    }
+
+    #[track_caller]
+    fn shows(&self, series: &str, expected: &str) {
+        assert_eq!(self.line(series), Some(expected), "{series} in\n{}", self.0);
+    }
+
+    #[track_caller]
+    fn hides(&self, name: &str) {
+        assert!(!self.0.contains(name), "{name} is in\n{}", self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_kinds_metrics_follow_a_sync_and_one_that_failed() {
+    let api = TestApi::with_account().await;
+    let droplet = ResourceKind::DROPLET;
+    sweep(&api.store, &droplet, &live_droplets()).await;
+    let synced = Page::of(&api.store).await;
+    synced.shows("arcadia_database_up", "1");
+    synced.shows(r#"arcadia_kind_live_rows{kind="droplet"}"#, "3");
+    synced.shows(r#"arcadia_kind_live_rows{kind="project"}"#, "3");
+    synced.shows(r#"arcadia_kind_struck_rows{kind="droplet"}"#, "0");
+    synced.shows(
+        r#"arcadia_kind_attempt_state{kind="droplet",state="complete"}"#,
+        "1",
+    );
+    let age = synced.value(r#"arcadia_kind_complete_listing_age_seconds{kind="droplet"}"#);
+    assert!((0.0..60.0).contains(&age), "{age}");
+
+    sweep(&api.store, &droplet, &live_droplets()[1..]).await;
+    let mut failed = facts(&api.store).await;
+    failed.completeness = Completeness::Incomplete("page 2 answered 503".to_owned());
+    failed.shortfall = Shortfall::Failed;
+    sweep_with(&api.store, &droplet, &[], &failed).await;
+    // A complete listing an hour ago, and an attempt just now.
+    api.write_by_hand(
+        "update cloud_kind_freshness set last_complete_at = now() - interval '1 hour' where kind = 'droplet'",
+    )
+    .await;
+    let failed = Page::of(&api.store).await;
+    failed.shows(r#"arcadia_kind_live_rows{kind="droplet"}"#, "3");
+    failed.shows(r#"arcadia_kind_struck_rows{kind="droplet"}"#, "1");
+    for (state, expected) in [("failed", "1"), ("complete", "0"), ("held", "0")] {
+        let series = format!(r#"arcadia_kind_attempt_state{{kind="droplet",state="{state}"}}"#);
+        failed.shows(&series, expected);
+    }
+    let age = failed.value(r#"arcadia_kind_complete_listing_age_seconds{kind="droplet"}"#);
+    assert!((3600.0..3700.0).contains(&age), "{age}");
+    let age = failed.value(r#"arcadia_kind_attempt_age_seconds{kind="droplet"}"#);
+    assert!((0.0..60.0).contains(&age), "{age}");
+}
+
+#[tokio::test]
+async fn a_kind_that_was_never_listed_completely_has_a_state_and_no_age() {
+    let api = TestApi::empty().await;
+    let mut unreadable = facts(&api.store).await;
+    unreadable.completeness = Completeness::Incomplete("answered 403".to_owned());
+    unreadable.shortfall = Shortfall::NotReadable;
+    sweep_with(&api.store, &ResourceKind::VOLUME, &[], &unreadable).await;
+    let page = Page::of(&api.store).await;
+    page.shows(
+        r#"arcadia_kind_attempt_state{kind="volume",state="not_readable"}"#,
+        "1",
+    );
+    page.hides("arcadia_kind_complete_listing_age_seconds{");
+}
+
+#[tokio::test]
+async fn deletions_that_wait_for_an_operator_are_shown_until_they_are_decided() {
+    let api = TestApi::empty().await;
+    let volume = ResourceKind::VOLUME;
+    let volumes: Vec<_> = (0..12)
+        .map(|id| resource(volume.clone(), format!("v-{id}"), &format!("data-{id}")))
+        .collect();
+    sweep(&api.store, &volume, &volumes).await;
+    for _strike in 0..3 {
+        sweep(&api.store, &volume, &[]).await;
+    }
+    let held = Page::of(&api.store).await;
+    held.shows(r#"arcadia_held_deletions_pending{kind="volume"}"#, "1");
+    held.shows(r#"arcadia_held_deletion_rows{kind="volume"}"#, "12");
+    let age = held.value(r#"arcadia_held_deletion_age_seconds{kind="volume"}"#);
+    assert!((0.0..60.0).contains(&age), "{age}");
+
+    // They were there all along.
+    sweep(&api.store, &volume, &volumes).await;
+    let decided = Page::of(&api.store).await;
+    decided.shows(r#"arcadia_held_deletions_pending{kind="volume"}"#, "0");
+    decided.shows(r#"arcadia_held_deletion_rows{kind="volume"}"#, "0");
+    decided.hides("arcadia_held_deletion_age_seconds{");
+}
+
+#[tokio::test]
+async fn invoices_are_told_by_status_and_by_what_they_are_off() {
+    let api = TestApi::empty().await;
+    let droplet = "Droplets,,web-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,alpha,iaas";
+    api.invoice("2026-03", "6.00", droplet).await;
+    // Too little by 0.50 and too much by 1.25: one does not hide the other.
+    api.invoice("2026-04", "6.50", droplet).await;
+    api.invoice("2026-05", "4.75", droplet).await;
+    let page = Page::of(&api.store).await;
+    page.shows(r#"arcadia_invoices{ingest_status="ingested"}"#, "3");
+    page.shows(r#"arcadia_invoices{ingest_status="failed"}"#, "0");
+    page.shows("arcadia_invoices_unreconciled", "2");
+    page.shows("arcadia_invoices_off_by_usd", "1.75");
+}
+
+#[tokio::test]
+async fn balance_ledger_and_estimate_are_told_once_they_are_known() {
+    let api = TestApi::empty().await;
+    let before = Page::of(&api.store).await;
+    before.shows("arcadia_ledger_entries", "0");
+    for unknown in [
+        "arcadia_balance",
+        "arcadia_ledger_difference",
+        "arcadia_estimate",
+    ] {
+        before.hides(unknown);
+    }
+
+    let entry = entry("Invoice", "10.00", "2026-05-01T00:00:00Z");
+    api.store
+        .store_ledger(slice::from_ref(&entry), true)
+        .await
+        .unwrap();
+    let reading = BalanceReading {
+        month_to_date_balance: "31.50".parse().unwrap(),
+        account_balance: "12.11".parse().unwrap(),
+        month_to_date_usage: "19.39".parse().unwrap(),
+        generated_at: "2026-05-09T05:00:00Z".parse().unwrap(),
+    };
+    api.store.store_balance(&reading).await.unwrap();
+    api.estimate(
+        "2026-05",
+        "3.25",
+        "Droplets,,web-1 (s-1vcpu-1gb),1,2026-05-01 00:00:00 +0000,2026-05-02 00:00:00 +0000,$3.25,alpha,iaas",
+    )
+    .await;
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_month_to_date_usage_usd", "19.39");
+    page.shows("arcadia_month_to_date_balance_usd", "31.5");
+    page.shows("arcadia_account_balance_usd", "12.11");
+    page.shows("arcadia_ledger_total_usd", "10");
+    page.shows("arcadia_ledger_difference_usd", "2.11");
+    page.shows("arcadia_estimate_usd", "3.25");
+    for age in [
+        "arcadia_balance_age_seconds",
+        "arcadia_estimate_age_seconds",
+    ] {
+        let age = page.value(age);
+        assert!((0.0..60.0).contains(&age), "{age}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_shows_as_down_beside_the_requests() {
+    let database = devstack::testing::database().await;
+    let store = Store::connect(&database.url(), 1).await.unwrap();
+    drop(database);
+    let page = Page::of(&store).await;
+    page.shows("arcadia_database_up", "0");
+    page.shows("arcadia_http_server_errors_total", "0");
+    page.hides("arcadia_kind");
+    page.hides("arcadia_invoices");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_come_back_holds_no_scrape_up() {
+    let api = TestApi::empty().await;
+    let mut locking = PgConnection::connect(&api.database_url()).await.unwrap();
+    let mut locked = locking.begin().await.unwrap();
+    sqlx::query("lock table cloud_invoices in access exclusive mode")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+    // Without a time of its own the scrape would end in the router's timeout, with 503.
+    Page::of(&api.store).await.shows("arcadia_database_up", "0");
+    locked.rollback().await.unwrap();
+    Page::of(&api.store).await.shows("arcadia_database_up", "1");
+}
+
+#[tokio::test]
+async fn one_who_asks_without_pause_is_shown_the_same_reading() {
+    let api = TestApi::empty().await;
+    let project = "insert into cloud_projects (provider_id, name, description, is_default, attrs, first_seen_at, last_seen_at)
+        values ('p', 'p', '', false, '{}', now(), now())";
+    let live =
+        |text: &str| Page(text.to_owned()).value(r#"arcadia_kind_live_rows{kind="project"}"#);
+    let first = api.get("", "/metrics").await;
+    api.write_by_hand(project).await;
+    let second = api.get("", "/metrics").await;
+    assert_eq!((live(&first.text), live(&second.text)), (0.0, 0.0));
+    let page = Page::of(&api.store).await;
+    page.shows(r#"arcadia_kind_live_rows{kind="project"}"#, "1");
+}
