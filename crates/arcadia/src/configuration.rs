@@ -73,22 +73,14 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 impl DigitalOcean {
-    /// Whether any token is given: without one, `dev` uses the simulator.
+    /// Whether any token is named: without one, `dev` uses the simulator.
     pub(crate) fn has_token() -> bool {
-        variable(SHARED_TOKEN).is_some()
-            || Purpose::ALL
-                .iter()
-                .any(|purpose| variable(purpose.variable()).is_some())
+        Tokens::are_named_by(&variable)
     }
 
     pub(crate) fn from_environment() -> anyhow::Result<Self> {
         let secret = |name: &str| variable(name).map(SecretString::from);
-        let tokens = Tokens::new(
-            secret(SHARED_TOKEN),
-            secret(Purpose::CloudSyncFull.variable()),
-            secret(Purpose::CloudSyncFast.variable()),
-            secret(Purpose::CloudBilling.variable()),
-        )?;
+        let tokens = Tokens::from_variables(&variable)?;
         let url =
             variable("DIGITALOCEAN_API_URL").unwrap_or_else(|| DIGITALOCEAN_API_URL.to_owned());
         let keys = SpacesKeys::new(
@@ -105,33 +97,34 @@ impl DigitalOcean {
         })
     }
 
-    /// Asks DigitalOcean whether the tokens are valid. Only a clear no is an error: DigitalOcean being away is the activities'
-    /// to wait out.
+    /// Reads the tokens and asks DigitalOcean whether they are valid. Only a clear no is an error: DigitalOcean or Vault being away is
+    /// the activities' to wait out.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
         for purpose in Purpose::ALL {
-            let client = Client::new(&self.url, self.tokens.token(purpose).clone())?;
+            let source = self.tokens.token(purpose);
+            let client = Client::new(&self.url, source.clone())?;
             match client.check_token().await {
                 Ok(()) => {}
                 Err(
                     error @ (digitalocean::Error::Unauthorized { .. }
                     | digitalocean::Error::InvalidToken),
                 ) => {
-                    let own = purpose.variable();
                     return Err(error).with_context(|| {
-                        format!("{} does not accept the token of {own} or, where that is not set, {SHARED_TOKEN}", self.url)
+                        format!("{} does not accept the token of {purpose}", self.url)
                     });
                 }
+                // What a file or Vault lacks at the start, nobody is about to put there.
+                Err(digitalocean::Error::Token(error)) if !error.may_be_an_outage() => {
+                    return Err(error).with_context(|| format!("there is no token for {purpose}"));
+                }
                 Err(error) => tracing::warn!(
-                    "DigitalOcean could not be asked about the token of {}: {error}",
-                    purpose.variable()
+                    "DigitalOcean could not be asked about the token of {purpose}: {error}"
                 ),
             }
         }
         Ok(())
     }
 }
-
-const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
 impl SyncArguments {
     pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {

@@ -21,7 +21,7 @@ impl Client {
     pub async fn get_balance(&self) -> Result<BalanceReading, Error> {
         let call = Call::get("/v2/customers/my/balance");
         let body = self.get(&call).await?;
-        let balance: BalanceBody = self.decode(&call, &body)?;
+        let balance: BalanceBody = Self::decode(&call, &body)?;
         Ok(BalanceReading {
             month_to_date_balance: balance.month_to_date_balance.0,
             account_balance: balance.account_balance.0,

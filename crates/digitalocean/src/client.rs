@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, redirect};
-use secrecy::{ExposeSecret as _, SecretString};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, redirect};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,7 @@ use crate::base_url::BaseUrl;
 use crate::error::{Answer, Call, Error};
 use crate::observer::{Exchange, Observer, path_template};
 use crate::rate_limit::{self, RateLimit};
+use crate::tokens::{Token, TokenSource};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// From the request to the last byte of the answer.
@@ -25,7 +25,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The API as one token sees it. Cheap to clone; the clones share their connections.
 ///
-/// It sends the token to the base URL and nowhere else: redirects and the links in answers are not followed.
+/// It asks for the token at every request, and sends it to the base URL and nowhere else: redirects and the links in answers are not
+/// followed.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -35,7 +36,7 @@ pub struct Client {
 struct Inner {
     http: reqwest::Client,
     base: BaseUrl,
-    token: SecretString,
+    token: TokenSource,
     rate_limit: Mutex<Option<RateLimit>>,
 }
 
@@ -55,6 +56,11 @@ pub(crate) fn http_client(
     headers: HeaderMap,
     limit: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
+    http_builder(base, headers, limit).build()
+}
+
+/// The same before it is built, for those who trust others as well.
+pub(crate) fn http_builder(base: &BaseUrl, headers: HeaderMap, limit: Duration) -> ClientBuilder {
     // Fails when the process has chosen its provider already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = reqwest::Client::builder()
@@ -70,18 +76,20 @@ pub(crate) fn http_client(
     if base.is_loopback() {
         builder = builder.no_proxy();
     }
-    builder.build()
+    builder
 }
 
 /// What a 2xx answer holds.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     pub(crate) content_type: Option<String>,
+    /// What it was asked for with, to strike from texts about it.
+    token: Arc<Token>,
 }
 
 impl Client {
     /// A client for the API at `base_url`, which may end in a slash or in `/v2`. Nothing is sent yet.
-    pub fn new(base_url: &str, token: SecretString) -> Result<Self, Error> {
+    pub fn new(base_url: &str, token: TokenSource) -> Result<Self, Error> {
         Self::waiting_at_most(ANSWER_LIMIT, base_url, token)
     }
 
@@ -89,20 +97,11 @@ impl Client {
     pub fn waiting_at_most(
         limit: Duration,
         base_url: &str,
-        token: SecretString,
+        token: TokenSource,
     ) -> Result<Self, Error> {
         let base = BaseUrl::parse(base_url)?;
-        // The line break at the end of a file is no part of a token.
-        let trimmed = token.expose_secret().trim();
-        if trimmed.is_empty() {
-            return Err(Error::InvalidToken);
-        }
-        let mut bearer =
-            HeaderValue::from_str(&format!("Bearer {trimmed}")).map_err(|_| Error::InvalidToken)?;
-        bearer.set_sensitive(true);
-
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
-        let http = http_client(&base, headers, limit).map_err(Error::Setup)?;
+        token.check_fixed()?;
+        let http = http_client(&base, HeaderMap::new(), limit).map_err(Error::Setup)?;
         let rate_limit = Mutex::default();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -165,27 +164,23 @@ impl Client {
         };
         let request = self.request(Method::POST, &call);
         let body = self.send(&call, request.json(body)).await?;
-        self.decode(&call, &body)
+        Self::decode(&call, &body)
     }
 
     /// An error about a 2xx answer that holds something else than it should.
-    pub(crate) fn foreign(&self, call: &Call, body: &Body) -> Error {
-        let problem = describe_foreign_body(&body.bytes, &self.inner.token);
+    pub(crate) fn foreign(call: &Call, body: &Body) -> Error {
+        let problem = describe_foreign_body(&body.bytes, body.token.secret());
         Error::unexpected(call, problem)
     }
 
     /// A 2xx answer's body as JSON.
-    pub(crate) fn decode<'a, T: Deserialize<'a>>(
-        &self,
-        call: &Call,
-        body: &'a Body,
-    ) -> Result<T, Error> {
+    pub(crate) fn decode<'a, T: Deserialize<'a>>(call: &Call, body: &'a Body) -> Result<T, Error> {
         serde_json::from_slice(&body.bytes).map_err(|error| {
             if error.is_data() {
-                let problem = one_line(&error.to_string(), &self.inner.token);
+                let problem = one_line(&error.to_string(), body.token.secret());
                 Error::unexpected(call, format!("JSON of another form: {problem}"))
             } else {
-                self.foreign(call, body)
+                Self::foreign(call, body)
             }
         })
     }
@@ -195,26 +190,50 @@ impl Client {
         self.inner.http.request(method, url)
     }
 
+    /// Sends a request. One whose token is refused is sent once more if its source has another by now: a refused request did nothing.
     async fn send(&self, call: &Call, request: RequestBuilder) -> Result<Body, Error> {
+        let again = request.try_clone();
+        let token = self.inner.token.token().await?;
+        let refused = match self.send_with(&token, call, request).await {
+            Err(error @ Error::Unauthorized { .. }) => error,
+            outcome => return outcome,
+        };
+        let Some(again) = again else {
+            return Err(refused);
+        };
+        match self.inner.token.instead_of(&token).await? {
+            Some(token) => self.send_with(&token, call, again).await,
+            None => Err(refused),
+        }
+    }
+
+    async fn send_with(
+        &self,
+        token: &Arc<Token>,
+        call: &Call,
+        request: RequestBuilder,
+    ) -> Result<Body, Error> {
         let network = |error| Error::network(call, self.inner.base.as_str(), error);
+        let request = request.header(AUTHORIZATION, token.bearer());
         let begun = Instant::now();
         let response = request.send().await;
         self.tell(call, begun, response.as_ref().ok());
         let response = response.map_err(network)?;
         self.note_rate_limit(call, response.headers());
         if !response.status().is_success() {
-            return Err(self.failure(call, response).await);
+            return Err(self.failure(token, call, response).await);
         }
         let content_type = text_header(response.headers(), &reqwest::header::CONTENT_TYPE);
         let bytes = response.bytes().await.map_err(network)?.into();
         Ok(Body {
             bytes,
             content_type,
+            token: token.clone(),
         })
     }
 
-    async fn failure(&self, call: &Call, response: Response) -> Error {
-        let token = &self.inner.token;
+    async fn failure(&self, token: &Token, call: &Call, response: Response) -> Error {
+        let token = token.secret();
         let status = response.status();
         let retry_after = rate_limit::retry_after(response.headers(), Utc::now());
         let request_id = text_header(response.headers(), &REQUEST_ID);
@@ -231,7 +250,7 @@ impl Client {
             detail,
             request_id: request_id.map(|id| one_line(&id, token)),
         };
-        Error::of_answer(answer, retry_after)
+        Error::of_answer(answer, retry_after, self.inner.token.name())
     }
 
     fn tell(&self, call: &Call, begun: Instant, response: Option<&Response>) {

@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
+use crate::tokens::TokenError;
+
 /// A request, as errors name it: the method, and the path with its query. The query holds page numbers and the like, never a
 /// secret; the token goes in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +57,12 @@ impl fmt::Display for Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// 401
-    #[error(
-        "{answer}; the token is wrong, expired or revoked: put a valid one into its DO_API_TOKEN variable"
-    )]
-    Unauthorized { answer: Box<Answer> },
+    #[error("{answer}; the token of {origin} is wrong, expired or revoked: put a valid one there")]
+    Unauthorized {
+        answer: Box<Answer>,
+        /// The variable, the file or Vault's path that the token is from.
+        origin: String,
+    },
     /// 403
     #[error(
         "{answer}; the token lacks the scope to read this: grant it, or use a token that has it"
@@ -103,6 +107,9 @@ pub enum Error {
     InvalidToken,
     #[error("cannot prepare connections to DigitalOcean: {}; are the machine's CA certificates installed?", innermost(.0))]
     Setup(#[source] reqwest::Error),
+    /// There was no token to send
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 impl Error {
@@ -113,6 +120,7 @@ impl Error {
             | Self::Server { .. }
             | Self::Network { .. }
             | Self::UnexpectedBody { .. } => true,
+            Self::Token(error) => error.is_retryable(),
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
@@ -124,10 +132,13 @@ impl Error {
         }
     }
 
-    pub(crate) fn of_answer(answer: Answer, retry_after: Duration) -> Self {
+    pub(crate) fn of_answer(answer: Answer, retry_after: Duration, origin: &str) -> Self {
         let answer = Box::new(answer);
         match answer.status {
-            401 => Self::Unauthorized { answer },
+            401 => Self::Unauthorized {
+                answer,
+                origin: origin.to_owned(),
+            },
             403 => Self::Forbidden { answer },
             404 => Self::NotFound { answer },
             409 => Self::Conflict { answer },

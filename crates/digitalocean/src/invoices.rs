@@ -119,7 +119,7 @@ impl Client {
     pub async fn get_invoice_summary(&self, invoice: InvoiceKey) -> Result<InvoiceSummary, Error> {
         let call = Call::get(format!("{INVOICES}/{invoice}/summary"));
         let body = self.get(&call).await?;
-        let summary = self.decode(&call, &body)?;
+        let summary = Self::decode(&call, &body)?;
         read_summary(summary)
             .map_err(|problem| Error::unexpected(&call, format!("no summary: {problem}")))
     }
@@ -133,7 +133,7 @@ impl Client {
             .iter()
             .any(|other| content_type.starts_with(other));
         if is_another || is_html(&body.bytes) {
-            return Err(self.foreign(&call, &body));
+            return Err(Self::foreign(&call, &body));
         }
         Ok(body.bytes)
     }

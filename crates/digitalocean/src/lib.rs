@@ -35,4 +35,6 @@ pub use observer::{Exchange, Observer};
 pub use pages::PageSink;
 pub use rate_limit::RateLimit;
 pub use spaces::{SpacesClient, SpacesError, SpacesKeys};
-pub use tokens::{MissingTokens, Purpose, Tokens};
+pub use tokens::{
+    MissingTokens, Purpose, TokenError, TokenSettingsError, TokenSource, Tokens, VaultError,
+};

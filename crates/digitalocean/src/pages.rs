@@ -248,7 +248,7 @@ impl Client {
             if error.is_data() {
                 Error::unexpected(&call, format!("JSON of another form: {error}"))
             } else {
-                self.foreign(&call, &body)
+                Self::foreign(&call, &body)
             }
         };
         let envelope: HashMap<String, &RawValue> =
