@@ -247,3 +247,85 @@ impl From<String> for TokenSource {
         SecretString::from(token).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn source(path: &Path) -> TokenSource {
+        let given = Given::File {
+            variable: "DO_API_TOKEN_FILE".to_owned(),
+            path: path.to_owned(),
+        };
+        TokenSource::given(given, "DO_API_TOKEN")
+    }
+
+    async fn token_at(source: &TokenSource, at: Instant) -> Result<String, TokenError> {
+        let token = source.token_at(at).await?;
+        Ok(token.secret().expose_secret().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_after_five_seconds_and_not_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        fs::write(&path, "one\n").unwrap();
+        let (source, start) = (source(&path), Instant::now());
+        assert_eq!(token_at(&source, start).await.unwrap(), "one");
+        fs::write(&path, "two").unwrap();
+        let soon = start + Duration::from_secs(4);
+        assert_eq!(token_at(&source, soon).await.unwrap(), "one");
+        let later = start + Duration::from_secs(5);
+        assert_eq!(token_at(&source, later).await.unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn a_token_outlives_its_file_by_an_hour() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        fs::write(&path, "one").unwrap();
+        let (source, start) = (source(&path), Instant::now());
+        token_at(&source, start).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let within = start + Duration::from_mins(59);
+        assert_eq!(token_at(&source, within).await.unwrap(), "one");
+        let after = start + Duration::from_mins(61);
+        let error = token_at(&source, after).await.unwrap_err();
+        assert!(
+            matches!(error, TokenError::UnreadableFile { .. }),
+            "{error}"
+        );
+        fs::write(&path, "two").unwrap();
+        let back = after + PAUSE;
+        assert_eq!(token_at(&source, back).await.unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_again_and_again_is_looked_up_once_a_second() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        fs::write(&path, "one").unwrap();
+        let (source, start) = (source(&path), Instant::now());
+        let refused = source.token_at(start).await.unwrap();
+        let successor = source.instead_of_at(&refused, start).await.unwrap();
+        assert!(successor.is_none());
+        fs::write(&path, "two").unwrap();
+        let successor = source.instead_of_at(&refused, start).await.unwrap();
+        assert!(successor.is_none());
+        let successor = source.instead_of_at(&refused, start + PAUSE).await.unwrap();
+        assert_eq!(successor.unwrap().secret().expose_secret(), "two");
+    }
+
+    #[tokio::test]
+    async fn no_token_is_in_any_debug_text() {
+        let source = TokenSource::from("hidden");
+        let token = source.token().await.unwrap();
+        let text = format!("{source:?} {token:?} {:?}", token.bearer());
+        assert!(!text.contains("hidden"), "{text}");
+    }
+}

@@ -17,6 +17,8 @@ mod scripted;
 mod secrets;
 mod shown;
 mod spaces;
+mod tokens;
+mod vault;
 
 use digitalocean::{Client, ResourceListing};
 use domain::ResourceKind;

@@ -1,0 +1,140 @@
+//! Tokens that are replaced while they are used: in a file, and in a Vault of the test's own.
+
+use std::fs;
+use std::path::Path;
+
+use digitalocean::{Client, Error, Purpose, TokenSettingsError, Tokens};
+use simulator::{Account, Scopes, Simulator};
+use tempfile::TempDir;
+
+const OLD: &str = "dop_v1_0000old";
+const NEW: &str = "dop_v1_1111new";
+
+/// What the environment says, as far as the tokens go.
+pub(crate) fn tokens(variables: &[(&str, &str)]) -> Result<Tokens, TokenSettingsError> {
+    Tokens::from_variables(&|name| {
+        let found = variables.iter().find(|(given, _)| *given == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+async fn account(tokens: &[&str]) -> Simulator {
+    let mut account = Account::demo();
+    for token in tokens {
+        account.accept_token(token, Scopes::all());
+    }
+    Simulator::start(account).await.unwrap()
+}
+
+fn client_with_file(simulator: &Simulator, file: &Path) -> Client {
+    let file = file.to_str().unwrap();
+    let tokens = tokens(&[
+        ("DO_API_TOKEN_CLOUD_BILLING_FILE", file),
+        ("DO_API_TOKEN", "x"),
+    ]);
+    let source = tokens.unwrap().token(Purpose::CloudBilling).clone();
+    Client::new(&simulator.url(), source).unwrap()
+}
+
+fn statuses(simulator: &Simulator) -> Vec<u16> {
+    let requests = simulator.requests();
+    requests.iter().map(|request| request.status).collect()
+}
+
+/// A directory with a token in it, and the file.
+fn token_file(token: &str) -> (TempDir, std::path::PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    fs::write(&file, token).unwrap();
+    (directory, file)
+}
+
+#[tokio::test]
+async fn a_refused_token_is_looked_up_again_and_its_successor_used() {
+    let simulator = account(&[OLD, NEW]).await;
+    let (_directory, file) = token_file(&format!("{OLD}\n"));
+    let client = client_with_file(&simulator, &file);
+    client.get_balance().await.unwrap();
+
+    fs::write(&file, format!("{NEW}\n")).unwrap();
+    simulator.change(|account| account.revoke_token(OLD));
+    client.get_balance().await.unwrap();
+    client.get_balance().await.unwrap();
+    // One refusal, and the successor from then on.
+    assert_eq!(statuses(&simulator), [200, 401, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_refused_token_without_a_successor_is_reported_with_its_file_and_asked_for_once() {
+    let simulator = account(&[]).await;
+    let (_directory, file) = token_file(OLD);
+    let client = client_with_file(&simulator, &file);
+    let error = client.get_balance().await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+    let text = format!("{error} {error:?} {client:?}");
+    assert!(text.contains(file.to_str().unwrap()), "{text}");
+    assert!(text.contains("DO_API_TOKEN_CLOUD_BILLING_FILE"), "{text}");
+    assert!(!text.contains(OLD), "{text}");
+    assert_eq!(statuses(&simulator), [401]);
+}
+
+#[tokio::test]
+async fn a_refused_successor_is_reported_and_no_third_is_tried() {
+    let simulator = account(&[OLD]).await;
+    let (_directory, file) = token_file(OLD);
+    let client = client_with_file(&simulator, &file);
+    client.get_balance().await.unwrap();
+    fs::write(&file, NEW).unwrap();
+    simulator.change(|account| account.revoke_token(OLD));
+    let error = client.get_balance().await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+    assert_eq!(statuses(&simulator), [200, 401, 401]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_away_when_the_token_is_refused_may_be_back_later() {
+    let simulator = account(&[OLD]).await;
+    let (_directory, file) = token_file(OLD);
+    let client = client_with_file(&simulator, &file);
+    client.get_balance().await.unwrap();
+    fs::remove_file(&file).unwrap();
+    // Until the token is refused it will do.
+    client.get_balance().await.unwrap();
+    simulator.change(|account| account.revoke_token(OLD));
+    let error = client.get_balance().await.unwrap_err();
+    assert!(matches!(error, Error::Token(_)), "{error:?}");
+    assert!(error.is_retryable(), "{error}");
+    assert!(
+        error.to_string().contains("put the secret there"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_without_a_token_is_named() {
+    let simulator = account(&[]).await;
+    for content in ["", " \n", "dop_v1_first\ndop_v1_second"] {
+        let (_directory, file) = token_file(content);
+        let error = client_with_file(&simulator, &file).get_balance().await;
+        let error = error.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(matches!(error, Error::Token(_)), "{text}");
+        assert!(text.contains(file.to_str().unwrap()), "{text}");
+        assert!(!text.contains("dop_v1"), "{text}");
+    }
+    assert_eq!(simulator.requests(), []);
+}
+
+#[tokio::test]
+async fn many_refused_requests_at_once_look_the_token_up_and_all_go_on() {
+    let simulator = account(&[OLD, NEW]).await;
+    let (_directory, file) = token_file(OLD);
+    let client = client_with_file(&simulator, &file);
+    client.get_balance().await.unwrap();
+    fs::write(&file, NEW).unwrap();
+    simulator.change(|account| account.revoke_token(OLD));
+    let all = (0..20).map(|_| client.get_balance());
+    for outcome in futures::future::join_all(all).await {
+        outcome.unwrap();
+    }
+}

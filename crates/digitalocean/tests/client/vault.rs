@@ -1,0 +1,371 @@
+//! Tokens in Vault, as its HTTP API is documented (developer.hashicorp.com/vault/api-docs: KV v2, AppRole, Kubernetes).
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use digitalocean::{Client, Error, Purpose, TokenError, TokenSource, VaultError};
+use serde_json::{Value, json};
+use simulator::{Account, Scopes, Simulator};
+
+use crate::scripted::with_type;
+use crate::tokens::tokens;
+
+const OLD: &str = "dop_v1_0000old";
+const NEW: &str = "dop_v1_1111new";
+const ROLE_ID: &str = "7d1f0c52-role";
+const SECRET_ID: &str = "b6a94e3f-secret";
+const JWT: &str = "eyJhbGciOi.service.account";
+const ROOT: &str = "hvs.given";
+
+/// A Vault with one secret and one policy.
+struct State {
+    /// Null for a version that was deleted.
+    secret: Value,
+    /// Who may read it: the token that was given, and those that logging in gave.
+    tokens: Vec<String>,
+    is_sealed: bool,
+    may_read: bool,
+    logins: u32,
+    /// Method, path and namespace.
+    asked: Vec<String>,
+}
+
+#[derive(Clone)]
+struct TestVault {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl TestVault {
+    async fn start(secret: Value) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let vault = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            state: Arc::new(Mutex::new(State {
+                secret,
+                tokens: vec![ROOT.to_owned()],
+                is_sealed: false,
+                may_read: true,
+                logins: 0,
+                asked: Vec::new(),
+            })),
+        };
+        let answering = vault.clone();
+        let app = Router::new().fallback(move |request| answer(answering, request));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        vault
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap())
+    }
+
+    /// The token of a purpose, by the way to log in that these variables say.
+    fn source(&self, purpose: Purpose, login: &[(&str, &str)]) -> TokenSource {
+        let mut variables = vec![
+            ("VAULT_ADDR", self.url.as_str()),
+            ("ARCADIA_VAULT_PATH", "secret/team/arcadia"),
+        ];
+        variables.extend(login);
+        tokens(&variables).unwrap().token(purpose).clone()
+    }
+
+    fn by_role(&self) -> TokenSource {
+        let login = [("VAULT_ROLE_ID", ROLE_ID), ("VAULT_SECRET_ID", SECRET_ID)];
+        self.source(Purpose::CloudBilling, &login)
+    }
+
+    fn reads(&self) -> usize {
+        let path = "GET /v1/secret/data/team/arcadia";
+        self.change(|state| state.asked.iter().filter(|asked| *asked == path).count())
+    }
+}
+
+fn errors(status: StatusCode, said: &[&str]) -> Response {
+    let body = json!({ "errors": said });
+    with_type(status, "application/json", &body.to_string())
+}
+
+fn answer_json(body: &Value) -> Response {
+    with_type(StatusCode::OK, "application/json", &body.to_string())
+}
+
+async fn answer(vault: TestVault, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 10_000).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(header("x-vault-request"), Some("true"));
+    let asked = format!("{} {}", parts.method, parts.uri.path());
+    vault.change(|state| {
+        state.asked.push(asked.clone());
+        if state.is_sealed {
+            return errors(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
+        }
+        let may_log_in = match asked.as_str() {
+            "POST /v1/auth/approle/login" => {
+                body == json!({ "role_id": ROLE_ID, "secret_id": SECRET_ID })
+            }
+            "POST /v1/auth/cluster/login" => body == json!({ "role": "arcadia", "jwt": JWT }),
+            "GET /v1/secret/data/team/arcadia" => {
+                let token = header("x-vault-token").unwrap_or_default().to_owned();
+                return if !state.tokens.contains(&token) || !state.may_read {
+                    errors(StatusCode::FORBIDDEN, &["permission denied", &token])
+                } else if state.secret.is_null() {
+                    let body =
+                        json!({ "data": { "data": null, "metadata": { "destroyed": false } } });
+                    with_type(StatusCode::NOT_FOUND, "application/json", &body.to_string())
+                } else {
+                    answer_json(&json!({
+                        "request_id": "r", "lease_id": "", "renewable": false, "lease_duration": 0,
+                        "data": { "data": state.secret, "metadata": { "version": 3 } },
+                    }))
+                };
+            }
+            _ => return errors(StatusCode::NOT_FOUND, &[]),
+        };
+        if !may_log_in {
+            return errors(StatusCode::BAD_REQUEST, &["invalid role or secret ID"]);
+        }
+        state.logins += 1;
+        let token = format!("hvs.login-{}", state.logins);
+        state.tokens.push(token.clone());
+        answer_json(&json!({
+            "auth": { "client_token": token, "lease_duration": 1200, "renewable": true },
+        }))
+    })
+}
+
+async fn account(tokens: &[&str]) -> Simulator {
+    let mut account = Account::demo();
+    for token in tokens {
+        account.accept_token(token, Scopes::all());
+    }
+    Simulator::start(account).await.unwrap()
+}
+
+/// No text about it holds a secret of either side.
+fn assert_hidden(text: &str) {
+    for secret in [OLD, NEW, SECRET_ID, JWT, ROOT, "hvs.login"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+/// What asking fails with, and that it tells no secret.
+async fn failure(source: &TokenSource) -> TokenError {
+    let error = source.check().await.unwrap_err();
+    assert_hidden(&format!("{error} {error:?} {source:?}"));
+    error
+}
+
+#[tokio::test]
+async fn each_purpose_has_a_key_of_its_own_or_the_shared_one() {
+    let vault = TestVault::start(json!({ "cloud-billing": NEW, "shared": OLD })).await;
+    for (purpose, token) in [(Purpose::CloudBilling, NEW), (Purpose::CloudSyncFast, OLD)] {
+        let simulator = account(&[token]).await;
+        let source = vault.source(purpose, &[("VAULT_TOKEN", ROOT)]);
+        let client = Client::new(&simulator.url(), source).unwrap();
+        client.get_balance().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_log_in_leads_to_the_secret() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, format!("{content}\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (root, secret_id, jwt) = (
+        file("root", ROOT),
+        file("secret-id", SECRET_ID),
+        file("jwt", JWT),
+    );
+    for login in [
+        &[("VAULT_TOKEN", ROOT)][..],
+        &[("VAULT_TOKEN_FILE", &root)],
+        &[("VAULT_ROLE_ID", ROLE_ID), ("VAULT_SECRET_ID", SECRET_ID)],
+        &[
+            ("VAULT_ROLE_ID", ROLE_ID),
+            ("VAULT_SECRET_ID_FILE", &secret_id),
+        ],
+        &[
+            ("VAULT_KUBERNETES_ROLE", "arcadia"),
+            ("VAULT_KUBERNETES_MOUNT", "cluster"),
+            ("VAULT_KUBERNETES_JWT_FILE", &jwt),
+        ],
+    ] {
+        let source = vault.source(Purpose::CloudSyncFull, login);
+        source.check().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_read_once_for_many_requests() {
+    let simulator = account(&[OLD]).await;
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
+    let all = (0..20).map(|_| client.get_balance());
+    for outcome in futures::future::join_all(all).await {
+        outcome.unwrap();
+    }
+    assert_eq!((vault.reads(), vault.change(|state| state.logins)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rotated_is_used_as_soon_as_the_old_one_is_refused() {
+    let simulator = account(&[OLD, NEW]).await;
+    let vault = TestVault::start(json!({ "cloud-billing": OLD })).await;
+    let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
+    client.get_balance().await.unwrap();
+
+    vault.change(|state| state.secret = json!({ "cloud-billing": NEW }));
+    simulator.change(|account| account.revoke_token(OLD));
+    client.get_balance().await.unwrap();
+    let requests = simulator.requests();
+    let statuses: Vec<u16> = requests.iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [200, 401, 200]);
+    assert_eq!((vault.reads(), vault.change(|state| state.logins)), (2, 1));
+}
+
+#[tokio::test]
+async fn an_expired_login_is_renewed() {
+    let simulator = account(&[OLD, NEW]).await;
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
+    client.get_balance().await.unwrap();
+
+    vault.change(|state| {
+        state.tokens.clear();
+        state.secret = json!({ "shared": NEW });
+    });
+    simulator.change(|account| account.revoke_token(OLD));
+    client.get_balance().await.unwrap();
+    // The read that was refused with 403, and the one after the second login.
+    assert_eq!((vault.reads(), vault.change(|state| state.logins)), (3, 2));
+}
+
+#[tokio::test]
+async fn a_policy_that_does_not_let_read_is_named_after_one_more_login() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    vault.change(|state| state.may_read = false);
+    let error = failure(&vault.by_role()).await;
+    assert!(
+        matches!(&error, TokenError::Vault(VaultError::Denied { path, .. }) if path.ends_with("/v1/secret/data/team/arcadia")),
+        "{error:?}"
+    );
+    assert!(
+        !error.is_retryable() && error.to_string().contains("policy"),
+        "{error}"
+    );
+    assert_eq!((vault.reads(), vault.change(|state| state.logins)), (2, 2));
+}
+
+#[tokio::test]
+async fn a_vault_that_is_away_is_told_clearly_and_may_be_asked_again() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let variables = [
+        ("VAULT_ADDR", address.as_str()),
+        ("ARCADIA_VAULT_PATH", "secret/arcadia"),
+        ("VAULT_TOKEN", ROOT),
+    ];
+    let source = tokens(&variables).unwrap();
+    let source = source.token(Purpose::CloudSyncFull);
+    let error = failure(source).await;
+    assert!(
+        error.is_retryable() && error.may_be_an_outage(),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains(&address) && text.contains("VAULT_ADDR"),
+        "{text}"
+    );
+
+    // The client says the same: its activity is tried again.
+    let simulator = account(&[]).await;
+    let client = Client::new(&simulator.url(), source.clone()).unwrap();
+    let error = client.get_balance().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(simulator.requests(), []);
+}
+
+#[tokio::test]
+async fn a_sealed_vault_may_be_asked_again_and_answers_when_it_is_open() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    vault.change(|state| state.is_sealed = true);
+    let error = failure(&vault.by_role()).await;
+    assert!(
+        error.is_retryable() && error.to_string().contains("Vault is sealed"),
+        "{error:?}"
+    );
+    vault.change(|state| state.is_sealed = false);
+    vault.by_role().check().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_vault_does_not_have_is_named() {
+    let vault = TestVault::start(json!({ "other": OLD })).await;
+    let text = failure(&vault.by_role()).await.to_string();
+    assert!(text.contains("cloud-billing and no key shared"), "{text}");
+
+    vault.change(|state| state.secret = Value::Null);
+    let text = failure(&vault.by_role()).await.to_string();
+    assert!(text.contains("there is no secret/team/arcadia"), "{text}");
+
+    vault.change(|state| state.secret = json!({ "shared": { "token": OLD } }));
+    let text = failure(&vault.by_role()).await.to_string();
+    assert!(text.contains("key shared of secret/team/arcadia"), "{text}");
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_names_its_variables() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let wrong = [("VAULT_ROLE_ID", ROLE_ID), ("VAULT_SECRET_ID", OLD)];
+    let error = failure(&vault.source(Purpose::CloudBilling, &wrong)).await;
+    let text = error.to_string();
+    assert!(
+        text.contains("VAULT_SECRET_ID") && text.contains("invalid role"),
+        "{text}"
+    );
+    assert!(!error.is_retryable(), "{text}");
+
+    let nowhere = [
+        ("VAULT_ROLE_ID", ROLE_ID),
+        ("VAULT_SECRET_ID", SECRET_ID),
+        ("VAULT_APPROLE_MOUNT", "nowhere"),
+    ];
+    let text = failure(&vault.source(Purpose::CloudBilling, &nowhere)).await;
+    assert!(text.to_string().contains("VAULT_APPROLE_MOUNT"), "{text}");
+}
+
+#[tokio::test]
+async fn something_else_at_vaults_address_is_not_taken_for_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().fallback(|| async { (StatusCode::OK, ROOT).into_response() });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let variables = [
+        ("VAULT_ADDR", address.as_str()),
+        ("ARCADIA_VAULT_PATH", "secret/arcadia"),
+        ("VAULT_TOKEN", ROOT),
+    ];
+    let source = tokens(&variables).unwrap();
+    let error = failure(source.token(Purpose::CloudSyncFull)).await;
+    assert!(error.to_string().contains("VAULT_ADDR"), "{error}");
+    let client = Client::new(
+        "http://127.0.0.1:1",
+        source.token(Purpose::CloudBilling).clone(),
+    );
+    let error = client.unwrap().get_balance().await.unwrap_err();
+    assert!(matches!(error, Error::Token(_)), "{error:?}");
+}
