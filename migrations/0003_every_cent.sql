@@ -130,8 +130,9 @@ alter table cloud_cost_lines
     -- A line is an invoice's or an estimate's.
     add column estimate_id uuid references cloud_estimates,
     add check (num_nonnulls(invoice_id, estimate_id) = 1),
-    -- The invoice's or the estimate's.
-    add column period date,
+    -- The month of the invoice or the estimate. The names of these columns are their own, so that queries which join lines with
+    -- invoices or resources and name no table go on to mean what they meant.
+    add column bill_period date,
     -- What DigitalOcean's item of the line names, if there is one; and the kind of what it and the line's name mean: the charge for a
     -- backup names its droplet.
     add column item_resource_id text,
@@ -140,8 +141,8 @@ alter table cloud_cost_lines
     -- resource_name is the group's.
     add column is_named_by_group boolean not null default false,
     -- As the description gives them.
-    add column region text,
-    add column size text,
+    add column described_region text,
+    add column described_size text,
     add column part text check (part in ('product_charges', 'overages', 'taxes', 'credits_and_adjustments')),
     -- The product is one that no resource stands behind.
     add column is_for_account boolean not null default false,
@@ -157,14 +158,14 @@ alter table cloud_cost_lines
     add column attributed_by text not null default 'none'
         check (attributed_by in ('resource', 'project_name', 'first_known', 'none', 'shared'));
 update cloud_cost_lines line set
-    period = invoice.period,
+    bill_period = invoice.period,
     identified_kind = case line.kind when 'droplet_backup' then 'droplet' else line.kind end,
     is_for_account = line.match_rule = 'account',
     is_shared = line.match_rule = 'account',
     attributed_by = case when line.match_rule = 'account' then 'shared' when line.tenant_id is not null then 'resource' else 'none' end
 from cloud_invoices invoice where invoice.id = line.invoice_id;
 alter table cloud_cost_lines
-    alter column period set not null,
+    alter column bill_period set not null,
     drop constraint cloud_cost_lines_match_rule_check,
     drop constraint cloud_cost_lines_check,
     -- By trust: an operator's word; DigitalOcean's uuid; its number; the group; name, kind, region or size, and lifetime; historic:
@@ -180,7 +181,7 @@ alter table cloud_cost_lines
     add unique (estimate_id, line_no);
 drop index cloud_cost_lines_name;
 create index cloud_cost_lines_name on cloud_cost_lines (identified_kind, lower(resource_name)) where resource_name is not null;
-create index cloud_cost_lines_period on cloud_cost_lines (period);
+create index cloud_cost_lines_period on cloud_cost_lines (bill_period);
 create index cloud_cost_lines_item_id on cloud_cost_lines (item_resource_id, identified_kind) where item_resource_id is not null;
 create index cloud_cost_lines_item_uuid on cloud_cost_lines (item_resource_uuid) where item_resource_uuid is not null;
 create index cloud_cost_lines_project_name on cloud_cost_lines (lower(project_name)) where resource_id is null and not is_shared;
@@ -264,7 +265,7 @@ $$;
 create function cost_lines_were_inserted() returns trigger language plpgsql as $$
 begin
     insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(invoice_id, estimate_id), period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
+    select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
         sum(amount), count(*)
     from added where not is_split
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -280,7 +281,7 @@ create trigger cost_lines_count_when_inserted
 create function cost_lines_were_deleted() returns trigger language plpgsql as $$
 begin
     insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(invoice_id, estimate_id), period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
+    select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
         -sum(amount), -count(*)
     from removed where not is_split
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -299,11 +300,11 @@ begin
     insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
     select bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, sum(amount), sum(parts)
     from (
-        select coalesce(invoice_id, estimate_id) as bill_id, period, estimate_id is not null as is_estimate, is_shared, tenant_id,
+        select coalesce(invoice_id, estimate_id) as bill_id, bill_period as period, estimate_id is not null as is_estimate, is_shared, tenant_id,
             project_name, kind, product, amount, 1 as parts
         from added where not is_split
         union all
-        select coalesce(invoice_id, estimate_id), period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
+        select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
             -amount, -1
         from removed where not is_split
     ) both_ways
@@ -342,7 +343,7 @@ create trigger cost_lines_count_otherwise_when_updated
 create function cost_line_shares_were_inserted() returns trigger language plpgsql as $$
 begin
     insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(line.invoice_id, line.estimate_id), line.period, line.estimate_id is not null, false, share.tenant_id,
+    select coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
         line.project_name, line.kind, line.product, sum(share.amount), count(*)
     from added share join cloud_cost_lines line on line.id = share.line_id
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -358,7 +359,7 @@ create trigger cost_line_shares_count_when_inserted
 create function cost_line_shares_were_deleted() returns trigger language plpgsql as $$
 begin
     insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(line.invoice_id, line.estimate_id), line.period, line.estimate_id is not null, false, share.tenant_id,
+    select coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
         line.project_name, line.kind, line.product, -sum(share.amount), -count(*)
     from removed share join cloud_cost_lines line on line.id = share.line_id
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -404,7 +405,7 @@ create trigger cloud_cost_line_changes_are_append_only
     for each statement execute function refuse_change();
 
 insert into cloud_cost_totals (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-select invoice_id, period, false, is_shared, tenant_id, project_name, kind, product, sum(amount), count(*)
+select invoice_id, bill_period, false, is_shared, tenant_id, project_name, kind, product, sum(amount), count(*)
 from cloud_cost_lines group by 1, 2, 4, 5, 6, 7, 8;
 
 -- What an operator says a line is for. A line's id is made of what it says and not of its place or its amount, so that this word
@@ -612,7 +613,7 @@ where coalesce(invoice.line_total, 0) <> coalesce(lines.amount, 0) or coalesce(i
 union all
 select line.period, coalesce(invoice.invoice_uuid, line.estimate_id), 'lines and the totals of the bill', line.amount, coalesce(total.amount, 0)
 from (
-    select invoice_id, estimate_id, period, sum(amount) as amount from cloud_cost_lines group by 1, 2, 3
+    select invoice_id, estimate_id, bill_period as period, sum(amount) as amount from cloud_cost_lines group by 1, 2, 3
 ) line
 left join cloud_invoices invoice on invoice.id = line.invoice_id
 left join (select bill_id, sum(amount) as amount from cloud_cost_totals group by 1) total
@@ -624,7 +625,7 @@ from (select bill_id, period, sum(amount) as amount from cloud_cost_totals group
 where not exists (select 1 from cloud_cost_lines line where line.invoice_id = total.bill_id)
   and not exists (select 1 from cloud_cost_lines line where line.estimate_id = total.bill_id)
 union all
-select line.period, line.id, 'the shares of a line', line.amount, coalesce(share.amount, 0)
+select line.bill_period, line.id, 'the shares of a line', line.amount, coalesce(share.amount, 0)
 from cloud_cost_lines line
 left join (select line_id, sum(amount) as amount from cloud_cost_line_shares group by 1) share on share.line_id = line.id
 where line.is_split and line.amount is distinct from share.amount;
@@ -641,10 +642,10 @@ select
 from cloud_cost_lines line
 left join cloud_cost_line_overrides word on word.line_id = line.id
 cross join lateral cost_line_match(
-    line.identified_kind, line.is_named_by_group, line.resource_name, line.region, line.size,
+    line.identified_kind, line.is_named_by_group, line.resource_name, line.described_region, line.described_size,
     line.item_resource_id, line.item_resource_uuid, line.is_for_account,
-    coalesce(line.start_at, line.period::timestamp at time zone 'UTC'),
-    coalesce(line.end_at, (line.period + interval '1 month')::timestamp at time zone 'UTC')) found;
+    coalesce(line.start_at, line.bill_period::timestamp at time zone 'UTC'),
+    coalesce(line.end_at, (line.bill_period + interval '1 month')::timestamp at time zone 'UTC')) found;
 
 -- Where a resource was is asked for each of its lines.
 create index cloud_project_memberships_resource on cloud_project_memberships (resource_id, valid_from);

@@ -25,7 +25,7 @@ async fn stored_lines(system: &TestSystem) -> BTreeMap<(Uuid, i32), Stored> {
         "select i.invoice_uuid, l.line_no, l.match_rule, r.kind, r.provider_id,
              coalesce(l.item_resource_uuid, l.item_resource_id) as item,
              array(select c.kind || ' ' || c.provider_id from cloud_resources c where c.id = any(l.match_candidates)) as candidates,
-             concat_ws(' | ', to_char(l.period, 'YYYY-MM'), l.product, l.group_description, l.description, l.match_note) as described
+             concat_ws(' | ', to_char(l.bill_period, 'YYYY-MM'), l.product, l.group_description, l.description, l.match_note) as described
          from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id
          left join cloud_resources r on r.id = l.resource_id",
     )

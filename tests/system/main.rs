@@ -5,6 +5,7 @@
 mod api;
 mod balance;
 mod by_hand;
+mod cancelled;
 mod demo;
 mod every_cent;
 mod godo;

@@ -373,8 +373,9 @@ async fn empty(pool: &PgPool) {
         "set session_replication_role = replica;
          truncate cloud_projects, cloud_resources, cloud_project_members, cloud_listings, cloud_resource_events,
              cloud_staged_resources, cloud_resource_relations, cloud_resource_pins, cloud_project_memberships,
-             cloud_project_tenants, cloud_kind_freshness, cloud_held_deletions, cloud_held_resources, cloud_cost_lines,
-             cloud_invoices;
+             cloud_project_tenants, cloud_project_names, cloud_resource_tenants, cloud_kind_freshness, cloud_held_deletions,
+             cloud_held_resources, cloud_invoices, cloud_invoice_parts, cloud_invoice_versions, cloud_superseded_cost_lines,
+             cloud_cost_lines, cloud_cost_line_shares, cloud_cost_line_overrides, cloud_cost_totals;
          set session_replication_role = default",
     )
     .execute(pool)

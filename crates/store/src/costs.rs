@@ -226,13 +226,13 @@ impl Store {
         to: NaiveDate,
     ) -> Result<Vec<Cost>, StoreError> {
         let costs = sqlx::query!(
-            r#"select period, coalesce(
+            r#"select bill_period as "period!", coalesce(
                        resource_id::text,
                        case when match_rule = 'historic'
                            then coalesce(identified_kind, 'resource') || ':' || coalesce(item_resource_uuid, item_resource_id) end)
                        as group_name,
                    sum(amount) as "amount!", bool_or(estimate_id is not null) as "is_estimate!"
-               from cloud_cost_lines where period between $1 and $2
+               from cloud_cost_lines where bill_period between $1 and $2
                group by 1, 2 order by 1, 2 nulls first"#,
             from,
             to,

@@ -98,7 +98,7 @@ fn bill(lines_a_month: usize) -> String {
         "insert into cloud_invoices (invoice_uuid, period, amount, ingest_status, version)
          select gen_random_uuid(), ('2025-05-01'::date + make_interval(months => month))::date, 0, 'ingested', 1
          from generate_series(0, {MONTHS} - 1) month;
-         insert into cloud_cost_lines (id, invoice_id, period, line_no, product, kind, identified_kind, group_description, description,
+         insert into cloud_cost_lines (id, invoice_id, bill_period, line_no, product, kind, identified_kind, group_description, description,
              hours, start_at, end_at, amount, project_name, resource_name, part, is_for_account, is_shared, match_rule, match_note,
              tenant_id, attributed_by)
          select gen_random_uuid(), invoice.id, invoice.period, line, 'Product ' || line % 10,

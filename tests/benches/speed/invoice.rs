@@ -200,8 +200,8 @@ async fn measure_among(
     )
 }
 
-const COLUMNS: &str = "id, invoice_id, estimate_id, period, line_no, product, kind, group_description, description, hours, start_at,
-    end_at, amount, project_name, category, resource_name, is_named_by_group, region, size, part, is_for_account, item_resource_id,
+const COLUMNS: &str = "id, invoice_id, estimate_id, bill_period, line_no, product, kind, group_description, description, hours, start_at,
+    end_at, amount, project_name, category, resource_name, is_named_by_group, described_region, described_size, part, is_for_account, item_resource_id,
     item_resource_uuid, identified_kind, resource_id, match_rule, match_note, match_candidates, is_shared, tenant_id, is_split,
     attributed_by";
 

@@ -195,7 +195,7 @@ async fn lines_of_projects(
 async fn own_chunk(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
     let lines = sqlx::query_as!(
         Line,
-        "select id, resource_id, project_name, start_at, end_at, period, amount, tenant_id, is_split, attributed_by
+        "select id, resource_id, project_name, start_at, end_at, bill_period as period, amount, tenant_id, is_split, attributed_by
          from cloud_cost_lines where id = any($1) and not is_shared order by id",
         ids,
     )

@@ -255,12 +255,12 @@ impl Store {
         let lines = sqlx::query_as!(
             CostLine,
             r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
-                 line.period, line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
+                 line.bill_period as "period!", line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
                  line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
-                 line.region, line.size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
+                 line.described_region as region, line.described_size as size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
                  line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
              from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
-             where line.period = $1
+             where line.bill_period = $1
                and ($2::text is null or line.kind = $2)
                and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
                and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
@@ -291,7 +291,7 @@ impl Store {
             CostLineTotal,
             r#"select count(*) as "count!", coalesce(sum(line.amount), 0) as "amount!"
                from cloud_cost_lines line
-               where line.period = $1
+               where line.bill_period = $1
                  and ($2::text is null or line.kind = $2)
                  and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
                  and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
@@ -313,9 +313,9 @@ impl Store {
         sqlx::query_as!(
             CostLine,
             r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
-                 line.period, line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
+                 line.bill_period as "period!", line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
                  line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
-                 line.region, line.size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
+                 line.described_region as region, line.described_size as size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
                  line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
              from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
              where line.id = $1"#,

@@ -1,0 +1,53 @@
+//! A cancelled run: it ends at once, and what it was writing is written to its end.
+
+use std::time::Duration;
+
+use simulator::{Account, Fault, FaultKind};
+use temporalio_client::{WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+use workflows::inventory::{InventoryScope, SyncInventory};
+use workflows::{Input, task_queue};
+
+use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, within};
+
+#[tokio::test]
+async fn the_work_of_a_cancelled_activity_comes_to_its_end() {
+    let system = TestSystem::start(Account::demo()).await;
+    // Longer than it takes until a heartbeat brings the word.
+    let slow = FaultKind::Slow {
+        delay: Duration::from_secs(15),
+    };
+    system
+        .simulator
+        .fail(Fault::new(slow, "/v2/droplets").times(1));
+    let kinds = serde_json::from_str::<InventoryScope>(r#"{"kinds": ["droplet"]}"#).unwrap();
+    let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync-cancelled").build();
+    let run = system
+        .client
+        .start_workflow(SyncInventory::run, Input::Given(kinds), options)
+        .await
+        .unwrap();
+    eventually("the droplets are being listed", async || {
+        (system.requests("GET", "/v2/droplets") > 0).then_some(())
+    })
+    .await;
+    run.cancel(WorkflowCancelOptions::default()).await.unwrap();
+    let result = run.get_result(WorkflowGetResultOptions::default());
+    let ended = within(LIMIT_OF_RETRIES, "the cancelled run", result).await;
+    assert!(ended.is_err(), "it was cancelled");
+    assert_eq!(system.count("select count(*) from cloud_listings").await, 0);
+
+    let stored = eventually("the listing is stored", async || {
+        let listings = system
+            .count("select count(*) from cloud_listings where complete")
+            .await;
+        (listings > 0).then_some(listings)
+    })
+    .await;
+    assert_eq!(stored, 1);
+    assert_eq!(
+        system.count("select count(*) from cloud_resources").await,
+        5
+    );
+    // And the database's connections are fit for what comes next.
+    system.sync_inventory().await.unwrap();
+}
