@@ -56,6 +56,8 @@ pub struct ResourceListing {
     pub paths: &'static [&'static str],
     /// The key of the resources in the answer.
     pub envelope: &'static str,
+    /// What a token with custom scopes must be granted for it (spec).
+    pub scope: &'static str,
     pub(crate) paging: Paging,
     /// What is listed for each resource of this kind, where the account has no list of it.
     pub children: Option<Children>,

@@ -22,6 +22,7 @@ mod observer;
 mod pages;
 mod projects;
 mod rate_limit;
+mod scopes;
 pub mod spaces;
 mod tokens;
 
@@ -34,6 +35,7 @@ pub use listing::Listing;
 pub use observer::{Exchange, Observer};
 pub use pages::PageSink;
 pub use rate_limit::RateLimit;
+pub use scopes::Need;
 pub use spaces::{SpacesClient, SpacesError, SpacesKeys};
 pub use tokens::{
     MissingTokens, Purpose, TokenError, TokenSettingsError, TokenSource, Tokens, VaultError,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/monitoring/alerts"],
     envelope: "policies",
+    scope: "monitoring:read",
     paging: Paging::Pages,
     children: None,
     read,

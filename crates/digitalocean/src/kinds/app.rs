@@ -14,6 +14,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     // An app tells its project only if asked to (spec).
     paths: &["/v2/apps?with_projects=true"],
     envelope: "apps",
+    scope: "app:read",
     paging: Paging::Pages,
     children: None,
     read,

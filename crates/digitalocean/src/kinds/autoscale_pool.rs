@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/droplets/autoscale"],
     envelope: "autoscale_pools",
+    scope: "droplet:read",
     paging: Paging::Pages,
     children: None,
     read,

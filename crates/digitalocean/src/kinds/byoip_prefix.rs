@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/byoip_prefixes"],
     envelope: "byoip_prefixes",
+    scope: "byoip_prefix:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/cdn/endpoints"],
     envelope: "endpoints",
+    scope: "cdn:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/certificates"],
     envelope: "certificates",
+    scope: "certificate:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/databases"],
     envelope: "databases",
+    scope: "database:read",
     paging: Paging::Whole,
     children: Some(REPLICAS),
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/dedicated-inferences"],
     envelope: "dedicated_inferences",
+    scope: "dedicated_inference:read",
     paging: Paging::Pages,
     children: None,
     read,

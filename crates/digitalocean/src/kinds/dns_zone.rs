@@ -24,6 +24,7 @@ const fn zones(children: Option<Children>) -> ResourceListing {
         also: &[],
         paths: &["/v2/domains"],
         envelope: "domains",
+        scope: "domain:read",
         paging: Paging::Pages,
         children,
         read,

@@ -14,6 +14,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     // The plain list leaves GPU droplets out (spec).
     paths: &["/v2/droplets", "/v2/droplets?type=gpus"],
     envelope: "droplets",
+    scope: "droplet:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/firewalls"],
     envelope: "firewalls",
+    scope: "firewall:read",
     paging: Paging::Pages,
     children: None,
     read,

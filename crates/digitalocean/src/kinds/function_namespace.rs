@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/functions/namespaces"],
     envelope: "namespaces",
+    scope: "function:read",
     paging: Paging::Whole,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/gen-ai/agents"],
     envelope: "agents",
+    scope: "genai:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[ResourceKind::DROPLET_BACKUP],
     paths: &["/v2/images?private=true"],
     envelope: "images",
+    scope: "image:read",
     paging: Paging::Pages,
     children: None,
     read,

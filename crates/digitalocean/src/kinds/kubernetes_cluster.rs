@@ -16,6 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[ResourceKind::KUBERNETES_NODE_POOL],
     paths: &["/v2/kubernetes/clusters"],
     envelope: "kubernetes_clusters",
+    scope: "kubernetes:read",
     paging: Paging::Pages,
     children: None,
     read,

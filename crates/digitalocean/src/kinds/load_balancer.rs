@@ -12,6 +12,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/load_balancers"],
     envelope: "load_balancers",
+    scope: "load_balancer:read",
     paging: Paging::Pages,
     children: None,
     read,

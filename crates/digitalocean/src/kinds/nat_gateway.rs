@@ -14,6 +14,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/vpc_nat_gateways"],
     envelope: "vpc_nat_gateways",
+    scope: "nat_gateway:read",
     paging: Paging::Pages,
     children: None,
     read,

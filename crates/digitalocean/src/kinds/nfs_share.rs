@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/nfs"],
     envelope: "shares",
+    scope: "nfs:list",
     paging: Paging::Whole,
     children: None,
     read,

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/nfs/snapshots"],
     envelope: "snapshots",
+    scope: "nfs:list",
     paging: Paging::Whole,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/partner_network_connect/attachments"],
     envelope: "partner_attachments",
+    scope: "partner_network_connect:read",
     paging: Paging::Pages,
     children: None,
     read,

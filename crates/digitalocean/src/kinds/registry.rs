@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/registries"],
     envelope: "registries",
+    scope: "registry:read",
     paging: Paging::Whole,
     children: None,
     read,

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/reserved_ips"],
     envelope: "reserved_ips",
+    scope: "reserved_ip:read",
     paging: Paging::Pages,
     children: None,
     read,

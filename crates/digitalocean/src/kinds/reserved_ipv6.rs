@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/reserved_ipv6"],
     envelope: "reserved_ipv6s",
+    scope: "reserved_ip:read",
     paging: Paging::Pages,
     children: None,
     read,

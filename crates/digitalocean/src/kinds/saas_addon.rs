@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/add-ons/saas"],
     envelope: "resources",
+    scope: "addon:read",
     paging: Paging::Whole,
     children: None,
     read,

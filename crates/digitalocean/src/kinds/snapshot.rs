@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/snapshots"],
     envelope: "snapshots",
+    scope: "snapshot:read",
     paging: Paging::Pages,
     children: None,
     read,

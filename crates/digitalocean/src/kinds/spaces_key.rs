@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[ResourceKind::SPACES_BUCKET],
     paths: &["/v2/spaces/keys"],
     envelope: "keys",
+    scope: "spaces_key:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/uptime/checks"],
     envelope: "checks",
+    scope: "uptime:read",
     paging: Paging::Pages,
     children: None,
     read,

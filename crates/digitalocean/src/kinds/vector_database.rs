@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/vector-databases"],
     envelope: "vector_dbs",
+    scope: "database:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/volumes"],
     envelope: "volumes",
+    scope: "block_storage:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/vpcs"],
     envelope: "vpcs",
+    scope: "vpc:read",
     paging: Paging::Pages,
     children: None,
     read,

@@ -11,6 +11,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     also: &[],
     paths: &["/v2/vpc_peerings"],
     envelope: "vpc_peerings",
+    scope: "vpc_peering:read",
     paging: Paging::Pages,
     children: None,
     read,

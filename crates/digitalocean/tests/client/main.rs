@@ -13,6 +13,7 @@ mod listed;
 mod pages;
 mod projects;
 mod relations;
+mod scopes;
 mod scripted;
 mod secrets;
 mod shown;

@@ -1,0 +1,129 @@
+//! What a token must be granted for each purpose, and what is lost where it is not.
+
+use crate::Error;
+use crate::client::Client;
+use crate::error::Call;
+use crate::kinds::{self, ResourceListing};
+use crate::pages::Paging;
+use crate::tokens::Purpose;
+
+/// A list that a purpose reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// What to ask for, for as little as possible.
+    path: String,
+    /// What a token with custom scopes must be granted for it (spec).
+    pub scope: &'static str,
+    /// What is missing without it, as a sentence's beginning.
+    pub loss: String,
+    /// Whether the purpose comes to nothing without it.
+    pub is_essential: bool,
+}
+
+impl Need {
+    fn of(path: &str, scope: &'static str, loss: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            scope,
+            loss: loss.to_owned(),
+            is_essential: true,
+        }
+    }
+
+    fn of_kind(listing: &ResourceListing) -> Self {
+        let path = listing.paths[0];
+        let path = match listing.paging {
+            Paging::Whole => path.to_owned(),
+            Paging::Pages if path.contains('?') => format!("{path}&per_page=1"),
+            Paging::Pages => format!("{path}?per_page=1"),
+        };
+        let kinds: Vec<_> = listing.kinds().map(|kind| many(kind.as_str())).collect();
+        Self {
+            path,
+            scope: listing.scope,
+            loss: format!("{} are not mirrored", kinds.join(", ")),
+            is_essential: false,
+        }
+    }
+
+    /// What is asked, as errors name it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Purpose {
+    /// Every list that the purpose reads.
+    pub fn needs(self) -> Vec<Need> {
+        match self {
+            Self::CloudSyncFull => {
+                let projects = Need::of(
+                    "/v2/projects?per_page=1",
+                    "project:read",
+                    "no resource is given to a project or a tenant",
+                );
+                let kinds = kinds::listings().iter().map(Need::of_kind);
+                std::iter::once(projects).chain(kinds).collect()
+            }
+            Self::CloudSyncFast => vec![Need::of(
+                "/v2/droplets?per_page=1",
+                "droplet:read",
+                "new and changed droplets are not seen within a minute",
+            )],
+            Self::CloudBilling => [
+                ("/v2/customers/my/balance", "the balance is not read"),
+                (
+                    "/v2/customers/my/billing_history?per_page=1",
+                    "charges, payments and credits are not read",
+                ),
+                (
+                    "/v2/customers/my/invoices?per_page=1",
+                    "no invoice is ingested, so that no cost is known",
+                ),
+            ]
+            .map(|(path, loss)| Need::of(path, "billing:read", loss))
+            .into(),
+        }
+    }
+}
+
+impl Client {
+    /// Asks for one item of a list, to see whether it may be read.
+    pub async fn probe(&self, need: &Need) -> Result<(), Error> {
+        self.get(&Call::get(need.path.clone())).await.map(drop)
+    }
+}
+
+/// A kind as people say it of several.
+fn many(kind: &str) -> String {
+    let words = kind.replace('_', " ");
+    match words.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if words.ends_with('x') => format!("{words}es"),
+        None => format!("{words}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_told_in_plain_words() {
+        let needs = Purpose::CloudSyncFull.needs();
+        let of = |scope: &str| {
+            let need = needs.iter().find(|need| need.scope == scope);
+            need.map(|need| need.loss.as_str())
+        };
+        assert_eq!(
+            of("load_balancer:read"),
+            Some("load balancers are not mirrored")
+        );
+        assert_eq!(of("registry:read"), Some("registries are not mirrored"));
+        assert_eq!(
+            of("byoip_prefix:read"),
+            Some("byoip prefixes are not mirrored")
+        );
+        assert!(needs.len() > kinds::listings().len());
+    }
+}
