@@ -1,5 +1,7 @@
 //! Wiring: which workflows and activities run on which task queue, with which DigitalOcean token; the schedules as a table.
 
+mod log;
+pub mod metrics;
 pub mod schedules;
 pub mod temporal;
 
@@ -25,6 +27,9 @@ use workflows::inventory::SyncInventory;
 use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
 use workflows::task_queue;
+
+use crate::log::ActivitySpan;
+use crate::metrics::Metrics;
 
 /// What a worker needs beside Temporal.
 pub struct Settings {
@@ -59,12 +64,31 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
+    run_measured(client, settings, None, shutdown).await
+}
+
+/// The same with metrics, if any.
+pub async fn run_measured(
+    client: Client,
+    settings: Settings,
+    metrics: Option<Metrics>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let telemetry = metrics.as_ref().map(Metrics::telemetry);
+    let options_of_runtime = RuntimeOptions::builder()
+        .telemetry_options(telemetry.unwrap_or_default())
+        .build()
+        .map_err(anyhow::Error::msg)?;
+    let runtime = Runtime::from_current_tokio(options_of_runtime)?;
     let api = |purpose| {
-        digitalocean::Client::new(
+        let client = digitalocean::Client::new(
             &settings.digitalocean_url,
             settings.tokens.token(purpose).clone(),
-        )
+        )?;
+        Ok::<_, digitalocean::Error>(match &metrics {
+            Some(metrics) => client.observed_by(metrics.observer(purpose)),
+            None => client,
+        })
     };
     let inventory = |digitalocean| InventoryActivities {
         digitalocean,
@@ -158,5 +182,6 @@ fn options(task_queue: &str) -> WorkerOptions {
         )
         .max_cached_workflows(CACHED_WORKFLOWS)
         .graceful_shutdown_period(GRACE)
+        .activity_inbound_interceptor(ActivitySpan)
         .build()
 }

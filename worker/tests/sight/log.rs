@@ -1,0 +1,37 @@
+use serde_json::Value;
+
+use crate::scenario::SEEN;
+
+fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
+    let spans = line["spans"].as_array()?;
+    spans.iter().find_map(|span| span[name].as_str())
+}
+
+#[test]
+fn every_line_of_an_activity_names_its_run_and_its_type() {
+    let lines = SEEN.log.lines().map(|line| {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    });
+    let of_activities: Vec<Value> = lines
+        .filter(|line| {
+            let target = line["target"].as_str().unwrap_or_default();
+            ["activities", "store", "digitalocean"]
+                .iter()
+                .any(|ours| target.starts_with(ours))
+        })
+        .collect();
+    for line in &of_activities {
+        for name in ["workflow_id", "run_id", "workflow_type", "activity_type"] {
+            assert!(
+                field(line, name).is_some_and(|id| !id.is_empty()),
+                "{name}: {line}"
+            );
+        }
+    }
+    let refused = of_activities
+        .iter()
+        .find(|line| line["fields"]["failure"] == "Unauthorized")
+        .unwrap_or_else(|| panic!("no activity logged the 401:\n{}", SEEN.log));
+    assert_eq!(field(refused, "activity_type"), Some("inventory.sync_kind"));
+    assert_eq!(field(refused, "workflow_type"), Some("SyncInventory"));
+}

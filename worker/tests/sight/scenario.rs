@@ -1,0 +1,270 @@
+//! One account that is synced, and then once more in vain; what was to be seen meanwhile.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use digitalocean::Tokens;
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
+use store::Store;
+use store::inventory::{Guard, Rules};
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions,
+    WorkflowStartOptions,
+};
+use temporalio_common::HasWorkflowDefinition;
+use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use uuid::Uuid;
+use worker::metrics::Metrics;
+use workflows::balance::PollBalance;
+use workflows::inventory::{InventoryScope, SyncInventory};
+use workflows::invoices::BillingHistory;
+use workflows::projects::SyncProjects;
+use workflows::{Input, NoInput, task_queue};
+
+/// How long any of it may take, on a busy machine.
+const LIMIT: Duration = Duration::from_mins(3);
+/// As `arcadia` filters by default.
+const LOGGED: &str = "info,sqlx=warn,temporalio=warn,temporalio_sdk=warn,temporalio_sdk_core=warn,temporalio_client=warn";
+
+/// What was to be seen.
+pub(crate) struct Seen {
+    /// The worker's page before anything ran, after syncs of everything, and after a sync of which one list answered 401.
+    pub(crate) worker_at_first: String,
+    pub(crate) worker_synced: String,
+    pub(crate) worker_failed: String,
+    /// The API's pages of the last two moments.
+    pub(crate) api_synced: String,
+    pub(crate) api_failed: String,
+    /// One JSON document a line.
+    pub(crate) log: String,
+}
+
+/// Started once for all tests that look at it.
+pub(crate) static SEEN: LazyLock<Seen> = LazyLock::new(|| {
+    // On a thread of its own: a test may have a runtime already.
+    let outcome = thread::spawn(|| runtime().block_on(run())).join();
+    outcome.expect("the scenario comes to its end")
+});
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn run() -> Seen {
+    tracing_subscriber::registry()
+        .with(EnvFilter::new(LOGGED))
+        .with(tracing_subscriber::fmt::layer().json().with_writer(|| Log))
+        .init();
+    let database = devstack::testing::database().await;
+    let store = Store::connect(&database.url(), worker::CONNECTIONS)
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    let simulator = Simulator::start(Account::demo()).await.unwrap();
+    let (client, namespace) = namespace_of_its_own().await;
+    let (metrics_address, stop) = start_worker(namespace, settings(&store, simulator.url()));
+
+    let worker_at_first = page(metrics_address).await;
+    finish(
+        &client,
+        SyncProjects::run,
+        NoInput,
+        task_queue::CLOUD_SYNC_FULL,
+    )
+    .await;
+    let everything = || Input::Given(InventoryScope::default());
+    let full = task_queue::CLOUD_SYNC_FULL;
+    finish(&client, SyncInventory::run, everything(), full).await;
+    finish(
+        &client,
+        PollBalance::run,
+        NoInput,
+        task_queue::CLOUD_BILLING,
+    )
+    .await;
+    finish(
+        &client,
+        BillingHistory::run,
+        Input::Missing,
+        task_queue::CLOUD_BILLING,
+    )
+    .await;
+    let worker_synced = page(metrics_address).await;
+    let api_synced = page(serve_api(&store).await).await;
+
+    simulator.fail(Fault::new(FaultKind::Unauthorized, "/v2/volumes"));
+    let failed = ends_well(&client, SyncInventory::run, everything(), full).await;
+    assert!(!failed, "a list that answers 401 fails the run");
+    let seen = Seen {
+        worker_at_first,
+        worker_synced,
+        // The SDK counts a run's end after it has reported it.
+        worker_failed: page_with(metrics_address, "temporal_workflow_failed_total").await,
+        api_synced,
+        api_failed: page(serve_api(&store).await).await,
+        log: String::from_utf8(LOG.lock().unwrap().clone()).unwrap(),
+    };
+    drop(stop);
+    seen
+}
+
+fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
+    worker::Settings {
+        store: store.clone(),
+        digitalocean_url,
+        tokens: Tokens::one(DEMO_TOKEN.into()),
+        internal_project: "skyai-internal".to_owned(),
+        rules: Rules {
+            strike_interval: Duration::ZERO,
+            guard: Guard::default(),
+        },
+        dns_records: false,
+        look_back_months: 3,
+        spaces: None,
+    }
+}
+
+/// On a thread of its own: workflow code does not move between threads. It stops when the sender is dropped.
+fn start_worker(
+    namespace: String,
+    settings: worker::Settings,
+) -> (SocketAddr, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        runtime().block_on(async {
+            let metrics = Metrics::serve(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            let client = connect(&namespace).await;
+            tell.send(metrics.address()).unwrap();
+            let stopped = async {
+                // Sent or dropped, both mean stop.
+                let _ = stopped.await;
+            };
+            worker::run_measured(client, settings, Some(metrics), stopped)
+                .await
+                .unwrap();
+        });
+    });
+    (told.recv().unwrap(), stop)
+}
+
+async fn finish<W>(client: &Client, workflow: W, input: W::Input, queue: &str)
+where
+    W: HasWorkflowDefinition,
+    W::Input: Send,
+{
+    assert!(ends_well(client, workflow, input, queue).await, "{queue}");
+}
+
+async fn ends_well<W>(client: &Client, workflow: W, input: W::Input, queue: &str) -> bool
+where
+    W: HasWorkflowDefinition,
+    W::Input: Send,
+{
+    let id = Uuid::new_v4().to_string();
+    let options = WorkflowStartOptions::new(queue, id).build();
+    let handle = client
+        .start_workflow(workflow, input, options)
+        .await
+        .unwrap();
+    let result = handle.get_result(WorkflowGetResultOptions::default());
+    tokio::time::timeout(LIMIT, result).await.unwrap().is_ok()
+}
+
+async fn connect(namespace: &str) -> Client {
+    let address = devstack::testing::temporal().await.address();
+    let target: temporalio_client::Url = format!("http://{address}").parse().unwrap();
+    let connection = Connection::connect(ConnectionOptions::new(target).build())
+        .await
+        .unwrap();
+    Client::new(connection, ClientOptions::new(namespace).build()).unwrap()
+}
+
+async fn namespace_of_its_own() -> (Client, String) {
+    let namespace = format!("test-{}", Uuid::new_v4());
+    let client = connect(&namespace).await;
+    let request = RegisterNamespaceRequest {
+        namespace: namespace.clone(),
+        workflow_execution_retention_period: Duration::from_hours(24).try_into().ok(),
+        ..Default::default()
+    };
+    WorkflowService::register_namespace(&mut client.clone(), request.into_request())
+        .await
+        .unwrap();
+    // Every part of the server learns of it in its own time.
+    let known = async {
+        while client
+            .count_workflows("", temporalio_client::WorkflowCountOptions::default())
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, known).await.unwrap();
+    (client, namespace)
+}
+
+/// An API that has told nothing yet: one that has shows the same again for a moment.
+async fn serve_api(store: &Store) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
+    address
+}
+
+/// The page once it holds that.
+async fn page_with(address: SocketAddr, name: &str) -> String {
+    let telling = async {
+        loop {
+            let page = page(address).await;
+            if page.contains(name) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, telling).await.unwrap()
+}
+
+/// The page at `/metrics`, to whoever asks.
+async fn page(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    body.to_owned()
+}
