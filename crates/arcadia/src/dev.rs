@@ -15,12 +15,14 @@ use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use worker::metrics::Metrics;
 
 use crate::api::UiArguments;
 use crate::configuration::{
     self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, asked_to_stop, listen, variable,
 };
 use crate::schedule_status::Schedules;
+use crate::worker::MetricsArguments;
 use crate::{logging, token};
 
 /// Run everything on this machine: PostgreSQL, Temporal, the worker and the API.
@@ -46,6 +48,8 @@ pub(crate) struct Arguments {
     ui: UiArguments,
     #[command(flatten)]
     sync: SyncArguments,
+    #[command(flatten)]
+    metrics: MetricsArguments,
 }
 
 /// What people and scripts need to use the system; the field names are relied on from outside.
@@ -57,6 +61,9 @@ struct Ready {
     temporal_ui_url: Option<String>,
     database_url: String,
     admin_token: String,
+    /// The worker's metrics, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_url: Option<String>,
 }
 
 /// What `dev` started itself, and so stops.
@@ -120,9 +127,10 @@ async fn serve(
         parts.ready.temporal_ui_url.clone(),
     );
     let api = tokio::spawn(api::serve(parts.listener, api, wait(stopped.clone())));
-    let mut worker = std::pin::pin!(worker::run(
+    let mut worker = std::pin::pin!(worker::run_measured(
         parts.client.clone(),
         parts.settings,
+        parts.metrics,
         wait(stopped)
     ));
     let until_stopped = async {
@@ -149,6 +157,7 @@ struct Parts {
     listener: TcpListener,
     client: Client,
     settings: worker::Settings,
+    metrics: Option<Metrics>,
     ready: Ready,
 }
 
@@ -161,6 +170,7 @@ async fn start(
     let digitalocean = digitalocean(servers, progress).await?;
     digitalocean.check().await?;
     let listener = api_listener(arguments.api_bind).await?;
+    let metrics = arguments.metrics.serve()?;
     let database_url = database(servers, state, progress).await?;
     let store =
         Store::connect(&database_url, worker::CONNECTIONS + crate::api::CONNECTIONS).await?;
@@ -176,12 +186,16 @@ async fn start(
             .or(arguments.ui.url()),
         database_url,
         admin_token: admin_token(&store, state).await?,
+        metrics_url: metrics
+            .as_ref()
+            .map(|metrics| format!("http://{}/metrics", metrics.address())),
     };
     let settings = arguments.sync.settings(store, digitalocean);
     Ok(Parts {
         listener,
         client,
         settings,
+        metrics,
         ready,
     })
 }
@@ -305,6 +319,9 @@ fn announce(ready: &Ready, ready_file: Option<&Path>, log: &Path) -> anyhow::Res
     writeln!(out, "Temporal UI: {ui}")?;
     writeln!(out, "Database:    {}", ready.database_url)?;
     writeln!(out, "Admin token: {}", ready.admin_token)?;
+    if let Some(url) = &ready.metrics_url {
+        writeln!(out, "Metrics:     {url}")?;
+    }
     writeln!(out, "Log:         {}", log.display())?;
     out.flush()?;
     if let Some(path) = ready_file {
