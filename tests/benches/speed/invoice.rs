@@ -21,10 +21,12 @@ use crate::sweep::sync;
 
 const RUNS: usize = 5;
 
-/// Lines as a large account has them: most of them droplets, half of which still exist.
+/// Lines as a large account has them: most of them droplets, half of which still exist, and did in that month.
 pub(crate) fn invoice(lines: usize, droplets: usize) -> Invoice {
     const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
-    let mut invoice = Invoice::for_month(2026, 4, Vec::new());
+    // As the simulated droplets have them.
+    const SIZES: [&str; 4] = ["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
+    let mut invoice = Invoice::for_month(2026, 6, Vec::new());
     let (start, end) = (invoice.period, invoice.period + chrono::TimeDelta::days(30));
     invoice.lines = (0..lines)
         .map(|number| {
@@ -36,7 +38,7 @@ pub(crate) fn invoice(lines: usize, droplets: usize) -> Invoice {
                 1 => InvoiceLine::new("Taxes", "GST (10%)", cents),
                 _ => InvoiceLine::new(
                     "Droplets",
-                    &format!("node-{node:06}.{region} (s-1vcpu-1gb)"),
+                    &format!("node-{node:06}.{region} ({})", SIZES[node % SIZES.len()]),
                     cents,
                 ),
             }
@@ -119,7 +121,6 @@ async fn measure_among(
         let simulator = SimulatorProcess::start(contents).await?;
         sync(&simulator, &store, contents).await?;
     }
-    // As an account of years: every droplet was there when the invoice was made.
     database.execute("vacuum analyze").await?;
     let named = database
         .pairs("select name, provider_id from cloud_resources where kind = 'droplet'")
@@ -132,7 +133,7 @@ async fn measure_among(
     let header = InvoiceHeader {
         invoice_uuid: InvoiceUuid::from(uuid::Uuid::from_u128(1)),
         invoice_id: None,
-        period: "2026-04".parse()?,
+        period: "2026-06".parse()?,
         amount: invoice.amount,
     };
     store
