@@ -140,10 +140,7 @@ impl TokenSource {
             Some((_, error)) => error.clone(),
             None => match self.read(&mut state, now).await {
                 Ok(token) => return Ok(token),
-                Err(error) => {
-                    tracing::warn!(source = self.name(), "no token could be read: {error}");
-                    error
-                }
+                Err(error) => error,
             },
         };
         match &state.last {
@@ -192,7 +189,7 @@ impl TokenSource {
             // Never read anew.
             Origin::Fixed(token) => return token.clone().ok_or_else(|| self.invalid()),
             Origin::File(given) => given.read().await,
-            Origin::Vault { vault, keys } => vault.read(keys).await.map_err(TokenError::from),
+            Origin::Vault { vault, keys } => vault.read(keys).await,
         };
         let token = secret.and_then(|secret| Token::new(&secret).ok_or_else(|| self.invalid()));
         match token {
@@ -206,6 +203,7 @@ impl TokenSource {
                 Ok(token)
             }
             Err(error) => {
+                tracing::warn!(source = self.name(), "no token could be read: {error}");
                 // What waited for this answer meanwhile need not ask again.
                 state.failed = Some((Instant::now().max(now), error.clone()));
                 Err(error)

@@ -1,4 +1,4 @@
-//! Tokens in HashiCorp Vault: a secret of a KV store of version 2, and three requests of Vault's HTTP API (log in, read, log in
+//! Tokens in `HashiCorp` Vault: a secret of a KV store of version 2, and three requests of Vault's HTTP API (log in, read, log in
 //! again). Why no client library: docs/decisions/2026-11-24-tokens.md.
 
 mod error;

@@ -1,19 +1,19 @@
-//! Tokens in Vault, as its HTTP API is documented (developer.hashicorp.com/vault/api-docs: KV v2, AppRole, Kubernetes).
+//! Tokens in Vault, as its HTTP API is documented (developer.hashicorp.com/vault/api-docs: KV v2, `AppRole`, Kubernetes).
+
+mod server;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use digitalocean::{Client, Error, Purpose, TokenError, TokenSource, VaultError};
 use serde_json::{Value, json};
 use simulator::{Account, Scopes, Simulator};
 
-use crate::scripted::with_type;
 use crate::tokens::tokens;
+use server::TestVault;
 
 const OLD: &str = "dop_v1_0000old";
 const NEW: &str = "dop_v1_1111new";
@@ -21,125 +21,6 @@ const ROLE_ID: &str = "7d1f0c52-role";
 const SECRET_ID: &str = "b6a94e3f-secret";
 const JWT: &str = "eyJhbGciOi.service.account";
 const ROOT: &str = "hvs.given";
-
-/// A Vault with one secret and one policy.
-struct State {
-    /// Null for a version that was deleted.
-    secret: Value,
-    /// Who may read it: the token that was given, and those that logging in gave.
-    tokens: Vec<String>,
-    is_sealed: bool,
-    may_read: bool,
-    logins: u32,
-    /// Method, path and namespace.
-    asked: Vec<String>,
-}
-
-#[derive(Clone)]
-struct TestVault {
-    url: String,
-    state: Arc<Mutex<State>>,
-}
-
-impl TestVault {
-    async fn start(secret: Value) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let vault = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            state: Arc::new(Mutex::new(State {
-                secret,
-                tokens: vec![ROOT.to_owned()],
-                is_sealed: false,
-                may_read: true,
-                logins: 0,
-                asked: Vec::new(),
-            })),
-        };
-        let answering = vault.clone();
-        let app = Router::new().fallback(move |request| answer(answering, request));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        vault
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap())
-    }
-
-    /// The token of a purpose, by the way to log in that these variables say.
-    fn source(&self, purpose: Purpose, login: &[(&str, &str)]) -> TokenSource {
-        let mut variables = vec![
-            ("VAULT_ADDR", self.url.as_str()),
-            ("ARCADIA_VAULT_PATH", "secret/team/arcadia"),
-        ];
-        variables.extend(login);
-        tokens(&variables).unwrap().token(purpose).clone()
-    }
-
-    fn by_role(&self) -> TokenSource {
-        let login = [("VAULT_ROLE_ID", ROLE_ID), ("VAULT_SECRET_ID", SECRET_ID)];
-        self.source(Purpose::CloudBilling, &login)
-    }
-
-    fn reads(&self) -> usize {
-        let path = "GET /v1/secret/data/team/arcadia";
-        self.change(|state| state.asked.iter().filter(|asked| *asked == path).count())
-    }
-}
-
-fn errors(status: StatusCode, said: &[&str]) -> Response {
-    let body = json!({ "errors": said });
-    with_type(status, "application/json", &body.to_string())
-}
-
-fn answer_json(body: &Value) -> Response {
-    with_type(StatusCode::OK, "application/json", &body.to_string())
-}
-
-async fn answer(vault: TestVault, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 10_000).await.unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
-    assert_eq!(header("x-vault-request"), Some("true"));
-    let asked = format!("{} {}", parts.method, parts.uri.path());
-    vault.change(|state| {
-        state.asked.push(asked.clone());
-        if state.is_sealed {
-            return errors(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
-        }
-        let may_log_in = match asked.as_str() {
-            "POST /v1/auth/approle/login" => {
-                body == json!({ "role_id": ROLE_ID, "secret_id": SECRET_ID })
-            }
-            "POST /v1/auth/cluster/login" => body == json!({ "role": "arcadia", "jwt": JWT }),
-            "GET /v1/secret/data/team/arcadia" => {
-                let token = header("x-vault-token").unwrap_or_default().to_owned();
-                return if !state.tokens.contains(&token) || !state.may_read {
-                    errors(StatusCode::FORBIDDEN, &["permission denied", &token])
-                } else if state.secret.is_null() {
-                    let body =
-                        json!({ "data": { "data": null, "metadata": { "destroyed": false } } });
-                    with_type(StatusCode::NOT_FOUND, "application/json", &body.to_string())
-                } else {
-                    answer_json(&json!({
-                        "request_id": "r", "lease_id": "", "renewable": false, "lease_duration": 0,
-                        "data": { "data": state.secret, "metadata": { "version": 3 } },
-                    }))
-                };
-            }
-            _ => return errors(StatusCode::NOT_FOUND, &[]),
-        };
-        if !may_log_in {
-            return errors(StatusCode::BAD_REQUEST, &["invalid role or secret ID"]);
-        }
-        state.logins += 1;
-        let token = format!("hvs.login-{}", state.logins);
-        state.tokens.push(token.clone());
-        answer_json(&json!({
-            "auth": { "client_token": token, "lease_duration": 1200, "renewable": true },
-        }))
-    })
-}
 
 async fn account(tokens: &[&str]) -> Simulator {
     let mut account = Account::demo();
@@ -368,4 +249,55 @@ async fn something_else_at_vaults_address_is_not_taken_for_it() {
     );
     let error = client.unwrap().get_balance().await.unwrap_err();
     assert!(matches!(error, Error::Token(_)), "{error:?}");
+}
+
+/// What is logged, by whomever.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    // Everything here runs on this thread, the servers included.
+    let _logging = tracing::subscriber::set_default(
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish(),
+    );
+    let simulator = account(&[OLD, NEW]).await;
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
+    client.get_balance().await.unwrap();
+    vault.change(|state| {
+        state.secret = json!({ "shared": NEW });
+        state.tokens.clear();
+    });
+    simulator.change(|account| account.revoke_token(OLD));
+    client.get_balance().await.unwrap();
+    vault.change(|state| state.may_read = false);
+    simulator.change(|account| account.revoke_token(NEW));
+    client.get_balance().await.unwrap_err();
+
+    let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    for seen in [
+        "the token has been replaced",
+        "no token could be read",
+        "hyper_util",
+    ] {
+        assert!(log.contains(seen), "no {seen:?} in the log");
+    }
+    assert_hidden(&log);
 }
