@@ -184,7 +184,7 @@ create index cloud_cost_lines_name on cloud_cost_lines (identified_kind, lower(r
 create index cloud_cost_lines_period on cloud_cost_lines (bill_period);
 create index cloud_cost_lines_item_id on cloud_cost_lines (item_resource_id, identified_kind) where item_resource_id is not null;
 create index cloud_cost_lines_item_uuid on cloud_cost_lines (item_resource_uuid) where item_resource_uuid is not null;
-create index cloud_cost_lines_project_name on cloud_cost_lines (lower(project_name)) where resource_id is null and not is_shared;
+create index cloud_cost_lines_project_name on cloud_cost_lines (lower(project_name)) where not is_shared;
 
 -- Whose how much of a split line is.
 create table cloud_cost_line_shares (

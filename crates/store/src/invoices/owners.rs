@@ -171,19 +171,12 @@ async fn lines_of_projects(
             select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
         ) named
         join cloud_cost_lines line on lower(line.project_name) = named.name
-        where line.resource_id is null and not line.is_shared
+        where not line.is_shared
         union
         select line.id from (
             select distinct resource_id from cloud_project_memberships where cloud_project_id = any($1)
         ) member
         join cloud_cost_lines line on line.resource_id = member.resource_id
-        union
-        -- Seen in no project at the time, and named on the invoice.
-        select line.id from (
-            select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
-        ) named
-        join cloud_cost_lines line on lower(line.project_name) = named.name
-        where line.resource_id is not null
         "#,
         projects,
     )
