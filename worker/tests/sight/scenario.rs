@@ -120,7 +120,7 @@ async fn run() -> Seen {
     )
     .await;
     let worker_synced = page(metrics_address).await;
-    let api_synced = page(serve_api(&store).await).await;
+    let api_synced = api_page(&store).await;
 
     simulator.fail(Fault::new(FaultKind::Unauthorized, "/v2/volumes"));
     let failed = ends_well(&client, SyncInventory::run, everything(), full).await;
@@ -131,7 +131,7 @@ async fn run() -> Seen {
         // The SDK counts a run's end after it has reported it.
         worker_failed: page_with(metrics_address, "temporal_workflow_failed_total").await,
         api_synced,
-        api_failed: page(serve_api(&store).await).await,
+        api_failed: api_page(&store).await,
         log: String::from_utf8(LOG.lock().unwrap().clone()).unwrap(),
     };
     drop(stop);
@@ -235,12 +235,13 @@ async fn namespace_of_its_own() -> (Client, String) {
     (client, namespace)
 }
 
-/// An API that has told nothing yet: one that has shows the same again for a moment.
-async fn serve_api(store: &Store) -> SocketAddr {
+/// Of an API that has told nothing yet, since one that has shows the same again for a moment, and that has answered a request.
+async fn api_page(store: &Store) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
-    address
+    get(address, "/healthz").await;
+    page(address).await
 }
 
 /// The page once it holds that.
@@ -259,8 +260,12 @@ async fn page_with(address: SocketAddr, name: &str) -> String {
 
 /// The page at `/metrics`, to whoever asks.
 async fn page(address: SocketAddr) -> String {
+    get(address, "/metrics").await
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
