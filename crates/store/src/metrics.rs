@@ -72,7 +72,7 @@ impl Gauges {
 }
 
 impl Store {
-    /// Reads all of it. No read waits for another's lock; their time is that of going once over the live resources.
+    /// Reads all of it. None of it waits for a writer; it takes as long as going once over the live resources.
     pub async fn gauges(&self) -> Result<Gauges, StoreError> {
         Ok(Gauges {
             at: self.now().await?,
