@@ -54,8 +54,6 @@ impl BillingHistory {
         if is_first_run {
             discover(ctx).await?;
             if keeps_books {
-                sync_ledger(ctx).await?;
-                estimate(ctx).await?;
                 let pending = ctx
                     .execute_activity(InvoiceActivities::count_pending, (), options::database())
                     .await?;
@@ -76,6 +74,9 @@ impl BillingHistory {
             ctx.continue_as_new(Input::Given(progress), ContinueAsNewOptions::default())?;
         }
         if keeps_books {
+            // After the invoices, which wait for nothing that may fail.
+            sync_ledger(ctx).await?;
+            estimate(ctx).await?;
             check_books(ctx).await?;
         }
         let progress = ctx.state(|state| state.progress.clone());

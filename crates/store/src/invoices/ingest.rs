@@ -230,8 +230,9 @@ async fn store_header(
 async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into cloud_invoice_versions (invoice_id, version, amount, line_count, line_total, csv_sha256, ingested_at, superseded_at)
-         select id, version, coalesce(line_total + off_by, amount), coalesce(line_count, 0), coalesce(line_total, 0), csv_sha256,
-             coalesce(ingested_at, now()), now()
+         -- Files were not kept before version 3 of the schema.
+         select id, version, coalesce(line_total + off_by, amount), coalesce(line_count, 0), coalesce(line_total, 0),
+             (select sha256 from cloud_invoice_documents where sha256 = csv_sha256), coalesce(ingested_at, now()), now()
          from cloud_invoices where id = $1
          on conflict (invoice_id, version) do update set superseded_at = excluded.superseded_at",
         header.id,

@@ -156,6 +156,7 @@ pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(),
     )
     .fetch_all(&mut *tx)
     .await?;
+    matching::note_cause(tx, "ingest", None, None).await?;
     matching::match_lines(tx, &lines).await?;
     owners::own_again(tx, owners::Which::Lines(&lines)).await
 }

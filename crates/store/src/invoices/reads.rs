@@ -71,7 +71,7 @@ pub struct LineShare {
 pub struct LineChange {
     /// `{"field": {"before": ..., "after": ...}}`
     pub changes: Value,
-    /// `inventory` or `operator`.
+    /// `inventory`, `ingest` or `operator`.
     pub cause: String,
     pub changed_by: Option<String>,
     pub changed_at: DateTime<Utc>,
