@@ -3,6 +3,7 @@
 mod api;
 mod configuration;
 mod dev;
+mod doctor;
 mod failure;
 mod logging;
 mod migrate;
@@ -37,6 +38,7 @@ enum Command {
     Api(api::Arguments),
     Migrate(migrate::Arguments),
     Schedules(schedules::Arguments),
+    Doctor(doctor::Arguments),
     Token(token::Arguments),
     Simulator(simulator::Arguments),
 }
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Api(arguments) => api::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Schedules(arguments) => schedules::run(arguments).await,
+        Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,
         Command::Simulator(arguments) => simulator::run(arguments).await,
     };

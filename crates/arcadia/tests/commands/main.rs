@@ -4,4 +4,5 @@
 
 mod configuration;
 mod dev;
+mod doctor;
 mod support;

@@ -1,0 +1,145 @@
+//! The database, Temporal, and the address of the API.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::{Code, IntoRequest as _};
+use temporalio_client::{Client, NamespacedClient as _};
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use tokio::net::TcpListener;
+use worker::schedules;
+
+use super::Report;
+use crate::configuration::connect_database;
+
+pub(super) async fn check_database(report: &mut Report) -> anyhow::Result<()> {
+    let store = match connect_database(1).await {
+        Ok(store) => store,
+        Err(error) => return report.error("database", error),
+    };
+    report.ok("database", "the server of DATABASE_URL answers")?;
+    match store.check_ready().await {
+        Ok(()) => report.ok("schema", "up to date"),
+        Err(error) => report.error("schema", error),
+    }
+}
+
+pub(super) async fn check_temporal(report: &mut Report) -> anyhow::Result<()> {
+    let client = match worker::temporal::connect().await {
+        Ok(client) => client,
+        Err(error) => return report.error("temporal", error),
+    };
+    report.ok("temporal", "the server of TEMPORAL_ADDRESS answers")?;
+    if check_namespace(report, &client).await? {
+        check_schedules(report, &client).await?;
+    }
+    Ok(())
+}
+
+async fn check_namespace(report: &mut Report, client: &Client) -> anyhow::Result<bool> {
+    let namespace = client.namespace();
+    let request = DescribeNamespaceRequest {
+        namespace: namespace.clone(),
+        ..Default::default()
+    };
+    let described =
+        WorkflowService::describe_namespace(&mut client.clone(), request.into_request()).await;
+    match described {
+        Ok(_) => {
+            report.ok("namespace", format_args!("{namespace} exists"))?;
+            Ok(true)
+        }
+        Err(status) if status.code() == Code::NotFound => {
+            report.fail(
+                "namespace",
+                format_args!(
+                    "Temporal has no namespace {namespace}: correct TEMPORAL_NAMESPACE, or create it with `temporal operator namespace \
+                     create --namespace {namespace}`"
+                ),
+            )?;
+            Ok(false)
+        }
+        Err(status) => {
+            report.fail(
+                "namespace",
+                format_args!(
+                    "Temporal does not tell about the namespace {namespace} ({}: {}): look at TEMPORAL_API_KEY, the TEMPORAL_TLS... \
+                     variables and what they may do there",
+                    status.code(),
+                    status.message()
+                ),
+            )?;
+            Ok(false)
+        }
+    }
+}
+
+async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result<()> {
+    let statuses = match schedules::list(client).await {
+        Ok(statuses) => statuses,
+        Err(error) => return report.error("schedules", error),
+    };
+    let ids = |which: &dyn Fn(&schedules::ScheduleStatus) -> bool| {
+        let ids: Vec<_> = statuses
+            .iter()
+            .filter(|status| which(status))
+            .map(|status| status.id)
+            .collect();
+        (!ids.is_empty()).then(|| ids.join(", "))
+    };
+    let missing = ids(&|status| status.on_server.is_none());
+    let on_server = |status: &schedules::ScheduleStatus| status.on_server.clone();
+    let differing = ids(&|status| on_server(status).is_some_and(|server| !server.is_current));
+    let paused = ids(&|status| on_server(status).is_some_and(|server| server.is_paused));
+    if let Some(ids) = &missing {
+        report.fail(
+            "schedules",
+            format_args!(
+                "Temporal lacks {ids}, so that nothing starts them: run `arcadia schedules apply`"
+            ),
+        )?;
+    }
+    if let Some(ids) = &differing {
+        report.warn(
+            "schedules",
+            format_args!(
+                "{ids} differ from what this program would have: run `arcadia schedules apply`"
+            ),
+        )?;
+    }
+    if let Some(ids) = &paused {
+        report.warn(
+            "schedules",
+            format_args!("{ids} are paused and start nothing: `temporal schedule toggle --unpause --schedule-id ID` ends that"),
+        )?;
+    }
+    if missing.is_none() && differing.is_none() && paused.is_none() {
+        report.ok(
+            "schedules",
+            format_args!("all {} are there and as they should be", statuses.len()),
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn check_api_address(
+    report: &mut Report,
+    address: SocketAddr,
+) -> anyhow::Result<()> {
+    match TcpListener::bind(address).await {
+        Ok(_) => report.ok("api address", format_args!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => report.warn(
+            "api address",
+            format_args!(
+                "{address} is in use: if that is not `arcadia api` itself, free it, or choose another with ARCADIA_API_BIND"
+            ),
+        ),
+        Err(error) => report.fail(
+            "api address",
+            format_args!(
+                "the API cannot listen on {address} ({error}): choose an address of this machine with ARCADIA_API_BIND"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,197 @@
+//! Tokens, what they may read, and the keys of Spaces.
+
+use simulator::{RateLimit, Scopes};
+
+use super::{Healthy, SECRET, closed_address};
+
+#[tokio::test]
+async fn a_missing_token_a_wrong_one_and_two_for_one_purpose_are_told() {
+    let healthy = Healthy::start().await;
+    let said = healthy.says(&[("DO_API_TOKEN", "")]).await;
+    said.only(&["FAIL  digitalocean:", "set DO_API_TOKEN"]);
+
+    let wrong = [("DO_API_TOKEN_CLOUD_BILLING", "dop_v1_revoked")];
+    let said = healthy.says(&wrong).await;
+    said.only(&[
+        "FAIL  token cloud-billing:",
+        "the token of DO_API_TOKEN_CLOUD_BILLING is wrong, expired or revoked",
+    ]);
+
+    let said = healthy.says(&[("DO_API_TOKEN_FILE", "/token")]).await;
+    said.only(&["FAIL  digitalocean:", "both set: set one of them"]);
+}
+
+#[tokio::test]
+async fn a_token_file_that_is_missing_or_empty_is_told() {
+    let healthy = Healthy::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    let of_file = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let variables = [("DO_API_TOKEN_CLOUD_SYNC_FAST_FILE", of_file(&missing))];
+    let said = healthy.says(&[(variables[0].0, &variables[0].1)]).await;
+    said.only(&[
+        "FAIL  token cloud-sync-fast:",
+        &variables[0].1,
+        "put the secret there",
+    ]);
+
+    let empty = directory.path().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    let path = of_file(&empty);
+    let said = healthy
+        .says(&[("DO_API_TOKEN_CLOUD_SYNC_FAST_FILE", &path)])
+        .await;
+    said.only(&["FAIL  token cloud-sync-fast:", &path, "is empty"]);
+
+    std::fs::write(&empty, format!("{SECRET}\n")).unwrap();
+    let said = healthy
+        .says(&[("DO_API_TOKEN_CLOUD_SYNC_FAST_FILE", &path)])
+        .await;
+    assert_eq!(said.status, Some(0), "{:#?}", said.lines);
+}
+
+#[tokio::test]
+async fn a_vault_without_an_address_without_a_login_or_away_is_told() {
+    let healthy = Healthy::start().await;
+    let path = ("ARCADIA_VAULT_PATH", "secret/arcadia");
+    healthy
+        .says(&[path])
+        .await
+        .only(&["FAIL  digitalocean:", "VAULT_ADDR is not"]);
+
+    let address = format!("http://{}", closed_address());
+    let vault = ("VAULT_ADDR", address.as_str());
+    healthy
+        .says(&[path, vault])
+        .await
+        .only(&["FAIL  digitalocean:", "nothing says how to log in to Vault"]);
+
+    let full = ("DO_API_TOKEN_CLOUD_SYNC_FULL", SECRET);
+    let fast = ("DO_API_TOKEN_CLOUD_SYNC_FAST", SECRET);
+    let login = ("VAULT_TOKEN", "hvs.token");
+    let unused = ("DO_API_TOKEN", "");
+    healthy
+        .says(&[path, vault, login, full, fast, unused])
+        .await
+        .only(&[
+            "FAIL  token cloud-billing:",
+            "Vault cannot be reached",
+            &address,
+        ]);
+}
+
+#[tokio::test]
+async fn each_missing_scope_is_told_with_what_it_costs() {
+    let healthy = Healthy::start().await;
+    let granted = |purpose: ::digitalocean::Purpose, but: &[&str]| {
+        let needs = purpose.needs();
+        let scopes = needs.iter().map(|need| need.scope);
+        Scopes::only(scopes.filter(|scope| !but.contains(scope)))
+    };
+    let purpose = ::digitalocean::Purpose::CloudSyncFull;
+    let accept = |token: &str, scopes: Scopes| {
+        healthy
+            .simulator
+            .change(|account| account.accept_token(token, scopes));
+    };
+    let full = [("DO_API_TOKEN_CLOUD_SYNC_FULL", "dop_v1_full")];
+
+    accept("dop_v1_full", granted(purpose, &["load_balancer:read"]));
+    let said = healthy.says(&full).await;
+    said.only(&[
+        "warn  scopes cloud-sync-full:",
+        "load balancers are not mirrored; grant load_balancer:read",
+    ]);
+    assert_eq!(said.status, Some(0));
+
+    accept("dop_v1_full", granted(purpose, &["nfs:list"]));
+    healthy
+        .says(&full)
+        .await
+        .only(&["nfs shares are not mirrored, nfs snapshots are not mirrored; grant nfs:list"]);
+
+    accept("dop_v1_full", granted(purpose, &["project:read"]));
+    healthy.says(&full).await.only(&[
+        "FAIL  scopes cloud-sync-full:",
+        "no resource is given to a project or a tenant; grant project:read",
+    ]);
+
+    accept("dop_v1_billing", Scopes::only(["droplet:read"]));
+    healthy
+        .says(&[("DO_API_TOKEN_CLOUD_BILLING", "dop_v1_billing")])
+        .await
+        .only(&["FAIL  scopes cloud-billing:", "grant billing:read"]);
+}
+
+#[tokio::test]
+async fn a_token_that_others_have_used_up_is_told_and_left_alone() {
+    let healthy = Healthy::start().await;
+    healthy.simulator.change(|account| {
+        account.set_rate_limit(RateLimit {
+            per_hour: 100,
+            per_minute: 1_000,
+        });
+    });
+    let others = ::digitalocean::Client::new(&healthy.simulator.url(), SECRET.into()).unwrap();
+    for _ in 0..91 {
+        others.get_balance().await.unwrap();
+    }
+    let said = healthy.says(&[]).await;
+    assert_eq!(said.status, Some(0));
+    for (purpose, left) in [
+        ("cloud-sync-full", 8),
+        ("cloud-sync-fast", 7),
+        ("cloud-billing", 6),
+    ] {
+        let expected = format!("warn  budget {purpose}: {left} of 100 requests an hour are left");
+        let is_told = said.lines.iter().any(|line| line.starts_with(&expected));
+        assert!(is_told, "{expected}: {:#?}", said.lines);
+    }
+    let requests = healthy.simulator.requests();
+    let asked = requests
+        .iter()
+        .filter(|request| request.path.starts_with("/v2/"));
+    assert_eq!(asked.count(), 91 + 3);
+}
+
+#[tokio::test]
+async fn a_shared_token_that_nothing_uses_is_told() {
+    let healthy = Healthy::start().await;
+    let said = healthy
+        .says(&[
+            ("DO_API_TOKEN_CLOUD_SYNC_FULL", SECRET),
+            ("DO_API_TOKEN_CLOUD_SYNC_FAST", SECRET),
+            ("DO_API_TOKEN_CLOUD_BILLING", SECRET),
+        ])
+        .await;
+    said.only(&["warn  tokens:", "DO_API_TOKEN is set and used for nothing"]);
+}
+
+#[tokio::test]
+async fn keys_of_spaces_that_are_no_pair_are_told() {
+    let healthy = Healthy::start().await;
+    let said = healthy
+        .says(&[("SPACES_SECRET_ACCESS_KEY", "another")])
+        .await;
+    said.only(&["FAIL  spaces:", "SPACES_ACCESS_KEY_ID"]);
+
+    let said = healthy.says(&[("SPACES_ACCESS_KEY_ID", "")]).await;
+    said.only(&["FAIL  digitalocean:", "SPACES_ACCESS_KEY_ID is not"]);
+}
+
+#[tokio::test]
+async fn a_digitalocean_that_is_away_is_told_for_each_purpose() {
+    let healthy = Healthy::start().await;
+    let address = format!("http://{}", closed_address());
+    let said = healthy.says(&[("DIGITALOCEAN_API_URL", &address)]).await;
+    let wrong: Vec<_> = said
+        .lines
+        .iter()
+        .filter(|line| line.starts_with("FAIL  token"))
+        .collect();
+    assert_eq!(wrong.len(), 3, "{:#?}", said.lines);
+    assert!(
+        wrong[0].contains("look at DIGITALOCEAN_API_URL"),
+        "{wrong:?}"
+    );
+}
