@@ -247,6 +247,7 @@ async fn a_configured_limit_is_counted_down_and_then_refuses() {
     account.set_rate_limit(RateLimit {
         per_hour: 100,
         per_minute: 2,
+        times_faster: 1,
     });
     let asker = Asker::of(account).await;
     for left in ["99", "98"] {
