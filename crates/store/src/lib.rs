@@ -5,6 +5,7 @@
 
 mod access;
 pub mod balance;
+pub mod budget;
 mod copy;
 pub mod costs;
 mod error;

@@ -6,6 +6,7 @@ mod access;
 mod balance;
 mod bills;
 mod books;
+mod budget;
 mod corrections;
 mod costs;
 mod estimates;
