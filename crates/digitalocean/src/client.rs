@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
-use reqwest::{ClientBuilder, Method, RequestBuilder, Response, redirect};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
 use crate::base_url::BaseUrl;
+use crate::budget::{self, RequestBudget, UsedUp};
 use crate::error::{Answer, Call, Error};
 use crate::observer::{Exchange, Observer, path_template};
 use crate::rate_limit::{self, RateLimit};
@@ -31,6 +32,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Client {
     inner: Arc<Inner>,
     observer: Option<Arc<dyn Observer>>,
+    budget: Option<Arc<dyn RequestBudget>>,
 }
 
 struct Inner {
@@ -111,6 +113,7 @@ impl Client {
                 rate_limit,
             }),
             observer: None,
+            budget: None,
         })
     }
 
@@ -118,6 +121,13 @@ impl Client {
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// The same client, and clones of it, which asks before each request whether it may send it.
+    #[must_use]
+    pub fn limited_by(mut self, budget: Arc<dyn RequestBudget>) -> Self {
+        self.budget = Some(budget);
         self
     }
 
@@ -214,12 +224,13 @@ impl Client {
         request: RequestBuilder,
     ) -> Result<Body, Error> {
         let network = |error| Error::network(call, self.inner.base.as_str(), error);
+        self.wait_for_budget(token, call).await?;
         let request = request.header(AUTHORIZATION, token.bearer());
         let begun = Instant::now();
         let response = request.send().await;
         self.tell(call, begun, response.as_ref().ok());
         let response = response.map_err(network)?;
-        self.note_rate_limit(call, response.headers());
+        self.note_rate_limit(token, call, &response);
         if !response.status().is_success() {
             return Err(self.failure(token, call, response).await);
         }
@@ -233,7 +244,6 @@ impl Client {
     }
 
     async fn failure(&self, token: &Token, call: &Call, response: Response) -> Error {
-        let token = token.secret();
         let status = response.status();
         let retry_after = rate_limit::retry_after(response.headers(), Utc::now());
         let request_id = text_header(response.headers(), &REQUEST_ID);
@@ -242,14 +252,17 @@ impl Client {
         } else {
             // The status tells enough if the rest is cut off.
             let body = response.bytes().await.unwrap_or_default();
-            describe_failure(&body, token)
+            describe_failure(&body, token.secret())
         };
         let answer = Answer {
             call: call.clone(),
             status: status.as_u16(),
             detail,
-            request_id: request_id.map(|id| one_line(&id, token)),
+            request_id: request_id.map(|id| one_line(&id, token.secret())),
         };
+        if let (Some(budget), StatusCode::TOO_MANY_REQUESTS) = (&self.budget, status) {
+            budget.refused(token.key(), retry_after).await;
+        }
         Error::of_answer(answer, retry_after, self.inner.token.name())
     }
 
@@ -265,10 +278,33 @@ impl Client {
         }
     }
 
-    fn note_rate_limit(&self, call: &Call, headers: &HeaderMap) {
-        let Some(seen) = RateLimit::read(headers) else {
+    async fn wait_for_budget(&self, token: &Token, call: &Call) -> Result<(), Error> {
+        let Some(budget) = &self.budget else {
+            return Ok(());
+        };
+        let outcome = budget::take(&**budget, token.key()).await;
+        outcome.map_err(
+            |UsedUp {
+                 retry_after,
+                 reason,
+             }| Error::BudgetUsedUp {
+                call: call.clone(),
+                reason,
+                retry_after,
+            },
+        )
+    }
+
+    fn note_rate_limit(&self, token: &Token, call: &Call, response: &Response) {
+        let Some(seen) = RateLimit::read(response.headers()) else {
             return;
         };
+        // A refusal tells that nothing is left, also where only the minute is used up.
+        if let Some(budget) = &self.budget
+            && response.status() != StatusCode::TOO_MANY_REQUESTS
+        {
+            budget.told(token.key(), seen);
+        }
         tracing::debug!(%call, limit = seen.limit, remaining = seen.remaining, reset_at = %seen.reset_at, "rate limit");
         let mut latest = self
             .inner

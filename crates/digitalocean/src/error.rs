@@ -107,6 +107,13 @@ pub enum Error {
     InvalidToken,
     #[error("cannot prepare connections to DigitalOcean: {}; are the machine's CA certificates installed?", innermost(.0))]
     Setup(#[source] reqwest::Error),
+    /// Nothing was sent: all who use the token together have made as many requests as they may
+    #[error("{call} has to wait: {reason}; may be tried again in {} s", retry_after.as_secs())]
+    BudgetUsedUp {
+        call: Call,
+        reason: String,
+        retry_after: Duration,
+    },
     /// There was no token to send
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -117,6 +124,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. }
+            | Self::BudgetUsedUp { .. }
             | Self::Server { .. }
             | Self::Network { .. }
             | Self::UnexpectedBody { .. } => true,

@@ -11,6 +11,7 @@ mod answer_text;
 mod balance;
 mod base_url;
 mod billing_history;
+pub mod budget;
 mod client;
 mod decode;
 mod error;
@@ -26,6 +27,7 @@ mod scopes;
 pub mod spaces;
 mod tokens;
 
+pub use budget::RequestBudget;
 pub use client::Client;
 pub use error::{Answer, Call, Error};
 pub use inventory::ListedKind;

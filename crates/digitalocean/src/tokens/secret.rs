@@ -7,6 +7,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::TokenError;
+use crate::budget::TokenKey;
 
 /// A secret, given in a variable or kept in the file that the variable with `_FILE` at its end names.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ impl Given {
 pub(crate) struct Token {
     secret: SecretString,
     bearer: HeaderValue,
+    key: TokenKey,
 }
 
 impl Token {
@@ -50,8 +52,10 @@ impl Token {
         }
         let mut bearer = HeaderValue::from_str(&format!("Bearer {trimmed}")).ok()?;
         bearer.set_sensitive(true);
+        let secret = SecretString::from(trimmed);
         Some(Self {
-            secret: SecretString::from(trimmed),
+            key: TokenKey::of(&secret),
+            secret,
             bearer,
         })
     }
@@ -64,6 +68,11 @@ impl Token {
     /// The value of the header `authorization`.
     pub(crate) fn bearer(&self) -> HeaderValue {
         self.bearer.clone()
+    }
+
+    /// By which its budget is known.
+    pub(crate) fn key(&self) -> TokenKey {
+        self.key
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {

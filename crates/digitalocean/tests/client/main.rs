@@ -4,6 +4,7 @@
 
 mod attributes;
 mod billing;
+mod budget;
 mod examples;
 mod failures;
 mod handing_over;
