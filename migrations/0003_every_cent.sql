@@ -258,19 +258,24 @@ create unique index cloud_cost_totals_of_bill on cloud_cost_totals
     (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product);
 create index cloud_cost_totals_by_period on cloud_cost_totals (period);
 
-create function drop_empty_cost_totals(bills uuid[]) returns void language sql as $$
-    delete from cloud_cost_totals where bill_id = any(bills) and parts = 0
+create function add_to_cost_totals(more cloud_cost_totals[]) returns void language sql as $$
+    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
+    select bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts
+    from unnest(more)
+    -- Two transactions that add to one bill do so in one order.
+    order by bill_id, is_shared, tenant_id, project_name, kind, product
+    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
+        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
+    delete from cloud_cost_totals where parts = 0 and bill_id in (select distinct bill_id from unnest(more));
 $$;
 
 create function cost_lines_were_inserted() returns trigger language plpgsql as $$
 begin
-    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
-        sum(amount), count(*)
-    from added where not is_split
-    group by 1, 2, 3, 4, 5, 6, 7, 8
-    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
-        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
+    perform add_to_cost_totals(array(
+        select row(coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind,
+            product, sum(amount), count(*))::cloud_cost_totals
+        from added where not is_split
+        group by invoice_id, estimate_id, bill_period, is_shared, tenant_id, project_name, kind, product));
     return null;
 end
 $$;
@@ -280,14 +285,11 @@ create trigger cost_lines_count_when_inserted
 
 create function cost_lines_were_deleted() returns trigger language plpgsql as $$
 begin
-    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
-        -sum(amount), -count(*)
-    from removed where not is_split
-    group by 1, 2, 3, 4, 5, 6, 7, 8
-    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
-        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
-    perform drop_empty_cost_totals(array(select distinct coalesce(invoice_id, estimate_id) from removed));
+    perform add_to_cost_totals(array(
+        select row(coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind,
+            product, -sum(amount), -count(*))::cloud_cost_totals
+        from removed where not is_split
+        group by invoice_id, estimate_id, bill_period, is_shared, tenant_id, project_name, kind, product));
     return null;
 end
 $$;
@@ -297,22 +299,13 @@ create trigger cost_lines_count_no_more_when_deleted
 
 create function cost_lines_were_updated() returns trigger language plpgsql as $$
 begin
-    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, sum(amount), sum(parts)
-    from (
-        select coalesce(invoice_id, estimate_id) as bill_id, bill_period as period, estimate_id is not null as is_estimate, is_shared, tenant_id,
-            project_name, kind, product, amount, 1 as parts
-        from added where not is_split
-        union all
-        select coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind, product,
-            -amount, -1
-        from removed where not is_split
-    ) both_ways
-    group by 1, 2, 3, 4, 5, 6, 7, 8
-    having sum(amount) <> 0 or sum(parts) <> 0
-    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
-        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
-    perform drop_empty_cost_totals(array(select distinct coalesce(invoice_id, estimate_id) from removed));
+    perform add_to_cost_totals(array(
+        select row(coalesce(invoice_id, estimate_id), bill_period, estimate_id is not null, is_shared, tenant_id, project_name, kind,
+            product, sum(sign * amount), sum(sign))::cloud_cost_totals
+        from (select 1 as sign, * from added union all select -1, * from removed) both_ways
+        where not is_split
+        group by invoice_id, estimate_id, bill_period, is_shared, tenant_id, project_name, kind, product
+        having sum(sign * amount) <> 0 or sum(sign) <> 0));
 
     -- What became of lines that stand already: which resource they are for and whose they are.
     insert into cloud_cost_line_changes (line_id, changes, cause, changed_by, workflow_id, run_id)
@@ -342,13 +335,11 @@ create trigger cost_lines_count_otherwise_when_updated
 
 create function cost_line_shares_were_inserted() returns trigger language plpgsql as $$
 begin
-    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
-        line.project_name, line.kind, line.product, sum(share.amount), count(*)
-    from added share join cloud_cost_lines line on line.id = share.line_id
-    group by 1, 2, 3, 4, 5, 6, 7, 8
-    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
-        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
+    perform add_to_cost_totals(array(
+        select row(coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
+            line.project_name, line.kind, line.product, sum(share.amount), count(*))::cloud_cost_totals
+        from added share join cloud_cost_lines line on line.id = share.line_id
+        group by line.invoice_id, line.estimate_id, line.bill_period, share.tenant_id, line.project_name, line.kind, line.product));
     return null;
 end
 $$;
@@ -358,16 +349,11 @@ create trigger cost_line_shares_count_when_inserted
 
 create function cost_line_shares_were_deleted() returns trigger language plpgsql as $$
 begin
-    insert into cloud_cost_totals as total (bill_id, period, is_estimate, is_shared, tenant_id, project_name, kind, product, amount, parts)
-    select coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
-        line.project_name, line.kind, line.product, -sum(share.amount), -count(*)
-    from removed share join cloud_cost_lines line on line.id = share.line_id
-    group by 1, 2, 3, 4, 5, 6, 7, 8
-    on conflict (bill_id, is_shared, coalesce(tenant_id, ''), project_name, coalesce(kind, ''), product)
-        do update set amount = total.amount + excluded.amount, parts = total.parts + excluded.parts;
-    perform drop_empty_cost_totals(array(
-        select distinct coalesce(line.invoice_id, line.estimate_id)
-        from removed share join cloud_cost_lines line on line.id = share.line_id));
+    perform add_to_cost_totals(array(
+        select row(coalesce(line.invoice_id, line.estimate_id), line.bill_period, line.estimate_id is not null, false, share.tenant_id,
+            line.project_name, line.kind, line.product, -sum(share.amount), -count(*))::cloud_cost_totals
+        from removed share join cloud_cost_lines line on line.id = share.line_id
+        group by line.invoice_id, line.estimate_id, line.bill_period, share.tenant_id, line.project_name, line.kind, line.product));
     return null;
 end
 $$;
