@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::problem::Problem;
+use crate::serving::Peer;
 
 /// Makes a new token: `arc_`, so that a leaked one can be recognised, and 256 random bits, so that none can be guessed.
 ///
@@ -24,6 +25,10 @@ pub fn generate_token() -> SecretString {
 }
 
 /// Whoever holds a valid token.
+///
+/// Nothing here compares tokens. The database looks up the SHA-256 of what was sent among those of the valid ones, and how long it
+/// takes may tell how many leading bits of the two agree. That leads nowhere: to go on from there, somebody would have to find tokens
+/// whose hashes begin as they like, and a whole hash still would not say which 256 random bits it is of.
 pub(crate) struct Caller(Access);
 
 impl Caller {
@@ -38,10 +43,16 @@ impl FromRequestParts<ApiState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let token = bearer_token(&parts.headers)?;
-        let access = state.store.authenticate(token).await?;
-        access.map(Self).ok_or(Problem::Unauthorized(
-            "the token is unknown or revoked: `arcadia token create` makes one",
-        ))
+        let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let attempt = state.limiter.attempt(token, address)?;
+        let Some(access) = state.store.authenticate(token).await? else {
+            attempt.failed();
+            return Err(Problem::Unauthorized(
+                "the token is unknown or revoked: `arcadia token create` makes one",
+            ));
+        };
+        attempt.succeeded()?;
+        Ok(Self(access))
     }
 }
 

@@ -5,8 +5,11 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +18,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Instrument as _, Level, Span};
@@ -29,10 +31,21 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes a body may have: the largest one that is needed has two short fields.
 const BODY_LIMIT: usize = 64 * 1024;
 
+/// The most bytes of a path with its query: a cursor and every filter at once have less than one thousand.
+const PATH_LIMIT: usize = 8 * 1024;
+
+/// The most bytes of all header fields, names and values: room for what proxies and browsers add.
+const HEADER_LIMIT: usize = 16 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around the routes; the first is the outermost.
-pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Router {
+pub(crate) fn around(
+    routes: Router,
+    metrics: Metrics,
+    timeout: Duration,
+    https_only: bool,
+) -> Router {
     // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
     routes.layer(from_fn(to_its_end)).layer(
         ServiceBuilder::new()
@@ -44,17 +57,11 @@ pub(crate) fn around(routes: Router, metrics: Metrics, timeout: Duration) -> Rou
                     .on_response(DefaultOnResponse::new().level(Level::INFO)),
             )
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            .layer(SetResponseHeaderLayer::overriding(
-                X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ))
-            .layer(SetResponseHeaderLayer::overriding(
-                CACHE_CONTROL,
-                HeaderValue::from_static("no-store"),
-            ))
+            .layer(from_fn_with_state(https_only, harden))
             .layer(from_fn_with_state(metrics, metrics::measure))
             .layer(from_fn(in_problem_form))
             .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(limit_head))
             .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
             .layer(TimeoutLayer::with_status_code(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -70,6 +77,48 @@ async fn to_its_end(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(panic) => resume_unwind(panic.into_panic()),
     }
+}
+
+/// The headers by which a browser treats every answer as what it is: data, for one reader, that shows and runs nothing.
+async fn harden(State(https_only): State<bool>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if https_only {
+        // A year. Not for the domains below: they are not this program's to decide on.
+        let value = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
+}
+
+/// Refuses a request whose head is larger than any that is needed, before anything reads it.
+async fn limit_head(request: Request, next: Next) -> Response {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    if path > PATH_LIMIT {
+        return Problem::PathTooLong.into_response();
+    }
+    let headers = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    if headers.sum::<usize>() > HEADER_LIMIT {
+        return Problem::HeadersTooLarge.into_response();
+    }
+    next.run(request).await
 }
 
 /// Neither headers nor the query: the first hold tokens, and people paste them into the second.
@@ -113,7 +162,7 @@ mod tests {
         timeout: Duration,
     ) -> (StatusCode, String) {
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), timeout);
+        let layered = around(routes, Metrics::new(), timeout, false);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         let media_type = &response.headers()["content-type"];
@@ -141,7 +190,7 @@ mod tests {
             end.send(()).unwrap();
         });
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), Duration::from_millis(10));
+        let layered = around(routes, Metrics::new(), Duration::from_millis(10), false);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

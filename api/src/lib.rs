@@ -8,6 +8,7 @@ mod extract;
 mod freshness;
 mod health;
 mod layers;
+mod limits;
 mod metrics;
 mod openapi;
 mod paging;
@@ -27,11 +28,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use access::generate_token;
+pub use limits::{Rate, RateLimits};
 pub use serving::serve;
 pub use temporal::{
     OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, TemporalUi, WorkflowRun,
 };
 
+use limits::Limiter;
 use metrics::Metrics;
 
 /// What the API needs to know of the rest of the system.
@@ -41,15 +44,21 @@ pub struct Settings {
     pub schedules: Option<Arc<dyn ScheduleSource>>,
     /// Where answers' links to runs lead; without it there are none.
     pub temporal_ui: Option<TemporalUi>,
+    /// How often callers may call.
+    pub rate_limits: RateLimits,
+    /// Whether browsers are told to use HTTPS only (HSTS): for an API that is reached through TLS, and always will be.
+    pub https_only: bool,
 }
 
 impl From<Store> for Settings {
-    /// Without Temporal.
+    /// Without Temporal, with the limits that hold unless others are asked for.
     fn from(store: Store) -> Self {
         Self {
             store,
             schedules: None,
             temporal_ui: None,
+            rate_limits: RateLimits::default(),
+            https_only: false,
         }
     }
 }
@@ -61,6 +70,7 @@ pub(crate) struct ApiState {
     pub(crate) schedules: Option<Arc<dyn ScheduleSource>>,
     pub(crate) temporal_ui: Option<Arc<TemporalUi>>,
     pub(crate) metrics: Metrics,
+    pub(crate) limiter: Limiter,
     pub(crate) openapi: Arc<OpenApi>,
 }
 
@@ -82,8 +92,9 @@ pub fn router(settings: impl Into<Settings>) -> Router {
         schedules: settings.schedules,
         temporal_ui: settings.temporal_ui.map(Arc::new),
         metrics: metrics.clone(),
+        limiter: Limiter::new(&settings.rate_limits),
         openapi: Arc::new(openapi),
     };
     let router = router.fallback(problem::unknown_path).with_state(state);
-    layers::around(router, metrics, layers::TIMEOUT)
+    layers::around(router, metrics, layers::TIMEOUT, settings.https_only)
 }

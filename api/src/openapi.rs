@@ -60,6 +60,11 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
             if operation.security.is_some() {
                 add(operation, "401", "There is no valid token");
                 add(operation, "403", "The token's role does not allow this");
+                add(
+                    operation,
+                    "429",
+                    "Too many requests with this token, or too many unknown tokens from this address; `retry-after` says when to try again",
+                );
             }
             if operation.request_body.is_some() {
                 add(operation, "413", "The body has more than 64 kB");

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -38,6 +39,16 @@ pub(crate) enum Problem {
     UnsupportedMediaType,
     #[error("the body has more than 64 kB")]
     BodyTooLarge,
+    #[error("the path with its query has more than 8 kB")]
+    PathTooLong,
+    #[error("the headers have more than 16 kB")]
+    HeadersTooLarge,
+    #[error("{detail}")]
+    TooManyRequests {
+        detail: &'static str,
+        /// How long the same request would be refused again.
+        wait: Duration,
+    },
     #[error("the request took longer than the server waits: ask for less, or try again later")]
     TimedOut,
     #[error("{0}")]
@@ -97,6 +108,21 @@ impl Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body-too-large",
                 "the body is too large",
+            ),
+            Self::PathTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "path-too-long",
+                "the path is too long",
+            ),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "the headers are too large",
+            ),
+            Self::TooManyRequests { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "there are too many requests",
             ),
             Self::TimedOut => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -187,6 +213,10 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Self::TooManyRequests { wait, .. } = self {
+            // Rounded up: who waits for as long as it says is not refused for a fraction of a second.
+            headers.insert(RETRY_AFTER, (wait.as_secs() + 1).into());
         }
         response
     }

@@ -1,11 +1,24 @@
-//! Serving the router on a socket.
+//! Serving the router on a socket, to clients of whom some are slow, many or hostile.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use axum::body::Body;
+use axum::http::Request;
+use axum::serve::Listener;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Layer as _, ServiceExt as _};
 
 use crate::{Settings, router};
 
@@ -13,27 +26,88 @@ use crate::{Settings, router};
 /// process alive.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The longest that a client may take to send a request's head, and that a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The longest that a connection is kept: a client that takes in an answer byte by byte must not hold its place for ever. It is
+/// ended between requests, and in the midst of one only [`GRACE`] later.
+const LIFE: Duration = Duration::from_mins(10);
+
+/// The most connections at a time; more wait until one ends.
+const CONNECTIONS: usize = 1024;
+
+/// The most bytes that are read before a request's head must be whole: all of memory that a client can take without being answered.
+/// The routes take less (`layers::PATH_LIMIT`, `layers::HEADER_LIMIT`), and say so in better words.
+const HEAD_BUFFER: usize = 64 * 1024;
+
+/// The most header fields; what hyper has room for by itself, said here since it is one of the limits.
+const HEADER_FIELDS: usize = 100;
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Answers requests until `shutdown` is done, then finishes those under way, ten seconds at most.
 pub async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     settings: impl Into<Settings>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (has_begun, begun) = oneshot::channel();
-    let server = axum::serve(listener, router(settings)).with_graceful_shutdown(async move {
-        shutdown.await;
-        // Nobody listens only where the server is gone already.
-        let _ = has_begun.send(());
-    });
-    tokio::select! {
-        result = server.into_future() => result,
-        () = grace_is_over(begun) => Ok(()),
+    let router = router(settings);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let stopping = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await;
+            // axum's way of accepting: it waits a while where the process has no file descriptor left.
+            (place, Listener::accept(&mut listener).await)
+        };
+        let (place, (stream, peer)) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next => next,
+        };
+        let connection = answer(stream, peer, router.clone(), stopping.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
     }
+    drop(listener);
+    stopping.cancel();
+    connections.close();
+    // What is not done by then ends with the process.
+    let _ = tokio::time::timeout(GRACE, connections.wait()).await;
+    Ok(())
 }
 
-async fn grace_is_over(begun: oneshot::Receiver<()>) {
-    match begun.await {
-        Ok(()) => tokio::time::sleep(GRACE).await,
-        Err(_) => pending().await,
+/// Answers the requests of one connection, until it ends, has lived long enough, or all are to stop.
+async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, stopping: CancellationToken) {
+    // Answers are written whole: there is nothing to wait for that would fill a packet.
+    let _ = stream.set_nodelay(true);
+    let service = Extension(Peer(peer.ip()))
+        .layer(router)
+        .map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BUFFER)
+        .max_headers(HEADER_FIELDS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = pin!(connection);
+    let end_asked_for = tokio::time::timeout(LIFE, stopping.cancelled());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Ok(ended),
+        _ = end_asked_for => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(GRACE, connection).await
+        }
+    };
+    if let Ok(Err(error)) = ended {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection broke"
+        );
     }
 }

@@ -25,4 +25,5 @@ mod relations;
 mod serving;
 mod spread_rules;
 mod support;
+mod surface;
 mod sync;

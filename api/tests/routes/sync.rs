@@ -24,12 +24,12 @@ impl ScheduleSource for Scripted {
 
 async fn sync(api: &TestApi, schedules: Result<Vec<ScheduleStatus>, String>) -> Value {
     let router = api::router(Settings {
-        store: api.store.clone(),
         schedules: Some(Arc::new(Scripted(schedules))),
         temporal_ui: Some(TemporalUi {
             url: "http://localhost:8233".to_owned(),
             namespace: "default".to_owned(),
         }),
+        ..Settings::from(api.store.clone())
     });
     let request = bearing(&api.admin, Request::get("/api/v1/sync"));
     answer(router, request.body(Body::empty()).unwrap())

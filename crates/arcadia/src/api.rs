@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use api::{Rate, RateLimits};
 use store::Store;
 
 use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, connect_database, listen};
@@ -17,6 +19,18 @@ pub(crate) struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "ARCADIA_API_BIND", default_value = DEFAULT_API_BIND, value_name = "ADDRESS:PORT")]
     api_bind: SocketAddr,
+    /// Requests that one token may make a second, in each process that serves the API; four times as many at once.
+    #[arg(
+        long,
+        env = "ARCADIA_API_REQUESTS_PER_SECOND",
+        default_value_t = 50,
+        value_name = "REQUESTS",
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    requests_per_second: u32,
+    /// Tell browsers to use HTTPS only (HSTS), for an API that is reached through TLS and always will be.
+    #[arg(long, env = "ARCADIA_API_HTTPS_ONLY")]
+    https_only: bool,
     #[command(flatten)]
     ui: UiArguments,
 }
@@ -54,9 +68,19 @@ pub(crate) fn settings(
     temporal_ui_url: Option<String>,
 ) -> api::Settings {
     api::Settings {
-        store,
         temporal_ui: temporal_ui_url.map(|url| schedules.ui(url)),
         schedules: Some(Arc::new(schedules)),
+        ..api::Settings::from(store)
+    }
+}
+
+/// The limits with so many requests a second for a token.
+fn rate_limits(requests_per_second: u32) -> RateLimits {
+    let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    RateLimits {
+        requests: Rate::per_second(at_least_one(requests_per_second))
+            .with_burst(at_least_one(requests_per_second.saturating_mul(4))),
+        ..RateLimits::default()
     }
 }
 
@@ -70,7 +94,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listener = listen(arguments.api_bind).await?;
     tracing::info!("serving the API on http://{}", listener.local_addr()?);
     let schedules = Schedules::from_environment();
-    let settings = settings(store, schedules, arguments.ui.url());
+    let settings = api::Settings {
+        rate_limits: rate_limits(arguments.requests_per_second),
+        https_only: arguments.https_only,
+        ..settings(store, schedules, arguments.ui.url())
+    };
     api::serve(listener, settings, asked_to_stop()).await?;
     Ok(())
 }

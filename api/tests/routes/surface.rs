@@ -1,0 +1,221 @@
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use api::{Rate, RateLimits, Settings};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use store::Role;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Answer, TestApi, answer, bearing, token};
+
+const INVENTORY: &str = "/api/v1/inventory";
+
+/// So many requests a minute with a token, so many failures a minute from an address: a minute is longer than any of these tests.
+fn limited(api: &TestApi, requests: u32, failures: u32) -> Settings {
+    let rate = |most| Rate::per_minute(NonZeroU32::new(most).unwrap());
+    Settings {
+        rate_limits: RateLimits {
+            requests: rate(requests),
+            failures: rate(failures),
+        },
+        ..Settings::from(api.store.clone())
+    }
+}
+
+async fn get(router: &Router, token: &str, path: &str) -> Answer {
+    let request = bearing(token, Request::get(path)).body(Body::empty());
+    answer(router.clone(), request.unwrap()).await
+}
+
+async fn serve(settings: Settings) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(api::serve(listener, settings, std::future::pending()));
+    address
+}
+
+/// Sends it on a connection of its own and returns all that comes back until the server ends it.
+async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// The status of the answer to a request for the inventory.
+async fn status(address: SocketAddr, token: &str) -> u16 {
+    let request = format!(
+        "GET {INVENTORY} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+    );
+    let text = exchange(address, &request).await;
+    let status = text.split(' ').nth(1).unwrap();
+    status.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_when_to_come_back_and_others_go_on() {
+    let api = TestApi::empty().await;
+    let router = api::router(limited(&api, 3, 1));
+    for _ in 0..3 {
+        get(&router, &api.admin, INVENTORY).await.ok();
+    }
+    let refused = get(&router, &api.admin, INVENTORY).await;
+    let detail = refused.problem(429);
+    assert!(detail.contains("retry-after"), "{detail}");
+    let wait: u64 = refused.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    // One of three a minute comes back every 20 seconds.
+    assert!((1..=21).contains(&wait), "{wait}");
+    get(&router, &api.acme, INVENTORY).await.ok();
+}
+
+#[tokio::test]
+async fn what_needs_no_token_is_not_counted() {
+    let api = TestApi::empty().await;
+    let router = api::router(limited(&api, 1, 1));
+    for _ in 0..3 {
+        for path in ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"] {
+            let answer = get(&router, &api.admin, path).await;
+            assert_eq!(answer.status, 200, "{path}");
+        }
+    }
+    get(&router, &api.admin, INVENTORY).await.ok();
+}
+
+#[tokio::test]
+async fn an_address_with_many_unknown_tokens_is_refused_but_for_the_tokens_that_were_valid() {
+    let api = TestApi::empty().await;
+    let address = serve(limited(&api, 100, 3)).await;
+    assert_eq!(status(address, &api.admin).await, 200);
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        statuses.push(status(address, &format!("arc_guess{number}")).await);
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 429, 429]);
+
+    assert_eq!(status(address, &api.admin).await, 200);
+    // One that nobody has used yet could be a guess.
+    assert_eq!(status(address, &api.acme).await, 429);
+}
+
+#[tokio::test]
+async fn a_token_is_refused_as_soon_as_it_is_revoked_however_often_it_was_used() {
+    let api = TestApi::empty().await;
+    let (id, revoked) = token(&api.store, &Role::PlatformAdmin).await;
+    api.get(&revoked, INVENTORY).await.ok();
+    api.store.revoke_token(id).await.unwrap();
+    api.get(&revoked, INVENTORY).await.problem(401);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_make_it_harmless_in_a_browser() {
+    let api = TestApi::empty().await;
+    for (path, expected) in [
+        ("/healthz", 200),
+        ("/metrics", 200),
+        (INVENTORY, 200),
+        ("/api/v1/inventory/nonsense", 400),
+        ("/nothing", 404),
+    ] {
+        let answer = api.get(&api.admin, path).await;
+        assert_eq!(answer.status, expected, "{path}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+        ] {
+            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            assert_eq!(values, [value], "{path}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_keep_to_https_only_where_that_is_asked_for() {
+    let api = TestApi::empty().await;
+    for https_only in [true, false] {
+        let router = api::router(Settings {
+            https_only,
+            ..Settings::from(api.store.clone())
+        });
+        let answer = get(&router, &api.admin, INVENTORY).await;
+        let is_told = answer.headers.contains_key("strict-transport-security");
+        assert_eq!(is_told, https_only);
+    }
+}
+
+#[tokio::test]
+async fn no_answer_names_the_program_or_its_version_in_its_headers() {
+    let api = TestApi::empty().await;
+    let address = serve(Settings::from(api.store.clone())).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let text = exchange(address, request).await;
+    let head = text.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+    for telling in ["server:", "x-powered-by:", "via:", "axum", "hyper"] {
+        assert!(!head.contains(telling), "{telling} is in\n{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_or_headers_without_end_are_refused() {
+    let api = TestApi::empty().await;
+    let long = "x".repeat(8 * 1024);
+    api.get(&api.admin, &format!("{INVENTORY}?q={long}"))
+        .await
+        .problem(414);
+    let request = bearing(&api.admin, Request::get(INVENTORY))
+        .header("x-one", &long)
+        .header("x-other", &long);
+    api.send(request.body(Body::empty())).await.problem(431);
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_not_read_to_its_end() {
+    let api = TestApi::empty().await;
+    let address = serve(Settings::from(api.store.clone())).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-endless: ")
+        .await
+        .unwrap();
+    let mut written = 0;
+    let chunk = [b'x'; 1024];
+    // The server stops reading and hangs up: writing fails once what is under way is full.
+    while stream.write_all(&chunk).await.is_ok() {
+        written += chunk.len();
+        assert!(written < 64 * 1024 * 1024, "it takes all of it");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_request_is_hung_up_on() {
+    let api = TestApi::empty().await;
+    let address = serve(Settings::from(api.store.clone())).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /healthz HT").await.unwrap();
+    // An answer on another connection shows that this one has been taken on.
+    exchange(
+        address,
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for it.
+    tokio::time::pause();
+    let mut rest = Vec::new();
+    let read = stream.read_to_end(&mut rest);
+    let hung_up = tokio::time::timeout(Duration::from_mins(2), read).await;
+    // Whether it says goodbye does not matter.
+    assert!(hung_up.is_ok(), "it waits without an end");
+}
