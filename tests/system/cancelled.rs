@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use simulator::{Account, Fault, FaultKind};
-use temporalio_client::{WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_client::{
+    WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowGetResultOptions, WorkflowStartOptions,
+};
+use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::{Input, task_queue};
 
@@ -26,8 +29,18 @@ async fn the_work_of_a_cancelled_activity_comes_to_its_end() {
         .start_workflow(SyncInventory::run, Input::Given(kinds), options)
         .await
         .unwrap();
+    // The simulator notes a request when it has answered: only Temporal tells that it is under way.
     eventually("the droplets are being listed", async || {
-        (system.requests("GET", "/v2/droplets") > 0).then_some(())
+        let described = run
+            .describe(WorkflowDescribeOptions::default())
+            .await
+            .unwrap();
+        let pending = described.raw().pending_activities.iter();
+        let started = pending.filter(|activity| activity.state() == PendingActivityState::Started);
+        let mut types = started.filter_map(|activity| activity.activity_type.as_ref());
+        types
+            .any(|activity| activity.name == "inventory.sync_kind")
+            .then_some(())
     })
     .await;
     run.cancel(WorkflowCancelOptions::default()).await.unwrap();
