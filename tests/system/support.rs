@@ -11,6 +11,7 @@ use futures::TryStreamExt as _;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use sqlx::PgPool;
 use store::Store;
+use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::grpc::WorkflowService;
@@ -63,6 +64,11 @@ impl TestSystem {
 
     /// The same with another token, which the account must accept.
     pub(crate) async fn start_with_token(account: Account, token: &str) -> Self {
+        Self::start_limited(account, token, Limits::NONE).await
+    }
+
+    /// The same with limits of our own to the requests.
+    pub(crate) async fn start_limited(account: Account, token: &str, limits: Limits) -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), worker::CONNECTIONS)
             .await
@@ -77,6 +83,7 @@ impl TestSystem {
                 store: store.clone(),
                 digitalocean_url: simulator.url(),
                 tokens: Tokens::one(token.into()),
+                request_limits: limits,
                 internal_project: INTERNAL_PROJECT.to_owned(),
                 rules: Rules {
                     strike_interval: Duration::ZERO,

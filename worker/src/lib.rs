@@ -1,5 +1,6 @@
 //! Wiring: which workflows and activities run on which task queue, with which DigitalOcean token; the schedules as a table.
 
+pub mod budget;
 mod log;
 pub mod metrics;
 pub mod schedules;
@@ -16,6 +17,7 @@ use activities::ledger::LedgerActivities;
 use activities::projects::ProjectActivities;
 use digitalocean::{Purpose, SpacesClient, Tokens};
 use store::Store;
+use store::budget::Limits;
 use store::inventory::Rules;
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
@@ -37,6 +39,8 @@ pub struct Settings {
     /// Base of the DigitalOcean API.
     pub digitalocean_url: String,
     pub tokens: Tokens,
+    /// How many requests all workers together may make with each token.
+    pub request_limits: Limits,
     /// The name of the project that must exist.
     pub internal_project: String,
     pub rules: Rules,
@@ -85,6 +89,11 @@ pub async fn run_measured(
             &settings.digitalocean_url,
             settings.tokens.token(purpose).clone(),
         )?;
+        let client = client.limited_by(budget::of_purpose(
+            &settings.store,
+            settings.request_limits,
+            purpose,
+        ));
         Ok::<_, digitalocean::Error>(match &metrics {
             Some(metrics) => client.observed_by(metrics.observer(purpose)),
             None => client,

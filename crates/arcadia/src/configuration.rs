@@ -13,6 +13,7 @@ use digitalocean::spaces::DEFAULT_ENDPOINT;
 use digitalocean::{Client, Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::SecretString;
 use store::Store;
+use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use tokio::net::TcpListener;
 
@@ -57,6 +58,22 @@ pub(crate) struct SyncArguments {
         value_name = "MONTHS"
     )]
     look_back_months: u32,
+    /// Requests that all workers together make with one token in a minute; DigitalOcean allows 250. 0 for no limit of our own.
+    #[arg(
+        long,
+        env = "ARCADIA_REQUESTS_PER_MINUTE",
+        default_value_t = Limits::default().per_minute,
+        value_name = "REQUESTS"
+    )]
+    requests_per_minute: u32,
+    /// The same in an hour; DigitalOcean allows 5,000, of which people may need some. 0 for no limit of our own.
+    #[arg(
+        long,
+        env = "ARCADIA_REQUESTS_PER_HOUR",
+        default_value_t = Limits::default().per_hour,
+        value_name = "REQUESTS"
+    )]
+    requests_per_hour: u32,
 }
 
 /// Which DigitalOcean is read, and with which tokens.
@@ -132,6 +149,11 @@ impl SyncArguments {
             store,
             digitalocean_url: digitalocean.url,
             tokens: digitalocean.tokens,
+            request_limits: Limits {
+                per_minute: self.requests_per_minute,
+                per_hour: self.requests_per_hour,
+                ..Limits::default()
+            },
             internal_project: self.internal_project,
             rules: Rules {
                 strike_interval: self.strike_interval,

@@ -11,6 +11,7 @@ use digitalocean::{SpacesClient, SpacesKeys, Tokens};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
+use store::budget::Limits;
 use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
@@ -190,7 +191,11 @@ async fn start(
             .as_ref()
             .map(|metrics| format!("http://{}/metrics", metrics.address())),
     };
-    let settings = arguments.sync.settings(store, digitalocean);
+    let mut settings = arguments.sync.settings(store, digitalocean);
+    if servers.simulator.is_some() {
+        // Nobody else needs the simulator's requests, and who looks at a demo is not to wait for them.
+        settings.request_limits = Limits::NONE;
+    }
     Ok(Parts {
         listener,
         client,

@@ -265,7 +265,12 @@ async fn write(
     allowance: &Allowance,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let told = allowance.told.as_ref();
+    let Allowance {
+        minute_full_at,
+        hour_full_at,
+        closed_until,
+        told,
+    } = *allowance;
     let number = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
     sqlx::query!(
         "update cloud_request_budgets
@@ -273,9 +278,9 @@ async fn write(
              told_at = $8, used_at = $9
          where token_sha256 = $1",
         token.as_slice(),
-        allowance.minute_full_at,
-        allowance.hour_full_at,
-        allowance.closed_until,
+        minute_full_at,
+        hour_full_at,
+        closed_until,
         told.map(|told| number(told.limit)),
         told.map(|told| number(told.left)),
         told.map(|told| told.reset_at),

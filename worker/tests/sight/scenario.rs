@@ -9,6 +9,7 @@ use std::time::Duration;
 use digitalocean::Tokens;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use store::Store;
+use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest as _;
@@ -143,6 +144,7 @@ fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
         store: store.clone(),
         digitalocean_url,
         tokens: Tokens::one(DEMO_TOKEN.into()),
+        request_limits: Limits::NONE,
         internal_project: "skyai-internal".to_owned(),
         rules: Rules {
             strike_interval: Duration::ZERO,
