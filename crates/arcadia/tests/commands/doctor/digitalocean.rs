@@ -129,7 +129,7 @@ async fn a_token_that_others_have_used_up_is_told_and_left_alone() {
     healthy.simulator.change(|account| {
         account.set_rate_limit(RateLimit {
             per_hour: 100,
-            per_minute: 1_000,
+            ..RateLimit::GENEROUS
         });
     });
     let others = ::digitalocean::Client::new(&healthy.simulator.url(), SECRET.into()).unwrap();
