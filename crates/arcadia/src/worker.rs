@@ -9,8 +9,8 @@ use crate::logging;
 #[derive(clap::Args)]
 #[command(
     after_help = "Reads DATABASE_URL, DO_API_TOKEN or a token per purpose (or the files that DO_API_TOKEN..._FILE name, or Vault where \
-                  ARCADIA_VAULT_PATH is set), DIGITALOCEAN_API_URL, SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for listing buckets, SPACES_ENDPOINT_URL, and Temporal's own variables \
-                  (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS...)."
+                  ARCADIA_VAULT_PATH is set), DIGITALOCEAN_API_URL, SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for \
+                  listing buckets, SPACES_ENDPOINT_URL, and Temporal's own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS...)."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
