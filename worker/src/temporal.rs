@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, TlsOptions};
 
 /// The least that is asked of Temporal before giving up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects as the SDK's environment variables and profiles say (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, ...).
 pub async fn connect() -> anyhow::Result<Client> {
-    let (connection, client) = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
+    connect_as(LoadClientConfigProfileOptions::default()).await
+}
+
+/// The same, with variables and profiles from where `options` says.
+pub async fn connect_as(options: LoadClientConfigProfileOptions) -> anyhow::Result<Client> {
+    let (mut connection, client) = ClientOptions::load_from_config(options)
         // Its error cannot cross threads, and so is no anyhow error by itself.
         .map_err(|error| anyhow!("the Temporal settings cannot be read ({error}): correct the TEMPORAL_... variables or the profile they name"))?;
+    encrypt_or_refuse(&mut connection)?;
     connect_with(connection, client).await
 }
 
@@ -27,6 +33,29 @@ pub async fn connect_to(address: &str) -> anyhow::Result<Client> {
         ClientOptions::new("default").build(),
     )
     .await
+}
+
+/// Never lets a connection be less secret than what is asked for: the client speaks plain text to any `http://` address, whatever is
+/// said of TLS and of keys.
+fn encrypt_or_refuse(connection: &mut ConnectionOptions) -> anyhow::Result<()> {
+    let is_encrypted = connection.target.scheme() == "https";
+    if is_encrypted && connection.tls_options.is_none() {
+        connection.tls_options = Some(TlsOptions::default());
+    }
+    match connection.api_key.as_deref() {
+        // The SDK would switch TLS on for it, and send it.
+        Some("") => bail!("TEMPORAL_API_KEY is empty: give the key, or unset the variable"),
+        Some(_) if !is_encrypted => bail!(
+            "a Temporal API key is given, but it would be sent without TLS: leave http:// out of TEMPORAL_ADDRESS, and do not set TEMPORAL_TLS=false"
+        ),
+        _ => {}
+    }
+    if !is_encrypted && connection.tls_options.is_some() {
+        bail!(
+            "TLS to Temporal is asked for, but TEMPORAL_ADDRESS begins with http://: leave that out, or set TEMPORAL_TLS=false"
+        );
+    }
+    Ok(())
 }
 
 async fn connect_with(
