@@ -63,6 +63,7 @@ impl Failure {
                 digitalocean::Error::Forbidden { .. } => "Forbidden",
                 digitalocean::Error::NotFound { .. } => "NotFound",
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
+                digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 _ => "DigitalOcean",
             },
             Self::Spaces(SpacesError::WrongKeys { .. }) => "Unauthorized",
@@ -77,9 +78,11 @@ impl Failure {
         }
     }
 
+    /// Whether Temporal tries again by itself. Want of requests is handed to the workflow, which asks again after the delay
+    /// (`workflows/src/pauses.rs`): waiting is to use up no attempt.
     fn is_retryable(&self) -> bool {
         match self {
-            Self::DigitalOcean(error) => error.is_retryable(),
+            Self::DigitalOcean(error) => error.is_retryable() && !is_pause(error),
             Self::Spaces(error) => error.is_retryable(),
             Self::Store(error) => error.is_transient(),
             Self::UnreadableInvoice(_)
@@ -93,9 +96,10 @@ impl Failure {
     /// How long DigitalOcean asks to be left alone; none leaves it to the retry policy.
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::DigitalOcean(digitalocean::Error::RateLimited { retry_after, .. }) => {
-                Some(*retry_after)
-            }
+            Self::DigitalOcean(
+                digitalocean::Error::RateLimited { retry_after, .. }
+                | digitalocean::Error::BudgetUsedUp { retry_after, .. },
+            ) => Some(*retry_after),
             _ => None,
         }
     }
@@ -125,11 +129,15 @@ impl Failure {
     /// Logs the failure and makes it Temporal's.
     pub(crate) fn report(self) -> ActivityError {
         let message = self.message();
-        tracing::warn!(
-            failure = self.type_name(),
-            retryable = self.is_retryable(),
-            "{message}"
-        );
+        if matches!(&self, Self::DigitalOcean(error) if is_pause(error)) {
+            tracing::info!(failure = self.type_name(), "{message}");
+        } else {
+            tracing::warn!(
+                failure = self.type_name(),
+                retryable = self.is_retryable(),
+                "{message}"
+            );
+        }
         ActivityError::application(
             ApplicationFailure::builder(std::io::Error::other(message))
                 .type_name(self.type_name().to_owned())
@@ -138,6 +146,11 @@ impl Failure {
                 .build(),
         )
     }
+}
+
+/// Nothing is wrong: there are no requests to be had for a while.
+pub(crate) fn is_pause(error: &digitalocean::Error) -> bool {
+    matches!(error, digitalocean::Error::BudgetUsedUp { .. })
 }
 
 /// The message with those of its causes that it does not already tell.

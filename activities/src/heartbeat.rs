@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use digitalocean::budget::one_piece;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tracing::Instrument as _;
 
@@ -12,6 +13,8 @@ const INTERVAL: Duration = Duration::from_secs(8);
 
 /// Does the work with a heartbeat beside it.
 ///
+/// To the token's budget it is one piece of work: begun, it is not broken off for want of a request that comes within a minute.
+///
 /// A cancelled activity ends at once, and its work goes on to its own end, which harms nothing: it may be done twice anyway. To
 /// drop it half-way would: a connection that is in the midst of a COPY or a BEGIN goes back to the pool as it is then, and gives
 /// the next one who takes it the answers to somebody else's questions (sqlx 0.9.0).
@@ -20,7 +23,7 @@ pub(crate) async fn beating<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, ActivityError> {
     let mut ticks = tokio::time::interval(INTERVAL);
-    let mut work = tokio::spawn(work.in_current_span());
+    let mut work = tokio::spawn(one_piece(work).in_current_span());
     loop {
         tokio::select! {
             done = &mut work => {

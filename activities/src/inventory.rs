@@ -14,7 +14,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
 use self::buckets::KnownBuckets;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_pause};
 use crate::heartbeat::beating;
 use crate::run_of;
 
@@ -83,7 +83,14 @@ impl InventoryActivities {
             buckets = KnownBuckets::read(&self.store).await?;
         }
         let mut sink = Seen(&mut seen, &buckets);
-        let listed = self.digitalocean.list_resources(listing, &mut sink).await?;
+        let mut listed = self.digitalocean.list_resources(listing, &mut sink).await?;
+        // Not even begun: the mirror's freshness has nothing to tell of it.
+        let not_begun = listed.first_mut().filter(|kind| kind.requests <= 1);
+        if let Some(kind) = not_begun
+            && let Some(pause) = kind.failure.take_if(|failure| is_pause(failure))
+        {
+            return Err(pause.into());
+        }
 
         let mut failure: Option<Failure> = None;
         let mut synced = Vec::with_capacity(listed.len());

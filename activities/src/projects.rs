@@ -13,7 +13,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::projects::{MembershipsWalked, ProjectsSynced, definitions};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_pause};
 use crate::heartbeat::beating;
 use crate::inventory::{listed_kinds, shortfall};
 use crate::run_of;
@@ -55,6 +55,12 @@ impl ProjectActivities {
     pub async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
         let mut started_at = self.store.now().await?;
         let mut listed = self.digitalocean.list_projects().await;
+        // Not even begun: the mirror's freshness has nothing to tell of it.
+        if listed.requests <= 1
+            && let Some(pause) = listed.failure.take_if(|failure| is_pause(failure))
+        {
+            return Err(pause.into());
+        }
         let mut requests = listed.requests;
         let mut created_internal = false;
         let mut failure = None;
@@ -143,6 +149,7 @@ impl ProjectActivities {
         let (projects, mut completeness) = self.store.projects_seen_by(&run).await?;
         let mut requests = 0;
         let mut failure = None;
+        let mut has_begun = false;
         let mut walked = Vec::with_capacity(projects.len());
         let mut walks = futures::stream::iter(projects)
             .map(|(project, name)| async move {
@@ -161,10 +168,14 @@ impl ProjectActivities {
                 )));
             }
             failure = failure.or(members.failure);
+            has_begun |= !members.items.is_empty();
             walked.push(ProjectMembers {
                 project,
                 members: members.items,
             });
+        }
+        if !has_begun && let Some(pause) = failure.take_if(|failure| is_pause(failure)) {
+            return Err(pause.into());
         }
 
         let facts = ListingFacts {

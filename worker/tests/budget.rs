@@ -59,20 +59,25 @@ fn limited(simulator: &Simulator, store: &Store, limits: Limits) -> Client {
 /// Each makes its requests one after the other, as fast as it may.
 async fn work(clients: Vec<Client>) -> Vec<Error> {
     let working = clients.into_iter().map(|client| {
-        tokio::spawn(one_piece(async move {
+        tokio::spawn(async move {
             let mut errors = Vec::new();
-            for _ in 0..REQUESTS_EACH {
-                // As an activity that is tried again later.
-                while let Err(error) = client.get_balance().await {
-                    let may_wait = matches!(error, Error::BudgetUsedUp { .. });
-                    errors.push(error);
-                    if !may_wait {
-                        break;
+            let mut left = REQUESTS_EACH;
+            // As activities that are asked for again.
+            while left > 0 {
+                let piece = one_piece(async {
+                    while left > 0 {
+                        left -= 1;
+                        client.get_balance().await?;
                     }
+                    Ok(())
+                });
+                if let Err(error) = piece.await {
+                    left += usize::from(matches!(error, Error::BudgetUsedUp { .. }));
+                    errors.push(error);
                 }
             }
             errors
-        }))
+        })
     });
     let errors = join_all(working).await.into_iter();
     errors.flat_map(Result::unwrap).collect()

@@ -5,6 +5,7 @@ use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
 
+use crate::pauses::patiently;
 use crate::{NoInput, options};
 
 /// What this workflow asks of the outside; `activities::balance` answers.
@@ -43,12 +44,10 @@ pub struct PollBalance;
 impl PollBalance {
     #[run(name = "PollBalance")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, _: NoInput) -> WorkflowResult<BalancePolled> {
-        Ok(ctx
-            .execute_activity(
-                BalanceActivities::poll,
-                (),
-                options::listing("GET /v2/customers/my/balance"),
-            )
-            .await?)
+        let poll = || {
+            let options = options::listing("GET /v2/customers/my/balance");
+            ctx.execute_activity(BalanceActivities::poll, (), options)
+        };
+        Ok(patiently(ctx, poll).await?)
     }
 }

@@ -12,6 +12,7 @@ use temporalio_workflow::{
 };
 
 use crate::held_deletions::{self, HeldDeletion};
+use crate::pauses::patiently;
 use crate::{Input, options, task_queue};
 
 /// What this workflow asks of the outside; `activities::inventory` answers.
@@ -207,9 +208,10 @@ async fn sync_kind(
     ctx: WorkflowContext<SyncInventory>,
     kind: ResourceKind,
 ) -> (ResourceKind, Result<KindSynced, ActivityExecutionError>) {
-    let options = options::listing(format!("all of kind {kind}"));
-    let outcome = ctx
-        .execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
-        .await;
+    let sync = || {
+        let options = options::listing(format!("all of kind {kind}"));
+        ctx.execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
+    };
+    let outcome = patiently(&ctx, sync).await;
     (kind, outcome)
 }

@@ -24,6 +24,7 @@ pub use contract::{
 
 use crate::costs::CostActivities;
 use crate::ledger::LedgerActivities;
+use crate::pauses::{is_budget_used_up, patiently};
 use crate::{Input, options};
 
 /// Invoices a run handles before it continues as new: about four history events each, far below what Temporal bears.
@@ -92,11 +93,11 @@ impl BillingHistory {
 
 /// Where the list cannot be read, the invoices known from earlier runs are still ingested; the run fails at its end.
 async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
-    let options = options::listing("GET /v2/customers/my/invoices");
-    match ctx
-        .execute_activity(InvoiceActivities::discover, (), options)
-        .await
-    {
+    let discover = || {
+        let options = options::listing("GET /v2/customers/my/invoices");
+        ctx.execute_activity(InvoiceActivities::discover, (), options)
+    };
+    match patiently(ctx, discover).await {
         Ok(discovered) => ctx.state_mut(|state| {
             state.progress.listed = discovered.listed;
             state.progress.incomplete = discovered.incomplete;
@@ -111,11 +112,11 @@ async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
 }
 
 async fn sync_ledger(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
-    let options = options::listing("GET /v2/customers/my/billing_history");
-    match ctx
-        .execute_activity(LedgerActivities::sync, (), options)
-        .await
-    {
+    let sync = || {
+        let options = options::listing("GET /v2/customers/my/billing_history");
+        ctx.execute_activity(LedgerActivities::sync, (), options)
+    };
+    match patiently(ctx, sync).await {
         Ok(synced) => ctx.state_mut(|state| state.progress.ledger = Some(synced)),
         Err(error) => note_problem(ctx, "the billing history was not read", error)?,
     }
@@ -123,11 +124,11 @@ async fn sync_ledger(ctx: &WorkflowContext<BillingHistory>) -> Result<(), Workfl
 }
 
 async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
-    let options = options::ingest("GET /v2/customers/my/invoices/preview");
-    match ctx
-        .execute_activity(InvoiceActivities::estimate, (), options)
-        .await
-    {
+    let estimate = || {
+        let options = options::ingest("GET /v2/customers/my/invoices/preview");
+        ctx.execute_activity(InvoiceActivities::estimate, (), options)
+    };
+    match patiently(ctx, estimate).await {
         Ok(stored) => ctx.state_mut(|state| state.progress.estimate = Some(stored)),
         Err(error) => note_problem(ctx, "the open month was not estimated", error)?,
     }
@@ -271,14 +272,15 @@ impl IngestInvoice {
         input: Input<InvoiceUuid>,
     ) -> WorkflowResult<InvoiceIngested> {
         let invoice_uuid = input.required(EXPECTED)?;
-        let options = options::ingest(format!("GET /v2/customers/my/invoices/{invoice_uuid}"));
-        match ctx
-            .execute_activity(InvoiceActivities::ingest, invoice_uuid, options)
-            .await
-        {
+        let ingest = || {
+            let options = options::ingest(format!("GET /v2/customers/my/invoices/{invoice_uuid}"));
+            ctx.execute_activity(InvoiceActivities::ingest, invoice_uuid, options)
+        };
+        match patiently(ctx, ingest).await {
             Ok(ingested) => Ok(ingested),
-            // An operator's word is no failure of the invoice.
+            // An operator's word is no failure of the invoice, and neither is want of requests: it goes on waiting for its lines.
             Err(error @ ActivityExecutionError::Cancelled(_)) => Err(error.into()),
+            Err(error) if is_budget_used_up(&error) => Err(error.into()),
             Err(error) => {
                 let reason = options::reason(&error);
                 let failure = IngestFailure {

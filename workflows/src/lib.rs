@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod invoices;
 pub mod ledger;
 mod options;
+mod pauses;
 pub mod projects;
 
 pub use input::{Input, NoInput};

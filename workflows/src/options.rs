@@ -1,6 +1,7 @@
 //! How long activities may take and how often they are tried: all of it, in one place.
 //!
-//! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`).
+//! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`). Waiting for requests is no
+//! failure, and no attempt (`pauses.rs`).
 
 use std::time::Duration;
 

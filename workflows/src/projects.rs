@@ -5,6 +5,7 @@ use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{ActivityExecutionError, WorkflowContext, WorkflowResult};
 
+use crate::pauses::patiently;
 use crate::{NoInput, options};
 
 /// What this workflow asks of the outside; `activities::projects` answers.
@@ -78,17 +79,19 @@ impl SyncProjects {
         ctx: &mut WorkflowContext<Self>,
         _: NoInput,
     ) -> WorkflowResult<ProjectsReport> {
-        let first_pass = options::listing("GET /v2/projects");
-        let projects = ctx
-            .execute_activity(ProjectActivities::sync, (), first_pass)
-            .await;
+        let first_pass = || {
+            let options = options::listing("GET /v2/projects");
+            ctx.execute_activity(ProjectActivities::sync, (), options)
+        };
+        let projects = patiently(ctx, first_pass).await;
         if let Err(error @ ActivityExecutionError::Cancelled(_)) = projects {
             return Err(error.into());
         }
-        let second_pass = options::listing("GET /v2/projects/{id}/resources of every project");
-        let memberships = ctx
-            .execute_activity(ProjectActivities::walk_memberships, (), second_pass)
-            .await?;
+        let second_pass = || {
+            let options = options::listing("GET /v2/projects/{id}/resources of every project");
+            ctx.execute_activity(ProjectActivities::walk_memberships, (), options)
+        };
+        let memberships = patiently(ctx, second_pass).await?;
         Ok(ProjectsReport {
             projects: projects?,
             memberships,

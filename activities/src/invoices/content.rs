@@ -7,7 +7,7 @@ use domain::invoices::{
 };
 use store::invoices::{InvoiceContent, Sources};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_pause};
 
 /// An invoice as it was read.
 pub(super) struct Content {
@@ -104,7 +104,7 @@ fn take_items(
 ) -> Result<Option<Items>, Failure> {
     match listed.listing.failure {
         None => {}
-        Some(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
+        Some(error) if may_do_without(&error, attempt) => {
             notes.push(format!("without the items: {error}"));
             return Ok(None);
         }
@@ -126,12 +126,18 @@ fn take_summary(
 ) -> Result<Option<InvoiceSummary>, Failure> {
     match summary {
         Ok(summary) => Ok(Some(summary)),
-        Err(error) if is_absent(&error) || (attempt >= PATIENCE && error.is_retryable()) => {
+        Err(error) if may_do_without(&error, attempt) => {
             notes.push(format!("without the summary: {error}"));
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn may_do_without(error: &Error, attempt: u32) -> bool {
+    // Requests come again by themselves; a part that was only waited for is not lacking.
+    let is_tried_in_vain = error.is_retryable() && !is_pause(error);
+    is_absent(error) || (attempt >= PATIENCE && is_tried_in_vain)
 }
 
 /// Whether the answer says that there is no such thing, rather than that it cannot be had now or by this token.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -64,40 +64,71 @@ pub trait RequestBudget: Send + Sync {
     fn refused(&self, token: TokenKey, retry_after: Duration) -> BoxFuture<'_, ()>;
 }
 
-tokio::task_local! {
-    /// Set once the work has been given its first request.
-    static BEGUN: Arc<OnceCell<()>>;
+/// A piece of work.
+#[derive(Default)]
+struct Piece {
+    /// Set once it has been given its first request.
+    begun: OnceCell<()>,
+    /// Set once it has been refused one: what it is for comes to nothing this time.
+    refused: Mutex<Option<UsedUp>>,
 }
 
-/// The same work, of which the budget knows that it is one: only its first request is refused soon, the others are waited for.
-/// Spawned tasks are not part of it.
+impl Piece {
+    fn refused(&self) -> MutexGuard<'_, Option<UsedUp>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One request, unless the piece has been refused one before.
+    async fn take(
+        &self,
+        budget: &dyn RequestBudget,
+        token: TokenKey,
+        patience: Duration,
+    ) -> Result<(), UsedUp> {
+        let before = self.refused().clone();
+        if let Some(refused) = before {
+            return Err(refused);
+        }
+        let outcome = budget.take(token, patience).await;
+        if let Err(refused) = &outcome {
+            *self.refused() = Some(refused.clone());
+        }
+        outcome
+    }
+}
+
+tokio::task_local! {
+    static PIECE: Arc<Piece>;
+}
+
+/// The same work, of which the budget knows that it is one: only its first request is refused soon, the others are waited for; once
+/// refused it gets no more. Spawned tasks are not part of it.
 pub fn one_piece<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    BEGUN.scope(Arc::default(), work)
+    PIECE.scope(Arc::default(), work)
 }
 
 /// Waits for a request, with the patience that its work deserves.
 pub(crate) async fn take(budget: &dyn RequestBudget, token: TokenKey) -> Result<(), UsedUp> {
-    let Ok(begun) = BEGUN.try_with(Arc::clone) else {
+    let Ok(piece) = PIECE.try_with(Arc::clone) else {
         return budget.take(token, BEFORE_IT_BEGINS).await;
     };
     let mut is_first = false;
     // Of requests that begin the work side by side, one asks; the others wait for its answer.
-    begun
+    piece
+        .begun
         .get_or_try_init(async || {
             is_first = true;
-            budget.take(token, BEFORE_IT_BEGINS).await
+            piece.take(budget, token, BEFORE_IT_BEGINS).await
         })
         .await?;
     if is_first {
         return Ok(());
     }
-    budget.take(token, UNDER_WAY).await
+    piece.take(budget, token, UNDER_WAY).await
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     fn key(token: &str) -> TokenKey {
@@ -151,14 +182,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_was_refused_its_first_request_has_not_begun() {
+    async fn a_piece_of_work_that_was_refused_asks_no_more() {
         let budget = Noting::default();
         one_piece(async {
-            take(&budget, key("a")).await.unwrap_err();
+            let refused = take(&budget, key("a")).await.unwrap_err();
             *budget.left.lock().unwrap() = 1;
-            take(&budget, key("a")).await.unwrap();
+            assert_eq!(take(&budget, key("a")).await, Err(refused));
         })
         .await;
+        one_piece(take(&budget, key("a"))).await.unwrap();
         let asked = budget.asked.lock().unwrap().clone();
         assert_eq!(asked, [BEFORE_IT_BEGINS; 2]);
     }

@@ -1,0 +1,61 @@
+//! Work that waits for requests: the token's are used up, and more come by themselves.
+//!
+//! Such an activity has not failed, so its waiting uses up none of the attempts that failures have. It ends, which frees its worker's
+//! slot, and is asked for anew after a timer of the workflow's.
+
+use std::time::Duration;
+
+use temporalio_common::error::IncomingError;
+use temporalio_workflow::{ActivityExecutionError, WorkflowContext};
+
+/// The type of the failure, as `activities/src/failure.rs` names it.
+const BUDGET_USED_UP: &str = "BudgetUsedUp";
+
+/// The first pause is not shorter and each further one twice as long: a run that waits for hours keeps a short history.
+const SHORTEST: Duration = Duration::from_secs(15);
+/// Unless the failure asks for a longer one.
+const LONGEST: Duration = Duration::from_mins(2);
+/// A run without a time limit of its own waits no longer than this in all.
+const IN_ALL: Duration = Duration::from_hours(10);
+
+/// Asks for an activity, and asks again after each time that it found the token's requests used up. In all it waits for four fifths
+/// of the time that the run has, so that a run fails with its reason rather than by its time limit.
+pub(crate) async fn patiently<W, T, A>(
+    ctx: &WorkflowContext<W>,
+    mut activity: impl FnMut() -> A,
+) -> Result<T, ActivityExecutionError>
+where
+    A: Future<Output = Result<T, ActivityExecutionError>>,
+{
+    let run = ctx.info().run_timeout().filter(|time| !time.is_zero());
+    let mut left = run.map_or(IN_ALL, |time| time * 4 / 5);
+    let mut least = SHORTEST;
+    loop {
+        let outcome = activity().await;
+        let asked = match &outcome {
+            Err(error) if is_budget_used_up(error) => asked_pause(error),
+            _ => return outcome,
+        };
+        if left.is_zero() {
+            return outcome;
+        }
+        let pause = asked.max(least).min(left);
+        left -= pause;
+        least = (least * 2).min(LONGEST);
+        // Where the run is cancelled meanwhile, so is the activity when it is asked for.
+        ctx.timer(pause).await;
+    }
+}
+
+/// Whether nothing is wrong but that there are no requests to be had.
+pub(crate) fn is_budget_used_up(error: &ActivityExecutionError) -> bool {
+    let failure = error.reason();
+    matches!(failure, Some(IncomingError::Application(failure)) if failure.type_name() == Some(BUDGET_USED_UP))
+}
+
+fn asked_pause(error: &ActivityExecutionError) -> Duration {
+    match error.reason() {
+        Some(IncomingError::Application(failure)) => failure.next_retry_delay().unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
