@@ -48,12 +48,16 @@ pub(crate) async fn alive() -> Json<One<Health>> {
     )
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Health>>, Problem> {
-    match tokio::time::timeout(PATIENCE, state.store.check_ready()).await {
-        Ok(Ok(())) => Ok(Json(One::now(Health { status: "ready" }))),
-        Ok(Err(error @ StoreError::SchemaBehind { .. })) => {
+    let store = state.store.clone();
+    // Whoever stops waiting does not stop the question: work on the database is never dropped half-way.
+    let question = tokio::spawn(async move { store.check_ready().await });
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(Ok(Ok(()))) => Ok(Json(One::now(Health { status: "ready" }))),
+        Ok(Ok(Err(error @ StoreError::SchemaBehind { .. }))) => {
             Err(Problem::NotReady(error.to_string()))
         }
-        Ok(Err(error)) => Err(Problem::DatabaseUnavailable(error)),
+        Ok(Ok(Err(error))) => Err(Problem::DatabaseUnavailable(error)),
+        Ok(Err(panic)) => Err(Problem::Internal(panic.into())),
         Err(_) => Err(Problem::NotReady(format!(
             "the database did not answer within {} s",
             PATIENCE.as_secs()
