@@ -47,7 +47,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Dev(arguments) => Box::pin(dev::run(arguments)).await,
         Command::Worker(arguments) => worker::run(arguments).await,
         Command::Api(arguments) => api::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,

@@ -60,7 +60,7 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
         Unit::Count("lines"),
     )?;
 
-    let (from, to) = ("2025-05-01".parse()?, "2026-04-01".parse()?);
+    let (from, to) = ("2026-06-01".parse()?, "2027-05-01".parse()?);
     store
         .set_spread_rule(from, &SpreadRule::Proportional, "bench")
         .await?;
@@ -96,7 +96,7 @@ async fn timed_sync(
 fn bill(lines_a_month: usize) -> String {
     format!(
         "insert into cloud_invoices (invoice_uuid, period, amount, ingest_status, version)
-         select gen_random_uuid(), ('2025-05-01'::date + make_interval(months => month))::date, 0, 'ingested', 1
+         select gen_random_uuid(), ('2026-06-01'::date + make_interval(months => month))::date, 0, 'ingested', 1
          from generate_series(0, {MONTHS} - 1) month;
          insert into cloud_cost_lines (id, invoice_id, bill_period, line_no, product, kind, identified_kind, group_description, description,
              hours, start_at, end_at, amount, project_name, resource_name, part, is_for_account, is_shared, match_rule, match_note,
