@@ -5,7 +5,7 @@ use domain::invoices::{
     InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
     read_invoice_csv,
 };
-use store::invoices::{InvoiceContent, Sources};
+use store::invoices::{Document, InvoiceContent, Sources};
 
 use crate::failure::{Failure, is_pause};
 
@@ -15,8 +15,8 @@ pub(super) struct Content {
     sources: Sources,
     note: Option<String>,
     joined: Option<Joined>,
-    csv: Option<Vec<u8>>,
-    items: Option<Vec<u8>>,
+    csv: Option<Document>,
+    items: Option<Document>,
     pub(super) summary: Option<InvoiceSummary>,
 }
 
@@ -27,8 +27,8 @@ impl Content {
             sources: self.sources,
             source_note: self.note.as_deref(),
             joined: self.joined,
-            csv: self.csv.as_deref(),
-            items: self.items.as_deref(),
+            csv: self.csv.as_ref(),
+            items: self.items.as_ref(),
             summary: self.summary.as_ref(),
         }
     }
@@ -64,12 +64,12 @@ pub(super) async fn read(
     };
     let items = take_items(items, attempt, &mut notes)?;
     let summary = take_summary(summary, attempt, &mut notes)?;
-    let (mut lines, sources, joined) = match (&csv, &items) {
+    let (items, items_document) = items.unzip();
+    let csv_document = csv.as_deref().map(Document::csv);
+    let (mut lines, sources, joined) = match (csv, items) {
         (Some(csv), items) => {
-            let mut file = read_invoice_csv(csv)?;
-            let joined = items
-                .as_ref()
-                .map(|(items, _)| join_items(&mut file, items));
+            let mut file = read_invoice_csv(&csv)?;
+            let joined = items.map(|items| join_items(&mut file, &items));
             let sources = if joined.is_some() {
                 Sources::CsvAndItems
             } else {
@@ -77,7 +77,7 @@ pub(super) async fn read(
             };
             (file.lines, sources, joined)
         }
-        (None, Some((items, _))) => (lines_of_items(items), Sources::Items, None),
+        (None, Some(items)) => (lines_of_items(&items), Sources::Items, None),
         (None, None) => return Ok(None),
     };
     if let Some(summary) = &summary {
@@ -88,14 +88,14 @@ pub(super) async fn read(
         sources,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
         joined,
-        csv,
-        items: items.map(|(_, raw)| raw),
+        csv: csv_document,
+        items: items_document,
         summary,
     }))
 }
 
-/// Read, and as they came.
-type Items = (Vec<InvoiceItem>, Vec<u8>);
+/// Read, and as they came: compressed at once, since the two together are the largest thing that a worker holds.
+type Items = (Vec<InvoiceItem>, Document);
 
 fn take_items(
     listed: InvoiceItems,
@@ -116,7 +116,7 @@ fn take_items(
         }
         notes.push(format!("the items may not be all: {reason}"));
     }
-    Ok(Some((listed.listing.items, listed.raw)))
+    Ok(Some((listed.listing.items, Document::items(&listed.raw))))
 }
 
 fn take_summary(

@@ -54,8 +54,8 @@ pub struct InvoiceList {
 #[derive(Debug)]
 pub struct InvoiceItems {
     pub listing: Listing<InvoiceItem>,
-    /// NDJSON: one line for each item of the listing, in its order, with every field as received and no white space between them.
-    pub raw: Vec<u8>,
+    /// The JSON of each item of the listing, in its order, with every field as received and no white space between them.
+    pub raw: Vec<String>,
 }
 
 impl Client {
@@ -95,12 +95,11 @@ impl Client {
                 beside: None,
             })
             .await;
-        let mut raw = Vec::new();
+        let mut raw = Vec::with_capacity(listed.items.len());
         let mut items = Vec::with_capacity(listed.items.len());
         for (item, json) in listed.items {
             items.push(item);
-            raw.extend_from_slice(json.as_bytes());
-            raw.push(b'\n');
+            raw.push(json);
         }
         InvoiceItems {
             listing: Listing {

@@ -8,7 +8,7 @@ use domain::InvoiceUuid;
 use domain::invoices::{InvoiceHeader, InvoiceItem, join_items, read_invoice_csv};
 use rust_decimal::Decimal;
 use simulator::{Account, Invoice, InvoiceLine};
-use store::invoices::{InvoiceContent, Sources};
+use store::invoices::{Document, InvoiceContent, Sources};
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use workflows::invoices::IngestInvoice;
 use workflows::{Input, task_queue};
@@ -147,6 +147,7 @@ async fn measure_among(
         let mut read = read_invoice_csv(csv.as_bytes())?;
         let joined = has_items.then(|| join_items(&mut read, &items));
         let reading = started.elapsed().as_secs_f64();
+        let document = Document::csv(csv.as_bytes());
         let content = InvoiceContent {
             lines: &read.lines,
             sources: if has_items {
@@ -156,7 +157,7 @@ async fn measure_among(
             },
             source_note: None,
             joined,
-            csv: Some(csv.as_bytes()),
+            csv: Some(&document),
             items: None,
             summary: None,
         };

@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 
-/// A source of an invoice, compressed.
-pub(super) struct Document {
+/// A source of an invoice, compressed: what it is kept as, and a tenth of its size.
+pub struct Document {
     pub(super) sha256: Vec<u8>,
     source: &'static str,
     gzip: Vec<u8>,
@@ -18,26 +18,32 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn csv(content: &[u8]) -> Self {
-        Self::compress("csv", content)
+    /// A CSV as it came.
+    pub fn csv(content: &[u8]) -> Self {
+        Self::compress("csv", std::iter::once(content))
     }
 
-    pub(super) fn items(content: &[u8]) -> Self {
-        Self::compress("items", content)
+    /// JSON items as they came, one a line.
+    pub fn items(items: &[String]) -> Self {
+        let lines = items.iter().flat_map(|item| [item.as_bytes(), b"\n"]);
+        Self::compress("items", lines)
     }
 
-    fn compress(source: &'static str, content: &[u8]) -> Self {
+    fn compress<'a>(source: &'static str, pieces: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        // Writing into memory cannot fail.
-        let gzip = encoder
-            .write_all(content)
-            .and_then(|()| encoder.finish())
-            .unwrap_or_default();
+        let mut hash = Sha256::new();
+        let mut bytes = 0;
+        for piece in pieces {
+            hash.update(piece);
+            bytes += piece.len();
+            // Writing into memory cannot fail.
+            let _ = encoder.write_all(piece);
+        }
         Self {
-            sha256: Sha256::digest(content).to_vec(),
+            sha256: hash.finalize().to_vec(),
             source,
-            gzip,
-            bytes: i64::try_from(content.len()).unwrap_or(i64::MAX),
+            gzip: encoder.finish().unwrap_or_default(),
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
         }
     }
 

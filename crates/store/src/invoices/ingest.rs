@@ -45,8 +45,8 @@ pub struct InvoiceContent<'a> {
     pub source_note: Option<&'a str>,
     pub joined: Option<Joined>,
     /// As they came.
-    pub csv: Option<&'a [u8]>,
-    pub items: Option<&'a [u8]>,
+    pub csv: Option<&'a Document>,
+    pub items: Option<&'a Document>,
     pub summary: Option<&'a InvoiceSummary>,
 }
 
@@ -86,8 +86,6 @@ impl Store {
     ) -> Result<IngestOutcome, StoreError> {
         let total = exact_total(content.lines)?;
         let lines_sha256 = fingerprint(content.lines);
-        let csv = content.csv.map(Document::csv);
-        let items = content.items.map(Document::items);
 
         let mut tx = self.pool.begin().await?;
         matching::share_lock(&mut tx).await?;
@@ -108,11 +106,11 @@ impl Store {
             period: header.period,
             invoice_uuid: Some(invoice),
         };
-        for document in [&csv, &items].into_iter().flatten() {
+        for document in [content.csv, content.items].into_iter().flatten() {
             document.store(&mut tx).await?;
         }
-        let csv_sha256 = csv.map(|csv| csv.sha256);
-        let items_sha256 = items.map(|items| items.sha256);
+        let csv_sha256 = content.csv.map(|csv| csv.sha256.clone());
+        let items_sha256 = content.items.map(|items| items.sha256.clone());
 
         let is_same = header.lines_sha256.as_ref() == Some(&lines_sha256);
         let version = if is_same {

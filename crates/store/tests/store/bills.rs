@@ -10,7 +10,8 @@ use domain::invoices::{
 };
 use rust_decimal::Decimal;
 use store::invoices::{
-    CostLine, CostLineFilter, EstimateOutcome, IngestOutcome, InvoiceContent, LookAgain, Sources,
+    CostLine, CostLineFilter, Document, EstimateOutcome, IngestOutcome, InvoiceContent, LookAgain,
+    Sources,
 };
 use uuid::Uuid;
 
@@ -46,7 +47,7 @@ pub(crate) fn never_again() -> LookAgain {
 }
 
 /// A CSV and nothing else.
-pub(crate) fn bare<'a>(csv: &'a [u8], lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
+pub(crate) fn bare<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
     InvoiceContent {
         lines,
         sources: Sources::Csv,
@@ -62,7 +63,10 @@ pub(crate) async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> Inge
     let csv = format!("{HEADER}\n{lines}");
     let file = read_invoice_csv(csv.as_bytes()).unwrap();
     fixture
-        .ingest_invoice(uuid(number), bare(csv.as_bytes(), &file.lines))
+        .ingest_invoice(
+            uuid(number),
+            bare(&Document::csv(csv.as_bytes()), &file.lines),
+        )
         .await
         .unwrap()
 }
@@ -107,12 +111,14 @@ pub(crate) async fn ingest_with(
     if let Some(summary) = summary {
         part_by_summary(&mut file.lines, summary);
     }
+    let csv = Document::csv(csv.as_bytes());
+    let items = Document::items(&["{}".to_owned()]);
     let content = InvoiceContent {
         sources: Sources::CsvAndItems,
         joined: Some(joined),
-        items: Some(b"{}\n"),
+        items: Some(&items),
         summary,
-        ..bare(csv.as_bytes(), &file.lines)
+        ..bare(&csv, &file.lines)
     };
     fixture.ingest_invoice(uuid(number), content).await.unwrap()
 }
@@ -129,7 +135,7 @@ pub(crate) async fn estimate(
         .store_estimate(
             period.parse().unwrap(),
             Decimal::new(cents, 2),
-            bare(csv.as_bytes(), &file.lines),
+            bare(&Document::csv(csv.as_bytes()), &file.lines),
         )
         .await
         .unwrap()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::invoices::{ChargePart, InvoiceSummary};
 use rust_decimal::Decimal;
-use store::invoices::LookAgain;
+use store::invoices::{Document, LookAgain};
 
 use super::bills::{APRIL, april_lines, assert_balanced, header, ingest, ingest_with, uuid};
 use super::support::{Fixture, droplet, fixture};
@@ -241,7 +241,8 @@ async fn a_line_set_that_dies_half_way_leaves_the_one_before() {
         APRIL.replace("$6.00", "$5.00")
     );
     let file = domain::invoices::read_invoice_csv(csv.as_bytes()).unwrap();
-    let content = super::bills::bare(csv.as_bytes(), &file.lines);
+    let csv = Document::csv(csv.as_bytes());
+    let content = super::bills::bare(&csv, &file.lines);
     fixture.ingest_invoice(uuid(1), content).await.unwrap_err();
     assert_eq!(april_lines(&fixture).await, before);
     assert_balanced(&fixture).await;

@@ -1,5 +1,6 @@
 use rust_decimal::Decimal;
 use store::StoreError;
+use store::invoices::Document;
 use store::projects::ProjectChange;
 
 use super::bills::{APRIL, april_lines, bare, header, ingest, never_again, uuid};
@@ -181,7 +182,9 @@ async fn a_corrected_amount_makes_an_invoice_wait_again() {
 async fn an_invoice_that_is_not_written_down_cannot_be_ingested() {
     let fixture = fixture().await;
     assert!(!fixture.has_invoice(uuid(9)).await.unwrap());
-    let outcome = fixture.ingest_invoice(uuid(9), bare(b"x", &[])).await;
+    let outcome = fixture
+        .ingest_invoice(uuid(9), bare(&Document::csv(b"x"), &[]))
+        .await;
     assert!(
         matches!(outcome, Err(StoreError::NotFound { .. })),
         "{outcome:?}"
