@@ -4,6 +4,7 @@
 
 mod api;
 mod balance;
+mod budget;
 mod by_hand;
 mod cancelled;
 mod demo;

@@ -33,8 +33,9 @@ use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
 use workflows::task_queue::CLOUD_SYNC_FULL;
 
+use crate::budget::{close_budgets, pauses};
 use crate::held_deletions::decide;
-use crate::support::TestSystem;
+use crate::support::{TestSystem, eventually};
 
 const WORKFLOWS: [&str; 6] = [
     "BillingHistory",
@@ -226,6 +227,16 @@ async fn record_histories() {
     let newest = system.simulator.read(|account| account.invoices()[0].uuid);
     let id = format!("ingest-invoice-{newest}");
     record("ingest-invoice", &id, "IngestInvoice").await;
+    // What the worker has drawn before is good for some seconds.
+    eventually("an ingest has to wait", async || {
+        close_budgets(&system, "10 seconds").await;
+        system.ingest(newest).await.unwrap();
+        let (_, timers) = pauses(&system.history(&id, None).await);
+        (!timers.is_empty()).then_some(())
+    })
+    .await;
+    let what = "IngestInvoice that has to wait for requests";
+    record("ingest-invoice-waited", &id, what).await;
 }
 
 /// A sync that finds too much gone, and both ends of the workflow that waits for an operator then.

@@ -38,7 +38,7 @@ pub struct SharedBudget {
     drawn: tokio::sync::Mutex<HashMap<TokenKey, Drawn>>,
     hints: Mutex<HashMap<TokenKey, (RateLimit, Instant)>>,
     /// How many 429s there were: what was drawn before the latest is not sent.
-    refusals: AtomicU64,
+    refusals: Arc<AtomicU64>,
 }
 
 /// What has been drawn from one budget.
@@ -85,7 +85,16 @@ impl SharedBudget {
             purpose,
             drawn: tokio::sync::Mutex::default(),
             hints: Mutex::default(),
-            refusals: AtomicU64::default(),
+            refusals: Arc::default(),
+        }
+    }
+
+    /// As another purpose of the same process draws on it: a 429 of the one holds up the other at once.
+    #[must_use]
+    pub fn for_purpose(&self, purpose: Purpose) -> Self {
+        Self {
+            refusals: self.refusals.clone(),
+            ..Self::new(self.store.clone(), self.limits, purpose)
         }
     }
 
@@ -214,9 +223,4 @@ fn used_up(wait: Duration, reason: &str) -> UsedUp {
         retry_after: wait + wait * u32::from(random) / 512,
         reason: reason.to_owned(),
     }
-}
-
-/// For a client of that purpose.
-pub(crate) fn of_purpose(store: &Store, limits: Limits, purpose: Purpose) -> Arc<SharedBudget> {
-    Arc::new(SharedBudget::new(store.clone(), limits, purpose))
 }

@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod schedules;
 pub mod temporal;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use activities::balance::BalanceActivities;
@@ -30,6 +31,7 @@ use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
 use workflows::task_queue;
 
+use crate::budget::SharedBudget;
 use crate::log::ActivitySpan;
 use crate::metrics::Metrics;
 
@@ -84,16 +86,17 @@ pub async fn run_measured(
         .build()
         .map_err(anyhow::Error::msg)?;
     let runtime = Runtime::from_current_tokio(options_of_runtime)?;
+    let budget = SharedBudget::new(
+        settings.store.clone(),
+        settings.request_limits,
+        Purpose::CloudSyncFull,
+    );
     let api = |purpose| {
         let client = digitalocean::Client::new(
             &settings.digitalocean_url,
             settings.tokens.token(purpose).clone(),
         )?;
-        let client = client.limited_by(budget::of_purpose(
-            &settings.store,
-            settings.request_limits,
-            purpose,
-        ));
+        let client = client.limited_by(Arc::new(budget.for_purpose(purpose)));
         Ok::<_, digitalocean::Error>(match &metrics {
             Some(metrics) => client.observed_by(metrics.observer(purpose)),
             None => client,

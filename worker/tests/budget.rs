@@ -139,6 +139,26 @@ async fn one_workers_429_keeps_the_others_from_asking() {
 }
 
 #[tokio::test]
+async fn a_429_of_one_purpose_holds_up_the_others_of_its_process_at_once() {
+    let simulator = strict_server().await;
+    let (_database, store) = database().await;
+    let full = SharedBudget::new(store, LIMITS, Purpose::CloudSyncFull);
+    let billing = full.for_purpose(Purpose::CloudBilling);
+    let (full, billing) = (Arc::new(full), Arc::new(billing));
+    let full = client(&simulator).limited_by(full);
+    let billing = client(&simulator).limited_by(billing);
+    // Busy enough to have drawn some beforehand: of one, two and four, six are sent.
+    for _ in 0..6 {
+        full.get_balance().await.unwrap();
+    }
+    let fault = FaultKind::RateLimited { retry_after: 60 };
+    simulator.fail(Fault::new(fault, "/v2/customers/my/balance").times(1));
+    billing.get_balance().await.unwrap_err();
+    let error = full.get_balance().await.unwrap_err();
+    assert!(matches!(error, Error::BudgetUsedUp { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn requests_that_people_make_with_the_token_are_reckoned_with() {
     let mut account = Account::demo();
     account.set_rate_limit(RateLimit {
