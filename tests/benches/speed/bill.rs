@@ -35,11 +35,12 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
         .await?;
     let unchanged = timed_sync(&simulator, &store, contents).await?;
     let mut learned = Vec::new();
-    for round in 0..5 {
+    for round in 1..=5 {
         // One that was called so, and is seen under its present name.
+        // Another droplet each time: one renamed twice had the first of its names.
         let former = format!(
-            "update cloud_resources set name = 'node-{round:06}.gone', fingerprint = '' where provider_id = (
-                 select min(provider_id) from cloud_resources where kind = 'droplet' and length(fingerprint) > 0)"
+            "update cloud_resources set name = 'node-{round:06}.gone', fingerprint = '' where id = (
+                 select id from cloud_resources where kind = 'droplet' order by provider_id offset {round} limit 1)"
         );
         database.execute(&former).await?;
         learned.push(timed_sync(&simulator, &store, contents).await? - unchanged);
@@ -48,6 +49,10 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
         .number("select count(*) from cloud_cost_line_changes")
         .await?
         - before;
+    anyhow::ensure!(
+        touched > 0,
+        "no line was matched otherwise: nothing was measured"
+    );
     report.limited(
         "a sweep that finds one droplet renamed, over one without change",
         median(learned) * 1_000.0,
