@@ -1,6 +1,7 @@
 //! A list that was broken off, and goes on where it was or begins again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
@@ -225,8 +226,9 @@ async fn a_list_with_an_item_that_cannot_be_read_is_not_gone_on_with() {
 async fn a_page_that_fails_is_where_the_next_attempt_goes_on() {
     let account = zones(13);
     let shown = account.clone();
-    let server = Scripted::start(move |number, asked| {
-        if number < 8 && asked.page() == Some(5) {
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let server = Scripted::start(move |_, asked| {
+        if asked.page() == Some(5) && !has_failed.swap(true, Ordering::Relaxed) {
             let body = r#"{"id":"server_error","message":"Unexpected server-side error"}"#;
             return scripted::with_type(StatusCode::BAD_GATEWAY, "application/json", body);
         }
