@@ -16,6 +16,7 @@ mod invoices;
 mod projects;
 mod queues;
 mod replay;
+mod resumed;
 mod schedules;
 mod search_attributes;
 mod secrets;
