@@ -134,7 +134,7 @@ pub async fn run_in_sight(
         }
         Ok(())
     };
-    let run_all = workers.iter_mut().map(|worker| worker.run());
+    let run_all = workers.iter_mut().map(Worker::run);
     let run_all = async { Ok(try_join_all(run_all).await?) };
     let working = futures::future::try_join(run_all, stop_all);
     let telling = async {

@@ -54,7 +54,8 @@ pub(super) async fn read(
     // All at once, so that what keeps failing is noticed in one attempt.
     let (csv, items, summary) = tokio::join!(
         client.fetch_invoice_csv(invoice),
-        list_items(client, invoice),
+        // Large: it holds the pages under way.
+        Box::pin(list_items(client, invoice)),
         client.get_invoice_summary(invoice),
     );
     let csv = match csv {

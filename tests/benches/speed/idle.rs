@@ -98,7 +98,7 @@ async fn measure_end(
         .start_workflow(BillingHistory::run, Input::Missing, options)
         .await?;
     let ingested = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while database.number(ingested).await? < 20 {
         anyhow::ensure!(Instant::now() < deadline, "no 20 invoices within a minute");
         tokio::time::sleep(Duration::from_millis(5)).await;

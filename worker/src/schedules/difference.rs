@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, SearchAttributes};
+use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, Priority, SearchAttributes};
 use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy;
 use temporalio_common::protos::temporal::api::schedule::v1::{
     IntervalSpec, Range, Schedule as ScheduleProto, SchedulePolicies, ScheduleSpec,
@@ -121,7 +121,7 @@ fn starts(start: &NewWorkflowExecutionInfo) -> Vec<(&'static str, String)> {
         ("details", text(metadata.details.as_ref())),
         (
             "priority",
-            debug((priority != Default::default()).then_some(&priority)),
+            debug((priority != Priority::default()).then_some(&priority)),
         ),
         (
             "versioning override",

@@ -17,7 +17,7 @@ use workflows::search_attributes;
 use super::{Kinds, Schedule, When};
 
 impl Schedule {
-    pub(super) fn to_proto(&self) -> ScheduleProto {
+    pub(super) fn to_proto(self) -> ScheduleProto {
         let input = self.kinds.input().map(|json| Payloads {
             payloads: vec![json_payload(&json)],
         });

@@ -43,9 +43,9 @@ impl IdGenerator for Ids {
 /// Begins a span with these ids.
 pub(super) fn with<T>(ids: RunIds, begin: impl FnOnce() -> T) -> T {
     GIVEN.set(Some(ids));
-    let begun = begin();
+    let span = begin();
     GIVEN.set(None);
-    begun
+    span
 }
 
 /// The same for a run whoever asks, and as good as random among runs: the first bytes of a hash of its ids, which are never zero.

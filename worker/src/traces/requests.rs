@@ -26,21 +26,19 @@ impl Observer for RequestTraces {
                 KeyValue::new("url.template", exchange.path.clone()),
             ]);
         let mut span = tracer.build_with_context(span, &above);
-        match exchange.status {
-            Some(status) => {
-                span.set_attribute(KeyValue::new(
-                    "http.response.status_code",
-                    i64::from(status),
-                ));
-                if status >= 400 {
-                    span.set_attribute(KeyValue::new("error.type", status.to_string()));
-                    span.set_status(Status::error(""));
-                }
-            }
-            None => {
-                span.set_attribute(KeyValue::new("error.type", "no_answer"));
-                span.set_status(Status::error(""));
-            }
+        if let Some(status) = exchange.status {
+            span.set_attribute(KeyValue::new(
+                "http.response.status_code",
+                i64::from(status),
+            ));
+        }
+        let failure = match exchange.status {
+            None => Some("no_answer".to_owned()),
+            Some(status) => (status >= 400).then(|| status.to_string()),
+        };
+        if let Some(failure) = failure {
+            span.set_attribute(KeyValue::new("error.type", failure));
+            span.set_status(Status::error(""));
         }
         span.end_with_timestamp(ended);
     }

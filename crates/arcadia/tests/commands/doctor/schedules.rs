@@ -1,0 +1,151 @@
+//! What the doctor says of search attributes and schedules, and what `arcadia schedules apply` makes of it.
+
+use super::{Healthy, Said};
+use crate::support::{arcadia, eventually, output};
+use tokio::process::Command;
+
+/// A namespace of its own, in which nothing was applied yet.
+struct Namespace {
+    healthy: Healthy,
+    name: String,
+}
+
+impl Namespace {
+    async fn create(name: &str) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let healthy = Healthy::start().await;
+        let namespace = Self { healthy, name };
+        namespace.cli("operator namespace create").await;
+        // A new namespace is known everywhere after some seconds.
+        eventually("the namespace is known", async || {
+            let said = namespace.says().await;
+            let has = |part: &str| said.lines.iter().any(|line| line.contains(part));
+            (has("ok    namespace") && has("lacks")).then_some(())
+        })
+        .await;
+        namespace
+    }
+
+    async fn cli(&self, arguments: &str) {
+        let temporal = devstack::testing::temporal().await;
+        let mut cli = Command::new(temporal.cli());
+        cli.args(arguments.split(' '))
+            .args(["--address", temporal.address()])
+            .args(["--namespace", &self.name])
+            .env("TEMPORAL_CONFIG_FILE", "/dev/null");
+        let output = output(cli).await;
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    async fn says(&self) -> Said {
+        self.healthy
+            .says(&[("TEMPORAL_NAMESPACE", &self.name)])
+            .await
+    }
+
+    /// `arcadia schedules apply`: its exit code, and what it told.
+    async fn apply(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let temporal = devstack::testing::temporal().await;
+        let mut apply = arcadia(&["schedules", "apply"]);
+        apply
+            .args(arguments)
+            .env("TEMPORAL_ADDRESS", temporal.address())
+            .env("TEMPORAL_NAMESPACE", &self.name);
+        let output = output(apply).await;
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    }
+}
+
+fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn missing_search_attributes_and_schedules_are_told_and_shown_before_they_are_applied() {
+    let namespace = Namespace::create("doctor-missing").await;
+    let wrong = async || -> Vec<String> {
+        let said = namespace.says().await;
+        let lines = said.lines.into_iter();
+        lines.filter(|line| !line.starts_with("ok")).collect()
+    };
+    let found = wrong().await;
+    let [attributes, schedules] = &found[..] else {
+        panic!("{found:#?}");
+    };
+    holds(
+        attributes,
+        &[
+            "warn  search attributes:",
+            "ArcadiaKind",
+            "run `arcadia schedules apply`",
+            "temporal operator search-attribute create --namespace doctor-",
+            "--name ArcadiaKind --type KeywordList",
+        ],
+    );
+    holds(
+        schedules,
+        &[
+            "FAIL  schedules:",
+            "sync-projects",
+            "run `arcadia schedules apply`",
+        ],
+    );
+
+    let (status, told) = namespace.apply(&["--dry-run"]).await;
+    assert_eq!(status, Some(3), "{told}");
+    holds(
+        &told,
+        &[
+            "search attribute ArcadiaKind (KeywordList) would be registered",
+            "sync-projects    would be created",
+        ],
+    );
+    assert_eq!(wrong().await, found, "it changed something");
+
+    let (status, told) = namespace.apply(&[]).await;
+    assert_eq!(status, Some(0), "{told}");
+    holds(&told, &["sync-projects    created"]);
+    let (status, told) = namespace.apply(&["--dry-run", "--prune"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("unchanged").count(), 5, "{told}");
+    assert_eq!(wrong().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_operators_pause_is_told_and_kept_and_any_other_change_of_a_schedule_is_shown_and_undone()
+ {
+    let namespace = Namespace::create("doctor-paused").await;
+    namespace.apply(&[]).await;
+    let pause = "schedule toggle --pause --schedule-id poll-balance --reason";
+    namespace.cli(&format!("{pause} month-end")).await;
+    let said = namespace.says().await;
+    said.only(&["warn  schedules:", "poll-balance are paused", "--unpause"]);
+
+    let update = "schedule update --schedule-id poll-balance --interval 2h --type PollBalance";
+    let run = "--task-queue cloud-billing --workflow-id poll-balance";
+    namespace.cli(&format!("{update} {run}")).await;
+    // The update took the pause away too.
+    namespace.cli(&format!("{pause} month-end")).await;
+    let (status, told) = namespace.apply(&["--dry-run"]).await;
+    assert_eq!(status, Some(3), "{told}");
+    holds(
+        &told,
+        &[
+            "poll-balance     would be updated, stays paused: month-end",
+            "    when: every 2 h -> every 1 h, offset 7 min",
+            "    search attributes: none -> ",
+        ],
+    );
+    let (status, told) = namespace.apply(&[]).await;
+    assert_eq!(status, Some(0), "{told}");
+    holds(
+        &told,
+        &["poll-balance     updated, stays paused: month-end"],
+    );
+    let (_, told) = namespace.apply(&[]).await;
+    assert_eq!(told.matches("unchanged").count(), 5, "{told}");
+    holds(&told, &["unchanged, stays paused: month-end"]);
+}
