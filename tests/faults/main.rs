@@ -22,14 +22,16 @@ mod support {
 #[path = "."]
 mod faults {
     mod books;
+    mod chance;
     mod clock;
     mod dice;
     mod proxy;
     mod report;
+    mod rolling;
     mod run;
     mod site;
+    mod soak;
     mod story;
-    mod suite;
     mod syncs;
     mod trouble;
     mod worker;

@@ -97,7 +97,7 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
     };
     let setbacks: Vec<String> = outcome.setbacks.iter().map(ToString::to_string).collect();
     format!(
-        "{}\n  again: ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::whatever -- --nocapture\n{}{}{}{}",
+        "{}\n  again: ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::whatever -- --nocapture\n{}{}{}{}",
         line(outcome),
         outcome.seed,
         show("done", &outcome.log),

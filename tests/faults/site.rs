@@ -105,6 +105,11 @@ impl Site {
         }
     }
 
+    /// Workers that are added from now on strike so often, rather than every ten minutes.
+    pub(crate) fn strike_every(&mut self, interval: &str) {
+        self.settings.arguments = vec!["--strike-interval".to_owned(), interval.to_owned()];
+    }
+
     /// Another worker on the same queues; by another clock, if one is given.
     pub(crate) fn add_worker(&mut self, clock: Option<&Clock>) {
         let mut settings = self.settings.clone();

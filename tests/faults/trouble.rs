@@ -204,7 +204,7 @@ impl Trouble {
         }
     }
 
-    async fn inject(&mut self, site: &Site, fault: Injected) -> String {
+    pub(crate) async fn inject(&mut self, site: &Site, fault: Injected) -> String {
         let dice = &mut self.dice;
         let worker = usize::try_from(dice.between(1, site.workers.len() as u64)).unwrap_or(1) - 1;
         let outage = dice.milliseconds(100, 2_500);

@@ -55,7 +55,9 @@ impl Settings {
             .env("TEMPORAL_CONFIG_FILE", "/dev/null")
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            // Ours until the child is dropped.
+            .env("ENDS_WITH_STANDARD_INPUT", "yes")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true);

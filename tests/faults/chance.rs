@@ -18,6 +18,9 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
+/// Hours are long: the table so far, each time so many runs have ended.
+const TABLE_EVERY: usize = 10;
+
 /// Others each day, and the same for all tests of a day: a multiple, so that the runs are of each family in turn.
 fn seed_of_today() -> u64 {
     let families = Family::ALL.len() as u64;
@@ -42,21 +45,28 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
     eprintln!("{runs} runs from seed {first}, {lanes} at a time, {extent:?}");
 
     let seeds = futures::stream::iter(first..first + runs);
-    let outcomes: Vec<Outcome> = seeds
-        .map(async |seed| {
-            let run = AssertUnwindSafe(with_faults(seed, extent)).catch_unwind();
-            let Ok(outcome) = run.await else {
-                panic!("the run of seed {seed} did not come to its end: see above");
-            };
-            eprintln!("{}", report::line(&outcome));
-            if !outcome.is_right() {
-                eprintln!("{}", report::failure(&outcome));
-            }
-            outcome
-        })
-        .buffer_unordered(usize::try_from(lanes).unwrap())
-        .collect()
-        .await;
+    let mut running = std::pin::pin!(
+        seeds
+            .map(async |seed| {
+                let run = AssertUnwindSafe(with_faults(seed, extent)).catch_unwind();
+                let outcome = run.await;
+                outcome.unwrap_or_else(|_| {
+                    panic!("the run of seed {seed} did not come to its end: see above")
+                })
+            })
+            .buffer_unordered(usize::try_from(lanes).unwrap())
+    );
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    while let Some(outcome) = running.next().await {
+        eprintln!("{}", report::line(&outcome));
+        if !outcome.is_right() {
+            eprintln!("{}", report::failure(&outcome));
+        }
+        outcomes.push(outcome);
+        if outcomes.len().is_multiple_of(TABLE_EVERY) {
+            eprintln!("\n{}", report::table(&outcomes));
+        }
+    }
     eprintln!("\n{}", report::table(&outcomes));
     let wrong: Vec<u64> = outcomes
         .iter()
