@@ -49,18 +49,25 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
         seeds
             .map(async |seed| {
                 let run = AssertUnwindSafe(with_faults(seed, extent)).catch_unwind();
-                let outcome = run.await;
-                outcome.unwrap_or_else(|_| {
-                    panic!("the run of seed {seed} did not come to its end: see above")
-                })
+                run.await.map_err(|_| seed)
             })
             .buffer_unordered(usize::try_from(lanes).unwrap())
     );
     let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut wrong: Vec<u64> = Vec::new();
     while let Some(outcome) = running.next().await {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(seed) => {
+                eprintln!("the run of seed {seed} did not come to its end: see above");
+                wrong.push(seed);
+                continue;
+            }
+        };
         eprintln!("{}", report::line(&outcome));
         if !outcome.is_right() {
             eprintln!("{}", report::failure(&outcome));
+            wrong.push(outcome.seed);
         }
         outcomes.push(outcome);
         if outcomes.len().is_multiple_of(TABLE_EVERY) {
@@ -68,11 +75,6 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
         }
     }
     eprintln!("\n{}", report::table(&outcomes));
-    let wrong: Vec<u64> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.is_right())
-        .map(|outcome| outcome.seed)
-        .collect();
     assert!(wrong.is_empty(), "wrong: {wrong:?}");
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::TenantId;
 use simulator::Account;
+use store::StoreError;
 use store::projects::ProjectChange;
 use tokio::sync::{OnceCell, watch};
 
@@ -15,6 +16,7 @@ use super::site::{Servers, Site};
 use super::story::{CHAPTERS, Story, WITH_BILL};
 use super::syncs::Setback;
 use super::trouble::{Family, Injected, Tally, Trouble};
+use crate::support::waiting::eventually;
 
 /// What a run came to.
 pub(crate) struct Outcome {
@@ -177,15 +179,24 @@ async fn tell(
         if chapter == 0 {
             assign_tenants(site).await;
         }
-        told.ends.push(site.store().await.now().await.unwrap());
+        let store = site.store().await;
+        told.ends.push(patiently(async || store.now().await).await);
     }
     told
+}
+
+/// A machine on which many runs go on at once may let a connection wait for too long.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+    eventually("the database has answered the test itself", async || {
+        ask().await.ok()
+    })
+    .await
 }
 
 /// An operator's word: whose two of the projects are.
 async fn assign_tenants(site: &Site) {
     let store = site.store().await;
-    let projects = store.projects(None, None, 100).await.unwrap();
+    let projects = patiently(async || store.projects(None, None, 100).await).await;
     let mut ordinary: Vec<_> = projects
         .into_iter()
         .filter(|project| !project.is_default && !project.is_internal)
@@ -197,10 +208,7 @@ async fn assign_tenants(site: &Site) {
             tenant_since: None,
             purpose: None,
         };
-        store
-            .change_project(project.id, &change, "tests")
-            .await
-            .unwrap();
+        patiently(async || store.change_project(project.id, &change, "tests").await).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -55,7 +55,6 @@ impl Settings {
             .env("TEMPORAL_CONFIG_FILE", "/dev/null")
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            // Ours until the child is dropped.
             .env("ENDS_WITH_STANDARD_INPUT", "yes")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -142,6 +141,12 @@ impl Drop for Worker {
     }
 }
 
+struct Process {
+    child: Child,
+    /// It ends with this, and so with us.
+    _lifeline: Option<ChildStdin>,
+}
+
 struct Supervisor {
     settings: Settings,
     log: PathBuf,
@@ -151,11 +156,11 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self) {
-        let mut child = Some(self.spawn());
+        let mut process = Some(self.spawn());
         loop {
             let ended = async {
-                match &mut child {
-                    Some(child) => drop(child.wait().await),
+                match &mut process {
+                    Some(process) => drop(process.child.wait().await),
                     None => std::future::pending().await,
                 }
             };
@@ -164,7 +169,7 @@ impl Supervisor {
                 () = ended => {
                     // By itself: it could not reach its servers. Its log says so.
                     self.pid.store(0, Ordering::SeqCst);
-                    child = None;
+                    process = None;
                     tokio::select! {
                         order = self.orders.recv() => order,
                         () = tokio::time::sleep(BEFORE_RESTART) => Some(Order::Start),
@@ -174,51 +179,55 @@ impl Supervisor {
             match order {
                 None => return,
                 Some(Order::Start) => {
-                    if child.is_none() {
-                        child = Some(self.spawn());
+                    if process.is_none() {
+                        process = Some(self.spawn());
                     }
                 }
                 Some(Order::Kill(done)) => {
-                    self.kill(&mut child).await;
-                    child = Some(self.spawn());
+                    self.kill(&mut process).await;
+                    process = Some(self.spawn());
                     let _ = done.send(());
                 }
                 Some(Order::Rest(done)) => {
-                    self.kill(&mut child).await;
+                    self.kill(&mut process).await;
                     let _ = done.send(());
                 }
                 Some(Order::Terminate(done)) => {
-                    let took = self.terminate(&mut child).await;
-                    child = Some(self.spawn());
+                    let took = self.terminate(&mut process).await;
+                    process = Some(self.spawn());
                     let _ = done.send(took);
                 }
             }
         }
     }
 
-    fn spawn(&self) -> Child {
+    fn spawn(&self) -> Process {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let child = self.settings.command(log.unwrap()).spawn().unwrap();
+        let mut child = self.settings.command(log.unwrap()).spawn().unwrap();
         self.pid
             .store(child.id().unwrap_or_default(), Ordering::SeqCst);
-        child
-    }
-
-    async fn kill(&self, child: &mut Option<Child>) {
-        self.pid.store(0, Ordering::SeqCst);
-        if let Some(mut child) = child.take() {
-            child.kill().await.unwrap();
+        let lifeline = child.stdin.take();
+        Process {
+            child,
+            _lifeline: lifeline,
         }
     }
 
-    async fn terminate(&self, child: &mut Option<Child>) -> Duration {
+    async fn kill(&self, process: &mut Option<Process>) {
+        self.pid.store(0, Ordering::SeqCst);
+        if let Some(mut process) = process.take() {
+            process.child.kill().await.unwrap();
+        }
+    }
+
+    async fn terminate(&self, process: &mut Option<Process>) -> Duration {
         let started = std::time::Instant::now();
-        if let Some(mut child) = child.take() {
-            let process = child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(mut running) = process.take() {
+            let process = running.child.id().and_then(|id| i32::try_from(id).ok());
             if let Some(process) = process.and_then(Pid::from_raw) {
                 let _ = kill_process(process, Signal::TERM);
             }
-            child.wait().await.unwrap();
+            running.child.wait().await.unwrap();
         }
         self.pid.store(0, Ordering::SeqCst);
         started.elapsed()
