@@ -4,9 +4,9 @@ mod buckets;
 
 use std::sync::Arc;
 
-use digitalocean::{Client, PageSink, ResourceListing, SpacesClient};
-use domain::ResourceKind;
+use digitalocean::{Client, PageNote, PageSink, ResourceListing, SpacesClient};
 use domain::inventory::ObservedResource;
+use domain::{ResourceKind, TakenPage};
 use store::inventory::{ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
 use store::{Run, Store, StoreError};
 use temporalio_macros::activities;
@@ -15,7 +15,7 @@ use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
 use self::buckets::KnownBuckets;
 use crate::failure::{Failure, is_pause};
-use crate::heartbeat::beating;
+use crate::heartbeat::{Progress, beating, beating_with};
 use crate::run_of;
 
 pub struct InventoryActivities {
@@ -43,7 +43,12 @@ impl InventoryActivities {
         kind: ResourceKind,
     ) -> Result<KindSynced, ActivityError> {
         let run = run_of(&context);
-        beating(&context, async move { self.sync(kind, run).await }).await
+        let progress = Progress::default();
+        let told = progress.clone();
+        beating_with(&context, &told, async move {
+            self.sync_telling(kind, run, progress).await
+        })
+        .await
     }
 
     #[activity(definition = definitions::Attribute)]
@@ -71,18 +76,32 @@ pub(crate) fn listed_kinds() -> Vec<ResourceKind> {
 }
 
 impl InventoryActivities {
-    /// Lists a kind, with those that are read along with it, and sweeps each.
+    /// Lists a kind, with those that are read along with it, and sweeps each. A long listing goes on where an attempt before, or
+    /// the activity that ran out of requests, broke it off.
     pub async fn sync(&self, kind: ResourceKind, run: Run) -> Result<KindSynced, Failure> {
+        self.sync_telling(kind, run, Progress::default()).await
+    }
+
+    async fn sync_telling(
+        &self,
+        kind: ResourceKind,
+        run: Run,
+        progress: Progress,
+    ) -> Result<KindSynced, Failure> {
         let listing = self
             .listing(&kind)
             .ok_or_else(|| Failure::UnknownKind(kind.as_str().to_owned()))?;
         let kinds: Vec<ResourceKind> = listing.kinds().cloned().collect();
-        let mut seen = self.store.observe(&kinds).await?;
+        let mut seen = self.store.observe_again(&run, &kinds).await?;
         let mut buckets = KnownBuckets::default();
         if kinds.contains(&ResourceKind::SPACES_BUCKET) {
             buckets = KnownBuckets::read(&self.store).await?;
         }
-        let mut sink = Seen(&mut seen, &buckets);
+        let mut sink = Seen {
+            observations: &mut seen,
+            buckets: &buckets,
+            progress,
+        };
         let mut listed = self.digitalocean.list_resources(listing, &mut sink).await?;
         // Not even begun: the mirror's freshness has nothing to tell of it.
         let not_begun = listed.first_mut().filter(|kind| kind.requests <= 1);
@@ -121,6 +140,7 @@ impl InventoryActivities {
         if let Some(error) = failure {
             return Err(error);
         }
+        seen.finish().await?;
         let mut synced = synced.into_iter();
         let mut first = synced
             .next()
@@ -138,21 +158,36 @@ impl InventoryActivities {
     }
 }
 
-/// Hands pages on to the database.
-struct Seen<'a>(&'a mut Observations, &'a KnownBuckets);
+/// Hands pages on to the database, and tells how many there were.
+struct Seen<'a> {
+    observations: &'a mut Observations,
+    buckets: &'a KnownBuckets,
+    progress: Progress,
+}
 
 impl PageSink<ObservedResource> for Seen<'_> {
     type Error = StoreError;
 
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
         let resources = resources.into_iter();
-        self.0
-            .add(
-                resources
-                    .map(|resource| self.1.complete(resource))
-                    .collect(),
-            )
-            .await
+        let completed = resources.map(|resource| self.buckets.complete(resource));
+        self.observations.add(completed.collect()).await
+    }
+
+    async fn note(&mut self, page: PageNote<'_>) -> Result<(), StoreError> {
+        self.progress.at_page(page.path, page.number, page.of);
+        match page.taken {
+            Some(taken) => self.observations.note(page.path, page.number, taken).await,
+            None => Ok(()),
+        }
+    }
+
+    fn taken_before(&mut self, path: &str) -> Vec<TakenPage> {
+        self.observations.taken_before(path)
+    }
+
+    async fn begin_again(&mut self, path: &str) -> Result<(), StoreError> {
+        self.observations.begin_again(path).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{
-    ContinueAsNewOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView,
+    ContinueAsNewOptions, SyncWorkflowContext, TimerOptions, WorkflowContext, WorkflowContextView,
     WorkflowResult, select,
 };
 
@@ -78,9 +78,21 @@ const LOOK_EVERY: Duration = Duration::from_mins(5);
 /// Looks until it continues as new: about ten history events each.
 const LOOKS: usize = 200;
 
+fn look_again() -> TimerOptions {
+    TimerOptions::builder(LOOK_EVERY)
+        .summary("looks again whether it was decided elsewhere".to_owned())
+        .build()
+}
+
 const EXPECTED: &str =
     r#"the hold's id as a JSON string, like "22737513-0ea7-4206-8ceb-98a575af7681""#;
 const EXPECTED_DECISION: &str = r#"a word like {"approve": true, "by": "ann"}"#;
+
+/// What the Temporal UI shows of every run, as Markdown.
+pub(crate) const DETAILS: &str = "Three complete listings lack more resources than are believed to be deleted at once. They stay \
+    live until somebody says whether they are gone.\n\n\
+    Gone: `temporal workflow update execute --workflow-id THIS --name decide --input '{\"approve\": true, \"by\": \"YOU\"}'`; \
+    not gone: `\"approve\": false`.\n\nWhich they are: `GET /api/v1/held-deletions`.";
 
 /// The workflow's id for a hold.
 pub fn workflow_id(hold: &str) -> String {
@@ -108,7 +120,7 @@ impl HeldDeletion {
                 .execute_activity(
                     HeldDeletionActivities::state,
                     hold.clone(),
-                    options::database(),
+                    options::database("how the hold stands"),
                 )
                 .await?;
             if state.state != "pending" {
@@ -120,7 +132,7 @@ impl HeldDeletion {
             ));
             select! {
                 decided = ctx.wait_condition(|state| state.decision.is_some()) => decided?,
-                _ = ctx.timer(LOOK_EVERY) => {}
+                _ = ctx.timer(look_again()) => {}
             }
             if let Some(decision) = ctx.state(|state| state.decision.clone()) {
                 let decision = HoldDecision { hold, decision };
@@ -128,7 +140,7 @@ impl HeldDeletion {
                     .execute_activity(
                         HeldDeletionActivities::decide,
                         decision,
-                        options::database(),
+                        options::database("what the operator decided"),
                     )
                     .await?;
                 return Ok(state);

@@ -1,5 +1,7 @@
 //! `SyncInventory`: mirrors the account's resources, each kind on its own.
 
+use std::fmt;
+
 use domain::ResourceKind;
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
@@ -13,7 +15,7 @@ use temporalio_workflow::{
 
 use crate::held_deletions::{self, HeldDeletion};
 use crate::pauses::patiently;
-use crate::{Input, options, task_queue};
+use crate::{Input, options, search_attributes, task_queue};
 
 /// What this workflow asks of the outside; `activities::inventory` answers.
 pub struct InventoryActivities;
@@ -109,9 +111,29 @@ pub struct InventoryReport {
 
 const EXPECTED: &str = r#"nothing, for all kinds, or a scope like {"kinds": ["droplet"]}"#;
 
+/// How far a run is, for its details in the Temporal UI.
+#[derive(Default)]
+struct Progress {
+    kinds: usize,
+    synced: usize,
+    failed: Vec<String>,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {} kinds synced", self.synced, self.kinds)?;
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "; failed: {}", self.failed.join(", "))
+    }
+}
+
 #[workflow]
 #[derive(Default)]
-pub struct SyncInventory;
+pub struct SyncInventory {
+    progress: Progress,
+}
 
 #[workflow_methods]
 impl SyncInventory {
@@ -125,9 +147,14 @@ impl SyncInventory {
         let is_whole = kinds.is_empty();
         if is_whole {
             kinds = ctx
-                .execute_activity(InventoryActivities::kinds, (), options::database())
+                .execute_activity(
+                    InventoryActivities::kinds,
+                    (),
+                    options::database("which kinds have a list"),
+                )
                 .await?;
         }
+        ctx.state_mut(|state| state.progress.kinds = kinds.len());
         let syncs: Vec<_> = kinds
             .into_iter()
             .map(|kind| sync_kind(ctx.clone(), kind))
@@ -146,13 +173,19 @@ impl SyncInventory {
                 (kind, Err(error)) => failures.push(format!("{kind}: {}", options::reason(&error))),
             }
         }
-        for held in synced.iter().filter_map(|kind| kind.held.as_ref()) {
-            wait_for_operator(ctx, held).await?;
+        for kind in &synced {
+            if let Some(held) = &kind.held {
+                wait_for_operator(ctx, &kind.kind, held).await?;
+            }
         }
         // A snapshot may have been swept before its droplet, a node before its cluster.
         if is_whole && ctx.patched("attribute-after-sweeps-2026-11") {
-            ctx.execute_activity(InventoryActivities::attribute, (), options::database())
-                .await?;
+            ctx.execute_activity(
+                InventoryActivities::attribute,
+                (),
+                options::database("project and tenant of every resource"),
+            )
+            .await?;
         }
         if failures.is_empty() {
             let requests = synced.iter().map(|kind| kind.requests).sum();
@@ -178,6 +211,7 @@ impl SyncInventory {
 /// Starts the workflow that waits for an operator's word, unless it waits already.
 async fn wait_for_operator(
     ctx: &WorkflowContext<SyncInventory>,
+    kind: &ResourceKind,
     held: &Held,
 ) -> Result<(), WorkflowTermination> {
     let options = ChildWorkflowOptions::builder()
@@ -186,8 +220,14 @@ async fn wait_for_operator(
         // It waits for days where the sync takes seconds.
         .parent_close_policy(ParentClosePolicy::Abandon)
         .static_summary(format!(
-            "{} of {} would be deleted",
+            "{} of {} of kind {kind} would be deleted",
             held.would_delete, held.live
+        ))
+        .static_details(held_deletions::DETAILS.to_owned())
+        .maybe_search_attributes(search_attributes::of_hold(
+            ctx,
+            task_queue::CLOUD_SYNC_FULL,
+            kind,
         ))
         .build();
     let input = Input::Given(held.hold.clone());
@@ -213,5 +253,10 @@ async fn sync_kind(
         ctx.execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
     };
     let outcome = patiently(&ctx, sync).await;
+    ctx.state_mut(|state| match outcome {
+        Ok(_) => state.progress.synced += 1,
+        Err(_) => state.progress.failed.push(kind.to_string()),
+    });
+    ctx.set_current_details(ctx.state(|state| state.progress.to_string()));
     (kind, outcome)
 }

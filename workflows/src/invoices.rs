@@ -25,7 +25,7 @@ pub use contract::{
 use crate::costs::CostActivities;
 use crate::ledger::LedgerActivities;
 use crate::pauses::{is_budget_used_up, patiently};
-use crate::{Input, options};
+use crate::{Input, options, search_attributes};
 
 /// Invoices a run handles before it continues as new: about four history events each, far below what Temporal bears.
 pub const PAGE: usize = 500;
@@ -56,14 +56,22 @@ impl BillingHistory {
             discover(ctx).await?;
             if keeps_books {
                 let pending = ctx
-                    .execute_activity(InvoiceActivities::count_pending, (), options::database())
+                    .execute_activity(
+                        InvoiceActivities::count_pending,
+                        (),
+                        options::database("how many invoices lack lines or are looked at again"),
+                    )
                     .await?;
                 ctx.state_mut(|state| state.progress.pending = pending);
             }
         }
         let after = ctx.state(|state| state.progress.after);
         let page = ctx
-            .execute_activity(InvoiceActivities::list_pending, after, options::database())
+            .execute_activity(
+                InvoiceActivities::list_pending,
+                after,
+                options::database("the next of these invoices"),
+            )
             .await?;
         let last = page.last().copied();
         let is_full_page = page.len() >= PAGE;
@@ -137,7 +145,11 @@ async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
 
 async fn check_books(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
     let checked = ctx
-        .execute_activity(CostActivities::check, (), options::database())
+        .execute_activity(
+            CostActivities::check,
+            (),
+            options::database("all sums against each other"),
+        )
         .await?;
     ctx.state_mut(|state| state.progress.problems.extend(checked.discrepancies));
     Ok(())
@@ -195,7 +207,7 @@ async fn ingest_all(
                 loop {
                     let next = queue.borrow_mut().pop_front();
                     let Some(invoice) = next else { return Ok(()) };
-                    ingest_one(&ctx, invoice.invoice_uuid).await?;
+                    ingest_one(&ctx, &invoice).await?;
                 }
             }
         })
@@ -205,16 +217,19 @@ async fn ingest_all(
 
 async fn ingest_one(
     ctx: &WorkflowContext<BillingHistory>,
-    invoice: InvoiceUuid,
+    invoice: &Pending,
 ) -> Result<(), WorkflowTermination> {
+    let uuid = invoice.invoice_uuid;
     let options = ChildWorkflowOptions::builder()
-        .workflow_id(format!("ingest-invoice-{invoice}"))
+        .workflow_id(format!("ingest-invoice-{uuid}"))
         // An ingest is worth finishing whatever becomes of the run that asked for it.
         .parent_close_policy(ParentClosePolicy::Abandon)
-        .static_summary(format!("invoice {invoice}"))
+        .static_summary(format!("invoice {uuid} of {}", invoice.month()))
+        .static_details(format!("The lines: `GET /api/v1/billing/invoices/{uuid}`."))
+        .maybe_search_attributes(search_attributes::of_ingest(ctx, invoice))
         .build();
     let outcome = match ctx
-        .start_child_workflow(IngestInvoice::run, Input::Given(invoice), options)
+        .start_child_workflow(IngestInvoice::run, Input::Given(uuid), options)
         .await
     {
         Ok(child) => child.result().await,
@@ -233,7 +248,7 @@ async fn ingest_one(
             state.progress.failed += 1;
             if state.progress.failures.len() < FAILURES_NAMED {
                 state.progress.failures.push(IngestFailure {
-                    invoice_uuid: invoice,
+                    invoice_uuid: uuid,
                     reason: innermost_reason(&error),
                 });
             }
@@ -287,8 +302,12 @@ impl IngestInvoice {
                     invoice_uuid,
                     reason: reason.clone(),
                 };
-                ctx.execute_activity(InvoiceActivities::mark_failed, failure, options::database())
-                    .await?;
+                ctx.execute_activity(
+                    InvoiceActivities::mark_failed,
+                    failure,
+                    options::database("why it was not ingested"),
+                )
+                .await?;
                 Err(ApplicationFailure::builder(std::io::Error::other(reason))
                     .type_name("InvoiceNotIngested".to_owned())
                     .non_retryable(true)

@@ -14,6 +14,7 @@ pub mod ledger;
 mod options;
 mod pauses;
 pub mod projects;
+pub mod search_attributes;
 
 pub use input::{Input, NoInput};
 

@@ -1,5 +1,7 @@
 //! How long activities may take and how often they are tried: all of it, in one place.
 //!
+//! Each has a summary, which the Temporal UI shows beside its name.
+//!
 //! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`). Waiting for requests is no
 //! failure, and no attempt (`pauses.rs`).
 
@@ -28,8 +30,9 @@ pub(crate) fn ingest(summary: impl Into<String>) -> ActivityOptions {
 }
 
 /// An activity that only asks or writes the database: tried until it is back.
-pub(crate) fn database() -> ActivityOptions {
+pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
+        .summary(summary.into())
         .retry_policy(
             RetryPolicy::builder()
                 .maximum_interval(Duration::from_secs(30))

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use temporalio_common::error::IncomingError;
-use temporalio_workflow::{ActivityExecutionError, WorkflowContext};
+use temporalio_workflow::{ActivityExecutionError, TimerOptions, WorkflowContext};
 
 /// The type of the failure, as `activities/src/failure.rs` names it.
 const BUDGET_USED_UP: &str = "BudgetUsedUp";
@@ -43,7 +43,9 @@ where
         left -= pause;
         least = (least * 2).min(LONGEST);
         // Where the run is cancelled meanwhile, so is the activity when it is asked for.
-        ctx.timer(pause).await;
+        let summary = "the token's requests are used up: asks again then".to_owned();
+        ctx.timer(TimerOptions::builder(pause).summary(summary).build())
+            .await;
     }
 }
 

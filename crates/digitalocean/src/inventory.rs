@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use domain::inventory::ObservedResource;
-use domain::{Completeness, ResourceKind};
+use domain::{Completeness, ResourceKind, TakenPage};
 
 use crate::Error;
 use crate::client::Client;
 use crate::kinds::{Body, Children, Item, ResourceListing};
-use crate::pages::{PageSink, Read, Source};
+use crate::pages::{PageNote, PageSink, Read, Source};
 
 /// How the listing of one kind went, apart from what it saw.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl Client {
     /// itself comes first in the answer. A kind that takes several lists (droplets with and without GPUs) is complete only if all
     /// of them are; a list that cannot be read ends it, since the next one would most likely fail as well.
     ///
-    /// What was seen is handed to `sink` a page at a time. A resource may come more than once; the last time counts.
+    /// What was seen is handed to `sink` a page at a time. A resource may come more than once; the last time counts. Of lists that
+    /// `sink` has pages of already, only the others are asked for.
     pub async fn list_resources<S: PageSink<ObservedResource>>(
         &self,
         listing: &ResourceListing,
@@ -158,7 +159,19 @@ impl<S: PageSink<ObservedResource>> PageSink<Item> for Resources<'_, S> {
         self.sink.take(resources).await
     }
 
-    fn begin_again(&mut self) {
-        self.sink.begin_again();
+    async fn note(&mut self, page: PageNote<'_>) -> Result<(), S::Error> {
+        self.sink.note(page).await
+    }
+
+    fn taken_before(&mut self, path: &str) -> Vec<TakenPage> {
+        let taken = self.sink.taken_before(path);
+        let ids = taken.iter().flat_map(|page| &page.ids);
+        self.ids.extend(ids.cloned());
+        taken
+    }
+
+    async fn begin_again(&mut self, path: &str) -> Result<(), S::Error> {
+        self.ids.clear();
+        self.sink.begin_again(path).await
     }
 }

@@ -1,6 +1,7 @@
 //! The one loop that reads a list, a page at a time.
 
 mod reading;
+mod sink;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +17,8 @@ use crate::decode::Unreadable;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
 use reading::{Collected, Reading};
+
+pub use sink::{PageNote, PageSink};
 
 /// The most that DigitalOcean gives (spec).
 const ITEMS_A_PAGE: usize = 200;
@@ -100,18 +103,6 @@ struct PageLinks {
     next: Option<IgnoredAny>,
 }
 
-/// Where the items of a list go, a page at a time, while further pages are on their way.
-pub trait PageSink<T>: Send {
-    /// Why an item could not be taken; it ends the listing.
-    type Error: Send;
-
-    /// Takes what a page held. An item that was read before may come again, and then stands for the earlier one.
-    fn take(&mut self, items: Vec<T>) -> impl Future<Output = Result<(), Self::Error>> + Send;
-
-    /// The list is read from its start again, since its pages contradict each other.
-    fn begin_again(&mut self) {}
-}
-
 /// How a list went, apart from what it held.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -138,7 +129,8 @@ impl Client {
     /// Reads a list to its end, handing over each page as it comes.
     ///
     /// Nothing keeps items from moving between pages while they are read. A list whose pages contradict each other is therefore
-    /// read again, up to three times in all; after that it is incomplete, whatever it showed.
+    /// read again, up to three times in all; after that it is incomplete, whatever it showed. A list that an earlier attempt has
+    /// taken pages of is gone on with, if it is still the same.
     pub(crate) async fn list_into<T: Send, S: PageSink<T>>(
         &self,
         source: &Source<'_, T>,
@@ -148,10 +140,13 @@ impl Client {
         let mut total = None;
         let mut contradiction = String::new();
         for number in 0..READINGS {
-            if number > 0 {
-                sink.begin_again();
-            }
-            let reading = self.read(source, &requests, sink).await?;
+            let reading = if number == 0 {
+                self.go_on(source, &requests, sink).await?
+            } else {
+                sink.begin_again(source.path).await?;
+                Reading::new(source)
+            };
+            let reading = self.read(source, reading, &requests, sink).await?;
             total = reading.total.or(total);
             let contradicts = reading.contradiction();
             if contradicts.is_none() || reading.failure.is_some() {
@@ -184,53 +179,87 @@ impl Client {
         })
     }
 
-    async fn read<T: Send, S: PageSink<T>>(
+    /// Where an earlier attempt broke the list off; its start if there was none.
+    ///
+    /// The last page that was taken then is asked for again. If the same items stand on it in the same order, and the total is the
+    /// same, nothing has moved past this place meanwhile: what was before it has been seen, what is after it will be.
+    async fn go_on<'s, T: Send, S: PageSink<T>>(
         &self,
-        source: &Source<'_, T>,
+        source: &Source<'s, T>,
         requests: &AtomicU32,
         sink: &mut S,
-    ) -> Result<Reading<T>, S::Error> {
-        let mut reading = Reading::new(source.id);
-        let first = self.page(source, 1, requests).await;
-        let Some(first_page) = reading.take(first, sink).await? else {
-            return Ok(reading);
+    ) -> Result<Reading<'s, T>, S::Error> {
+        let before = sink.taken_before(source.path);
+        let Some(last) = before.last() else {
+            return Ok(Reading::new(source));
         };
-        if source.paging == Paging::Whole {
+        if let Some(mut reading) = Reading::after(source, &before) {
+            if reading.is_at_end() {
+                return Ok(reading);
+            }
+            match self.page(source, reading.pages, requests).await {
+                Ok(page) if reading.is_still(last, &page) => {
+                    sink.take(page.items).await?;
+                    return Ok(reading);
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    reading.failure = Some(failure);
+                    return Ok(reading);
+                }
+            }
+        }
+        tracing::info!(
+            path = source.path,
+            pages = before.len(),
+            "the list has changed since it was broken off, and is read from its start again"
+        );
+        sink.begin_again(source.path).await?;
+        Ok(Reading::new(source))
+    }
+
+    async fn read<'s, T: Send, S: PageSink<T>>(
+        &self,
+        source: &Source<'s, T>,
+        mut reading: Reading<'s, T>,
+        requests: &AtomicU32,
+        sink: &mut S,
+    ) -> Result<Reading<'s, T>, S::Error> {
+        if reading.failure.is_some() {
             return Ok(reading);
         }
-
-        // A server may give fewer items a page than it was asked for.
-        let page_size = u64::try_from(first_page.len).unwrap_or(u64::MAX);
-        let promised = first_page.total.filter(|_| page_size > 0);
-        let last = promised.map_or(1, |total| total.div_ceil(page_size).max(1));
+        if reading.pages == 0 {
+            let first = self.page(source, 1, requests).await;
+            if !reading.take(first, sink).await? || source.paging == Paging::Whole {
+                return Ok(reading);
+            }
+        }
+        let last = reading.last_page();
         if last > MOST_PAGES {
+            let page_size = reading.page_size;
             reading.contradict(format!("{last} pages of {page_size} are not believed"));
             return Ok(reading);
         }
-        let mut has_next = first_page.has_next;
-        let mut pages = stream::iter(2..=last)
+        let mut pages = stream::iter(reading.pages + 1..=last)
             .map(|number| self.page(source, number, requests))
             .buffered(SIDE_BY_SIDE);
         while let Some(page) = pages.next().await {
-            let Some(page) = reading.take(page, sink).await? else {
+            if !reading.take(page, sink).await? {
                 return Ok(reading);
-            };
-            has_next = page.has_next;
+            }
         }
 
         // Without a total, only the page before tells that there is another.
-        let mut number = last;
-        while has_next {
-            number += 1;
+        while reading.has_next {
+            let number = reading.pages + 1;
             if number > MOST_PAGES {
                 reading.contradict("there is a next page without end");
                 return Ok(reading);
             }
             let page = self.page(source, number, requests).await;
-            let Some(page) = reading.take(page, sink).await? else {
+            if !reading.take(page, sink).await? {
                 return Ok(reading);
-            };
-            has_next = page.has_next;
+            }
         }
         Ok(reading)
     }

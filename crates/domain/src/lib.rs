@@ -16,4 +16,4 @@ pub mod projects;
 
 pub use ids::{InvalidId, InvoiceUuid, TenantId};
 pub use kind::{InvalidUrn, ResourceKind, Urn};
-pub use listing::Completeness;
+pub use listing::{Completeness, TakenPage};

@@ -34,3 +34,14 @@ impl Completeness {
         }
     }
 }
+
+/// A page of a list as it was when it was taken: by this is told whether the list is still the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenPage {
+    /// DigitalOcean's count of all items.
+    pub total: u64,
+    /// Of its items, in the list's order.
+    pub ids: Vec<String>,
+    /// Whether another page was promised.
+    pub has_next: bool,
+}

@@ -14,7 +14,7 @@ use crate::listings;
 use crate::{Store, StoreError};
 
 use self::allowance::{Allowance, Told, ahead};
-pub use self::allowance::{Limits, Share, Shortage};
+pub use self::allowance::{Left, Limits, Share, Shortage};
 
 /// The SHA-256 by which a token is known here.
 pub type TokenHash = [u8; 32];
@@ -54,11 +54,11 @@ pub struct Hint {
 pub struct BudgetLeft {
     pub purpose: String,
     /// By the limit per minute; none where there is none.
-    pub this_minute: Option<u32>,
+    pub this_minute: Option<Left>,
     /// By the limit per hour; none where there is none.
-    pub this_hour: Option<u32>,
+    pub this_hour: Option<Left>,
     /// By DigitalOcean's headers, less what is kept for people; none before the first answer of an hour.
-    pub told: Option<u32>,
+    pub told: Option<Left>,
     /// How long a 429 still keeps it closed; zero where none does.
     pub closed_for: Duration,
 }
@@ -70,7 +70,7 @@ impl BudgetLeft {
             return Some(0);
         }
         let all = [self.this_minute, self.this_hour, self.told];
-        all.into_iter().flatten().min()
+        all.into_iter().flatten().map(|left| left.now).min()
     }
 }
 

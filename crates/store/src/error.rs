@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use uuid::Uuid;
 
 /// What can go wrong between this system and its database.
@@ -17,6 +19,17 @@ pub enum StoreError {
     SchemaBehind { applied: i64, wanted: i64 },
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error(
+        "{migration} was held up for {} s by {blockers}: end that (`select pg_terminate_backend(PID)`, which takes its transaction back) \
+         or wait for its end, and run `arcadia migrate` again; nothing of the migration was kept", patience.as_secs()
+    )]
+    MigrationHeldUp {
+        /// Its number and name.
+        migration: String,
+        patience: Duration,
+        /// Who.
+        blockers: String,
+    },
     #[error("there is no {what} {id}")]
     NotFound { what: &'static str, id: Uuid },
     #[error(
@@ -29,15 +42,19 @@ pub enum StoreError {
         "the lines come to {lines} USD and the database's totals to {counted}: nothing was stored; this is a fault of this program, please report it"
     )]
     Unbalanced { lines: String, counted: String },
+    #[error(
+        "a later attempt of the same run goes on with this listing, or its pages are gone: nothing of this attempt is used"
+    )]
+    TakenOver,
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later: connections that broke, locks that collided, a pool run dry.
+    /// Whether the same work may succeed later: connections that broke, locks that collided, a pool run dry, pages that are gone.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::TakenOver => true,
             Self::Database(error) => match error {
                 // Class 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown.
                 sqlx::Error::Database(error) => error.code().is_some_and(|code| {

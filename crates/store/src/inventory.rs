@@ -8,6 +8,7 @@ pub(crate) mod intervals;
 mod observed;
 mod pins;
 mod relations;
+mod resumed;
 mod rows;
 mod strikes;
 pub(crate) mod sweep;

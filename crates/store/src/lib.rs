@@ -15,6 +15,7 @@ pub mod invoices;
 pub mod ledger;
 mod listings;
 pub mod metrics;
+mod migrations;
 pub mod projects;
 
 use std::time::Duration;
@@ -27,8 +28,7 @@ pub use access::{Access, ApiToken, NewToken, Role};
 pub use error::StoreError;
 pub use freshness::KindFreshness;
 pub use listings::Run;
-
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+pub use migrations::Manners;
 
 /// The database. Cheap to clone: clones share one pool.
 #[derive(Debug, Clone)]
@@ -82,42 +82,6 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Brings the schema up to date. Any number of processes may do so at once.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATOR.run(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Whether the database answers and its schema is the one this program was built for.
-    pub async fn check_ready(&self) -> Result<(), StoreError> {
-        let wanted = MIGRATOR
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or_default();
-        let applied: Option<i64> =
-            match sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
-                .fetch_one(&self.pool)
-                .await
-            {
-                Ok(version) => version,
-                Err(sqlx::Error::Database(error))
-                    if error.code().as_deref() == Some(UNDEFINED_TABLE) =>
-                {
-                    None
-                }
-                Err(error) => return Err(error.into()),
-            };
-        if applied.is_some_and(|version| version >= wanted) {
-            Ok(())
-        } else {
-            Err(StoreError::SchemaBehind {
-                applied: applied.unwrap_or_default(),
-                wanted,
-            })
-        }
-    }
-
     /// The database's clock: the only one by which sightings and strikes are compared.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
@@ -128,4 +92,3 @@ impl Store {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const UNDEFINED_TABLE: &str = "42P01";

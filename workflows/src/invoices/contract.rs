@@ -82,6 +82,13 @@ pub struct Pending {
     pub invoice_uuid: InvoiceUuid,
 }
 
+impl Pending {
+    /// The invoice's month, as `2026-04`.
+    pub(crate) fn month(&self) -> String {
+        self.period.format("%Y-%m").to_string()
+    }
+}
+
 /// What an ingest stored; amounts are USD, as decimal strings.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct InvoiceIngested {

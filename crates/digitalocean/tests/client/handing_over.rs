@@ -53,8 +53,9 @@ impl PageSink<ObservedResource> for Noting<'_> {
         }
     }
 
-    fn begin_again(&mut self) {
+    async fn begin_again(&mut self, _path: &str) -> Result<(), &'static str> {
         self.begun_again += 1;
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod listed;
 mod pages;
 mod projects;
 mod relations;
+mod resumed;
 mod scopes;
 mod scripted;
 mod secrets;

@@ -152,6 +152,32 @@ impl Told {
     }
 }
 
+/// What can be had at once of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    pub now: u32,
+    /// When nobody has asked for any for a while.
+    pub at_most: u32,
+}
+
+impl Left {
+    /// A limit of which nothing is used.
+    pub fn all(at_most: u32) -> Self {
+        Self {
+            now: at_most,
+            at_most,
+        }
+    }
+
+    fn of(now: i64, at_most: i64) -> Self {
+        let number = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+        Self {
+            now: number(now),
+            at_most: number(at_most),
+        }
+    }
+}
+
 /// A budget as it stands in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowance {
@@ -271,15 +297,25 @@ impl Allowance {
         limits: &Limits,
         share: Share,
         now: DateTime<Utc>,
-    ) -> [Option<u32>; 3] {
-        let free = |bucket: Option<Bucket>, full_at| Some(bucket?.free(full_at, now, share));
+    ) -> [Option<Left>; 3] {
+        let left = |bucket: Option<Bucket>, full_at| {
+            let bucket = bucket?;
+            let at_most = bucket.free(now, now, share);
+            Some(Left::of(bucket.free(full_at, now, share), at_most))
+        };
         let told = self.told.filter(|told| now - told.at < limits.hour());
+        let told = told.map(|told| {
+            let unused = Told {
+                left: told.limit,
+                ..told
+            };
+            Left::of(told.free(share), unused.free(share))
+        });
         [
-            free(limits.minute_bucket(), self.minute_full_at),
-            free(limits.hour_bucket(), self.hour_full_at),
-            told.map(|told| told.free(share)),
+            left(limits.minute_bucket(), self.minute_full_at),
+            left(limits.hour_bucket(), self.hour_full_at),
+            told,
         ]
-        .map(|free| Some(u32::try_from(free?.max(0)).unwrap_or(u32::MAX)))
     }
 }
 

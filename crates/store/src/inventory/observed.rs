@@ -10,6 +10,7 @@ use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
+use super::resumed::Pages;
 use crate::copy::array_literal;
 use crate::{Store, StoreError};
 
@@ -18,19 +19,32 @@ use crate::{Store, StoreError};
 /// Most resources are stored as they are seen: of those only the id is kept here. The others are staged in the database at once,
 /// so that memory does not grow with the account, and wait there for the sweep.
 pub struct Observations {
-    store: Store,
-    listing: Uuid,
-    started_at: DateTime<Utc>,
+    pub(super) store: Store,
+    pub(super) listing: Uuid,
+    pub(super) started_at: DateTime<Utc>,
     /// Fingerprints of all that is stored and live.
     stored: HashSet<Fingerprint>,
     /// By kind and DigitalOcean's id, whether it is staged.
     seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
+    /// What came last, by kind and DigitalOcean's id.
+    pub(super) latest: Vec<(ResourceKind, String)>,
+    /// None for what no later attempt goes on with.
+    pub(super) pages: Option<Pages>,
 }
 
 impl Store {
     /// Begins a listing of these kinds; to be called before its first request.
     pub async fn observe(&self, kinds: &[ResourceKind]) -> Result<Observations, StoreError> {
         let started_at = self.now().await?;
+        self.begin(Uuid::now_v7(), started_at, kinds).await
+    }
+
+    pub(super) async fn begin(
+        &self,
+        listing: Uuid,
+        started_at: DateTime<Utc>,
+        kinds: &[ResourceKind],
+    ) -> Result<Observations, StoreError> {
         let words: Vec<&str> = kinds.iter().map(ResourceKind::as_str).collect();
         let stored = sqlx::query_scalar!(
             "select fingerprint from cloud_resources
@@ -41,21 +55,26 @@ impl Store {
         .try_filter_map(|bytes| async move { Ok(Fingerprint::try_from(bytes).ok()) })
         .try_collect()
         .await?;
-        // What listings left that came to no end.
+        // What listings left that came to no end: none goes on for so long.
         sqlx::query!(
-            "delete from cloud_staged_resources where staged_at < now() - interval '1 hour'"
+            "with forgotten as (
+                 delete from cloud_begun_listings where taken_at < now() - interval '2 hours'
+             )
+             delete from cloud_staged_resources where staged_at < now() - interval '2 hours'"
         )
         .execute(&self.pool)
         .await?;
         Ok(Observations {
             store: self.clone(),
-            listing: Uuid::now_v7(),
+            listing,
             started_at,
             stored,
             seen: kinds
                 .iter()
                 .map(|kind| (kind.clone(), HashMap::new()))
                 .collect(),
+            latest: Vec::new(),
+            pages: None,
         })
     }
 }
@@ -80,14 +99,25 @@ impl Observations {
         ids.map(String::as_str).collect()
     }
 
+    /// Takes in what an earlier attempt saw.
+    pub(super) fn remember(&mut self, kind: ResourceKind, provider_id: String, is_staged: bool) {
+        let ids = self.seen.entry(kind).or_default();
+        *ids.entry(provider_id).or_default() |= is_staged;
+    }
+
     /// Takes in what was seen. A resource that comes again stands for its earlier sighting.
     pub async fn add(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
         let mut staged: HashMap<(ResourceKind, String), (ObservedResource, Fingerprint)> =
             HashMap::new();
         let mut order = Vec::new();
         let mut again = Vec::new();
+        self.latest.clear();
         for mut resource in resources {
             make_storable(&mut resource);
+            if self.pages.is_some() {
+                let (kind, id) = (&resource.kind, &resource.provider_id);
+                self.latest.push((kind.clone(), id.clone()));
+            }
             let fingerprint = fingerprint(&resource);
             let ids = self.seen.entry(resource.kind.clone()).or_default();
             let was_staged = ids.get(&resource.provider_id).copied().unwrap_or_default();

@@ -46,6 +46,7 @@ impl Store {
         facts: &ListingFacts,
     ) -> Result<SweepOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
+        seen.hold(&mut tx).await?;
         share_inventory(&mut tx).await?;
         let outcome = sweep_within(&mut tx, seen, kind, facts).await?;
         tx.commit().await?;

@@ -119,7 +119,11 @@ async fn what_is_left_is_told_for_each_purpose() {
     // Sixty at once, less ten; of these, fifteen are the fast lane's.
     assert!((50..=51).contains(&fast.least().unwrap()), "{fast:?}");
     assert!((35..=36).contains(&full.least().unwrap()), "{full:?}");
-    assert!((552..=553).contains(&fast.this_hour.unwrap()), "{fast:?}");
+    let hour = fast.this_hour.unwrap();
+    assert!((552..=553).contains(&hour.now), "{fast:?}");
+    assert_eq!(hour.at_most, 562);
+    let minute = full.this_minute.unwrap();
+    assert_eq!(minute.at_most, 45, "{full:?}");
 }
 
 #[tokio::test]
@@ -149,4 +153,47 @@ async fn a_budget_is_opened_before_it_is_drawn_on_and_forgotten_a_week_after() {
         .await
         .unwrap();
     assert_eq!(take().await, Lease::Unknown);
+}
+
+#[tokio::test]
+async fn requests_that_a_worker_took_into_its_grave_are_regained() {
+    let fixture = fixture().await;
+    let limits = Limits {
+        per_minute: 240,
+        per_hour: 0,
+        // A minute lasts two seconds.
+        times_faster: 30,
+    };
+    let minute = Duration::from_secs(2);
+    fixture.open_budget(&TOKEN, "cloud-billing").await.unwrap();
+    // It takes all that there is, sends none of it, and is never heard of again.
+    let refused_for = loop {
+        let lease = fixture.take_requests(&TOKEN, &limits, Share::All, 60, None);
+        match lease.await.unwrap() {
+            Lease::Granted { lasts, .. } => assert!(lasts < minute / 10, "{lasts:?}"),
+            Lease::Refused { wait, why } => {
+                assert_eq!(why, Shortage::Minute);
+                break wait;
+            }
+            Lease::Unknown => panic!("the budget was opened"),
+        }
+    };
+    assert!(refused_for < minute, "{refused_for:?}");
+    let left = async || {
+        let share = |_: &str| Share::All;
+        let left = fixture.budgets_left(&limits, share).await.unwrap();
+        left[0].this_minute.unwrap()
+    };
+    let begun = Instant::now();
+    loop {
+        let left = left().await;
+        if left.now == left.at_most {
+            break;
+        }
+        // A bucket of a quarter of the limit is full again after a third of the time in which the rest is regained.
+        assert!(begun.elapsed() < minute * 5, "{left:?}");
+        tokio::time::sleep(minute / 20).await;
+    }
+    let lease = fixture.take_requests(&TOKEN, &limits, Share::All, 60, None);
+    assert!(granted(lease.await.unwrap()) > 1);
 }

@@ -11,13 +11,13 @@ use domain::{Completeness, ResourceKind};
 use serde_json::json;
 use sqlx::PgPool;
 use store::inventory::{
-    Guard, ListingFacts, Resource, ResourceEvent, ResourceFilter, Rules, Shortfall, State,
-    SweepOutcome,
+    Guard, ListingFacts, Observations, Resource, ResourceEvent, ResourceFilter, Rules, Shortfall,
+    State, SweepOutcome,
 };
 use store::projects::{
     MembershipOutcome, MembershipPass, ProjectMembers, ProjectSweep, ProjectSweepOutcome,
 };
-use store::{Run, Store};
+use store::{Run, Store, StoreError};
 use uuid::Uuid;
 
 /// A store on a migrated database of its own, and a connection that looks past it.
@@ -173,6 +173,15 @@ impl Fixture {
             .unwrap();
         seen.add(resources.to_vec()).await.unwrap();
         self.store.sweep(&seen, kind, facts).await.unwrap()
+    }
+
+    /// A sweep over the droplets that were seen.
+    pub(crate) async fn sweep_seen(
+        &self,
+        seen: &Observations,
+        facts: &ListingFacts,
+    ) -> Result<SweepOutcome, StoreError> {
+        self.store.sweep(seen, &ResourceKind::DROPLET, facts).await
     }
 
     /// A complete sweep over the droplets.
