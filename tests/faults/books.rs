@@ -13,11 +13,13 @@ pub(crate) type Books = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Tables that tell how a run went and not what it found:
 /// `cloud_listings` has a row for each workflow run, and how many it takes to get to the end is the faults' doing (what each kind's
-/// last listing found is compared, in `cloud_kind_freshness`); `cloud_staged_resources` is emptied by the next sweep an hour
-/// later; the request budgets are about pace.
-const NOT_COMPARED: [&str; 4] = [
+/// last listing found is compared, in `cloud_kind_freshness`); what attempts that died have staged, and which pages they took, is
+/// cleared away hours later; the request budgets are about pace.
+const NOT_COMPARED: [&str; 6] = [
     "cloud_listings",
     "cloud_staged_resources",
+    "cloud_begun_listings",
+    "cloud_taken_pages",
     "cloud_request_budgets",
     "cloud_request_purposes",
 ];

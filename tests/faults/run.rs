@@ -53,9 +53,11 @@ pub(crate) enum Extent {
 pub(crate) async fn expected(story: Story) -> &'static Books {
     static EVERYTHING: OnceCell<Books> = OnceCell::const_new();
     static EVERY_CENT: OnceCell<Books> = OnceCell::const_new();
+    static THOUSANDS: OnceCell<Books> = OnceCell::const_new();
     let cell = match story {
         Story::Everything => &EVERYTHING,
         Story::EveryCent => &EVERY_CENT,
+        Story::Thousands => &THOUSANDS,
     };
     cell.get_or_init(async || without_faults(story).await).await
 }

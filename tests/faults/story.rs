@@ -13,6 +13,8 @@ pub(crate) enum Story {
     Everything,
     /// A trap in every invoice.
     EveryCent,
+    /// More droplets than ten pages hold: their listing is one that later attempts go on with.
+    Thousands,
 }
 
 /// Three strikes take three chapters after the one that all begins with; the last brings back what they took away.
@@ -24,22 +26,22 @@ pub(crate) const WITH_BILL: [usize; 2] = [0, 3];
 const LEAVER: usize = 1;
 
 impl Story {
+    pub(crate) const ALL: [Self; 3] = [Self::Everything, Self::EveryCent, Self::Thousands];
+
     /// Seeds of all families in a row have the same, so that a few runs need one run without faults.
     pub(crate) fn of(seed: u64) -> Self {
-        let families = u64::try_from(Family::ALL.len()).unwrap_or(1);
-        if (seed / families).is_multiple_of(2) {
-            Self::Everything
-        } else {
-            Self::EveryCent
-        }
+        let (families, stories) = (Family::ALL.len() as u64, Self::ALL.len() as u64);
+        let place = usize::try_from(seed / families % stories);
+        Self::ALL[place.unwrap_or_default()]
     }
 
     pub(crate) fn account(self) -> Account {
         let mut account = match self {
             Self::Everything => Account::everything(),
             Self::EveryCent => Account::every_cent(),
+            Self::Thousands => Account::with_droplets(2_600),
         };
-        if self == Self::Everything {
+        if self != Self::EveryCent {
             account.add_random_invoices(7, 9);
         }
         account
