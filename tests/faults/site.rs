@@ -18,6 +18,9 @@ use super::worker::{Settings, Worker};
 use crate::support::namespaces::namespace_of_its_own;
 use crate::support::waiting::eventually;
 
+/// How long a workflow may take to come to a good end, with all the runs that fail before.
+pub(crate) const STEP_LIMIT: Duration = Duration::from_mins(8);
+
 /// Servers that only this run uses, so that it may stop them.
 pub(crate) struct OwnServers {
     pub(crate) postgres: Mutex<OwnPostgres>,
@@ -224,6 +227,3 @@ pub(crate) async fn terminate_connections(site: &Site) -> i64 {
     .await
     .unwrap_or_default()
 }
-
-/// How long nothing may be done about what a run has to show for itself.
-pub(crate) const STEP_LIMIT: Duration = Duration::from_mins(8);

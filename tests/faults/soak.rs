@@ -68,7 +68,8 @@ async fn all_schedules_at_high_speed_leave_memory_flat_connections_bounded_and_h
     .await;
     figures.database_bytes = database_bytes(&site).await;
     figures.requests = site.simulator.requests().len();
-    figures.log = figures::complaints(&site.logs());
+    let logs = site.logs();
+    (figures.log, figures.slow) = (figures::complaints(&logs), figures::slow(&logs));
     eprintln!("{}", figures.table(elapsed));
     let problems = figures.problems();
     if !problems.is_empty() {

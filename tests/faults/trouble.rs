@@ -52,27 +52,30 @@ impl Family {
     }
 
     fn faults(self) -> &'static [Injected] {
-        use Injected::*;
         match self {
-            Self::Worker => &[WorkerKilled],
+            Self::Worker => &[Injected::WorkerKilled],
             Self::Servers => &[
-                PostgresCrashed,
-                PostgresRestarted,
-                ConnectionsEnded,
-                WireCut,
-                WireSlow,
-                TemporalKilled,
-                TemporalRestarted,
+                Injected::PostgresCrashed,
+                Injected::PostgresRestarted,
+                Injected::ConnectionsEnded,
+                Injected::WireCut,
+                Injected::WireSlow,
+                Injected::TemporalKilled,
+                Injected::TemporalRestarted,
             ],
             Self::DigitalOcean => &[
-                TooManyRequests,
-                ErrorPages,
-                Resets,
-                Drips,
-                CutBodies,
-                Unauthorized,
+                Injected::TooManyRequests,
+                Injected::ErrorPages,
+                Injected::Resets,
+                Injected::Drips,
+                Injected::CutBodies,
+                Injected::Unauthorized,
             ],
-            Self::TwoWorkers => &[WorkerKilled, WorkerFrozen, WorkerTerminated],
+            Self::TwoWorkers => &[
+                Injected::WorkerKilled,
+                Injected::WorkerFrozen,
+                Injected::WorkerTerminated,
+            ],
             Self::All => &Injected::ALL,
         }
     }

@@ -36,14 +36,31 @@ pub(super) struct Figures {
     pub(super) failures: Vec<String>,
     /// Lines of the worker's log that are warnings or errors, less their times, and how often.
     pub(super) log: BTreeMap<String, u64>,
+    /// How often the database driver found a statement or a connection slow: on a busy machine, or at a lock that another sync holds.
+    pub(super) slow: usize,
     pub(super) requests: usize,
     pub(super) database_bytes: i64,
 }
 
-/// Warnings and errors of a worker's log.
+/// What the database driver says where something takes longer than a second or two.
+const SLOW: [&str; 2] = [
+    "sqlx::query: slow statement",
+    "sqlx::pool::acquire: acquired connection",
+];
+
+/// How many lines of a worker's log tell of slowness.
+pub(super) fn slow(log: &str) -> usize {
+    log.lines().filter(|line| is_slow(line)).count()
+}
+
+fn is_slow(line: &str) -> bool {
+    SLOW.iter().any(|slow| line.contains(slow))
+}
+
+/// All other warnings and errors.
 pub(super) fn complaints(log: &str) -> BTreeMap<String, u64> {
     let mut complaints = BTreeMap::new();
-    for line in log.lines() {
+    for line in log.lines().filter(|line| !is_slow(line)) {
         for level in [" WARN ", " ERROR "] {
             if let Some((_, text)) = line.split_once(level) {
                 let text: String = text.chars().take(300).collect();
@@ -86,6 +103,7 @@ impl Figures {
             "warnings and errors in the worker's log",
             self.log.values().sum::<u64>().to_string(),
         );
+        row("slow statements and connections", self.slow.to_string());
         let [first, second, third] = self.memory();
         row(
             "the worker's memory, median of each third",
