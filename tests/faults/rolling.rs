@@ -72,8 +72,10 @@ async fn rolling(
 
 async fn count(site: &Site, query: &'static str) -> i64 {
     let mut database = site.database().await;
-    let counted = sqlx::query_scalar(query).fetch_one(&mut database).await;
-    counted.unwrap_or_default()
+    sqlx::query_scalar(query)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

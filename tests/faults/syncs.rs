@@ -13,6 +13,7 @@ use workflows::projects::SyncProjects;
 use workflows::{Input, NoInput, task_queue};
 
 use super::site::{STEP_LIMIT, Site};
+use crate::support::waiting::within;
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
@@ -143,7 +144,8 @@ impl Site {
         let deadline = Instant::now() + STEP_LIMIT;
         let mut setbacks = Vec::new();
         loop {
-            let outcome = match self.run_once(name, queue, &start, deadline).await {
+            let run = self.run_once(name, queue, &start, deadline);
+            let outcome = match within(STEP_LIMIT, name, run).await {
                 Ok(output) => complaint(&output),
                 Err(reason) => Some(reason),
             };
@@ -162,7 +164,7 @@ impl Site {
         }
     }
 
-    /// Starts a run and waits for its end, whatever becomes of the server meanwhile.
+    /// Starts a run and waits for its end, whatever becomes of Temporal meanwhile.
     async fn run_once<W>(
         &self,
         name: &str,
