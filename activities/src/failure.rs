@@ -64,6 +64,7 @@ impl Failure {
                 digitalocean::Error::NotFound { .. } => "NotFound",
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
                 digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
+                digitalocean::Error::Token(_) => "NoToken",
                 _ => "DigitalOcean",
             },
             Self::Spaces(SpacesError::WrongKeys { .. }) => "Unauthorized",

@@ -13,7 +13,9 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use opentelemetry_sdk::trace::SdkTracer;
 use tower::ServiceBuilder;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -24,6 +26,7 @@ use tracing::{Instrument as _, Level, Span};
 
 use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
+use crate::traces;
 
 /// The longest that a request may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +48,9 @@ pub(crate) fn around(
     metrics: Metrics,
     timeout: Duration,
     https_only: bool,
+    tracer: Option<SdkTracer>,
 ) -> Router {
+    let tracing = tracer.map(|tracer| from_fn_with_state(tracer, traces::trace));
     // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
     routes.layer(from_fn(to_its_end)).layer(
         ServiceBuilder::new()
@@ -56,6 +61,7 @@ pub(crate) fn around(
                     .make_span_with(span)
                     .on_response(DefaultOnResponse::new().level(Level::INFO)),
             )
+            .layer(option_layer(tracing))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(from_fn_with_state(https_only, harden))
             .layer(from_fn_with_state(metrics, metrics::measure))
@@ -133,6 +139,7 @@ fn span(request: &Request) -> Span {
         method = %request.method(),
         route = metrics::route(request),
         id,
+        trace_id = tracing::field::Empty,
     )
 }
 
@@ -162,7 +169,7 @@ mod tests {
         timeout: Duration,
     ) -> (StatusCode, String) {
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), timeout, false);
+        let layered = around(routes, Metrics::new(), timeout, false, None);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         let media_type = &response.headers()["content-type"];
@@ -190,7 +197,13 @@ mod tests {
             end.send(()).unwrap();
         });
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), Duration::from_millis(10), false);
+        let layered = around(
+            routes,
+            Metrics::new(),
+            Duration::from_millis(10),
+            false,
+            None,
+        );
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -16,13 +16,17 @@ mod problem;
 mod routes;
 mod serving;
 mod temporal;
+mod traces;
 mod usd;
 mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::get;
+use opentelemetry_sdk::trace::SdkTracer;
 use store::Store;
+use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +52,11 @@ pub struct Settings {
     pub rate_limits: RateLimits,
     /// Whether browsers are told to use HTTPS only (HSTS): for an API that is reached through TLS, and always will be.
     pub https_only: bool,
+    /// Makes a span of each request; without it there are none.
+    pub tracer: Option<SdkTracer>,
+    /// Where the metrics are served, and nothing else is; without it they are at `/metrics` beside the rest. They ask for no token, and
+    /// tell what the account owes.
+    pub metrics_listener: Option<TcpListener>,
 }
 
 impl From<Store> for Settings {
@@ -59,6 +68,8 @@ impl From<Store> for Settings {
             temporal_ui: None,
             rate_limits: RateLimits::default(),
             https_only: false,
+            tracer: None,
+            metrics_listener: None,
         }
     }
 }
@@ -77,13 +88,22 @@ pub(crate) struct ApiState {
 /// All routes, with access, limits and metrics around them.
 pub fn router(settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
-    let (router, mut openapi) = OpenApiRouter::with_openapi(openapi::description())
+    let are_metrics_apart = settings.metrics_listener.is_some();
+    routers(settings, are_metrics_apart).0
+}
+
+/// All routes but those of the metrics if these are served apart, and those of the metrics.
+fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
+    let all = OpenApiRouter::with_openapi(openapi::description())
         .merge(routes::all())
         .routes(routes!(health::alive))
-        .routes(routes!(health::ready))
-        .routes(routes!(metrics::show))
-        .routes(routes!(openapi::show))
-        .split_for_parts();
+        .routes(routes!(health::ready));
+    let all = if are_metrics_apart {
+        all
+    } else {
+        all.routes(routes!(metrics::show))
+    };
+    let (router, mut openapi) = all.routes(routes!(openapi::show)).split_for_parts();
     openapi::add_common_problems(&mut openapi);
 
     let metrics = Metrics::new();
@@ -95,6 +115,22 @@ pub fn router(settings: impl Into<Settings>) -> Router {
         limiter: Limiter::new(&settings.rate_limits),
         openapi: Arc::new(openapi),
     };
-    let router = router.fallback(problem::unknown_path).with_state(state);
-    layers::around(router, metrics, layers::TIMEOUT, settings.https_only)
+    let metrics_router = Router::new().route("/metrics", get(metrics::show));
+    let around = |router: Router<ApiState>, tracer| {
+        let router = router
+            .fallback(problem::unknown_path)
+            .with_state(state.clone());
+        layers::around(
+            router,
+            metrics.clone(),
+            layers::TIMEOUT,
+            settings.https_only,
+            tracer,
+        )
+    };
+    (
+        around(router, settings.tracer),
+        // Scrapes are not worth a trace.
+        around(metrics_router, None),
+    )
 }

@@ -102,7 +102,7 @@ pub(crate) fn route<B>(request: &axum::http::Request<B>) -> &str {
 }
 
 /// The method; one that HTTP does not define as `OTHER`, since anybody can make up any number of them.
-fn known_method(method: &Method) -> &'static str {
+pub(crate) fn known_method(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE",
     ];

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::{Settings, router};
+use crate::{Settings, routers};
 
 /// How long requests under way may take once shutdown is asked for: a client that never finishes sending must not keep the
 /// process alive.
@@ -36,6 +36,9 @@ const LIFE: Duration = Duration::from_mins(10);
 /// The most connections at a time; more wait until one ends.
 const CONNECTIONS: usize = 1024;
 
+/// The same where only the metrics are served, to Prometheus.
+const METRICS_CONNECTIONS: usize = 16;
+
 /// The most bytes that are read before a request's head must be whole: all of memory that a client can take without being answered.
 /// The routes take less (`layers::PATH_LIMIT`, `layers::HEADER_LIMIT`), and say so in better words.
 const HEAD_BUFFER: usize = 64 * 1024;
@@ -49,15 +52,37 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Answers requests until `shutdown` is done, then finishes those under way, ten seconds at most.
 pub async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     settings: impl Into<Settings>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = router(settings);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut settings = settings.into();
     let stopping = CancellationToken::new();
+    let metrics_listener = settings.metrics_listener.take();
+    let (router, metrics_router) = routers(settings, metrics_listener.is_some());
+    let metrics = async {
+        if let Some(listener) = metrics_listener {
+            accept(listener, metrics_router, METRICS_CONNECTIONS, &stopping).await;
+        }
+    };
+    let all = accept(listener, router, CONNECTIONS, &stopping);
+    let stop = async {
+        shutdown.await;
+        stopping.cancel();
+    };
+    tokio::join!(all, metrics, stop);
+    Ok(())
+}
+
+/// Answers the requests that come in there.
+async fn accept(
+    mut listener: TcpListener,
+    router: Router,
+    connections: usize,
+    stopping: &CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections));
     let connections = TaskTracker::new();
-    let mut shutdown = pin!(shutdown);
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
@@ -65,7 +90,7 @@ pub async fn serve(
             (place, Listener::accept(&mut listener).await)
         };
         let (place, (stream, peer)) = tokio::select! {
-            () = &mut shutdown => break,
+            () = stopping.cancelled() => break,
             next = next => next,
         };
         let connection = answer(stream, peer, router.clone(), stopping.clone());
@@ -75,11 +100,9 @@ pub async fn serve(
         });
     }
     drop(listener);
-    stopping.cancel();
     connections.close();
     // What is not done by then ends with the process.
     let _ = tokio::time::timeout(GRACE, connections.wait()).await;
-    Ok(())
 }
 
 /// Answers the requests of one connection, until it ends, has lived long enough, or all are to stop.

@@ -4,7 +4,9 @@ pub mod budget;
 mod log;
 pub mod metrics;
 pub mod schedules;
+pub mod search_attributes;
 pub mod temporal;
+pub mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use activities::invoices::InvoiceActivities;
 use activities::ledger::LedgerActivities;
 use activities::projects::ProjectActivities;
 use digitalocean::{Purpose, SpacesClient, Tokens};
+use futures::future::try_join_all;
 use store::Store;
 use store::budget::Limits;
 use store::inventory::Rules;
@@ -34,12 +37,14 @@ use workflows::task_queue;
 use crate::budget::SharedBudget;
 use crate::log::ActivitySpan;
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 /// What a worker needs beside Temporal.
 pub struct Settings {
     pub store: Store,
     /// Base of the DigitalOcean API.
     pub digitalocean_url: String,
+    /// Their purposes say which task queues are polled.
     pub tokens: Tokens,
     /// How many requests all workers together may make with each token.
     pub request_limits: Limits,
@@ -62,7 +67,7 @@ const ACTIVITY_SLOTS: usize = 10;
 /// Running workflows kept in memory between their tasks. More than run at once: the children of one `BillingHistory`.
 const CACHED_WORKFLOWS: usize = 200;
 
-/// Runs a worker on every task queue until `shutdown` resolves; activities then have 20 seconds to end.
+/// Runs a worker on the task queue of every purpose that has a token, until `shutdown` resolves; activities then have 20 seconds to end.
 ///
 /// The future is not `Send`: workflow code runs on the thread that polls it.
 pub async fn run(
@@ -70,16 +75,24 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    run_measured(client, settings, None, shutdown).await
+    run_in_sight(client, settings, Sight::default(), shutdown).await
 }
 
-/// The same with metrics, if any.
-pub async fn run_measured(
+/// By what a worker is seen at work.
+#[derive(Default)]
+pub struct Sight {
+    pub metrics: Option<Metrics>,
+    pub traces: Option<Traces>,
+}
+
+/// The same with metrics and traces, if any.
+pub async fn run_in_sight(
     client: Client,
     settings: Settings,
-    metrics: Option<Metrics>,
+    sight: Sight,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let Sight { metrics, traces } = sight;
     let telemetry = metrics.as_ref().map(Metrics::telemetry);
     let options_of_runtime = RuntimeOptions::builder()
         .telemetry_options(telemetry.unwrap_or_default())
@@ -91,74 +104,25 @@ pub async fn run_measured(
         settings.request_limits,
         Purpose::CloudSyncFull,
     );
-    let api = |purpose| {
-        let client = digitalocean::Client::new(
-            &settings.digitalocean_url,
-            settings.tokens.token(purpose).clone(),
-        )?;
-        let client = client.limited_by(Arc::new(budget.for_purpose(purpose)));
-        Ok::<_, digitalocean::Error>(match &metrics {
-            Some(metrics) => client.observed_by(metrics.observer(purpose)),
-            None => client,
-        })
-    };
-    let inventory = |digitalocean| InventoryActivities {
-        digitalocean,
-        store: settings.store.clone(),
-        rules: settings.rules,
-        dns_records: settings.dns_records,
-        spaces: settings.spaces.clone(),
-    };
-
-    let api_full = api(Purpose::CloudSyncFull)?;
-    let mut full = options(task_queue::CLOUD_SYNC_FULL);
-    full.register_workflow::<SyncProjects>()?
-        .register_workflow::<SyncInventory>()?
-        .register_workflow::<HeldDeletion>()?
-        .register_activities(HeldDeletionActivities {
-            store: settings.store.clone(),
-        })
-        .register_activities(ProjectActivities {
-            digitalocean: api_full.clone(),
-            store: settings.store.clone(),
-            internal_project: settings.internal_project.clone(),
-            rules: settings.rules,
-        })
-        .register_activities(inventory(api_full));
-    let mut fast = options(task_queue::CLOUD_SYNC_FAST);
-    fast.register_workflow::<SyncInventory>()?
-        .register_activities(inventory(api(Purpose::CloudSyncFast)?));
-    let api_billing = api(Purpose::CloudBilling)?;
-    let mut billing = options(task_queue::CLOUD_BILLING);
-    billing
-        .register_workflow::<PollBalance>()?
-        .register_workflow::<BillingHistory>()?
-        .register_workflow::<IngestInvoice>()?
-        .register_activities(BalanceActivities {
-            digitalocean: api_billing.clone(),
-            store: settings.store.clone(),
-        })
-        .register_activities(LedgerActivities {
-            digitalocean: api_billing.clone(),
-            store: settings.store.clone(),
-        })
-        .register_activities(CostActivities {
-            store: settings.store.clone(),
-        })
-        .register_activities(InvoiceActivities {
-            digitalocean: api_billing,
-            store: settings.store.clone(),
-            look_back_months: settings.look_back_months,
-        });
-
-    let mut full = Worker::new(&runtime, client.clone(), full)?;
-    let mut fast = Worker::new(&runtime, client.clone(), fast)?;
-    let mut billing = Worker::new(&runtime, client, billing)?;
-    let stops = [
-        full.shutdown_handle(),
-        fast.shutdown_handle(),
-        billing.shutdown_handle(),
-    ];
+    let mut workers = Vec::new();
+    for (purpose, token) in settings.tokens.iter() {
+        let api = digitalocean::Client::new(&settings.digitalocean_url, token.clone())?
+            .limited_by(Arc::new(budget.for_purpose(purpose)));
+        let observers = [
+            metrics.as_ref().map(|metrics| metrics.observer(purpose)),
+            traces.as_ref().map(Traces::of_requests),
+        ];
+        let observers = observers.into_iter().flatten();
+        let api = observers.fold(api, digitalocean::Client::observed_by);
+        let mut options = serving(purpose, api, &settings)?;
+        if let Some(traces) = &traces {
+            options
+                .activity_inbound_interceptor(traces.of_activities())
+                .workflow_interceptor(traces.of_runs());
+        }
+        workers.push(Worker::new(&runtime, client.clone(), options)?);
+    }
+    let stops: Vec<_> = workers.iter().map(Worker::shutdown_handle).collect();
     let stop_all = async {
         shutdown.await;
         tracing::info!(
@@ -170,14 +134,86 @@ pub async fn run_measured(
         }
         Ok(())
     };
-    let (full, fast, billing, ()) = futures::try_join!(
-        async { full.run().await.map_err(anyhow::Error::from) },
-        async { fast.run().await.map_err(anyhow::Error::from) },
-        async { billing.run().await.map_err(anyhow::Error::from) },
-        stop_all,
-    )?;
-    let ((), (), ()) = (full, fast, billing);
-    Ok(())
+    let run_all = workers.iter_mut().map(|worker| worker.run());
+    let run_all = async { Ok(try_join_all(run_all).await?) };
+    let working = futures::future::try_join(run_all, stop_all);
+    let telling = async {
+        if let Some(metrics) = &metrics {
+            let limits = settings.request_limits;
+            metrics.tell_budgets(&settings.store, limits).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        worked = working => worked.map(drop),
+        never = telling => never,
+    }
+}
+
+/// The worker of a purpose's task queue: what runs there, with this client of DigitalOcean.
+fn serving(
+    purpose: Purpose,
+    digitalocean: digitalocean::Client,
+    settings: &Settings,
+) -> anyhow::Result<WorkerOptions> {
+    let store = settings.store.clone();
+    let inventory = |digitalocean| InventoryActivities {
+        digitalocean,
+        store: store.clone(),
+        rules: settings.rules,
+        dns_records: settings.dns_records,
+        spaces: settings.spaces.clone(),
+    };
+    let mut worker;
+    match purpose {
+        Purpose::CloudSyncFull => {
+            worker = options(task_queue::CLOUD_SYNC_FULL);
+            worker
+                .register_workflow::<SyncProjects>()?
+                .register_workflow::<SyncInventory>()?
+                .register_workflow::<HeldDeletion>()?
+                .register_activities(HeldDeletionActivities {
+                    store: store.clone(),
+                })
+                .register_activities(ProjectActivities {
+                    digitalocean: digitalocean.clone(),
+                    store: store.clone(),
+                    internal_project: settings.internal_project.clone(),
+                    rules: settings.rules,
+                })
+                .register_activities(inventory(digitalocean));
+        }
+        Purpose::CloudSyncFast => {
+            worker = options(task_queue::CLOUD_SYNC_FAST);
+            worker
+                .register_workflow::<SyncInventory>()?
+                .register_activities(inventory(digitalocean));
+        }
+        Purpose::CloudBilling => {
+            worker = options(task_queue::CLOUD_BILLING);
+            worker
+                .register_workflow::<PollBalance>()?
+                .register_workflow::<BillingHistory>()?
+                .register_workflow::<IngestInvoice>()?
+                .register_activities(BalanceActivities {
+                    digitalocean: digitalocean.clone(),
+                    store: store.clone(),
+                })
+                .register_activities(LedgerActivities {
+                    digitalocean: digitalocean.clone(),
+                    store: store.clone(),
+                })
+                .register_activities(CostActivities {
+                    store: store.clone(),
+                })
+                .register_activities(InvoiceActivities {
+                    digitalocean,
+                    store: store.clone(),
+                    look_back_months: settings.look_back_months,
+                });
+        }
+    }
+    Ok(worker)
 }
 
 const GRACE: Duration = Duration::from_secs(20);

@@ -26,6 +26,8 @@ impl ActivityInboundInterceptor for ActivitySpan {
             activity_type = info.activity_type,
             activity_id = info.activity_id,
             attempt = info.attempt,
+            // Where there is one (`traces.rs`).
+            trace_id = tracing::field::Empty,
         );
         async move { next.run(input).await }
             .instrument(span)

@@ -2,6 +2,8 @@
 //!
 //! The SDK serves them, on the HTTP stack that it has for its own: everything is on one page.
 
+mod budgets;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -1,26 +1,24 @@
-//! The schedules, as a table, and how they are brought to the server.
+//! The schedules, as a table.
+//!
+//! `wire` says how one looks in Temporal's API, `difference` where the server's is not so, `apply` brings them there.
+
+mod apply;
+mod difference;
+mod wire;
 
 use std::fmt;
 use std::time::Duration;
 
-use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{
     ScheduleDescription, ScheduleError, ScheduleOverlapPolicy, TriggerScheduleOptions,
 };
-use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Client, NamespacedClient as _, RpcOptions};
-use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, WorkflowType};
-use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy as OverlapPolicy;
-use temporalio_common::protos::temporal::api::schedule::v1::{
-    IntervalSpec, Range, Schedule as ScheduleProto, ScheduleAction, SchedulePolicies, ScheduleSpec,
-    ScheduleState, StructuredCalendarSpec, schedule_action::Action,
-};
-use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
-use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
-use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    CreateScheduleRequest, UpdateScheduleRequest,
-};
+use temporalio_client::tonic::Code;
+use temporalio_client::{Client, RpcOptions};
 use workflows::task_queue;
+
+pub use self::apply::{ApplyError, Change, Plan, Planned, apply};
+pub use self::difference::Difference;
+use self::difference::Whole;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -56,19 +54,27 @@ impl fmt::Display for When {
     }
 }
 
+/// Which kinds of resources a schedule's runs mirror; [`Kinds::Only`] is the workflow's input.
+#[derive(Debug, Clone, Copy)]
+pub enum Kinds {
+    None,
+    All,
+    Only(&'static [&'static str]),
+}
+
 /// One schedule. Overlap is always `Skip`.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     pub id: &'static str,
     pub when: When,
     pub workflow_type: &'static str,
-    /// JSON; none for a workflow that takes no input.
-    pub input: Option<&'static str>,
+    pub kinds: Kinds,
     pub task_queue: &'static str,
     /// A run that takes longer is ended: the next one mirrors the whole state anyway.
     pub run_timeout: Duration,
     /// How late a start may be made up for. One interval: what was missed in a longer pause is caught up once.
     pub catchup_window: Duration,
+    /// In a few words, what its runs do: the Temporal UI shows it of each.
     pub note: &'static str,
 }
 
@@ -81,7 +87,7 @@ pub const SCHEDULES: &[Schedule] = &[
             offset: Duration::ZERO,
         },
         workflow_type: "SyncProjects",
-        input: None,
+        kinds: Kinds::None,
         task_queue: task_queue::CLOUD_SYNC_FULL,
         run_timeout: Duration::from_mins(30),
         catchup_window: Duration::from_mins(15),
@@ -94,7 +100,7 @@ pub const SCHEDULES: &[Schedule] = &[
             offset: Duration::from_mins(5),
         },
         workflow_type: "SyncInventory",
-        input: None,
+        kinds: Kinds::All,
         task_queue: task_queue::CLOUD_SYNC_FULL,
         run_timeout: Duration::from_mins(30),
         catchup_window: Duration::from_mins(15),
@@ -107,7 +113,7 @@ pub const SCHEDULES: &[Schedule] = &[
             offset: Duration::ZERO,
         },
         workflow_type: "SyncInventory",
-        input: Some(r#"{"kinds":["droplet"]}"#),
+        kinds: Kinds::Only(&["droplet"]),
         task_queue: task_queue::CLOUD_SYNC_FAST,
         run_timeout: Duration::from_mins(10),
         catchup_window: MINUTE,
@@ -120,7 +126,7 @@ pub const SCHEDULES: &[Schedule] = &[
             offset: Duration::from_mins(7),
         },
         workflow_type: "PollBalance",
-        input: None,
+        kinds: Kinds::None,
         task_queue: task_queue::CLOUD_BILLING,
         run_timeout: Duration::from_mins(30),
         catchup_window: HOUR,
@@ -133,21 +139,13 @@ pub const SCHEDULES: &[Schedule] = &[
             minute: 23,
         },
         workflow_type: "BillingHistory",
-        input: None,
+        kinds: Kinds::None,
         task_queue: task_queue::CLOUD_BILLING,
         run_timeout: Duration::from_hours(12),
         catchup_window: DAY,
         note: "ingests every invoice that has no lines yet",
     },
 ];
-
-/// What [`apply`] did to a schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
-    Created,
-    Updated,
-    Unchanged,
-}
 
 /// A schedule as the server has it.
 #[derive(Debug, Clone)]
@@ -166,46 +164,53 @@ pub struct OnServer {
     pub runs: i64,
 }
 
-/// Brings every schedule to the server; one that is as it should be is left alone, and an operator's pause is kept.
-pub async fn apply(client: &Client) -> Result<Vec<(&'static Schedule, Applied)>, ScheduleError> {
-    let mut applied = Vec::with_capacity(SCHEDULES.len());
-    for schedule in SCHEDULES {
-        let wanted = schedule.to_proto();
-        let outcome = match create(client, schedule.id, wanted.clone()).await {
-            Ok(()) => Applied::Created,
-            Err(status) if status.code() == Code::AlreadyExists => {
-                update(client, schedule.id, wanted).await?
-            }
-            Err(status) => return Err(status.into()),
+impl Schedule {
+    /// Where the server has it otherwise than this table says, leaving aside whether it is paused.
+    pub fn differences(&self, description: &ScheduleDescription) -> Vec<Difference> {
+        let raw = description.raw();
+        let have = raw.schedule.clone().unwrap_or_default();
+        let have = Whole {
+            schedule: &have,
+            attributes: raw.search_attributes.as_ref(),
         };
-        applied.push((schedule, outcome));
+        let want = Whole {
+            schedule: &self.to_proto(),
+            attributes: Some(&self.own_attributes()),
+        };
+        difference::differences(&have, &want)
     }
-    Ok(applied)
+
+    /// Whether the server has it as this table says, leaving aside whether it is paused.
+    pub fn is_current(&self, description: &ScheduleDescription) -> bool {
+        self.differences(description).is_empty()
+    }
 }
 
 /// How the server's schedules compare with the table.
 pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError> {
     let mut statuses = Vec::with_capacity(SCHEDULES.len());
     for schedule in SCHEDULES {
-        let on_server = match client
-            .get_schedule_handle(schedule.id)
-            .describe(RpcOptions::default())
-            .await
-        {
-            Ok(description) => Some(OnServer {
+        let description = describe(client, schedule.id).await?;
+        statuses.push(ScheduleStatus {
+            id: schedule.id,
+            on_server: description.map(|description| OnServer {
                 is_paused: description.paused(),
                 is_current: schedule.is_current(&description),
                 runs: description.action_count(),
             }),
-            Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        statuses.push(ScheduleStatus {
-            id: schedule.id,
-            on_server,
         });
     }
     Ok(statuses)
+}
+
+/// None where the server has no such schedule.
+async fn describe(client: &Client, id: &str) -> Result<Option<ScheduleDescription>, ScheduleError> {
+    let schedule = client.get_schedule_handle(id);
+    match schedule.describe(RpcOptions::default()).await {
+        Ok(description) => Ok(Some(description)),
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts the workflow of every schedule now.
@@ -220,162 +225,4 @@ pub async fn trigger_all(client: &Client) -> Result<(), ScheduleError> {
             .await?;
     }
     Ok(())
-}
-
-async fn create(client: &Client, id: &str, schedule: ScheduleProto) -> Result<(), Status> {
-    let request = CreateScheduleRequest {
-        namespace: client.namespace(),
-        schedule_id: id.to_owned(),
-        schedule: Some(schedule),
-        identity: client.identity(),
-        request_id: uuid::Uuid::new_v4().to_string(),
-        ..Default::default()
-    };
-    WorkflowService::create_schedule(&mut client.clone(), request.into_request()).await?;
-    Ok(())
-}
-
-async fn update(
-    client: &Client,
-    id: &str,
-    mut wanted: ScheduleProto,
-) -> Result<Applied, ScheduleError> {
-    let description = client
-        .get_schedule_handle(id)
-        .describe(RpcOptions::default())
-        .await?;
-    let conflict_token = description.conflict_token().to_vec();
-    let have = description.into_raw().schedule.unwrap_or_default();
-    if is_same(&have, &wanted) {
-        return Ok(Applied::Unchanged);
-    }
-    if let Some(state) = have.state {
-        // Whether it runs is the operators' word.
-        wanted.state = Some(state);
-    }
-    let request = UpdateScheduleRequest {
-        namespace: client.namespace(),
-        schedule_id: id.to_owned(),
-        schedule: Some(wanted),
-        conflict_token,
-        identity: client.identity(),
-        request_id: uuid::Uuid::new_v4().to_string(),
-        ..Default::default()
-    };
-    WorkflowService::update_schedule(&mut client.clone(), request.into_request()).await?;
-    Ok(Applied::Updated)
-}
-
-/// Whether two schedules come to the same, leaving aside whether they are paused and what the server adds of its own.
-fn is_same(have: &ScheduleProto, want: &ScheduleProto) -> bool {
-    fn timing(schedule: &ScheduleProto) -> Option<(&[IntervalSpec], &[StructuredCalendarSpec])> {
-        schedule.spec.as_ref().map(|spec| {
-            (
-                spec.interval.as_slice(),
-                spec.structured_calendar.as_slice(),
-            )
-        })
-    }
-    fn start(schedule: &ScheduleProto) -> Option<NewWorkflowExecutionInfo> {
-        let Some(Action::StartWorkflow(start)) = schedule.action.clone()?.action else {
-            return None;
-        };
-        Some(NewWorkflowExecutionInfo {
-            workflow_id: start.workflow_id,
-            workflow_type: start.workflow_type,
-            task_queue: start.task_queue.map(|queue| task_queue_named(&queue.name)),
-            input: start.input.filter(|input| !input.payloads.is_empty()),
-            workflow_run_timeout: start.workflow_run_timeout,
-            ..Default::default()
-        })
-    }
-    have.policies == want.policies && timing(have) == timing(want) && start(have) == start(want)
-}
-
-fn task_queue_named(name: &str) -> TaskQueue {
-    TaskQueue {
-        name: name.to_owned(),
-        ..Default::default()
-    }
-}
-
-impl Schedule {
-    /// Whether the server has it as this table says, leaving aside whether it is paused.
-    pub fn is_current(self, description: &ScheduleDescription) -> bool {
-        let have = description.raw().schedule.as_ref();
-        have.is_some_and(|have| is_same(have, &self.to_proto()))
-    }
-
-    fn to_proto(self) -> ScheduleProto {
-        let input = self.input.map(|json| Payloads {
-            payloads: vec![json_payload(json)],
-        });
-        ScheduleProto {
-            spec: Some(self.when.to_proto()),
-            action: Some(ScheduleAction {
-                action: Some(Action::StartWorkflow(NewWorkflowExecutionInfo {
-                    // The server appends the time of the start.
-                    workflow_id: self.id.to_owned(),
-                    workflow_type: Some(WorkflowType {
-                        name: self.workflow_type.to_owned(),
-                    }),
-                    task_queue: Some(task_queue_named(self.task_queue)),
-                    input,
-                    workflow_run_timeout: self.run_timeout.try_into().ok(),
-                    ..Default::default()
-                })),
-            }),
-            policies: Some(SchedulePolicies {
-                overlap_policy: OverlapPolicy::Skip.into(),
-                catchup_window: self.catchup_window.try_into().ok(),
-                ..Default::default()
-            }),
-            state: Some(ScheduleState {
-                notes: self.note.to_owned(),
-                ..Default::default()
-            }),
-        }
-    }
-}
-
-impl When {
-    fn to_proto(self) -> ScheduleSpec {
-        match self {
-            Self::Every { every, offset } => ScheduleSpec {
-                interval: vec![IntervalSpec {
-                    interval: every.try_into().ok(),
-                    phase: offset.try_into().ok(),
-                }],
-                ..Default::default()
-            },
-            Self::Daily { hour, minute } => ScheduleSpec {
-                structured_calendar: vec![StructuredCalendarSpec {
-                    second: range(0, 0),
-                    minute: range(minute, minute),
-                    hour: range(hour, hour),
-                    day_of_month: range(1, 31),
-                    month: range(1, 12),
-                    day_of_week: range(0, 6),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            },
-        }
-    }
-}
-
-fn range(start: u8, end: u8) -> Vec<Range> {
-    vec![Range {
-        start: start.into(),
-        end: end.into(),
-        step: 1,
-    }]
-}
-
-fn json_payload(json: &str) -> Payload {
-    Payload {
-        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-        data: json.as_bytes().to_vec(),
-        ..Default::default()
-    }
 }

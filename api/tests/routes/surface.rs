@@ -91,6 +91,41 @@ async fn what_needs_no_token_is_not_counted() {
 }
 
 #[tokio::test]
+async fn metrics_that_are_served_apart_are_served_there_and_nowhere_else() {
+    let api = TestApi::empty().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let metrics = listener.local_addr().unwrap();
+    let settings = Settings {
+        metrics_listener: Some(listener),
+        ..Settings::from(api.store.clone())
+    };
+    let all = serve(settings).await;
+    let ask = async |address, path| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        exchange(address, &request).await
+    };
+    let page = ask(metrics, "/metrics").await;
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.contains("arcadia_database_up 1"),
+        "{page}"
+    );
+    for (address, path) in [
+        (all, "/metrics"),
+        (metrics, "/healthz"),
+        (metrics, "/api/v1/billing/balance"),
+    ] {
+        let answer = ask(address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
+    let alive = ask(all, "/healthz").await;
+    assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
+    // What asked for which route is on the one page.
+    let page = ask(metrics, "/metrics").await;
+    assert!(page.contains(r#"route="/healthz""#), "{page}");
+}
+
+#[tokio::test]
 async fn an_address_with_many_unknown_tokens_is_refused_but_for_the_tokens_that_were_valid() {
     let api = TestApi::empty().await;
     let address = serve(limited(&api, 100, 3)).await;

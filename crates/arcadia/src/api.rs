@@ -2,12 +2,16 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use api::{Rate, RateLimits};
 use store::Store;
+use tokio::net::TcpListener;
 
 use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, connect_database, listen};
 use crate::logging;
 use crate::schedule_status::Schedules;
+use crate::traces::Sending;
+use crate::worker::MetricsArguments;
 
 /// Serve the REST API.
 #[derive(clap::Args)]
@@ -33,6 +37,8 @@ pub(crate) struct Arguments {
     https_only: bool,
     #[command(flatten)]
     ui: UiArguments,
+    #[command(flatten)]
+    metrics: MetricsArguments,
 }
 
 /// Where people look at runs.
@@ -89,16 +95,35 @@ pub(crate) const CONNECTIONS: u32 = 10;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::to_stderr();
+    let sending = Sending::from_environment("arcadia-api")?;
     let store = connect_database(CONNECTIONS).await?;
     store.check_ready().await?;
     let listener = listen(arguments.api_bind).await?;
     tracing::info!("serving the API on http://{}", listener.local_addr()?);
+    let metrics_listener = match arguments.metrics.address() {
+        Some(address) => Some(listen_for_metrics(address).await?),
+        None => None,
+    };
     let schedules = Schedules::from_environment();
     let settings = api::Settings {
         rate_limits: rate_limits(arguments.requests_per_second),
         https_only: arguments.https_only,
+        tracer: sending.tracer(),
+        metrics_listener,
         ..settings(store, schedules, arguments.ui.url())
     };
-    api::serve(listener, settings, asked_to_stop()).await?;
-    Ok(())
+    let served = api::serve(listener, settings, asked_to_stop()).await;
+    sending.finish().await;
+    Ok(served?)
+}
+
+async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("the metrics cannot be served on {address}: free that port, or choose another with --metrics-bind or ARCADIA_METRICS_BIND")
+    })?;
+    tracing::info!(
+        "serving metrics on http://{}/metrics",
+        listener.local_addr()?
+    );
+    Ok(listener)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use devstack::{Postgres, Progress, StateDir, Temporal};
-use digitalocean::{SpacesClient, SpacesKeys, Tokens};
+use digitalocean::{Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
@@ -16,6 +16,7 @@ use store::{Role, Store};
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use worker::Sight;
 use worker::metrics::Metrics;
 
 use crate::api::UiArguments;
@@ -23,6 +24,7 @@ use crate::configuration::{
     self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, asked_to_stop, listen, variable,
 };
 use crate::schedule_status::Schedules;
+use crate::traces::Sending;
 use crate::worker::MetricsArguments;
 use crate::{logging, token};
 
@@ -96,7 +98,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     progress.step(format!("state directory: {}", state.path().display()));
 
     let mut servers = Servers::default();
-    let outcome = serve(arguments, &state, &progress, &mut servers, &log).await;
+    let sending = Sending::from_environment("arcadia")?;
+    let outcome = serve(arguments, &state, &progress, &mut servers, &log, &sending).await;
+    sending.finish().await;
     remove_ready_file();
     progress.step("stopping the servers");
     servers.stop().await?;
@@ -110,6 +114,7 @@ async fn serve(
     progress: &Progress,
     servers: &mut Servers,
     log: &Path,
+    sending: &Sending,
 ) -> anyhow::Result<()> {
     let mut asked_to_stop = std::pin::pin!(asked_to_stop());
     let ready_file = arguments.ready_file.clone();
@@ -122,16 +127,23 @@ async fn serve(
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let api = crate::api::settings(
-        parts.settings.store.clone(),
-        Schedules::of(parts.client.clone()),
-        parts.ready.temporal_ui_url.clone(),
-    );
+    let api = api::Settings {
+        tracer: sending.tracer(),
+        ..crate::api::settings(
+            parts.settings.store.clone(),
+            Schedules::of(parts.client.clone()),
+            parts.ready.temporal_ui_url.clone(),
+        )
+    };
+    let sight = Sight {
+        metrics: parts.metrics,
+        traces: sending.of_worker(),
+    };
     let api = tokio::spawn(api::serve(parts.listener, api, wait(stopped.clone())));
-    let mut worker = std::pin::pin!(worker::run_measured(
+    let mut worker = std::pin::pin!(worker::run_in_sight(
         parts.client.clone(),
         parts.settings,
-        parts.metrics,
+        sight,
         wait(stopped)
     ));
     let until_stopped = async {
@@ -215,7 +227,7 @@ fn open_log(path: &Path) -> anyhow::Result<fs::File> {
 
 async fn digitalocean(servers: &mut Servers, progress: &Progress) -> anyhow::Result<DigitalOcean> {
     if DigitalOcean::has_token() {
-        let digitalocean = DigitalOcean::from_environment()?;
+        let digitalocean = DigitalOcean::from_environment(&Purpose::ALL)?;
         progress.step(format!("DigitalOcean: {}", digitalocean.url));
         return Ok(digitalocean);
     }

@@ -13,6 +13,7 @@ mod schedule_status;
 mod schedules;
 mod simulator;
 mod token;
+mod traces;
 mod worker;
 
 use std::process::ExitCode;
@@ -49,18 +50,22 @@ enum Command {
 ///
 /// Not to be spawned: workflow code runs on the thread that polls the worker, which is this one.
 pub async fn main() -> ExitCode {
+    // One command says with its status what it found.
+    let mut success = ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => Box::pin(dev::run(arguments)).await,
         Command::Worker(arguments) => worker::run(arguments).await,
         Command::Api(arguments) => api::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
-        Command::Schedules(arguments) => schedules::run(arguments).await,
+        Command::Schedules(arguments) => {
+            schedules::run(arguments).await.map(|found| success = found)
+        }
         Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Token(arguments) => token::run(arguments).await,
         Command::Simulator(arguments) => simulator::run(arguments).await,
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => success,
         Err(error) => {
             eprintln!("error: {}", failure::one_line(&error));
             ExitCode::FAILURE

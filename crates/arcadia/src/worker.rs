@@ -1,11 +1,17 @@
 use std::net::SocketAddr;
 
+use temporalio_client::Client;
+use worker::Sight;
 use worker::metrics::Metrics;
+use worker::search_attributes;
 
-use crate::configuration::{DigitalOcean, SyncArguments, asked_to_stop, connect_database};
+use crate::configuration::{
+    DigitalOcean, QueueArguments, SyncArguments, asked_to_stop, connect_database,
+};
 use crate::logging;
+use crate::traces::Sending;
 
-/// Run the workflows and activities of all task queues.
+/// Run the workflows and activities of all task queues, or of some.
 #[derive(clap::Args)]
 #[command(
     after_help = "Reads DATABASE_URL, DO_API_TOKEN or a token per purpose (or the files that DO_API_TOKEN..._FILE name, or Vault where \
@@ -14,15 +20,18 @@ use crate::logging;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
+    queues: QueueArguments,
+    #[command(flatten)]
     sync: SyncArguments,
     #[command(flatten)]
     metrics: MetricsArguments,
 }
 
-/// Where the worker's metrics are.
+/// Where the metrics are.
 #[derive(clap::Args)]
 pub(crate) struct MetricsArguments {
-    /// Serve metrics for Prometheus at /metrics on this address, such as 127.0.0.1:9464 [default: not at all]
+    /// Serve metrics for Prometheus at /metrics on this address, such as 127.0.0.1:9464 [default: a worker's not at all, the API's on
+    /// its own port, where anybody who reaches it sees what the account owes]
     #[arg(long, env = "ARCADIA_METRICS_BIND", value_name = "ADDRESS:PORT", value_parser = metrics_bind)]
     metrics_bind: Option<MetricsBind>,
 }
@@ -42,10 +51,14 @@ fn metrics_bind(text: &str) -> Result<MetricsBind, String> {
 }
 
 impl MetricsArguments {
-    /// Serves them where that is asked for.
+    /// Where they are asked for.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.metrics_bind.and_then(|bind| bind.0)
+    }
+
+    /// Serves a worker's where that is asked for.
     pub(crate) fn serve(self) -> anyhow::Result<Option<Metrics>> {
-        let address = self.metrics_bind.and_then(|bind| bind.0);
-        let metrics = address.map(Metrics::serve).transpose()?;
+        let metrics = self.address().map(Metrics::serve).transpose()?;
         if let Some(metrics) = &metrics {
             tracing::info!("serving metrics on http://{}/metrics", metrics.address());
         }
@@ -55,18 +68,38 @@ impl MetricsArguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::to_stderr();
+    let sending = Sending::from_environment("arcadia-worker")?;
     // Before all that may fail: who looks sees a worker that is on its way up.
     let metrics = arguments.metrics.serve()?;
-    let digitalocean = DigitalOcean::from_environment()?;
+    let digitalocean = DigitalOcean::from_environment(&arguments.queues.purposes())?;
     let store = connect_database(worker::CONNECTIONS).await?;
     store.check_ready().await?;
     let client = worker::temporal::connect().await?;
     digitalocean.check().await?;
-    worker::run_measured(
+    tell_missing_attributes(&client).await;
+    let sight = Sight {
+        metrics,
+        traces: sending.of_worker(),
+    };
+    let worked = worker::run_in_sight(
         client,
         arguments.sync.settings(store, digitalocean),
-        metrics,
+        sight,
         asked_to_stop(),
     )
-    .await
+    .await;
+    sending.finish().await;
+    worked
+}
+
+/// A worker needs none of them, and may not be allowed to register any: it says what to type, and works.
+async fn tell_missing_attributes(client: &Client) {
+    match search_attributes::look(client).await {
+        Ok(findings) if findings.missing.is_empty() => {}
+        Ok(_) => tracing::warn!(
+            "Temporal's namespace lacks search attributes, so that runs cannot be found by invoice, kind or purpose: run `arcadia \
+             schedules apply`"
+        ),
+        Err(error) => tracing::warn!("{error}"),
+    }
 }

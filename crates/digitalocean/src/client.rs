@@ -31,7 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
-    observer: Option<Arc<dyn Observer>>,
+    observers: Vec<Arc<dyn Observer>>,
     budget: Option<Arc<dyn RequestBudget>>,
 }
 
@@ -112,15 +112,15 @@ impl Client {
                 token,
                 rate_limit,
             }),
-            observer: None,
+            observers: Vec::new(),
             budget: None,
         })
     }
 
-    /// The same client, and clones of it, with somebody told of each request.
+    /// The same client, and clones of it, with somebody more told of each request.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+        self.observers.push(observer);
         self
     }
 
@@ -267,14 +267,18 @@ impl Client {
     }
 
     fn tell(&self, call: &Call, begun: Instant, response: Option<&Response>) {
-        if let Some(observer) = &self.observer {
-            observer.exchanged(&Exchange {
-                method: call.method,
-                path: path_template(&call.path),
-                status: response.map(|response| response.status().as_u16()),
-                took: begun.elapsed(),
-                rate_limit: response.and_then(|response| RateLimit::read(response.headers())),
-            });
+        if self.observers.is_empty() {
+            return;
+        }
+        let exchange = Exchange {
+            method: call.method,
+            path: path_template(&call.path),
+            status: response.map(|response| response.status().as_u16()),
+            took: begun.elapsed(),
+            rate_limit: response.and_then(|response| RateLimit::read(response.headers())),
+        };
+        for observer in &self.observers {
+            observer.exchanged(&exchange);
         }
     }
 

@@ -61,13 +61,9 @@ impl fmt::Display for Purpose {
     }
 }
 
-/// Where the token of every purpose comes from.
+/// Where the tokens come from: of every purpose, or of those alone that a worker serves.
 #[derive(Debug, Clone)]
-pub struct Tokens {
-    full: TokenSource,
-    fast: TokenSource,
-    billing: TokenSource,
-}
+pub struct Tokens(Vec<(Purpose, TokenSource)>);
 
 /// Purposes that have no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,19 +88,21 @@ impl Tokens {
     /// One token for every purpose.
     pub fn one(token: SecretString) -> Self {
         let source = TokenSource::from(token);
-        Self {
-            full: source.clone(),
-            fast: source.clone(),
-            billing: source,
-        }
+        Self(
+            Purpose::ALL
+                .map(|purpose| (purpose, source.clone()))
+                .to_vec(),
+        )
     }
 
-    /// Where the token of a purpose comes from.
-    pub fn token(&self, purpose: Purpose) -> &TokenSource {
-        match purpose {
-            Purpose::CloudSyncFull => &self.full,
-            Purpose::CloudSyncFast => &self.fast,
-            Purpose::CloudBilling => &self.billing,
-        }
+    /// Where the token of a purpose comes from; none where that purpose is not served.
+    pub fn token(&self, purpose: Purpose) -> Option<&TokenSource> {
+        let mut sources = self.iter();
+        sources.find_map(|(other, source)| (other == purpose).then_some(source))
+    }
+
+    /// Every purpose that is served, and where its token comes from.
+    pub fn iter(&self) -> impl Iterator<Item = (Purpose, &TokenSource)> {
+        self.0.iter().map(|(purpose, source)| (*purpose, source))
     }
 }

@@ -12,6 +12,7 @@ use store::Store;
 use store::inventory::{Guard, Rules};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What the program does when it is started again.
 pub(crate) enum Role {
@@ -149,9 +150,21 @@ async fn serve_worker() -> anyhow::Result<()> {
         spaces: None,
     };
     say("ready")?;
+    let mut terminated = signal(SignalKind::terminate())?;
     let input_ended = async { while let Ok(Some(_)) = hear().await {} };
-    worker::run(client, settings, input_ended).await
+    let told_to_stop = async {
+        tokio::select! {
+            () = input_ended => {}
+            _ = terminated.recv() => {}
+        }
+    };
+    worker::run(client, settings, told_to_stop).await?;
+    // The thread that hears never ends by itself.
+    std::process::exit(0);
 }
+
+/// In what `/proc` counts: the same on every Linux that Rust knows.
+const TICKS_A_SECOND: f64 = 100.0;
 
 /// A running process of ours.
 pub(crate) struct Process {
@@ -185,10 +198,40 @@ impl Process {
 
     /// The most memory it has had so far, in MB of 10^6 bytes; none where the system does not tell.
     pub(crate) fn peak_memory(&self) -> Option<f64> {
+        self.megabytes("VmHWM:")
+    }
+
+    /// The memory it has now.
+    pub(crate) fn memory(&self) -> Option<f64> {
+        self.megabytes("VmRSS:")
+    }
+
+    fn megabytes(&self, name: &str) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        let line = status.lines().find(|line| line.starts_with(name))?;
         let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kibibytes * 1024.0 / 1e6)
+    }
+
+    /// How long it has had a core so far.
+    pub(crate) fn seconds_of_cpu(&self) -> Option<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
+        // The name of the program, in brackets, may hold spaces.
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let user: f64 = fields.get(11)?.parse().ok()?;
+        let system: f64 = fields.get(12)?.parse().ok()?;
+        Some((user + system) / TICKS_A_SECOND)
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) async fn terminate(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().context("the process has ended")?;
+        let sent = Command::new("kill").arg(id.to_string()).status().await?;
+        anyhow::ensure!(sent.success(), "SIGTERM could not be sent");
+        let status = self.child.wait().await?;
+        anyhow::ensure!(status.success(), "the process ended with {status}");
+        Ok(())
     }
 
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {

@@ -8,10 +8,12 @@
     reason = "figures are rounded for people to read"
 )]
 
+mod actions;
 mod backfill;
 mod bill;
 mod child;
 mod database;
+mod idle;
 mod invoice;
 mod memory;
 mod new_rows;
@@ -31,6 +33,9 @@ const MEASUREMENTS: &[&str] = &[
     "memory-invoice-100000",
     "bill-1000000",
     "backfill",
+    "actions-day",
+    "actions-growth",
+    "worker",
     "memory-20000-droplets",
     "memory-10000",
     "memory-100000",
@@ -65,6 +70,9 @@ async fn main() -> anyhow::Result<()> {
             "memory-invoice-100000" => invoice::measure_memory(&mut report, 100_000).await?,
             "bill-1000000" => bill::measure(&mut report, 1_000_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
+            "actions-day" => actions::measure_day(&mut report).await?,
+            "actions-growth" => actions::measure_growth(&mut report).await?,
+            "worker" => idle::measure(&mut report).await?,
             "memory-20000-droplets" => {
                 memory::measure(&mut report, Contents::Droplets(20_000), 150.0).await?;
             }

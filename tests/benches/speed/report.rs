@@ -15,6 +15,7 @@ pub(crate) enum Unit {
     Times,
     Bytes,
     Megabytes,
+    Percent,
     /// Things, by what they are called.
     Count(&'static str),
 }
@@ -27,6 +28,7 @@ impl Unit {
             Self::Times => format!("{value:.2} x"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Megabytes => format!("{value:.1} MB"),
+            Self::Percent => format!("{value:.2} %"),
             Self::Count(what) => format!("{value:.0} {what}"),
         }
     }

@@ -123,6 +123,42 @@ async fn every_query_of_the_runbook_is_one_that_the_database_takes() {
     }
 }
 
+/// The names that failures have, in the sources that give them.
+fn failures() -> BTreeSet<String> {
+    let source = read("activities/src/failure.rs");
+    let naming = source.split("fn type_name").nth(1).unwrap();
+    let naming = naming.split("\n    }\n").next().unwrap();
+    let mut names: BTreeSet<String> = naming
+        .split("=> \"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    for file in ["input.rs", "inventory.rs", "invoices.rs"] {
+        let source = read(&format!("workflows/src/{file}"));
+        let literals = source.split(".type_name(\"").skip(1);
+        names.extend(literals.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    // Given a name first.
+    names.extend(["InvoicesNotListed", "BillingIncomplete"].map(str::to_owned));
+    names
+}
+
+#[test]
+fn every_failure_has_its_line_in_the_runbook_and_there_is_no_line_for_another() {
+    let runbook = read(RUNBOOK);
+    let table = runbook.split("## Failures by name").nth(1).unwrap();
+    let lines = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let described: BTreeSet<String> = lines
+        .map(|line| line.split('`').next().unwrap().to_owned())
+        .collect();
+    let failures = failures();
+    assert!(
+        failures.len() > 15 && failures.contains("NoToken"),
+        "{failures:?}"
+    );
+    assert_eq!(described, failures);
+}
+
 /// The fields of each alert, as they are written: one a line, `name: value`.
 fn alerts() -> Vec<Vec<(String, String)>> {
     let mut alerts = Vec::new();

@@ -82,6 +82,27 @@ fn what_is_left_of_a_tokens_budget_is_told() {
 }
 
 #[test]
+fn what_each_purpose_may_still_ask_for_is_told_by_window() {
+    let page = &SEEN.worker_failed;
+    for purpose in ["cloud-sync-full", "cloud-billing"] {
+        // The simulator tells of the token's hour as DigitalOcean does.
+        for window in ["minute", "hour", "told"] {
+            let labels = [("purpose", purpose), ("window", window)];
+            let left = value(page, "arcadia_request_budget_left", &labels);
+            let size = value(page, "arcadia_request_budget_size", &labels);
+            assert!(
+                left > Some(0.0) && left <= size,
+                "{labels:?}: {left:?} of {size:?}"
+            );
+        }
+    }
+    let told = [("purpose", "cloud-sync-full"), ("window", "told")];
+    let left = value(page, "arcadia_request_budget_left", &told);
+    let size = value(page, "arcadia_request_budget_size", &told);
+    assert!(left < size, "requests were made: {left:?} of {size:?}");
+}
+
+#[test]
 fn failures_are_counted_from_zero_on() {
     for purpose in ["cloud-sync-full", "cloud-sync-fast", "cloud-billing"] {
         for reason in ["unauthorized", "rate_limited", "server", "network"] {

@@ -120,7 +120,8 @@ async fn run() -> Seen {
         task_queue::CLOUD_BILLING,
     )
     .await;
-    let worker_synced = page(metrics_address).await;
+    // What is left of the budgets is read again and again.
+    let worker_synced = page_with(metrics_address, "arcadia_request_budget_left").await;
     let api_synced = api_page(&store).await;
 
     simulator.fail(Fault::new(FaultKind::Unauthorized, "/v2/volumes"));
@@ -144,7 +145,12 @@ fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
         store: store.clone(),
         digitalocean_url,
         tokens: Tokens::one(DEMO_TOKEN.into()),
-        request_limits: Limits::NONE,
+        // More than are made here.
+        request_limits: Limits {
+            per_minute: 100_000,
+            per_hour: 100_000,
+            ..Limits::default()
+        },
         internal_project: "skyai-internal".to_owned(),
         rules: Rules {
             strike_interval: Duration::ZERO,
@@ -172,7 +178,11 @@ fn start_worker(
                 // Sent or dropped, both mean stop.
                 let _ = stopped.await;
             };
-            worker::run_measured(client, settings, Some(metrics), stopped)
+            let sight = worker::Sight {
+                metrics: Some(metrics),
+                ..worker::Sight::default()
+            };
+            worker::run_in_sight(client, settings, sight, stopped)
                 .await
                 .unwrap();
         });

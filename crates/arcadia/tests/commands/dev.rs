@@ -17,7 +17,7 @@ use crate::support::{LIMIT, arcadia, eventually, refusal};
 
 const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
 
-fn dev(state: &Path) -> Command {
+pub(crate) fn dev(state: &Path) -> Command {
     let mut command = arcadia(&["dev", "--api-bind", "127.0.0.1:0"]);
     command
         .arg("--state-dir")
@@ -28,14 +28,14 @@ fn dev(state: &Path) -> Command {
 }
 
 /// A running `arcadia dev`, killed when dropped.
-struct Dev {
+pub(crate) struct Dev {
     process: Child,
     /// What the ready file says.
     ready: Value,
 }
 
 impl Dev {
-    async fn start(mut command: Command, state: &Path) -> Self {
+    pub(crate) async fn start(mut command: Command, state: &Path) -> Self {
         let ready_file = state.join("ready.json");
         // Lest that of an earlier run is taken for this one's.
         let _ = fs::remove_file(&ready_file);
@@ -56,7 +56,7 @@ impl Dev {
         Self { process, ready }
     }
 
-    fn says(&self, field: &str) -> &str {
+    pub(crate) fn says(&self, field: &str) -> &str {
         self.ready[field].as_str().unwrap()
     }
 
@@ -67,7 +67,7 @@ impl Dev {
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits for its end.
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let id = self.process.id().unwrap().try_into().unwrap();
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
         let ended = tokio::time::timeout(LIMIT, self.process.wait());
@@ -184,7 +184,7 @@ async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
     assert_eq!(processes(state.path()), Vec::<String>::new());
 }
 
-fn reqwest_client() -> reqwest::Client {
+pub(crate) fn reqwest_client() -> reqwest::Client {
     // A client cannot be built without one, though nothing here is encrypted.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().tls_certs_only([]).no_proxy();

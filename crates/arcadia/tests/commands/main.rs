@@ -5,4 +5,6 @@
 mod configuration;
 mod dev;
 mod doctor;
+mod receiver;
 mod support;
+mod traces;

@@ -15,7 +15,14 @@ pub(crate) fn arcadia(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arcadia"));
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let prefixes = ["ARCADIA_", "DO_API_TOKEN", "SPACES_", "TEMPORAL_", "VAULT_"];
+        let prefixes = [
+            "ARCADIA_",
+            "DO_API_TOKEN",
+            "OTEL_",
+            "SPACES_",
+            "TEMPORAL_",
+            "VAULT_",
+        ];
         if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }

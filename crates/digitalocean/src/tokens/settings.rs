@@ -111,10 +111,11 @@ impl Variables<'_> {
 }
 
 impl Tokens {
-    /// A token for every purpose, as the variables say: its own variable or the file that `.._FILE` names; or else Vault, where
+    /// A token for each of these purposes, as the variables say: its own variable or the file that `.._FILE` names; or else Vault, where
     /// `ARCADIA_VAULT_PATH` is set, by the purpose's name or `shared`; or else `DO_API_TOKEN` or its file. Nothing is read or sent
     /// yet, but for the certificates of Vault.
     pub fn from_variables(
+        purposes: &[Purpose],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, TokenSettingsError> {
         let variables = Variables(variable);
@@ -133,19 +134,17 @@ impl Tokens {
                 None => shared.clone(),
             })
         };
-        let [full, fast, billing] = Purpose::ALL.map(source);
-        match (full?, fast?, billing?) {
-            (Some(full), Some(fast), Some(billing)) => Ok(Self {
-                full,
-                fast,
-                billing,
-            }),
-            (full, fast, billing) => {
-                let found = [full.is_some(), fast.is_some(), billing.is_some()];
-                let missing = Purpose::ALL.into_iter().zip(found);
-                let missing = missing.filter(|(_, found)| !found);
-                Err(MissingTokens(missing.map(|(purpose, _)| purpose).collect()).into())
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for purpose in purposes {
+            match source(*purpose)? {
+                Some(source) => found.push((*purpose, source)),
+                None => missing.push(*purpose),
             }
+        }
+        if missing.is_empty() {
+            Ok(Self(found))
+        } else {
+            Err(MissingTokens(missing).into())
         }
     }
 
@@ -177,12 +176,12 @@ mod tests {
     fn tokens(
         given: &'static [(&'static str, &'static str)],
     ) -> Result<Tokens, TokenSettingsError> {
-        Tokens::from_variables(&variables(given))
+        Tokens::from_variables(&Purpose::ALL, &variables(given))
     }
 
     fn names(given: &'static [(&'static str, &'static str)]) -> [String; 3] {
         let tokens = tokens(given).unwrap();
-        Purpose::ALL.map(|purpose| tokens.token(purpose).name().to_owned())
+        Purpose::ALL.map(|purpose| tokens.token(purpose).unwrap().name().to_owned())
     }
 
     fn refusal(given: &'static [(&'static str, &'static str)]) -> String {
@@ -270,6 +269,21 @@ mod tests {
             "no DigitalOcean token: set DO_API_TOKEN for every purpose, or else DO_API_TOKEN_CLOUD_SYNC_FAST and \
              DO_API_TOKEN_CLOUD_BILLING; or with _FILE at its end the file that holds it, or ARCADIA_VAULT_PATH"
         );
+    }
+
+    #[test]
+    fn a_purpose_that_is_not_served_needs_no_token() {
+        let given = variables(&[("DO_API_TOKEN_CLOUD_BILLING", "hidden")]);
+        let billing = [Purpose::CloudBilling];
+        let tokens = Tokens::from_variables(&billing, &given).unwrap();
+        assert!(tokens.token(Purpose::CloudSyncFull).is_none());
+        let purposes: Vec<_> = tokens.iter().map(|(purpose, _)| purpose).collect();
+        assert_eq!(purposes, billing);
+
+        let others = [Purpose::CloudSyncFull, Purpose::CloudBilling];
+        let error = Tokens::from_variables(&others, &given).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("DO_API_TOKEN_CLOUD_SYNC_FULL;"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ const NEW: &str = "dop_v1_1111new";
 
 /// What the environment says, as far as the tokens go.
 pub(crate) fn tokens(variables: &[(&str, &str)]) -> Result<Tokens, TokenSettingsError> {
-    Tokens::from_variables(&|name| {
+    Tokens::from_variables(&Purpose::ALL, &|name| {
         let found = variables.iter().find(|(given, _)| *given == name);
         found.map(|(_, value)| (*value).to_owned())
     })
@@ -32,8 +32,9 @@ fn client_with_file(simulator: &Simulator, file: &Path) -> Client {
         ("DO_API_TOKEN_CLOUD_BILLING_FILE", file),
         ("DO_API_TOKEN", "x"),
     ]);
-    let source = tokens.unwrap().token(Purpose::CloudBilling).clone();
-    Client::new(&simulator.url(), source).unwrap()
+    let tokens = tokens.unwrap();
+    let source = tokens.token(Purpose::CloudBilling).unwrap();
+    Client::new(&simulator.url(), source.clone()).unwrap()
 }
 
 fn statuses(simulator: &Simulator) -> Vec<u16> {

@@ -160,7 +160,7 @@ async fn a_vault_that_is_away_is_told_clearly_and_may_be_asked_again() {
         ("VAULT_TOKEN", ROOT),
     ];
     let source = tokens(&variables).unwrap();
-    let source = source.token(Purpose::CloudSyncFull);
+    let source = source.token(Purpose::CloudSyncFull).unwrap();
     let error = failure(source).await;
     assert!(
         error.is_retryable() && error.may_be_an_outage(),
@@ -241,11 +241,11 @@ async fn something_else_at_vaults_address_is_not_taken_for_it() {
         ("VAULT_TOKEN", ROOT),
     ];
     let source = tokens(&variables).unwrap();
-    let error = failure(source.token(Purpose::CloudSyncFull)).await;
+    let error = failure(source.token(Purpose::CloudSyncFull).unwrap()).await;
     assert!(error.to_string().contains("VAULT_ADDR"), "{error}");
     let client = Client::new(
         "http://127.0.0.1:1",
-        source.token(Purpose::CloudBilling).clone(),
+        source.token(Purpose::CloudBilling).unwrap().clone(),
     );
     let error = client.unwrap().get_balance().await.unwrap_err();
     assert!(matches!(error, Error::Token(_)), "{error:?}");

@@ -64,7 +64,8 @@ impl TestVault {
             ("ARCADIA_VAULT_PATH", "secret/team/arcadia"),
         ];
         variables.extend(login);
-        tokens(&variables).unwrap().token(purpose).clone()
+        let tokens = tokens(&variables).unwrap();
+        tokens.token(purpose).unwrap().clone()
     }
 
     pub(super) fn by_role(&self) -> TokenSource {

@@ -1,0 +1,275 @@
+//! Long listings whose attempts break off: they go on where they were, and whatever the account does meanwhile, nothing that is there
+//! is struck.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use activities::inventory::InventoryActivities;
+use devstack::testing::TestDatabase;
+use digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
+use digitalocean::{Client, RateLimit};
+use domain::ResourceKind;
+use futures::future::BoxFuture;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRng, TestRunner};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
+use sqlx::PgPool;
+use store::inventory::{Guard, Rules};
+use store::{Run, Store};
+use uuid::Uuid;
+
+/// 13 pages; with that of the GPUs, 14 requests.
+const DROPLETS: usize = 2_600;
+
+struct World {
+    simulator: Simulator,
+    pool: PgPool,
+    database: TestDatabase,
+}
+
+impl World {
+    async fn new() -> Self {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), 2).await.unwrap();
+        store.migrate().await.unwrap();
+        Self {
+            simulator: Simulator::start(Account::with_droplets(DROPLETS))
+                .await
+                .unwrap(),
+            pool: PgPool::connect(&database.url()).await.unwrap(),
+            database,
+        }
+    }
+
+    /// What a worker process has.
+    async fn worker(&self, budget: Option<Arc<dyn RequestBudget>>) -> InventoryActivities {
+        let mut digitalocean = Client::new(&self.simulator.url(), DEMO_TOKEN.into()).unwrap();
+        if let Some(budget) = budget {
+            digitalocean = digitalocean.limited_by(budget);
+        }
+        InventoryActivities {
+            digitalocean,
+            store: Store::connect(&self.database.url(), 3).await.unwrap(),
+            rules: Rules {
+                strike_interval: Duration::ZERO,
+                guard: Guard {
+                    percent: 100,
+                    rows: 10_000,
+                },
+            },
+            dns_records: false,
+            spaces: None,
+        }
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    fn requests(&self) -> usize {
+        self.simulator.requests().len()
+    }
+
+    /// Ids of the account's droplets, in DigitalOcean's order.
+    fn droplets(&self) -> Vec<u64> {
+        self.simulator.read(|account| {
+            let droplets = account.droplets().iter();
+            droplets.map(|droplet| droplet.id).collect()
+        })
+    }
+
+    /// Ids of the mirror's droplets that fit a condition.
+    async fn mirrored(&self, sql: &'static str) -> BTreeSet<u64> {
+        let ids: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap();
+        ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+}
+
+fn run() -> Run {
+    Run {
+        workflow_id: "sync".to_owned(),
+        run_id: Uuid::now_v7().to_string(),
+    }
+}
+
+const LIVE: &str = "select provider_id from cloud_resources where deleted_at is null";
+const DOUBTED: &str = "select provider_id from cloud_resources where deleted_at is not null or stale_strike_count > 0";
+
+/// Gives so many requests.
+struct Purse(AtomicU32);
+
+impl RequestBudget for Purse {
+    fn take(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, Result<(), UsedUp>> {
+        let given = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        let given = given.map(drop).map_err(|_| UsedUp {
+            retry_after: Duration::from_secs(9),
+            reason: "a test".to_owned(),
+        });
+        Box::pin(async move { given })
+    }
+
+    fn told(&self, _: TokenKey, _: RateLimit) {}
+
+    fn refused(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_ran_out_of_requests_goes_on_where_it_was() {
+    let world = World::new().await;
+    let run = run();
+    let mut made = Vec::new();
+    for requests in [11, 1, 20] {
+        let purse = Arc::new(Purse(AtomicU32::new(requests)));
+        let before = world.requests();
+        let worker = world.worker(Some(purse)).await;
+        let synced = worker.sync(ResourceKind::DROPLET, run.clone()).await;
+        made.push(world.requests() - before);
+        assert_eq!(synced.is_ok(), requests == 20);
+    }
+    // Eleven pages; the last of these again; and that one once more with the two that are left and the GPUs'.
+    assert_eq!(made, [11, 1, 4]);
+    assert_eq!(world.mirrored(LIVE).await.len(), DROPLETS);
+    let left = "select (select count(*) from cloud_begun_listings) + (select count(*) from cloud_staged_resources)";
+    assert_eq!(world.count(left).await, 0);
+    let complete = "select count(*) from cloud_listings where complete and items = 2600";
+    assert_eq!(world.count(complete).await, 1);
+}
+
+/// How an attempt breaks off.
+#[derive(Debug, Clone)]
+enum End {
+    /// A page cannot be read.
+    Fails { page: usize },
+    /// The process dies after so many microseconds.
+    Dies { micros: u64 },
+}
+
+/// What somebody does meanwhile; numbers are places in DigitalOcean's order.
+#[derive(Debug, Clone)]
+enum Change {
+    Remove(usize),
+    Add,
+    Rename(usize),
+}
+
+fn attempts() -> impl Strategy<Value = Vec<(End, Vec<Change>)>> {
+    let place = 0..DROPLETS;
+    let end = prop_oneof![
+        (11_usize..14).prop_map(|page| End::Fails { page }),
+        (0_u64..600_000).prop_map(|micros| End::Dies { micros }),
+    ];
+    let change = prop_oneof![
+        place.clone().prop_map(Change::Remove),
+        Just(Change::Add),
+        place.prop_map(Change::Rename),
+    ];
+    prop::collection::vec((end, prop::collection::vec(change, 0..4)), 1..4)
+}
+
+impl World {
+    async fn attempt(&self, run: &Run, end: &End) {
+        let (run, kind) = (run.clone(), ResourceKind::DROPLET);
+        let worker = self.worker(None).await;
+        match *end {
+            End::Fails { page } => {
+                let target = format!("/v2/droplets?page={page}");
+                let fault = FaultKind::ServerError { status: 502 };
+                self.simulator.fail(Fault::new(fault, &target).times(1));
+                drop(worker.sync(kind, run).await);
+                self.simulator.clear_faults();
+            }
+            End::Dies { micros } => {
+                let process = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let dead = process.spawn(async move { drop(worker.sync(kind, run).await) });
+                drop(tokio::time::timeout(Duration::from_micros(micros), dead).await);
+                process.shutdown_background();
+            }
+        }
+    }
+
+    fn change(&self, changes: &[Change]) {
+        for change in changes {
+            let droplets = self.droplets();
+            let id = |place: usize| droplets[place % droplets.len()];
+            self.simulator.change(|account| match *change {
+                Change::Remove(place) => account.remove_droplet(id(place)),
+                Change::Add => drop(account.add_droplet("added", "s-1vcpu-1gb", "syd1")),
+                Change::Rename(place) => account.rename_droplet(id(place), "renamed"),
+            });
+        }
+    }
+
+    /// Attempts that break off while the account changes, and one that comes to its end.
+    async fn sync_in_attempts(&self, attempts: &[(End, Vec<Change>)]) -> Result<(), String> {
+        let run = run();
+        let mut there_all_the_time: BTreeSet<u64> = self.droplets().into_iter().collect();
+        for (end, changes) in attempts {
+            self.attempt(&run, end).await;
+            self.change(changes);
+            let there: BTreeSet<u64> = self.droplets().into_iter().collect();
+            there_all_the_time.retain(|id| there.contains(id));
+        }
+        let worker = self.worker(None).await;
+        let synced = worker.sync(ResourceKind::DROPLET, run).await;
+        let synced = synced.map_err(|_| "the last attempt failed")?;
+        if let Some(reason) = synced.incomplete {
+            return Err(reason);
+        }
+        let doubted = self.mirrored(DOUBTED).await;
+        if let Some(id) = doubted.intersection(&there_all_the_time).next() {
+            return Err(format!("{id} was there all the time, and was struck"));
+        }
+        let live = self.mirrored(LIVE).await;
+        if let Some(id) = there_all_the_time.difference(&live).next() {
+            return Err(format!("{id} was there all the time, and is not mirrored"));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_happens_between_attempts_nothing_that_is_there_is_struck() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let world = runtime.block_on(World::new());
+    let config = Config {
+        cases: 10,
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(prop::test_runner::RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let outcome = runner.run(&attempts(), |attempts| {
+        let synced = runtime.block_on(world.sync_in_attempts(&attempts));
+        synced.map_err(TestCaseError::fail)
+    });
+    outcome.unwrap();
+
+    // Left alone, the mirror holds what the account has.
+    for _ in 0..3 {
+        let synced = runtime.block_on(async {
+            let worker = world.worker(None).await;
+            worker.sync(ResourceKind::DROPLET, run()).await
+        });
+        assert!(synced.is_ok());
+    }
+    let live = runtime.block_on(world.mirrored(LIVE));
+    assert!(live.iter().eq(BTreeSet::from_iter(world.droplets()).iter()));
+}

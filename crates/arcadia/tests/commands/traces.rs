@@ -1,0 +1,272 @@
+//! Spans, as whoever receives them sees them.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use simulator::{DEMO_SPACES_SECRET, DEMO_TOKEN};
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use crate::dev::{Dev, dev, reqwest_client};
+use crate::receiver::{Receiver, Seen};
+use crate::support::{LIMIT, arcadia, eventually, refusal};
+
+/// Somebody's span above a request, and where that says so.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const ABOVE: &str = "00f067aa0ba902b7";
+
+fn traceparent(trace: &str) -> String {
+    format!("00-{trace}-{ABOVE}-01")
+}
+
+/// An API that sends its spans there. What it logs stands in `LOG`.
+async fn api(database: &str, endpoint: &str, log: &std::path::Path) -> (Child, String) {
+    let mut command = arcadia(&["api", "--api-bind", "127.0.0.1:0"]);
+    command
+        .env("DATABASE_URL", database)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(log).unwrap());
+    let process = configured(&mut command).spawn().unwrap();
+    let url = eventually("the API serves", async || {
+        let said = fs::read_to_string(log).ok()?;
+        let url = said.split("serving the API on ").nth(1)?.lines().next()?;
+        Some(url.to_owned())
+    })
+    .await;
+    (process, url)
+}
+
+/// A batch is full with three spans, and goes by itself only after a time that no test waits for.
+fn configured(command: &mut Command) -> &mut Command {
+    command
+        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+}
+
+async fn stop(mut process: Child) {
+    let id = process.id().unwrap().try_into().unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    let ended = tokio::time::timeout(LIMIT, process.wait());
+    let status = ended.await.expect("it does not stop").unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+async fn migrated() -> devstack::testing::TestDatabase {
+    let database = devstack::testing::database().await;
+    let store = Store::connect(&database.url(), 1).await.unwrap();
+    store.migrate().await.unwrap();
+    database
+}
+
+#[tokio::test]
+async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean() {
+    let receiver = Receiver::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut command = dev(state.path());
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .env("OTEL_BSP_SCHEDULE_DELAY", "200");
+    let process = Dev::start(command, state.path()).await;
+    let secrets = [
+        process.says("admin_token").to_owned(),
+        DEMO_TOKEN.to_owned(),
+        DEMO_SPACES_SECRET.to_owned(),
+    ];
+    let history = eventually("the run over all invoices has ended", async || {
+        receiver
+            .spans()
+            .into_iter()
+            .find(|span| span.name == "RunWorkflow:BillingHistory")
+    })
+    .await;
+    assert_eq!(history.parent, "");
+    assert_eq!(history.text("arcadia.ended_by"), "completed");
+    assert_eq!(history.service, "arcadia");
+    // A run ends before the spans of its last activity are sent.
+    process.stop().await;
+
+    let spans = receiver.spans();
+    let in_trace: Vec<&Seen> = spans
+        .iter()
+        .filter(|span| span.trace == history.trace)
+        .collect();
+    let named = |name: &'static str| {
+        in_trace
+            .iter()
+            .copied()
+            .filter(move |span| span.name == name)
+    };
+    assert_eq!(named("RunWorkflow:IngestInvoice").count(), 137);
+    let below = |parent: &Seen| -> Vec<&Seen> {
+        let parent = parent.span.clone();
+        in_trace
+            .iter()
+            .copied()
+            .filter(|span| span.parent == parent)
+            .collect()
+    };
+    for run in named("RunWorkflow:IngestInvoice") {
+        assert_eq!(run.parent, history.span);
+        let workflow_id = run.text("temporalWorkflowID");
+        // Before the one that did it there may be some that found the token's requests used up.
+        let attempts = below(run);
+        let does_ingest = |span: &&Seen| span.name == "RunActivity:invoices.ingest";
+        assert!(attempts.iter().all(does_ingest), "{run:?} has {attempts:?}");
+        let mut done = attempts.into_iter();
+        let done = done.find(|span| !span.attributes.contains_key("error.type"));
+        let ingest = done.unwrap_or_else(|| panic!("{run:?}"));
+        assert_eq!(ingest.text("temporalWorkflowID"), workflow_id);
+        assert_eq!(ingest.text("temporalRunID"), run.text("temporalRunID"));
+        assert_eq!(
+            format!("ingest-invoice-{}", ingest.text("arcadia.invoice_uuid")),
+            workflow_id
+        );
+        assert_eq!(ingest.number("arcadia.attempt"), 1);
+        let requests = below(ingest);
+        let csv = "GET /v2/customers/my/invoices/{id}/csv";
+        let csv = requests.iter().find(|span| span.name == csv);
+        let csv = csv.unwrap_or_else(|| panic!("{requests:?}"));
+        assert_eq!(
+            csv.text("url.template"),
+            "/v2/customers/my/invoices/{id}/csv"
+        );
+        assert_eq!(csv.number("http.response.status_code"), 200);
+        assert!(csv.begun >= ingest.begun && csv.ended <= ingest.ended && csv.begun < csv.ended);
+    }
+    let volumes = spans.iter().find(|span| {
+        span.name == "RunActivity:inventory.sync_kind"
+            && span.attributes.contains_key("arcadia.kind")
+            && span.text("arcadia.kind") == "volume"
+    });
+    let volumes = volumes.expect("volumes are listed");
+    assert!(
+        spans
+            .iter()
+            .any(|span| span.parent == volumes.span && span.name == "GET /v2/volumes")
+    );
+    assert_eq!(volumes.text("arcadia.workflow_type"), "SyncInventory");
+    // Each run's activities are in one trace, and no span is told of twice.
+    let ids: std::collections::BTreeSet<_> = spans.iter().map(|span| &span.span).collect();
+    assert_eq!(ids.len(), spans.len());
+
+    let sent = receiver.everything();
+    for secret in secrets {
+        assert!(!sent.contains(&secret), "a secret was sent");
+    }
+    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
+    assert!(log.contains(&history.trace), "the log names the trace");
+}
+
+#[tokio::test]
+async fn a_request_is_a_span_below_its_callers_and_holds_neither_path_nor_query_nor_token() {
+    let receiver = Receiver::start().await;
+    let database = migrated().await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let (process, url) = api(&database.url(), &receiver.url(), &log).await;
+    let http = reqwest_client();
+    let secret = "arc_pasted-by-somebody";
+    let path = format!("{url}/api/v1/billing/invoices/0000-{secret}?token={secret}");
+    let answer = http
+        .get(path)
+        .bearer_auth(secret)
+        .header("traceparent", traceparent(TRACE))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(receiver.spans(), [], "a batch is not full yet");
+    // What is not sent when it is to stop is sent then.
+    stop(process).await;
+    let spans = receiver.spans();
+    let [request] = &spans[..] else {
+        panic!("{spans:?}");
+    };
+    assert_eq!(request.name, "GET /api/v1/billing/invoices/{uuid}");
+    assert_eq!((&*request.trace, &*request.parent), (TRACE, ABOVE));
+    assert_eq!(request.text("http.request.method"), "GET");
+    assert_eq!(
+        request.text("http.route"),
+        "/api/v1/billing/invoices/{uuid}"
+    );
+    assert_eq!(request.number("http.response.status_code"), 401);
+    assert_eq!(request.service, "arcadia-api");
+    assert!(!receiver.everything().contains(secret), "{spans:?}");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains(TRACE), "{log}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_spans_disturbs_nothing_and_is_named_once() {
+    let receiver = Receiver::start().await;
+    receiver.refuse(true);
+    let database = migrated().await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let (process, url) = api(&database.url(), &receiver.url(), &log).await;
+    let http = reqwest_client();
+    let ask = async || {
+        let answer = http.get(format!("{url}/healthz")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    };
+    eventually("three batches were refused", async || {
+        ask().await;
+        (receiver.refused() >= 3).then_some(())
+    })
+    .await;
+    receiver.refuse(false);
+    eventually("spans come again", async || {
+        ask().await;
+        (!receiver.spans().is_empty()).then_some(())
+    })
+    .await;
+    stop(process).await;
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("spans cannot be sent").count(), 1, "{log}");
+    assert_eq!(log.matches("spans are sent again").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_does_not_hold_up_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let database = migrated().await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let (process, url) = api(&database.url(), &endpoint, &log).await;
+    reqwest_client()
+        .get(format!("{url}/healthz"))
+        .send()
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    stop(process).await;
+    // Three seconds of its own, and what a busy machine adds; a request to the endpoint would take ten.
+    assert!(
+        begun.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        begun.elapsed()
+    );
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("the last spans were not sent"), "{log}");
+}
+
+#[tokio::test]
+async fn an_endpoint_or_a_protocol_that_is_none_of_ours_is_said_at_the_start() {
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ] {
+        let mut command = arcadia(&["api"]);
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
+            .env(name, value);
+        let refusal = refusal(command).await;
+        assert!(refusal.contains(name), "{refusal}");
+    }
+}

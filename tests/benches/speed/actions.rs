@@ -1,0 +1,204 @@
+//! Temporal actions, which are what Temporal Cloud bills, as its documentation counts them (docs.temporal.io/cloud/actions), from the
+//! histories of real runs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use temporalio_client::{
+    Client, UntypedWorkflow, WorkflowExecutionInfo, WorkflowFetchHistoryOptions,
+    WorkflowGetResultOptions, WorkflowStartOptions,
+};
+use temporalio_common::data_converters::RawValue;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use worker::schedules::{Kinds, SCHEDULES, Schedule, When};
+use workflows::task_queue;
+
+use crate::child::{self, Contents, SimulatorProcess};
+use crate::database::Database;
+use crate::report::{Report, Unit};
+
+const LIMIT_A_DAY: f64 = 10_000.0;
+/// Beside the start of the run itself.
+const OF_A_SCHEDULE: u64 = 2;
+/// As `activities/src/heartbeat.rs` sends them, the first after so long.
+const HEARTBEAT: Duration = Duration::from_secs(8);
+
+/// A day of all schedules for an account that does not change.
+pub(crate) async fn measure_day(report: &mut Report) -> anyhow::Result<()> {
+    let temporal = devstack::testing::temporal().await;
+    let client = worker::temporal::connect_to(temporal.address()).await?;
+    let simulator = SimulatorProcess::start(Contents::Demo).await?;
+    let database = Database::new().await?;
+    let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
+    // The first time everything is new.
+    for schedule in SCHEDULES {
+        run_once(&client, schedule).await?;
+    }
+    let (mut all, mut fast) = (0, 0);
+    for schedule in SCHEDULES {
+        let of_a_run = OF_A_SCHEDULE + run_once(&client, schedule).await?;
+        let runs = runs_a_day(schedule);
+        let a_day = of_a_run * runs;
+        report.known(
+            &format!("{}: {of_a_run} a run, {runs} runs a day", schedule.id),
+            a_day as f64,
+            Unit::Count("actions"),
+        )?;
+        all += a_day;
+        if schedule.task_queue == task_queue::CLOUD_SYNC_FAST {
+            fast += a_day;
+        }
+    }
+    report.limited(
+        "a day of all schedules, nothing changing",
+        all as f64,
+        LIMIT_A_DAY,
+        Unit::Count("actions"),
+    )?;
+    report.known(
+        "of which the fast lane's",
+        fast as f64,
+        Unit::Count("actions"),
+    )?;
+    worker.stop().await
+}
+
+/// A full sync without changes, for accounts of several sizes.
+pub(crate) async fn measure_growth(report: &mut Report) -> anyhow::Result<()> {
+    let temporal = devstack::testing::temporal().await;
+    let client = worker::temporal::connect_to(temporal.address()).await?;
+    let inventory = SCHEDULES
+        .iter()
+        .find(|schedule| matches!(schedule.kinds, Kinds::All));
+    let inventory = inventory.ok_or_else(|| anyhow::anyhow!("no schedule mirrors all kinds"))?;
+    let mut of_the_smallest = None;
+    for resources in [1_000, 10_000, 100_000] {
+        let simulator = SimulatorProcess::start(Contents::TenKinds(resources)).await?;
+        let database = Database::new().await?;
+        let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
+        run_once(&client, inventory).await?;
+        let actions = run_once(&client, inventory).await? as f64;
+        report.limited(
+            &format!("a full sync of {resources} resources without changes"),
+            actions,
+            *of_the_smallest.get_or_insert(actions),
+            Unit::Count("actions"),
+        )?;
+        worker.stop().await?;
+    }
+    Ok(())
+}
+
+fn runs_a_day(schedule: &Schedule) -> u64 {
+    match schedule.when {
+        When::Every { every, .. } => Duration::from_hours(24).as_secs() / every.as_secs(),
+        When::Daily { .. } => 1,
+    }
+}
+
+/// Runs what the schedule would start, and counts the actions of the run and of its children.
+async fn run_once(client: &Client, schedule: &Schedule) -> anyhow::Result<u64> {
+    let mut arguments = Vec::new();
+    if let Kinds::Only(kinds) = schedule.kinds {
+        arguments.push(Payload {
+            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+            data: serde_json::to_vec(&serde_json::json!({ "kinds": kinds }))?,
+            ..Default::default()
+        });
+    }
+    let id = format!("{}-{}", schedule.id, uuid::Uuid::new_v4());
+    let options = WorkflowStartOptions::new(schedule.task_queue, id.as_str()).build();
+    let workflow = UntypedWorkflow::new(schedule.workflow_type);
+    client
+        .start_workflow(workflow, RawValue::new(arguments), options)
+        .await?
+        .get_result(WorkflowGetResultOptions::default())
+        .await?;
+    let mut actions = 0;
+    let mut runs = vec![(id, None)];
+    while let Some((id, run_id)) = runs.pop() {
+        let events = history(client, &id, run_id).await?;
+        actions += count(&events);
+        for event in &events {
+            match &event.attributes {
+                Some(Attributes::ChildWorkflowExecutionStartedEventAttributes(started)) => {
+                    let child = started.workflow_execution.clone().unwrap_or_default();
+                    runs.push((child.workflow_id, Some(child.run_id)));
+                }
+                Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(continued)) => {
+                    runs.push((id.clone(), Some(continued.new_execution_run_id.clone())));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(actions)
+}
+
+async fn history(
+    client: &Client,
+    workflow_id: &str,
+    run_id: Option<String>,
+) -> anyhow::Result<Vec<HistoryEvent>> {
+    let mut run = WorkflowExecutionInfo::builder()
+        .namespace("default")
+        .workflow_id(workflow_id)
+        .build();
+    run.run_id = run_id;
+    let events = run
+        .bind_untyped(client.clone())
+        .fetch_history(WorkflowFetchHistoryOptions::default())
+        .into_events()
+        .await?;
+    Ok(events)
+}
+
+/// The actions of one run. Heartbeats are in no history: as many are counted as there was time for.
+fn count(events: &[HistoryEvent]) -> u64 {
+    let mut actions = 0;
+    let mut tasks_with_markers = BTreeSet::new();
+    for event in events {
+        actions += match &event.attributes {
+            // A child's start is one of the two that a child costs.
+            Some(
+                Attributes::WorkflowExecutionStartedEventAttributes(_)
+                | Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(_)
+                | Attributes::TimerStartedEventAttributes(_)
+                | Attributes::WorkflowExecutionSignaledEventAttributes(_)
+                | Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(_)
+                | Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(_),
+            ) => 1,
+            // Every attempt.
+            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
+                u64::try_from(started.attempt).unwrap_or_default()
+            }
+            Some(Attributes::ActivityTaskCompletedEventAttributes(completed)) => {
+                heartbeats(events, completed.started_event_id, event)
+            }
+            // All markers of one workflow task are one: local activities', and that of a patch.
+            Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+                tasks_with_markers.insert(marker.workflow_task_completed_event_id);
+                0
+            }
+            // That of a patch is set free of charge.
+            Some(Attributes::UpsertWorkflowSearchAttributesEventAttributes(upsert)) => {
+                let attributes = upsert.search_attributes.as_ref();
+                let mut names = attributes
+                    .map_or_else(BTreeSet::new, |set| set.indexed_fields.keys().collect());
+                names.retain(|name| *name != "TemporalChangeVersion");
+                u64::from(!names.is_empty())
+            }
+            _ => 0,
+        };
+    }
+    actions + tasks_with_markers.len() as u64
+}
+
+fn heartbeats(events: &[HistoryEvent], started_event: i64, completed: &HistoryEvent) -> u64 {
+    let started = events.iter().find(|event| event.event_id == started_event);
+    let seconds = |event: &HistoryEvent| event.event_time.map_or(0, |time| time.seconds);
+    let took = started.map_or(0, |started| seconds(completed) - seconds(started));
+    u64::try_from(took).unwrap_or_default() / HEARTBEAT.as_secs()
+}

@@ -1,0 +1,145 @@
+//! A schedule of the table as Temporal's API has it.
+
+use digitalocean::ResourceListing;
+use temporalio_common::protos::temporal::api::common::v1::{
+    Payload, Payloads, SearchAttributes, WorkflowType,
+};
+use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy;
+use temporalio_common::protos::temporal::api::schedule::v1::{
+    IntervalSpec, Range, Schedule as ScheduleProto, ScheduleAction, SchedulePolicies, ScheduleSpec,
+    ScheduleState, StructuredCalendarSpec, schedule_action::Action,
+};
+use temporalio_common::protos::temporal::api::sdk::v1::UserMetadata;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
+use workflows::search_attributes;
+
+use super::{Kinds, Schedule, When};
+
+impl Schedule {
+    pub(super) fn to_proto(&self) -> ScheduleProto {
+        let input = self.kinds.input().map(|json| Payloads {
+            payloads: vec![json_payload(&json)],
+        });
+        let attributes = search_attributes::of_run(self.task_queue, self.kinds.names());
+        ScheduleProto {
+            spec: Some(self.when.to_proto()),
+            action: Some(ScheduleAction {
+                action: Some(Action::StartWorkflow(NewWorkflowExecutionInfo {
+                    // The server appends the time of the start.
+                    workflow_id: self.id.to_owned(),
+                    workflow_type: Some(WorkflowType {
+                        name: self.workflow_type.to_owned(),
+                    }),
+                    task_queue: Some(TaskQueue {
+                        name: self.task_queue.to_owned(),
+                        ..Default::default()
+                    }),
+                    input,
+                    workflow_run_timeout: self.run_timeout.try_into().ok(),
+                    search_attributes: Some(attributes.into_proto()),
+                    user_metadata: Some(UserMetadata {
+                        summary: Some(text_payload(self.note)),
+                        details: Some(text_payload(&self.details())),
+                    }),
+                    ..Default::default()
+                })),
+            }),
+            policies: Some(SchedulePolicies {
+                overlap_policy: ScheduleOverlapPolicy::Skip.into(),
+                catchup_window: self.catchup_window.try_into().ok(),
+                ..Default::default()
+            }),
+            state: Some(ScheduleState {
+                notes: self.note.to_owned(),
+                ..Default::default()
+            }),
+        }
+    }
+
+    /// The schedule's own, apart from those of its runs: what `apply` knows its schedules by.
+    pub(super) fn own_attributes(&self) -> SearchAttributes {
+        search_attributes::of_run(self.task_queue, Vec::new()).into_proto()
+    }
+
+    /// What the Temporal UI shows of every run, as Markdown.
+    fn details(&self) -> String {
+        format!(
+            "Started by the schedule `{id}`, {when} (UTC). It mirrors the whole state: a run that was missed, failed or ran twice is made \
+             good by the next one.\n\nNow: `temporal schedule trigger --schedule-id {id}`.",
+            id = self.id,
+            when = self.when
+        )
+    }
+}
+
+impl Kinds {
+    /// The input of the workflow, as JSON.
+    fn input(&self) -> Option<String> {
+        match self {
+            Self::None | Self::All => None,
+            Self::Only(kinds) => Some(serde_json::json!({ "kinds": kinds }).to_string()),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::All => {
+                let listed = digitalocean::kinds::listings().iter();
+                let kinds = listed.flat_map(ResourceListing::kinds);
+                let mut names: Vec<_> = kinds.map(|kind| kind.as_str().to_owned()).collect();
+                names.sort_unstable();
+                names.dedup();
+                names
+            }
+            Self::Only(kinds) => kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        }
+    }
+}
+
+impl When {
+    fn to_proto(self) -> ScheduleSpec {
+        match self {
+            Self::Every { every, offset } => ScheduleSpec {
+                interval: vec![IntervalSpec {
+                    interval: every.try_into().ok(),
+                    phase: offset.try_into().ok(),
+                }],
+                ..Default::default()
+            },
+            Self::Daily { hour, minute } => ScheduleSpec {
+                structured_calendar: vec![StructuredCalendarSpec {
+                    second: range(0, 0),
+                    minute: range(minute, minute),
+                    hour: range(hour, hour),
+                    day_of_month: range(1, 31),
+                    month: range(1, 12),
+                    day_of_week: range(0, 6),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            },
+        }
+    }
+}
+
+fn range(start: u8, end: u8) -> Vec<Range> {
+    vec![Range {
+        start: start.into(),
+        end: end.into(),
+        step: 1,
+    }]
+}
+
+fn text_payload(text: &str) -> Payload {
+    json_payload(&serde_json::Value::from(text).to_string())
+}
+
+fn json_payload(json: &str) -> Payload {
+    Payload {
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        data: json.as_bytes().to_vec(),
+        ..Default::default()
+    }
+}
