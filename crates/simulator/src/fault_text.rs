@@ -90,7 +90,7 @@ fn apply(fault: &mut Fault, option: &str) -> Option<()> {
                 .filter(|code| (500..=599).contains(code))?;
         }
         ("delay", FaultKind::Slow { delay } | FaultKind::Drip { delay }) => {
-            *delay = duration(value)?
+            *delay = duration(value)?;
         }
         _ => return None,
     }
