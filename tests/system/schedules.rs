@@ -2,28 +2,30 @@ use std::time::Duration;
 
 use simulator::Account;
 use temporalio_client::RpcOptions;
+use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{PauseScheduleOptions, ScheduleIntervalSpec, ScheduleSpec};
-use worker::schedules::{self, Applied, SCHEDULES};
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_common::protos::temporal::api::workflowservice::v1::CreateScheduleRequest;
+use worker::schedules::{self, Change, Plan, SCHEDULES};
 
-use crate::support::TestSystem;
+use crate::support::{TestSystem, eventually};
 
-async fn apply(system: &TestSystem) -> Vec<(&'static str, Applied)> {
-    let applied = schedules::apply(&system.client).await.unwrap();
-    applied
-        .into_iter()
-        .map(|(schedule, applied)| (schedule.id, applied))
+/// What became of every schedule.
+fn changes(plan: &Plan) -> Vec<(&'static str, Change)> {
+    let planned = plan.schedules.iter();
+    planned
+        .map(|planned| (planned.schedule.id, planned.change.clone()))
         .collect()
 }
 
-/// Every schedule with the same outcome, but one.
-fn all_but(id: &str, outcome: Applied, others: Applied) -> Vec<(&'static str, Applied)> {
-    SCHEDULES
-        .iter()
-        .map(|schedule| {
-            let is_the_one = schedule.id == id;
-            (schedule.id, if is_the_one { outcome } else { others })
-        })
-        .collect()
+async fn apply(system: &TestSystem) -> Vec<(&'static str, Change)> {
+    changes(&schedules::apply(&system.client).await.unwrap())
+}
+
+/// The same became of every schedule.
+fn all(change: &Change) -> Vec<(&'static str, Change)> {
+    let ids = SCHEDULES.iter().map(|schedule| schedule.id);
+    ids.map(|id| (id, change.clone())).collect()
 }
 
 #[tokio::test]
@@ -31,10 +33,19 @@ async fn applying_the_schedules_twice_creates_them_once() {
     let system = TestSystem::start(Account::empty()).await;
     let before = schedules::list(&system.client).await.unwrap();
     assert!(before.iter().all(|status| status.on_server.is_none()));
-    let created = all_but("", Applied::Created, Applied::Created);
-    assert_eq!(apply(&system).await, created);
-    let unchanged = all_but("", Applied::Unchanged, Applied::Unchanged);
-    assert_eq!(apply(&system).await, unchanged);
+
+    let plan = Plan::new(&system.client).await.unwrap();
+    assert_eq!(plan.attributes.missing.len(), 5);
+    assert_eq!(changes(&plan), all(&Change::Created));
+    assert!(!plan.is_empty());
+    let still = schedules::list(&system.client).await.unwrap();
+    assert!(still.iter().all(|status| status.on_server.is_none()));
+
+    plan.carry_out(&system.client).await.unwrap();
+    let plan = Plan::new(&system.client).await.unwrap();
+    assert_eq!(changes(&plan), all(&Change::Unchanged));
+    assert!(plan.attributes.is_complete() && plan.is_empty());
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
     let after = schedules::list(&system.client).await.unwrap();
     let current = after.iter().filter(|status| {
         status
@@ -46,19 +57,16 @@ async fn applying_the_schedules_twice_creates_them_once() {
 }
 
 #[tokio::test]
-async fn a_changed_schedule_is_corrected_and_an_operators_pause_stays() {
+async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_note() {
     let system = TestSystem::start(Account::empty()).await;
     apply(&system).await;
     let schedule = system.client.get_schedule_handle("sync-inventory");
+    let note = "until the migration is done";
     schedule
-        .pause(
-            Some("until the migration is done"),
-            PauseScheduleOptions::default(),
-        )
+        .pause(Some(note), PauseScheduleOptions::default())
         .await
         .unwrap();
-    let unchanged = all_but("", Applied::Unchanged, Applied::Unchanged);
-    assert_eq!(apply(&system).await, unchanged);
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
 
     let hourly = ScheduleIntervalSpec::new(Duration::from_hours(1), None);
     schedule
@@ -66,15 +74,117 @@ async fn a_changed_schedule_is_corrected_and_an_operators_pause_stays() {
             move |update| {
                 let spec = ScheduleSpec::builder().intervals(vec![hourly]);
                 update.set_spec(spec.build());
+                update.set_catchup_window(Duration::from_secs(90));
             },
             RpcOptions::default(),
         )
         .await
         .unwrap();
-    let corrected = all_but("sync-inventory", Applied::Updated, Applied::Unchanged);
-    assert_eq!(apply(&system).await, corrected);
-    assert_eq!(apply(&system).await, unchanged);
+    let plan = Plan::new(&system.client).await.unwrap();
+    for planned in &plan.schedules {
+        let differs = planned.schedule.id == "sync-inventory";
+        let Change::Updated(differences) = &planned.change else {
+            assert!(!differs && planned.paused.is_none());
+            continue;
+        };
+        assert!(differs, "{} {differences:?}", planned.schedule.id);
+        let differences: Vec<_> = differences.iter().map(ToString::to_string).collect();
+        let expected = [
+            "when: every 1 h -> every 15 min, offset 5 min",
+            "catch-up window: 90 s -> 15 min",
+        ];
+        assert_eq!(differences, expected);
+        assert_eq!(planned.paused.as_deref(), Some(note));
+    }
+
+    plan.carry_out(&system.client).await.unwrap();
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
     let description = schedule.describe(RpcOptions::default()).await.unwrap();
     assert!(description.paused());
-    assert_eq!(description.note(), Some("until the migration is done"));
+    assert_eq!(description.note(), Some(note));
+}
+
+#[tokio::test]
+async fn what_changed_after_the_look_is_not_overwritten() {
+    let system = TestSystem::start(Account::empty()).await;
+    apply(&system).await;
+    let schedule = system.client.get_schedule_handle("poll-balance");
+    let set_interval = async |hours| {
+        let every = ScheduleIntervalSpec::new(Duration::from_hours(hours), None);
+        let spec = ScheduleSpec::builder().intervals(vec![every]).build();
+        schedule
+            .update(
+                move |update| {
+                    update.set_spec(spec);
+                },
+                RpcOptions::default(),
+            )
+            .await
+            .unwrap();
+    };
+    // The server takes an update in its own time.
+    let plan_that_finds = async |hours| {
+        set_interval(hours).await;
+        let told = format!("when: every {hours} h -> every 1 h, offset 7 min");
+        eventually(&told, async || {
+            let plan = Plan::new(&system.client).await.unwrap();
+            let mut changes = plan.schedules.iter().map(|planned| &planned.change);
+            let is_found = changes.any(|change| match change {
+                Change::Updated(differences) => differences[0].to_string() == told,
+                _ => false,
+            });
+            is_found.then_some(plan)
+        })
+        .await
+    };
+    let plan = plan_that_finds(2).await;
+    let newer = plan_that_finds(3).await;
+    let error = plan.carry_out(&system.client).await.unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("poll-balance was changed by somebody else"),
+        "{error}"
+    );
+    newer.carry_out(&system.client).await.unwrap();
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
+}
+
+#[tokio::test]
+async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_is_asked_for() {
+    let system = TestSystem::start(Account::empty()).await;
+    apply(&system).await;
+    let balance = system.client.get_schedule_handle("poll-balance");
+    let description = balance.describe(RpcOptions::default()).await.unwrap();
+    let raw = description.into_raw();
+    // One that bears our mark, and one that a person made for a workflow of ours.
+    for (id, search_attributes) in [("poll-usage", raw.search_attributes), ("by-hand", None)] {
+        let request = CreateScheduleRequest {
+            namespace: system.namespace.clone(),
+            schedule_id: id.to_owned(),
+            schedule: raw.schedule.clone(),
+            search_attributes,
+            request_id: id.to_owned(),
+            ..Default::default()
+        };
+        WorkflowService::create_schedule(&mut system.client.clone(), request.into_request())
+            .await
+            .unwrap();
+    }
+    let plan = eventually("the schedule is listed", async || {
+        let plan = schedules::apply(&system.client).await.unwrap();
+        (!plan.unwanted.is_empty()).then_some(plan)
+    })
+    .await;
+    assert_eq!(plan.unwanted, ["poll-usage"]);
+    assert!(plan.is_empty());
+
+    plan.prune(&system.client).await.unwrap();
+    eventually("the schedule is gone", async || {
+        let plan = Plan::new(&system.client).await.unwrap();
+        plan.unwanted.is_empty().then_some(())
+    })
+    .await;
+    let by_hand = system.client.get_schedule_handle("by-hand");
+    by_hand.describe(RpcOptions::default()).await.unwrap();
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
 }

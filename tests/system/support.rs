@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use devstack::testing::TestDatabase;
-use digitalocean::{SpacesClient, SpacesKeys, Tokens};
+use digitalocean::{Purpose, SpacesClient, SpacesKeys, Tokens};
 use futures::TryStreamExt as _;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use sqlx::PgPool;
@@ -51,7 +51,7 @@ pub(crate) struct TestSystem {
     pub(crate) pool: PgPool,
     // Dropped in this order: the worker is told to stop before its database goes.
     _worker: RunningWorker,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl TestSystem {
@@ -67,6 +67,15 @@ impl TestSystem {
 
     /// The same with limits of our own to the requests.
     pub(crate) async fn start_limited(account: Account, token: &str, limits: Limits) -> Self {
+        Self::start_with_tokens(account, Tokens::one(token.into()), limits).await
+    }
+
+    /// The same with a worker that polls the task queues of these purposes alone.
+    pub(crate) async fn start_serving(account: Account, purposes: &[Purpose]) -> Self {
+        Self::start_with_tokens(account, tokens_of(purposes), Limits::NONE).await
+    }
+
+    async fn start_with_tokens(account: Account, tokens: Tokens, limits: Limits) -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), worker::CONNECTIONS)
             .await
@@ -76,23 +85,8 @@ impl TestSystem {
         let simulator = Simulator::start(account).await.unwrap();
         let (client, namespace) =
             namespace_of_its_own(devstack::testing::temporal().await.address()).await;
-        let worker = RunningWorker::start(
-            namespace.clone(),
-            worker::Settings {
-                store: store.clone(),
-                digitalocean_url: simulator.url(),
-                tokens: Tokens::one(token.into()),
-                request_limits: limits,
-                internal_project: INTERNAL_PROJECT.to_owned(),
-                rules: Rules {
-                    strike_interval: Duration::ZERO,
-                    guard: Guard::default(),
-                },
-                dns_records: true,
-                look_back_months: 3,
-                spaces: Some(spaces_client(&simulator)),
-            },
-        );
+        let settings = settings(&store, &simulator, tokens, limits);
+        let worker = RunningWorker::start(namespace.clone(), settings);
         Self {
             client,
             namespace,
@@ -100,8 +94,23 @@ impl TestSystem {
             store,
             pool,
             _worker: worker,
-            _database: database,
+            database,
         }
+    }
+
+    /// A second worker, for the task queues of these purposes; it stops when it is dropped.
+    pub(crate) fn start_another_worker(&self, purposes: &[Purpose]) -> RunningWorker {
+        let tokens = tokens_of(purposes);
+        let settings = settings(&self.store, &self.simulator, tokens, Limits::NONE);
+        RunningWorker::start(self.namespace.clone(), settings)
+    }
+
+    /// The same with database connections of its own, which break when it is killed.
+    pub(crate) async fn start_doomed_worker(&self, purposes: &[Purpose]) -> RunningWorker {
+        let url = self.database.url();
+        let store = Store::connect(&url, worker::CONNECTIONS).await.unwrap();
+        let settings = settings(&store, &self.simulator, tokens_of(purposes), Limits::NONE);
+        RunningWorker::start(self.namespace.clone(), settings)
     }
 
     /// Starts a workflow, waits for its end, and gives its result or the message it failed with.
@@ -254,6 +263,33 @@ impl TestSystem {
     }
 }
 
+fn settings(
+    store: &Store,
+    simulator: &Simulator,
+    tokens: Tokens,
+    limits: Limits,
+) -> worker::Settings {
+    worker::Settings {
+        store: store.clone(),
+        digitalocean_url: simulator.url(),
+        tokens,
+        request_limits: limits,
+        internal_project: INTERNAL_PROJECT.to_owned(),
+        rules: Rules {
+            strike_interval: Duration::ZERO,
+            guard: Guard::default(),
+        },
+        dns_records: true,
+        look_back_months: 3,
+        spaces: Some(spaces_client(simulator)),
+    }
+}
+
+fn tokens_of(purposes: &[Purpose]) -> Tokens {
+    let given = |name: &str| (name == "DO_API_TOKEN").then(|| DEMO_TOKEN.to_owned());
+    Tokens::from_variables(purposes, &given).unwrap()
+}
+
 /// Lists the buckets of a simulated account.
 fn spaces_client(simulator: &Simulator) -> SpacesClient {
     let (id, secret) = (DEMO_SPACES_KEY.to_owned(), DEMO_SPACES_SECRET.into());
@@ -270,19 +306,21 @@ pub(crate) fn json_payload(json: &str) -> Payload {
 }
 
 /// The worker, on a thread of its own: workflow code does not move between threads.
-struct RunningWorker {
+pub(crate) struct RunningWorker {
     stop: Option<oneshot::Sender<()>>,
+    kill: Option<oneshot::Sender<()>>,
 }
 
 impl RunningWorker {
     fn start(namespace: String, settings: worker::Settings) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
+        let (kill, killed) = oneshot::channel::<()>();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            let outcome = runtime.block_on(async {
+            let working = async {
                 let temporal = devstack::testing::temporal().await;
                 let client = connect(temporal.address(), &namespace).await?;
                 let stopped = async {
@@ -290,10 +328,28 @@ impl RunningWorker {
                     let _ = stopped.await;
                 };
                 worker::run(client, settings, stopped).await
+            };
+            let outcome = runtime.block_on(async {
+                tokio::select! {
+                    Ok(()) = killed => Ok(()),
+                    outcome = working => outcome,
+                }
             });
+            // Whatever it still did is dropped where it stands.
+            runtime.shutdown_background();
             outcome.context("the worker of a test failed").unwrap();
         });
-        Self { stop: Some(stop) }
+        Self {
+            stop: Some(stop),
+            kill: Some(kill),
+        }
+    }
+
+    /// Ends it as by SIGKILL: nothing it was doing comes to its end, and nobody is told.
+    pub(crate) fn kill(mut self) {
+        if let Some(kill) = self.kill.take() {
+            let _ = kill.send(());
+        }
     }
 }
 

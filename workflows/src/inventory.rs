@@ -145,13 +145,17 @@ impl SyncInventory {
     ) -> WorkflowResult<InventoryReport> {
         let mut kinds = scope.or_default(EXPECTED)?.kinds;
         let is_whole = kinds.is_empty();
-        if is_whole {
+        // Its marker and the patch's are one action of Temporal's together, where an activity and a marker are two.
+        let asks_at_once = is_whole && ctx.patched("kinds-at-once-2026-11");
+        if asks_at_once {
+            let options = options::at_once("which kinds have a list");
             kinds = ctx
-                .execute_activity(
-                    InventoryActivities::kinds,
-                    (),
-                    options::database("which kinds have a list"),
-                )
+                .execute_local_activity(InventoryActivities::kinds, (), options)
+                .await?;
+        } else if is_whole {
+            let options = options::database("which kinds have a list");
+            kinds = ctx
+                .execute_activity(InventoryActivities::kinds, (), options)
                 .await?;
         }
         ctx.state_mut(|state| state.progress.kinds = kinds.len());
@@ -179,7 +183,7 @@ impl SyncInventory {
             }
         }
         // A snapshot may have been swept before its droplet, a node before its cluster.
-        if is_whole && ctx.patched("attribute-after-sweeps-2026-11") {
+        if asks_at_once || (is_whole && ctx.patched("attribute-after-sweeps-2026-11")) {
             ctx.execute_activity(
                 InventoryActivities::attribute,
                 (),

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use temporalio_workflow::{ActivityExecutionError, ActivityOptions, RetryPolicy};
+use temporalio_workflow::{
+    ActivityExecutionError, ActivityOptions, LocalActivityOptions, RetryPolicy,
+};
 
 /// An activity that lists from DigitalOcean. It heartbeats: one whose worker died is noticed within the heartbeat timeout.
 pub(crate) fn listing(summary: impl Into<String>) -> ActivityOptions {
@@ -38,6 +40,14 @@ pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
                 .maximum_interval(Duration::from_secs(30))
                 .build(),
         )
+        .build()
+}
+
+/// An activity that asks nothing outside of its worker, and is done within the workflow task that it is asked for in.
+pub(crate) fn at_once(summary: impl Into<String>) -> LocalActivityOptions {
+    LocalActivityOptions::builder()
+        .start_to_close_timeout(Duration::from_secs(5))
+        .summary(summary.into())
         .build()
 }
 

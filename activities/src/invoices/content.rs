@@ -1,11 +1,14 @@
 //! Reading an invoice from all that DigitalOcean shows of it: its CSV, its items, its summary.
 
-use digitalocean::{Client, Error, InvoiceItems, InvoiceKey};
+use std::convert::Infallible;
+use std::mem;
+
+use digitalocean::{Client, Error, InvoiceItemRead, InvoiceItemsListed, InvoiceKey, PageSink};
 use domain::invoices::{
     InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
     read_invoice_csv,
 };
-use store::invoices::{Document, InvoiceContent, Sources};
+use store::invoices::{Document, DocumentWriter, InvoiceContent, Sources};
 
 use crate::failure::{Failure, is_pause};
 
@@ -51,7 +54,7 @@ pub(super) async fn read(
     // All at once, so that what keeps failing is noticed in one attempt.
     let (csv, items, summary) = tokio::join!(
         client.fetch_invoice_csv(invoice),
-        client.get_invoice(invoice),
+        list_items(client, invoice),
         client.get_invoice_summary(invoice),
     );
     let csv = match csv {
@@ -69,6 +72,7 @@ pub(super) async fn read(
     let (mut lines, sources, joined) = match (csv, items) {
         (Some(csv), items) => {
             let mut file = read_invoice_csv(&csv)?;
+            drop(csv);
             let joined = items.map(|items| join_items(&mut file, &items));
             let sources = if joined.is_some() {
                 Sources::CsvAndItems
@@ -94,15 +98,70 @@ pub(super) async fn read(
     }))
 }
 
-/// Read, and as they came: compressed at once, since the two together are the largest thing that a worker holds.
+/// Read, and as they came: compressed page by page, since as text they would be the largest thing that a worker holds.
 type Items = (Vec<InvoiceItem>, Document);
 
+async fn list_items(client: &Client, invoice: InvoiceKey) -> (InvoiceItemsListed, Items) {
+    let mut reading = ItemsReading::default();
+    let Ok(listed) = client.get_invoice(invoice, &mut reading).await;
+    (listed, reading.longest().into_document())
+}
+
+/// Items as they come.
+struct ItemsReading {
+    items: Vec<InvoiceItem>,
+    document: DocumentWriter,
+    /// Of the readings before: items without ids cannot be told apart, so that the longest reading stands for all.
+    longest_before: Option<Box<Self>>,
+}
+
+impl Default for ItemsReading {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            document: DocumentWriter::items(),
+            longest_before: None,
+        }
+    }
+}
+
+impl ItemsReading {
+    fn longest(mut self) -> Self {
+        match self.longest_before.take() {
+            Some(before) if before.items.len() > self.items.len() => *before,
+            _ => self,
+        }
+    }
+
+    fn into_document(self) -> Items {
+        (self.items, self.document.finish())
+    }
+}
+
+impl PageSink<InvoiceItemRead> for ItemsReading {
+    type Error = Infallible;
+
+    async fn take(&mut self, items: Vec<InvoiceItemRead>) -> Result<(), Infallible> {
+        for InvoiceItemRead { item, json } in items {
+            self.items.push(item);
+            self.document.line(&json);
+        }
+        Ok(())
+    }
+
+    async fn begin_again(&mut self, _path: &str) -> Result<(), Infallible> {
+        let longest = mem::take(self).longest();
+        self.longest_before = Some(Box::new(longest));
+        Ok(())
+    }
+}
+
 fn take_items(
-    listed: InvoiceItems,
+    (listed, items): (InvoiceItemsListed, Items),
     attempt: u32,
     notes: &mut Vec<String>,
 ) -> Result<Option<Items>, Failure> {
-    match listed.listing.failure {
+    match listed.failure {
         None => {}
         Some(error) if may_do_without(&error, attempt) => {
             notes.push(format!("without the items: {error}"));
@@ -110,13 +169,13 @@ fn take_items(
         }
         Some(error) => return Err(error.into()),
     }
-    if let Some(reason) = listed.listing.completeness.reason() {
+    if let Some(reason) = listed.completeness.reason() {
         if attempt < PATIENCE {
             return Err(Failure::InconsistentItems(reason.to_owned()));
         }
         notes.push(format!("the items may not be all: {reason}"));
     }
-    Ok(Some((listed.listing.items, Document::items(&listed.raw))))
+    Ok(Some(items))
 }
 
 fn take_summary(

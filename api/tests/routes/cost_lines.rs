@@ -231,7 +231,7 @@ async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
     let api = TestApi::with_account().await;
     make_twins(&api).await;
     let mut lines = lines(&[WEB_1, NOBODY, TWIN, NOBODY, TAX].join("\n"));
-    lines[3].item.resource_id = Some("777".to_owned());
+    lines[3].item.resource_id = Some("777".into());
     api.invoice_of_lines(MAY, "31.00", &lines).await;
 
     let unmatched = api.get(&api.admin, UNMATCHED).await.ok();

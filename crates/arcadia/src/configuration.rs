@@ -67,6 +67,46 @@ pub(crate) struct SyncArguments {
     requests_per_hour: Option<u32>,
 }
 
+/// Which task queues a worker polls.
+#[derive(Args)]
+pub(crate) struct QueueArguments {
+    /// Poll these task queues alone, whose tokens alone are needed then: cloud-sync-full, cloud-sync-fast, cloud-billing. Give it
+    /// several times, or with commas [default: all]
+    #[arg(long = "queue", env = "ARCADIA_QUEUE", value_name = "QUEUE", value_parser = queues)]
+    queues: Vec<Queues>,
+}
+
+/// Those of one flag or of the variable.
+#[derive(Clone)]
+struct Queues(Vec<Purpose>);
+
+fn queues(text: &str) -> Result<Queues, String> {
+    let names = text.split(',').map(str::trim);
+    // An empty variable counts as unset, as compose files leave it.
+    let names = names.filter(|name| !name.is_empty());
+    let purpose = |name: &str| {
+        let mut all = Purpose::ALL.into_iter();
+        all.find(|purpose| purpose.name() == name).ok_or_else(|| {
+            let known = Purpose::ALL.map(Purpose::name).join(", ");
+            format!("no task queue is called {name}: there are {known}")
+        })
+    };
+    names.map(purpose).collect::<Result<_, _>>().map(Queues)
+}
+
+impl QueueArguments {
+    /// The purposes whose queues these are: all where none is named.
+    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+        let is_named =
+            |purpose: &Purpose| self.queues.iter().any(|named| named.0.contains(purpose));
+        let named: Vec<_> = Purpose::ALL.into_iter().filter(is_named).collect();
+        if named.is_empty() {
+            return Purpose::ALL.to_vec();
+        }
+        named
+    }
+}
+
 /// Which DigitalOcean is read, and with which tokens.
 pub(crate) struct DigitalOcean {
     pub(crate) url: String,
@@ -86,9 +126,10 @@ impl DigitalOcean {
         Tokens::are_named_by(&variable)
     }
 
-    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+    /// With the tokens of these purposes, which must be named.
+    pub(crate) fn from_environment(purposes: &[Purpose]) -> anyhow::Result<Self> {
         let secret = |name: &str| variable(name).map(SecretString::from);
-        let tokens = Tokens::from_variables(&variable)?;
+        let tokens = Tokens::from_variables(purposes, &variable)?;
         let url =
             variable("DIGITALOCEAN_API_URL").unwrap_or_else(|| DIGITALOCEAN_API_URL.to_owned());
         let keys = SpacesKeys::new(
@@ -108,8 +149,7 @@ impl DigitalOcean {
     /// Reads the tokens and asks DigitalOcean whether they are valid. Only a clear no is an error: DigitalOcean or Vault being away is
     /// the activities' to wait out.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
-        for purpose in Purpose::ALL {
-            let source = self.tokens.token(purpose);
+        for (purpose, source) in self.tokens.iter() {
             let client = Client::new(&self.url, source.clone())?;
             match client.check_token().await {
                 Ok(()) => {}

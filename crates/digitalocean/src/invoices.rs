@@ -5,15 +5,15 @@ mod bodies;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use domain::InvoiceUuid;
 use domain::invoices::{InvoiceHeader, InvoiceItem, InvoicePreview, InvoiceSummary};
+use domain::{Completeness, InvoiceUuid};
 
 use crate::answer_text::is_html;
 use crate::client::Client;
 use crate::decode::compact;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
-use crate::pages::{Beside, Paging, Source};
+use crate::pages::{Beside, PageSink, Paging, Source};
 use bodies::{read_header, read_item, read_preview, read_summary};
 
 const INVOICES: &str = "/v2/customers/my/invoices";
@@ -50,12 +50,20 @@ pub struct InvoiceList {
     pub preview: Option<InvoicePreview>,
 }
 
-/// The items of an invoice, read and as they came.
+/// An item of an invoice, read and as it came.
 #[derive(Debug)]
-pub struct InvoiceItems {
-    pub listing: Listing<InvoiceItem>,
-    /// The JSON of each item of the listing, in its order, with every field as received and no white space between them.
-    pub raw: Vec<String>,
+pub struct InvoiceItemRead {
+    pub item: InvoiceItem,
+    /// Its JSON with every field as received and no white space between them.
+    pub json: String,
+}
+
+/// How the listing of an invoice's items went.
+#[derive(Debug)]
+pub struct InvoiceItemsListed {
+    pub completeness: Completeness,
+    /// Why a page could not be read, which ended the listing.
+    pub failure: Option<Error>,
 }
 
 impl Client {
@@ -83,34 +91,32 @@ impl Client {
         }
     }
 
-    /// The items of an invoice (`GET /v2/customers/my/invoices/{uuid}`).
-    pub async fn get_invoice(&self, invoice: InvoiceKey) -> InvoiceItems {
-        let listed = self
-            .list(&Source {
-                path: &format!("{INVOICES}/{invoice}"),
-                envelope: "invoice_items",
-                paging: Paging::Pages,
-                read: &|json| Ok((read_item(json)?, compact(json))),
-                id: None,
-                beside: None,
-            })
-            .await;
-        let mut raw = Vec::with_capacity(listed.items.len());
-        let mut items = Vec::with_capacity(listed.items.len());
-        for (item, json) in listed.items {
-            items.push(item);
-            raw.push(json);
-        }
-        InvoiceItems {
-            listing: Listing {
-                items,
-                total: listed.total,
-                requests: listed.requests,
-                completeness: listed.completeness,
-                failure: listed.failure,
+    /// The items of an invoice (`GET /v2/customers/my/invoices/{uuid}`), in DigitalOcean's order, handed over a page at a time: all
+    /// of a large invoice would weigh more than its lines.
+    pub async fn get_invoice<S: PageSink<InvoiceItemRead>>(
+        &self,
+        invoice: InvoiceKey,
+        sink: &mut S,
+    ) -> Result<InvoiceItemsListed, S::Error> {
+        let source = Source {
+            path: &format!("{INVOICES}/{invoice}"),
+            envelope: "invoice_items",
+            paging: Paging::Pages,
+            read: &|json| {
+                Ok(InvoiceItemRead {
+                    item: read_item(json)?,
+                    json: compact(json),
+                })
             },
-            raw,
-        }
+            // They have none: two alike are two.
+            id: None,
+            beside: None,
+        };
+        let read = self.list_into(&source, sink).await?;
+        Ok(InvoiceItemsListed {
+            completeness: read.completeness,
+            failure: read.failure,
+        })
     }
 
     /// The sums of an invoice (`GET /v2/customers/my/invoices/{uuid}/summary`). The person's name and address that come along are

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 pub use csv_file::{CsvColumns, InvoiceCsv, UnreadableInvoice, read_invoice_csv};
@@ -85,9 +86,9 @@ pub struct InvoicePreview {
 pub struct InvoiceLine {
     /// 1 for the first line below the header.
     pub line_no: i32,
-    pub product: String,
-    pub group_description: String,
-    pub description: String,
+    pub product: CompactString,
+    pub group_description: CompactString,
+    pub description: CompactString,
     pub hours: Option<Decimal>,
     pub start_at: Option<DateTime<Utc>>,
     /// Exclusive for droplets, inclusive for volumes and taxes (observed); kept as given.
@@ -95,22 +96,22 @@ pub struct InvoiceLine {
     /// USD; negative for credits and discounts.
     pub amount: Decimal,
     /// The project's name at billing time; empty for taxes and often for snapshots.
-    pub project_name: String,
+    pub project_name: CompactString,
     /// `iaas` or `paas`; absent from old files.
-    pub category: Option<String>,
+    pub category: Option<CompactString>,
     /// The kind of resource the line paid for; none for taxes, credits, subscriptions and products not known here.
     pub kind: Option<ResourceKind>,
     /// The kind of what the line's name and its item's ids mean, which may be another than what was paid for: a backup names its
     /// droplet (observed). None where the product is not known here: ids of different kinds can be the same number.
     pub identified_kind: Option<ResourceKind>,
     /// The resource's name, taken out of the description or of the group.
-    pub resource_name: Option<String>,
+    pub resource_name: Option<CompactString>,
     /// Whether that name is the group's: a cluster or a database with several charges below it.
     pub is_named_by_group: bool,
     /// The region in the description, where the product's lines give one: `NAME (REGION) 100GB`.
-    pub region: Option<String>,
+    pub region: Option<CompactString>,
     /// The size in the description, where the product's lines give one: `NAME (SIZE)`.
-    pub size: Option<String>,
+    pub size: Option<CompactString>,
     /// Whether the line pays for the account as a whole, and so for no resource by nature.
     pub for_account: bool,
     pub part: ChargePart,
@@ -122,9 +123,9 @@ pub struct InvoiceLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemIds {
     /// For kinds whose id is a uuid.
-    pub resource_uuid: Option<String>,
+    pub resource_uuid: Option<CompactString>,
     /// For kinds whose id is a number.
-    pub resource_id: Option<String>,
+    pub resource_id: Option<CompactString>,
 }
 
 /// Which of the four sums of an invoice's summary a line belongs to (spec: `product_charges`, `overages`, `taxes`,
@@ -159,24 +160,24 @@ impl ChargePart {
 /// One JSON item of an invoice (`GET /v2/customers/my/invoices/{uuid}`). Items have no id: two may be alike in everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceItem {
-    pub product: String,
-    pub group_description: String,
-    pub description: String,
+    pub product: CompactString,
+    pub group_description: CompactString,
+    pub description: CompactString,
     /// For kinds whose id is a uuid.
-    pub resource_uuid: Option<String>,
+    pub resource_uuid: Option<CompactString>,
     /// For kinds whose id is a number; a backup names its droplet (observed).
-    pub resource_id: Option<String>,
+    pub resource_id: Option<CompactString>,
     /// USD; negative for credits and discounts.
     pub amount: Decimal,
     /// In `duration_unit`, which is hours in the spec's examples.
     pub duration: Option<Decimal>,
-    pub duration_unit: Option<String>,
+    pub duration_unit: Option<CompactString>,
     pub start_time: Option<DateTime<Utc>>,
     pub end_time: Option<DateTime<Utc>>,
     /// The project's name at billing time.
-    pub project_name: String,
+    pub project_name: CompactString,
     /// `iaas` or `paas` (observed; not in the spec).
-    pub category: Option<String>,
+    pub category: Option<CompactString>,
 }
 
 /// What an invoice's summary says of its sums (`GET /v2/customers/my/invoices/{uuid}/summary`); USD. The person's name and address

@@ -16,7 +16,7 @@ use domain::InvoiceUuid;
 use domain::invoices::InvoiceHeader;
 use uuid::Uuid;
 
-pub use documents::Document;
+pub use documents::{Document, DocumentWriter};
 pub use estimates::{Estimate, EstimateOutcome, Variance};
 pub use ingest::{IngestOutcome, InvoiceContent, Sources};
 pub use reads::{

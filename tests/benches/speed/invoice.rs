@@ -75,18 +75,18 @@ fn items(invoice: &Invoice, droplets: &HashMap<String, String>) -> Vec<InvoiceIt
     let lines = invoice.lines.iter();
     lines
         .map(|line| InvoiceItem {
-            product: line.product.clone(),
-            group_description: String::new(),
-            description: line.description.clone(),
+            product: line.product.as_str().into(),
+            group_description: "".into(),
+            description: line.description.as_str().into(),
             resource_uuid: None,
-            resource_id: droplets.get(&name(line)).cloned(),
+            resource_id: droplets.get(&name(line)).map(|id| id.as_str().into()),
             amount: line.amount,
             duration: line.hours.map(Decimal::from),
-            duration_unit: Some("Hours".to_owned()),
+            duration_unit: Some("Hours".into()),
             start_time: line.start,
             end_time: line.end,
-            project_name: line.project_name.clone(),
-            category: Some(line.category.clone()),
+            project_name: line.project_name.as_str().into(),
+            category: Some(line.category.as_str().into()),
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! Bringing the schedules to the server: what would change, and changing that alone.
 
+use std::time::{Duration, Instant};
+
 use futures::TryStreamExt as _;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{
@@ -15,6 +17,10 @@ use workflows::search_attributes::PURPOSE;
 use super::difference::Difference;
 use super::{SCHEDULES, Schedule, describe};
 use crate::search_attributes::{self, Findings, SearchAttributesError};
+
+/// How long the server may take to show what it was given.
+const UNTIL_TAKEN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why the schedules could not be brought to the server.
 #[derive(Debug, thiserror::Error)]
@@ -146,14 +152,34 @@ impl Planned {
             }
             (Change::Created | Change::Updated(_), _) => create(client, self.schedule).await,
         };
-        outcome.map_err(|status| match status.code() {
-            // The first is what servers say of a token that is not the latest.
-            Code::FailedPrecondition | Code::AlreadyExists => ApplyError::ChangedMeanwhile { id },
-            _ => ApplyError::Refused {
+        match outcome {
+            Ok(()) => self.until_taken(client).await,
+            // One where there was none when it was looked at.
+            Err(status) if status.code() == Code::AlreadyExists => {
+                Err(ApplyError::ChangedMeanwhile { id })
+            }
+            Err(status) => Err(ApplyError::Refused {
                 id,
                 status: Box::new(status),
-            },
-        })
+            }),
+        }
+    }
+
+    /// Servers take an update with a token that is not the latest, and drop it without a word.
+    async fn until_taken(&self, client: &Client) -> Result<(), ApplyError> {
+        let deadline = Instant::now() + UNTIL_TAKEN;
+        loop {
+            let description = describe(client, self.schedule.id).await?;
+            if description.is_some_and(|description| self.schedule.is_current(&description)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(ApplyError::ChangedMeanwhile {
+                    id: self.schedule.id,
+                });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }
 

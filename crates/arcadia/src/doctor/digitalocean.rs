@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::digitalocean::{Client, Error, Need, Purpose, RateLimit};
+use ::digitalocean::{Client, Error, Need, Purpose, RateLimit, TokenSource};
 use futures::stream::{self, StreamExt as _};
 
 use super::Report;
@@ -15,17 +15,16 @@ const LEAST_PERCENT_LEFT: u64 = 10;
 /// The variable of the token for every purpose without one of its own.
 const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
-pub(super) async fn check(report: &mut Report) -> anyhow::Result<()> {
-    let digitalocean = match DigitalOcean::from_environment() {
+pub(super) async fn check(report: &mut Report, purposes: &[Purpose]) -> anyhow::Result<()> {
+    let digitalocean = match DigitalOcean::from_environment(purposes) {
         Ok(digitalocean) => digitalocean,
         Err(error) => return report.error("digitalocean", error),
     };
-    for purpose in Purpose::ALL {
-        check_token(report, &digitalocean, purpose).await?;
+    for (purpose, source) in digitalocean.tokens.iter() {
+        check_token(report, &digitalocean.url, purpose, source).await?;
     }
-    let is_shared_used = Purpose::ALL
-        .iter()
-        .any(|purpose| digitalocean.tokens.token(*purpose).name() == SHARED_TOKEN);
+    let mut sources = digitalocean.tokens.iter();
+    let is_shared_used = sources.any(|(_, source)| source.name() == SHARED_TOKEN);
     if !is_shared_used && variable(SHARED_TOKEN).is_some() {
         report.warn(
             "tokens",
@@ -37,12 +36,12 @@ pub(super) async fn check(report: &mut Report) -> anyhow::Result<()> {
 
 async fn check_token(
     report: &mut Report,
-    digitalocean: &DigitalOcean,
+    url: &str,
     purpose: Purpose,
+    source: &TokenSource,
 ) -> anyhow::Result<()> {
-    let source = digitalocean.tokens.token(purpose);
     let what = format!("token {purpose}");
-    let client = match Client::new(&digitalocean.url, source.clone()) {
+    let client = match Client::new(url, source.clone()) {
         Ok(client) => client,
         Err(error) => return report.error(&what, error),
     };

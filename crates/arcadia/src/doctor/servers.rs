@@ -9,6 +9,7 @@ use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use tokio::net::TcpListener;
 use worker::schedules;
+use worker::search_attributes::{self, Attribute};
 
 use super::Report;
 use crate::configuration::connect_database;
@@ -32,6 +33,7 @@ pub(super) async fn check_temporal(report: &mut Report) -> anyhow::Result<()> {
     };
     report.ok("temporal", "the server of TEMPORAL_ADDRESS answers")?;
     if check_namespace(report, &client).await? {
+        check_search_attributes(report, &client).await?;
         check_schedules(report, &client).await?;
     }
     Ok(())
@@ -73,6 +75,43 @@ async fn check_namespace(report: &mut Report, client: &Client) -> anyhow::Result
             Ok(false)
         }
     }
+}
+
+async fn check_search_attributes(report: &mut Report, client: &Client) -> anyhow::Result<()> {
+    const WHAT: &str = "search attributes";
+    let findings = match search_attributes::look(client).await {
+        Ok(findings) => findings,
+        Err(error) => return report.error(WHAT, error),
+    };
+    if let Some(reason) = findings.not_told {
+        return report.warn(
+            WHAT,
+            format_args!(
+                "Temporal does not tell this client which there are ({reason}): `temporal operator search-attribute list` by somebody who \
+                 may see them shows whether {} are among them",
+                names(&search_attributes::all())
+            ),
+        );
+    }
+    if findings.missing.is_empty() {
+        return report.ok(
+            WHAT,
+            format_args!("{} are there", names(&search_attributes::all())),
+        );
+    }
+    report.warn(
+        WHAT,
+        format_args!(
+            "the namespace lacks {}, so that runs cannot be found by them: run `arcadia schedules apply`, or `{}`",
+            names(&findings.missing),
+            search_attributes::command(&client.namespace(), &findings.missing)
+        ),
+    )
+}
+
+fn names(attributes: &[Attribute]) -> String {
+    let names: Vec<_> = attributes.iter().map(|attribute| attribute.name).collect();
+    names.join(", ")
 }
 
 async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result<()> {

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use digitalocean::Purpose;
 
 use super::Report;
 use crate::api::UiArguments;
-use crate::configuration::{DEFAULT_API_BIND, SyncArguments};
+use crate::configuration::{DEFAULT_API_BIND, QueueArguments, SyncArguments};
 
 /// The settings of the worker and of the API, as their own commands read them.
 #[derive(Parser)]
@@ -17,12 +18,16 @@ struct Settings {
     #[command(flatten)]
     ui: UiArguments,
     #[command(flatten)]
+    queues: QueueArguments,
+    #[command(flatten)]
     _sync: SyncArguments,
 }
 
 /// What other checks look at.
 pub(super) struct Checked {
     pub(super) api_bind: SocketAddr,
+    /// Those whose queues the worker polls.
+    pub(super) purposes: Vec<Purpose>,
 }
 
 /// Reads them all; none where one of them cannot be read.
@@ -48,6 +53,7 @@ pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
     }
     Ok(Some(Checked {
         api_bind: settings.api_bind,
+        purposes: settings.queues.purposes(),
     }))
 }
 

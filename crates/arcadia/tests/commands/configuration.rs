@@ -6,7 +6,7 @@ use simulator::{Account, Simulator};
 use store::Store;
 use tokio::process::Command;
 
-use crate::support::{arcadia, refusal};
+use crate::support::{arcadia, output, refusal};
 
 const SECRET: &str = "s3cr3t-that-nobody-may-see";
 
@@ -69,6 +69,58 @@ async fn a_database_without_the_schema_asks_for_migrate() {
 async fn a_worker_without_a_token_names_the_variables() {
     let refusal = refusal(arcadia(&["worker"])).await;
     assert!(refusal.contains("set DO_API_TOKEN"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_worker_for_some_queues_needs_their_tokens_alone() {
+    let billing = [("DO_API_TOKEN_CLOUD_BILLING", SECRET)];
+    for arguments in [
+        &["worker", "--queue", "cloud-billing,cloud-sync-fast"][..],
+        &[
+            "worker",
+            "--queue",
+            "cloud-billing",
+            "--queue",
+            "cloud-sync-fast",
+        ],
+    ] {
+        let refusal = refusal(with(arcadia(arguments), &billing)).await;
+        assert!(
+            refusal.contains("DO_API_TOKEN_CLOUD_SYNC_FAST;"),
+            "{refusal}"
+        );
+        assert!(!refusal.contains("CLOUD_SYNC_FULL"), "{refusal}");
+    }
+    // What it asks for next.
+    let by_variable = [billing[0], ("ARCADIA_QUEUE", "cloud-billing")];
+    for command in [
+        with(arcadia(&["worker", "--queue", "cloud-billing"]), &billing),
+        with(arcadia(&["worker"]), &by_variable),
+    ] {
+        let refusal = refusal(command).await;
+        assert!(refusal.contains("set DATABASE_URL"), "{refusal}");
+    }
+    // As compose files leave it.
+    let empty = [billing[0], ("ARCADIA_QUEUE", "")];
+    let refusal = refusal(with(arcadia(&["worker"]), &empty)).await;
+    assert!(
+        refusal.contains("DO_API_TOKEN_CLOUD_SYNC_FULL"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_exist_is_told_with_those_that_do() {
+    let wrong = output(arcadia(&["worker", "--queue", "cloud-billing,cloud-sync"])).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = String::from_utf8(wrong.stderr).unwrap();
+    let line = told.lines().next().unwrap_or_default();
+    assert!(
+        line.ends_with(
+            "no task queue is called cloud-sync: there are cloud-sync-full, cloud-sync-fast, cloud-billing"
+        ),
+        "{told}"
+    );
 }
 
 #[tokio::test]

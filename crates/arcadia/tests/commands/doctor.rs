@@ -141,6 +141,7 @@ async fn a_configuration_that_lacks_nothing_is_all_ok() {
         "schema:",
         "temporal:",
         "namespace:",
+        "search attributes:",
         "schedules:",
         "token cloud-sync-full:",
         "budget cloud-sync-fast:",
@@ -185,7 +186,7 @@ async fn a_temporal_that_is_away_or_lacks_the_namespace_is_told() {
 }
 
 #[tokio::test]
-async fn missing_and_paused_schedules_are_told() {
+async fn missing_search_attributes_and_missing_and_paused_schedules_are_told() {
     let healthy = Healthy::start().await;
     let temporal = devstack::testing::temporal().await;
     let namespace = format!("doctor-{}", std::process::id());
@@ -210,17 +211,67 @@ async fn missing_and_paused_schedules_are_told() {
         is_known.then_some(said)
     })
     .await;
-    said.only(&[
-        "FAIL  schedules:",
-        "sync-projects",
-        "run `arcadia schedules apply`",
-    ]);
+    let wrong = |said: &Said| {
+        let lines = said.lines.iter().filter(|line| !line.starts_with("ok"));
+        lines.cloned().collect::<Vec<_>>()
+    };
+    let [attributes, schedules] = &wrong(&said)[..] else {
+        panic!("{:#?}", said.lines);
+    };
+    for (line, parts) in [
+        (
+            attributes,
+            &[
+                "warn  search attributes:",
+                "ArcadiaKind",
+                "run `arcadia schedules apply`",
+                "temporal operator search-attribute create --namespace doctor-",
+                "--name ArcadiaKind --type KeywordList",
+            ][..],
+        ),
+        (
+            schedules,
+            &[
+                "FAIL  schedules:",
+                "sync-projects",
+                "run `arcadia schedules apply`",
+            ],
+        ),
+    ] {
+        for part in parts {
+            assert!(line.contains(part), "no {part:?} in {line}");
+        }
+    }
 
-    let mut apply = arcadia(&["schedules", "apply"]);
-    apply
-        .env("TEMPORAL_ADDRESS", temporal.address())
-        .env("TEMPORAL_NAMESPACE", &namespace);
-    assert!(output(apply).await.status.success());
+    let apply = async |arguments: &[&str]| {
+        let mut apply = arcadia(&["schedules", "apply"]);
+        apply
+            .args(arguments)
+            .env("TEMPORAL_ADDRESS", temporal.address())
+            .env("TEMPORAL_NAMESPACE", &namespace);
+        let output = output(apply).await;
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let (status, told) = apply(&["--dry-run"]).await;
+    assert_eq!(status, Some(3), "{told}");
+    for part in [
+        "search attribute ArcadiaKind (KeywordList) would be registered",
+        "sync-projects    would be created",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(
+        wrong(&healthy.says(&there).await).len(),
+        2,
+        "it changed something"
+    );
+    let (status, told) = apply(&[]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("sync-projects    created"), "{told}");
+    let (status, told) = apply(&["--dry-run", "--prune"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(told.matches("unchanged").count(), 5, "{told}");
     cli(&[
         "schedule",
         "toggle",
@@ -235,6 +286,58 @@ async fn missing_and_paused_schedules_are_told() {
     .await;
     let said = healthy.says(&there).await;
     said.only(&["warn  schedules:", "poll-balance are paused", "--unpause"]);
+
+    // Both an operator's, but only the one is his to decide.
+    cli(&[
+        "schedule",
+        "update",
+        "--schedule-id",
+        "poll-balance",
+        "--interval",
+        "2h",
+        "--type",
+        "PollBalance",
+        "--task-queue",
+        "cloud-billing",
+        "--workflow-id",
+        "poll-balance",
+        "--namespace",
+        &namespace,
+    ])
+    .await;
+    cli(&[
+        "schedule",
+        "toggle",
+        "--pause",
+        "--schedule-id",
+        "poll-balance",
+        "--reason",
+        "month end",
+        "--namespace",
+        &namespace,
+    ])
+    .await;
+    let (status, told) = apply(&["--dry-run"]).await;
+    assert_eq!(status, Some(3), "{told}");
+    for part in [
+        "poll-balance     would be updated, stays paused: month end",
+        "    when: every 2 h -> every 1 h, offset 7 min",
+        "    search attributes: none -> ",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let (status, told) = apply(&[]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        told.contains("poll-balance     updated, stays paused: month end"),
+        "{told}"
+    );
+    let (_, told) = apply(&[]).await;
+    assert_eq!(told.matches("unchanged").count(), 5, "{told}");
+    assert!(
+        told.contains("unchanged, stays paused: month end"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -109,21 +109,21 @@ pub(super) fn read_preview(json: &str) -> Result<Option<InvoicePreview>, Unreada
 pub(super) fn read_item(json: &str) -> Result<InvoiceItem, Unreadable> {
     let body: ItemBody = serde_json::from_str(json)?;
     Ok(InvoiceItem {
-        product: body.product.unwrap_or_default(),
-        group_description: body.group_description.unwrap_or_default(),
-        description: body.description.unwrap_or_default(),
-        resource_uuid: body.resource_uuid,
-        resource_id: body.resource_id,
+        product: body.product.unwrap_or_default().into(),
+        group_description: body.group_description.unwrap_or_default().into(),
+        description: body.description.unwrap_or_default().into(),
+        resource_uuid: body.resource_uuid.map(Into::into),
+        resource_id: body.resource_id.map(Into::into),
         amount: body.amount.0,
         // Nothing depends on it: one that is no number is none.
         duration: body
             .duration
             .and_then(|duration| duration.trim().replace(',', "").parse().ok()),
-        duration_unit: body.duration_unit,
+        duration_unit: body.duration_unit.map(Into::into),
         start_time: body.start_time,
         end_time: body.end_time,
-        project_name: body.project_name.unwrap_or_default(),
-        category: body.category,
+        project_name: body.project_name.unwrap_or_default().into(),
+        category: body.category.map(Into::into),
     })
 }
 

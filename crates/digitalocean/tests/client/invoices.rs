@@ -1,9 +1,13 @@
 //! The invoices: their list, items, summary and CSV.
 
+use std::convert::Infallible;
+
 use axum::http::StatusCode;
-use digitalocean::{Error, InvoiceKey};
+use digitalocean::{Client, Error, InvoiceItemRead, InvoiceItemsListed, InvoiceKey, PageSink};
 use domain::InvoiceUuid;
-use domain::invoices::{ChargePart, InvoicePreview, join_items, line_total, read_invoice_csv};
+use domain::invoices::{
+    ChargePart, InvoiceItem, InvoicePreview, join_items, line_total, read_invoice_csv,
+};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use simulator::{Account, Fault, FaultKind};
@@ -12,6 +16,27 @@ use crate::scripted::{self, Scripted};
 use crate::simulated;
 
 const INVOICE: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
+
+/// Keeps all pages.
+struct Kept(Vec<InvoiceItemRead>);
+
+impl PageSink<InvoiceItemRead> for Kept {
+    type Error = Infallible;
+
+    async fn take(&mut self, items: Vec<InvoiceItemRead>) -> Result<(), Infallible> {
+        self.0.extend(items);
+        Ok(())
+    }
+}
+
+async fn items_of(
+    client: &Client,
+    invoice: InvoiceKey,
+) -> (InvoiceItemsListed, Vec<InvoiceItemRead>) {
+    let mut kept = Kept(Vec::new());
+    let Ok(listed) = client.get_invoice(invoice, &mut kept).await;
+    (listed, kept.0)
+}
 
 #[tokio::test]
 async fn all_invoices_are_listed_without_the_preview() {
@@ -44,21 +69,22 @@ async fn an_invoices_header_items_and_csv_tell_the_same() {
         (&april.invoice_id, april.period, april.amount)
     );
 
-    let items = client.get_invoice(key).await.listing;
-    assert!(items.completeness.is_complete(), "{items:?}");
+    let (listed, read) = items_of(&client, key).await;
+    assert!(listed.completeness.is_complete(), "{listed:?}");
+    let items: Vec<InvoiceItem> = read.into_iter().map(|read| read.item).collect();
     let csv = client.fetch_invoice_csv(key).await.unwrap();
     let mut csv = read_invoice_csv(&csv).unwrap();
-    assert_eq!((items.items.len(), csv.lines.len()), (33, 33));
-    let item_total: Decimal = items.items.iter().map(|item| item.amount).sum();
+    assert_eq!((items.len(), csv.lines.len()), (33, 33));
+    let item_total: Decimal = items.iter().map(|item| item.amount).sum();
     assert_eq!(item_total.to_string(), "86.92");
     assert_eq!(line_total(&csv.lines), Some(item_total));
-    for (item, line) in items.items.iter().zip(&csv.lines) {
+    for (item, line) in items.iter().zip(&csv.lines) {
         assert_eq!(item.product, line.product);
         assert_eq!((item.amount, item.start_time), (line.amount, line.start_at));
     }
 
-    assert_eq!(join_items(&mut csv, &items.items).joined, 33);
-    for (item, line) in items.items.iter().zip(&csv.lines) {
+    assert_eq!(join_items(&mut csv, &items).joined, 33);
+    for (item, line) in items.iter().zip(&csv.lines) {
         assert_eq!(item.resource_id, line.item.resource_id);
     }
     for part in ChargePart::ALL {
@@ -165,8 +191,8 @@ async fn the_running_months_items_summary_and_csv_are_read_by_the_word_preview()
     let summary = summary.unwrap();
     assert_eq!(summary.amount, expected.amount);
     assert_eq!(summary.period.to_string(), expected.period_text());
-    let items = client.get_invoice(InvoiceKey::Preview).await.listing;
-    assert_eq!(items.items.len(), expected.lines.len());
+    let (_, items) = items_of(&client, InvoiceKey::Preview).await;
+    assert_eq!(items.len(), expected.lines.len());
     let csv = client.fetch_invoice_csv(InvoiceKey::Preview).await.unwrap();
     let lines = read_invoice_csv(&csv).unwrap().lines;
     assert_eq!(line_total(&lines), Some(expected.amount));
@@ -271,15 +297,16 @@ async fn the_raw_items_are_as_they_came() {
         Scripted::start(move |_, _| scripted::with_type(StatusCode::OK, "application/json", body))
             .await;
     let invoice: InvoiceUuid = INVOICE.parse().unwrap();
-    let read = server.client().get_invoice(invoice.into()).await;
+    let (_, read) = items_of(&server.client(), invoice.into()).await;
+    let raw: Vec<&str> = read.iter().map(|read| read.json.as_str()).collect();
     assert_eq!(
-        read.raw,
+        raw,
         [
             r#"{"product":"Droplets","description":"a  \"b\"","amount":1.50,"new":[1,2]}"#,
             r#"{"amount":"0.10","duration":"1,744.5","resource_id":42}"#,
         ]
     );
-    let items = read.listing.items;
+    let items: Vec<&InvoiceItem> = read.iter().map(|read| &read.item).collect();
     assert_eq!(items[0].description, "a  \"b\"");
     assert_eq!(
         (items[1].product.as_str(), items[1].project_name.as_str()),
@@ -298,12 +325,12 @@ async fn the_raw_items_of_many_pages_are_in_the_items_order() {
     let invoice = simulator::Invoice::for_month(2026, 4, lines.collect());
     let uuid = InvoiceUuid::from(account.add_invoice(invoice));
     let (_simulator, client) = simulated(account).await;
-    let read = client.get_invoice(uuid.into()).await;
-    assert!(read.listing.completeness.is_complete());
-    assert_eq!(read.raw.len(), 1_001);
-    for (line, item) in read.raw.iter().zip(&read.listing.items) {
-        let line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(line["description"], item.description.as_str());
+    let (listed, read) = items_of(&client, uuid.into()).await;
+    assert!(listed.completeness.is_complete());
+    assert_eq!(read.len(), 1_001);
+    for read in &read {
+        let json: Value = serde_json::from_str(&read.json).unwrap();
+        assert_eq!(json["description"], read.item.description.as_str());
     }
-    assert_eq!(read.listing.items[1_000].description, "web-1000");
+    assert_eq!(read[1_000].item.description, "web-1000");
 }

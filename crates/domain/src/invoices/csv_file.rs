@@ -1,6 +1,7 @@
 //! Reading an invoice's CSV: right or not at all.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use compact_str::CompactString;
 use csv::{ReaderBuilder, StringRecord};
 use rust_decimal::Decimal;
 
@@ -288,15 +289,15 @@ fn read_line(
     let amount =
         parse_amount(field(columns.amount)).map_err(|error| bad(AMOUNT, error.to_string()))?;
     let stated = Stated {
-        product: field(columns.product).to_owned(),
-        group_description: optional(columns.group_description).to_owned(),
-        description: field(columns.description).to_owned(),
+        product: field(columns.product).into(),
+        group_description: optional(columns.group_description).into(),
+        description: field(columns.description).into(),
         hours: parse_hours(optional(columns.hours)).map_err(|problem| bad("hours", problem))?,
         start_at: parse_time(optional(columns.start)).map_err(|problem| bad("start", problem))?,
         end_at: parse_time(optional(columns.end)).map_err(|problem| bad("end", problem))?,
         amount,
-        project_name: optional(columns.project_name).to_owned(),
-        category: said(optional(columns.category)).map(str::to_owned),
+        project_name: optional(columns.project_name).into(),
+        category: said(optional(columns.category)).map(CompactString::from),
     };
     Ok(stated.into_line(line_no))
 }

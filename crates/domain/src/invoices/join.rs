@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use super::line::said;
@@ -332,16 +333,16 @@ fn fill(line: &mut InvoiceLine, item: &InvoiceItem, pair: &Pair, columns: CsvCol
     }
     let told = Told::by(item, columns);
     if line.category.is_none() {
-        line.category = told.category.map(str::to_owned);
+        line.category = told.category.map(CompactString::from);
     }
     line.hours = line.hours.or(told.hours);
     line.start_at = line.start_at.or(told.start_at);
     line.end_at = line.end_at.or(told.end_at);
     if let Some(project_name) = told.project_name {
-        project_name.clone_into(&mut line.project_name);
+        line.project_name = project_name.into();
     }
     if let Some(group_description) = told.group_description {
-        group_description.clone_into(&mut line.group_description);
+        line.group_description = group_description.into();
         line.read_charge();
     }
 }

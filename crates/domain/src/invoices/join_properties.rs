@@ -28,10 +28,10 @@ fn charges() -> impl Strategy<Value = Vec<InvoiceItem>> {
     );
     let charge = charge.prop_map(
         |(product, group, description, cents, hours, start, project)| InvoiceItem {
-            group_description: group.to_owned(),
+            group_description: group.into(),
             duration: hours.map(Decimal::from),
             start_time: start.map(time),
-            project_name: project.to_owned(),
+            project_name: project.into(),
             ..item(product, description, Decimal::new(cents, 2))
         },
     );
@@ -56,7 +56,7 @@ fn with_ids(charges: &[InvoiceItem]) -> Vec<InvoiceItem> {
     (0..)
         .zip(charges)
         .map(|(place, charge): (u32, _)| InvoiceItem {
-            resource_id: Some(place.to_string()),
+            resource_id: Some(place.to_string().into()),
             start_time: charge
                 .start_time
                 .map(|time| time + TimeDelta::milliseconds(7)),
@@ -70,12 +70,12 @@ fn befallen((item, fate): (InvoiceItem, Fate)) -> Option<InvoiceItem> {
         Fate::Kept => Some(item),
         Fate::Missing => None,
         Fate::Renamed => Some(InvoiceItem {
-            project_name: "renamed".to_owned(),
+            project_name: "renamed".into(),
             ..item
         }),
         Fate::OtherUnit => Some(InvoiceItem {
             duration: item.duration.map(|hours| hours * Decimal::from(3600)),
-            duration_unit: Some("Seconds".to_owned()),
+            duration_unit: Some("Seconds".into()),
             ..item
         }),
         Fate::OtherTimes => Some(InvoiceItem {

@@ -23,13 +23,13 @@ fn time(hour: i64) -> DateTime<Utc> {
 
 fn droplet(id: &str) -> InvoiceItem {
     InvoiceItem {
-        resource_id: Some(id.to_owned()),
+        resource_id: Some(id.into()),
         duration: Some(24.into()),
-        duration_unit: Some("Hours".to_owned()),
+        duration_unit: Some("Hours".into()),
         start_time: Some(time(0)),
         end_time: Some(time(24)),
-        project_name: "shop".to_owned(),
-        category: Some("iaas".to_owned()),
+        project_name: "shop".into(),
+        category: Some("iaas".into()),
         ..item("Droplets", "web (s-1vcpu-1gb)", Decimal::new(600, 2))
     }
 }
@@ -44,7 +44,13 @@ fn csv(columns: CsvColumns, items: &[InvoiceItem]) -> InvoiceCsv {
 }
 
 fn shown(item: &InvoiceItem, columns: CsvColumns) -> InvoiceItem {
-    let text = |has: bool, text: &String| if has { text.clone() } else { String::new() };
+    let text = |has: bool, text: &CompactString| {
+        if has {
+            text.clone()
+        } else {
+            CompactString::default()
+        }
+    };
     InvoiceItem {
         resource_uuid: None,
         resource_id: None,
@@ -74,9 +80,9 @@ fn ids(csv: &InvoiceCsv) -> Vec<&str> {
 #[test]
 fn a_row_gets_the_ids_of_its_item_and_keeps_the_rest() {
     let backup = InvoiceItem {
-        product: "Droplet Backups".to_owned(),
-        description: " web ".to_owned(),
-        resource_uuid: Some(String::new()),
+        product: "Droplet Backups".into(),
+        description: " web ".into(),
+        resource_uuid: Some(CompactString::default()),
         start_time: Some(time(0) + TimeDelta::milliseconds(300)),
         duration: Some(Decimal::new(2400, 2)),
         ..droplet("42")
@@ -142,7 +148,7 @@ fn items_that_all_have_one_id_are_given_whatever_their_number() {
 #[test]
 fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
     let renamed = InvoiceItem {
-        project_name: "store".to_owned(),
+        project_name: "store".into(),
         ..droplet("7")
     };
     let mut csv = csv(ALL, &[droplet("8"), droplet("7")]);
@@ -154,14 +160,14 @@ fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
     assert_eq!(csv.lines[1].project_name, "shop");
 
     let elsewhere = InvoiceItem {
-        project_name: "other".to_owned(),
+        project_name: "other".into(),
         ..droplet("8")
     };
     let mut two = self::csv(ALL, &[droplet("7"), elsewhere.clone()]);
     let both_renamed = [
         renamed,
         InvoiceItem {
-            project_name: "else".to_owned(),
+            project_name: "else".into(),
             ..elsewhere
         },
     ];
@@ -172,7 +178,7 @@ fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
 fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_nothing_else_fits() {
     let in_seconds = InvoiceItem {
         duration: Some(86_400.into()),
-        duration_unit: Some("Seconds".to_owned()),
+        duration_unit: Some("Seconds".into()),
         ..droplet("7")
     };
     let inclusive = InvoiceItem {
@@ -190,7 +196,7 @@ fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_noth
     };
     let mut csv = csv(ALL, &[droplet("7"), longer]);
     let also_inclusive = InvoiceItem {
-        resource_id: Some("8".to_owned()),
+        resource_id: Some("8".into()),
         ..inclusive.clone()
     };
     assert_eq!(join_items(&mut csv, &[inclusive, also_inclusive]).joined, 0);
@@ -215,7 +221,7 @@ fn several_rows_and_items_that_tell_the_times_otherwise_are_not_paired() {
 #[test]
 fn the_category_of_the_csv_stays() {
     let platform = InvoiceItem {
-        category: Some("paas".to_owned()),
+        category: Some("paas".into()),
         ..droplet("7")
     };
     let mut csv = csv(ALL, &[droplet("7")]);
@@ -247,9 +253,9 @@ fn an_item_of_another_amount_is_never_a_rows() {
 #[test]
 fn an_old_csv_is_filled_with_what_it_has_no_column_for() {
     let node = InvoiceItem {
-        product: "Kubernetes Clusters".to_owned(),
-        group_description: "prod".to_owned(),
-        description: "3 nodes - 4 GB".to_owned(),
+        product: "Kubernetes Clusters".into(),
+        group_description: "prod".into(),
+        description: "3 nodes - 4 GB".into(),
         ..droplet("7")
     };
     let fewest = CsvColumns {
@@ -295,7 +301,7 @@ fn an_empty_field_is_not_filled_where_the_csv_has_the_column() {
     let mut csv = csv(
         ALL,
         &[InvoiceItem {
-            project_name: String::new(),
+            project_name: CompactString::default(),
             duration: None,
             ..droplet("7")
         }],

@@ -1,21 +1,22 @@
 //! Making an invoice's lines: out of what a row of the CSV says, or a JSON item.
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use super::{Charge, ChargePart, InvoiceItem, InvoiceLine, ItemIds, charged_for};
 
 /// What a row of the CSV and a JSON item both say of a charge.
 pub(super) struct Stated {
-    pub(super) product: String,
-    pub(super) group_description: String,
-    pub(super) description: String,
+    pub(super) product: CompactString,
+    pub(super) group_description: CompactString,
+    pub(super) description: CompactString,
     pub(super) hours: Option<Decimal>,
     pub(super) start_at: Option<DateTime<Utc>>,
     pub(super) end_at: Option<DateTime<Utc>>,
     pub(super) amount: Decimal,
-    pub(super) project_name: String,
-    pub(super) category: Option<String>,
+    pub(super) project_name: CompactString,
+    pub(super) category: Option<CompactString>,
 }
 
 impl Stated {
@@ -91,7 +92,7 @@ impl InvoiceItem {
 
     /// The ids as the line of this item has them; an empty one is none.
     pub(super) fn ids(&self) -> ItemIds {
-        let id = |id: &Option<String>| id.as_deref().and_then(said).map(str::to_owned);
+        let id = |id: &Option<CompactString>| id.as_deref().and_then(said).map(CompactString::from);
         ItemIds {
             resource_uuid: id(&self.resource_uuid),
             resource_id: id(&self.resource_id),
@@ -111,15 +112,19 @@ pub fn lines_of_items(items: &[InvoiceItem]) -> Vec<InvoiceLine> {
 
 fn line_of_item((line_no, item): (i32, &InvoiceItem)) -> InvoiceLine {
     let stated = Stated {
-        product: item.product.trim().to_owned(),
-        group_description: item.group_description.trim().to_owned(),
-        description: item.description.trim().to_owned(),
+        product: item.product.trim().into(),
+        group_description: item.group_description.trim().into(),
+        description: item.description.trim().into(),
         hours: item.hours(),
         start_at: item.start_time,
         end_at: item.end_time,
         amount: item.amount,
-        project_name: item.project_name.trim().to_owned(),
-        category: item.category.as_deref().and_then(said).map(str::to_owned),
+        project_name: item.project_name.trim().into(),
+        category: item
+            .category
+            .as_deref()
+            .and_then(said)
+            .map(CompactString::from),
     };
     let mut line = stated.into_line(line_no);
     line.item = item.ids();
@@ -139,12 +144,12 @@ mod tests {
         let start = Utc.with_ymd_and_hms(2026, 4, 1, 0, 0, 0).unwrap();
         let items = [
             InvoiceItem {
-                resource_id: Some("42".to_owned()),
-                resource_uuid: Some(" ".to_owned()),
+                resource_id: Some("42".into()),
+                resource_uuid: Some(" ".into()),
                 duration: Some(Decimal::from(744)),
-                duration_unit: Some("Hours".to_owned()),
+                duration_unit: Some("Hours".into()),
                 start_time: Some(start),
-                category: Some(String::new()),
+                category: Some(CompactString::default()),
                 ..item("Droplet Backups", " web-1 ", Decimal::new(120, 2))
             },
             item("Taxes", "GST (10%)", Decimal::new(12, 2)),
@@ -164,7 +169,7 @@ mod tests {
             backup.item,
             ItemIds {
                 resource_uuid: None,
-                resource_id: Some("42".to_owned()),
+                resource_id: Some("42".into()),
             }
         );
         assert_eq!(backup.identified_kind, Some(ResourceKind::DROPLET));
@@ -185,7 +190,7 @@ mod tests {
         ] {
             let item = InvoiceItem {
                 duration: Some(60.into()),
-                duration_unit: unit.map(str::to_owned),
+                duration_unit: unit.map(CompactString::from),
                 ..item("Droplets", "web", Decimal::ONE)
             };
             assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use compact_str::CompactString;
+
 use super::{ChargePart, InvoiceLine, InvoiceSummary};
 use crate::kind::ResourceKind;
 
@@ -11,11 +13,11 @@ pub struct Charge {
     /// None for what the account as a whole pays, and for products not known here.
     pub kind: Option<ResourceKind>,
     /// None where the line gives no name.
-    pub resource_name: Option<String>,
+    pub resource_name: Option<CompactString>,
     /// Whether that name is the group's: a cluster or a database with several charges below it.
     pub is_named_by_group: bool,
-    pub region: Option<String>,
-    pub size: Option<String>,
+    pub region: Option<CompactString>,
+    pub size: Option<CompactString>,
     /// The kind that the JSON item's numeric `resource_id` counts in; for kinds with uuids the kind itself.
     pub identified_kind: Option<ResourceKind>,
     /// Whether no resource stands behind it by nature: taxes, credits, support, subscriptions.
@@ -282,9 +284,9 @@ fn is_amount_of_data(text: &str) -> bool {
             .any(|known| known.eq_ignore_ascii_case(unit.trim_start()))
 }
 
-fn text(part: &str) -> Option<String> {
+fn text(part: &str) -> Option<CompactString> {
     let part = part.trim();
-    (!part.is_empty()).then(|| part.to_owned())
+    (!part.is_empty()).then(|| part.into())
 }
 
 #[cfg(test)]

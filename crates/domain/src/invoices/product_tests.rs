@@ -9,7 +9,9 @@ fn charge(product: &str, group: &str, description: &str) -> Charge {
 }
 
 fn name(product: &str, description: &str) -> Option<String> {
-    charge(product, "", description).resource_name
+    charge(product, "", description)
+        .resource_name
+        .map(String::from)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the tests of this module start from.
 
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use super::InvoiceItem;
@@ -7,9 +8,9 @@ use super::InvoiceItem;
 /// An item that says no more than this.
 pub(super) fn item(product: &str, description: &str, amount: Decimal) -> InvoiceItem {
     InvoiceItem {
-        product: product.to_owned(),
-        group_description: String::new(),
-        description: description.to_owned(),
+        product: product.into(),
+        group_description: CompactString::default(),
+        description: description.into(),
         resource_uuid: None,
         resource_id: None,
         amount,
@@ -17,7 +18,7 @@ pub(super) fn item(product: &str, description: &str, amount: Decimal) -> Invoice
         duration_unit: None,
         start_time: None,
         end_time: None,
-        project_name: String::new(),
+        project_name: CompactString::default(),
         category: None,
     }
 }

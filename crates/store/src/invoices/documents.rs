@@ -20,31 +20,9 @@ pub struct Document {
 impl Document {
     /// A CSV as it came.
     pub fn csv(content: &[u8]) -> Self {
-        Self::compress("csv", std::iter::once(content))
-    }
-
-    /// JSON items as they came, one a line.
-    pub fn items(items: &[String]) -> Self {
-        let lines = items.iter().flat_map(|item| [item.as_bytes(), b"\n"]);
-        Self::compress("items", lines)
-    }
-
-    fn compress<'a>(source: &'static str, pieces: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let mut hash = Sha256::new();
-        let mut bytes = 0;
-        for piece in pieces {
-            hash.update(piece);
-            bytes += piece.len();
-            // Writing into memory cannot fail.
-            let _ = encoder.write_all(piece);
-        }
-        Self {
-            sha256: hash.finalize().to_vec(),
-            source,
-            gzip: encoder.finish().unwrap_or_default(),
-            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
-        }
+        let mut writer = DocumentWriter::new("csv");
+        writer.write(content);
+        writer.finish()
     }
 
     /// The same content is kept once.
@@ -59,5 +37,51 @@ impl Document {
         .execute(tx)
         .await?;
         Ok(())
+    }
+}
+
+/// A document that comes in pieces.
+pub struct DocumentWriter {
+    source: &'static str,
+    encoder: GzEncoder<Vec<u8>>,
+    hash: Sha256,
+    bytes: usize,
+}
+
+impl DocumentWriter {
+    /// For JSON items as they came, one a line.
+    pub fn items() -> Self {
+        Self::new("items")
+    }
+
+    fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            encoder: GzEncoder::new(Vec::new(), Compression::fast()),
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, line: &str) {
+        self.write(line.as_bytes());
+        self.write(b"\n");
+    }
+
+    fn write(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.bytes += piece.len();
+        // Writing into memory cannot fail.
+        let _ = self.encoder.write_all(piece);
+    }
+
+    pub fn finish(self) -> Document {
+        Document {
+            sha256: self.hash.finalize().to_vec(),
+            source: self.source,
+            gzip: self.encoder.finish().unwrap_or_default(),
+            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+        }
     }
 }

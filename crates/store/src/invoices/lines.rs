@@ -23,6 +23,9 @@ pub(super) fn exact_total(lines: &[InvoiceLine]) -> Result<Decimal, StoreError> 
     })
 }
 
+/// A bound on memory: so many lines are matched, owned and written at a time.
+const CHUNK: usize = 5_000;
+
 /// Stores lines where none are: matches each and says whose it is. The caller shares the matching's lock.
 pub(super) async fn insert_lines(
     tx: &mut PgConnection,
@@ -30,15 +33,24 @@ pub(super) async fn insert_lines(
     lines: &[InvoiceLine],
 ) -> Result<(), StoreError> {
     let ids = bill.line_ids(lines);
-    let matches = matching::find(tx, bill, lines, &ids).await?;
-    let mut resources: Vec<Uuid> = matches
-        .iter()
-        .filter_map(|found| found.resource_id)
-        .collect();
-    resources.sort_unstable();
-    resources.dedup();
-    let histories = Histories::load(tx, &resources).await?;
+    let mut histories = Histories::of_projects(tx).await?;
+    for (lines, ids) in lines.chunks(CHUNK).zip(ids.chunks(CHUNK)) {
+        let matches = matching::find(tx, bill, lines, ids).await?;
+        let resources = matches.iter().filter_map(|found| found.resource_id);
+        histories.turn_to(tx, resources).await?;
+        copy_lines(tx, bill, lines, ids, &matches, &histories).await?;
+    }
+    Ok(())
+}
 
+async fn copy_lines(
+    tx: &mut PgConnection,
+    bill: &Bill,
+    lines: &[InvoiceLine],
+    ids: &[Uuid],
+    matches: &[Match],
+    histories: &Histories,
+) -> Result<(), StoreError> {
     let mut copy = CopyIn::start(
         tx,
         "cloud_cost_lines (id, invoice_id, estimate_id, bill_period, line_no, product, kind, group_description, description, hours,
@@ -48,14 +60,14 @@ pub(super) async fn insert_lines(
     )
     .await?;
     let mut split: Vec<(Uuid, Owned)> = Vec::new();
-    for ((line, id), found) in lines.iter().zip(ids).zip(&matches) {
-        let owned = (!found.is_shared).then(|| owner(bill, line, found, &histories));
-        write_row(&mut copy, bill, line, id, found, owned.as_ref());
+    for ((line, id), found) in lines.iter().zip(ids).zip(matches) {
+        let owned = (!found.is_shared).then(|| owner(bill, line, found, histories));
+        write_row(&mut copy, bill, line, *id, found, owned.as_ref());
         copy.end_row().await?;
         split.extend(
             owned
                 .filter(|owned| owned.shares.len() > 1)
-                .map(|owned| (id, owned)),
+                .map(|owned| (*id, owned)),
         );
     }
     copy.finish().await?;

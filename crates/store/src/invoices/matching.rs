@@ -54,24 +54,8 @@ pub(crate) async fn note_cause(
     Ok(())
 }
 
-/// A bound on memory: so many lines are asked about at a time.
-const CHUNK: usize = 5_000;
-
 /// The match of each line, in their order; `ids` are theirs.
 pub(super) async fn find(
-    tx: &mut PgConnection,
-    bill: &Bill,
-    lines: &[InvoiceLine],
-    ids: &[Uuid],
-) -> Result<Vec<Match>, StoreError> {
-    let mut matches = Vec::with_capacity(lines.len());
-    for (lines, ids) in lines.chunks(CHUNK).zip(ids.chunks(CHUNK)) {
-        matches.extend(find_chunk(tx, bill, lines, ids).await?);
-    }
-    Ok(matches)
-}
-
-async fn find_chunk(
     tx: &mut PgConnection,
     bill: &Bill,
     lines: &[InvoiceLine],

@@ -31,14 +31,26 @@ pub(super) struct Histories {
 }
 
 impl Histories {
-    pub(super) async fn load(
-        tx: &mut PgConnection,
-        resources: &[Uuid],
-    ) -> Result<Self, StoreError> {
+    /// Of all projects, and of no resource yet.
+    pub(super) async fn of_projects(tx: &mut PgConnection) -> Result<Self, StoreError> {
         Ok(Self {
-            resources: resource_histories(tx, resources).await?,
+            resources: HashMap::new(),
             projects: projects(tx).await?,
         })
+    }
+
+    /// Knows these resources from now on, and those before no longer: a bound on memory.
+    pub(super) async fn turn_to(
+        &mut self,
+        tx: &mut PgConnection,
+        resources: impl Iterator<Item = Uuid>,
+    ) -> Result<(), StoreError> {
+        let mut resources: Vec<Uuid> = resources.collect();
+        resources.sort_unstable();
+        resources.dedup();
+        self.resources = HashMap::new();
+        self.resources = resource_histories(tx, &resources).await?;
+        Ok(())
     }
 }
 
@@ -155,8 +167,12 @@ pub(crate) async fn own_again(tx: &mut PgConnection, which: Which<'_>) -> Result
             lines_of_projects(tx, projects).await?
         }
     };
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let mut histories = Histories::of_projects(tx).await?;
     for chunk in lines.chunks(CHUNK) {
-        own_chunk(tx, chunk).await?;
+        own_chunk(tx, chunk, &mut histories).await?;
     }
     Ok(())
 }
@@ -185,7 +201,11 @@ async fn lines_of_projects(
     Ok(lines)
 }
 
-async fn own_chunk(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
+async fn own_chunk(
+    tx: &mut PgConnection,
+    ids: &[Uuid],
+    histories: &mut Histories,
+) -> Result<(), StoreError> {
     let lines = sqlx::query_as!(
         Line,
         "select id, resource_id, project_name, start_at, end_at, bill_period as period, amount, tenant_id, is_split, attributed_by
@@ -208,10 +228,8 @@ async fn own_chunk(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError
             amount: row.amount,
         });
     }
-    let mut resources: Vec<Uuid> = lines.iter().filter_map(|line| line.resource_id).collect();
-    resources.sort_unstable();
-    resources.dedup();
-    let histories = Histories::load(tx, &resources).await?;
+    let resources = lines.iter().filter_map(|line| line.resource_id);
+    histories.turn_to(tx, resources).await?;
 
     let mut changed: Vec<(Uuid, Owned)> = Vec::new();
     let mut unshared: Vec<Uuid> = Vec::new();

@@ -10,8 +10,8 @@ use domain::invoices::{
 };
 use rust_decimal::Decimal;
 use store::invoices::{
-    CostLine, CostLineFilter, Document, EstimateOutcome, IngestOutcome, InvoiceContent, LookAgain,
-    Sources,
+    CostLine, CostLineFilter, Document, DocumentWriter, EstimateOutcome, IngestOutcome,
+    InvoiceContent, LookAgain, Sources,
 };
 use uuid::Uuid;
 
@@ -81,13 +81,11 @@ pub(crate) fn items(lines: &str, ids: &[Option<&str>]) -> Vec<InvoiceItem> {
             product: line.product,
             group_description: line.group_description,
             description: line.description,
-            resource_uuid: id
-                .and_then(|id| id.strip_prefix("uuid:"))
-                .map(str::to_owned),
-            resource_id: id.filter(|id| !id.starts_with("uuid:")).map(str::to_owned),
+            resource_uuid: id.and_then(|id| id.strip_prefix("uuid:")).map(Into::into),
+            resource_id: id.filter(|id| !id.starts_with("uuid:")).map(Into::into),
             amount: line.amount,
             duration: line.hours,
-            duration_unit: Some("Hours".to_owned()),
+            duration_unit: Some("Hours".into()),
             start_time: line.start_at,
             end_time: line.end_at,
             project_name: line.project_name,
@@ -112,7 +110,9 @@ pub(crate) async fn ingest_with(
         part_by_summary(&mut file.lines, summary);
     }
     let csv = Document::csv(csv.as_bytes());
-    let items = Document::items(&["{}".to_owned()]);
+    let mut items = DocumentWriter::items();
+    items.line("{}");
+    let items = items.finish();
     let content = InvoiceContent {
         sources: Sources::CsvAndItems,
         joined: Some(joined),

@@ -1,0 +1,144 @@
+//! A long listing whose worker dies or whose page fails goes on where it was.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use digitalocean::Purpose;
+use simulator::{Account, Fault, FaultKind};
+use temporalio_client::{
+    Client, WorkflowDescribeOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowStartOptions,
+};
+use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
+use workflows::{Input, task_queue};
+
+use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, within};
+
+/// 15 pages of 200.
+const DROPLETS: usize = 3_000;
+
+type Syncing = WorkflowHandle<Client, SyncInventory>;
+
+async fn sync_droplets(system: &TestSystem) -> Syncing {
+    let scope = serde_json::from_str::<InventoryScope>(r#"{"kinds": ["droplet"]}"#).unwrap();
+    let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync").build();
+    let client = &system.client;
+    client
+        .start_workflow(SyncInventory::run, Input::Given(scope), options)
+        .await
+        .unwrap();
+    client.get_workflow_handle("sync")
+}
+
+async fn report_of(syncing: &Syncing) -> InventoryReport {
+    let result = syncing.get_result(WorkflowGetResultOptions::default());
+    within(LIMIT_OF_RETRIES, "the sync", result).await.unwrap()
+}
+
+/// How often each page of the droplets was given.
+fn pages_given(system: &TestSystem) -> BTreeMap<u32, usize> {
+    let mut given = BTreeMap::new();
+    for request in system.simulator.requests() {
+        let is_page = request.path == "/v2/droplets"
+            && request.status == 200
+            && !request.query.contains("type=gpus");
+        let mut parameters = request.query.split('&');
+        let page = parameters.find_map(|parameter| parameter.strip_prefix("page="));
+        if let Some(page) = page.filter(|_| is_page) {
+            *given.entry(page.parse().unwrap()).or_default() += 1;
+        }
+    }
+    given
+}
+
+/// What the activity under way has told of itself.
+async fn heartbeat(syncing: &Syncing) -> Option<serde_json::Value> {
+    let options = WorkflowDescribeOptions::default();
+    let described = syncing.describe(options).await.unwrap();
+    let pending = described.raw().pending_activities.first()?;
+    let details = pending.heartbeat_details.as_ref()?;
+    serde_json::from_slice(&details.payloads.first()?.data).ok()
+}
+
+async fn is_mirrored(system: &TestSystem, droplets: i64) {
+    let live =
+        "select count(*) from cloud_resources where deleted_at is null and stale_strike_count = 0";
+    assert_eq!(system.count(live).await, droplets);
+    let all = "select count(*) from cloud_resources";
+    assert_eq!(system.count(all).await, droplets);
+    let discovered = "select count(*) from cloud_resource_events where event = 'discovered'";
+    assert_eq!(system.count(discovered).await, droplets);
+    let left = "select (select count(*) from cloud_begun_listings) + (select count(*) from cloud_taken_pages)
+        + (select count(*) from cloud_staged_resources)";
+    assert_eq!(system.count(left).await, 0);
+}
+
+#[tokio::test]
+async fn a_killed_workers_listing_is_gone_on_with_by_another() {
+    let account = Account::with_droplets(DROPLETS);
+    let system = TestSystem::start_serving(account, &[Purpose::CloudBilling]).await;
+    let doomed = system.start_doomed_worker(&[Purpose::CloudSyncFull]).await;
+    let never = FaultKind::Slow {
+        delay: Duration::from_mins(5),
+    };
+    system
+        .simulator
+        .fail(Fault::new(never, "/v2/droplets?page=13"));
+    let syncing = sync_droplets(&system).await;
+    let told = eventually("the listing tells how far it is", async || {
+        heartbeat(&syncing).await
+    })
+    .await;
+    let expected = serde_json::json!({ "list": "/v2/droplets", "page": 12, "of": 15 });
+    assert_eq!(told, expected);
+    doomed.kill();
+    system.simulator.clear_faults();
+
+    let _another = system.start_another_worker(&[Purpose::CloudSyncFull]);
+    let report = report_of(&syncing).await;
+    let given = pages_given(&system);
+    for page in 1..=11 {
+        assert_eq!(given[&page], 1, "page {page} was asked for again");
+    }
+    // By the last page that was taken it is told that nothing has moved; then the three that are left, and the GPUs'.
+    assert_eq!((given[&12], report.requests), (2, 5));
+    assert_eq!(report.kinds[0].seen, DROPLETS);
+    assert_eq!(report.kinds[0].incomplete, None);
+    is_mirrored(&system, 3_000).await;
+}
+
+#[tokio::test]
+async fn a_list_that_has_changed_meanwhile_is_read_from_its_start() {
+    let system = TestSystem::start(Account::with_droplets(DROPLETS)).await;
+    let wait = FaultKind::RateLimited { retry_after: 5 };
+    system
+        .simulator
+        .fail(Fault::new(wait, "/v2/droplets?page=13").times(1));
+    let syncing = sync_droplets(&system).await;
+    eventually("the listing breaks off", async || {
+        let failed = system
+            .count("select count(*) from cloud_listings where state = 'failed'")
+            .await;
+        (failed == 1).then_some(())
+    })
+    .await;
+    // One of the first page is gone and another one has come: the total is what it was.
+    system.simulator.change(|account| {
+        let first = account.droplets()[0].id;
+        account.remove_droplet(first);
+        account.add_droplet("added", "s-1vcpu-1gb", "syd1");
+    });
+    let report = report_of(&syncing).await;
+    assert_eq!(report.kinds[0].incomplete, None);
+    let given = pages_given(&system);
+    for page in 1..=11 {
+        assert_eq!(given[&page], 2, "page {page}");
+    }
+    // That which is gone was seen by the first attempt, which proves that it was there once the listing had begun.
+    is_mirrored(&system, 3_001).await;
+    let next = system.sync_inventory().await.unwrap();
+    let droplets = next
+        .kinds
+        .iter()
+        .find(|kind| kind.kind.as_str() == "droplet");
+    assert_eq!(droplets.map(|kind| kind.struck), Some(1));
+}
