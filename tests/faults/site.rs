@@ -71,8 +71,11 @@ impl Site {
                 (Some(own), None, url, address)
             }
         };
-        let store = Store::connect(&database_url, 1).await.unwrap();
-        store.migrate().await.unwrap();
+        eventually("the database has its schema", async || {
+            let store = Store::connect(&database_url, 1).await.ok()?;
+            store.migrate().await.ok()
+        })
+        .await;
         let mut wired: reqwest::Url = database_url.parse().unwrap();
         let wire = Proxy::to(wired.port().unwrap()).await;
         wired.set_port(Some(wire.port())).unwrap();
