@@ -176,11 +176,17 @@ fn name(value: &mut Value, names: &BTreeMap<String, String>) {
             }
         }
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| name(value, names));
+            for value in values.iter_mut() {
+                name(value, names);
+            }
             // Candidates of a match: in the order of their ids.
             values.sort_by_key(Value::to_string);
         }
-        Value::Object(fields) => fields.values_mut().for_each(|value| name(value, names)),
+        Value::Object(fields) => {
+            for value in fields.values_mut() {
+                name(value, names);
+            }
+        }
         _ => {}
     }
 }

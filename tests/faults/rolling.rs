@@ -104,7 +104,7 @@ async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
         Duration::from_millis(250),
     );
 
-    rolling(&site, "/csv", 25, site.billing_history()).await;
+    Box::pin(rolling(&site, "/csv", 25, site.billing_history())).await;
     let found: Vec<(String, i64, String)> = sqlx::query_as(
         "select i.invoice_uuid::text, count(l.id), round(sum(l.amount), 2)::text
          from cloud_invoices i join cloud_cost_lines l on l.invoice_id = i.id group by 1 order by 1",
@@ -143,7 +143,8 @@ async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_par
         site.sync_inventory(scope, task_queue::CLOUD_SYNC_FULL)
             .await
     };
-    rolling(&site, "/v2/droplets", droplets / PAGE / 4, sync()).await;
+    let requests = droplets / PAGE / 4;
+    Box::pin(rolling(&site, "/v2/droplets", requests, sync())).await;
     let right = async |what: &str| {
         for (query, expected) in [
             (

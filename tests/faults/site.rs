@@ -1,6 +1,6 @@
 //! Everything of one run: servers, a simulated account, and workers in processes of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -139,11 +139,7 @@ impl Site {
         let kept = std::env::temp_dir().join(format!("arcadia-faults-{}", self.namespace));
         std::fs::create_dir_all(&kept).unwrap();
         for worker in &self.workers {
-            let name = worker
-                .log()
-                .file_name()
-                .map(Path::new)
-                .unwrap_or(Path::new("worker.log"));
+            let name = worker.log().file_name().unwrap_or_default();
             drop(std::fs::copy(worker.log(), kept.join(name)));
         }
         kept

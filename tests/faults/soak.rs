@@ -178,7 +178,7 @@ impl Figures {
                 return None;
             }
             let of_type = self.runs.entry(run.workflow_type().to_owned()).or_default();
-            of_type.runs += 1;
+            of_type.count += 1;
             of_type.longest = of_type.longest.max(run.history_length());
             let raw = run.raw();
             of_type.largest = of_type.largest.max(raw.history_size_bytes);

@@ -46,56 +46,58 @@ impl Story {
         }
         account
     }
+}
 
-    /// What happens to the account before a chapter's syncs. `leaver` remembers the droplet that comes back.
-    pub(crate) fn turn(self, chapter: usize, account: &mut Account, leaver: &mut Option<Droplet>) {
-        match chapter {
-            1 => {
-                change_much(account);
-                let droplet = account.droplets()[LEAVER].clone();
-                account.remove_droplet(droplet.id);
-                *leaver = Some(droplet);
-                // Gone for ever: a volume, a domain, and a droplet's snapshots as they come.
-                let volume = account.volumes().last().map(|volume| volume.id);
-                volume.into_iter().for_each(|id| account.remove_volume(id));
-                for kind in [
-                    "dns_zone",
-                    "app",
-                    "database_cluster",
-                    "snapshot",
-                    "spaces_bucket",
-                ] {
-                    if let Some(id) = account.resource_ids(kind).first() {
-                        account.remove_resource(kind, id);
-                    }
-                }
-                let projects: Vec<_> = account
-                    .projects()
-                    .iter()
-                    .map(|project| project.id)
-                    .collect();
-                account.remove_project(projects[projects.len() - 1]);
+/// What happens to the account before a chapter's syncs. `leaver` remembers the droplet that comes back.
+pub(crate) fn turn(chapter: usize, account: &mut Account, leaver: &mut Option<Droplet>) {
+    match chapter {
+        1 => {
+            change_much(account);
+            let droplet = account.droplets()[LEAVER].clone();
+            account.remove_droplet(droplet.id);
+            *leaver = Some(droplet);
+            // Gone for ever: a volume, a domain, and a droplet's snapshots as they come.
+            let volume = account.volumes().last().map(|volume| volume.id);
+            if let Some(id) = volume {
+                account.remove_volume(id);
             }
-            2 => {
-                // Struck once, and there after all.
-                if let Some(id) = account.resource_ids("volume").first() {
-                    account.rename_resource("volume", id, "renamed-volume");
-                }
-                account.add_resource("app", "late-app", "syd1");
-                account.add_domain("late.example");
-            }
-            3 => {
-                bill(account);
-                let first = account.droplets()[0].id;
-                account.resize_droplet(first, "g-2vcpu-8gb");
-            }
-            4 => {
-                if let Some(droplet) = leaver.take() {
-                    account.insert_droplet(droplet);
+            for kind in [
+                "dns_zone",
+                "app",
+                "database_cluster",
+                "snapshot",
+                "spaces_bucket",
+            ] {
+                if let Some(id) = account.resource_ids(kind).first() {
+                    account.remove_resource(kind, id);
                 }
             }
-            _ => {}
+            let projects: Vec<_> = account
+                .projects()
+                .iter()
+                .map(|project| project.id)
+                .collect();
+            account.remove_project(projects[projects.len() - 1]);
         }
+        2 => {
+            // Struck once, and there after all.
+            if let Some(id) = account.resource_ids("volume").first() {
+                account.rename_resource("volume", id, "renamed-volume");
+            }
+            account.add_resource("app", "late-app", "syd1");
+            account.add_domain("late.example");
+        }
+        3 => {
+            bill(account);
+            let first = account.droplets()[0].id;
+            account.resize_droplet(first, "g-2vcpu-8gb");
+        }
+        4 => {
+            if let Some(droplet) = leaver.take() {
+                account.insert_droplet(droplet);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -144,7 +144,7 @@ impl Site {
         let deadline = Instant::now() + STEP_LIMIT;
         let mut setbacks = Vec::new();
         loop {
-            let run = self.run_once(name, queue, &start, deadline);
+            let run = Box::pin(self.run_once(name, queue, &start, deadline));
             let outcome = match within(STEP_LIMIT, name, run).await {
                 Ok(output) => complaint(&output),
                 Err(reason) => Some(reason),

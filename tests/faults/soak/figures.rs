@@ -20,7 +20,7 @@ pub(super) struct Sample {
 
 #[derive(Default)]
 pub(super) struct Runs {
-    pub(super) runs: u64,
+    pub(super) count: u64,
     /// Events of the longest history.
     pub(super) longest: i64,
     /// Bytes of the largest.
@@ -85,7 +85,7 @@ impl Figures {
                 &format!("runs of {workflow}; longest history, largest"),
                 format!(
                     "{}; {} events, {} kB",
-                    runs.runs,
+                    runs.count,
                     runs.longest,
                     runs.largest / 1000
                 ),
