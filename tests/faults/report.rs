@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::run::Outcome;
+use super::run::{Extent, Outcome};
 use super::trouble::Injected;
 
 /// Everything of the runs so far, as Markdown.
@@ -97,8 +97,12 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
     };
     let setbacks: Vec<String> = outcome.setbacks.iter().map(ToString::to_string).collect();
     format!(
-        "{}\n  again: ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::whatever -- --nocapture\n{}{}{}{}",
+        "{}\n  again: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::whatever -- --nocapture\n{}{}{}{}",
         line(outcome),
+        match outcome.extent {
+            Extent::OneChapter => "",
+            Extent::Thorough => "ARCADIA_FAULT_RUNS=1 ",
+        },
         outcome.seed,
         show("done", &outcome.log),
         show("lost", &outcome.difference.lost),

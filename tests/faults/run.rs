@@ -21,6 +21,7 @@ use crate::support::waiting::eventually;
 /// What a run came to.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
+    pub(crate) extent: Extent,
     pub(crate) family: Family,
     pub(crate) story: Story,
     pub(crate) tally: Tally,
@@ -110,6 +111,7 @@ pub(crate) async fn with_faults(seed: u64, extent: Extent) -> Outcome {
     let more = deletions(&found).saturating_sub(deletions(expected));
     let outcome = Outcome {
         seed,
+        extent,
         family,
         story,
         tally: trouble.tally,

@@ -86,7 +86,7 @@ impl Family {
             Self::Worker => dice.between(5, 14),
             Self::Servers => dice.between(3, 5),
             Self::TwoWorkers => dice.between(2, 4),
-            Self::DigitalOcean => dice.between(4, 8),
+            Self::DigitalOcean => dice.between(3, 6),
             Self::All => dice.between(4, 7),
         }
     }
@@ -296,7 +296,7 @@ fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
         },
         Injected::Resets => FaultKind::Reset,
         Injected::Drips => FaultKind::Drip {
-            delay: dice.milliseconds(300, 4_000),
+            delay: dice.milliseconds(300, 2_000),
         },
         Injected::CutBodies => FaultKind::CutOff,
         _ => FaultKind::Unauthorized,
@@ -309,6 +309,6 @@ fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
         "/v2/customers/*",
         "/v2/customers/my/invoices/*/csv",
     ]);
-    let times = u32::try_from(dice.between(1, 12)).unwrap_or(1);
+    let times = u32::try_from(dice.between(1, 6)).unwrap_or(1);
     Fault::new(kind, path).times(times)
 }
