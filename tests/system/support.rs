@@ -1,11 +1,13 @@
 //! The whole system for one test: a simulated account, a database, a worker, and a Temporal namespace of its own.
 
-use std::future::Future;
+mod namespaces;
+mod waiting;
+
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use devstack::testing::{TestDatabase, TestTemporal};
+use devstack::testing::TestDatabase;
 use digitalocean::{Purpose, SpacesClient, SpacesKeys, Tokens};
 use futures::TryStreamExt as _;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
@@ -14,18 +16,15 @@ use store::Store;
 use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use temporalio_client::errors::WorkflowGetResultError;
-use temporalio_client::grpc::WorkflowService;
-use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, RpcOptions, UntypedWorkflow,
-    WorkflowCountOptions, WorkflowExecution, WorkflowExecutionInfo, WorkflowFetchHistoryOptions,
-    WorkflowGetResultOptions, WorkflowListOptions, WorkflowStartOptions,
+    Client, RpcOptions, UntypedWorkflow, WorkflowExecution, WorkflowExecutionInfo,
+    WorkflowFetchHistoryOptions, WorkflowGetResultOptions, WorkflowListOptions,
+    WorkflowStartOptions,
 };
 use temporalio_common::HasWorkflowDefinition;
 use temporalio_common::data_converters::RawValue;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
-use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 use worker::schedules;
@@ -35,12 +34,11 @@ use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, Invoic
 use workflows::projects::{ProjectsReport, SyncProjects};
 use workflows::{Input, NoInput, task_queue};
 
-/// How long anything may take: a fan-out over 137 invoices takes some seconds, on a busy machine some more.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+use namespaces::{connect, namespace_of_its_own};
+pub(crate) use waiting::{LIMIT, eventually, within};
+
 /// An invoice that cannot be fetched is given up after a minute and a half (`workflows/src/options.rs`).
 pub(crate) const LIMIT_OF_RETRIES: Duration = Duration::from_mins(3);
-/// How often a condition is looked at.
-const INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) const INTERNAL_PROJECT: &str = "skyai-internal";
 
@@ -85,7 +83,8 @@ impl TestSystem {
         store.migrate().await.unwrap();
         let pool = PgPool::connect(&database.url()).await.unwrap();
         let simulator = Simulator::start(account).await.unwrap();
-        let (client, namespace) = namespace_of_its_own().await;
+        let (client, namespace) =
+            namespace_of_its_own(devstack::testing::temporal().await.address()).await;
         let settings = settings(&store, &simulator, tokens, limits);
         let worker = RunningWorker::start(namespace.clone(), settings);
         Self {
@@ -322,7 +321,8 @@ impl RunningWorker {
                 .build()
                 .unwrap();
             let working = async {
-                let client = connect(devstack::testing::temporal().await, &namespace).await?;
+                let temporal = devstack::testing::temporal().await;
+                let client = connect(temporal.address(), &namespace).await?;
                 let stopped = async {
                     // Sent or dropped, both mean stop.
                     let _ = stopped.await;
@@ -358,63 +358,4 @@ impl Drop for RunningWorker {
         // It is not waited for: what it might still do harms no other test.
         drop(self.stop.take());
     }
-}
-
-async fn connect(temporal: &TestTemporal, namespace: &str) -> anyhow::Result<Client> {
-    let target: temporalio_client::Url = format!("http://{}", temporal.address()).parse()?;
-    let options = ConnectionOptions::new(target)
-        .identity("arcadia-tests".to_owned())
-        .build();
-    let connection = Connection::connect(options).await?;
-    Ok(Client::new(
-        connection,
-        ClientOptions::new(namespace).build(),
-    )?)
-}
-
-/// The names of task queues, schedules and ad-hoc ingests are fixed, so what keeps tests apart is the namespace.
-async fn namespace_of_its_own() -> (Client, String) {
-    let namespace = format!("test-{}", Uuid::new_v4());
-    let client = connect(devstack::testing::temporal().await, &namespace)
-        .await
-        .unwrap();
-    let request = RegisterNamespaceRequest {
-        namespace: namespace.clone(),
-        workflow_execution_retention_period: Duration::from_hours(24).try_into().ok(),
-        ..Default::default()
-    };
-    WorkflowService::register_namespace(&mut client.clone(), request.into_request())
-        .await
-        .unwrap();
-    // Every part of the server learns of it in its own time.
-    eventually("the namespace is known", async || {
-        let counted = client
-            .count_workflows("", WorkflowCountOptions::default())
-            .await;
-        counted.is_ok().then_some(())
-    })
-    .await;
-    (client, namespace)
-}
-
-/// Waits for a condition to give something.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "not within {} s: {what}",
-            LIMIT.as_secs()
-        );
-        tokio::time::sleep(INTERVAL).await;
-    }
-}
-
-/// Waits for something to end.
-pub(crate) async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(limit, work).await;
-    ended.unwrap_or_else(|_| panic!("not ended within {} s: {what}", limit.as_secs()))
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{Fault, FaultKind};
 
-const KINDS: &str = "rate_limited, server_error, html_error, slow, cut_off, unauthorized, forbidden, not_found, \
+const KINDS: &str = "rate_limited, server_error, html_error, slow, drip, cut_off, reset, unauthorized, forbidden, not_found, \
                      empty_list, item_moves_between_pages, short_page";
 
 /// Why a text is not a [`Fault`].
@@ -21,7 +21,7 @@ pub enum FaultTextError {
     /// An option that this kind of fault does not have, or a value that cannot be read.
     #[error(
         "cannot use {option:?} with {kind}; options are times=N, retry_after=SECONDS (rate_limited), \
-         status=5xx (server_error, html_error) and delay=2s or delay=250ms (slow)"
+         status=5xx (server_error, html_error) and delay=2s or delay=250ms (slow, drip)"
     )]
     BadOption {
         /// The kind of fault.
@@ -61,7 +61,11 @@ fn kind_named(word: &str) -> Option<FaultKind> {
         "slow" => FaultKind::Slow {
             delay: Duration::from_secs(1),
         },
+        "drip" => FaultKind::Drip {
+            delay: Duration::from_secs(1),
+        },
         "cut_off" => FaultKind::CutOff,
+        "reset" => FaultKind::Reset,
         "unauthorized" => FaultKind::Unauthorized,
         "forbidden" => FaultKind::Forbidden,
         "not_found" => FaultKind::NotFound,
@@ -85,7 +89,9 @@ fn apply(fault: &mut Fault, option: &str) -> Option<()> {
                 .ok()
                 .filter(|code| (500..=599).contains(code))?;
         }
-        ("delay", FaultKind::Slow { delay }) => *delay = duration(value)?,
+        ("delay", FaultKind::Slow { delay } | FaultKind::Drip { delay }) => {
+            *delay = duration(value)?;
+        }
         _ => return None,
     }
     Some(())
@@ -111,7 +117,9 @@ impl fmt::Display for Fault {
             FaultKind::ServerError { status } => ("server_error", format!(":status={status}")),
             FaultKind::HtmlError { status } => ("html_error", format!(":status={status}")),
             FaultKind::Slow { delay } => ("slow", format!(":delay={}ms", delay.as_millis())),
+            FaultKind::Drip { delay } => ("drip", format!(":delay={}ms", delay.as_millis())),
             FaultKind::CutOff => ("cut_off", String::new()),
+            FaultKind::Reset => ("reset", String::new()),
             FaultKind::Unauthorized => ("unauthorized", String::new()),
             FaultKind::Forbidden => ("forbidden", String::new()),
             FaultKind::NotFound => ("not_found", String::new()),
@@ -142,6 +150,8 @@ mod tests {
             "html_error:/v2/customers/*:status=524",
             "slow:/v2/account:times=1:delay=250ms",
             "cut_off:/v2/customers/my/invoices/*/csv",
+            "drip:/v2/volumes:delay=2000ms",
+            "reset:/v2/projects",
             "unauthorized:/v2/account",
             "forbidden:/v2/volumes",
             "empty_list:/v2/droplets?type=gpus&page=1",

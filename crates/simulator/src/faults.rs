@@ -39,8 +39,15 @@ pub enum FaultKind {
         /// As text `delay=2s` or `delay=250ms`, one second when not given.
         delay: Duration,
     },
+    /// `drip`: the usual answer, its body a tenth at a time.
+    Drip {
+        /// Over how long; as text `delay=2s` or `delay=250ms`, one second when not given.
+        delay: Duration,
+    },
     /// `cut_off`: the usual answer and its `content-length`, but the connection closes half-way through the body.
     CutOff,
+    /// `reset`: the request is heard, and the connection closes without an answer.
+    Reset,
     /// `unauthorized`: 401, as for a revoked token.
     Unauthorized,
     /// `forbidden`: 403, as for a token without the scope.

@@ -1,23 +1,21 @@
 //! What every request under `/v2` passes: faults, the token, the rate limit; and what every answer gets.
 
-use std::{io, time::Instant};
-
-use axum::{
-    body::{Body, Bytes, to_bytes},
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
-    response::Response,
-};
-use futures::stream;
+use std::time::Instant;
 
 use crate::{
     FaultKind, ReceivedRequest,
     access::{Caller, bearer_token},
+    delivery::deliver,
     errors::{ApiError, html_answer},
     paging::Disturbance,
     rate_limit::{Refusal, Standing},
     server::Shared,
+};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::Next,
+    response::Response,
 };
 
 pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -45,10 +43,7 @@ pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: N
         query,
         status: response.status().as_u16(),
     });
-    if fault == Some(FaultKind::CutOff) {
-        response = cut_off(response).await;
-    }
-    response
+    deliver(response, fault.as_ref()).await
 }
 
 type Refused = (ApiError, Standing);
@@ -102,28 +97,9 @@ async fn answer(
         Some(FaultKind::ShortPage) => {
             parts.extensions.insert(Disturbance::Short);
         }
-        Some(FaultKind::CutOff) | None => {}
+        Some(FaultKind::CutOff | FaultKind::Reset | FaultKind::Drip { .. }) | None => {}
     }
     parts.extensions.insert(Caller(scopes));
     let response = next.run(Request::from_parts(parts, body)).await;
     Ok((response, standing))
-}
-
-/// The same answer with the length of its whole body announced and only the first half of it sent.
-pub(crate) async fn cut_off(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, whole.len().into());
-    let half = whole.slice(..whole.len() / 2);
-    let sent = stream::unfold(Some(half), |half| async move {
-        if let Some(half) = half {
-            return Some((Ok::<Bytes, io::Error>(half), None));
-        }
-        // Lets the server write the first half to the socket before the error makes it close the connection.
-        tokio::task::yield_now().await;
-        Some((Err(io::Error::other("cut off as asked")), None))
-    });
-    Response::from_parts(parts, Body::from_stream(sent))
 }

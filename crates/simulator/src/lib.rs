@@ -38,7 +38,8 @@
 //!
 //! # Faults
 //! A [`Fault`] meets any path under `/v2` and `/spaces`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
-//! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `cut_off`),
+//! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `drip`,
+//! `cut_off`, `reset`),
 //! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`).
 //!
 //! A fault without `times` lasts until it is cleared, and each path is met by itself: for one invoice
@@ -63,6 +64,7 @@ mod balance;
 mod bodies;
 mod catalogue;
 mod control;
+mod delivery;
 mod demo;
 mod demo_fleet;
 mod demo_invoices;

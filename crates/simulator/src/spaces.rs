@@ -14,7 +14,7 @@ use axum::{
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{
-    Account, FaultKind, errors::html_answer, gate::cut_off, projects::OWNER_ID, server::Shared,
+    Account, FaultKind, delivery::deliver, errors::html_answer, projects::OWNER_ID, server::Shared,
 };
 use signature::Signature;
 
@@ -136,10 +136,7 @@ async fn list(
             xml(status, &body)
         }
     };
-    if fault == Some(FaultKind::CutOff) {
-        return cut_off(response).await;
-    }
-    response
+    deliver(response, fault.as_ref()).await
 }
 
 /// The status and S3's word for it.

@@ -118,6 +118,33 @@ async fn a_cut_off_answer_announces_its_whole_length_and_ends_early() {
 }
 
 #[tokio::test]
+async fn a_reset_answer_is_not_even_begun() {
+    let asker = Asker::of(Account::with_droplets(50)).await;
+    asker
+        .simulator
+        .fail(Fault::new(FaultKind::Reset, "/v2/droplets").times(1));
+    let request = asker.request(Method::GET, "/v2/droplets");
+    let error = request.bearer_auth(DEMO_TOKEN).send().await.unwrap_err();
+    assert!(error.is_request(), "{error:?}");
+    assert_eq!(asker.simulator.requests().len(), 1);
+    asker.ok("/v2/droplets").await;
+}
+
+#[tokio::test]
+async fn a_dripping_answer_begins_at_once_and_comes_whole() {
+    let asker = Asker::of(Account::with_droplets(50)).await;
+    let delay = Duration::from_millis(500);
+    asker
+        .simulator
+        .fail(Fault::new(FaultKind::Drip { delay }, "/v2/droplets").times(1));
+    let started = Instant::now();
+    let (status, body) = answered(asker.get("/v2/droplets").await).await;
+    assert!(started.elapsed() >= delay);
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["meta"]["total"], 50);
+}
+
+#[tokio::test]
 async fn a_slow_answer_comes_late_and_whole() {
     let asker = Asker::of(Account::empty()).await;
     let delay = Duration::from_millis(300);

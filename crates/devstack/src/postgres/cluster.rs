@@ -19,7 +19,7 @@ use crate::{Error, Progress, leftover};
 
 /// A data directory, which need not exist yet, and the binaries that fit it.
 pub(crate) struct Cluster {
-    pub(super) data: PathBuf,
+    pub(crate) data: PathBuf,
     pub(super) user: ServerUser,
     pub(super) binaries: Binaries,
 }

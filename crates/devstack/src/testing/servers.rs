@@ -108,7 +108,7 @@ async fn start_postgres() -> Result<PostgresServer, Error> {
 }
 
 /// A directory that `user` owns and can reach, removed when dropped.
-fn temporary_directory(user: ServerUser) -> Result<TempDir, Error> {
+pub(super) fn temporary_directory(user: ServerUser) -> Result<TempDir, Error> {
     let usual = env::temp_dir();
     let parent = if user.can_enter(&usual) {
         usual

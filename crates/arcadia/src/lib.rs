@@ -1,0 +1,74 @@
+//! `arcadia`: everything of Arcadia Cloud in one program.
+//!
+//! A library, so that the tests can run the program that is shipped without being its package (`tests/src/bin/arcadia-under-test.rs`).
+
+mod api;
+mod configuration;
+mod dev;
+mod doctor;
+mod failure;
+mod logging;
+mod migrate;
+mod schedule_status;
+mod schedules;
+mod simulator;
+mod token;
+mod traces;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A durable mirror of a DigitalOcean account and its bill.
+#[derive(Parser)]
+#[command(
+    name = "arcadia",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Configuration is by environment; .env.example lists all of it.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dev(dev::Arguments),
+    Worker(worker::Arguments),
+    Api(api::Arguments),
+    Migrate(migrate::Arguments),
+    Schedules(schedules::Arguments),
+    Doctor(doctor::Arguments),
+    Token(token::Arguments),
+    Simulator(simulator::Arguments),
+}
+
+/// Does what the command line says.
+///
+/// Not to be spawned: workflow code runs on the thread that polls the worker, which is this one.
+pub async fn main() -> ExitCode {
+    // One command says with its status what it found.
+    let mut success = ExitCode::SUCCESS;
+    let outcome = match Arguments::parse().command {
+        Command::Dev(arguments) => Box::pin(dev::run(arguments)).await,
+        Command::Worker(arguments) => worker::run(arguments).await,
+        Command::Api(arguments) => api::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Schedules(arguments) => {
+            schedules::run(arguments).await.map(|found| success = found)
+        }
+        Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Token(arguments) => token::run(arguments).await,
+        Command::Simulator(arguments) => simulator::run(arguments).await,
+    };
+    match outcome {
+        Ok(()) => success,
+        Err(error) => {
+            eprintln!("error: {}", failure::one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Servers that one test has for itself: it stops them, in order or not, and starts them again where they were.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::servers::temporary_directory;
+use crate::log::Log;
+use crate::postgres::{Cluster, NAME, Server as PostgresServer, Settings};
+use crate::state::random_password;
+use crate::temporal::{Server as TemporalServer, Storage};
+use crate::tools::temporal::find_or_install;
+use crate::users::ServerUser;
+use crate::{Progress, ports};
+
+/// The disk is not waited for: these servers die, the machine under them does not. What is committed is written all the same.
+const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "max_connections=200", "shared_buffers=64MB"];
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// As an operator stops it. PostgreSQL: a fast shutdown.
+    InOrder,
+    /// With nothing put away. PostgreSQL: an immediate shutdown, so that the next start recovers from the log. Temporal: SIGKILL.
+    AtOnce,
+}
+
+/// A PostgreSQL of one test's own.
+pub struct OwnPostgres {
+    cluster: Cluster,
+    password: String,
+    port: u16,
+    log: Log,
+    server: Option<PostgresServer>,
+    _home: TempDir,
+}
+
+impl OwnPostgres {
+    /// A new server with nothing in it.
+    pub async fn start() -> Self {
+        let user = ServerUser::choose(Path::new("")).unwrap_or_else(|error| panic!("{error}"));
+        let home = temporary_directory(user).unwrap_or_else(|error| panic!("{error}"));
+        let data = home.path().join("postgres");
+        let cluster = Cluster::find(data, user, &Progress::terminal())
+            .await
+            .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
+        let password = random_password();
+        cluster
+            .make_if_missing(&password, &["--no-sync"], &Progress::quiet())
+            .await
+            .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
+        let mut own = Self {
+            cluster,
+            password,
+            port: ports::free_port().unwrap_or_else(|error| panic!("{error}")),
+            log: Log::new(home.path().join("postgres.log")),
+            server: None,
+            _home: home,
+        };
+        own.start_again().await;
+        own
+    }
+
+    /// `postgres://USER:PASSWORD@127.0.0.1:PORT/postgres`, the same after each start.
+    pub fn url(&self) -> String {
+        format!(
+            "postgres://{NAME}:{}@127.0.0.1:{}/postgres",
+            self.password, self.port
+        )
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it, and waits for its end.
+    pub async fn stop(&mut self, how: Stop) {
+        let Some(server) = self.server.take() else {
+            return;
+        };
+        if how == Stop::AtOnce {
+            let noted = self.cluster.data.join("postmaster.pid");
+            signal(&noted, Signal::QUIT);
+        }
+        server
+            .stop()
+            .await
+            .unwrap_or_else(|error| panic!("PostgreSQL does not stop: {error}"));
+    }
+
+    /// Stops it for good, and leaves nothing behind.
+    pub async fn end(mut self) {
+        self.stop(Stop::AtOnce).await;
+    }
+
+    /// Starts it again with all it had, on the same port, and waits until it answers.
+    pub async fn start_again(&mut self) {
+        let settings = Settings {
+            ports: vec![self.port],
+            options: &POSTGRES_OPTIONS,
+            remove_afterwards: None,
+        };
+        let server = PostgresServer::start(&self.cluster, &self.password, settings, &self.log)
+            .await
+            .unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
+        assert_eq!(server.port(), self.port, "somebody took its port meanwhile");
+        self.server = Some(server);
+    }
+}
+
+/// A Temporal dev server of one test's own, whose store outlives it.
+pub struct OwnTemporal {
+    cli: PathBuf,
+    storage: Storage,
+    pid_file: PathBuf,
+    port: u16,
+    log: Log,
+    server: Option<TemporalServer>,
+    _home: TempDir,
+}
+
+impl OwnTemporal {
+    /// A new server with nothing in its store.
+    pub async fn start() -> Self {
+        let cli = find_or_install(&Progress::terminal())
+            .await
+            .unwrap_or_else(|error| panic!("tests need Temporal: {error}"));
+        let home =
+            temporary_directory(ServerUser::Ourselves).unwrap_or_else(|error| panic!("{error}"));
+        let port = || ports::free_port().unwrap_or_else(|error| panic!("{error}"));
+        let (port, ui_port) = (port(), port());
+        let pid_file = home.path().join("temporal.pid");
+        let mut own = Self {
+            cli,
+            storage: Storage::File {
+                store: home.path().join("temporal.db"),
+                pid_file: pid_file.clone(),
+                ports: vec![port],
+                ui_ports: vec![ui_port],
+            },
+            pid_file,
+            port,
+            log: Log::new(home.path().join("temporal.log")),
+            server: None,
+            _home: home,
+        };
+        own.start_again().await;
+        own
+    }
+
+    /// `HOST:PORT` of the gRPC front end, the same after each start.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it, and waits for its end.
+    pub async fn stop(&mut self, how: Stop) {
+        let Some(server) = self.server.take() else {
+            return;
+        };
+        if how == Stop::AtOnce {
+            signal(&self.pid_file, Signal::KILL);
+        }
+        server
+            .stop()
+            .await
+            .unwrap_or_else(|error| panic!("Temporal does not stop: {error}"));
+    }
+
+    /// Stops it for good, and leaves nothing behind.
+    pub async fn end(mut self) {
+        self.stop(Stop::AtOnce).await;
+    }
+
+    /// Starts it again with all it had, on the same port, and waits until it serves.
+    pub async fn start_again(&mut self) {
+        let server = TemporalServer::start(&self.cli, &self.storage, &self.log)
+            .await
+            .unwrap_or_else(|error| panic!("Temporal does not start again: {error}"));
+        assert_eq!(server.port(), self.port, "somebody took its port meanwhile");
+        self.server = Some(server);
+    }
+}
+
+/// Signals the process whose number a file begins with.
+fn signal(noted: &Path, signal: Signal) {
+    let text = fs::read_to_string(noted).unwrap_or_default();
+    let number = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok());
+    let process = number.and_then(Pid::from_raw);
+    let process = process.unwrap_or_else(|| panic!("no process number in {}", noted.display()));
+    kill_process(process, signal).unwrap_or_else(|error| {
+        panic!(
+            "process {} cannot be stopped: {error}",
+            process.as_raw_pid()
+        )
+    });
+}

@@ -1,0 +1,290 @@
+//! All that the database says, in a form in which two runs can be compared.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+
+use super::site::Site;
+
+/// Rows by table, each with how often it is there.
+pub(crate) type Books = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Tables that tell how a run went and not what it found:
+/// `cloud_listings` has a row for each workflow run, and how many it takes to get to the end is the faults' doing (what each kind's
+/// last listing found is compared, in `cloud_kind_freshness`); what attempts that died have staged, and which pages they took, is
+/// cleared away hours later; the request budgets are about pace.
+const NOT_COMPARED: [&str; 6] = [
+    "cloud_listings",
+    "cloud_staged_resources",
+    "cloud_begun_listings",
+    "cloud_taken_pages",
+    "cloud_request_budgets",
+    "cloud_request_purposes",
+];
+
+/// `DigitalOcean`'s times: the same in each run. All other times are when something was seen or done: of these the chapter is compared.
+const PROVIDERS_TIMES: [&str; 5] = ["generated_at", "start_at", "end_at", "date", "assigned_at"];
+
+/// Who saw it, and with how many requests: another run, after a fault. And what the tests themselves move (`let_an_hour_go_by`).
+const OF_THE_RUN: [&str; 8] = [
+    "workflow_id",
+    "run_id",
+    "last_workflow_id",
+    "last_run_id",
+    "last_requests",
+    "last_reason",
+    "listing_id",
+    "last_struck_at",
+];
+
+/// What events say of a resource's home. A snapshot that is seen before its droplet has no project yet, and gets it with an event of
+/// its own; a volume that is seen before the cluster that made it is in the default project for that moment. Which comes first is
+/// chance, without faults as well. So these are compared as the project that the resource was in at the end of each chapter.
+const HOME: [&str; 3] = ["cloud_project_id", "tenant_id", "attribution"];
+
+/// When each chapter ended, by the database's clock.
+pub(crate) type Ends = Vec<DateTime<Utc>>;
+
+pub(crate) async fn read(site: &Site, ends: &Ends) -> Books {
+    let mut database = site.database().await;
+    let names = names(&mut database).await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select table_name::text from information_schema.tables
+         where table_schema = 'public' and table_type = 'BASE TABLE' and table_name like 'cloud\\_%' order by 1",
+    )
+    .fetch_all(&mut database)
+    .await
+    .unwrap();
+    let mut books = Books::new();
+    for table in tables
+        .iter()
+        .filter(|table| !NOT_COMPARED.contains(&table.as_str()))
+    {
+        let times: Vec<String> = sqlx::query_scalar(
+            "select column_name::text from information_schema.columns
+             where table_name = $1 and data_type = 'timestamp with time zone'",
+        )
+        .bind(table)
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+        let mut rows = rows(&mut database, table).await;
+        for row in &mut rows {
+            tell_chapters(row, &times, ends);
+        }
+        match table.as_str() {
+            "cloud_resource_events" => rows = events(rows),
+            "cloud_cost_line_changes" => rows = net_changes(rows),
+            // See `HOME`.
+            "cloud_project_memberships" => rows.retain(|row| row["valid_from"] != row["valid_to"]),
+            _ => {}
+        }
+        let book = books.entry(table.clone()).or_default();
+        for row in rows {
+            let text = canonical(row, &names);
+            *book.entry(text).or_default() += 1;
+        }
+    }
+    books
+}
+
+async fn rows(database: &mut PgConnection, table: &str) -> Vec<Map<String, Value>> {
+    let key: bool = sqlx::query_scalar(
+        "select exists (select 1 from information_schema.columns
+         where table_name = $1 and column_name = 'id' and data_type = 'bigint')",
+    )
+    .bind(table)
+    .fetch_one(&mut *database)
+    .await
+    .unwrap();
+    let order = if key { "order by id" } else { "" };
+    let query = format!("select to_jsonb(t) from {table} t {order}");
+    let rows: Vec<Value> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .fetch_all(database)
+        .await
+        .unwrap();
+    let rows = rows.into_iter();
+    rows.filter_map(|row| match row {
+        Value::Object(row) => Some(row),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Ids of ours are random: what each stands for, in its place.
+async fn names(database: &mut PgConnection) -> BTreeMap<String, String> {
+    let pairs: Vec<(String, String)> = sqlx::query_as(
+        "select id::text, 'project ' || provider_id from cloud_projects
+         union all select id::text, kind || ' ' || provider_id from cloud_resources
+         union all select id::text, 'invoice ' || invoice_uuid from cloud_invoices
+         union all select id::text, 'estimate of ' || period from cloud_estimates
+         union all select id::text, 'hold on ' || kind from cloud_held_deletions
+         union all select id::text, 'entry ' || encode(entry_key, 'hex') || ' ' || ordinal from cloud_billing_entries",
+    )
+    .fetch_all(database)
+    .await
+    .unwrap();
+    pairs.into_iter().collect()
+}
+
+/// Puts the chapter in the place of each time of ours.
+fn tell_chapters(row: &mut Map<String, Value>, times: &[String], ends: &Ends) {
+    let ours = |column: &str| {
+        times.iter().any(|time| time == column) && !PROVIDERS_TIMES.contains(&column)
+    };
+    for (column, value) in row.iter_mut().filter(|(column, _)| ours(column)) {
+        let Some(text) = value.as_str() else { continue };
+        let time = text.parse::<DateTime<Utc>>();
+        let time = time.unwrap_or_else(|error| panic!("{column} is {text}: {error}"));
+        *value = chapter_of(time, ends).into();
+    }
+}
+
+fn chapter_of(time: DateTime<Utc>, ends: &Ends) -> String {
+    format!("in chapter {}", ends.partition_point(|end| *end < time))
+}
+
+fn canonical(mut row: Map<String, Value>, names: &BTreeMap<String, String>) -> String {
+    row.retain(|column, _| !OF_THE_RUN.contains(&column.as_str()));
+    if row.get("id").is_some_and(Value::is_number) {
+        row.remove("id");
+    }
+    if row.get("is_internal") == Some(&true.into()) {
+        // The only thing that is made by a sync: by the simulator's clock.
+        for time in ["created_at", "updated_at"] {
+            row["attrs"][time] = "a time".into();
+        }
+    }
+    for value in row.values_mut() {
+        name(value, names);
+    }
+    Value::Object(row).to_string()
+}
+
+/// Puts names in the place of ids, however deep.
+fn name(value: &mut Value, names: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = names.get(text) {
+                text.clone_from(name);
+            } else if let Some((before, request)) = text.split_once(" (request ") {
+                // DigitalOcean numbers its answers.
+                let after = request.split_once(')').map_or("", |(_, after)| after);
+                *text = format!("{before}{after}");
+            }
+        }
+        Value::Array(values) => {
+            for value in values.iter_mut() {
+                name(value, names);
+            }
+            // Candidates of a match: in the order of their ids.
+            values.sort_by_key(Value::to_string);
+        }
+        Value::Object(fields) => {
+            for value in fields.values_mut() {
+                name(value, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Each resource's events in their order, and where it was at the end of each chapter in which it moved.
+fn events(rows: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
+    let mut told = Vec::new();
+    let mut ordinals: BTreeMap<String, u64> = BTreeMap::new();
+    let mut homes: BTreeMap<(String, String), Value> = BTreeMap::new();
+    for mut row in rows {
+        let text = |row: &Map<String, Value>, column: &str| {
+            row[column].as_str().unwrap_or_default().to_owned()
+        };
+        let (resource, chapter) = (text(&row, "resource_id"), text(&row, "occurred_at"));
+        let Some(changes) = row.get_mut("changes").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if let Some(home) = changes.get("cloud_project_id") {
+            homes.insert((resource.clone(), chapter), home["after"].clone());
+        }
+        let is_only_home = changes.keys().all(|field| HOME.contains(&field.as_str()));
+        changes.retain(|field, _| !HOME.contains(&field.as_str()));
+        if let Some(deleted_at) = changes.get_mut("deleted_at").and_then(Value::as_object_mut) {
+            // The row's own time, which is compared there.
+            deleted_at
+                .values_mut()
+                .filter(|at| !at.is_null())
+                .for_each(|at| *at = "a time".into());
+        }
+        if is_only_home {
+            continue;
+        }
+        let ordinal = ordinals.entry(resource).or_default();
+        *ordinal += 1;
+        row.insert("ordinal".to_owned(), (*ordinal).into());
+        told.push(row);
+    }
+    told.extend(homes.into_iter().map(|((resource, chapter), home)| {
+        let row = [
+            ("resource_id", resource.into()),
+            ("chapter", chapter.into()),
+            ("home", home),
+        ];
+        row.map(|(column, value)| (column.to_owned(), value))
+            .into_iter()
+            .collect()
+    }));
+    told
+}
+
+/// What became of each line in the end. A sweep that a fault has cut in two lets a line be matched twice on its way to what it comes to.
+fn net_changes(rows: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
+    let mut net: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for row in rows {
+        let line = row["line_id"].as_str().unwrap_or_default().to_owned();
+        let so_far = net.entry(line).or_default();
+        for (field, change) in row["changes"].as_object().into_iter().flatten() {
+            match so_far.get_mut(field) {
+                Some(known) => known["after"] = change["after"].clone(),
+                None => drop(so_far.insert(field.clone(), change.clone())),
+            }
+        }
+    }
+    let net = net.into_iter().filter_map(|(line, mut changes)| {
+        changes.retain(|_, change| change["before"] != change["after"]);
+        let mut row = Map::new();
+        row.insert("line_id".to_owned(), line.into());
+        row.insert("changes".to_owned(), changes.clone().into());
+        (!changes.is_empty()).then_some(row)
+    });
+    net.collect()
+}
+
+/// What a run has that the one without faults has not, and the other way round.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Difference {
+    pub(crate) rows: u64,
+    pub(crate) lost: Vec<String>,
+    pub(crate) doubled: Vec<String>,
+}
+
+pub(crate) fn compare(expected: &Books, found: &Books) -> Difference {
+    let mut difference = Difference::default();
+    let tables: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+    let nothing = BTreeMap::new();
+    for table in tables {
+        let expected = expected.get(table).unwrap_or(&nothing);
+        let found = found.get(table).unwrap_or(&nothing);
+        difference.rows += expected.values().sum::<u64>();
+        let told = |rows: &BTreeMap<String, u64>, others: &BTreeMap<String, u64>| -> Vec<String> {
+            let more = rows.iter().filter_map(|(row, count)| {
+                let other = others.get(row).copied().unwrap_or_default();
+                (*count > other).then(|| format!("{table} {row} ({count}, not {other})"))
+            });
+            more.collect()
+        };
+        difference.lost.extend(told(expected, found));
+        difference.doubled.extend(told(found, expected));
+    }
+    difference
+}

@@ -1,0 +1,112 @@
+//! The table that `docs/reliability.md` shows.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::run::{Extent, Outcome};
+use super::trouble::Injected;
+
+/// Everything of the runs so far, as Markdown.
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
+    #[derive(Default)]
+    struct Row {
+        injected: u64,
+        runs: u64,
+        lost: usize,
+        doubled: usize,
+        wrong_deletes: u64,
+    }
+    let mut rows: BTreeMap<Injected, Row> = BTreeMap::new();
+    for outcome in outcomes {
+        for (fault, injected) in &outcome.tally {
+            let row = rows.entry(*fault).or_default();
+            row.injected += injected;
+            row.runs += 1;
+            row.lost += outcome.difference.lost.len();
+            row.doubled += outcome.difference.doubled.len();
+            row.wrong_deletes += outcome.wrong_deletes;
+        }
+    }
+    let mut text = String::from(
+        "| fault | injected | runs | rows lost | rows doubled | wrong deletes |\n|---|---:|---:|---:|---:|---:|\n",
+    );
+    for (fault, row) in &rows {
+        let Row {
+            injected,
+            runs,
+            lost,
+            doubled,
+            wrong_deletes,
+        } = row;
+        let _ = writeln!(
+            text,
+            "| {fault} | {injected} | {runs} | {lost} | {doubled} | {wrong_deletes} |"
+        );
+    }
+    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let _ = writeln!(
+        text,
+        "| **all** | {} | {} | {} | {} | {} |",
+        sum(|outcome| outcome.tally.values().sum()),
+        outcomes.len(),
+        sum(|outcome| outcome.difference.lost.len() as u64),
+        sum(|outcome| outcome.difference.doubled.len() as u64),
+        sum(|outcome| outcome.wrong_deletes),
+    );
+    let _ = writeln!(
+        text,
+        "\n{} rows compared; {} workflow runs failed by a fault and were followed by another.",
+        sum(|outcome| outcome.difference.rows),
+        sum(|outcome| outcome.setbacks.len() as u64),
+    );
+    text
+}
+
+/// One run in a line, as it ends.
+pub(crate) fn line(outcome: &Outcome) -> String {
+    let faults: Vec<String> = outcome
+        .tally
+        .iter()
+        .map(|(fault, count)| format!("{count} x {fault}"))
+        .collect();
+    format!(
+        "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} setbacks; {}",
+        outcome.seed,
+        outcome.family,
+        outcome.story,
+        outcome.took.as_secs(),
+        outcome.difference.rows,
+        outcome.difference.lost.len(),
+        outcome.difference.doubled.len(),
+        outcome.wrong_deletes,
+        outcome.setbacks.len(),
+        faults.join(", ")
+    )
+}
+
+/// What went wrong, so that it can be seen again.
+pub(crate) fn failure(outcome: &Outcome) -> String {
+    const SHOWN: usize = 12;
+    let show = |what: &str, rows: &[String]| {
+        let mut text = format!("  {what}: {}\n", rows.len());
+        for row in rows.iter().take(SHOWN) {
+            let row: String = row.chars().take(1_200).collect();
+            let _ = writeln!(text, "    {row}");
+        }
+        text
+    };
+    let setbacks: Vec<String> = outcome.setbacks.iter().map(ToString::to_string).collect();
+    format!(
+        "{}\n  again: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::whatever -- --nocapture\n{}{}{}{}",
+        line(outcome),
+        match outcome.extent {
+            Extent::OneChapter => "",
+            Extent::Thorough => "ARCADIA_FAULT_RUNS=1 ",
+        },
+        outcome.seed,
+        show("done", &outcome.log),
+        show("lost", &outcome.difference.lost),
+        show("doubled", &outcome.difference.doubled),
+        show("setbacks", &setbacks),
+    )
+}

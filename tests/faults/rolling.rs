@@ -1,0 +1,186 @@
+//! A rolling restart of every part in the middle of the two longest works: PostgreSQL, Temporal and the worker, each stopped in order
+//! and started again, one after the other.
+
+use std::time::{Duration, Instant};
+
+use domain::ResourceKind;
+use simulator::{Account, Fault, FaultKind};
+use tokio::sync::watch;
+use workflows::inventory::InventoryScope;
+use workflows::task_queue;
+
+use super::chance::number;
+use super::dice::Dice;
+use super::site::{Servers, Site};
+use super::syncs::Setback;
+use super::trouble::{Family, Injected, Trouble};
+use crate::support::waiting::eventually;
+
+/// Items of a page.
+const PAGE: usize = 200;
+const PARTS: [Injected; 3] = [
+    Injected::PostgresRestarted,
+    Injected::TemporalRestarted,
+    Injected::WorkerTerminated,
+];
+
+/// Restarts all parts, each once the work has made so many more requests to paths that end so.
+///
+/// Panics where the work ended before the last: then it has shown nothing.
+async fn roll(site: &Site, path: &str, requests: usize, over: watch::Receiver<bool>) {
+    let mut trouble = Trouble::new(Family::All, Dice::of(1));
+    let asked = || {
+        let all = site.simulator.requests();
+        all.iter()
+            .filter(|request| request.path.ends_with(path))
+            .count()
+    };
+    let mut before = 0;
+    for part in PARTS {
+        eventually("the work goes on", async || {
+            (asked() >= before + requests).then_some(())
+        })
+        .await;
+        before = asked();
+        assert!(!*over.borrow(), "the work ended before the {part}");
+        let started = Instant::now();
+        let what = trouble.inject(site, part).await;
+        let took = started.elapsed().as_millis();
+        eprintln!("after {before} requests for {path}: {part}{what}; {took} ms in all");
+    }
+}
+
+/// The work, with a rolling restart in the middle of it.
+async fn rolling(
+    site: &Site,
+    path: &str,
+    requests: usize,
+    work: impl Future<Output = Vec<Setback>>,
+) {
+    let (end, over) = watch::channel(false);
+    let work = async {
+        let setbacks = work.await;
+        end.send_replace(true);
+        setbacks
+    };
+    let (setbacks, ()) = tokio::join!(work, roll(site, path, requests, over));
+    eprintln!(
+        "{} runs failed by it and were followed by another",
+        setbacks.len()
+    );
+}
+
+async fn count(site: &Site, query: &'static str) -> i64 {
+    let mut database = site.database().await;
+    sqlx::query_scalar(query)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
+    let account = Account::demo();
+    let mut bills: Vec<(String, i64, String)> = account
+        .invoices()
+        .iter()
+        .map(|invoice| {
+            let lines = i64::try_from(invoice.lines.len()).unwrap();
+            (
+                invoice.uuid.to_string(),
+                lines,
+                format!("{:.2}", invoice.total()),
+            )
+        })
+        .collect();
+    bills.sort();
+    assert_eq!(bills.len(), 137);
+    let mut site = Site::start(account, Servers::Own).await;
+    site.add_worker(None);
+    site.sync_projects().await;
+    slow_down(
+        &site,
+        "/v2/customers/my/invoices/*",
+        Duration::from_millis(250),
+    );
+
+    Box::pin(rolling(&site, "/csv", 25, site.billing_history())).await;
+    let found: Vec<(String, i64, String)> = sqlx::query_as(
+        "select i.invoice_uuid::text, count(l.id), round(sum(l.amount), 2)::text
+         from cloud_invoices i join cloud_cost_lines l on l.invoice_id = i.id group by 1 order by 1",
+    )
+    .fetch_all(&mut site.database().await)
+    .await
+    .unwrap();
+    assert_eq!(found, bills);
+    let versions = "select count(*) from cloud_invoices where version <> 1 or not is_final";
+    assert_eq!(count(&site, versions).await, 0);
+    assert_eq!(
+        count(&site, "select count(*) from cloud_cost_discrepancies").await,
+        0
+    );
+    site.end().await;
+}
+
+/// 20,000 of them where runs are asked for by hand, else as many as there is time for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_part() {
+    let droplets = if number("ARCADIA_FAULT_RUNS").is_some() {
+        20_000
+    } else {
+        2_000
+    };
+    let all = i64::try_from(droplets).unwrap();
+    let mut site = Site::start(Account::with_droplets(droplets), Servers::Own).await;
+    site.add_worker(None);
+    site.sync_projects().await;
+    slow_down(&site, "/v2/droplets", Duration::from_secs(3));
+
+    let sync = async || {
+        let scope = InventoryScope {
+            kinds: vec![ResourceKind::DROPLET],
+        };
+        site.sync_inventory(scope, task_queue::CLOUD_SYNC_FULL)
+            .await
+    };
+    let requests = droplets / PAGE / 4;
+    Box::pin(rolling(&site, "/v2/droplets", requests, sync())).await;
+    let right = async |what: &str| {
+        for (query, expected) in [
+            (
+                "select count(*) from cloud_resources where deleted_at is null",
+                all,
+            ),
+            ("select count(*) from cloud_resources", all),
+            (
+                "select count(*) from cloud_resource_events where event = 'discovered'",
+                all,
+            ),
+            (
+                "select count(*) from cloud_resource_events where event <> 'discovered'",
+                0,
+            ),
+            (
+                "select count(*) from cloud_resources where stale_strike_count > 0",
+                0,
+            ),
+            (
+                "select count(*) from cloud_resources where cloud_project_id is null",
+                0,
+            ),
+        ] {
+            assert_eq!(count(&site, query).await, expected, "{what}: {query}");
+        }
+    };
+    right("after the restarts").await;
+    site.simulator.clear_faults();
+    assert!(sync().await.is_empty());
+    right("after another sync").await;
+    site.end().await;
+}
+
+/// So that there is a middle.
+fn slow_down(site: &Site, path: &str, delay: Duration) {
+    site.simulator
+        .fail(Fault::new(FaultKind::Slow { delay }, path));
+}

@@ -1,0 +1,196 @@
+//! All schedules at high speed, for as long as one likes, against an account that changes all the time.
+//!
+//! Nothing fails here, so nothing may go wrong: no run, no warning in the log. What is looked at is what grows.
+
+mod figures;
+
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt as _;
+use simulator::Account;
+use temporalio_client::schedules::{ScheduleOverlapPolicy, TriggerScheduleOptions};
+use temporalio_client::{WorkflowExecutionStatus as Status, WorkflowListOptions};
+use worker::schedules;
+
+use self::figures::{Figures, Sample};
+use super::chance::number;
+use super::dice::Dice;
+use super::site::{Servers, Site};
+use crate::support::waiting::eventually;
+
+const TICK: Duration = Duration::from_secs(1);
+/// Long enough to see all schedules run some times; whether memory grows shows in an hour.
+const SMOKE: Duration = Duration::from_secs(15);
+
+/// Every so many ticks each schedule starts its workflow, unless that still runs.
+const EVERY: [(&str, u64); 5] = [
+    ("sync-droplets", 1),
+    ("poll-balance", 2),
+    ("sync-projects", 3),
+    ("sync-inventory", 3),
+    ("billing-history", 5),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_schedules_at_high_speed_leave_memory_flat_connections_bounded_and_histories_small() {
+    let minutes = number("ARCADIA_SOAK_MINUTES");
+    let length = minutes.map_or(SMOKE, |minutes| Duration::from_secs(minutes * 60));
+    let mut account = Account::everything();
+    account.add_random_invoices(11, 6);
+    let mut site = Site::start(account, Servers::Own).await;
+    // So that what is removed is struck and deleted within the soak.
+    site.strike_every("2s");
+    site.add_worker(None);
+    schedules::apply(&site.client).await.unwrap();
+
+    let seed = number("ARCADIA_FAULT_SEED").unwrap_or(1);
+    let mut dice = Dice::of(seed);
+    let mut figures = Figures::default();
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval(TICK);
+    for tick in 0.. {
+        ticks.tick().await;
+        if started.elapsed() >= length {
+            break;
+        }
+        site.simulator.change(|account| change(account, &mut dice));
+        for (schedule, every) in EVERY {
+            if tick % every == 0 {
+                trigger(&site, schedule).await;
+            }
+        }
+        figures.samples.push(sample(&site).await);
+    }
+    let elapsed = started.elapsed();
+    eventually("all runs have ended", async || {
+        figures.read_runs(&site).await
+    })
+    .await;
+    figures.database_bytes = database_bytes(&site).await;
+    figures.requests = site.simulator.requests().len();
+    let logs = site.logs();
+    (figures.log, figures.slow) = (figures::complaints(&logs), figures::slow(&logs));
+    eprintln!("{}", figures.table(elapsed));
+    let problems = figures.problems();
+    if !problems.is_empty() {
+        eprintln!("the worker's log is in {}", site.keep_logs().display());
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+    site.end().await;
+}
+
+async fn trigger(site: &Site, schedule: &str) {
+    let handle = site.client.get_schedule_handle(schedule);
+    handle
+        .trigger(
+            ScheduleOverlapPolicy::Skip,
+            TriggerScheduleOptions::default(),
+        )
+        .await
+        .unwrap();
+}
+
+async fn sample(site: &Site) -> Sample {
+    let connections = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'arcadia'",
+    )
+    .fetch_one(&mut site.database().await)
+    .await
+    .unwrap();
+    Sample {
+        memory: site.workers[0].resident_memory(),
+        connections,
+    }
+}
+
+async fn database_bytes(site: &Site) -> i64 {
+    sqlx::query_scalar("select pg_database_size(current_database())")
+        .fetch_one(&mut site.database().await)
+        .await
+        .unwrap()
+}
+
+/// One of the things that people do to an account. It grows and shrinks, and stays of about the same size.
+fn change(account: &mut Account, dice: &mut Dice) {
+    const MOST: usize = 60;
+    let droplets: Vec<u64> = account
+        .droplets()
+        .iter()
+        .map(|droplet| droplet.id)
+        .collect();
+    let droplet = dice.pick(&droplets);
+    let nonce = dice.between(0, 999_999);
+    match dice.between(0, 11) {
+        0 | 1 if droplets.len() < MOST => {
+            account.add_droplet(&format!("web-{nonce}"), "s-1vcpu-1gb", "syd1");
+        }
+        2 | 3 if droplets.len() > 3 => account.remove_droplet(droplet),
+        4 => account.rename_droplet(droplet, &format!("renamed-{nonce}")),
+        5 => account.tag_droplet(droplet, &format!("tag-{}", nonce % 5)),
+        6 => account.resize_droplet(
+            droplet,
+            dice.pick(&["s-1vcpu-1gb", "s-2vcpu-4gb", "g-2vcpu-8gb"]),
+        ),
+        7 => {
+            let projects: Vec<_> = account
+                .projects()
+                .iter()
+                .map(|project| project.id)
+                .collect();
+            account.move_to_project(dice.pick(&projects), &format!("do:droplet:{droplet}"));
+        }
+        8 => {
+            let apps = account.resource_ids("app");
+            if apps.len() > 5 {
+                account.remove_resource("app", &apps[0]);
+            } else {
+                account.add_resource("app", &format!("app-{nonce}"), "syd1");
+            }
+        }
+        9 => {
+            let mut balance = account.balance();
+            balance.month_to_date_usage += rust_decimal::Decimal::new(7, 2);
+            balance.generated_at += chrono::TimeDelta::minutes(1);
+            account.set_balance(balance);
+        }
+        10 => {
+            let invoice = account.invoices()[0].uuid;
+            account.change_invoice(invoice, |invoice| {
+                if let Some(line) = invoice.lines.first_mut() {
+                    line.amount += rust_decimal::Decimal::new(1, 2);
+                }
+            });
+        }
+        _ => {}
+    }
+}
+
+impl Figures {
+    /// None while a run is under way.
+    async fn read_runs(&mut self, site: &Site) -> Option<()> {
+        self.runs.clear();
+        self.failures.clear();
+        let mut runs = site
+            .client
+            .list_workflows("", WorkflowListOptions::default());
+        while let Some(run) = runs.try_next().await.ok()? {
+            if run.status() == Status::Running {
+                return None;
+            }
+            let of_type = self.runs.entry(run.workflow_type().to_owned()).or_default();
+            of_type.count += 1;
+            of_type.longest = of_type.longest.max(run.history_length());
+            let raw = run.raw();
+            of_type.largest = of_type.largest.max(raw.history_size_bytes);
+            if run.status() != Status::Completed {
+                self.failures.push(format!(
+                    "{} {}: {:?}",
+                    run.workflow_type(),
+                    run.id(),
+                    run.status()
+                ));
+            }
+        }
+        Some(())
+    }
+}

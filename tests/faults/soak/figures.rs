@@ -1,0 +1,181 @@
+//! What a soak has measured, and what of it may not be.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Events in a history: Temporal warns at 10,000, and a run here has a few for each kind of resource.
+const LONGEST_HISTORY: i64 = 400;
+const LARGEST_HISTORY: i64 = 200_000;
+/// How much more memory the last third may have than the second, in percent: the allocator's and the caches' breathing.
+const MEMORY_MAY_GROW: u64 = 10;
+/// Fewer samples say nothing of memory: it grows until the caches are full.
+const ENOUGH_SAMPLES: usize = 600;
+
+pub(super) struct Sample {
+    /// Bytes; none where the system does not tell.
+    pub(super) memory: Option<u64>,
+    pub(super) connections: i64,
+}
+
+#[derive(Default)]
+pub(super) struct Runs {
+    pub(super) count: u64,
+    /// Events of the longest history.
+    pub(super) longest: i64,
+    /// Bytes of the largest.
+    pub(super) largest: i64,
+}
+
+#[derive(Default)]
+pub(super) struct Figures {
+    pub(super) samples: Vec<Sample>,
+    /// By workflow type.
+    pub(super) runs: BTreeMap<String, Runs>,
+    /// Runs that did not complete.
+    pub(super) failures: Vec<String>,
+    /// Lines of the worker's log that are warnings or errors, less their times, and how often.
+    pub(super) log: BTreeMap<String, u64>,
+    /// How often the database driver found a statement or a connection slow: on a busy machine, or at a lock that another sync holds.
+    pub(super) slow: usize,
+    pub(super) requests: usize,
+    pub(super) database_bytes: i64,
+}
+
+/// What the database driver says where something takes longer than a second or two.
+const SLOW: [&str; 2] = [
+    "sqlx::query: slow statement",
+    "sqlx::pool::acquire: acquired connection",
+];
+
+/// How many lines of a worker's log tell of slowness.
+pub(super) fn slow(log: &str) -> usize {
+    log.lines().filter(|line| is_slow(line)).count()
+}
+
+fn is_slow(line: &str) -> bool {
+    SLOW.iter().any(|slow| line.contains(slow))
+}
+
+/// All other warnings and errors.
+pub(super) fn complaints(log: &str) -> BTreeMap<String, u64> {
+    let mut complaints = BTreeMap::new();
+    for line in log.lines().filter(|line| !is_slow(line)) {
+        for level in [" WARN ", " ERROR "] {
+            if let Some((_, text)) = line.split_once(level) {
+                let text: String = text.chars().take(300).collect();
+                *complaints
+                    .entry(format!("{}: {text}", level.trim()))
+                    .or_default() += 1;
+            }
+        }
+    }
+    complaints
+}
+
+impl Figures {
+    pub(super) fn table(&self, elapsed: Duration) -> String {
+        let mut text = String::from("| soak | |\n|---|---:|\n");
+        let mut row = |what: &str, value: String| {
+            let _ = writeln!(text, "| {what} | {value} |");
+        };
+        row("minutes", format!("{:.1}", elapsed.as_secs_f64() / 60.0));
+        for (workflow, runs) in &self.runs {
+            row(
+                &format!("runs of {workflow}; longest history, largest"),
+                format!(
+                    "{}; {} events, {} kB",
+                    runs.count,
+                    runs.longest,
+                    runs.largest / 1000
+                ),
+            );
+        }
+        row(
+            "requests to DigitalOcean (the latest 100,000 are counted)",
+            self.requests.to_string(),
+        );
+        row(
+            "runs that did not complete",
+            self.failures.len().to_string(),
+        );
+        row(
+            "warnings and errors in the worker's log",
+            self.log.values().sum::<u64>().to_string(),
+        );
+        row("slow statements and connections", self.slow.to_string());
+        let [first, second, third] = self.memory();
+        row(
+            "the worker's memory, median of each third",
+            format!(
+                "{}, {}, {} MB",
+                first / 1_000_000,
+                second / 1_000_000,
+                third / 1_000_000
+            ),
+        );
+        let memory = self.samples.iter().filter_map(|sample| sample.memory);
+        row(
+            "at most",
+            format!("{} MB", memory.max().unwrap_or_default() / 1_000_000),
+        );
+        row(
+            "the worker's database connections, at most",
+            self.connections().to_string(),
+        );
+        row(
+            "the database in the end",
+            format!("{} MB", self.database_bytes / 1_000_000),
+        );
+        text
+    }
+
+    /// What must not be.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = self.failures.clone();
+        problems.extend(
+            self.log
+                .iter()
+                .map(|(line, count)| format!("{count} x {line}")),
+        );
+        for (workflow, runs) in &self.runs {
+            if runs.longest > LONGEST_HISTORY || runs.largest > LARGEST_HISTORY {
+                problems.push(format!(
+                    "a history of {workflow} has {} events, one {} bytes",
+                    runs.longest, runs.largest
+                ));
+            }
+        }
+        if self.runs.len() < 5 {
+            problems.push("not every schedule has run".to_owned());
+        }
+        if self.connections() > i64::from(worker::CONNECTIONS) {
+            problems.push(format!(
+                "{} connections to the database",
+                self.connections()
+            ));
+        }
+        let [_, second, third] = self.memory();
+        if self.samples.len() >= ENOUGH_SAMPLES && third > second + second * MEMORY_MAY_GROW / 100 {
+            problems.push(format!("memory grows: {second} bytes, then {third}"));
+        }
+        problems
+    }
+
+    fn connections(&self) -> i64 {
+        let connections = self.samples.iter().map(|sample| sample.connections);
+        connections.max().unwrap_or_default()
+    }
+
+    /// The median of each third of the time, in bytes.
+    fn memory(&self) -> [u64; 3] {
+        let third = self.samples.len().div_ceil(3).max(1);
+        let mut medians = [0; 3];
+        for (median, samples) in medians.iter_mut().zip(self.samples.chunks(third)) {
+            let mut memory: Vec<u64> = samples.iter().filter_map(|sample| sample.memory).collect();
+            memory.sort_unstable();
+            *median = memory.get(memory.len() / 2).copied().unwrap_or_default();
+        }
+        medians
+    }
+}
