@@ -70,7 +70,9 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
     let mut command = dev(state.path());
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
-        .env("OTEL_BSP_SCHEDULE_DELAY", "200");
+        .env("OTEL_BSP_SCHEDULE_DELAY", "200")
+        // A line for each of DigitalOcean's answers, where there would be none when nothing is amiss.
+        .env("RUST_LOG", "info,sqlx=warn,digitalocean=debug");
     let process = Dev::start(command, state.path()).await;
     let secrets = [
         process.says("admin_token").to_owned(),
@@ -155,10 +157,11 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
     assert_eq!(ids.len(), spans.len());
 
     let sent = receiver.everything();
+    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     for secret in secrets {
         assert!(!sent.contains(&secret), "a secret was sent");
+        assert!(!log.contains(&secret), "a secret was logged");
     }
-    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     assert!(log.contains(&history.trace), "the log names the trace");
 }
 
