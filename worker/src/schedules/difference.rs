@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, Priority, SearchAttributes};
+use temporalio_common::protos::temporal::api::common::v1::{
+    Payload, Payloads, Priority, SearchAttributes,
+};
 use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy;
 use temporalio_common::protos::temporal::api::schedule::v1::{
     IntervalSpec, Range, Schedule as ScheduleProto, SchedulePolicies, ScheduleSpec,
