@@ -51,7 +51,7 @@ pub enum RelationKind {
     AttachedTo,
     BackupOf,
     InVpc,
-    /// A load balancer or a volume that a cluster made for itself.
+    /// A droplet, a load balancer or a volume that a cluster made for itself.
     MadeByKubernetes,
     /// A droplet to its cluster.
     NodeOf,

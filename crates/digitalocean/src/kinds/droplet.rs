@@ -3,7 +3,7 @@
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
 
-use super::body::from;
+use super::body::{from, made_by_kubernetes};
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::pages::Paging;
@@ -35,6 +35,8 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
         .without_in("size", &["available", "regions"])?
         .only_in("image", &["distribution", "id", "name", "slug", "type"])?
         .resource(ResourceKind::DROPLET, id)?;
-    droplet.relations = vpcs.into_iter().chain(backups).collect();
+    // A node says so before its cluster's pool does.
+    let cluster = made_by_kubernetes(&droplet.tags);
+    droplet.relations = vpcs.into_iter().chain(backups).chain(cluster).collect();
     Ok(droplet.into())
 }

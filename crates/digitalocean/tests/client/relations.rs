@@ -168,6 +168,11 @@ async fn an_account_is_read_with_all_that_belongs_together_in_it() {
             format!("droplet {node} node_of"),
         ),
         (
+            ResourceKind::DROPLET,
+            node.to_string(),
+            format!("made_by_kubernetes kubernetes_cluster {cluster}"),
+        ),
+        (
             ResourceKind::VOLUME,
             claim.to_string(),
             format!("made_by_kubernetes kubernetes_cluster {cluster}"),

@@ -76,6 +76,9 @@ pub(crate) async fn join_by_hashing(tx: &mut PgConnection, rows: usize) -> Resul
 }
 
 /// Stores what was never seen, its project and tenant with it, and returns its names.
+///
+/// What a cluster made lies in the default project, and is the cluster's: as long as the mirror does not know where that is, it has
+/// no home at all, rather than one that it would leave in a moment. When all kinds are swept, the rule says where it is.
 pub(super) async fn insert(
     tx: &mut PgConnection,
     writing: Writing<'_>,
@@ -95,6 +98,10 @@ pub(super) async fn insert(
             home.cloud_project_id, home.tenant_id, home.attribution, $3, $3
         from cloud_staged_resources s
         left join cloud_resource_homes home on home.listing = $1 and home.kind = $2 and home.id = s.id
+            and (s.owner_relation is distinct from 'made_by_kubernetes' or exists (
+                select from cloud_resources cluster
+                where cluster.provider = 'digitalocean' and cluster.kind = s.owner_kind and cluster.provider_id = s.owner_provider_id
+                  and coalesce(cluster.cloud_project_id::text, cluster.tenant_id) is not null))
         where s.listing = $1 and s.kind = $2 and s.id = any($4)
         returning name
         "#,

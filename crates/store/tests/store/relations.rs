@@ -188,6 +188,53 @@ async fn a_node_is_its_clusters_though_it_is_listed_in_the_default_project() {
 }
 
 #[tokio::test]
+async fn what_is_seen_before_the_cluster_that_made_it_does_not_drift_out_of_the_default_project() {
+    let fixture = with_projects().await;
+    let mut node = droplet(1, "node-1");
+    node.relations = vec![to(
+        RelationKind::MadeByKubernetes,
+        ResourceKind::KUBERNETES_CLUSTER,
+        "k",
+    )];
+    let of_default = members(DEFAULT, &["do:droplet:1", "do:kubernetes:gone"]);
+    fixture
+        .walk(&[of_default, members(SHOP, &["do:kubernetes:k"])])
+        .await;
+    fixture.sweep(&[node]).await;
+    assert_eq!(home(&fixture, "1").await, (None, None, None));
+
+    let cluster = resource(ResourceKind::KUBERNETES_CLUSTER, "k");
+    fixture.sweep_kind(&[cluster]).await;
+    let run = fixture.new_run();
+    fixture.attribute(&run).await.unwrap();
+    assert_eq!(
+        home(&fixture, "1").await,
+        expected("shop", "acme", "parent")
+    );
+    assert_eq!(fixture.events("1").await, ["discovered", "updated"]);
+}
+
+#[tokio::test]
+async fn what_names_a_cluster_that_no_list_shows_is_where_digitalocean_puts_it() {
+    let fixture = with_projects().await;
+    let mut volume = resource(ResourceKind::VOLUME, "v");
+    volume.relations = vec![to(
+        RelationKind::MadeByKubernetes,
+        ResourceKind::KUBERNETES_CLUSTER,
+        "k",
+    )];
+    fixture.walk(&[members(DEFAULT, &["do:volume:v"])]).await;
+    fixture.sweep_kind(&[volume]).await;
+    let run = fixture.new_run();
+    fixture.attribute(&run).await.unwrap();
+    assert_eq!(
+        home(&fixture, "v").await,
+        expected("default", "ours", "membership")
+    );
+    assert_eq!(fixture.events("v").await, ["discovered", "updated"]);
+}
+
+#[tokio::test]
 async fn what_a_cluster_made_is_its_own_until_somebody_moves_it() {
     let fixture = with_projects().await;
     let cluster = resource(ResourceKind::KUBERNETES_CLUSTER, "k");
