@@ -193,6 +193,16 @@ impl ProjectActivities {
             facts: &facts,
         };
         let stored = self.store.store_memberships(pass).await?;
+        let unseen = stored.unseen_kinds.iter();
+        let unseen_kinds: Vec<String> = unseen.map(ToString::to_string).collect();
+        if !unseen_kinds.is_empty() {
+            let kinds = unseen_kinds.join(", ");
+            tracing::warn!(
+                kinds,
+                "no project lists any of these kinds, though there are some: they stay where they were. \
+                 Does the token of cloud-sync-full have their read scopes? `arcadia doctor` tells"
+            );
+        }
         // One project that cannot be read holds up none of the others, but the run says so.
         if let Some(error) = failure {
             return Err(error.into());
@@ -203,6 +213,7 @@ impl ProjectActivities {
             moved: stored.moved,
             requests,
             incomplete: facts.completeness.reason().map(str::to_owned),
+            unseen_kinds,
         })
     }
 }

@@ -58,6 +58,9 @@ pub struct MembershipsWalked {
     /// Why the pass is no evidence of absence; none if it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
+    /// Kinds of which there are some, and no project listed any, as for a token that may not see them: they stay where they were.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unseen_kinds: Vec<String>,
 }
 
 /// What a sync of the projects did.

@@ -35,6 +35,14 @@ pub struct Guard {
     pub rows: u32,
 }
 
+impl Guard {
+    /// Nothing at all is tombstoned without an operator's word.
+    pub(crate) const NOTHING: Self = Self {
+        percent: 0,
+        rows: 0,
+    };
+}
+
 impl Default for Guard {
     /// A fifth, and ten.
     fn default() -> Self {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::sweep::sweep_within;
-use crate::listings::{ListingFacts, STRIKES, lock_inventory, now, record};
+use crate::listings::{Guard, ListingFacts, STRIKES, lock_inventory, now, record};
 use crate::{Run, Store, StoreError};
 
 /// What one project was seen to list.
@@ -39,6 +39,8 @@ pub struct MembershipOutcome {
     pub moved: usize,
     /// Resources of kinds without a listing of their own, known only from here.
     pub discovered: usize,
+    /// Kinds of which the mirror has live resources in projects, and no project listed any.
+    pub unseen_kinds: Vec<ResourceKind>,
 }
 
 impl Store {
@@ -59,19 +61,25 @@ impl Store {
         lock_inventory(&mut tx).await?;
         let recorded = record(&mut tx, "project_member", pass.facts, members.len()).await?;
         upsert(&mut tx, &members).await?;
-        if recorded.may_strike {
-            strike(&mut tx, pass.facts).await?;
-        }
         let mut outcome = MembershipOutcome {
             members: members.len(),
             ..MembershipOutcome::default()
         };
-        let facts = ListingFacts {
-            total: None,
-            requests: 0,
-            ..pass.facts.clone()
-        };
+        if pass.facts.completeness.is_complete() {
+            outcome.unseen_kinds = unseen_kinds(&mut tx, pass.facts).await?;
+        }
+        if recorded.may_strike {
+            strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
+        }
         for kind in &kinds {
+            let mut facts = ListingFacts {
+                total: None,
+                requests: 0,
+                ..pass.facts.clone()
+            };
+            if outcome.unseen_kinds.contains(kind) {
+                facts.rules.guard = Guard::NOTHING;
+            }
             let swept = sweep_within(&mut tx, &seen, kind, &facts).await?;
             outcome.discovered += swept.discovered;
             outcome.moved += swept.moved;
@@ -193,21 +201,46 @@ async fn upsert(tx: &mut PgConnection, members: &CurrentMembers<'_>) -> Result<(
     Ok(())
 }
 
+/// Kinds of which the mirror has live resources in projects, and no project listed any since the pass began. A token that may not
+/// see a kind gets shorter lists, and no error (spec): such a pass says nothing of the kind.
+async fn unseen_kinds(
+    tx: &mut PgConnection,
+    facts: &ListingFacts,
+) -> Result<Vec<ResourceKind>, StoreError> {
+    let kinds = sqlx::query_scalar!(
+        "select kind from cloud_project_members m where provider = 'digitalocean'
+         group by kind
+         having max(last_seen_at) < $1 and exists (
+             select from cloud_resources r where r.provider = 'digitalocean' and r.kind = m.kind and r.deleted_at is null)
+         order by kind",
+        facts.started_at,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(kinds.into_iter().map(ResourceKind::named).collect())
+}
+
 /// A membership that complete passes lack goes after three of them, as a resource does: a resource on its way from one project
-/// to another can be in neither list.
-async fn strike(tx: &mut PgConnection, facts: &ListingFacts) -> Result<(), StoreError> {
+/// to another can be in neither list. One of a kind that the pass saw nothing of stays, as long as there are resources of that kind.
+async fn strike(
+    tx: &mut PgConnection,
+    facts: &ListingFacts,
+    unseen_kinds: &[ResourceKind],
+) -> Result<(), StoreError> {
+    let unseen: Vec<&str> = unseen_kinds.iter().map(ResourceKind::as_str).collect();
     sqlx::query!(
         "with struck as (
              update cloud_project_members set stale_strike_count = stale_strike_count + 1, last_struck_at = now()
-             where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 < $3
+             where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 < $3 and kind <> all($4)
                and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
          )
          delete from cloud_project_members
-         where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 >= $3
+         where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 >= $3 and kind <> all($4)
            and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))",
         facts.started_at,
         facts.strike_seconds(),
         STRIKES,
+        &unseen as &[&str],
     )
     .execute(tx)
     .await?;

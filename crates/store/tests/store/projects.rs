@@ -154,15 +154,72 @@ async fn what_no_project_lists_falls_to_the_internal_one_only_after_a_complete_p
 async fn a_pass_that_misses_a_member_does_not_move_it_until_three_have() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
-    fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
+        .await;
+    fixture
+        .walk(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
+        .await;
+    let without = members(WEB, &["do:droplet:2"]);
     for _ in 0..2 {
-        fixture.walk(&[members(WEB, &[])]).await;
-        fixture.walk_with(&[members(WEB, &[])], incomplete()).await;
+        fixture.walk(&[without.clone()]).await;
+        fixture.walk_with(&[without.clone()], incomplete()).await;
         assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
     }
-    fixture.walk(&[members(WEB, &[])]).await;
+    fixture.walk(&[without]).await;
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("internal"));
+}
+
+#[tokio::test]
+async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&projects()).await;
+    fixture
+        .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
+        .await;
+    fixture
+        .walk(&[members(
+            WEB,
+            &[
+                "do:droplet:1",
+                "do:droplet:2",
+                "do:quantumcomputer:7",
+                "do:space:assets",
+            ],
+        )])
+        .await;
+    // A token that may see neither droplets nor what it has no word for.
+    for _ in 0..4 {
+        let walked = fixture.walk(&[members(WEB, &["do:space:assets"])]).await;
+        let unseen: Vec<_> = walked
+            .unseen_kinds
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect();
+        assert_eq!(unseen, ["droplet", "quantumcomputer"]);
+    }
+    for id in ["1", "2", "7"] {
+        assert_eq!(fixture.project_of(id).await.as_deref(), Some("web"));
+        assert_eq!(fixture.resource(id).await.deleted_at, None);
+        assert_eq!(fixture.events(id).await.len(), 1 + usize::from(id != "7"));
+    }
+    // What is known from projects alone waits for an operator's word.
+    let holds = fixture.held_deletions(9).await.unwrap();
+    let held: Vec<_> = holds
+        .iter()
+        .map(|hold| (&*hold.kind, hold.would_delete))
+        .collect();
+    assert_eq!(held, [("quantumcomputer", 1)]);
+
+    // Where there are no droplets any more, their memberships go as ever.
+    for _ in 0..3 {
+        fixture.sweep(&[]).await;
+    }
+    for _ in 0..3 {
+        fixture.walk(&[members(WEB, &["do:space:assets"])]).await;
+    }
+    let left = fixture.members_of(&ResourceKind::DROPLET).await.unwrap().0;
+    assert_eq!(left, [""; 0]);
 }
 
 #[tokio::test]
@@ -175,12 +232,13 @@ async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struc
         &[
             "do:space:assets",
             "do:quantumcomputer:7",
+            "do:quantumcomputer:8",
             "do:space:gone",
             "do:droplet:99",
         ],
     );
-    listed.members[2].status = MemberStatus::NotFound;
-    assert_eq!(fixture.walk(&[listed]).await.discovered, 2);
+    listed.members[3].status = MemberStatus::NotFound;
+    assert_eq!(fixture.walk(&[listed]).await.discovered, 3);
     let all = fixture.all_resources().await;
     let kinds: Vec<_> = all
         .iter()
@@ -188,11 +246,17 @@ async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struc
         .collect();
     assert_eq!(
         kinds,
-        [("quantumcomputer", "7"), ("spaces_bucket", "assets")]
+        [
+            ("quantumcomputer", "7"),
+            ("quantumcomputer", "8"),
+            ("spaces_bucket", "assets")
+        ]
     );
     assert_eq!(fixture.project_of("assets").await.as_deref(), Some("web"));
     for _ in 0..3 {
-        fixture.walk(&[members(WEB, &["do:space:assets"])]).await;
+        fixture
+            .walk(&[members(WEB, &["do:space:assets", "do:quantumcomputer:8"])])
+            .await;
     }
     assert!(fixture.resource("7").await.deleted_at.is_some());
     assert!(fixture.resource("assets").await.deleted_at.is_none());
