@@ -46,6 +46,16 @@ impl Need {
         }
     }
 
+    /// Without it lists of resources leave their tags out, without a word (spec).
+    fn of_tags() -> Self {
+        let loss = "tags are not seen, and so not what a Kubernetes cluster made; they come and go with every sync where the token of \
+                    another purpose sees them";
+        Self {
+            is_essential: false,
+            ..Self::of("/v2/tags?per_page=1", "tag:read", loss)
+        }
+    }
+
     /// What is asked, as errors name it.
     pub fn path(&self) -> &str {
         &self.path
@@ -63,13 +73,17 @@ impl Purpose {
                     "no resource is given to a project or a tenant",
                 );
                 let kinds = kinds::listings().iter().map(Need::of_kind);
-                std::iter::once(projects).chain(kinds).collect()
+                let others = [projects, Need::of_tags()];
+                others.into_iter().chain(kinds).collect()
             }
-            Self::CloudSyncFast => vec![Need::of(
-                "/v2/droplets?per_page=1",
-                "droplet:read",
-                "new and changed droplets are not seen within a minute",
-            )],
+            Self::CloudSyncFast => vec![
+                Need::of(
+                    "/v2/droplets?per_page=1",
+                    "droplet:read",
+                    "new and changed droplets are not seen within a minute",
+                ),
+                Need::of_tags(),
+            ],
             Self::CloudBilling => [
                 ("/v2/customers/my/balance", "the balance is not read"),
                 (
@@ -125,5 +139,14 @@ mod tests {
             Some("byoip prefixes are not mirrored")
         );
         assert!(needs.len() > kinds::listings().len());
+        for purpose in [Purpose::CloudSyncFull, Purpose::CloudSyncFast] {
+            let tags = purpose
+                .needs()
+                .into_iter()
+                .find(|need| need.scope == "tag:read");
+            assert!(tags.is_some_and(
+                |tags| !tags.is_essential && tags.loss.starts_with("tags are not seen")
+            ));
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     identifiers::{identifier, spread},
     paging::PageRequest,
     server::{Shared, one},
+    tags,
 };
 
 /// A droplet. What is not here follows from the id, the size and the region.
@@ -53,7 +54,8 @@ impl Droplet {
         format!("do:droplet:{}", self.id)
     }
 
-    pub(crate) fn body(&self) -> DropletBody<'_> {
+    /// As a caller sees it who may read tags, or may not.
+    pub(crate) fn body(&self, with_tags: bool) -> DropletBody<'_> {
         let size = catalogue::size(&self.size);
         DropletBody {
             id: self.id,
@@ -77,7 +79,7 @@ impl Droplet {
             size_slug: &self.size,
             networks: networks(self.id),
             region: catalogue::region(&self.region),
-            tags: &self.tags,
+            tags: with_tags.then_some(&self.tags),
             vpc_uuid: self.vpc_id.unwrap_or_else(|| default_vpc(&self.region)),
         }
     }
@@ -111,7 +113,8 @@ pub(crate) struct DropletBody<'a> {
     size_slug: &'a str,
     networks: Networks,
     region: Region<'a>,
-    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a [String]>,
     vpc_uuid: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     gpu_info: Option<GpuInfo>,
@@ -331,13 +334,14 @@ pub(crate) async fn list(
         ));
     }
     let account = shared.account();
+    let with_tags = caller.may(tags::SCOPE);
     let all = match filter.kind.as_deref() {
         None | Some("droplets") => &account.droplets,
         Some("gpus") => &account.gpu_droplets,
         Some(_) => return Err(ApiError::unprocessable("type must be droplets or gpus")),
     };
     if filter.tag_name.is_none() && filter.name.is_none() {
-        return Ok(page.answer("droplets", all, Droplet::body));
+        return Ok(page.answer("droplets", all, |droplet| droplet.body(with_tags)));
     }
     let wanted = |droplet: &&Droplet| {
         let tag = filter.tag_name.as_ref();
@@ -346,7 +350,7 @@ pub(crate) async fn list(
             && name.is_none_or(|name| droplet.name.eq_ignore_ascii_case(name))
     };
     let matching: Vec<&Droplet> = all.iter().filter(wanted).collect();
-    Ok(page.answer("droplets", &matching, |droplet| droplet.body()))
+    Ok(page.answer("droplets", &matching, |droplet| droplet.body(with_tags)))
 }
 
 pub(crate) async fn get(
@@ -358,5 +362,5 @@ pub(crate) async fn get(
     let account = shared.account();
     let id = id.parse().map_err(|_| ApiError::not_found())?;
     let droplet = account.droplet(id).ok_or_else(ApiError::not_found)?;
-    Ok(one("droplet", &droplet.body()))
+    Ok(one("droplet", &droplet.body(caller.may(tags::SCOPE))))
 }

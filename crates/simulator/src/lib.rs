@@ -101,6 +101,7 @@ mod secrets;
 mod server;
 mod spaces;
 mod stock;
+mod tags;
 mod volumes;
 
 pub use access::Scopes;

@@ -22,6 +22,7 @@ use crate::{
     paging_styles::{Style, answer_whole},
     server::{Shared, one},
     stock::{Parent, Resource},
+    tags,
 };
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -184,6 +185,9 @@ impl<'a> Shown<'a> {
 /// apps that asks for projects has.
 fn hide(kind: &Kind, body: &mut Value, caller: &Caller) {
     let Value::Object(fields) = body else { return };
+    if !caller.may(tags::SCOPE) {
+        fields.remove("tags");
+    }
     if !caller.may("project:read") || kind.word == "app" {
         fields.remove("project_id");
     }

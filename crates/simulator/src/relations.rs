@@ -210,7 +210,7 @@ impl Account {
     pub fn attach_reserved_ipv6(&mut self, ip: &str, droplet_id: u64) {
         let droplet = self
             .droplet(droplet_id)
-            .map(|droplet| json!(droplet.body()));
+            .map(|droplet| json!(droplet.body(true)));
         let droplet = droplet.unwrap_or_default();
         self.set_resource_field("reserved_ipv6", ip, "droplet", droplet);
     }

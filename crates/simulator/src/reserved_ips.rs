@@ -49,7 +49,7 @@ impl ReservedIp {
         let droplet = self.droplet_id.filter(|_| caller.may("droplet:read"));
         ReservedIpBody {
             ip: &self.ip,
-            droplet: droplet.and_then(|id| Some(account.droplet(id)?.body())),
+            droplet: droplet.and_then(|id| Some(account.droplet(id)?.body(true))),
             region: catalogue::region(&self.region),
             locked: false,
             project_id: account

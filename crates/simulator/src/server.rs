@@ -25,7 +25,7 @@ use crate::{
     images, invoice_routes, listings, project_routes,
     rate_limit::Accounting,
     requests::RequestLog,
-    reserved_ips, spaces, volumes,
+    reserved_ips, spaces, tags, volumes,
 };
 
 /// How long a stopping server waits for answers under way.
@@ -197,6 +197,7 @@ fn routes(shared: &Shared) -> Router {
         .route("/v2/droplets/{id}", get(droplets::get))
         .route("/v2/domains", get(domains::list))
         .route("/v2/domains/{name}", get(domains::get))
+        .route("/v2/tags", get(tags::list))
         .route("/v2/volumes", get(volumes::list))
         .route("/v2/volumes/{id}", get(volumes::get))
         .route("/v2/floating_ips", get(reserved_ips::list_floating))

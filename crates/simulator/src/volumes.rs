@@ -16,6 +16,7 @@ use crate::{
     identifiers::identifier,
     paging::PageRequest,
     server::{Shared, one},
+    tags,
 };
 
 /// A block storage volume.
@@ -48,7 +49,8 @@ struct VolumeBody<'a> {
     created_at: DateTime<Utc>,
     filesystem_type: &'static str,
     filesystem_label: &'a str,
-    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a [String]>,
 }
 
 impl Volume {
@@ -59,7 +61,8 @@ impl Volume {
 }
 
 impl Volume {
-    fn body(&self) -> VolumeBody<'_> {
+    /// As a caller sees it who may read tags, or may not.
+    fn body(&self, with_tags: bool) -> VolumeBody<'_> {
         VolumeBody {
             id: self.id,
             region: catalogue::region(&self.region),
@@ -70,7 +73,7 @@ impl Volume {
             created_at: self.created_at,
             filesystem_type: "ext4",
             filesystem_label: &self.name,
-            tags: &self.tags,
+            tags: with_tags.then_some(&self.tags),
         }
     }
 }
@@ -137,8 +140,9 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     caller.needs("block_storage:read")?;
     let account = shared.account();
+    let with_tags = caller.may(tags::SCOPE);
     if filter.name.is_none() && filter.region.is_none() {
-        return Ok(page.answer("volumes", &account.volumes, Volume::body));
+        return Ok(page.answer("volumes", &account.volumes, |volume| volume.body(with_tags)));
     }
     let wanted = |volume: &&Volume| {
         let name = filter.name.as_ref();
@@ -147,7 +151,7 @@ pub(crate) async fn list(
             && region.is_none_or(|region| *region == volume.region)
     };
     let matching: Vec<&Volume> = account.volumes.iter().filter(wanted).collect();
-    Ok(page.answer("volumes", &matching, |volume| volume.body()))
+    Ok(page.answer("volumes", &matching, |volume| volume.body(with_tags)))
 }
 
 pub(crate) async fn get(
@@ -161,6 +165,8 @@ pub(crate) async fn get(
     let volume = volumes.find(|volume| volume.id.to_string() == id);
     Ok(one(
         "volume",
-        &volume.ok_or_else(ApiError::not_found)?.body(),
+        &volume
+            .ok_or_else(ApiError::not_found)?
+            .body(caller.may(tags::SCOPE)),
     ))
 }

@@ -147,6 +147,29 @@ async fn a_token_without_the_scope_for_credentials_or_projects_gets_bodies_witho
 }
 
 #[tokio::test]
+async fn a_token_without_the_scope_for_tags_gets_bodies_without_them_and_no_list_of_tags() {
+    let mut account = Account::everything();
+    let scopes = ["droplet:read", "block_storage:read", "database:read"];
+    account.accept_token("dop_v1_narrow", Scopes::only(scopes));
+    let asker = Asker::of(account).await;
+    for (path, key) in [
+        ("/v2/droplets", "droplets"),
+        ("/v2/volumes", "volumes"),
+        ("/v2/databases", "databases"),
+    ] {
+        let (_, body) = answered(asker.get_with(path, "dop_v1_narrow").await).await;
+        assert!(body[key][0].get("tags").is_none(), "{path}: {body}");
+        assert!(asker.ok(path).await[key][0]["tags"].is_array(), "{path}");
+    }
+    let (status, _) = answered(asker.get_with("/v2/tags", "dop_v1_narrow").await).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let tags = asker.ok("/v2/tags").await;
+    let cluster = tags["tags"].as_array().unwrap().iter();
+    let mut cluster = cluster.filter(|tag| tag["name"] == "k8s");
+    assert!(cluster.next().unwrap()["resources"]["droplets"]["count"].as_u64() > Some(0));
+}
+
+#[tokio::test]
 async fn faults_meet_every_path_and_also_lists_without_pages() {
     let asker = Asker::of(Account::everything()).await;
     let fail = |kind: FaultKind, path: &str| {

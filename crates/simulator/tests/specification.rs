@@ -17,6 +17,7 @@ fn account_of_everything() -> Account {
     let mut account = Account::demo();
     let droplet = account.add_droplet("atlanta", "c-2", "atl1");
     account.add_gpu_droplet("trainer", "gpu-h100x1-80gb", "tor1");
+    account.tag_droplet(droplet, "production");
     let volume = account.add_volume("data", "syd1", 100);
     account.attach_volume(volume, droplet);
     account.add_volume("spare", "nyc3", 10);
@@ -37,6 +38,7 @@ const LISTS: &[(&str, &str)] = &[
     ("/v2/droplets", "droplets"),
     ("/v2/domains", "domains"),
     ("/v2/volumes", "volumes"),
+    ("/v2/tags", "tags"),
     ("/v2/floating_ips", "floating_ips"),
     ("/v2/reserved_ips", "reserved_ips"),
     ("/v2/customers/my/billing_history", "billing_history"),
