@@ -70,6 +70,8 @@ impl Family {
                 Injected::Drips,
                 Injected::CutBodies,
                 Injected::Unauthorized,
+                Injected::ShortPages,
+                Injected::MovedItems,
             ],
             Self::TwoWorkers => &[
                 Injected::WorkerKilled,
@@ -111,12 +113,14 @@ pub(crate) enum Injected {
     Drips,
     CutBodies,
     Unauthorized,
+    ShortPages,
+    MovedItems,
     ClockSkewed,
 }
 
 impl Injected {
     /// Those that happen at a moment. A clock is wrong all the time.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::WorkerKilled,
         Self::WorkerTerminated,
         Self::WorkerFrozen,
@@ -133,6 +137,8 @@ impl Injected {
         Self::Drips,
         Self::CutBodies,
         Self::Unauthorized,
+        Self::ShortPages,
+        Self::MovedItems,
     ];
 }
 
@@ -155,6 +161,8 @@ impl fmt::Display for Injected {
             Self::Drips => "DigitalOcean: slow drips",
             Self::CutBodies => "DigitalOcean: cut bodies",
             Self::Unauthorized => "DigitalOcean: 401 in the middle",
+            Self::ShortPages => "DigitalOcean: pages that lack an item",
+            Self::MovedItems => "DigitalOcean: items that change pages",
             Self::ClockSkewed => "clock hours wrong, one of two workers",
         })
     }
@@ -275,7 +283,9 @@ impl Trouble {
             | Injected::Resets
             | Injected::Drips
             | Injected::CutBodies
-            | Injected::Unauthorized => {
+            | Injected::Unauthorized
+            | Injected::ShortPages
+            | Injected::MovedItems => {
                 let fault = digitalocean_fault(fault, dice);
                 let text = fault.to_string();
                 site.simulator.fail(fault);
@@ -299,16 +309,28 @@ fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
             delay: dice.milliseconds(300, 2_000),
         },
         Injected::CutBodies => FaultKind::CutOff,
+        Injected::ShortPages => FaultKind::ShortPage,
+        Injected::MovedItems => FaultKind::ItemMovesBetweenPages,
         _ => FaultKind::Unauthorized,
     };
-    let path = dice.pick(&[
-        "/v2/*",
-        "/v2/*",
-        "/v2/projects*",
-        "/v2/droplets*",
-        "/v2/customers/*",
-        "/v2/customers/my/invoices/*/csv",
-    ]);
+    let path = match kind {
+        // Of lists that say how many they are: of another nobody can tell.
+        FaultKind::ShortPage | FaultKind::ItemMovesBetweenPages => dice.pick(&[
+            "/v2/droplets",
+            "/v2/volumes",
+            "/v2/domains",
+            "/v2/projects*",
+            "/v2/customers/my/invoices*",
+        ]),
+        _ => dice.pick(&[
+            "/v2/*",
+            "/v2/*",
+            "/v2/projects*",
+            "/v2/droplets*",
+            "/v2/customers/*",
+            "/v2/customers/my/invoices/*/csv",
+        ]),
+    };
     let times = u32::try_from(dice.between(1, 6)).unwrap_or(1);
     Fault::new(kind, path).times(times)
 }
