@@ -10,16 +10,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use digitalocean::spaces::DEFAULT_ENDPOINT;
-use digitalocean::{Client, Purpose, SpacesClient, SpacesKeys, Tokens};
+use digitalocean::{BaseUrl, Client, Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::SecretString;
 use store::Store;
 use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use tokio::net::TcpListener;
 
+use crate::failure;
+
 /// The API's address unless another is asked for.
 pub(crate) const DEFAULT_API_BIND: &str = "127.0.0.1:8080";
-const DIGITALOCEAN_API_URL: &str = "https://api.digitalocean.com";
 
 /// What a worker is told beside where its servers are.
 #[derive(Args)]
@@ -109,7 +110,7 @@ impl QueueArguments {
 
 /// Which DigitalOcean is read, and with which tokens.
 pub(crate) struct DigitalOcean {
-    pub(crate) url: String,
+    pub(crate) url: BaseUrl,
     pub(crate) tokens: Tokens,
     /// Where keys for Spaces are given.
     pub(crate) spaces: Option<SpacesClient>,
@@ -130,8 +131,8 @@ impl DigitalOcean {
     pub(crate) fn from_environment(purposes: &[Purpose]) -> anyhow::Result<Self> {
         let secret = |name: &str| variable(name).map(SecretString::from);
         let tokens = Tokens::from_variables(purposes, &variable)?;
-        let url =
-            variable("DIGITALOCEAN_API_URL").unwrap_or_else(|| DIGITALOCEAN_API_URL.to_owned());
+        let url = variable("DIGITALOCEAN_API_URL");
+        let url = BaseUrl::parse(url.as_deref().unwrap_or(BaseUrl::DIGITALOCEAN))?;
         let keys = SpacesKeys::new(
             variable(SpacesKeys::ACCESS_KEY_ID),
             secret(SpacesKeys::SECRET_ACCESS_KEY),
@@ -146,51 +147,68 @@ impl DigitalOcean {
         })
     }
 
-    /// Reads the tokens and asks DigitalOcean whether they are valid. Only a clear no is an error: DigitalOcean or Vault being away is
-    /// the activities' to wait out.
+    /// Reads the tokens and asks DigitalOcean whether they are valid. A clear no to some is a warning: a token may be put right while
+    /// the others work. A clear no to all is an error. DigitalOcean or Vault being away is the activities' to wait out.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        let mut refused = Vec::new();
         for (purpose, source) in self.tokens.iter() {
-            let client = Client::new(&self.url, source.clone())?;
+            let client = Client::new(self.url.as_str(), source.clone())?;
             match client.check_token().await {
                 Ok(()) => {}
-                Err(
-                    error @ (digitalocean::Error::Unauthorized { .. }
-                    | digitalocean::Error::InvalidToken),
-                ) => {
-                    return Err(error).with_context(|| {
-                        format!("{} does not accept the token of {purpose}", self.url)
-                    });
+                Err(error @ digitalocean::Error::Unauthorized { .. }) => {
+                    let no = format!(
+                        "{} does not accept the token of {purpose}",
+                        self.url.as_str()
+                    );
+                    refused.push(anyhow::Error::new(error).context(no));
                 }
-                // What a file or Vault lacks at the start, nobody is about to put there.
                 Err(digitalocean::Error::Token(error)) if !error.may_be_an_outage() => {
-                    return Err(error).with_context(|| format!("there is no token for {purpose}"));
+                    let no = format!("there is no token for {purpose}");
+                    refused.push(anyhow::Error::new(error).context(no));
                 }
                 Err(error) => tracing::warn!(
                     "DigitalOcean could not be asked about the token of {purpose}: {error}"
                 ),
             }
         }
+        let is_any_left = refused.len() < self.tokens.iter().count();
+        let mut refused = refused.into_iter();
+        if !is_any_left && let Some(first) = refused.next() {
+            return Err(first);
+        }
+        for no in refused {
+            tracing::warn!(
+                "{}; its task queue is served all the same, and nothing comes of it until that is mended",
+                failure::one_line(&no)
+            );
+        }
         Ok(())
     }
 }
 
 impl SyncArguments {
-    pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {
+    /// How many requests all workers together may make of this server with each token.
+    pub(crate) fn request_limits(&self, url: &BaseUrl) -> Limits {
         // DigitalOcean's limits are not another server's, which says so itself when it has any.
-        let usual = if digitalocean.url.trim_end_matches('/') == DIGITALOCEAN_API_URL {
+        let usual = if url.is_digitaloceans() {
             Limits::default()
         } else {
             Limits::NONE
         };
+        Limits {
+            per_minute: self.requests_per_minute.unwrap_or(usual.per_minute),
+            per_hour: self.requests_per_hour.unwrap_or(usual.per_hour),
+            ..Limits::default()
+        }
+    }
+
+    pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {
+        let request_limits = self.request_limits(&digitalocean.url);
         worker::Settings {
             store,
-            digitalocean_url: digitalocean.url,
+            digitalocean_url: digitalocean.url.as_str().to_owned(),
             tokens: digitalocean.tokens,
-            request_limits: Limits {
-                per_minute: self.requests_per_minute.unwrap_or(usual.per_minute),
-                per_hour: self.requests_per_hour.unwrap_or(usual.per_hour),
-                ..Limits::default()
-            },
+            request_limits,
             internal_project: self.internal_project,
             rules: Rules {
                 strike_interval: self.strike_interval,
@@ -251,4 +269,39 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         .open(&unfinished)?;
     file.write_all(text.as_bytes())?;
     fs::rename(&unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        sync: SyncArguments,
+    }
+
+    fn limits(url: &str, arguments: &[&str]) -> (u32, u32) {
+        let arguments = ["arcadia"].iter().chain(arguments);
+        let given = Given::parse_from(arguments);
+        let limits = given.sync.request_limits(&BaseUrl::parse(url).unwrap());
+        (limits.per_minute, limits.per_hour)
+    }
+
+    #[test]
+    fn digitaloceans_limits_are_kept_however_its_address_is_written() {
+        for url in [
+            "https://api.digitalocean.com",
+            "https://api.digitalocean.com/",
+            "https://api.digitalocean.com/v2",
+            " https://api.digitalocean.com/v2/ ",
+            "HTTPS://API.DIGITALOCEAN.COM",
+        ] {
+            assert_eq!(limits(url, &[]), (240, 4_500), "{url}");
+            assert_eq!(limits(url, &["--requests-per-hour=9"]), (240, 9), "{url}");
+        }
+        assert_eq!(limits("http://127.0.0.1:8080", &[]), (0, 0));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use devstack::{Postgres, Progress, StateDir, Temporal};
-use digitalocean::{Purpose, SpacesClient, SpacesKeys, Tokens};
+use digitalocean::{BaseUrl, Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
@@ -228,7 +228,7 @@ fn open_log(path: &Path) -> anyhow::Result<fs::File> {
 async fn digitalocean(servers: &mut Servers, progress: &Progress) -> anyhow::Result<DigitalOcean> {
     if DigitalOcean::has_token() {
         let digitalocean = DigitalOcean::from_environment(&Purpose::ALL)?;
-        progress.step(format!("DigitalOcean: {}", digitalocean.url));
+        progress.step(format!("DigitalOcean: {}", digitalocean.url.as_str()));
         return Ok(digitalocean);
     }
     let simulator = Simulator::start(Account::demo())
@@ -245,7 +245,7 @@ async fn digitalocean(servers: &mut Servers, progress: &Progress) -> anyhow::Res
     )?;
     let spaces = keys.map(|keys| SpacesClient::new(&simulator.spaces_url(), keys));
     let spaces = spaces.transpose()?;
-    let url = simulator.url();
+    let url = BaseUrl::parse(&simulator.url())?;
     servers.simulator = Some(simulator);
     Ok(DigitalOcean {
         url,

@@ -7,7 +7,6 @@ mod settings;
 use std::fmt::{self, Display};
 use std::io::Write as _;
 
-use ::digitalocean::Purpose;
 use anyhow::bail;
 
 use crate::failure;
@@ -83,8 +82,7 @@ pub(crate) async fn run(_: Arguments) -> anyhow::Result<()> {
     let settings = settings::check(&mut report)?;
     servers::check_database(&mut report).await?;
     servers::check_temporal(&mut report).await?;
-    let purposes = settings.as_ref().map(|settings| &*settings.purposes);
-    digitalocean::check(&mut report, purposes.unwrap_or(&Purpose::ALL)).await?;
+    digitalocean::check(&mut report, settings.as_ref()).await?;
     if let Some(settings) = settings {
         servers::check_api_address(&mut report, settings.api_bind).await?;
     }

@@ -4,16 +4,22 @@ use reqwest::Url;
 
 use crate::Error;
 
+const DIGITALOCEAN_HOST: &str = "api.digitalocean.com";
+
 /// The base of the API: `https://api.digitalocean.com`, or another server's, with a path in front if it has one.
 #[derive(Debug, Clone)]
-pub(crate) struct BaseUrl {
+pub struct BaseUrl {
     url: Url,
     /// Without a slash at the end and without the `v2` that every path starts with.
     text: String,
 }
 
 impl BaseUrl {
-    pub(crate) fn parse(given: &str) -> Result<Self, Error> {
+    /// DigitalOcean's own.
+    pub const DIGITALOCEAN: &str = "https://api.digitalocean.com";
+
+    /// Takes space around it and a slash or `/v2` at its end for nothing; refuses what is no base, without repeating it.
+    pub fn parse(given: &str) -> Result<Self, Error> {
         let invalid = |problem: &'static str| Error::InvalidBaseUrl { problem };
         let url = Url::parse(given.trim()).map_err(|_| invalid("it is no URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -32,8 +38,14 @@ impl BaseUrl {
     }
 
     /// Without a slash at the end. Holds no secret.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is DigitalOcean itself, whose limits are known.
+    pub fn is_digitaloceans(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        host.trim_end_matches('.') == DIGITALOCEAN_HOST
     }
 
     pub(crate) fn is_plain_http(&self) -> bool {
@@ -89,6 +101,27 @@ mod tests {
             let error = BaseUrl::parse(given).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{given}");
             assert!(error.to_string().contains("DIGITALOCEAN_API_URL"));
+        }
+    }
+
+    #[test]
+    fn digitalocean_is_recognised_however_its_address_is_written() {
+        let is_digitaloceans = |given: &str| BaseUrl::parse(given).unwrap().is_digitaloceans();
+        for given in [
+            BaseUrl::DIGITALOCEAN,
+            "https://api.digitalocean.com/",
+            "https://api.digitalocean.com/v2",
+            " https://api.digitalocean.com:443/v2/ ",
+            "HTTPS://API.DigitalOcean.com.",
+        ] {
+            assert!(is_digitaloceans(given), "{given}");
+        }
+        for given in [
+            "https://api.digitalocean.com.example.com",
+            "https://example.com/api.digitalocean.com",
+            "http://127.0.0.1:8080",
+        ] {
+            assert!(!is_digitaloceans(given), "{given}");
         }
     }
 

@@ -27,6 +27,7 @@ mod scopes;
 pub mod spaces;
 mod tokens;
 
+pub use base_url::BaseUrl;
 pub use budget::RequestBudget;
 pub use client::Client;
 pub use error::{Answer, Call, Error};

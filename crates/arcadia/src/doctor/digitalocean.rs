@@ -2,26 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use ::digitalocean::{Client, Error, Need, Purpose, RateLimit, TokenSource};
+use ::digitalocean::{BaseUrl, Client, Error, Need, Purpose, RateLimit, TokenSource};
 use futures::stream::{self, StreamExt as _};
+use store::budget::Limits;
 
 use super::Report;
-use crate::configuration::{DigitalOcean, variable};
+use super::settings::Checked;
+use crate::configuration::{DigitalOcean, SyncArguments, variable};
 
 /// Requests under way at a time.
 const AT_A_TIME: usize = 4;
 /// With less than this share of an hour's requests left, the lists are not tried: the worker needs them.
 const LEAST_PERCENT_LEFT: u64 = 10;
+/// What DigitalOcean allows a token (spec).
+const DIGITALOCEANS: Limits = Limits {
+    per_minute: 250,
+    per_hour: 5_000,
+    times_faster: 1,
+};
 /// The variable of the token for every purpose without one of its own.
 const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
-pub(super) async fn check(report: &mut Report, purposes: &[Purpose]) -> anyhow::Result<()> {
+/// Settings that cannot be read have been told already.
+pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> anyhow::Result<()> {
+    let purposes = settings.map_or(&Purpose::ALL[..], |settings| &settings.purposes);
     let digitalocean = match DigitalOcean::from_environment(purposes) {
         Ok(digitalocean) => digitalocean,
         Err(error) => return report.error("digitalocean", error),
     };
+    if let Some(settings) = settings {
+        check_limits(report, &digitalocean.url, &settings.sync)?;
+    }
     for (purpose, source) in digitalocean.tokens.iter() {
-        check_token(report, &digitalocean.url, purpose, source).await?;
+        check_token(report, digitalocean.url.as_str(), purpose, source).await?;
     }
     let mut sources = digitalocean.tokens.iter();
     let is_shared_used = sources.any(|(_, source)| source.name() == SHARED_TOKEN);
@@ -32,6 +45,51 @@ pub(super) async fn check(report: &mut Report, purposes: &[Purpose]) -> anyhow::
         )?;
     }
     check_spaces(report, &digitalocean).await
+}
+
+/// Whether our own limits keep below DigitalOcean's.
+fn check_limits(report: &mut Report, url: &BaseUrl, sync: &SyncArguments) -> anyhow::Result<()> {
+    const WHAT: &str = "limits";
+    let limits = sync.request_limits(url);
+    let (per_minute, per_hour) = (limits.per_minute, limits.per_hour);
+    if !url.is_digitaloceans() && (per_minute, per_hour) == (0, 0) {
+        return report.ok(
+            WHAT,
+            "none of our own, since DIGITALOCEAN_API_URL is not DigitalOcean's; for a proxy that leads there, set \
+             ARCADIA_REQUESTS_PER_MINUTE=240 and ARCADIA_REQUESTS_PER_HOUR=4500",
+        );
+    }
+    let all = [
+        ("minute", per_minute, DIGITALOCEANS.per_minute),
+        ("hour", per_hour, DIGITALOCEANS.per_hour),
+    ];
+    let told = all.map(|(time, ours, _)| match ours {
+        0 => format!("any number of requests per {time}"),
+        ours => format!("{ours} requests per {time}"),
+    });
+    let told = format!(
+        "all workers together make {} with a token",
+        told.join(" and ")
+    );
+    let too_many = all
+        .iter()
+        .filter(|(_, ours, theirs)| *ours == 0 || ours > theirs);
+    let cures: Vec<_> = too_many
+        .map(|(time, _, theirs)| {
+            let variable = format!("ARCADIA_REQUESTS_PER_{}", time.to_uppercase());
+            format!("{variable} below the {theirs} that DigitalOcean allows")
+        })
+        .collect();
+    if cures.is_empty() {
+        return report.ok(WHAT, told);
+    }
+    report.warn(
+        WHAT,
+        format_args!(
+            "{told}, which gets them refused: set {}",
+            cures.join(" and ")
+        ),
+    )
 }
 
 async fn check_token(

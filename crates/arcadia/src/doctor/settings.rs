@@ -20,7 +20,7 @@ struct Settings {
     #[command(flatten)]
     queues: QueueArguments,
     #[command(flatten)]
-    _sync: SyncArguments,
+    sync: SyncArguments,
 }
 
 /// What other checks look at.
@@ -28,6 +28,7 @@ pub(super) struct Checked {
     pub(super) api_bind: SocketAddr,
     /// Those whose queues the worker polls.
     pub(super) purposes: Vec<Purpose>,
+    pub(super) sync: SyncArguments,
 }
 
 /// Reads them all; none where one of them cannot be read.
@@ -54,6 +55,7 @@ pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
     Ok(Some(Checked {
         api_bind: settings.api_bind,
         purposes: settings.queues.purposes(),
+        sync: settings.sync,
     }))
 }
 

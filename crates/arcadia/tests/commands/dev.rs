@@ -7,13 +7,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::Url;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::process::{Child, Command};
 
-use crate::support::{LIMIT, arcadia, eventually, refusal};
+use crate::support::{arcadia, eventually, refusal, stop};
 
 const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
 
@@ -61,18 +60,12 @@ impl Dev {
     }
 
     async fn database(&self) -> PgConnection {
-        let url: Url = self.says("database_url").parse().unwrap();
-        let options = sqlx::postgres::PgConnectOptions::from_url(&url).unwrap();
-        options.connect().await.unwrap()
+        connection(self.says("database_url")).await
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits for its end.
-    pub(crate) async fn stop(mut self) {
-        let id = self.process.id().unwrap().try_into().unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
-        let ended = tokio::time::timeout(LIMIT, self.process.wait());
-        let status = ended.await.expect("it does not stop").unwrap();
-        assert_eq!(status.code(), Some(0));
+    pub(crate) async fn stop(self) {
+        stop(self.process).await;
     }
 
     async fn kill(mut self) {
@@ -80,7 +73,13 @@ impl Dev {
     }
 }
 
-async fn count(database: &mut PgConnection, sql: &'static str) -> i64 {
+pub(crate) async fn connection(url: &str) -> PgConnection {
+    let url: Url = url.parse().unwrap();
+    let options = sqlx::postgres::PgConnectOptions::from_url(&url).unwrap();
+    options.connect().await.unwrap()
+}
+
+pub(crate) async fn count(database: &mut PgConnection, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(database).await.unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! `arcadia doctor` names what is wrong with a configuration, each in one line with its cure.
 
 mod digitalocean;
-mod schedules;
+pub(crate) mod schedules;
 
 use std::net::TcpListener;
 
@@ -13,13 +13,13 @@ use tokio::sync::OnceCell;
 
 use crate::support::{arcadia, output};
 
-const SECRET: &str = "dop_v1_s3cr3t-that-nobody-may-see";
+pub(crate) const SECRET: &str = "dop_v1_s3cr3t-that-nobody-may-see";
 
 /// Servers that lack nothing, and the variables that lead there.
-struct Healthy {
+pub(crate) struct Healthy {
     simulator: Simulator,
     variables: Vec<(&'static str, String)>,
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
 }
 
 /// The schedules are those of the namespace `default`, which no other test of this process uses.
@@ -62,27 +62,28 @@ impl Healthy {
         Self {
             simulator,
             variables,
-            _database: database,
+            database,
         }
     }
 
-    fn doctor(&self, otherwise: &[(&str, &str)]) -> Command {
-        let mut doctor = arcadia(&["doctor"]);
+    /// `arcadia COMMAND` with these variables changed or, where empty, taken away.
+    pub(crate) fn run(&self, command: &str, otherwise: &[(&str, &str)]) -> Command {
+        let mut command = arcadia(&[command]);
         let variables = self.variables.iter();
-        doctor.envs(variables.map(|(name, value)| (*name, value.as_str())));
+        command.envs(variables.map(|(name, value)| (*name, value.as_str())));
         for (name, value) in otherwise {
             if value.is_empty() {
-                doctor.env_remove(name);
+                command.env_remove(name);
             } else {
-                doctor.env(name, value);
+                command.env(name, value);
             }
         }
-        doctor
+        command
     }
 
-    /// What the doctor says with these variables changed or, where empty, taken away.
+    /// What the doctor says with these variables, as above.
     async fn says(&self, otherwise: &[(&str, &str)]) -> Said {
-        let output = output(self.doctor(otherwise)).await;
+        let output = output(self.run("doctor", otherwise)).await;
         let lines = String::from_utf8(output.stdout).unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         for secret in [SECRET, DEMO_SPACES_SECRET, DEMO_TOKEN] {

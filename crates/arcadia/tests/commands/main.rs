@@ -8,3 +8,4 @@ mod doctor;
 mod receiver;
 mod support;
 mod traces;
+mod worker;

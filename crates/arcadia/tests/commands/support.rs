@@ -4,7 +4,8 @@ use std::env;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
 
 /// How long anything may take. A run that was killed is noticed by its heartbeat, half a minute later.
 pub(crate) const LIMIT: Duration = Duration::from_mins(2);
@@ -61,6 +62,15 @@ pub(crate) async fn refusal(command: Command) -> String {
     let more = lines.iter().any(|line| line.starts_with("error"));
     assert!(!more, "more than one error: {errors}");
     refusal.to_owned()
+}
+
+/// Asks a process to stop as an orchestrator does, and waits for its end.
+pub(crate) async fn stop(mut process: Child) {
+    let id = process.id().unwrap().try_into().unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    let ended = tokio::time::timeout(LIMIT, process.wait());
+    let status = ended.await.expect("it does not stop").unwrap();
+    assert_eq!(status.code(), Some(0));
 }
 
 /// Waits for a condition to give something.

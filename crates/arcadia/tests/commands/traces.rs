@@ -4,7 +4,6 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use simulator::{DEMO_SPACES_SECRET, DEMO_TOKEN};
 use store::Store;
 use tokio::net::TcpListener;
@@ -12,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::dev::{Dev, dev, reqwest_client};
 use crate::receiver::{Receiver, Seen};
-use crate::support::{LIMIT, arcadia, eventually, refusal};
+use crate::support::{arcadia, eventually, refusal, stop};
 
 /// Somebody's span above a request, and where that says so.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -46,14 +45,6 @@ fn configured(command: &mut Command) -> &mut Command {
     command
         .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3")
         .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")
-}
-
-async fn stop(mut process: Child) {
-    let id = process.id().unwrap().try_into().unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
-    let ended = tokio::time::timeout(LIMIT, process.wait());
-    let status = ended.await.expect("it does not stop").unwrap();
-    assert_eq!(status.code(), Some(0));
 }
 
 async fn migrated() -> devstack::testing::TestDatabase {

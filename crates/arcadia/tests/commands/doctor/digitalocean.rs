@@ -155,6 +155,45 @@ async fn a_token_that_others_have_used_up_is_told_and_left_alone() {
 }
 
 #[tokio::test]
+async fn the_limits_in_force_are_told_however_digitaloceans_address_is_written() {
+    let healthy = Healthy::start().await;
+    // Nobody is there, so that no request leaves this machine.
+    let proxy = format!("http://{}", closed_address());
+    let limits = async |url: &str, otherwise: &[(&str, &str)]| {
+        let mut variables = vec![("DIGITALOCEAN_API_URL", url), ("HTTPS_PROXY", &proxy)];
+        variables.extend(otherwise);
+        let said = healthy.says(&variables).await;
+        let mut lines = said.lines.into_iter();
+        lines.find(|line| line[6..].starts_with("limits:")).unwrap()
+    };
+    for url in [
+        "https://api.digitalocean.com",
+        "https://api.digitalocean.com/v2",
+        "HTTPS://API.digitalocean.com/",
+    ] {
+        let line = limits(url, &[]).await;
+        assert!(line.starts_with("ok"), "{line}");
+        let told = "make 240 requests per minute and 4500 requests per hour";
+        assert!(line.contains(told), "{line}");
+    }
+    let wrong = [
+        ("ARCADIA_REQUESTS_PER_MINUTE", "0"),
+        ("ARCADIA_REQUESTS_PER_HOUR", "5001"),
+    ];
+    let line = limits("https://api.digitalocean.com", &wrong).await;
+    for part in [
+        "warn",
+        "any number of requests per minute and 5001 requests per hour",
+        "ARCADIA_REQUESTS_PER_MINUTE below the 250",
+        "ARCADIA_REQUESTS_PER_HOUR below the 5000",
+    ] {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+    let line = limits(&healthy.simulator.url(), &[]).await;
+    assert!(line.starts_with("ok    limits: none of our own"), "{line}");
+}
+
+#[tokio::test]
 async fn a_shared_token_that_nothing_uses_is_told() {
     let healthy = Healthy::start().await;
     let said = healthy

@@ -5,13 +5,13 @@ use crate::support::{arcadia, eventually, output};
 use tokio::process::Command;
 
 /// A namespace of its own, in which nothing was applied yet.
-struct Namespace {
-    healthy: Healthy,
-    name: String,
+pub(crate) struct Namespace {
+    pub(crate) healthy: Healthy,
+    pub(crate) name: String,
 }
 
 impl Namespace {
-    async fn create(name: &str) -> Self {
+    pub(crate) async fn create(name: &str) -> Self {
         let name = format!("{name}-{}", std::process::id());
         let healthy = Healthy::start().await;
         let namespace = Self { healthy, name };
@@ -26,7 +26,7 @@ impl Namespace {
         namespace
     }
 
-    async fn cli(&self, arguments: &str) {
+    pub(crate) async fn cli(&self, arguments: &str) {
         let temporal = devstack::testing::temporal().await;
         let mut cli = Command::new(temporal.cli());
         cli.args(arguments.split(' '))
@@ -44,7 +44,7 @@ impl Namespace {
     }
 
     /// `arcadia schedules apply`: its exit code, and what it told.
-    async fn apply(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) async fn apply(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let temporal = devstack::testing::temporal().await;
         let mut apply = arcadia(&["schedules", "apply"]);
         apply
