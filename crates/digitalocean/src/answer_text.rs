@@ -66,7 +66,11 @@ fn html_title(page: &str) -> Option<&str> {
 
 /// Another's text for an error: a server that repeats the token must not carry it into a log.
 pub(crate) fn one_line(text: &str, token: &SecretString) -> String {
-    let text = text.replace(token.expose_secret().trim(), "[token]");
+    let text = match token.expose_secret().trim() {
+        // It is between any two characters.
+        "" => text.to_owned(),
+        token => text.replace(token, "[token]"),
+    };
     let mut line: String = text
         .chars()
         .map(|character| {
@@ -121,6 +125,13 @@ mod tests {
         assert_eq!(describe(" \n"), None);
         let text = describe("upstream said no").unwrap();
         assert!(!text.contains("upstream"), "{text}");
+    }
+
+    #[test]
+    fn a_text_is_left_as_it_is_where_there_is_no_token() {
+        for nothing in ["", " \n"] {
+            assert_eq!(one_line("sealed", &SecretString::from(nothing)), "sealed");
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl TokenError {
         }
     }
 
+    /// Whether Vault has said that there is no token for us: one that was read before is not to be used on.
+    pub(super) fn is_a_clear_no(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_a_clear_no())
+    }
+
     /// Whether Vault is away, rather than something wrong with what it or a file holds.
     pub fn may_be_an_outage(&self) -> bool {
         matches!(self, Self::Vault(error) if error.is_retryable())

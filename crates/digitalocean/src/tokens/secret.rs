@@ -17,20 +17,27 @@ pub(super) enum Given {
 }
 
 impl Given {
-    /// As it is now, without the line break that ends most files.
+    /// As it is now, without the line break that ends most files; never empty.
     pub(super) async fn read(&self) -> Result<SecretString, TokenError> {
         match self {
             Self::Value(secret) => Ok(SecretString::from(secret.expose_secret().trim())),
             Self::File { variable, path } => {
+                let origin = || format!("{variable}, {},", path.display());
                 let text = tokio::fs::read_to_string(path).await;
                 let text = text.map(SecretString::from).map_err(|error| {
                     TokenError::UnreadableFile {
-                        origin: format!("{variable}, {},", path.display()),
+                        origin: origin(),
                         // The text of an error about invalid UTF-8 does not repeat it.
                         problem: error.to_string(),
                     }
                 })?;
-                Ok(SecretString::from(text.expose_secret().trim()))
+                match text.expose_secret().trim() {
+                    // As it is while some programs replace it.
+                    "" => Err(TokenError::Invalid {
+                        origin: format!("the file of {}", origin()),
+                    }),
+                    secret => Ok(SecretString::from(secret)),
+                }
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Where one token comes from, asked whenever it is needed.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
 use super::error::{FILE_IS_FRESH_FOR, TokenError, VAULT_IS_FRESH_FOR};
 use super::secret::{Given, Token};
@@ -14,9 +15,11 @@ use crate::Error;
 
 /// How long a token is used on while its source cannot be read: an outage of Vault should not become one of ours.
 const OUTLIVES_ITS_SOURCE: Duration = Duration::from_hours(1);
-/// How soon a source that could not be read is tried again, and how often a refused token is looked up anew: many requests at once
-/// are one question.
+/// How soon a source that could not be read is tried again by those who have no token, and how often a refused token is looked up anew:
+/// many requests at once are one question.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a request that has a token to go on with waits for a newer one. The look goes on without it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a token comes from. Asked for every request, it reads a file or Vault every few seconds at most. Cheap to clone; the clones
 /// share what was read.
@@ -29,7 +32,10 @@ struct Inner {
     origin: Origin,
     /// The variable, the file or Vault's path, as people are told.
     name: String,
+    /// Never held while anything is waited for.
     state: Mutex<State>,
+    /// Held by whoever reads the source.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 enum Origin {
@@ -44,6 +50,7 @@ enum Origin {
 
 #[derive(Default)]
 struct State {
+    /// None after a clear no.
     last: Option<Read>,
     failed: Option<(Instant, TokenError)>,
     /// When a refused token was looked up anew and found to be the same.
@@ -55,14 +62,47 @@ struct Read {
     at: Instant,
 }
 
+impl State {
+    fn read_within(&self, age: Duration, now: Instant) -> Option<Arc<Token>> {
+        let last = self.last.as_ref()?;
+        (now.saturating_duration_since(last.at) < age).then(|| last.token.clone())
+    }
+
+    fn failed_within(&self, age: Duration, now: Instant) -> Option<TokenError> {
+        let (at, error) = self.failed.as_ref()?;
+        (now.saturating_duration_since(*at) < age).then(|| error.clone())
+    }
+
+    /// What is known of a refused token's successor without looking.
+    fn instead_of(
+        &self,
+        refused: &Token,
+        now: Instant,
+    ) -> Option<Result<Option<Arc<Token>>, TokenError>> {
+        if let Some(read) = &self.last
+            && !read.token.is(refused)
+        {
+            // Another request was refused before this one.
+            return Some(Ok(Some(read.token.clone())));
+        }
+        let is_confirmed = self
+            .confirmed_at
+            .is_some_and(|at| now.saturating_duration_since(at) < PAUSE);
+        if is_confirmed {
+            return Some(Ok(None));
+        }
+        self.failed_within(PAUSE, now).map(Err)
+    }
+}
+
 impl TokenSource {
     fn new(origin: Origin, name: String) -> Self {
-        let state = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 origin,
                 name,
-                state,
+                state: Mutex::default(),
+                reading: Arc::default(),
             }),
         }
     }
@@ -122,36 +162,54 @@ impl TokenSource {
 
     pub(super) async fn token_at(&self, now: Instant) -> Result<Arc<Token>, TokenError> {
         let fresh_for = match &self.inner.origin {
-            Origin::Fixed(token) => return token.clone().ok_or_else(|| self.invalid()),
+            Origin::Fixed(token) => return token.clone().ok_or_else(|| self.inner.invalid()),
             Origin::File(_) => FILE_IS_FRESH_FOR,
             Origin::Vault { .. } => VAULT_IS_FRESH_FOR,
         };
-        let mut state = self.inner.state.lock().await;
-        if let Some(read) = &state.last
-            && now.saturating_duration_since(read.at) < fresh_for
-        {
-            return Ok(read.token.clone());
-        }
-        let just_failed = state
-            .failed
-            .as_ref()
-            .filter(|(at, _)| now.saturating_duration_since(*at) < PAUSE);
-        let error = match just_failed {
-            Some((_, error)) => error.clone(),
-            None => match self.read(&mut state, now).await {
-                Ok(token) => return Ok(token),
-                Err(error) => error,
-            },
-        };
-        match &state.last {
-            Some(read)
-                if error.is_retryable()
-                    && now.saturating_duration_since(read.at) < OUTLIVES_ITS_SOURCE =>
-            {
-                Ok(read.token.clone())
+        let usable = {
+            let state = self.inner.state();
+            if let Some(token) = state.read_within(fresh_for, now) {
+                return Ok(token);
             }
-            _ => Err(error),
+            let usable = state.read_within(OUTLIVES_ITS_SOURCE, now);
+            if let (Some(token), Some(_)) = (&usable, state.failed_within(fresh_for, now)) {
+                return Ok(token.clone());
+            }
+            usable
+        };
+        match usable {
+            Some(token) => self.newer_than(token, now).await,
+            None => self.first_at(fresh_for, now).await,
         }
+    }
+
+    /// The source's token if it is there soon, or else the one that will do: whoever has one is not held up by a Vault that does not answer.
+    async fn newer_than(&self, token: Arc<Token>, now: Instant) -> Result<Arc<Token>, TokenError> {
+        let Ok(alone) = self.inner.reading.clone().try_lock_owned() else {
+            return Ok(token);
+        };
+        let inner = self.inner.clone();
+        let looking = tokio::spawn(async move { inner.read(&alone, now).await });
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(Ok(Ok(newer))) => Ok(newer),
+            Ok(Ok(Err(error))) if error.is_a_clear_no() => Err(error),
+            _ => Ok(token),
+        }
+    }
+
+    async fn first_at(&self, fresh_for: Duration, now: Instant) -> Result<Arc<Token>, TokenError> {
+        let alone = self.inner.reading.clone().lock_owned().await;
+        {
+            // What waited for another's answer need not ask again.
+            let state = self.inner.state();
+            if let Some(token) = state.read_within(fresh_for, now) {
+                return Ok(token);
+            }
+            if let Some(error) = state.failed_within(PAUSE, now) {
+                return Err(error);
+            }
+        }
+        self.inner.read(&alone, now).await
     }
 
     pub(super) async fn instead_of_at(
@@ -162,36 +220,43 @@ impl TokenSource {
         if matches!(self.inner.origin, Origin::Fixed(_)) {
             return Ok(None);
         }
-        let mut state = self.inner.state.lock().await;
-        if let Some(read) = &state.last
-            && !read.token.is(refused)
-        {
-            // Another request was refused before this one.
-            return Ok(Some(read.token.clone()));
+        let known = self.inner.state().instead_of(refused, now);
+        if let Some(known) = known {
+            return known;
         }
-        if state
-            .confirmed_at
-            .is_some_and(|at| now.saturating_duration_since(at) < PAUSE)
-        {
-            return Ok(None);
+        let alone = self.inner.reading.clone().lock_owned().await;
+        let known = self.inner.state().instead_of(refused, now);
+        if let Some(known) = known {
+            return known;
         }
-        let token = self.read(&mut state, now).await?;
+        let token = self.inner.read(&alone, now).await?;
         if token.is(refused) {
-            state.confirmed_at = Some(now);
+            self.inner.state().confirmed_at = Some(now);
             return Ok(None);
         }
         tracing::info!(source = self.name(), "the token has been replaced");
         Ok(Some(token))
     }
+}
 
-    async fn read(&self, state: &mut State, now: Instant) -> Result<Arc<Token>, TokenError> {
-        let secret = match &self.inner.origin {
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(
+        &self,
+        _alone: &OwnedMutexGuard<()>,
+        now: Instant,
+    ) -> Result<Arc<Token>, TokenError> {
+        let secret = match &self.origin {
             // Never read anew.
             Origin::Fixed(token) => return token.clone().ok_or_else(|| self.invalid()),
             Origin::File(given) => given.read().await,
             Origin::Vault { vault, keys } => vault.read(keys).await,
         };
         let token = secret.and_then(|secret| Token::new(&secret).ok_or_else(|| self.invalid()));
+        let mut state = self.state();
         match token {
             Ok(token) => {
                 let token = Arc::new(token);
@@ -203,7 +268,10 @@ impl TokenSource {
                 Ok(token)
             }
             Err(error) => {
-                tracing::warn!(source = self.name(), "no token could be read: {error}");
+                tracing::warn!(source = self.name, "no token could be read: {error}");
+                if error.is_a_clear_no() {
+                    state.last = None;
+                }
                 // What waited for this answer meanwhile need not ask again.
                 state.failed = Some((Instant::now().max(now), error.clone()));
                 Err(error)
@@ -213,7 +281,7 @@ impl TokenSource {
 
     fn invalid(&self) -> TokenError {
         TokenError::Invalid {
-            origin: self.name().to_owned(),
+            origin: self.name.clone(),
         }
     }
 }

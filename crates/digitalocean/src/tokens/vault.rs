@@ -6,14 +6,15 @@ mod login;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::error::{TokenError, TokenSettingsError};
 use crate::answer_text::one_line;
@@ -190,7 +191,7 @@ impl Vault {
         Ok(session)
     }
 
-    /// The body of a 2xx answer; none for a 404.
+    /// The body of a 2xx answer; none for a 404 of Vault's own.
     async fn send<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
@@ -214,6 +215,7 @@ impl Vault {
                 .map(Some)
                 .map_err(|_| VaultError::UnexpectedBody { path });
         }
+        let is_vaults = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
         let said = serde_json::from_slice::<Errors>(&body).map_or_else(
             |_| String::new(),
             |body| {
@@ -227,6 +229,10 @@ impl Vault {
         );
         let status_code = status.as_u16();
         match status {
+            // What stands before Vault has pages of its own, which say nothing of the secret.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN if !is_vaults => {
+                Err(VaultError::UnexpectedBody { path })
+            }
             StatusCode::NOT_FOUND => Ok(None),
             StatusCode::FORBIDDEN => Err(VaultError::Denied { path, said }),
             // Sealed, standing by, catching up or asked too often (Vault's documentation).

@@ -1,5 +1,6 @@
 //! Tokens in Vault, as its HTTP API is documented (developer.hashicorp.com/vault/api-docs: KV v2, `AppRole`, Kubernetes).
 
+mod outages;
 mod server;
 
 use std::fs;
@@ -86,6 +87,34 @@ async fn every_way_to_log_in_leads_to_the_secret() {
         let source = vault.source(Purpose::CloudSyncFull, login);
         source.check().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_file_to_log_in_with_that_is_empty_is_named_and_may_be_full_soon() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty");
+    let file = path.to_str().unwrap();
+    for (variable, other) in [
+        ("VAULT_TOKEN_FILE", None),
+        ("VAULT_SECRET_ID_FILE", Some(("VAULT_ROLE_ID", ROLE_ID))),
+        (
+            "VAULT_KUBERNETES_JWT_FILE",
+            Some(("VAULT_KUBERNETES_ROLE", "arcadia")),
+        ),
+    ] {
+        fs::write(&path, "\n").unwrap();
+        let login: Vec<_> = other.into_iter().chain([(variable, file)]).collect();
+        let source = vault.source(Purpose::CloudSyncFull, &login);
+        let error = failure(&source).await;
+        let text = error.to_string();
+        for part in [variable, file, "is empty"] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        assert!(error.is_retryable(), "{text}");
+    }
+    assert_eq!(vault.change(|state| state.logins), 0);
+    assert_eq!(vault.reads(), 0);
 }
 
 #[tokio::test]
@@ -270,6 +299,8 @@ impl std::io::Write for Log {
 async fn no_secret_is_logged_at_any_level() {
     let log = Log::default();
     let writer = log.clone();
+    // Where there is one subscriber alone, what other tests' threads log first is switched off for this one too.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     // Everything here runs on this thread, the servers included.
     let _logging = tracing::subscriber::set_default(
         tracing_subscriber::fmt()

@@ -47,8 +47,35 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// Whether it may well pass without anyone doing something about it.
+    /// Whether it may well pass without anyone doing something about it: also what stands before Vault, or Vault itself as it changes
+    /// its state, answers oddly for a while.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Unavailable { .. })
+        match self {
+            Self::Unreachable { .. } | Self::Unavailable { .. } | Self::UnexpectedBody { .. } => {
+                true
+            }
+            // A standby redirects; a store that is made one of version 2 answers 400 meanwhile (Vault's documentation).
+            Self::Refused { status, .. } => matches!(status, 300..=400),
+            Self::Denied { .. }
+            | Self::LoginRefused { .. }
+            | Self::NoSecret { .. }
+            | Self::NoKey { .. }
+            | Self::InvalidVaultToken => false,
+        }
+    }
+
+    /// Whether Vault itself has said no, rather than something that says nothing of our token.
+    pub(in crate::tokens) fn is_a_clear_no(&self) -> bool {
+        match self {
+            Self::Denied { .. }
+            | Self::LoginRefused { .. }
+            | Self::NoSecret { .. }
+            | Self::NoKey { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Unavailable { .. }
+            | Self::InvalidVaultToken
+            | Self::UnexpectedBody { .. }
+            | Self::Refused { .. } => false,
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The ways to log in to Vault.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Session, Vault, VaultError};
 use crate::tokens::error::TokenError;
@@ -105,7 +106,12 @@ impl Vault {
         };
         let answer = match self.send::<LoggedIn>(request, &path, secret).await {
             // AppRole answers 400 to a wrong id, Kubernetes 403.
-            Err(VaultError::Denied { said, .. } | VaultError::Refused { said, .. }) => {
+            Err(
+                VaultError::Denied { said, .. }
+                | VaultError::Refused {
+                    status: 400, said, ..
+                },
+            ) => {
                 return Err(refused(said).into());
             }
             answer => answer?,

@@ -22,6 +22,10 @@ pub(super) struct State {
     pub(super) tokens: Vec<String>,
     pub(super) is_sealed: bool,
     pub(super) may_read: bool,
+    /// Takes every request, and never answers.
+    pub(super) is_silent: bool,
+    /// The status and the body of every answer, in place of its own.
+    pub(super) instead: Option<(u16, &'static str)>,
     pub(super) logins: u32,
     /// Method, path and namespace.
     asked: Vec<String>,
@@ -43,6 +47,8 @@ impl TestVault {
                 tokens: vec![ROOT.to_owned()],
                 is_sealed: false,
                 may_read: true,
+                is_silent: false,
+                instead: None,
                 logins: 0,
                 asked: Vec::new(),
             })),
@@ -95,8 +101,18 @@ async fn answer(vault: TestVault, request: Request) -> Response {
     let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
     assert_eq!(header("x-vault-request"), Some("true"));
     let asked = format!("{} {}", parts.method, parts.uri.path());
-    vault.change(|state| {
+    let is_silent = vault.change(|state| {
         state.asked.push(asked.clone());
+        state.is_silent
+    });
+    if is_silent {
+        std::future::pending::<()>().await;
+    }
+    vault.change(|state| {
+        if let Some((status, body)) = state.instead {
+            let status = StatusCode::from_u16(status).unwrap();
+            return with_type(status, "text/html", body);
+        }
         if state.is_sealed {
             return errors(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
         }
