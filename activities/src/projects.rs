@@ -37,7 +37,13 @@ impl ProjectActivities {
         context: ActivityContext,
     ) -> Result<ProjectsSynced, ActivityError> {
         let run = run_of(&context);
-        beating(&context, async move { self.sync_projects(run).await }).await
+        let store = self.store.clone();
+        beating(
+            &context,
+            &store,
+            async move { self.sync_projects(run).await },
+        )
+        .await
     }
 
     #[activity(definition = definitions::WalkMemberships)]
@@ -46,7 +52,8 @@ impl ProjectActivities {
         context: ActivityContext,
     ) -> Result<MembershipsWalked, ActivityError> {
         let run = run_of(&context);
-        beating(&context, async move { self.walk(run).await }).await
+        let store = self.store.clone();
+        beating(&context, &store, async move { self.walk(run).await }).await
     }
 }
 
@@ -193,6 +200,9 @@ impl ProjectActivities {
             facts: &facts,
         };
         let stored = self.store.store_memberships(pass).await?;
+        if let Some(reason) = &stored.held {
+            tracing::warn!("{reason}. Is the token of cloud-sync-full one of another team?");
+        }
         let unseen = stored.unseen_kinds.iter();
         let unseen_kinds: Vec<String> = unseen.map(ToString::to_string).collect();
         if !unseen_kinds.is_empty() {
@@ -213,6 +223,7 @@ impl ProjectActivities {
             moved: stored.moved,
             requests,
             incomplete: facts.completeness.reason().map(str::to_owned),
+            held: stored.held,
             unseen_kinds,
         })
     }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
-use temporalio_workflow::{ActivityExecutionError, WorkflowContext, WorkflowResult};
+use temporalio_workflow::{
+    ActivityExecutionError, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
 
 use crate::pauses::patiently;
 use crate::{NoInput, options};
@@ -58,6 +60,9 @@ pub struct MembershipsWalked {
     /// Why the pass is no evidence of absence; none if it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
+    /// Why no membership was taken away, where too many would have been.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<String>,
     /// Kinds of which there are some, and no project listed any, as for a token that may not see them: they stay where they were.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unseen_kinds: Vec<String>,
@@ -70,9 +75,36 @@ pub struct ProjectsReport {
     pub memberships: MembershipsWalked,
 }
 
+/// Which of the two passes a sync of the projects is in.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    #[default]
+    Projects,
+    Memberships,
+    Done,
+}
+
+/// How far a sync of the projects is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ProjectsProgress {
+    pub pass: Pass,
+    /// What the first pass did; none where it has not ended, or has failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub projects: Option<ProjectsSynced>,
+    /// Why the first pass failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<String>,
+    /// What the second pass did; none where it has not ended, or has failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memberships: Option<MembershipsWalked>,
+}
+
 #[workflow]
 #[derive(Default)]
-pub struct SyncProjects;
+pub struct SyncProjects {
+    progress: ProjectsProgress,
+}
 
 #[workflow_methods]
 impl SyncProjects {
@@ -90,14 +122,31 @@ impl SyncProjects {
         if let Err(error @ ActivityExecutionError::Cancelled(_)) = projects {
             return Err(error.into());
         }
+        ctx.state_mut(|state| {
+            state.progress.pass = Pass::Memberships;
+            match &projects {
+                Ok(synced) => state.progress.projects = Some(synced.clone()),
+                Err(error) => state.progress.failed = Some(options::reason(error)),
+            }
+        });
         let second_pass = || {
-            let options = options::listing("GET /v2/projects/{id}/resources of every project");
+            let options = options::walk("GET /v2/projects/{id}/resources of every project");
             ctx.execute_activity(ProjectActivities::walk_memberships, (), options)
         };
         let memberships = patiently(ctx, second_pass).await?;
+        ctx.state_mut(|state| {
+            state.progress.pass = Pass::Done;
+            state.progress.memberships = Some(memberships.clone());
+        });
         Ok(ProjectsReport {
             projects: projects?,
             memberships,
         })
+    }
+
+    /// Which pass it is in, and what came of those before.
+    #[query(name = "progress")]
+    pub fn progress(&self, _: &WorkflowContextView) -> ProjectsProgress {
+        self.progress.clone()
     }
 }

@@ -41,6 +41,11 @@ impl Guard {
         percent: 0,
         rows: 0,
     };
+
+    /// Whether so many tombstones among so many live rows are too many to be believed.
+    pub(crate) fn holds(self, doomed: i64, live: i64) -> bool {
+        doomed > i64::from(self.rows) && doomed * 100 > live * i64::from(self.percent)
+    }
 }
 
 impl Default for Guard {

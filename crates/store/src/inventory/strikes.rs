@@ -34,9 +34,7 @@ pub(super) async fn strike(
     )
     .fetch_one(&mut *tx)
     .await?;
-    let guard = facts.rules.guard;
-    let is_held = counts.doomed > i64::from(guard.rows)
-        && counts.doomed * 100 > counts.live * i64::from(guard.percent);
+    let is_held = facts.rules.guard.holds(counts.doomed, counts.live);
     if is_held {
         hold(tx, writing, facts, listing, (counts.doomed, counts.live)).await?;
     } else {

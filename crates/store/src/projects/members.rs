@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::sweep::sweep_within;
-use crate::listings::{Guard, ListingFacts, STRIKES, lock_inventory, now, record};
+use crate::listings::{Guard, ListingFacts, STRIKES, lock_inventory, mark_held, now, record};
 use crate::{Run, Store, StoreError};
 
 /// What one project was seen to list.
@@ -41,6 +41,8 @@ pub struct MembershipOutcome {
     pub discovered: usize,
     /// Kinds of which the mirror has live resources in projects, and no project listed any.
     pub unseen_kinds: Vec<ResourceKind>,
+    /// Why no membership was taken away, where too many would have been.
+    pub held: Option<String>,
 }
 
 impl Store {
@@ -69,7 +71,11 @@ impl Store {
             outcome.unseen_kinds = unseen_kinds(&mut tx, pass.facts).await?;
         }
         if recorded.may_strike {
-            strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
+            let struck = strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
+            if let Struck::Held(reason) = struck {
+                mark_held(&mut tx, "project_member", recorded.id, &reason).await?;
+                outcome.held = Some(reason);
+            }
         }
         for kind in &kinds {
             let mut facts = ListingFacts {
@@ -220,14 +226,47 @@ async fn unseen_kinds(
     Ok(kinds.into_iter().map(ResourceKind::named).collect())
 }
 
+/// Whether memberships were taken away.
+enum Struck {
+    AsFound,
+    /// None: it would have been too many.
+    Held(String),
+}
+
 /// A membership that complete passes lack goes after three of them, as a resource does: a resource on its way from one project
 /// to another can be in neither list. One of a kind that the pass saw nothing of stays, as long as there are resources of that kind.
+///
+/// `DigitalOcean` has no way to take a resource out of all projects, so many live resources that are in none are no move: they are
+/// what a token of another team sees. They stay where they were.
 async fn strike(
     tx: &mut PgConnection,
     facts: &ListingFacts,
     unseen_kinds: &[ResourceKind],
-) -> Result<(), StoreError> {
+) -> Result<Struck, StoreError> {
     let unseen: Vec<&str> = unseen_kinds.iter().map(ResourceKind::as_str).collect();
+    let counts = sqlx::query!(
+        r#"
+        select count(*) as "live!",
+            count(*) filter (
+                where m.last_seen_at < $1 and m.stale_strike_count + 1 >= $3 and m.kind <> all($4)
+                  and (m.last_struck_at is null or m.last_struck_at <= now() - make_interval(secs => $2))) as "doomed!"
+        from cloud_project_members m
+        join cloud_resources r on r.provider = m.provider and r.kind = m.kind and r.provider_id = m.provider_id
+        where m.provider = 'digitalocean' and r.deleted_at is null
+        "#,
+        facts.started_at,
+        facts.strike_seconds(),
+        STRIKES,
+        &unseen as &[&str],
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if facts.rules.guard.holds(counts.doomed, counts.live) {
+        let (doomed, live) = (counts.doomed, counts.live);
+        return Ok(Struck::Held(format!(
+            "no project lists {doomed} of the {live} live resources that were in one: they stay where they were"
+        )));
+    }
     sqlx::query!(
         "with struck as (
              update cloud_project_members set stale_strike_count = stale_strike_count + 1, last_struck_at = now()
@@ -244,7 +283,7 @@ async fn strike(
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(Struck::AsFound)
 }
 
 /// Members of kinds that no listing covers, by kind; a kind that only the database still knows comes with what is left of it,

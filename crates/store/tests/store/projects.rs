@@ -171,6 +171,37 @@ async fn a_pass_that_misses_a_member_does_not_move_it_until_three_have() {
 }
 
 #[tokio::test]
+async fn passes_that_lack_most_of_what_is_there_take_nothing_out_of_its_project() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&projects()).await;
+    let droplets: Vec<_> = (1..=30)
+        .map(|id| droplet(id, &format!("web-{id}")))
+        .collect();
+    fixture.sweep(&droplets).await;
+    let urns: Vec<String> = (1..=30).map(|id| format!("do:droplet:{id}")).collect();
+    let urns: Vec<&str> = urns.iter().map(String::as_str).collect();
+    fixture.walk(&[members(WEB, &urns)]).await;
+    // Another team's token sees droplets, and not these.
+    for pass in 1..=4 {
+        let walked = fixture
+            .walk(&[members(WEB, &["do:droplet:1", "do:droplet:777"])])
+            .await;
+        assert_eq!((walked.moved, walked.held.is_some()), (0, pass >= 3));
+    }
+    let held = fixture.walk(&[members(WEB, &["do:droplet:1"])]).await.held;
+    let told =
+        "no project lists 29 of the 30 live resources that were in one: they stay where they were";
+    assert_eq!(held.as_deref(), Some(told));
+    assert_eq!(fixture.project_of("30").await.as_deref(), Some("web"));
+    // A few are believed.
+    for _ in 0..3 {
+        fixture.walk(&[members(WEB, &urns[..25])]).await;
+    }
+    assert_eq!(fixture.project_of("30").await.as_deref(), Some("internal"));
+    assert_eq!(fixture.project_of("25").await.as_deref(), Some("web"));
+}
+
+#[tokio::test]
 async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
