@@ -1,4 +1,7 @@
-//! What a tenant sees of things that are its own now and were others' before: nothing that names those.
+//! What a tenant sees of things that are its own now and were others' before, or that belong together with others' things: nothing
+//! that names those.
+
+mod attributes;
 
 use std::collections::HashSet;
 
@@ -51,8 +54,12 @@ impl View {
             .is_none_or(|confined| confined.projects.contains(&project))
     }
 
-    /// Leaves out of a resource, as it is or was, who else it belongs to.
+    /// Leaves out of a resource, as it is or was, who else it belongs to and which other resources it names.
     pub(crate) fn narrow_resource(&self, resource: &mut Resource) {
+        if self.shows_all() {
+            return;
+        }
+        attributes::narrow(&mut resource.attrs);
         if !self.shows_tenant(resource.tenant_id.as_deref()) {
             resource.tenant_id = None;
         }
@@ -61,20 +68,28 @@ impl View {
             .filter(|project| self.shows_project(*project));
     }
 
-    /// Leaves out of an event's changes whom the resource came from and went to, which resources of others it was related to,
-    /// and who of the operators said so.
+    /// Leaves out of an event's changes whom the resource came from and went to, what it was before it came, which other resources
+    /// it named, and who of the operators said so.
     pub(crate) fn narrow_changes(&self, changes: &mut Value) {
         if self.shows_all() {
             return;
         }
+        let from = changes.pointer("/tenant_id/before");
+        let was_others = from.is_some_and(|tenant| !self.shows_tenant(tenant.as_str()));
         for (field, change) in changes.as_object_mut().into_iter().flatten() {
             for (side, value) in change.as_object_mut().into_iter().flatten() {
                 match field.as_str() {
+                    _ if was_others && side == "before" => *value = Value::Null,
                     "tenant_id" => self.narrow_tenant(value),
                     "cloud_project_id" | "provider_project_id" => self.narrow_project(value),
                     "pin" if side != "by" => self.narrow_pin(value),
                     "pin" | "relations" | "approved_by" => *value = Value::Null,
-                    _ => {}
+                    "attrs" => attributes::narrow(value),
+                    field => {
+                        if let Some(key) = field.strip_prefix("attrs.") {
+                            attributes::narrow_one(key, value);
+                        }
+                    }
                 }
             }
         }

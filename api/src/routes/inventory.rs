@@ -50,7 +50,8 @@ struct Resource {
     region: Option<String>,
     status: Option<String>,
     tags: Vec<String>,
-    /// DigitalOcean's body of it, less secrets.
+    /// DigitalOcean's body of it, less secrets; for a tenant also less what names other things, of which its relations show those
+    /// that are its own.
     #[schema(value_type = Object)]
     attrs: Value,
     cloud_project_id: Option<Uuid>,

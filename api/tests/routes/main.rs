@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod access;
+mod attributes;
 mod balance;
 mod cost_lines;
 mod costs;
