@@ -235,7 +235,7 @@ async fn a_resource_that_is_gone_has_a_timeline_that_ends_with_its_tombstone() {
     let api = TestApi::with_account().await;
     let id = api.resource_id("gone-1").await;
     let path = format!("/api/v1/inventory/{id}/timeline");
-    let timeline = api.get(&api.acme, &path).await.ok();
+    let timeline = api.get(&api.admin, &path).await.ok();
     assert_eq!(
         column(&timeline, "event"),
         ["deleted", "updated", "discovered"]
@@ -270,20 +270,99 @@ async fn nothing_names_to_a_tenant_whose_a_resource_was_before() {
     for told in ["acme", &*alpha, r#""by":"test""#] {
         assert!(by_admin.to_string().contains(told), "{told}: {by_admin}");
     }
+}
+
+#[tokio::test]
+async fn a_tenant_sees_of_a_pin_its_own_part_and_nobody_who_set_it() {
+    let api = TestApi::with_account().await;
+    let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
+    let one = format!("/api/v1/inventory/{}", api.resource_id("db-1").await);
+    let tenant_alone = json!({ "tenant_id": "globex" });
+    let with_project = json!({ "cloud_project_id": alpha });
+    let own_project = json!({ "cloud_project_id": beta });
+    for pin in [tenant_alone, with_project, own_project] {
+        api.patch(&api.admin, &one, &pin.to_string()).await.ok();
+    }
     let events = api.get(&api.globex, &format!("{one}/events")).await.ok();
     let pins: Vec<&Value> = rows(&events)
         .iter()
         .map(|event| &event["changes"]["pin"])
         .filter(|pin| !pin.is_null())
         .collect();
+    let pin = |project: Option<&str>| json!({ "tenant_id": "globex", "cloud_project_id": project });
+    let (to_none, to_own) = (pin(None), pin(Some(&beta)));
     assert_eq!(
-        *pins[0],
-        json!({
-            "before": { "tenant_id": null, "cloud_project_id": null },
-            "after": { "tenant_id": null, "cloud_project_id": beta },
-            "by": null,
-        })
+        pins,
+        [
+            &json!({ "before": to_none, "after": to_own, "by": null }),
+            &json!({ "before": to_none, "after": to_none, "by": null }),
+            &json!({ "before": null, "after": to_none, "by": null }),
+        ]
     );
+}
+
+#[tokio::test]
+async fn a_tenant_sees_nothing_of_a_resources_life_with_others() {
+    let api = TestApi::with_account().await;
+    let mut droplets = live_droplets();
+    let mut call = |name: &str, tag: &str| {
+        name.clone_into(&mut droplets[0].name);
+        droplets[0].tags = vec![tag.to_owned()];
+        droplets.clone()
+    };
+    let (first, second) = (call("code-1", "code-2"), call("code-3", "code-4"));
+    let (third, fourth) = (call("shop-1", "shop"), call("shop-2", "shop"));
+    for seen in [first, second] {
+        sweep(&api.store, &ResourceKind::DROPLET, &seen).await;
+    }
+    let id = api.resource_id("code-3").await;
+    let one = format!("/api/v1/inventory/{id}");
+    let before = api.get(&api.acme, &format!("{one}/events")).await.ok();
+    api.give_project("alpha", "globex").await;
+    for seen in [third, fourth] {
+        sweep(&api.store, &ResourceKind::DROPLET, &seen).await;
+    }
+    for (path, shown) in [
+        ("/events", ["updated", "updated", "updated"]),
+        ("/timeline", ["updated", "updated", "updated"]),
+    ] {
+        let path = format!("{one}{path}");
+        let by_globex = api.get(&api.globex, &path).await.ok();
+        assert_eq!(column(&by_globex, "event"), shown, "{path}");
+        for secret in ["web-1", "code-1", "code-2", "acme"] {
+            assert!(
+                !by_globex.to_string().contains(secret),
+                "{path}: {by_globex}"
+            );
+        }
+        // A page at a time comes to the same.
+        let mut walked = Vec::new();
+        let mut cursor = Some(String::new());
+        while let Some(from) = cursor {
+            let page = format!("{path}?limit=1&cursor={from}");
+            let page = api.get(&api.globex, &page).await.ok();
+            walked.extend_from_slice(rows(&page));
+            cursor = page["meta"]["next_cursor"].as_str().map(str::to_owned);
+        }
+        assert_eq!(walked, rows(&by_globex), "{path}");
+        let by_admin = api.get(&api.admin, &path).await.ok().to_string();
+        assert!(by_admin.contains("code-1"), "{path}: {by_admin}");
+    }
+    // Whose it was comes back to what it had.
+    api.give_project("alpha", "acme").await;
+    let after = api.get(&api.acme, &format!("{one}/events")).await.ok();
+    assert_eq!(rows(&after)[1..], *rows(&before));
+    let handed_over = &after["data"][0]["changes"];
+    assert_eq!(
+        handed_over["tenant_id"],
+        json!({ "before": null, "after": "acme" })
+    );
+    let timeline = api.get(&api.acme, &format!("{one}/timeline")).await.ok();
+    let names: Vec<_> = rows(&timeline)
+        .iter()
+        .map(|state| state["resource"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names[..3], ["shop-2", "code-3", "code-1"]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 pub use crate::listings::{Guard, ListingFacts, Rules, Shortfall};
 pub use held_deletions::{Decision, HeldDeletion, HeldResource};
+pub use history::PastState;
 pub use intervals::{Membership, Tenancy};
 pub use observed::Observations;
 pub use pins::{Pin, PinChange};

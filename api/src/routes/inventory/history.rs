@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
-use store::inventory::ResourceEvent;
+use store::inventory::{PastState, ResourceEvent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -59,7 +59,7 @@ impl From<ResourceEvent> for Event {
     }
 }
 
-/// What happened to a resource, the newest first
+/// What happened to a resource, the newest first; to a tenant, while it was its own
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/events",
@@ -79,10 +79,23 @@ async fn events(
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
-    let mut events = state
-        .store
-        .resource_events(resource.id, page.after, page.rows_to_fetch())
-        .await?;
+    let (before, rows) = (page.after, page.rows_to_fetch());
+    let mut events = match tenant {
+        None => {
+            state
+                .store
+                .resource_events(resource.id, before, rows)
+                .await?
+        }
+        // Whose it was, the states between the events tell.
+        Some(_) => {
+            let states = state
+                .store
+                .timeline(&resource, tenant, before, rows)
+                .await?;
+            states.into_iter().map(|state| state.event).collect()
+        }
+    };
     for event in &mut events {
         view.narrow_changes(&mut event.changes);
     }
@@ -107,15 +120,16 @@ struct TimelineEntry {
     resource: Resource,
 }
 
-impl TimelineEntry {
-    fn new(
-        event: ResourceEvent,
-        mut state: store::inventory::Resource,
-        valid_to: Option<DateTime<Utc>>,
-    ) -> Self {
+impl From<PastState> for TimelineEntry {
+    fn from(past: PastState) -> Self {
+        let PastState {
+            event,
+            mut resource,
+            valid_to,
+        } = past;
         if let Some(valid_to) = valid_to {
-            state.last_seen_at = state.last_seen_at.min(valid_to);
-            state.stale_strike_count = 0;
+            resource.last_seen_at = resource.last_seen_at.min(valid_to);
+            resource.stale_strike_count = 0;
         }
         Self {
             valid_from: event.occurred_at,
@@ -124,18 +138,12 @@ impl TimelineEntry {
             event_id: event.id,
             workflow_id: event.workflow_id,
             run_id: event.run_id,
-            resource: state.into(),
+            resource: resource.into(),
         }
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct TimelinePlace {
-    event_id: i64,
-    valid_from: DateTime<Utc>,
-}
-
-/// What a resource was and is, the present first
+/// What a resource was and is, the present first; to a tenant, while it was its own
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/timeline",
@@ -151,26 +159,19 @@ async fn timeline(
     Id(id): Id,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<TimelineEntry>>, Problem> {
-    let page: Page<TimelinePlace> = query.page(json!({ "timeline": id }))?;
+    let page: Page<i64> = query.page(json!({ "timeline": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
-    let before = page.after.as_ref().map(|place| place.event_id);
-    let states = state
+    let mut states = state
         .store
-        .timeline(&resource, before, page.rows_to_fetch())
+        .timeline(&resource, tenant, page.after, page.rows_to_fetch())
         .await?;
-    let mut valid_to = page.after.as_ref().map(|place| place.valid_from);
-    let mut entries = Vec::with_capacity(states.len());
-    for (event, mut state) in states {
-        view.narrow_resource(&mut state);
-        let ends = valid_to.replace(event.occurred_at);
-        entries.push(TimelineEntry::new(event, state, ends));
+    for state in &mut states {
+        view.narrow_resource(&mut state.resource);
     }
-    let shown: List<TimelineEntry> = page.show(entries, |last| TimelinePlace {
-        event_id: last.event_id,
-        valid_from: last.valid_from,
-    });
     let freshness = freshness::of(&state.store, [resource.kind]).await?;
-    Ok(Json(shown.fresh(freshness)))
+    Ok(Json(
+        page.show(states, |last| last.event.id).fresh(freshness),
+    ))
 }

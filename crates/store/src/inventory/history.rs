@@ -120,14 +120,17 @@ impl Store {
         Ok(resources)
     }
 
-    /// A resource's states, the newest first: each with the event that it began with. `before` leads to those before an event.
+    /// A resource's states, the newest first, of the given tenant's time only where one is given. `before` leads to those that began
+    /// before an event.
     pub async fn timeline(
         &self,
         resource: &Resource,
+        tenant: Option<&str>,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<(ResourceEvent, Resource)>, StoreError> {
+    ) -> Result<Vec<PastState>, StoreError> {
         let mut state = resource.clone();
+        let mut valid_to = None;
         let mut timeline = Vec::new();
         let mut newest = None;
         let limit = usize::try_from(limit).unwrap_or_default();
@@ -140,16 +143,32 @@ impl Store {
             };
             newest = Some(last.id);
             for event in events {
-                if before.is_none_or(|before| event.id < before) {
-                    timeline.push((event.clone(), state.clone()));
+                let is_theirs = tenant.is_none() || state.tenant_id.as_deref() == tenant;
+                if is_theirs && before.is_none_or(|before| event.id < before) {
+                    timeline.push(PastState {
+                        event: event.clone(),
+                        resource: state.clone(),
+                        valid_to,
+                    });
                     if timeline.len() == limit {
                         return Ok(timeline);
                     }
                 }
                 undo(&mut state, &event);
+                valid_to = Some(event.occurred_at);
             }
         }
     }
+}
+
+/// A resource as it was for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastState {
+    /// With which it began.
+    pub event: ResourceEvent,
+    pub resource: Resource,
+    /// When the next event occurred; none for how the resource is now.
+    pub valid_to: Option<DateTime<Utc>>,
 }
 
 const UNDONE_AT_A_TIME: i64 = 500;

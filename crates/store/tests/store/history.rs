@@ -97,14 +97,14 @@ async fn a_timeline_has_each_state_with_the_event_it_began_with() {
     third.attrs = json!({}).into();
     fixture.sweep(&[third]).await;
     let resource = fixture.resource("1").await;
-    let timeline = fixture.timeline(&resource, None, 10).await.unwrap();
+    let timeline = fixture.timeline(&resource, None, None, 10).await.unwrap();
     let states: Vec<_> = timeline
         .iter()
-        .map(|(event, state)| {
+        .map(|state| {
             (
-                event.event.as_str(),
-                state.name.as_str(),
-                state.attrs.to_string(),
+                state.event.event.as_str(),
+                state.resource.name.as_str(),
+                state.resource.attrs.to_string(),
             )
         })
         .collect();
@@ -119,8 +119,43 @@ async fn a_timeline_has_each_state_with_the_event_it_began_with() {
     );
     // A page further on comes to the same.
     let page = fixture
-        .timeline(&resource, Some(timeline[0].0.id), 1)
+        .timeline(&resource, None, Some(timeline[0].event.id), 1)
         .await
         .unwrap();
     assert_eq!(page, timeline[1..2]);
+}
+
+#[tokio::test]
+async fn a_tenants_timeline_has_the_states_of_its_own_time_with_their_ends() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&[project(WEB, "web")]).await;
+    fixture.sweep(&[droplet(1, "nobodys")]).await;
+    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    let web = fixture.project_row("web").await;
+    for tenant in ["acme", "globex", "acme"] {
+        let change = ProjectChange {
+            tenant_id: Some(Some(tenant.parse().unwrap())),
+            tenant_since: None,
+            purpose: None,
+        };
+        fixture.change_project(web, &change, "ann").await.unwrap();
+        fixture.sweep(&[droplet(1, &format!("{tenant}s"))]).await;
+    }
+    let resource = fixture.resource("1").await;
+    let all = fixture.timeline(&resource, None, None, 100).await.unwrap();
+    let of_acme: Vec<_> = all
+        .iter()
+        .filter(|state| state.resource.tenant_id.as_deref() == Some("acme"))
+        .cloned()
+        .collect();
+    let names: Vec<_> = of_acme.iter().map(|state| &*state.resource.name).collect();
+    // Handed over with the name that globex gave it, and before that with the first.
+    assert_eq!(names, ["acmes", "globexs", "acmes", "nobodys"]);
+    let acme = Some("acme");
+    let shown = fixture.timeline(&resource, acme, None, 100).await.unwrap();
+    assert_eq!(shown, of_acme);
+    let first = fixture.timeline(&resource, acme, None, 2).await.unwrap();
+    let last = Some(first[1].event.id);
+    let second = fixture.timeline(&resource, acme, last, 2).await.unwrap();
+    assert_eq!([first, second].concat(), of_acme);
 }
