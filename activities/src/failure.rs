@@ -62,8 +62,9 @@ impl Failure {
                 digitalocean::Error::Unauthorized { .. } => "Unauthorized",
                 digitalocean::Error::Forbidden { .. } => "Forbidden",
                 digitalocean::Error::NotFound { .. } => "NotFound",
-                digitalocean::Error::RateLimited { .. } => "RateLimited",
-                digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
+                // One name for both: the workflow waits by it, and histories hold it.
+                digitalocean::Error::RateLimited { .. }
+                | digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 digitalocean::Error::Token(_) => "NoToken",
                 _ => "DigitalOcean",
             },
@@ -149,9 +150,12 @@ impl Failure {
     }
 }
 
-/// Nothing is wrong: there are no requests to be had for a while.
+/// Nothing is wrong: there are no requests to be had for a while, by our own budget or by DigitalOcean's word (429).
 pub(crate) fn is_pause(error: &digitalocean::Error) -> bool {
-    matches!(error, digitalocean::Error::BudgetUsedUp { .. })
+    matches!(
+        error,
+        digitalocean::Error::BudgetUsedUp { .. } | digitalocean::Error::RateLimited { .. }
+    )
 }
 
 /// The message with those of its causes that it does not already tell.

@@ -204,3 +204,30 @@ fn may_do_without(error: &Error, attempt: u32) -> bool {
 fn is_absent(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. } | Error::Refused { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
+
+    use super::*;
+
+    /// How a request fails where the server does so.
+    async fn failing(fault: FaultKind) -> Error {
+        let simulator = Simulator::start(Account::demo()).await.unwrap();
+        simulator.fail(Fault::new(fault, "*"));
+        let client = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
+        client
+            .get_invoice_summary(InvoiceKey::Preview)
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_part_that_a_429_kept_back_is_not_lacking_however_often() {
+        let refused = failing(FaultKind::RateLimited { retry_after: 1 }).await;
+        assert!(!may_do_without(&refused, PATIENCE));
+        let broken = failing(FaultKind::ServerError { status: 500 }).await;
+        assert!(!may_do_without(&broken, PATIENCE - 1) && may_do_without(&broken, PATIENCE));
+        assert!(may_do_without(&failing(FaultKind::NotFound).await, 1));
+    }
+}
