@@ -32,7 +32,7 @@ pub(crate) struct SyncArguments {
         default_value = "skyai-internal",
         value_name = "NAME"
     )]
-    internal_project: String,
+    pub(crate) internal_project: String,
     /// Least time between two strikes of one resource; three strikes make it deleted.
     #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     strike_interval: Duration,

@@ -1,6 +1,8 @@
 //! `arcadia doctor`: what a configuration lacks, and the cure.
 
 mod digitalocean;
+mod lists;
+mod requests;
 mod servers;
 mod settings;
 

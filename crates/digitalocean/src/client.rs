@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
@@ -143,8 +143,11 @@ impl Client {
     /// Whether the token is accepted (`GET /v2/account`). One that may not read the account is a token all the same, and a server
     /// may not serve the account.
     pub async fn check_token(&self) -> Result<(), Error> {
-        match self.get(&Call::get("/v2/account")).await {
-            Ok(_) | Err(Error::Forbidden { .. } | Error::NotFound { .. }) => Ok(()),
+        let call = Call::get("/v2/account");
+        match self.get(&call).await {
+            // A page for people is no account, whatever its status.
+            Ok(body) => Self::decode::<IgnoredAny>(&call, &body).map(drop),
+            Err(Error::Forbidden { .. } | Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

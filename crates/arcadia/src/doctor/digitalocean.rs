@@ -1,25 +1,13 @@
 //! The tokens, what each may read, and the keys of Spaces.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 
-use ::digitalocean::{BaseUrl, Client, Error, Need, Purpose, RateLimit, TokenSource};
-use futures::stream::{self, StreamExt as _};
-use store::budget::Limits;
+use ::digitalocean::{Client, Error, Purpose, TokenSource};
 
-use super::Report;
 use super::settings::Checked;
-use crate::configuration::{DigitalOcean, SyncArguments, variable};
+use super::{Report, lists, requests};
+use crate::configuration::{DigitalOcean, variable};
 
-/// Requests under way at a time.
-const AT_A_TIME: usize = 4;
-/// With less than this share of an hour's requests left, the lists are not tried: the worker needs them.
-const LEAST_PERCENT_LEFT: u64 = 10;
-/// What DigitalOcean allows a token (spec).
-const DIGITALOCEANS: Limits = Limits {
-    per_minute: 250,
-    per_hour: 5_000,
-    times_faster: 1,
-};
 /// The variable of the token for every purpose without one of its own.
 const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
@@ -31,10 +19,20 @@ pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> an
         Err(error) => return report.error("digitalocean", error),
     };
     if let Some(settings) = settings {
-        check_limits(report, &digitalocean.url, &settings.sync)?;
+        requests::check_limits(report, &digitalocean.url, &settings.sync)?;
     }
     for (purpose, source) in digitalocean.tokens.iter() {
-        check_token(report, digitalocean.url.as_str(), purpose, source).await?;
+        let url = digitalocean.url.as_str();
+        let client = match check_token(report, url, purpose, source).await? {
+            Continue(client) => client,
+            // The other purposes ask the same server.
+            Break(()) => break,
+        };
+        if let (Some(client), Some(settings), Purpose::CloudSyncFull) = (client, settings, purpose)
+        {
+            let name = &settings.sync.internal_project;
+            lists::check_internal_project(report, &client, name).await?;
+        }
     }
     let mut sources = digitalocean.tokens.iter();
     let is_shared_used = sources.any(|(_, source)| source.name() == SHARED_TOKEN);
@@ -47,167 +45,53 @@ pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> an
     check_spaces(report, &digitalocean).await
 }
 
-/// Whether our own limits keep below DigitalOcean's.
-fn check_limits(report: &mut Report, url: &BaseUrl, sync: &SyncArguments) -> anyhow::Result<()> {
-    const WHAT: &str = "limits";
-    let limits = sync.request_limits(url);
-    let (per_minute, per_hour) = (limits.per_minute, limits.per_hour);
-    if !url.is_digitaloceans() && (per_minute, per_hour) == (0, 0) {
-        return report.ok(
-            WHAT,
-            "none of our own, since DIGITALOCEAN_API_URL is not DigitalOcean's; for a proxy that leads there, set \
-             ARCADIA_REQUESTS_PER_MINUTE=240 and ARCADIA_REQUESTS_PER_HOUR=4500",
-        );
-    }
-    let all = [
-        ("minute", per_minute, DIGITALOCEANS.per_minute),
-        ("hour", per_hour, DIGITALOCEANS.per_hour),
-    ];
-    let told = all.map(|(time, ours, _)| match ours {
-        0 => format!("any number of requests per {time}"),
-        ours => format!("{ours} requests per {time}"),
-    });
-    let told = format!(
-        "all workers together make {} with a token",
-        told.join(" and ")
-    );
-    let too_many = all
-        .iter()
-        .filter(|(_, ours, theirs)| *ours == 0 || ours > theirs);
-    let cures: Vec<_> = too_many
-        .map(|(time, _, theirs)| {
-            let variable = format!("ARCADIA_REQUESTS_PER_{}", time.to_uppercase());
-            format!("{variable} below the {theirs} that DigitalOcean allows")
-        })
-        .collect();
-    if cures.is_empty() {
-        return report.ok(WHAT, told);
-    }
-    report.warn(
-        WHAT,
-        format_args!(
-            "{told}, which gets them refused: set {}",
-            cures.join(" and ")
-        ),
-    )
-}
-
+/// Breaks off where the server is away or is not DigitalOcean. Gives what to ask further with, if anything more may be asked.
 async fn check_token(
     report: &mut Report,
     url: &str,
     purpose: Purpose,
     source: &TokenSource,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ControlFlow<(), Option<Client>>> {
     let what = format!("token {purpose}");
     let client = match Client::new(url, source.clone()) {
         Ok(client) => client,
-        Err(error) => return report.error(&what, error),
+        Err(error) => return report.error(&what, error).map(|()| Continue(None)),
     };
-    match client.check_token().await {
-        Ok(()) => report.ok(&what, format_args!("valid, from {}", source.name()))?,
-        Err(error @ Error::Network { .. }) => {
-            return report.fail(
-                &what,
-                format_args!("{error}; look at DIGITALOCEAN_API_URL and this machine's way to it"),
-            );
-        }
-        Err(error) => return report.error(&what, error),
-    }
-    if check_budget(report, purpose, client.rate_limit())? {
-        check_scopes(report, &client, purpose).await?;
-    }
-    Ok(())
-}
-
-/// Whether there is enough left to try the lists.
-fn check_budget(
-    report: &mut Report,
-    purpose: Purpose,
-    limit: Option<RateLimit>,
-) -> anyhow::Result<bool> {
-    let what = format!("budget {purpose}");
-    let Some(limit) = limit else {
-        report.warn(
-            &what,
-            "the answer tells nothing of a rate limit: is DIGITALOCEAN_API_URL DigitalOcean's?",
-        )?;
-        return Ok(true);
-    };
-    let left = format!(
-        "{} of {} requests an hour are left",
-        limit.remaining, limit.limit
-    );
-    let is_enough = u64::from(limit.remaining) * 100 >= u64::from(limit.limit) * LEAST_PERCENT_LEFT;
-    if is_enough {
-        report.ok(&what, left)?;
-    } else {
-        report.warn(
-            &what,
-            format_args!(
-                "{left}, so that its scopes are not tried: find what else uses this token, or give the purpose one of its own in {}; \
-                 more are there from {} UTC",
-                purpose.variable(),
-                limit.reset_at.format("%H:%M:%S")
-            ),
-        )?;
-    }
-    Ok(is_enough)
-}
-
-async fn check_scopes(
-    report: &mut Report,
-    client: &Client,
-    purpose: Purpose,
-) -> anyhow::Result<()> {
-    let what = format!("scopes {purpose}");
-    let needs = purpose.needs();
-    let count = needs.len();
-    let tried: Vec<(Need, Result<(), Error>)> = stream::iter(needs)
-        .map(|need| async move {
-            let outcome = client.probe(&need).await;
-            (need, outcome)
-        })
-        .buffered(AT_A_TIME)
-        .collect()
-        .await;
-    let mut readable = 0;
-    // One line for each scope, whatever the number of its lists.
-    let mut missing: BTreeMap<&str, (Vec<&str>, bool)> = BTreeMap::new();
-    for (need, outcome) in &tried {
-        match outcome {
-            Ok(()) => readable += 1,
-            Err(Error::Forbidden { .. }) => {
-                let (losses, is_essential) = missing.entry(need.scope).or_default();
-                losses.push(&need.loss);
-                *is_essential |= need.is_essential;
-            }
-            // A kind that this server does not have.
-            Err(Error::NotFound { .. }) => report.warn(
-                &what,
-                format_args!(
-                    "{} answered 404, so that {}: this server or account does not have it; nothing need be done",
-                    need.path(),
-                    need.loss
-                ),
-            )?,
-            Err(error) => report.fail(
-                &what,
-                format_args!("{error}, so that {}; run the doctor again", need.loss),
-            )?,
-        }
-    }
-    for (scope, (losses, is_essential)) in missing {
-        let line = format!("{}; grant {scope}", losses.join(", "));
-        if is_essential {
-            report.fail(&what, line)?;
+    if let Err(error) = client.check_token().await {
+        return if lists::is_about_the_token(&error) {
+            report.error(&what, error).map(|()| Continue(None))
         } else {
-            report.warn(&what, line)?;
+            tell_server(report, &error).map(Break)
+        };
+    }
+    let limit = client.rate_limit();
+    let asked = if limit.is_none_or(requests::is_enough) {
+        match lists::ask(&client, purpose).await {
+            Ok(asked) => Some(asked),
+            Err(error) => return tell_server(report, &error).map(Break),
         }
-    }
-    if readable == count {
-        report.ok(&what, format_args!("all {count} lists can be read"))?;
-    }
-    Ok(())
+    } else {
+        None
+    };
+    report.ok(&what, format_args!("valid, from {}", source.name()))?;
+    requests::check_budget(report, purpose, limit)?;
+    let Some(asked) = asked else {
+        return Ok(Continue(None));
+    };
+    lists::tell(report, purpose, &asked)?;
+    Ok(Continue(Some(client)))
+}
+
+/// One line, however many purposes and lists it is about.
+fn tell_server(report: &mut Report, error: &Error) -> anyhow::Result<()> {
+    let cure = match error {
+        Error::Network { .. } => "look at DIGITALOCEAN_API_URL and this machine's way to it",
+        Error::Server { .. } => {
+            "look at https://status.digitalocean.com, or correct DIGITALOCEAN_API_URL"
+        }
+        _ => "DigitalOcean would not answer so: correct DIGITALOCEAN_API_URL",
+    };
+    report.fail("digitalocean", format_args!("{error}; {cure}"))
 }
 
 async fn check_spaces(report: &mut Report, digitalocean: &DigitalOcean) -> anyhow::Result<()> {

@@ -15,6 +15,8 @@ use crate::support::{arcadia, output};
 
 pub(crate) const SECRET: &str = "dop_v1_s3cr3t-that-nobody-may-see";
 
+const INTERNAL_PROJECT: &str = "skyai-internal";
+
 /// Servers that lack nothing, and the variables that lead there.
 pub(crate) struct Healthy {
     simulator: Simulator,
@@ -43,6 +45,7 @@ impl Healthy {
         store.migrate().await.unwrap();
         let mut account = Account::everything();
         account.accept_token(SECRET, Scopes::all());
+        account.add_project(INTERNAL_PROJECT);
         let simulator = Simulator::start(account).await.unwrap();
         let free = closed_address();
         let variables = vec![
@@ -148,6 +151,7 @@ async fn a_configuration_that_lacks_nothing_is_all_ok() {
         "token cloud-sync-full:",
         "budget cloud-sync-fast:",
         "scopes cloud-billing:",
+        "internal project:",
         "spaces:",
         "api address:",
     ] {

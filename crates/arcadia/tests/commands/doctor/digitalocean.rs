@@ -1,6 +1,8 @@
 //! Tokens, what they may read, and the keys of Spaces.
 
-use simulator::{RateLimit, Scopes};
+use axum::Router;
+use axum::http::StatusCode;
+use simulator::{Fault, FaultKind, RateLimit, Scopes};
 
 use super::{Healthy, SECRET, closed_address};
 
@@ -124,6 +126,20 @@ async fn each_missing_scope_is_told_with_what_it_costs() {
 }
 
 #[tokio::test]
+async fn an_internal_project_that_is_missing_is_told_with_its_scope_and_not_made() {
+    let healthy = Healthy::start().await;
+    let missing = [("ARCADIA_INTERNAL_PROJECT", "nobody-has-made-it")];
+    let said = healthy.says(&missing).await;
+    said.only(&[
+        "warn  internal project:",
+        "no project nobody-has-made-it",
+        "project:create",
+    ]);
+    let requests = healthy.simulator.requests();
+    assert!(requests.iter().all(|request| request.method == "GET"));
+}
+
+#[tokio::test]
 async fn a_token_that_others_have_used_up_is_told_and_left_alone() {
     let healthy = Healthy::start().await;
     healthy.simulator.change(|account| {
@@ -219,18 +235,80 @@ async fn keys_of_spaces_that_are_no_pair_are_told() {
 }
 
 #[tokio::test]
-async fn a_digitalocean_that_is_away_is_told_for_each_purpose() {
+async fn a_digitalocean_that_is_away_is_told_once() {
     let healthy = Healthy::start().await;
     let address = format!("http://{}", closed_address());
-    let said = healthy.says(&[("DIGITALOCEAN_API_URL", &address)]).await;
-    let wrong: Vec<_> = said
-        .lines
-        .iter()
-        .filter(|line| line.starts_with("FAIL  token"))
-        .collect();
-    assert_eq!(wrong.len(), 3, "{:#?}", said.lines);
-    assert!(
-        wrong[0].contains("look at DIGITALOCEAN_API_URL"),
-        "{wrong:?}"
-    );
+    let away = ("DIGITALOCEAN_API_URL", address.as_str());
+    let said = healthy.says(&[away]).await;
+    said.only(&["FAIL  digitalocean:", &address, "this machine's way to it"]);
+
+    let down = Fault::new(FaultKind::HtmlError { status: 503 }, "/v2/*");
+    healthy.simulator.fail(down);
+    let said = healthy.says(&[]).await;
+    said.only(&[
+        "FAIL  digitalocean:",
+        "503",
+        "https://status.digitalocean.com",
+    ]);
+}
+
+#[tokio::test]
+async fn something_else_in_digitaloceans_place_is_told_once_and_no_token_is_called_valid() {
+    let healthy = Healthy::start().await;
+    let page = "<!doctype html><title>Welcome</title>";
+    let not_found = r#"{"id":"not_found","message":"nothing here"}"#;
+    for (status, body, told) in [
+        (
+            404,
+            not_found,
+            "GET /v2/projects?per_page=1 answered 404: not_found",
+        ),
+        (
+            404,
+            page,
+            "GET /v2/projects?per_page=1 answered 404: an HTML page titled \"Welcome\"",
+        ),
+        (200, page, "GET /v2/account answered with an HTML page"),
+        (301, "", "GET /v2/account answered 301"),
+    ] {
+        let url = answering(status, body).await;
+        let said = healthy.says(&[("DIGITALOCEAN_API_URL", &url)]).await;
+        said.only(&["FAIL  digitalocean:", told, "correct DIGITALOCEAN_API_URL"]);
+        let is_valid = said.lines.iter().any(|line| line.contains("valid, from"));
+        assert!(!is_valid, "{:#?}", said.lines);
+    }
+}
+
+/// The address of a server that has one answer for everything.
+async fn answering(status: u16, body: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let status = StatusCode::from_u16(status).unwrap();
+    let app = Router::new().fallback(move || async move { (status, body) });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+#[tokio::test]
+async fn lists_that_cannot_be_tried_are_one_line_and_one_that_is_not_there_is_no_failure() {
+    let healthy = Healthy::start().await;
+    for path in ["/v2/volumes", "/v2/snapshots", "/v2/certificates"] {
+        let fault = FaultKind::ServerError { status: 500 };
+        healthy.simulator.fail(Fault::new(fault, path));
+    }
+    let said = healthy.says(&[]).await;
+    said.only(&[
+        "FAIL  scopes cloud-sync-full:",
+        "3 of ",
+        "run the doctor again",
+    ]);
+
+    healthy.simulator.clear_faults();
+    let fault = Fault::new(FaultKind::NotFound, "/v2/certificates");
+    healthy.simulator.fail(fault);
+    let said = healthy.says(&[]).await;
+    said.only(&[
+        "warn  scopes cloud-sync-full:",
+        "certificates are not mirrored",
+    ]);
 }
