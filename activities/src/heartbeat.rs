@@ -10,6 +10,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 
 /// A third of the heartbeat timeout, and less than the share of it by which the SDK throttles.
@@ -44,8 +45,8 @@ impl Progress {
 ///
 /// To the token's budget it is one piece of work: begun, it is not broken off for want of a request that comes within a minute.
 ///
-/// A cancelled activity ends at once, and its work goes on to its own end, which harms nothing: it may be done twice anyway. To
-/// drop it half-way would: a connection that is in the midst of a COPY or a BEGIN goes back to the pool as it is then, and gives
+/// A cancelled activity ends at once, and its work goes on to its own end, which harms nothing: it may be done twice anyway. It asks
+/// DigitalOcean for nothing more (`attempt.rs`). To drop it half-way would harm: a connection that is in the midst of a COPY or a BEGIN goes back to the pool as it is then, and gives
 /// the next one who takes it the answers to somebody else's questions (sqlx 0.9.0).
 pub(crate) async fn beating<T: Send + 'static>(
     context: &ActivityContext,
@@ -62,7 +63,10 @@ pub(crate) async fn beating_with<T: Send + 'static>(
 ) -> Result<T, ActivityError> {
     // Work that is done sooner needs no sign of life, and Temporal Cloud counts each.
     let mut ticks = tokio::time::interval_at(Instant::now() + INTERVAL, INTERVAL);
-    let mut work = tokio::spawn(one_piece(work).with_current_context().in_current_span());
+    let attempt = Attempt::of(context.info());
+    let _over = attempt.until_dropped();
+    let work = attempt.scope(one_piece(work));
+    let mut work = tokio::spawn(work.with_current_context().in_current_span());
     loop {
         tokio::select! {
             done = &mut work => {

@@ -3,6 +3,7 @@
 //! Every activity may run twice, at once with itself, or die half-way, and comes to the same rows. None calls our API; none
 //! returns what it fetched. Which failure is tried again is said in `failure` and nowhere else.
 
+mod attempt;
 pub mod balance;
 pub mod costs;
 mod failure;
@@ -13,6 +14,7 @@ pub mod invoices;
 pub mod ledger;
 pub mod projects;
 
+pub use attempt::ByAttempts;
 pub use failure::Failure;
 use store::Run;
 use temporalio_sdk::activities::ActivityContext;

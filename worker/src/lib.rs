@@ -11,6 +11,7 @@ pub mod traces;
 use std::sync::Arc;
 use std::time::Duration;
 
+use activities::ByAttempts;
 use activities::balance::BalanceActivities;
 use activities::costs::CostActivities;
 use activities::held_deletions::HeldDeletionActivities;
@@ -107,7 +108,7 @@ pub async fn run_in_sight(
     let mut workers = Vec::new();
     for (purpose, token) in settings.tokens.iter() {
         let api = digitalocean::Client::new(&settings.digitalocean_url, token.clone())?
-            .limited_by(Arc::new(budget.for_purpose(purpose)));
+            .limited_by(Arc::new(ByAttempts(budget.for_purpose(purpose))));
         let observers = [
             metrics.as_ref().map(|metrics| metrics.observer(purpose)),
             traces.as_ref().map(Traces::of_requests),

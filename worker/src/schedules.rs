@@ -89,7 +89,8 @@ pub const SCHEDULES: &[Schedule] = &[
         workflow_type: "SyncProjects",
         kinds: Kinds::None,
         task_queue: task_queue::CLOUD_SYNC_FULL,
-        run_timeout: Duration::from_mins(30),
+        // A walk over many projects, on a token whose hour is used up, does not go on where it was broken off.
+        run_timeout: HOUR,
         catchup_window: Duration::from_mins(15),
         note: "mirrors the projects and what lives in them",
     },

@@ -13,7 +13,21 @@ use temporalio_workflow::{
 
 /// An activity that lists from DigitalOcean. It heartbeats: one whose worker died is noticed within the heartbeat timeout.
 pub(crate) fn listing(summary: impl Into<String>) -> ActivityOptions {
-    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
+    asking(LISTING, summary)
+}
+
+/// The same of a list of lists, which begins anew with each attempt.
+pub(crate) fn walk(summary: impl Into<String>) -> ActivityOptions {
+    asking(BEGINS_ANEW, summary)
+}
+
+// An attempt may wait for requests for half of its time (`activities/src/attempt.rs`). What was broken off after that and goes on where
+// it was needs less of it than what has to begin anew. Beside a heartbeat, these limits are for work that hangs.
+const LISTING: Duration = Duration::from_mins(20);
+const BEGINS_ANEW: Duration = Duration::from_hours(1);
+
+fn asking(time: Duration, summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(time)
         .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
         // About half a minute of waiting in all: after that the next scheduled run is the better try.
@@ -23,7 +37,7 @@ pub(crate) fn listing(summary: impl Into<String>) -> ActivityOptions {
 
 /// Fetching and storing one invoice's lines.
 pub(crate) fn ingest(summary: impl Into<String>) -> ActivityOptions {
-    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
+    ActivityOptions::with_start_to_close_timeout(BEGINS_ANEW)
         .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
         // The next run comes a day later, so this one waits longer: about a minute and a half in all.
