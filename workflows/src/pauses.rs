@@ -15,11 +15,12 @@ const BUDGET_USED_UP: &str = "BudgetUsedUp";
 const SHORTEST: Duration = Duration::from_secs(15);
 /// Unless the failure asks for a longer one.
 const LONGEST: Duration = Duration::from_mins(2);
-/// A run without a time limit of its own waits no longer than this in all.
+/// A run without a time limit of its own waits until so long after its start.
 const IN_ALL: Duration = Duration::from_hours(10);
 
-/// Asks for an activity, and asks again after each time that it found the token's requests used up. In all it waits for four fifths
-/// of the time that the run has, so that a run fails with its reason rather than by its time limit.
+/// Asks for an activity, and asks again after each time that it found the token's requests used up. It does so for the first four
+/// fifths of the time that the run has, whichever of its activities waits, so that a run fails with its reason rather than by its time
+/// limit.
 pub(crate) async fn patiently<W, T, A>(
     ctx: &WorkflowContext<W>,
     mut activity: impl FnMut() -> A,
@@ -28,7 +29,8 @@ where
     A: Future<Output = Result<T, ActivityExecutionError>>,
 {
     let run = ctx.info().run_timeout().filter(|time| !time.is_zero());
-    let mut left = run.map_or(IN_ALL, |time| time * 4 / 5);
+    let patience = run.map_or(IN_ALL, |time| time * 4 / 5);
+    let mut waited_here = Duration::ZERO;
     let mut least = SHORTEST;
     loop {
         let outcome = activity().await;
@@ -36,17 +38,30 @@ where
             Err(error) if is_budget_used_up(error) => asked_pause(error),
             _ => return outcome,
         };
+        // Only a run that waits spends a marker on it.
+        let spent = if ctx.patched("one-deadline-2026-11") {
+            since_start(ctx)
+        } else {
+            waited_here
+        };
+        let left = patience.saturating_sub(spent);
         if left.is_zero() {
             return outcome;
         }
         let pause = asked.max(least).min(left);
-        left -= pause;
+        waited_here += pause;
         least = (least * 2).min(LONGEST);
         // Where the run is cancelled meanwhile, so is the activity when it is asked for.
         let summary = "the token's requests are used up: asks again then".to_owned();
         ctx.timer(TimerOptions::builder(pause).summary(summary).build())
             .await;
     }
+}
+
+fn since_start<W>(ctx: &WorkflowContext<W>) -> Duration {
+    let times = ctx.workflow_time().zip(ctx.info().start_time());
+    let since = times.and_then(|(now, start)| now.duration_since(start).ok());
+    since.unwrap_or_default()
 }
 
 /// Whether nothing is wrong but that there are no requests to be had.
