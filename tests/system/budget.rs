@@ -51,7 +51,7 @@ pub(crate) fn pauses(events: &[HistoryEvent]) -> (Vec<String>, Vec<i64>) {
     (failures, timers)
 }
 
-async fn wait_for_a_pause(system: &TestSystem) {
+pub(crate) async fn wait_for_a_pause(system: &TestSystem) {
     eventually("a workflow has to wait", async || {
         let events = system.all_events().await;
         (!pauses(&events).1.is_empty()).then_some(())

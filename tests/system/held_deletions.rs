@@ -75,6 +75,13 @@ const DELETED: &str = "select count(*) from cloud_resources where deleted_at is 
 async fn an_operator_approves_with_the_temporal_program() {
     let (system, id) = with_a_hold().await;
     assert_eq!(system.count(DELETED).await, 0);
+    #[rustfmt::skip]
+    let ask = ["workflow", "query", "--workflow-id", &id, "--type", "progress"];
+    let progress = temporal(&system, &ask).await;
+    assert!(
+        progress.contains(r#""state":"pending""#) && progress.contains(r#""would_delete":12"#),
+        "{progress}"
+    );
     let (said, outcome) = decide(&system, &id, r#"{"approve": true, "by": "ann"}"#).await;
     assert!(said.contains("approved by ann"), "{said}");
     assert!(

@@ -13,6 +13,7 @@ mod godo;
 mod held_deletions;
 mod inventory;
 mod invoices;
+mod progress;
 mod projects;
 mod queues;
 mod replay;

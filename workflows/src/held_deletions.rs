@@ -73,13 +73,23 @@ pub struct HoldState {
     pub deleted: Option<i32>,
 }
 
-/// How often it is looked whether the hold was decided by the API, or came to nothing.
-const LOOK_EVERY: Duration = Duration::from_mins(5);
+/// How often it is looked whether the hold was decided by the API, or came to nothing: in the first hour, when people are at it, and
+/// later. A look is two actions of Temporal's, and nothing but this run's end waits for it.
+const LOOK_EVERY_AT_FIRST: Duration = Duration::from_mins(5);
+const LOOK_EVERY: Duration = Duration::from_hours(1);
+const LOOKS_AT_FIRST: usize = 12;
 /// Looks until it continues as new: about ten history events each.
 const LOOKS: usize = 200;
 
-fn look_again() -> TimerOptions {
-    TimerOptions::builder(LOOK_EVERY)
+/// After so many looks of the run.
+fn look_again(looks: usize, is_continued: bool) -> TimerOptions {
+    let is_young = !is_continued && looks < LOOKS_AT_FIRST;
+    let pause = if is_young {
+        LOOK_EVERY_AT_FIRST
+    } else {
+        LOOK_EVERY
+    };
+    TimerOptions::builder(pause)
         .summary("looks again whether it was decided elsewhere".to_owned())
         .build()
 }
@@ -99,9 +109,19 @@ pub fn workflow_id(hold: &str) -> String {
     format!("held-deletion-{hold}")
 }
 
+/// How far it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct HoldProgress {
+    /// As it stood when it was looked at last; none before.
+    pub hold: Option<HoldState>,
+    /// The operator's word that is being carried out.
+    pub decision: Option<Decision>,
+}
+
 #[workflow]
 #[derive(Default)]
 pub struct HeldDeletion {
+    hold: Option<HoldState>,
     decision: Option<Decision>,
 }
 
@@ -115,7 +135,8 @@ impl HeldDeletion {
         input: Input<String>,
     ) -> WorkflowResult<HoldState> {
         let hold = input.required(EXPECTED)?;
-        for _ in 0..LOOKS {
+        let is_continued = ctx.info().continued_from_run_id().is_some();
+        for looks in 0..LOOKS {
             let state = ctx
                 .execute_activity(
                     HeldDeletionActivities::state,
@@ -123,6 +144,7 @@ impl HeldDeletion {
                     options::database("how the hold stands"),
                 )
                 .await?;
+            ctx.state_mut(|progress| progress.hold = Some(state.clone()));
             if state.state != "pending" {
                 return Ok(state);
             }
@@ -132,7 +154,7 @@ impl HeldDeletion {
             ));
             select! {
                 decided = ctx.wait_condition(|state| state.decision.is_some()) => decided?,
-                _ = ctx.timer(look_again()) => {}
+                _ = ctx.timer(look_again(looks, is_continued)) => {}
             }
             if let Some(decision) = ctx.state(|state| state.decision.clone()) {
                 let decision = HoldDecision { hold, decision };
@@ -148,6 +170,15 @@ impl HeldDeletion {
         }
         ctx.continue_as_new(Input::Given(hold), ContinueAsNewOptions::default())?;
         unreachable!("continuing as new ends the run")
+    }
+
+    /// How the hold stood when it was looked at last, and what an operator said.
+    #[query(name = "progress")]
+    pub fn progress(&self, _: &WorkflowContextView) -> HoldProgress {
+        HoldProgress {
+            hold: self.hold.clone(),
+            decision: self.decision.clone(),
+        }
     }
 
     /// What is not an operator's word is refused, and changes nothing.
@@ -188,5 +219,23 @@ impl HeldDeletion {
             return answer;
         }
         "nothing decided".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_of_waiting_is_few_looks() {
+        let day = Duration::from_hours(24);
+        for (is_continued, most) in [(false, 35), (true, 24)] {
+            let mut waited = Duration::ZERO;
+            let looks = (0..LOOKS).take_while(|looks| {
+                waited += look_again(*looks, is_continued).duration;
+                waited <= day
+            });
+            assert_eq!(looks.count(), most);
+        }
     }
 }

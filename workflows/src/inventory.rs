@@ -9,8 +9,8 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{
     ActivityExecutionError, ChildWorkflowOptions, ChildWorkflowStartError, ParentClosePolicy,
-    StartChildWorkflowExecutionFailedCause, WorkflowContext, WorkflowResult, WorkflowTermination,
-    join_all,
+    StartChildWorkflowExecutionFailedCause, WorkflowContext, WorkflowContextView, WorkflowResult,
+    WorkflowTermination, join_all,
 };
 
 use crate::held_deletions::{self, HeldDeletion};
@@ -111,28 +111,33 @@ pub struct InventoryReport {
 
 const EXPECTED: &str = r#"nothing, for all kinds, or a scope like {"kinds": ["droplet"]}"#;
 
-/// How far a run is, for its details in the Temporal UI.
-#[derive(Default)]
-struct Progress {
-    kinds: usize,
-    synced: usize,
-    failed: Vec<String>,
+/// How far a run is; its details in the Temporal UI say the same in words.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct InventoryProgress {
+    /// How many kinds the run has to sync.
+    pub kinds: usize,
+    pub synced: usize,
+    /// The kinds that failed, in the order in which they did.
+    pub failed: Vec<ResourceKind>,
+    /// The kinds that are being listed, or wait for requests.
+    pub under_way: Vec<ResourceKind>,
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for InventoryProgress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} of {} kinds synced", self.synced, self.kinds)?;
         if self.failed.is_empty() {
             return Ok(());
         }
-        write!(formatter, "; failed: {}", self.failed.join(", "))
+        let failed: Vec<_> = self.failed.iter().map(ResourceKind::as_str).collect();
+        write!(formatter, "; failed: {}", failed.join(", "))
     }
 }
 
 #[workflow]
 #[derive(Default)]
 pub struct SyncInventory {
-    progress: Progress,
+    progress: InventoryProgress,
 }
 
 #[workflow_methods]
@@ -158,7 +163,10 @@ impl SyncInventory {
                 .execute_activity(InventoryActivities::kinds, (), options)
                 .await?;
         }
-        ctx.state_mut(|state| state.progress.kinds = kinds.len());
+        ctx.state_mut(|state| {
+            state.progress.kinds = kinds.len();
+            state.progress.under_way.clone_from(&kinds);
+        });
         let syncs: Vec<_> = kinds
             .into_iter()
             .map(|kind| sync_kind(ctx.clone(), kind))
@@ -210,6 +218,12 @@ impl SyncInventory {
             .build()
             .into())
     }
+
+    /// How many kinds of how many are synced, and which are under way.
+    #[query(name = "progress")]
+    pub fn progress(&self, _: &WorkflowContextView) -> InventoryProgress {
+        self.progress.clone()
+    }
 }
 
 /// Starts the workflow that waits for an operator's word, unless it waits already.
@@ -257,9 +271,13 @@ async fn sync_kind(
         ctx.execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
     };
     let outcome = patiently(&ctx, sync).await;
-    ctx.state_mut(|state| match outcome {
-        Ok(_) => state.progress.synced += 1,
-        Err(_) => state.progress.failed.push(kind.to_string()),
+    ctx.state_mut(|state| {
+        let progress = &mut state.progress;
+        progress.under_way.retain(|other| *other != kind);
+        match outcome {
+            Ok(_) => progress.synced += 1,
+            Err(_) => progress.failed.push(kind.clone()),
+        }
     });
     ctx.set_current_details(ctx.state(|state| state.progress.to_string()));
     (kind, outcome)
