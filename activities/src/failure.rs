@@ -28,6 +28,11 @@ pub enum Failure {
         name: String,
         reason: String,
     },
+    /// The internal project is not there, and the token may not create it.
+    MayNotCreateProject {
+        name: String,
+        error: digitalocean::Error,
+    },
 }
 
 impl From<digitalocean::Error> for Failure {
@@ -76,7 +81,7 @@ impl Failure {
             Self::InconsistentItems(_) => "InconsistentItems",
             Self::UnknownKind(_) => "UnknownKind",
             Self::InvalidInput(_) => "InvalidInput",
-            Self::InternalProject { .. } => "InternalProject",
+            Self::InternalProject { .. } | Self::MayNotCreateProject { .. } => "InternalProject",
         }
     }
 
@@ -90,7 +95,8 @@ impl Failure {
             Self::UnreadableInvoice(_)
             | Self::NoInvoice(_)
             | Self::UnknownKind(_)
-            | Self::InvalidInput(_) => false,
+            | Self::InvalidInput(_)
+            | Self::MayNotCreateProject { .. } => false,
             Self::InconsistentItems(_) | Self::InternalProject { .. } => true,
         }
     }
@@ -125,6 +131,11 @@ impl Failure {
             Self::InternalProject { name, reason } => {
                 format!("the project {name:?} could not be made sure of: {reason}")
             }
+            Self::MayNotCreateProject { name, error } => format!(
+                "there is no project {name:?}, and the token may not create it: grant it project:create, or make a project of that name \
+                 yourself ({})",
+                with_causes(error)
+            ),
         }
     }
 

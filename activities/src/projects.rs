@@ -145,6 +145,10 @@ impl ProjectActivities {
             }
             // Somebody else's was first and the listing does not show it yet.
             Err(digitalocean::Error::Conflict { .. }) => false,
+            Err(error @ digitalocean::Error::Forbidden { .. }) => {
+                let name = self.internal_project.clone();
+                return Err(Failure::MayNotCreateProject { name, error });
+            }
             Err(error) => return Err(error.into()),
         };
         Ok((created, listed.requests + 1))

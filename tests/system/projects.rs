@@ -1,5 +1,5 @@
 use futures::future::join_all;
-use simulator::{Account, Fault, FaultKind};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Scopes};
 
 use crate::support::{INTERNAL_PROJECT, TestSystem};
 
@@ -28,6 +28,22 @@ async fn eight_syncs_at_once_create_the_internal_project_once() {
     assert_eq!(system.requests("POST", "/v2/projects"), 1);
     assert_eq!(system.projects_named(INTERNAL_PROJECT), 1);
     assert_eq!(system.count(INTERNAL_PROJECTS_STORED).await, 1);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_create_the_internal_project_is_told_so_and_mirrors_all_others() {
+    let mut account = Account::demo();
+    account.accept_token(DEMO_TOKEN, Scopes::only(["project:read"]));
+    let system = TestSystem::start(account).await;
+    let told = system.sync_projects().await.unwrap_err();
+    for part in [INTERNAL_PROJECT, "grant it project:create", "403"] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    assert!(!told.contains("read this"), "{told}");
+    assert_eq!(system.requests("POST", "/v2/projects"), 1);
+    let listed = system.simulator.change(|account| account.projects().len());
+    let stored = system.count("select count(*) from cloud_projects").await;
+    assert_eq!(stored, i64::try_from(listed).unwrap());
 }
 
 #[tokio::test]

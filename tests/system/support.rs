@@ -134,7 +134,14 @@ impl TestSystem {
         let result = handle.get_result(WorkflowGetResultOptions::default());
         match within(LIMIT_OF_RETRIES, workflow_id, result).await {
             Ok(output) => Ok(output),
-            Err(WorkflowGetResultError::Failed(error)) => Err(error.failure().message.clone()),
+            Err(WorkflowGetResultError::Failed(error)) => {
+                // A run that hands on what an activity failed with says so in the cause.
+                let failures = std::iter::successors(Some(error.failure()), |failure| {
+                    failure.cause.as_deref()
+                });
+                let messages: Vec<_> = failures.map(|failure| failure.message.as_str()).collect();
+                Err(messages.join(": "))
+            }
             Err(other) => panic!("{workflow_id} neither completed nor failed: {other}"),
         }
     }

@@ -64,9 +64,7 @@ pub enum Error {
         origin: String,
     },
     /// 403
-    #[error(
-        "{answer}; the token lacks the scope to read this: grant it, or use a token that has it"
-    )]
+    #[error("{answer}; the token lacks the scope for this: grant it, or use a token that has it")]
     Forbidden { answer: Box<Answer> },
     /// 404
     #[error("{answer}")]
