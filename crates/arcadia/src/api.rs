@@ -22,7 +22,7 @@ use crate::worker::MetricsArguments;
 pub(crate) struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "ARCADIA_API_BIND", default_value = DEFAULT_API_BIND, value_name = "ADDRESS:PORT")]
-    api_bind: SocketAddr,
+    pub(crate) api_bind: SocketAddr,
     /// Requests that one token may make a second, in each process that serves the API; four times as many at once.
     #[arg(
         long,
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "ARCADIA_API_HTTPS_ONLY")]
     https_only: bool,
     #[command(flatten)]
-    ui: UiArguments,
+    pub(crate) ui: UiArguments,
     #[command(flatten)]
     metrics: MetricsArguments,
 }
@@ -50,8 +50,8 @@ pub(crate) struct UiArguments {
 }
 
 impl UiArguments {
-    pub(crate) fn url(self) -> Option<String> {
-        self.temporal_ui_url.filter(|url| !url.is_empty())
+    pub(crate) fn url(&self) -> Option<String> {
+        self.temporal_ui_url.clone().filter(|url| !url.is_empty())
     }
 }
 

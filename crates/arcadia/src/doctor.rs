@@ -11,6 +11,7 @@ use std::io::Write as _;
 
 use anyhow::bail;
 
+use self::servers::Address;
 use crate::failure;
 
 /// Check a configuration: one line a check, with the cure where it fails.
@@ -86,7 +87,12 @@ pub(crate) async fn run(_: Arguments) -> anyhow::Result<()> {
     servers::check_temporal(&mut report).await?;
     digitalocean::check(&mut report, settings.as_ref()).await?;
     if let Some(settings) = settings {
-        servers::check_api_address(&mut report, settings.api_bind).await?;
+        Address::API
+            .check(&mut report, settings.api.api_bind)
+            .await?;
+        if let Some(address) = settings.worker.metrics.address() {
+            Address::METRICS.check(&mut report, address).await?;
+        }
     }
     match report.failed {
         0 => Ok(()),

@@ -13,14 +13,34 @@ use crate::configuration::variable;
 /// What is worth reading by default; `RUST_LOG` says otherwise.
 const DEFAULT: &str = "info,sqlx=warn,temporalio=warn,temporalio_sdk=warn,temporalio_sdk_core=warn,temporalio_client=warn";
 
+const FORMAT: &str = "ARCADIA_LOG_FORMAT";
+
 fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT))
+}
+
+/// What of its variables is taken for something else than it says; the log is written all the same.
+pub(crate) fn complaints() -> Vec<String> {
+    let mut complaints = Vec::new();
+    if let Some(format) = variable(FORMAT).filter(|format| !matches!(&**format, "json" | "text")) {
+        complaints.push(format!(
+            "{FORMAT} is {format:?}, and the log is text: set it to json, or unset it"
+        ));
+    }
+    if variable(EnvFilter::DEFAULT_ENV).is_some()
+        && let Err(error) = EnvFilter::try_from_default_env()
+    {
+        complaints.push(format!(
+            "RUST_LOG says nothing that is understood ({error}), and the log is as without it: correct it"
+        ));
+    }
+    complaints
 }
 
 /// To stderr; as JSON where `ARCADIA_LOG_FORMAT=json`.
 pub(crate) fn to_stderr() {
     let registry = tracing_subscriber::registry().with(filter());
-    if variable("ARCADIA_LOG_FORMAT").as_deref() == Some("json") {
+    if variable(FORMAT).as_deref() == Some("json") {
         registry
             .with(fmt::layer().json().with_writer(std::io::stderr))
             .init();

@@ -42,37 +42,15 @@ pub(crate) struct Sending(Option<SdkTracerProvider>);
 impl Sending {
     /// As the environment says; `service` is the name of the service where `OTEL_SERVICE_NAME` is not set.
     pub(crate) fn from_environment(service: &'static str) -> anyhow::Result<Self> {
-        let is_off = variable("OTEL_SDK_DISABLED")
-            .is_some_and(|off| off.eq_ignore_ascii_case("true"))
-            || variable("OTEL_TRACES_EXPORTER").as_deref() == Some("none");
-        let Some((name, endpoint)) = first_of(&ENDPOINTS).filter(|_| !is_off) else {
+        let Some(Endpoint { variable, url }) = endpoint()? else {
             return Ok(Self(None));
         };
-        if let Some((name, protocol)) = first_of(&PROTOCOLS)
-            && protocol != "http/protobuf"
-        {
-            bail!(
-                "{name}: spans are sent as http/protobuf, not as {protocol}: take that, and the endpoint's port for it (4318)"
-            );
-        }
-        // The first names the address itself, the other what all addresses begin with.
-        let address = if name == ENDPOINTS[0] {
-            endpoint
-        } else {
-            format!("{}/v1/traces", endpoint.trim_end_matches('/'))
-        };
-        let url = Url::parse(&address)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .with_context(|| {
-                format!("{name} is no address that starts with http:// or https://")
-            })?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Sender::to(&url)?)
-            .with_endpoint(address)
+            .with_endpoint(url)
             .build()
-            .with_context(|| format!("spans cannot be sent to the endpoint of {name}"))?;
+            .with_context(|| format!("spans cannot be sent to the endpoint of {variable}"))?;
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_resource(resource(service))
@@ -81,7 +59,7 @@ impl Sending {
                 is_failing: AtomicBool::new(false),
             })
             .build();
-        tracing::info!("spans are sent to the endpoint of {name}");
+        tracing::info!("spans are sent to the endpoint of {variable}");
         Ok(Self(Some(provider)))
     }
 
@@ -105,6 +83,43 @@ impl Sending {
             tracing::warn!("the last spans were not sent: {error}");
         }
     }
+}
+
+/// Where spans go.
+pub(crate) struct Endpoint {
+    /// The variable that says so.
+    pub(crate) variable: &'static str,
+    url: Url,
+}
+
+/// What the environment says; none where it says nothing, or that no spans are to be sent.
+pub(crate) fn endpoint() -> anyhow::Result<Option<Endpoint>> {
+    let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
+        || variable("OTEL_TRACES_EXPORTER").as_deref() == Some("none");
+    let Some((name, endpoint)) = first_of(&ENDPOINTS).filter(|_| !is_off) else {
+        return Ok(None);
+    };
+    if let Some((name, protocol)) = first_of(&PROTOCOLS)
+        && protocol != "http/protobuf"
+    {
+        bail!(
+            "{name}: spans are sent as http/protobuf, not as {protocol}: take that, and the endpoint's port for it (4318)"
+        );
+    }
+    // The first names the address itself, the other what all addresses begin with.
+    let address = if name == ENDPOINTS[0] {
+        endpoint
+    } else {
+        format!("{}/v1/traces", endpoint.trim_end_matches('/'))
+    };
+    let url = Url::parse(&address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .with_context(|| format!("{name} is no address that starts with http:// or https://"))?;
+    Ok(Some(Endpoint {
+        variable: name,
+        url,
+    }))
 }
 
 fn first_of(names: &[&'static str]) -> Option<(&'static str, String)> {

@@ -20,11 +20,11 @@ use crate::traces::Sending;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    queues: QueueArguments,
+    pub(crate) queues: QueueArguments,
     #[command(flatten)]
-    sync: SyncArguments,
+    pub(crate) sync: SyncArguments,
     #[command(flatten)]
-    metrics: MetricsArguments,
+    pub(crate) metrics: MetricsArguments,
 }
 
 /// Where the metrics are.

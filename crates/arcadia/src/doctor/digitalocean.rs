@@ -13,13 +13,16 @@ const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
 /// Settings that cannot be read have been told already.
 pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> anyhow::Result<()> {
-    let purposes = settings.map_or(&Purpose::ALL[..], |settings| &settings.purposes);
-    let digitalocean = match DigitalOcean::from_environment(purposes) {
+    let purposes = settings.map_or_else(
+        || Purpose::ALL.to_vec(),
+        |settings| settings.worker.queues.purposes(),
+    );
+    let digitalocean = match DigitalOcean::from_environment(&purposes) {
         Ok(digitalocean) => digitalocean,
         Err(error) => return report.error("digitalocean", error),
     };
     if let Some(settings) = settings {
-        requests::check_limits(report, &digitalocean.url, &settings.sync)?;
+        requests::check_limits(report, &digitalocean.url, &settings.worker.sync)?;
     }
     for (purpose, source) in digitalocean.tokens.iter() {
         let url = digitalocean.url.as_str();
@@ -30,7 +33,7 @@ pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> an
         };
         if let (Some(client), Some(settings), Purpose::CloudSyncFull) = (client, settings, purpose)
         {
-            let name = &settings.sync.internal_project;
+            let name = &settings.worker.sync.internal_project;
             lists::check_internal_project(report, &client, name).await?;
         }
     }

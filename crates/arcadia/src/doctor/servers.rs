@@ -162,23 +162,50 @@ async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result
     Ok(())
 }
 
-pub(super) async fn check_api_address(
-    report: &mut Report,
-    address: SocketAddr,
-) -> anyhow::Result<()> {
-    match TcpListener::bind(address).await {
-        Ok(_) => report.ok("api address", format_args!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => report.warn(
-            "api address",
-            format_args!(
-                "{address} is in use: if that is not `arcadia api` itself, free it, or choose another with ARCADIA_API_BIND"
+/// An address that is to be listened on.
+pub(super) struct Address {
+    pub(super) what: &'static str,
+    pub(super) variable: &'static str,
+    /// Whose it is while it runs.
+    pub(super) command: &'static str,
+}
+
+impl Address {
+    pub(super) const API: Self = Self {
+        what: "api address",
+        variable: "ARCADIA_API_BIND",
+        command: "arcadia api",
+    };
+    pub(super) const METRICS: Self = Self {
+        what: "metrics address",
+        variable: "ARCADIA_METRICS_BIND",
+        command: "arcadia worker",
+    };
+
+    pub(super) async fn check(
+        self,
+        report: &mut Report,
+        address: SocketAddr,
+    ) -> anyhow::Result<()> {
+        let Self {
+            what,
+            variable,
+            command,
+        } = self;
+        match TcpListener::bind(address).await {
+            Ok(_) => report.ok(what, format_args!("{address} is free")),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => report.warn(
+                what,
+                format_args!(
+                    "{address} is in use: if that is not `{command}` itself, free it, or choose another with {variable}"
+                ),
             ),
-        ),
-        Err(error) => report.fail(
-            "api address",
-            format_args!(
-                "the API cannot listen on {address} ({error}): choose an address of this machine with ARCADIA_API_BIND"
+            Err(error) => report.fail(
+                what,
+                format_args!(
+                    "nothing can listen on {address} ({error}): choose an address of this machine with {variable}"
+                ),
             ),
-        ),
+        }
     }
 }

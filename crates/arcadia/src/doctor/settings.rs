@@ -1,50 +1,46 @@
-//! What is given by variables that have a flag as well.
+//! What is given by variables that are read at the start, and where the log and the spans go.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 
-use clap::Parser;
-use digitalocean::Purpose;
+use clap::Command;
 
 use super::Report;
-use crate::api::UiArguments;
-use crate::configuration::{DEFAULT_API_BIND, QueueArguments, SyncArguments};
-
-/// The settings of the worker and of the API, as their own commands read them.
-#[derive(Parser)]
-#[command(name = "arcadia")]
-struct Settings {
-    #[arg(long, env = "ARCADIA_API_BIND", default_value = DEFAULT_API_BIND)]
-    api_bind: SocketAddr,
-    #[command(flatten)]
-    ui: UiArguments,
-    #[command(flatten)]
-    queues: QueueArguments,
-    #[command(flatten)]
-    sync: SyncArguments,
-}
+use crate::{api, logging, traces, worker};
 
 /// What other checks look at.
 pub(super) struct Checked {
-    pub(super) api_bind: SocketAddr,
-    /// Those whose queues the worker polls.
-    pub(super) purposes: Vec<Purpose>,
-    pub(super) sync: SyncArguments,
+    pub(super) worker: worker::Arguments,
+    pub(super) api: api::Arguments,
 }
 
 /// Reads them all; none where one of them cannot be read.
 pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
-    let settings = match Settings::try_parse_from(["arcadia"]) {
-        Ok(settings) => settings,
-        Err(error) => {
-            report.fail("settings", told(&error.render().to_string()))?;
+    check_log(report)?;
+    match traces::endpoint() {
+        Ok(Some(endpoint)) => report.ok(
+            "traces",
+            format_args!("spans are sent to the endpoint of {}", endpoint.variable),
+        )?,
+        Ok(None) => report.ok("traces", "no endpoint is set, so that no spans are sent")?,
+        Err(error) => report.error("traces", error)?,
+    }
+    let (worker, api) = match (read(), read()) {
+        (Ok(worker), Ok(api)) => (worker, api),
+        (worker, api) => {
+            // What both read is told once.
+            let told: BTreeSet<String> = [worker.err(), api.err()].into_iter().flatten().collect();
+            for line in told {
+                report.fail("settings", line)?;
+            }
             return Ok(None);
         }
     };
+    let settings = Checked { worker, api };
     report.ok(
         "settings",
         "the ARCADIA_... variables of the worker and the API can be read",
     )?;
-    match settings.ui.url() {
+    match settings.api.ui.url() {
         Some(url) => report.ok("temporal ui", format_args!("answers link to runs at {url}"))?,
         None => report.warn(
             "temporal ui",
@@ -52,40 +48,71 @@ pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
              http://localhost:8233",
         )?,
     }
-    Ok(Some(Checked {
-        api_bind: settings.api_bind,
-        purposes: settings.queues.purposes(),
-        sync: settings.sync,
-    }))
+    Ok(Some(settings))
+}
+
+fn check_log(report: &mut Report) -> anyhow::Result<()> {
+    let complaints = logging::complaints();
+    for complaint in &complaints {
+        report.warn("log", complaint)?;
+    }
+    if complaints.is_empty() {
+        report.ok("log", "RUST_LOG and ARCADIA_LOG_FORMAT can be read")?;
+    }
+    Ok(())
+}
+
+/// What a command would read with no flags, or what it would say in their place.
+fn read<A: clap::Args>() -> Result<A, String> {
+    let mut command = A::augment_args(Command::new("arcadia"));
+    let matches = command.try_get_matches_from_mut(["arcadia"]);
+    matches
+        .and_then(|matches| A::from_arg_matches(&matches))
+        .map_err(|error| told(&error.render().to_string(), &command))
 }
 
 /// The first line of what clap says, with the variable in place of the flag that nobody gave.
-fn told(text: &str) -> String {
+fn told(text: &str, command: &Command) -> String {
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     let flag = line
         .split('\'')
         .find_map(|part| part.strip_prefix("--"))
         .and_then(|flag| flag.split_whitespace().next());
-    match flag {
-        Some(flag) => {
-            let variable = format!("ARCADIA_{}", flag.to_uppercase().replace('-', "_"));
-            format!("{line}; correct {variable}")
-        }
+    let variable = command
+        .get_arguments()
+        .find(|argument| flag.is_some() && argument.get_long() == flag)
+        .and_then(clap::Arg::get_env);
+    match variable {
+        Some(variable) => format!("{line}; correct {}", variable.display()),
         None => line.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
 
     #[test]
     fn a_flag_that_nobody_gave_is_told_by_its_variable() {
-        let text = "error: invalid value 'soon' for '--strike-interval <DURATION>': expected number at 0\n\nFor more";
-        assert_eq!(
-            told(text),
-            "invalid value 'soon' for '--strike-interval <DURATION>': expected number at 0; correct ARCADIA_STRIKE_INTERVAL"
-        );
+        let worker = worker::Arguments::augment_args(Command::new("arcadia"));
+        let api = api::Arguments::augment_args(Command::new("arcadia"));
+        for (flag, command, variable) in [
+            (
+                "--strike-interval <DURATION>",
+                &worker,
+                "ARCADIA_STRIKE_INTERVAL",
+            ),
+            ("--queue <QUEUE>", &worker, "ARCADIA_QUEUE"),
+            ("--https-only", &api, "ARCADIA_API_HTTPS_ONLY"),
+        ] {
+            let line = format!("invalid value 'soon' for '{flag}': that is none");
+            assert_eq!(
+                told(&format!("error: {line}\n\nFor more"), command),
+                format!("{line}; correct {variable}")
+            );
+        }
     }
 }

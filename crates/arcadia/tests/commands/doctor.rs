@@ -140,6 +140,8 @@ async fn a_configuration_that_lacks_nothing_is_all_ok() {
         assert!(line.starts_with("ok    "), "{line}");
     }
     for what in [
+        "log:",
+        "traces:",
         "settings:",
         "temporal ui:",
         "database:",
@@ -212,6 +214,34 @@ async fn the_addresses_of_the_api_and_of_the_ui_are_looked_at() {
         .await
         .only(&["warn  temporal ui:", "ARCADIA_TEMPORAL_UI_URL is not set"]);
 
-    let said = healthy.says(&[("ARCADIA_STRIKE_INTERVAL", "soon")]).await;
-    said.only(&["FAIL  settings:", "correct ARCADIA_STRIKE_INTERVAL"]);
+    let metrics = ("ARCADIA_METRICS_BIND", address.as_str());
+    let said = healthy.says(&[metrics]).await;
+    said.only(&["warn  metrics address:", &address, "ARCADIA_METRICS_BIND"]);
+}
+
+#[tokio::test]
+async fn every_variable_that_a_command_would_stumble_over_is_told() {
+    let healthy = Healthy::start().await;
+    for (variable, value) in [
+        ("ARCADIA_STRIKE_INTERVAL", "soon"),
+        ("ARCADIA_QUEUE", "cloud-sync"),
+        ("ARCADIA_METRICS_BIND", "9464"),
+        ("ARCADIA_API_HTTPS_ONLY", "always"),
+        ("ARCADIA_API_REQUESTS_PER_SECOND", "0"),
+    ] {
+        let said = healthy.says(&[(variable, value)]).await;
+        said.only(&["FAIL  settings:", &format!("correct {variable}")]);
+    }
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let said = healthy.says(&[endpoint, grpc]).await;
+    said.only(&[
+        "FAIL  traces:",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+    ]);
+    let said = healthy.says(&[("ARCADIA_LOG_FORMAT", "jsno")]).await;
+    said.only(&["warn  log:", "ARCADIA_LOG_FORMAT is \"jsno\""]);
+    let said = healthy.says(&[("RUST_LOG", "info,[")]).await;
+    said.only(&["warn  log:", "RUST_LOG"]);
 }
