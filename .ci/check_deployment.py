@@ -13,6 +13,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.temporal.yml"
 KUBERNETES = ROOT / "deploy/kubernetes"
+PROMETHEUS = ROOT / "deploy/prometheus"
 EXAMPLES = {"secrets.example.yaml"}
 # Seconds that running activities have to end (worker/src/lib.rs), and requests under way (api/src/serving.rs).
 GRACE = {"worker": 20, "api": 10}
@@ -141,6 +142,54 @@ def check_kubernetes():
         check(selected or not wanted, f"{document['kind']} {document['metadata']['name']}: selects no pod")
 
 
+def port_of(address):
+    return int(address.rpartition(":")[2])
+
+
+def check_scraping():
+    """That Prometheus finds what the alerts are about, under the names that they use."""
+    alerts = (PROMETHEUS / "alerts.yml").read_text()
+    wanted = set(re.findall(r'job="([^"]+)"', alerts))
+    check(wanted, "alerts.yml: names no job")
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    kustomization = documents(KUBERNETES / "kustomization.yaml")[0]
+    objects = [document for file in kustomization["resources"] for document in documents(KUBERNETES / file)]
+    running = {document["metadata"]["name"]: document["spec"]["template"] for document in objects if document["kind"] == "Deployment"}
+    bound = {
+        map["name"]: literal.partition("=")[2]
+        for map in kustomization["configMapGenerator"]
+        for literal in map["literals"]
+        if literal.startswith("ARCADIA_METRICS_BIND=")
+    }
+    for file in ("prometheus.yml", "kubernetes.yml"):
+        jobs = {job["job_name"]: job for job in documents(PROMETHEUS / file)[0]["scrape_configs"]}
+        check(wanted == set(jobs), f"{file}: its jobs are not those of the alerts, {', '.join(sorted(wanted))}")
+        for name, job in jobs.items():
+            part = name.removeprefix("arcadia-")
+            where = f"{file}: {name}"
+            for found in job.get("dns_sd_configs", []):
+                service = services.get(part, {})
+                bind = service.get("environment", {}).get("ARCADIA_METRICS_BIND", "")
+                check(found["names"] == [part] and bind, f"{where}: finds no service that serves metrics")
+                check(not bind or found["port"] == port_of(bind), f"{where}: asks another port than {bind}")
+            for found in job.get("kubernetes_sd_configs", []):
+                namespaces = found["namespaces"]["names"]
+                check(namespaces == [kustomization["namespace"]], f"{where}: looks in {namespaces}")
+                labels = dict(pair.split("=") for selector in found["selectors"] for pair in selector["label"].split(","))
+                pods = {pod for pod, template in running.items() if labels.items() <= template["metadata"]["labels"].items()}
+                check(pods == {part}, f"{where}: finds the pods of {sorted(pods)}")
+                kept = [rule["regex"] for rule in job["relabel_configs"] if rule.get("action") == "keep"]
+                for pod in pods:
+                    ports = {
+                        port["name"]: port["containerPort"]
+                        for container in running[pod]["spec"]["containers"]
+                        for port in container["ports"]
+                    }
+                    is_served = len(kept) == 1 and ports.get(kept[0]) == port_of(bound.get(f"arcadia-{part}", ":0"))
+                    check(is_served, f"{where}: keeps no port on which metrics are served")
+            check(job.keys() & {"dns_sd_configs", "kubernetes_sd_configs"}, f"{where}: finds nothing")
+
+
 for path in sorted([COMPOSE, *ROOT.glob("deploy/**/*.yaml"), *ROOT.glob("deploy/**/*.yml")]):
     try:
         documents(path)
@@ -149,6 +198,7 @@ for path in sorted([COMPOSE, *ROOT.glob("deploy/**/*.yaml"), *ROOT.glob("deploy/
 if not faults:
     check_compose()
     check_kubernetes()
+    check_scraping()
 for fault in faults:
     print(fault)
 print(f"deployment: {len(faults)} faults")
