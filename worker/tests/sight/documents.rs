@@ -49,9 +49,10 @@ fn told() -> BTreeSet<&'static str> {
     .collect()
 }
 
-/// What there is only while something is wrong.
-const ONLY_IN_NEED: [&str; 2] = [
+/// What there is only while something is wrong, or when a worker had nothing to do for a minute.
+const ONLY_IN_NEED: [&str; 3] = [
     "arcadia_held_deletion_age_seconds",
+    "temporal_activity_poll_no_task_total",
     "temporal_workflow_task_execution_failed_total",
 ];
 
@@ -227,6 +228,15 @@ fn the_alerts_are_rules_that_prometheus_takes_where_its_tool_is_at_hand() {
     };
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}");
+    for configuration in ["prometheus.yml", "kubernetes.yml"] {
+        let checked = Command::new("promtool")
+            .args(["check", "config"])
+            .arg(path("deploy/prometheus").join(configuration))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{configuration}: {said}");
+    }
     let tests = path("deploy/prometheus/alerts_test.yml");
     let tested = Command::new("promtool")
         .args(["test", "rules"])
