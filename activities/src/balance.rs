@@ -23,7 +23,8 @@ impl BalanceActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<BalancePolled, ActivityError> {
-        beating(&context, async move { self.poll_balance().await }).await
+        let store = self.store.clone();
+        beating(&context, &store, async move { self.poll_balance().await }).await
     }
 }
 

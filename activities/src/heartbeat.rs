@@ -1,11 +1,13 @@
 //! Signs of life, so that Temporal notices within seconds that a worker died, and people see how far it is.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use digitalocean::budget::one_piece;
 use opentelemetry::trace::FutureExt as _;
 use serde::Serialize;
+use store::{Store, Unfinished};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -15,6 +17,8 @@ use crate::failure::Failure;
 
 /// A third of the heartbeat timeout, and less than the share of it by which the SDK throttles.
 const INTERVAL: Duration = Duration::from_secs(8);
+/// DigitalOcean answers within a minute, and a request is waited for for as long (`digitalocean`).
+const OTHERS_SILENCE: Duration = Duration::from_secs(90);
 
 /// How far work has come, for the Temporal UI. What the next attempt goes on with is in the database, not here.
 #[derive(Debug, Clone, Default)]
@@ -45,19 +49,20 @@ impl Progress {
 ///
 /// To the token's budget it is one piece of work: begun, it is not broken off for want of a request that comes within a minute.
 ///
-/// A cancelled activity ends at once, and its work goes on to its own end, which harms nothing: it may be done twice anyway. It asks
-/// DigitalOcean for nothing more (`attempt.rs`). To drop it half-way would harm: a connection that is in the midst of a COPY or a BEGIN goes back to the pool as it is then, and gives
-/// the next one who takes it the answers to somebody else's questions (sqlx 0.9.0).
+/// A cancelled activity ends at once, and its work goes on to its own end ([`Store::to_its_end`]), which harms nothing: it may be done
+/// twice anyway. It asks DigitalOcean for nothing more (`attempt.rs`).
 pub(crate) async fn beating<T: Send + 'static>(
     context: &ActivityContext,
+    store: &Store,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, ActivityError> {
-    beating_with(context, &Progress::default(), work).await
+    beating_with(context, store, &Progress::default(), work).await
 }
 
 /// The same for work that says how far it has come.
 pub(crate) async fn beating_with<T: Send + 'static>(
     context: &ActivityContext,
+    store: &Store,
     progress: &Progress,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, ActivityError> {
@@ -66,11 +71,16 @@ pub(crate) async fn beating_with<T: Send + 'static>(
     let attempt = Attempt::of(context.info());
     let _over = attempt.until_dropped();
     let work = attempt.scope(one_piece(work));
-    let mut work = tokio::spawn(work.with_current_context().in_current_span());
+    let work = work.with_current_context().in_current_span();
+    let mut work = pin!(store.to_its_end_asking_others(OTHERS_SILENCE, work));
     loop {
         tokio::select! {
             done = &mut work => {
-                let outcome = done.map_err(|panic| ActivityError::from(anyhow::Error::from(panic)))?;
+                let outcome = match done {
+                    Ok(outcome) => outcome,
+                    Err(Unfinished::Silence(error)) => Err(error.into()),
+                    Err(Unfinished::Panic(panic)) => return Err(anyhow::Error::from(panic).into()),
+                };
                 return outcome.map_err(Failure::report);
             }
             () = context.cancelled() => return Err(ActivityError::cancelled()),

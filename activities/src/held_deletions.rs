@@ -25,7 +25,8 @@ impl HeldDeletionActivities {
         context: ActivityContext,
         hold: String,
     ) -> Result<HoldState, ActivityError> {
-        beating(&context, async move {
+        let store = self.store.clone();
+        beating(&context, &store, async move {
             let hold = self.store.held_deletion(id(&hold)?).await?;
             Ok(state_of(hold))
         })
@@ -39,10 +40,10 @@ impl HeldDeletionActivities {
         decision: HoldDecision,
     ) -> Result<HoldState, ActivityError> {
         let run = run_of(&context);
-        beating(
-            &context,
-            async move { self.carry_out(decision, &run).await },
-        )
+        let store = self.store.clone();
+        beating(&context, &store, async move {
+            self.carry_out(decision, &run).await
+        })
         .await
     }
 }

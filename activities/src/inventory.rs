@@ -45,7 +45,8 @@ impl InventoryActivities {
         let run = run_of(&context);
         let progress = Progress::default();
         let told = progress.clone();
-        beating_with(&context, &told, async move {
+        let store = self.store.clone();
+        beating_with(&context, &store, &told, async move {
             self.sync_telling(kind, run, progress).await
         })
         .await
@@ -57,7 +58,8 @@ impl InventoryActivities {
         context: ActivityContext,
     ) -> Result<Attributed, ActivityError> {
         let run = run_of(&context);
-        beating(&context, async move {
+        let store = self.store.clone();
+        beating(&context, &store, async move {
             let moved = self.store.attribute(&run).await?;
             Ok(Attributed { moved })
         })

@@ -9,8 +9,8 @@ use chrono::{Datelike as _, Months, NaiveDate, Utc};
 use digitalocean::{Client, InvoiceKey};
 use domain::InvoiceUuid;
 use domain::invoices::{InvoiceHeader, InvoiceSummary};
+use store::Store;
 use store::invoices::{AfterPending, EstimateOutcome, LookAgain};
-use store::{Store, StoreError};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::invoices::{
@@ -37,13 +37,19 @@ impl InvoiceActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<InvoicesDiscovered, ActivityError> {
-        beating(&context, async move { self.discover_invoices().await }).await
+        let store = self.store.clone();
+        beating(
+            &context,
+            &store,
+            async move { self.discover_invoices().await },
+        )
+        .await
     }
 
     #[activity(definition = definitions::ListPending)]
     pub async fn list_pending(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         after: Option<Pending>,
     ) -> Result<Vec<Pending>, ActivityError> {
         let after = after.map(|after| AfterPending {
@@ -51,11 +57,11 @@ impl InvoiceActivities {
             invoice_uuid: after.invoice_uuid,
         });
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let pending = self
-            .store
-            .pending_invoices(after, self.look_again(), limit)
-            .await
-            .map_err(report)?;
+        let (store, look_again) = (self.store.clone(), self.look_again());
+        let pending = beating(&context, &self.store, async move {
+            Ok(store.pending_invoices(after, look_again, limit).await?)
+        })
+        .await?;
         Ok(pending
             .into_iter()
             .map(|next| Pending {
@@ -68,12 +74,13 @@ impl InvoiceActivities {
     #[activity(definition = definitions::CountPending)]
     pub async fn count_pending(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
     ) -> Result<usize, ActivityError> {
-        self.store
-            .count_pending_invoices(self.look_again())
-            .await
-            .map_err(report)
+        let (store, look_again) = (self.store.clone(), self.look_again());
+        beating(&context, &self.store, async move {
+            Ok(store.count_pending_invoices(look_again).await?)
+        })
+        .await
     }
 
     #[activity(definition = definitions::Estimate)]
@@ -82,7 +89,11 @@ impl InvoiceActivities {
         context: ActivityContext,
     ) -> Result<EstimateStored, ActivityError> {
         let attempt = context.info().attempt;
-        beating(&context, async move { self.store_estimate(attempt).await }).await
+        let store = self.store.clone();
+        beating(&context, &store, async move {
+            self.store_estimate(attempt).await
+        })
+        .await
     }
 
     #[activity(definition = definitions::Ingest)]
@@ -92,7 +103,8 @@ impl InvoiceActivities {
         invoice: InvoiceUuid,
     ) -> Result<InvoiceIngested, ActivityError> {
         let attempt = context.info().attempt;
-        beating(&context, async move {
+        let store = self.store.clone();
+        beating(&context, &store, async move {
             self.ingest_invoice(invoice, attempt).await
         })
         .await
@@ -101,19 +113,20 @@ impl InvoiceActivities {
     #[activity(definition = definitions::MarkFailed)]
     pub async fn mark_failed(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         failure: IngestFailure,
     ) -> Result<(), ActivityError> {
-        self.store
-            .fail_invoice(failure.invoice_uuid, &failure.reason)
-            .await
-            .map_err(report)?;
-        Ok(())
+        let store = self.store.clone();
+        beating(&context, &self.store, async move {
+            let IngestFailure {
+                invoice_uuid,
+                reason,
+            } = failure;
+            store.fail_invoice(invoice_uuid, &reason).await?;
+            Ok(())
+        })
+        .await
     }
-}
-
-fn report(error: StoreError) -> ActivityError {
-    Failure::from(error).report()
 }
 
 impl InvoiceActivities {

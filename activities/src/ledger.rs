@@ -23,7 +23,8 @@ impl LedgerActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<LedgerSynced, ActivityError> {
-        beating(&context, async move { self.sync_ledger().await }).await
+        let store = self.store.clone();
+        beating(&context, &store, async move { self.sync_ledger().await }).await
     }
 }
 

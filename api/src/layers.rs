@@ -14,6 +14,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use opentelemetry_sdk::trace::SdkTracer;
+use store::{Store, Unfinished};
 use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,6 +46,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Puts the layers around the routes; the first is the outermost.
 pub(crate) fn around(
     routes: Router,
+    store: Store,
     metrics: Metrics,
     timeout: Duration,
     https_only: bool,
@@ -52,7 +54,8 @@ pub(crate) fn around(
 ) -> Router {
     let tracing = tracer.map(|tracer| from_fn_with_state(tracer, traces::trace));
     // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
-    routes.layer(from_fn(to_its_end)).layer(
+    let to_its_end = from_fn_with_state(store, to_its_end);
+    routes.layer(to_its_end).layer(
         ServiceBuilder::new()
             .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
@@ -76,12 +79,12 @@ pub(crate) fn around(
     )
 }
 
-/// A caller who hangs up, and the timeout, leave the handler to its end. To drop it half-way would leave a connection to the
-/// database in the midst of something, and whoever takes it next with the answers to somebody else's questions (sqlx 0.9.0).
-async fn to_its_end(request: Request, next: Next) -> Response {
-    match tokio::spawn(next.run(request).in_current_span()).await {
+/// A caller who hangs up, and the timeout, leave the handler to its end, unless the database has nothing more to say.
+async fn to_its_end(State(store): State<Store>, request: Request, next: Next) -> Response {
+    match store.to_its_end(next.run(request).in_current_span()).await {
         Ok(response) => response,
-        Err(panic) => resume_unwind(panic.into_panic()),
+        Err(Unfinished::Silence(error)) => Problem::from(error).into_response(),
+        Err(Unfinished::Panic(panic)) => resume_unwind(panic.into_panic()),
     }
 }
 
@@ -160,16 +163,24 @@ mod tests {
 
     use axum::body::{Body, to_bytes};
     use axum::routing::get;
+    use devstack::testing::TestDatabase;
     use tower::ServiceExt as _;
 
     use super::*;
+
+    async fn store() -> (TestDatabase, Store) {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), 1).await.unwrap();
+        (database, store)
+    }
 
     async fn status_and_text(
         handler: axum::routing::MethodRouter,
         timeout: Duration,
     ) -> (StatusCode, String) {
         let routes = Router::new().route("/", handler);
-        let layered = around(routes, Metrics::new(), timeout, false, None);
+        let (_database, store) = store().await;
+        let layered = around(routes, store, Metrics::new(), timeout, false, None);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         let media_type = &response.headers()["content-type"];
@@ -197,8 +208,10 @@ mod tests {
             end.send(()).unwrap();
         });
         let routes = Router::new().route("/", handler);
+        let (_database, store) = store().await;
         let layered = around(
             routes,
+            store,
             Metrics::new(),
             Duration::from_millis(10),
             false,

@@ -122,6 +122,7 @@ fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
             .with_state(state.clone());
         layers::around(
             router,
+            state.store.clone(),
             metrics.clone(),
             layers::TIMEOUT,
             settings.https_only,

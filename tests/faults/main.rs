@@ -29,6 +29,7 @@ mod faults {
     mod report;
     mod rolling;
     mod run;
+    mod silence;
     mod site;
     mod soak;
     mod story;

@@ -1,4 +1,4 @@
-//! A wire between the worker and a server that can be slow, or be cut.
+//! A wire between the worker and a server that can be slow, be cut, or fall silent.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ struct Shared {
     delay: AtomicU64,
     /// Counts the cuts: a connection ends when it changes.
     cuts: watch::Sender<u64>,
+    /// Counts the silences: a connection carries nothing any more when it changes.
+    silences: watch::Sender<u64>,
 }
 
 impl Proxy {
@@ -33,6 +35,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             delay: AtomicU64::new(0),
             cuts: watch::channel(0).0,
+            silences: watch::channel(0).0,
         });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, port, Arc::clone(&shared)));
@@ -57,6 +60,12 @@ impl Proxy {
     pub(crate) fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
+
+    /// Swallows from now on what all connections carry, both ways, and tells neither side, not even that the other is gone: as where
+    /// a machine lost its power, or a firewall forgot them. New ones can be made at once. Until the next cut.
+    pub(crate) fn black_hole(&self) {
+        self.shared.silences.send_modify(|silences| *silences += 1);
+    }
 }
 
 async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>) {
@@ -66,18 +75,28 @@ async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let mut cuts = shared.cuts.subscribe();
-            cuts.mark_unchanged();
+            let mut silences = shared.silences.subscribe();
             // A server that is not there is told by closing: the worker's driver sees a connection that ends at once.
             let far = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
             let Ok(far) = far.await else { return };
             for stream in [&near, &far] {
                 let _ = stream.set_nodelay(true);
             }
-            let (near_in, near_out) = near.into_split();
-            let (far_in, far_out) = far.into_split();
+            let (mut near_in, mut near_out) = near.into_split();
+            let (mut far_in, mut far_out) = far.into_split();
             tokio::select! {
-                () = hand_on(near_in, far_out, &shared) => {}
-                () = hand_on(far_in, near_out, &shared) => {}
+                () = hand_on(&mut near_in, &mut far_out, &shared) => return,
+                () = hand_on(&mut far_in, &mut near_out, &shared) => return,
+                _ = cuts.changed() => return,
+                _ = silences.changed() => {}
+            }
+            let swallow = async {
+                tokio::join!(swallow(&mut near_in), swallow(&mut far_in));
+                // An end is swallowed as well.
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = swallow => {}
                 _ = cuts.changed() => {}
             }
         });
@@ -85,7 +104,7 @@ async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>) {
 }
 
 /// Until either side ends; then the connection is over, as it is for the worker's drivers.
-async fn hand_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared) {
+async fn hand_on(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared) {
     let mut piece = vec![0; 16 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut piece).await else {
@@ -99,4 +118,9 @@ async fn hand_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Share
             return;
         }
     }
+}
+
+async fn swallow(from: &mut OwnedReadHalf) {
+    let mut piece = vec![0; 16 * 1024];
+    while let Ok(1..) = from.read(&mut piece).await {}
 }

@@ -36,7 +36,7 @@ pub(crate) struct Site {
     pub(crate) workers: Vec<Worker>,
     pub(crate) own: Option<OwnServers>,
     /// Past the wire.
-    database_url: String,
+    pub(crate) database_url: String,
     settings: Settings,
     directory: tempfile::TempDir,
     started: AtomicU64,
@@ -114,6 +114,14 @@ impl Site {
     /// Workers that are added from now on strike so often, rather than every ten minutes.
     pub(crate) fn strike_every(&mut self, interval: &str) {
         self.settings.arguments = vec!["--strike-interval".to_owned(), interval.to_owned()];
+    }
+
+    /// The database sessions of workers that are added from now on have these settings.
+    pub(crate) fn set_in_sessions(&mut self, settings: &[(&str, &str)]) {
+        let environment = self.settings.environment.iter_mut();
+        for (_, url) in environment.filter(|(name, _)| name == "DATABASE_URL") {
+            *url = with_settings(url, settings);
+        }
     }
 
     /// Another worker on the same queues; by another clock, if one is given.
@@ -213,6 +221,16 @@ impl Site {
             own.temporal.into_inner().end().await;
         }
     }
+}
+
+/// The URL of a database in whose sessions these settings are made.
+pub(crate) fn with_settings(url: &str, settings: &[(&str, &str)]) -> String {
+    let mut url: reqwest::Url = url.parse().unwrap();
+    for (name, value) in settings {
+        let name = format!("options[{name}]");
+        url.query_pairs_mut().append_pair(&name, value);
+    }
+    url.into()
 }
 
 /// Connections of the workers, ended by the server: `pg_terminate_backend`. Says how many.

@@ -108,14 +108,20 @@ impl Worker {
 
     /// Stops its clock, so to speak: it does nothing for so long, and then goes on as if nothing had been.
     pub(crate) async fn freeze(&self, pause: Duration) {
-        let process = i32::try_from(self.pid.load(Ordering::SeqCst)).unwrap_or_default();
-        let Some(process) = Pid::from_raw(process) else {
+        let Some(process) = self.freeze_for_ever() else {
             return;
         };
-        // It may just have died: then there is nothing to freeze.
-        let _ = kill_process(process, Signal::STOP);
         tokio::time::sleep(pause).await;
         let _ = kill_process(process, Signal::CONT);
+    }
+
+    /// Nothing more is heard of it, though it is there. None while there is no process.
+    pub(crate) fn freeze_for_ever(&self) -> Option<Pid> {
+        let process = i32::try_from(self.pid.load(Ordering::SeqCst)).unwrap_or_default();
+        let process = Pid::from_raw(process)?;
+        // It may just have died: then there is nothing to freeze.
+        let _ = kill_process(process, Signal::STOP);
+        Some(process)
     }
 
     /// The memory it has now, in bytes; none where the system does not tell, or while there is no process.

@@ -10,11 +10,13 @@ use digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
 use digitalocean::{Purpose, RateLimit};
 use futures::future::{BoxFuture, FutureExt as _};
 use store::budget::{Hint, Lease, Limits, Share};
-use store::{Store, StoreError};
+use store::{Store, StoreError, Unfinished};
 use uuid::Uuid;
 
 /// The most that is asked for at once: what one round trip to the database is good for.
 const BATCH: u32 = 10;
+/// A database that has not answered for so long is asked anew, on another connection.
+const ASKED_ANEW_AFTER: Duration = Duration::from_secs(10);
 /// Who was refused stays away for so long at least: what is regained until then is worth beginning for.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -52,6 +54,16 @@ struct Drawn {
     refusals: u64,
     /// The database knows that this purpose uses the token.
     is_open: bool,
+    /// What was asked for last, until it is answered. Somebody else takes the answer, where its asker waits no longer.
+    asked: Option<Asked>,
+}
+
+/// A question to the database that is under way.
+struct Asked {
+    at: Instant,
+    /// The 429s until then.
+    refusals: u64,
+    answer: BoxFuture<'static, Result<Lease, StoreError>>,
 }
 
 impl Drawn {
@@ -73,6 +85,12 @@ impl Drawn {
             1
         };
         self.batch
+    }
+}
+
+impl Asked {
+    fn is_given_up(&self) -> bool {
+        self.at.elapsed() > ASKED_ANEW_AFTER
     }
 }
 
@@ -116,9 +134,24 @@ impl SharedBudget {
             if drawn.next() {
                 return Ok(());
             }
-            let asked_at = Instant::now();
-            let wanted = drawn.wanted();
-            match self.draw(token, wanted, drawn.is_open).await {
+            if drawn.asked.as_ref().is_none_or(Asked::is_given_up) {
+                let wanted = drawn.wanted();
+                drawn.asked = Some(Asked {
+                    at: Instant::now(),
+                    refusals,
+                    answer: self.draw(token, wanted, drawn.is_open),
+                });
+            }
+            let Some(asked) = &mut drawn.asked else {
+                continue;
+            };
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            let Ok(answer) = tokio::time::timeout(left, &mut asked.answer).await else {
+                return Err(used_up(Duration::ZERO, "its budget has not answered"));
+            };
+            let (asked_at, refusals) = (asked.at, asked.refusals);
+            drawn.asked = None;
+            match answer {
                 Ok(Lease::Granted { requests, lasts }) => {
                     drawn.is_open = true;
                     drawn.refusals = refusals;
@@ -144,12 +177,16 @@ impl SharedBudget {
         }
     }
 
-    /// Asks the database. A task of its own comes to its end also where nobody waits for it any more: a transaction that is dropped
-    /// half-way spoils its connection (`activities/src/heartbeat.rs`).
-    async fn draw(&self, token: TokenKey, wanted: u32, is_open: bool) -> Result<Lease, StoreError> {
+    /// Asks the database, which happens whether or not the answer is waited for.
+    fn draw(
+        &self,
+        token: TokenKey,
+        wanted: u32,
+        is_open: bool,
+    ) -> BoxFuture<'static, Result<Lease, StoreError>> {
         let (store, limits, purpose) = (self.store.clone(), self.limits, self.purpose.name());
         let hint = self.take_hint(token);
-        let drawing = tokio::spawn(async move {
+        let drawing = self.store.to_its_end(async move {
             let hash = token.as_bytes();
             let share = share_of(purpose);
             if is_open {
@@ -164,7 +201,14 @@ impl SharedBudget {
                 .take_requests(hash, &limits, share, wanted, hint)
                 .await
         });
-        drawing.await.unwrap_or(Ok(Lease::Unknown))
+        async move {
+            match drawing.await {
+                Ok(lease) => lease,
+                Err(Unfinished::Silence(error)) => Err(error),
+                Err(Unfinished::Panic(_)) => Ok(Lease::Unknown),
+            }
+        }
+        .boxed()
     }
 
     fn take_hint(&self, token: TokenKey) -> Option<Hint> {
@@ -202,14 +246,14 @@ impl RequestBudget for SharedBudget {
         );
         async move {
             self.refusals.fetch_add(1, Ordering::AcqRel);
-            let closing = tokio::spawn(async move {
+            let closing = self.store.to_its_end(async move {
                 let closed = store.close_budget(token.as_bytes(), &limits, retry_after);
                 if let Err(error) = closed.await {
                     tracing::warn!(purpose, "the request budget could not be closed: {error}");
                 }
             });
-            // Also where nobody waits for the answer any more.
-            let _ = closing.await;
+            // It is closed also where nobody waits for the answer any more.
+            let _ = tokio::time::timeout(ASKED_ANEW_AFTER, closing).await;
         }
         .boxed()
     }

@@ -46,6 +46,11 @@ pub enum StoreError {
         "a later attempt of the same run goes on with this listing, or its pages are gone: nothing of this attempt is used"
     )]
     TakenOver,
+    #[error(
+        "nothing has been heard of the database for {} s, longer than a statement may take: its connection was given up",
+        longest.as_secs()
+    )]
+    Silent { longest: Duration },
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -54,7 +59,7 @@ impl StoreError {
     /// Whether the same work may succeed later: connections that broke, locks that collided, a pool run dry, pages that are gone.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TakenOver => true,
+            Self::Unreachable { .. } | Self::TakenOver | Self::Silent { .. } => true,
             Self::Database(error) => match error {
                 // Class 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown.
                 sqlx::Error::Database(error) => error.code().is_some_and(|code| {

@@ -17,11 +17,13 @@ mod listings;
 pub mod metrics;
 mod migrations;
 pub mod projects;
+mod sessions;
+mod to_its_end;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 pub use access::{Access, ApiToken, NewToken, Role};
@@ -29,11 +31,17 @@ pub use error::StoreError;
 pub use freshness::KindFreshness;
 pub use listings::Run;
 pub use migrations::Manners;
+pub use to_its_end::Unfinished;
+
+use self::sessions::Suspicion;
 
 /// The database. Cheap to clone: clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// The longest that the server may take to answer; none where `DATABASE_URL` lets it take for ever.
+    longest_silence: Option<Duration>,
+    suspicion: Suspicion,
 }
 
 impl Store {
@@ -51,10 +59,7 @@ impl Store {
                 .map_err(|error: sqlx::Error| StoreError::InvalidUrl {
                     problem: error.to_string(),
                 })?;
-        // Compiling a statement takes longer than any of these, and is decided on by estimates that a first sync makes wrong.
-        let options = options
-            .application_name("arcadia")
-            .options([("jit", "off")]);
+        let options = sessions::with_settings(options.application_name("arcadia"));
         let unreachable = |problem: String| StoreError::Unreachable {
             target: format!(
                 "{}:{}/{}",
@@ -65,8 +70,9 @@ impl Store {
             problem,
         };
         // A pool would keep trying and in the end only say that it did: one connection first, which says what is wrong.
-        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-            Ok(Ok(connection)) => connection.close().await?,
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, longest_statement(&options));
+        let longest = match first.await {
+            Ok(Ok(longest)) => longest,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => {
                 return Err(unreachable(format!(
@@ -74,12 +80,13 @@ impl Store {
                     CONNECT_TIMEOUT.as_secs()
                 )));
             }
-        }
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+        };
+        let suspicion = Suspicion::default();
+        Ok(Self {
+            pool: sessions::pool(options, connections, CONNECT_TIMEOUT, &suspicion),
+            longest_silence: longest.map(|longest| longest + to_its_end::MARGIN),
+            suspicion,
+        })
     }
 
     /// The database's clock: the only one by which sightings and strikes are compared.
@@ -89,6 +96,16 @@ impl Store {
             .await?;
         Ok(now)
     }
+}
+
+/// What the server lets a statement take; none where it sets no limit.
+async fn longest_statement(options: &PgConnectOptions) -> Result<Option<Duration>, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let limit = "select setting::bigint from pg_settings where name = 'statement_timeout'";
+    let milliseconds: i64 = sqlx::query_scalar(limit).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    let longest = u64::try_from(milliseconds).unwrap_or_default();
+    Ok((longest > 0).then(|| Duration::from_millis(longest)))
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

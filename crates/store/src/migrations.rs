@@ -154,7 +154,10 @@ impl Attempt {
             backend,
             held_by: None,
         };
-        // Another migrator may take as long as it takes.
+        // A migration may take as long as it takes, and so may another migrator.
+        sqlx::query("set statement_timeout = 0")
+            .execute(&session)
+            .await?;
         let turn = sqlx::query(ONE_AT_A_TIME).execute(&session);
         watch.over("another migrator", turn).await?;
         let milliseconds = manners.lock_timeout.as_millis();

@@ -24,9 +24,9 @@ impl Metrics {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let store = store.clone();
-            // A task of its own, since a query that is dropped half-way spoils its connection (`activities/src/heartbeat.rs`).
-            let reading = tokio::spawn(async move { store.budgets_left(&limits, share_of).await });
+            let asked = store.clone();
+            let reading =
+                store.to_its_end(async move { asked.budgets_left(&limits, share_of).await });
             match reading.await {
                 Ok(Ok(budgets)) => budgets.iter().for_each(|budget| gauges.tell(budget)),
                 Ok(Err(error)) => {
