@@ -67,9 +67,9 @@ impl Failure {
                 digitalocean::Error::Unauthorized { .. } => "Unauthorized",
                 digitalocean::Error::Forbidden { .. } => "Forbidden",
                 digitalocean::Error::NotFound { .. } => "NotFound",
-                // One name for both: the workflow waits by it, and histories hold it.
-                digitalocean::Error::RateLimited { .. }
-                | digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
+                // The workflow waits by these two, and histories hold them.
+                digitalocean::Error::RateLimited { .. } => "RateLimited",
+                digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 digitalocean::Error::Token(_) => "NoToken",
                 _ => "DigitalOcean",
             },
@@ -85,11 +85,16 @@ impl Failure {
         }
     }
 
-    /// Whether Temporal tries again by itself. Want of requests is handed to the workflow, which asks again after the delay
-    /// (`workflows/src/pauses.rs`): waiting is to use up no attempt.
+    /// Whether Temporal tries again by itself: after a 429, when DigitalOcean said, if that is soon. What our own budget refuses is handed
+    /// to the workflow at once, which asks again after the delay (`workflows/src/pauses.rs`), and so is a 429 that asks for a long wait or
+    /// that no attempt got past: the workflow knows how long it may wait.
     fn is_retryable(&self) -> bool {
         match self {
-            Self::DigitalOcean(error) => error.is_retryable() && !is_pause(error),
+            Self::DigitalOcean(digitalocean::Error::BudgetUsedUp { .. }) => false,
+            Self::DigitalOcean(digitalocean::Error::RateLimited { retry_after, .. }) => {
+                *retry_after <= SOON
+            }
+            Self::DigitalOcean(error) => error.is_retryable(),
             Self::Spaces(error) => error.is_retryable(),
             Self::Store(error) => error.is_transient(),
             Self::UnreadableInvoice(_)
@@ -160,6 +165,9 @@ impl Failure {
         )
     }
 }
+
+/// The limit per minute is over by then; that per hour is not.
+const SOON: Duration = Duration::from_mins(1);
 
 /// Nothing is wrong: there are no requests to be had for a while, by our own budget or by DigitalOcean's word (429).
 pub(crate) fn is_pause(error: &digitalocean::Error) -> bool {

@@ -1,6 +1,9 @@
+use std::time::{Duration, SystemTime};
+
 use rust_decimal::Decimal;
 use simulator::{Account, Fault, FaultKind, Invoice, InvoiceLine};
 use temporalio_client::WorkflowExecutionStatus;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use uuid::Uuid;
 
@@ -188,39 +191,65 @@ async fn ingesting_an_invoice_again_changes_no_line() {
     assert_eq!(system.rows(LINES).await, before);
 }
 
-/// On which attempt the last ingest that was asked for came through.
-async fn last_attempt(system: &TestSystem, invoice: Uuid) -> i32 {
-    let id = format!("ingest-invoice-{invoice}");
-    let history = system.history(&id, None).await;
-    let attempts = history.iter().filter_map(|event| match &event.attributes {
-        Some(Attributes::ActivityTaskStartedEventAttributes(started)) => Some(started.attempt),
-        _ => None,
+/// On which attempt an ingest came through, and how long after it was first asked for that attempt began.
+async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
+    let history = system
+        .history(&format!("ingest-invoice-{invoice}"), None)
+        .await;
+    let time = |event: &HistoryEvent| SystemTime::try_from(event.event_time.unwrap()).unwrap();
+    let scheduled = history.iter().find(|event| {
+        matches!(
+            event.attributes,
+            Some(Attributes::ActivityTaskScheduledEventAttributes(_))
+        )
     });
-    attempts.last().unwrap()
+    let attempts = history
+        .iter()
+        .filter_map(|event| match event.attributes.as_ref() {
+            Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
+                Some((time(event), started.attempt))
+            }
+            _ => None,
+        });
+    let (started, attempt) = attempts.last().unwrap();
+    let delay = started.duration_since(time(scheduled.unwrap()));
+    (attempt, delay.unwrap())
 }
 
 #[tokio::test]
-async fn a_429_uses_up_no_attempt_and_no_part_of_an_invoice_is_done_without() {
+async fn a_429_is_tried_again_when_digitalocean_said() {
     let (account, invoice) = account_with_one_invoice();
     let system = TestSystem::start(account).await;
-    // Longer than a pause is without it.
-    let asked = FaultKind::RateLimited { retry_after: 17 };
-    let fault = Fault::new(asked, &format!("/v2/customers/my/invoices/{invoice}*")).times(1);
+    let asked = FaultKind::RateLimited { retry_after: 4 };
+    let fault = Fault::new(asked, &csv_path(invoice)).times(1);
     system.simulator.fail(fault);
-    let ingested = system.ingest(invoice).await.unwrap();
-    assert_eq!((ingested.lines, &*ingested.sources), (1, "csv+items"));
-    assert_eq!(ingested.source_note, None);
+    assert_eq!(system.ingest(invoice).await.unwrap().lines, 1);
+    let (attempt, delay) = last_attempt(&system, invoice).await;
+    assert_eq!(attempt, 2);
+    // The policy's own first delay would be one second.
+    assert!(delay >= Duration::from_secs(4), "{delay:?}");
+}
 
-    let id = format!("ingest-invoice-{invoice}");
-    let (failures, timers) = pauses(&system.history(&id, None).await);
-    assert!(
-        failures.iter().all(|failure| failure == "BudgetUsedUp"),
-        "{failures:?}"
-    );
-    assert!(!timers.is_empty() && timers[0] >= 17, "{timers:?}");
-    assert_eq!(last_attempt(&system, invoice).await, 1);
-    let failed = "select count(*) from cloud_invoices where last_error is not null";
-    assert_eq!(system.count(failed).await, 0);
+/// More often than there are attempts, and for longer than a minute.
+#[tokio::test]
+async fn no_429_fails_an_invoice_or_keeps_a_part_of_it_back() {
+    for (retry_after, times, least) in [(1, 10, 15), (61, 1, 61)] {
+        let (account, invoice) = account_with_one_invoice();
+        let system = TestSystem::start(account).await;
+        let asked = FaultKind::RateLimited { retry_after };
+        let fault = Fault::new(asked, &format!("/v2/customers/my/invoices/{invoice}*"));
+        system.simulator.fail(fault.times(times));
+        let ingested = system.ingest(invoice).await.unwrap();
+        assert_eq!((ingested.lines, &*ingested.sources), (1, "csv+items"));
+        assert_eq!(ingested.source_note, None);
+
+        let id = format!("ingest-invoice-{invoice}");
+        let (failures, timers) = pauses(&system.history(&id, None).await);
+        assert_eq!(failures, ["RateLimited"], "retry-after {retry_after}");
+        assert!(timers[0] >= least, "{timers:?}");
+        let failed = "select count(*) from cloud_invoices where last_error is not null";
+        assert_eq!(system.count(failed).await, 0);
+    }
 }
 
 #[tokio::test]
@@ -231,7 +260,7 @@ async fn an_invoice_that_comes_after_two_pages_of_html_is_ingested() {
     let fault = Fault::new(page, &csv_path(invoice)).times(2);
     system.simulator.fail(fault);
     assert_eq!(system.ingest(invoice).await.unwrap().lines, 1);
-    assert_eq!(last_attempt(&system, invoice).await, 3);
+    assert_eq!(last_attempt(&system, invoice).await.0, 3);
 }
 
 #[tokio::test]

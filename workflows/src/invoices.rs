@@ -24,7 +24,7 @@ pub use contract::{
 
 use crate::costs::CostActivities;
 use crate::ledger::LedgerActivities;
-use crate::pauses::{is_budget_used_up, patiently};
+use crate::pauses::{is_want_of_requests, patiently};
 use crate::{Input, options, search_attributes};
 
 /// Invoices a run handles before it continues as new: about four history events each, far below what Temporal bears.
@@ -295,7 +295,7 @@ impl IngestInvoice {
             Ok(ingested) => Ok(ingested),
             // An operator's word is no failure of the invoice, and neither is want of requests: it goes on waiting for its lines.
             Err(error @ ActivityExecutionError::Cancelled(_)) => Err(error.into()),
-            Err(error) if is_budget_used_up(&error) => Err(error.into()),
+            Err(error) if is_want_of_requests(ctx, &error) => Err(error.into()),
             Err(error) => {
                 let reason = options::reason(&error);
                 let failure = IngestFailure {

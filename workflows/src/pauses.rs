@@ -8,8 +8,10 @@ use std::time::Duration;
 use temporalio_common::error::IncomingError;
 use temporalio_workflow::{ActivityExecutionError, TimerOptions, WorkflowContext};
 
-/// The type of the failure, as `activities/src/failure.rs` names it.
+/// The types of the failures, as `activities/src/failure.rs` names them.
 const BUDGET_USED_UP: &str = "BudgetUsedUp";
+/// A 429. Temporal tries again when `DigitalOcean` said; this is one that asks for a long wait, or that no attempt got past.
+const RATE_LIMITED: &str = "RateLimited";
 
 /// The first pause is not shorter and each further one twice as long: a run that waits for hours keeps a short history.
 const SHORTEST: Duration = Duration::from_secs(15);
@@ -35,7 +37,7 @@ where
     loop {
         let outcome = activity().await;
         let asked = match &outcome {
-            Err(error) if is_budget_used_up(error) => asked_pause(error),
+            Err(error) if is_want_of_requests(ctx, error) => asked_pause(error),
             _ => return outcome,
         };
         // Only a run that waits spends a marker on it.
@@ -65,9 +67,18 @@ fn since_start<W>(ctx: &WorkflowContext<W>) -> Duration {
 }
 
 /// Whether nothing is wrong but that there are no requests to be had.
-pub(crate) fn is_budget_used_up(error: &ActivityExecutionError) -> bool {
-    let failure = error.reason();
-    matches!(failure, Some(IncomingError::Application(failure)) if failure.type_name() == Some(BUDGET_USED_UP))
+pub(crate) fn is_want_of_requests<W>(
+    ctx: &WorkflowContext<W>,
+    error: &ActivityExecutionError,
+) -> bool {
+    let Some(IncomingError::Application(failure)) = error.reason() else {
+        return false;
+    };
+    match failure.type_name() {
+        Some(BUDGET_USED_UP) => true,
+        Some(RATE_LIMITED) => ctx.patched("rate-limits-are-pauses-2026-11"),
+        _ => false,
+    }
 }
 
 fn asked_pause(error: &ActivityExecutionError) -> Duration {
