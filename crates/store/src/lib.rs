@@ -54,6 +54,12 @@ impl Store {
                 problem: "it does not start with postgres://".to_owned(),
             });
         }
+        if is_split_by_its_password(url) {
+            return Err(StoreError::InvalidUrl {
+                problem: "its user name or password has one of the characters / ? # in it, where %2F, %3F or %23 has to stand"
+                    .to_owned(),
+            });
+        }
         let options: PgConnectOptions =
             url.parse()
                 .map_err(|error: sqlx::Error| StoreError::InvalidUrl {
@@ -98,6 +104,14 @@ impl Store {
     }
 }
 
+/// Whether what stands before the `@` ends the part of the URL that it is in: the rest of a password would be taken for a host or a
+/// database, and told as one.
+fn is_split_by_its_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    !authority.contains('@') && path.contains('@')
+}
+
 /// What the server lets a statement take; none where it sets no limit.
 async fn longest_statement(options: &PgConnectOptions) -> Result<Option<Duration>, sqlx::Error> {
     let mut connection = options.connect().await?;
@@ -109,3 +123,27 @@ async fn longest_statement(options: &PgConnectOptions) -> Result<Option<Duration
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_part_of_a_password_is_told_as_a_host() {
+        for password in ["hal/len", "hal?len", "hal#len", "hal/le@n"] {
+            let url = format!("postgres://arcadia:{password}@127.0.0.1:1/arcadia");
+            let told = Store::connect(&url, 1).await.unwrap_err().to_string();
+            assert!(
+                told.contains("password") && !told.contains("hal") && !told.contains("len"),
+                "{told}"
+            );
+        }
+        let url = "postgres://arcadia:hal%2Fl@en@127.0.0.1:1/arcadia?application_name=a@b";
+        let told = Store::connect(url, 1).await.unwrap_err().to_string();
+        assert!(
+            told.contains("127.0.0.1:1/arcadia cannot be reached"),
+            "{told}"
+        );
+        assert!(!told.contains("hal"), "{told}");
+    }
+}
