@@ -90,6 +90,12 @@ impl Observations {
         self.seen.get(kind).map_or(0, HashMap::len)
     }
 
+    /// How many of them are staged.
+    pub(super) fn staged(&self, kind: &ResourceKind) -> usize {
+        let seen = self.seen.get(kind).into_iter().flat_map(HashMap::values);
+        seen.filter(|is_staged| **is_staged).count()
+    }
+
     pub(super) fn listing(&self) -> Uuid {
         self.listing
     }

@@ -239,6 +239,31 @@ impl Observations {
         .map(drop)
         .ok_or(StoreError::TakenOver)
     }
+
+    /// Fails where some of what was staged of a kind is gone: a crash of the database empties its table, and to sweep without it
+    /// would store less than was seen.
+    pub(super) async fn check_staged(
+        &self,
+        tx: &mut PgConnection,
+        kind: &ResourceKind,
+    ) -> Result<(), StoreError> {
+        let expected = self.staged(kind);
+        if expected == 0 {
+            return Ok(());
+        }
+        let there = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from cloud_staged_resources where listing = $1 and kind = $2"#,
+            self.listing,
+            kind.as_str(),
+        )
+        .fetch_one(tx)
+        .await?;
+        if usize::try_from(there).is_ok_and(|there| there >= expected) {
+            Ok(())
+        } else {
+            Err(StoreError::TakenOver)
+        }
+    }
 }
 
 /// Says whether it is the only listing of these kinds that its run has.

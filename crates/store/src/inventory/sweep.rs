@@ -63,6 +63,7 @@ pub(crate) async fn sweep_within(
 ) -> Result<SweepOutcome, StoreError> {
     // Two sweeps of one kind at once would count one absence twice.
     lock(tx, &format!("sweep {kind}")).await?;
+    seen.check_staged(tx, kind).await?;
     let writing = Writing {
         seen,
         kind,

@@ -1,11 +1,14 @@
 //! Long listings that a later attempt of the same run goes on with.
 
+use std::time::Duration;
+
+use devstack::testing::{OwnPostgres, Stop};
 use domain::inventory::ObservedResource;
 use domain::{Completeness, ResourceKind, TakenPage};
-use store::inventory::Observations;
-use store::{Run, StoreError};
+use store::inventory::{ListingFacts, Observations, Shortfall};
+use store::{Run, Store, StoreError};
 
-use super::support::{Fixture, droplet, fixture};
+use super::support::{Fixture, droplet, every, fixture};
 
 const PATH: &str = "/v2/droplets";
 const KINDS: &[ResourceKind] = &[ResourceKind::DROPLET];
@@ -233,6 +236,48 @@ async fn a_crash_of_the_database_makes_the_next_attempt_begin_anew() {
     let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
     assert_eq!(seen.taken_before(PATH), []);
     assert_eq!(seen.seen(&ResourceKind::DROPLET), 0);
+}
+
+/// The attempt lives through it, and holds for staged what is gone.
+#[tokio::test]
+async fn a_short_listing_that_a_crash_of_the_database_emptied_is_refused() {
+    let mut postgres = OwnPostgres::start().await;
+    let store = Store::connect(&postgres.url(), 2).await.unwrap();
+    store.migrate().await.unwrap();
+    let run = |attempt: &str| Run {
+        workflow_id: "sync".to_owned(),
+        run_id: attempt.to_owned(),
+    };
+    let facts = |seen: &Observations, attempt| ListingFacts {
+        started_at: seen.started_at(),
+        completeness: Completeness::Complete,
+        shortfall: Shortfall::default(),
+        total: None,
+        requests: 1,
+        rules: every(Duration::ZERO),
+        run: run(attempt),
+    };
+    let [droplets, volumes] = [ResourceKind::DROPLET, ResourceKind::VOLUME];
+    let kinds = [droplets.clone(), volumes.clone()];
+    let mut seen = store.observe_again(&run("first"), &kinds).await.unwrap();
+    seen.add(on_page(1)).await.unwrap();
+    postgres.stop(Stop::AtOnce).await;
+    postgres.start_again().await;
+    // What is staged afterwards is there.
+    seen.add(on_page(2)).await.unwrap();
+    let told = facts(&seen, "first");
+    let swept = store.sweep(&seen, &droplets, &told).await;
+    assert!(matches!(swept, Err(StoreError::TakenOver)), "{swept:?}");
+    // Of volumes it holds nothing for staged.
+    store.sweep(&seen, &volumes, &told).await.unwrap();
+
+    let mut seen = store.observe_again(&run("second"), &kinds).await.unwrap();
+    seen.add(on_page(1)).await.unwrap();
+    seen.add(on_page(2)).await.unwrap();
+    let told = facts(&seen, "second");
+    let swept = store.sweep(&seen, &droplets, &told).await.unwrap();
+    assert_eq!(swept.discovered, 6);
+    postgres.end().await;
 }
 
 #[tokio::test]
