@@ -12,6 +12,7 @@ use store::{Access, Role};
 use uuid::Uuid;
 
 use crate::ApiState;
+use crate::limits::Turn;
 use crate::problem::Problem;
 use crate::serving::Peer;
 
@@ -29,12 +30,15 @@ pub fn generate_token() -> SecretString {
 /// Nothing here compares tokens. The database looks up the SHA-256 of what was sent among those of the valid ones, and how long it
 /// takes may tell how many leading bits of the two agree. That leads nowhere: to go on from there, somebody would have to find tokens
 /// whose hashes begin as they like, and a whole hash still would not say which 256 random bits it is of.
-pub(crate) struct Caller(Access);
+pub(crate) struct Caller {
+    access: Access,
+    turn: Turn,
+}
 
 impl Caller {
     /// The tenant that the caller is confined to; none for an admin.
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
-        self.0.role.tenant()
+        self.access.role.tenant()
     }
 }
 
@@ -51,8 +55,8 @@ impl FromRequestParts<ApiState> for Caller {
                 "the token is unknown or revoked: `arcadia token create` makes one",
             ));
         };
-        attempt.succeeded()?;
-        Ok(Self(access))
+        let turn = attempt.succeeded().await?;
+        Ok(Self { access, turn })
     }
 }
 
@@ -62,17 +66,19 @@ pub(crate) struct Admin {
     pub(crate) token_id: Uuid,
     /// Its name, for the record of who changed what.
     pub(crate) token_name: String,
+    _turn: Turn,
 }
 
 impl FromRequestParts<ApiState> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let Caller(access) = Caller::from_request_parts(parts, state).await?;
+        let Caller { access, turn } = Caller::from_request_parts(parts, state).await?;
         match access.role {
             Role::PlatformAdmin => Ok(Self {
                 token_id: access.token_id,
                 token_name: access.token_name,
+                _turn: turn,
             }),
             Role::Tenant(_) => Err(Problem::Forbidden(
                 "only a token of the role platform_admin may do this",

@@ -48,7 +48,7 @@ pub(crate) async fn alive() -> Json<One<Health>> {
     )
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Health>>, Problem> {
-    let store = state.store.clone();
+    let store = state.probes.clone();
     // Whoever stops waiting does not stop the question: work on the database is never dropped half-way.
     let question = tokio::spawn(async move { store.check_ready().await });
     match tokio::time::timeout(PATIENCE, question).await {

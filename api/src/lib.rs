@@ -44,6 +44,8 @@ use metrics::Metrics;
 /// What the API needs to know of the rest of the system.
 pub struct Settings {
     pub store: Store,
+    /// What `/readyz` and the metrics ask: best with connections of its own, which no request holds.
+    pub probes: Store,
     /// Who knows how the schedules stand, if anybody does.
     pub schedules: Option<Arc<dyn ScheduleSource>>,
     /// Where answers' links to runs lead; without it there are none.
@@ -60,9 +62,10 @@ pub struct Settings {
 }
 
 impl From<Store> for Settings {
-    /// Without Temporal, with the limits that hold unless others are asked for.
+    /// Without Temporal, with the limits that hold unless others are asked for, and one store for all.
     fn from(store: Store) -> Self {
         Self {
+            probes: store.clone(),
             store,
             schedules: None,
             temporal_ui: None,
@@ -78,6 +81,7 @@ impl From<Store> for Settings {
 #[derive(Clone)]
 pub(crate) struct ApiState {
     pub(crate) store: Store,
+    pub(crate) probes: Store,
     pub(crate) schedules: Option<Arc<dyn ScheduleSource>>,
     pub(crate) temporal_ui: Option<Arc<TemporalUi>>,
     pub(crate) metrics: Metrics,
@@ -109,6 +113,7 @@ fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
     let metrics = Metrics::new();
     let state = ApiState {
         store: settings.store,
+        probes: settings.probes,
         schedules: settings.schedules,
         temporal_ui: settings.temporal_ui.map(Arc::new),
         metrics: metrics.clone(),

@@ -1,8 +1,8 @@
-//! How often the API may be called: with one token, and by those whose tokens are unknown.
+//! How often the API may be called, and how much of it at a time: with one token, and by those whose tokens are unknown.
 //!
 //! Each process counts for itself: of several behind one address, each grants as much.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
@@ -42,23 +44,34 @@ impl Rate {
 pub struct RateLimits {
     /// Requests with one valid token.
     pub requests: Rate,
+    /// Requests with one valid token that are worked on at a time: fewer than there are connections to the database, so that nobody
+    /// holds all of them, whatever he asks for.
+    pub at_once: NonZeroU32,
     /// Requests from one address with tokens that are unknown or revoked.
     pub failures: Rate,
 }
 
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("it is not 0");
 const REQUESTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).expect("it is not 0");
+const WORKED_ON_AT_ONCE: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("it is not 0");
 
 impl Default for RateLimits {
-    /// 50 requests a second with a token, 200 at once; 20 unknown tokens a minute from an address.
+    /// 50 requests a second with a token, 200 at once, of which 4 are worked on at a time; 20 unknown tokens a minute from an address.
     fn default() -> Self {
         Self {
             requests: Rate::per_second(REQUESTS_PER_SECOND).with_burst(REQUESTS_AT_ONCE),
+            at_once: WORKED_ON_AT_ONCE,
             failures: Rate::per_minute(FAILURES_PER_MINUTE),
         }
     }
 }
+
+/// How long a request waits for others with its token to end: bursts pass, and nothing piles up behind what takes long.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Held by a request while it is worked on.
+pub(crate) type Turn = OwnedSemaphorePermit;
 
 type Keyed<Key> = RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock>;
 
@@ -79,8 +92,9 @@ struct Counts {
     /// By tokens that were valid: there are as many as were ever made.
     requests: Keyed<TokenMark>,
     failures: Keyed<Slot>,
-    /// The tokens that were valid when they were last looked up.
-    known: Mutex<HashSet<TokenMark>>,
+    at_once: usize,
+    /// The tokens that were valid when they were last looked up, and the turns of their requests.
+    known: Mutex<HashMap<TokenMark, Arc<Semaphore>>>,
     /// From where no unknown token is looked up, and until when.
     refused: Mutex<HashMap<Slot, Instant>>,
 }
@@ -100,6 +114,7 @@ impl Limiter {
             hasher: RandomState::new(),
             requests: RateLimiter::hashmap_with_clock(limits.requests.0, MonotonicClock),
             failures: RateLimiter::hashmap_with_clock(limits.failures.0, MonotonicClock),
+            at_once: limits.at_once.get().try_into().unwrap_or(usize::MAX),
             known: Mutex::default(),
             refused: Mutex::default(),
         }))
@@ -116,7 +131,7 @@ impl Limiter {
     ) -> Result<Attempt<'_>, Problem> {
         let counts = &*self.0;
         let mark = counts.hasher.hash_one(token);
-        let was_known = locked(&counts.known).contains(&mark);
+        let was_known = locked(&counts.known).contains_key(&mark);
         if was_known {
             counts.count_request(mark)?;
         } else if let Some(wait) = address.and_then(|address| counts.refusal(address)) {
@@ -135,13 +150,23 @@ impl Limiter {
 }
 
 impl Attempt<'_> {
-    /// The token is valid.
-    pub(crate) fn succeeded(self) -> Result<(), Problem> {
-        if self.was_known {
-            return Ok(());
+    /// The token is valid, and it is its request's turn.
+    pub(crate) async fn succeeded(self) -> Result<Turn, Problem> {
+        if !self.was_known {
+            self.counts.count_request(self.mark)?;
         }
-        locked(&self.counts.known).insert(self.mark);
-        self.counts.count_request(self.mark)
+        let turns = Arc::clone(
+            locked(&self.counts.known)
+                .entry(self.mark)
+                .or_insert_with(|| Arc::new(Semaphore::new(self.counts.at_once))),
+        );
+        match timeout(TURN_PATIENCE, turns.acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::TooManyRequests {
+                detail: "earlier requests with this token are still being worked on: wait for their answers, or ask for less at once",
+                wait: TURN_PATIENCE,
+            }),
+        }
     }
 
     /// The token is unknown or revoked.
@@ -209,6 +234,7 @@ mod tests {
         let rate = |most| Rate::per_minute(NonZeroU32::new(most).unwrap());
         Limiter::new(&RateLimits {
             requests: rate(requests),
+            at_once: NonZeroU32::new(2).unwrap(),
             failures: rate(failures),
         })
     }
@@ -233,13 +259,13 @@ mod tests {
         assert!(!fail(limiter, "one more", at));
     }
 
-    #[test]
-    fn each_token_has_an_allowance_of_its_own() {
+    #[tokio::test]
+    async fn each_token_has_an_allowance_of_its_own() {
         let limiter = limiter(2, 1);
         for token in ["one", "two"] {
             for _ in 0..2 {
                 let attempt = limiter.attempt(token, None).ok().unwrap();
-                attempt.succeeded().unwrap();
+                drop(attempt.succeeded().await.unwrap());
             }
             let Err(problem) = limiter.attempt(token, None) else {
                 panic!("a third request is admitted");
@@ -251,31 +277,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn unknown_tokens_are_refused_by_address_and_known_ones_are_not() {
+    #[tokio::test]
+    async fn unknown_tokens_are_refused_by_address_and_known_ones_are_not() {
         let limiter = limiter(5, 3);
         let (here, elsewhere) = (address("192.0.2.1"), address("198.51.100.1"));
         let attempt = limiter.attempt("good", Some(here)).ok().unwrap();
-        attempt.succeeded().unwrap();
+        drop(attempt.succeeded().await.unwrap());
         exhaust(&limiter, here);
         assert!(limiter.attempt("good", Some(here)).is_ok());
         assert!(limiter.attempt("new", Some(here)).is_err());
         assert!(limiter.attempt("new", Some(elsewhere)).is_ok());
     }
 
-    #[test]
-    fn a_token_that_is_revoked_is_known_no_more() {
+    #[tokio::test]
+    async fn a_token_that_is_revoked_is_known_no_more() {
         let limiter = limiter(5, 3);
         let here = address("192.0.2.1");
-        limiter
-            .attempt("good", Some(here))
-            .ok()
-            .unwrap()
-            .succeeded()
-            .unwrap();
+        let attempt = limiter.attempt("good", Some(here)).ok().unwrap();
+        drop(attempt.succeeded().await.unwrap());
         fail(&limiter, "good", here);
         exhaust(&limiter, here);
         assert!(limiter.attempt("good", Some(here)).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_has_so_many_turns_at_a_time_and_the_next_when_one_ends() {
+        let limiter = limiter(9, 1);
+        let turn = |token| limiter.attempt(token, None).ok().unwrap().succeeded();
+        let (first, _second) = (turn("one").await.unwrap(), turn("one").await.unwrap());
+        let refused = turn("one").await;
+        assert!(matches!(refused, Err(Problem::TooManyRequests { .. })));
+        assert!(turn("two").await.is_ok());
+        let (third, ()) = tokio::join!(turn("one"), async { drop(first) });
+        assert!(third.is_ok());
     }
 
     #[test]

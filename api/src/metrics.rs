@@ -125,7 +125,7 @@ pub(crate) fn known_method(method: &Method) -> &'static str {
 )]
 pub(crate) async fn show(State(state): State<ApiState>) -> Result<Response, Problem> {
     let metrics = &state.metrics;
-    let in_database = metrics.readings.families(&state.store).await;
+    let in_database = metrics.readings.families(&state.probes).await;
     let text = in_database
         .and_then(|in_database| {
             let mut families = metrics.registry.gather();

@@ -6,7 +6,10 @@ use api::{Rate, RateLimits, Settings};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use store::Role;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use sqlx::{Connection as _, PgConnection};
+use store::{Role, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,6 +24,7 @@ fn limited(api: &TestApi, requests: u32, failures: u32) -> Settings {
         rate_limits: RateLimits {
             requests: rate(requests),
             failures: rate(failures),
+            ..RateLimits::default()
         },
         ..Settings::from(api.store.clone())
     }
@@ -88,6 +92,61 @@ async fn what_needs_no_token_is_not_counted() {
         }
     }
     get(&router, &api.admin, INVENTORY).await.ok();
+}
+
+#[tokio::test]
+async fn whoever_asks_for_what_takes_long_leaves_the_database_to_others() {
+    let api = TestApi::empty().await;
+    let store = Store::connect(&api.database_url(), 3).await.unwrap();
+    let router = api::router(Settings {
+        rate_limits: RateLimits {
+            at_once: NonZeroU32::new(2).unwrap(),
+            ..RateLimits::default()
+        },
+        ..Settings::from(store)
+    });
+    let mut other = PgConnection::connect(&api.database_url()).await.unwrap();
+    let mut locking = other.begin().await.unwrap();
+    sqlx::query("lock table cloud_resources in access exclusive mode")
+        .execute(&mut *locking)
+        .await
+        .unwrap();
+    let asking: Vec<_> = (0..10)
+        .map(|_| {
+            let (router, token) = (router.clone(), api.acme.clone());
+            tokio::spawn(async move { get(&router, &token, INVENTORY).await.status })
+        })
+        .collect();
+    let wait = async {
+        let waiting = "select count(*) from pg_locks where not granted and relation = 'cloud_resources'::regclass";
+        while sqlx::query_scalar::<_, i64>(waiting)
+            .fetch_one(&mut *locking)
+            .await
+            .unwrap()
+            < 2
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .unwrap();
+    for path in ["/api/v1/billing/invoices", "/readyz"] {
+        get(&router, &api.admin, path).await.ok();
+    }
+    // Those whose turn does not come are told so; the others get their answers.
+    let (mut answered, mut refused) = (0, 0);
+    let mut asking: FuturesUnordered<_> = asking.into_iter().collect();
+    while refused < 8 {
+        assert_eq!(asking.next().await.unwrap().unwrap(), 429);
+        refused += 1;
+    }
+    locking.rollback().await.unwrap();
+    while let Some(status) = asking.next().await {
+        assert_eq!(status.unwrap(), 200);
+        answered += 1;
+    }
+    assert_eq!((answered, refused), (2, 8));
 }
 
 #[tokio::test]

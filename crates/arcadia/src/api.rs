@@ -7,7 +7,7 @@ use api::{Rate, RateLimits};
 use store::Store;
 use tokio::net::TcpListener;
 
-use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, connect_database, listen};
+use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, database_url, listen};
 use crate::logging;
 use crate::schedule_status::Schedules;
 use crate::traces::Sending;
@@ -92,11 +92,26 @@ fn rate_limits(requests_per_second: u32) -> RateLimits {
 
 /// Requests are short: few connections serve many.
 pub(crate) const CONNECTIONS: u32 = 10;
+/// For readiness and metrics, which have to answer where requests hold all others.
+const PROBE_CONNECTIONS: u32 = 2;
+/// A little less than a request may take, so that it is answered with what the database says.
+const STATEMENT_TIMEOUT: &str = "25s";
+
+/// The URL with a limit on statements, where it has none: nobody waits for what takes longer than a request.
+fn with_statement_timeout(url: &str) -> String {
+    if url.contains("statement_timeout") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options[statement_timeout]={STATEMENT_TIMEOUT}")
+}
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::to_stderr();
     let sending = Sending::from_environment("arcadia-api")?;
-    let store = connect_database(CONNECTIONS).await?;
+    let url = with_statement_timeout(&database_url()?);
+    let store = Store::connect(&url, CONNECTIONS).await?;
+    let probes = Store::connect(&url, PROBE_CONNECTIONS).await?;
     store.check_ready().await?;
     let listener = listen(arguments.api_bind).await?;
     tracing::info!("serving the API on http://{}", listener.local_addr()?);
@@ -106,6 +121,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let schedules = Schedules::from_environment();
     let settings = api::Settings {
+        probes,
         rate_limits: rate_limits(arguments.requests_per_second),
         https_only: arguments.https_only,
         tracer: sending.tracer(),
@@ -126,4 +142,29 @@ async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<TcpListener> 
         listener.local_addr()?
     );
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_limited_unless_the_url_says_how() {
+        for (url, expected) in [
+            (
+                "postgres://a@b/c",
+                "postgres://a@b/c?options[statement_timeout]=25s",
+            ),
+            (
+                "postgres://a@b/c?sslmode=require",
+                "postgres://a@b/c?sslmode=require&options[statement_timeout]=25s",
+            ),
+            (
+                "postgres://a@b/c?options[statement_timeout]=1min",
+                "postgres://a@b/c?options[statement_timeout]=1min",
+            ),
+        ] {
+            assert_eq!(with_statement_timeout(url), expected);
+        }
+    }
 }

@@ -226,12 +226,17 @@ impl SyncArguments {
 
 /// Connects to the database of `DATABASE_URL`.
 pub(crate) async fn connect_database(connections: u32) -> anyhow::Result<Store> {
+    Ok(Store::connect(&database_url()?, connections).await?)
+}
+
+/// `DATABASE_URL`.
+pub(crate) fn database_url() -> anyhow::Result<String> {
     let Some(url) = variable("DATABASE_URL") else {
         bail!(
             "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or use `arcadia dev`"
         );
     };
-    Ok(Store::connect(&url, connections).await?)
+    Ok(url)
 }
 
 /// Listens where the API is asked to.
