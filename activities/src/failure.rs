@@ -106,13 +106,15 @@ impl Failure {
         }
     }
 
-    /// How long DigitalOcean asks to be left alone; none leaves it to the retry policy.
+    /// How long DigitalOcean or Spaces ask to be left alone; none leaves it to the retry policy.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::DigitalOcean(
                 digitalocean::Error::RateLimited { retry_after, .. }
                 | digitalocean::Error::BudgetUsedUp { retry_after, .. },
             ) => Some(*retry_after),
+            Self::DigitalOcean(digitalocean::Error::Server { retry_after, .. })
+            | Self::Spaces(SpacesError::Server { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
@@ -189,4 +191,46 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use digitalocean::spaces::SpacesAnswer;
+    use digitalocean::{Answer, Call};
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_down_is_asked_again_when_it_said() {
+        let answer = Answer {
+            call: Call {
+                method: "GET",
+                path: "/v2/droplets".to_owned(),
+            },
+            status: 503,
+            detail: None,
+            request_id: None,
+        };
+        let spaces_answer = SpacesAnswer {
+            region: "syd1",
+            status: 503,
+            code: None,
+            request_id: None,
+        };
+        for retry_after in [None, Some(Duration::from_secs(42))] {
+            let answer = Box::new(answer.clone());
+            let digitalocean = Failure::from(digitalocean::Error::Server {
+                answer,
+                retry_after,
+            });
+            let spaces = Failure::from(SpacesError::Server {
+                answer: spaces_answer.clone(),
+                retry_after,
+            });
+            for failure in [digitalocean, spaces] {
+                assert_eq!(failure.retry_after(), retry_after);
+                assert!(failure.is_retryable());
+            }
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
 use digitalocean::{Purpose, RateLimit};
 use futures::future::{BoxFuture, FutureExt as _};
@@ -214,15 +213,11 @@ impl SharedBudget {
     fn take_hint(&self, token: TokenKey) -> Option<Hint> {
         let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
         let (rate_limit, heard_at) = hints.remove(&token)?;
-        let age = heard_at.elapsed();
-        let resets_in = (rate_limit.reset_at - Utc::now())
-            .to_std()
-            .unwrap_or_default();
         Some(Hint {
             limit: rate_limit.limit,
             remaining: rate_limit.remaining,
-            resets_in: resets_in + age,
-            age,
+            resets_in: rate_limit.resets_in(),
+            age: heard_at.elapsed(),
         })
     }
 }

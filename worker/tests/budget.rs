@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{TimeDelta, Utc};
 use devstack::testing::TestDatabase;
 use digitalocean::budget::{RequestBudget, one_piece};
 use digitalocean::{Client, Error, Purpose};
@@ -12,6 +13,8 @@ use futures::future::join_all;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, RateLimit, Simulator};
 use store::Store;
 use store::budget::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use worker::budget::{SharedBudget, share_of};
 
 const WORKERS: usize = 10;
@@ -19,6 +22,7 @@ const WORKERS: usize = 10;
 const REQUESTS_EACH: usize = 40;
 /// So that a minute takes six seconds.
 const TIMES_FASTER: u32 = 10;
+const BALANCE: &str = r#"{"month_to_date_balance":"1.00","account_balance":"0.00","month_to_date_usage":"1.00","generated_at":"2026-11-01T00:00:00Z"}"#;
 const LIMITS: Limits = Limits {
     per_minute: 240,
     per_hour: 4_500,
@@ -184,6 +188,47 @@ async fn requests_that_people_make_with_the_token_are_reckoned_with() {
     assert!((5..=20).contains(&made), "{made}");
     people.get_balance().await.unwrap();
     assert_eq!(answered(&simulator, 429), 0);
+}
+
+/// A server whose clock is off by so much, and that has told of an hour with five requests left until a quarter of an hour from then.
+async fn server_with_its_own_clock(off_by: TimeDelta) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let now = Utc::now() + off_by;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ndate: {}\r\nratelimit-limit: 100\r\nratelimit-remaining: 5\r\nratelimit-reset: {}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{BALANCE}",
+        now.format("%a, %d %b %Y %H:%M:%S GMT"),
+        (now + TimeDelta::minutes(15)).timestamp(),
+        BALANCE.len(),
+    );
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_from_digitaloceans_makes_no_hour_longer_or_shorter() {
+    for off_by in [TimeDelta::hours(-1), TimeDelta::hours(1)] {
+        let url = server_with_its_own_clock(off_by).await;
+        let (_database, store) = database().await;
+        let budget = SharedBudget::new(store, Limits::NONE, Purpose::CloudBilling);
+        let client = Client::new(&url, DEMO_TOKEN.into()).unwrap();
+        let client = client.limited_by(Arc::new(budget));
+        client.get_balance().await.unwrap();
+        // Five are fewer than the people's tenth.
+        let error = client.get_balance().await.unwrap_err();
+        let Error::BudgetUsedUp { retry_after, .. } = error else {
+            panic!("{error}");
+        };
+        // Up to half as long again, so that not all come back at once.
+        let minutes = retry_after.as_secs() / 60;
+        assert!((14..=22).contains(&minutes), "{off_by}: {retry_after:?}");
+    }
 }
 
 #[tokio::test]

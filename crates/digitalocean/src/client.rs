@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -248,8 +247,13 @@ impl Client {
 
     async fn failure(&self, token: &Token, call: &Call, response: Response) -> Error {
         let status = response.status();
-        let retry_after = rate_limit::retry_after(response.headers(), Utc::now());
-        let request_id = text_header(response.headers(), &REQUEST_ID);
+        let headers = response.headers().clone();
+        // Before the rest of the answer, which may take its time while others still send.
+        if let (Some(budget), StatusCode::TOO_MANY_REQUESTS) = (&self.budget, status) {
+            let retry_after = rate_limit::retry_after(&headers);
+            budget.refused(token.key(), retry_after).await;
+        }
+        let request_id = text_header(&headers, &REQUEST_ID);
         let detail = if status.is_redirection() {
             Some("redirects are not followed, since the token would go along".to_owned())
         } else {
@@ -263,10 +267,7 @@ impl Client {
             detail,
             request_id: request_id.map(|id| one_line(&id, token.secret())),
         };
-        if let (Some(budget), StatusCode::TOO_MANY_REQUESTS) = (&self.budget, status) {
-            budget.refused(token.key(), retry_after).await;
-        }
-        Error::of_answer(answer, retry_after, self.inner.token.name())
+        Error::of_answer(answer, &headers, self.inner.token.name())
     }
 
     fn tell(&self, call: &Call, begun: Instant, response: Option<&Response>) {

@@ -4,6 +4,9 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
+
+use crate::rate_limit;
 use crate::tokens::TokenError;
 
 /// A request, as errors name it: the method, and the path with its query. The query holds page numbers and the like, never a
@@ -80,8 +83,12 @@ pub enum Error {
         retry_after: Duration,
     },
     /// 5xx
-    #[error("{answer}")]
-    Server { answer: Box<Answer> },
+    #[error("{answer}{}", left_alone_for(*retry_after))]
+    Server {
+        answer: Box<Answer>,
+        /// Between a second and five minutes, where the answer says so.
+        retry_after: Option<Duration>,
+    },
     /// Any other answer that is not 2xx
     #[error("{answer}")]
     Refused { answer: Box<Answer> },
@@ -138,7 +145,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn of_answer(answer: Answer, retry_after: Duration, origin: &str) -> Self {
+    /// The headers say when to come back.
+    pub(crate) fn of_answer(answer: Answer, headers: &HeaderMap, origin: &str) -> Self {
         let answer = Box::new(answer);
         match answer.status {
             401 => Self::Unauthorized {
@@ -150,9 +158,12 @@ impl Error {
             409 => Self::Conflict { answer },
             429 => Self::RateLimited {
                 answer,
-                retry_after,
+                retry_after: rate_limit::retry_after(headers),
             },
-            500.. => Self::Server { answer },
+            500.. => Self::Server {
+                answer,
+                retry_after: rate_limit::retry_after_outage(headers),
+            },
             _ => Self::Refused { answer },
         }
     }
@@ -172,6 +183,13 @@ impl Error {
             problem: problem.into(),
         }
     }
+}
+
+/// The end of a text about a server that cannot answer.
+pub(crate) fn left_alone_for(asked: Option<Duration>) -> String {
+    asked.map_or_else(String::new, |asked| {
+        format!("; asks to be left alone for {} s", asked.as_secs())
+    })
 }
 
 /// What kept an answer from coming. The error must have lost its URL.

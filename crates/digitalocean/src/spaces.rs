@@ -22,6 +22,7 @@ use serde_json::json;
 
 use crate::base_url::BaseUrl;
 use crate::client::{ANSWER_LIMIT, http_client};
+use crate::rate_limit;
 
 pub use error::{SpacesAnswer, SpacesError};
 pub use keys::{IncompleteSpacesKeys, SpacesKeys};
@@ -227,15 +228,17 @@ fn base_of(endpoint: &str, region: &str) -> Result<BaseUrl, SpacesError> {
 
 async fn failure(region: &'static str, response: Response) -> SpacesError {
     let status = response.status().as_u16();
+    let retry_after = rate_limit::retry_after_outage(response.headers());
     // The status tells enough if the rest is cut off.
     let body = response.bytes().await.unwrap_or_default();
     let (code, request_id) = answer::read_refusal(&body);
-    SpacesError::of_answer(SpacesAnswer {
+    let answer = SpacesAnswer {
         region,
         status,
         code,
         request_id,
-    })
+    };
+    SpacesError::of_answer(answer, retry_after)
 }
 
 #[cfg(test)]

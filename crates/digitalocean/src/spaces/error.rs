@@ -1,8 +1,9 @@
 //! What can go wrong when Spaces is asked.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::error::{describe_network, innermost};
+use crate::error::{describe_network, innermost, left_alone_for};
 
 /// An answer other than 2xx. Of its body only the code is kept: S3's words about a signature repeat it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +44,12 @@ pub enum SpacesError {
     #[error("{answer}; the key may not list buckets: use one with full access")]
     Forbidden { answer: SpacesAnswer },
     /// 429, 5xx
-    #[error("{answer}")]
-    Server { answer: SpacesAnswer },
+    #[error("{answer}{}", left_alone_for(*retry_after))]
+    Server {
+        answer: SpacesAnswer,
+        /// Between a second and five minutes, where the answer says so.
+        retry_after: Option<Duration>,
+    },
     /// Any other answer that is not 2xx
     #[error("{answer}")]
     Refused { answer: SpacesAnswer },
@@ -83,14 +88,17 @@ impl SpacesError {
         }
     }
 
-    pub(super) fn of_answer(answer: SpacesAnswer) -> Self {
+    pub(super) fn of_answer(answer: SpacesAnswer, retry_after: Option<Duration>) -> Self {
         let wrong_keys = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
         let code = answer.code.as_deref().unwrap_or_default();
         match answer.status {
             _ if wrong_keys.contains(&code) => Self::WrongKeys { answer },
             401 => Self::WrongKeys { answer },
             403 => Self::Forbidden { answer },
-            429 | 500.. => Self::Server { answer },
+            429 | 500.. => Self::Server {
+                answer,
+                retry_after,
+            },
             _ => Self::Refused { answer },
         }
     }

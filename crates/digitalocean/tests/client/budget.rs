@@ -3,11 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
 use digitalocean::{Error, RateLimit};
 use futures::future::BoxFuture;
+use futures::stream;
 use simulator::{Account, Fault, FaultKind};
 
+use crate::scripted::Scripted;
 use crate::simulated;
 
 /// Notes what it is told, and lets nothing through once it is closed.
@@ -74,4 +79,27 @@ async fn the_budget_hears_what_answers_tell_and_of_each_429() {
     assert_eq!(*budget.told.lock().unwrap(), [999_999, 999_997]);
     let refused = budget.refused.lock().unwrap().clone();
     assert_eq!(refused, [Duration::from_secs(17)]);
+}
+
+#[tokio::test]
+async fn the_budget_hears_of_a_429_before_the_rest_of_the_answer() {
+    let server = Scripted::start(|_, _| {
+        let never: stream::Pending<Result<Vec<u8>, std::io::Error>> = stream::pending();
+        let headers = [("retry-after", "17")];
+        let body = Body::from_stream(never);
+        (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+    })
+    .await;
+    let budget = Arc::new(Noting::default());
+    let client = server.client().limited_by(budget.clone());
+    let asking = tokio::spawn(async move { client.get_balance().await });
+    let told = async {
+        while budget.refused.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await;
+    told.expect("it waits for the end of the answer");
+    assert!(!asking.is_finished());
+    asking.abort();
 }

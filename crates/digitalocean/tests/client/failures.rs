@@ -45,6 +45,21 @@ async fn a_retry_after_delays_the_next_attempt() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_down_says_when_to_come_back() {
+    let server = Scripted::start(|_, _| {
+        let headers = [("retry-after", "42")];
+        (StatusCode::SERVICE_UNAVAILABLE, headers).into_response()
+    })
+    .await;
+    let error = server.client().get_balance().await.unwrap_err();
+    assert!(error.to_string().ends_with("for 42 s"), "{error}");
+    let Error::Server { retry_after, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(retry_after, Some(Duration::from_secs(42)));
+}
+
+#[tokio::test]
 async fn a_refused_token_and_a_missing_scope_are_not_tried_again() {
     let error = balance_under(FaultKind::Unauthorized).await;
     assert!(matches!(error, Error::Unauthorized { .. }) && !error.is_retryable());
@@ -57,10 +72,14 @@ async fn a_refused_token_and_a_missing_scope_are_not_tried_again() {
 async fn an_error_carries_digitaloceans_words_and_its_request_id() {
     let error = balance_under(FaultKind::ServerError { status: 503 }).await;
     assert!(error.is_retryable());
-    let Error::Server { answer } = error else {
+    let Error::Server {
+        answer,
+        retry_after,
+    } = error
+    else {
         panic!("{error:?}")
     };
-    assert_eq!(answer.status, 503);
+    assert_eq!((answer.status, retry_after), (503, None));
     assert!(answer.detail.as_ref().unwrap().contains(": "), "{answer}");
     let request_id = answer.request_id.as_ref().unwrap();
     assert!(

@@ -1,7 +1,7 @@
 //! Buckets by S3.
 
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use digitalocean::spaces::{Bucket, REGIONS};
 use digitalocean::{SpacesClient, SpacesError, SpacesKeys};
 use simulator::{
@@ -279,4 +279,20 @@ async fn an_endpoint_that_is_not_there_is_named_without_the_signature() {
         "{text}"
     );
     assert_tells_no_secret(&error, &[]);
+}
+
+#[tokio::test]
+async fn a_region_that_is_down_or_asked_too_often_says_when_to_come_back() {
+    for status in [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ] {
+        let server =
+            Scripted::start(move |_, _| (status, [("retry-after", "42")]).into_response()).await;
+        let error = scripted_client(&server).list_buckets().await.unwrap_err();
+        let SpacesError::Server { retry_after, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(retry_after, Some(std::time::Duration::from_secs(42)));
+    }
 }
