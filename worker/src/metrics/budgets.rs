@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use store::Store;
 use store::budget::{BudgetLeft, Left, Limits};
@@ -28,7 +28,10 @@ impl Metrics {
             let reading =
                 store.to_its_end(async move { asked.budgets_left(&limits, share_of).await });
             match reading.await {
-                Ok(Ok(budgets)) => budgets.iter().for_each(|budget| gauges.tell(budget)),
+                Ok(Ok(budgets)) => {
+                    gauges.tell_read();
+                    budgets.iter().for_each(|budget| gauges.tell(budget));
+                }
                 Ok(Err(error)) => {
                     tracing::debug!("the request budgets could not be read: {error}");
                 }
@@ -42,6 +45,7 @@ struct Gauges<'a> {
     metrics: &'a Metrics,
     left: Gauge,
     size: Gauge,
+    read_at: Gauge,
     /// What was told last as a window's size: a window of which nothing is known any more is a full one.
     sizes: HashMap<(String, &'static str), u32>,
 }
@@ -58,8 +62,18 @@ impl<'a> Gauges<'a> {
                 "arcadia_request_budget_size",
                 "The same when nobody has made any for a while.",
             )),
+            read_at: metrics.meter.gauge(parameters(
+                "arcadia_request_budget_read_timestamp_seconds",
+                "When the budgets were last read from the database, in seconds since 1970: what is told of them is of then.",
+            )),
             sizes: HashMap::new(),
         }
+    }
+
+    fn tell_read(&self) {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = since_1970.unwrap_or_default().as_secs();
+        self.read_at.record(seconds, &self.metrics.labels(&[]));
     }
 
     fn tell(&mut self, budget: &BudgetLeft) {
