@@ -172,6 +172,10 @@ impl From<StoreError> for Problem {
             StoreError::Decided { .. } | StoreError::Estimated { .. } => {
                 Self::Conflict(error.to_string())
             }
+            error if error.is_beyond_time() => Self::InvalidParameter(
+                "a time lies further away than the database can tell: give one of the years 1 to 9999"
+                    .to_owned(),
+            ),
             error if error.is_transient() => Self::DatabaseUnavailable(error),
             error => Self::Internal(error.into()),
         }
@@ -288,6 +292,16 @@ pub(crate) struct Decided;
 impl IntoResponses for Decided {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let description = "It was decided otherwise before; `detail` says how";
+        BTreeMap::from([("409".to_owned(), described(description))])
+    }
+}
+
+/// In an operation's responses: it is not for estimates, which are replaced every day.
+pub(crate) struct Estimated;
+
+impl IntoResponses for Estimated {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let description = "The line is of an estimate; its month's invoice is to come";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }

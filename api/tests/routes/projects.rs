@@ -171,3 +171,21 @@ async fn whose_a_project_was_is_dated_and_each_tenant_sees_its_own_part() {
     let next = api.get(&api.admin, &next).await.ok();
     assert_eq!(column(&next, "tenant_id"), ["acme"]);
 }
+
+#[tokio::test]
+async fn a_time_that_the_database_does_not_know_is_the_callers_mistake() {
+    let api = TestApi::with_account().await;
+    let path = format!("{PROJECTS}/{}", api.project_id("alpha").await);
+    for year in ["-9999", "+262000"] {
+        let change =
+            json!({ "tenant_id": "globex", "tenant_since": format!("{year}-01-01T00:00:00Z") });
+        let answer = api.patch(&api.admin, &path, &change.to_string()).await;
+        let detail = answer.problem(400);
+        assert!(
+            detail.contains("1 to 9999") || detail.contains("future"),
+            "{detail}"
+        );
+    }
+    let project = api.get(&api.admin, PROJECTS).await.ok();
+    assert_eq!(project["data"][0]["tenant_id"], "acme");
+}

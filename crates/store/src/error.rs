@@ -56,17 +56,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a time that was given is none that the database knows (SQLSTATE 22008): years go from -4712 to 294276 there.
+    pub fn is_beyond_time(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "22008"))
+    }
+
     /// Whether the same work may succeed later: connections that broke, locks that collided, a pool run dry, pages that are gone.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TakenOver | Self::Silent { .. } => true,
             Self::Database(error) => match error {
-                // Class 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown.
-                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                    ["08", "40", "53", "57"]
-                        .iter()
-                        .any(|class| code.starts_with(class))
-                }),
+                sqlx::Error::Database(error) => {
+                    error.code().is_some_and(|code| passes_by_itself(&code))
+                }
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
@@ -74,6 +76,36 @@ impl StoreError {
                 _ => false,
             },
             _ => false,
+        }
+    }
+}
+
+/// Classes of errors that are not the statement's fault: connections, transactions that collided, a server that lacks something, that
+/// stops, or that cannot read its disk; and passwords, which are replaced on two sides that are never both new at once.
+const CLASSES: [&str; 6] = ["08", "28", "40", "53", "57", "58"];
+/// The same of single ones: a server that only reads until it is the first one, a session that was idle for too long, a database
+/// that is being restored, a lock that was not to be had.
+const CODES: [&str; 4] = ["25006", "25P03", "3D000", "55P03"];
+
+fn passes_by_itself(code: &str) -> bool {
+    CLASSES.iter().any(|class| code.starts_with(class)) || CODES.contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_statement_stays_wrong() {
+        for code in [
+            "25006", "25P03", "28P01", "3D000", "57P01", "57014", "58030",
+        ] {
+            assert!(passes_by_itself(code), "{code}");
+        }
+        for code in [
+            "22P02", "23505", "25001", "25P02", "42501", "42P01", "55000",
+        ] {
+            assert!(!passes_by_itself(code), "{code}");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::One;
 use crate::extract::{Body, Id, is_remark};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{Absent, Estimated, Invalid, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -158,7 +158,7 @@ impl TryFrom<String> for Reason {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the line")),
     request_body = LineMatch,
-    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent)
+    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent, Estimated)
 )]
 async fn say(
     admin: Admin,
@@ -183,7 +183,7 @@ async fn say(
     tag = "billing",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the line")),
-    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent)
+    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent, Estimated)
 )]
 async fn withdraw(
     admin: Admin,
