@@ -1,5 +1,7 @@
 //! Who calls, and what they may see.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -47,7 +49,7 @@ impl FromRequestParts<ApiState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let token = bearer_token(&parts.headers)?;
-        let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let address = address(parts, state.trusted_proxies);
         let attempt = state.limiter.attempt(token, address)?;
         let Some(access) = state.store.authenticate(token).await? else {
             attempt.failed();
@@ -58,6 +60,29 @@ impl FromRequestParts<ApiState> for Caller {
         let turn = attempt.succeeded().await?;
         Ok(Self { access, turn })
     }
+}
+
+/// Where a request comes from: the other end of its connection, or behind so many proxies the address that the first of them saw. What
+/// stands further left in `x-forwarded-for` the caller may have written himself.
+fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let fields = parts.headers.get_all("x-forwarded-for").iter();
+    let told: Vec<&str> = fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(','))
+        .collect();
+    let seen = told
+        .len()
+        .checked_sub(trusted_proxies)
+        .and_then(|place| told.get(place))
+        .and_then(|text| read_address(text.trim()));
+    seen.or(peer)
+}
+
+/// An address as proxies write it, some with the port.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// The holder of an admin's token.
@@ -108,9 +133,37 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
     use secrecy::ExposeSecret as _;
 
     use super::*;
+
+    #[test]
+    fn an_address_is_believed_as_far_as_proxies_are_trusted() {
+        for (proxies, told, expected) in [
+            (0, &["192.0.2.1"][..], "10.0.0.1"),
+            (1, &["192.0.2.1"], "192.0.2.1"),
+            (1, &["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
+            (2, &["198.51.100.1, 192.0.2.1", "10.0.0.2"], "192.0.2.1"),
+            (1, &["[2001:db8::1]:1234"], "2001:db8::1"),
+            (1, &["192.0.2.1:1234"], "192.0.2.1"),
+            // Fewer than there should be, or none that can be read: it did not come that way.
+            (2, &["192.0.2.1"], "10.0.0.1"),
+            (1, &["unknown"], "10.0.0.1"),
+            (1, &[], "10.0.0.1"),
+        ] {
+            let mut request = Request::new(());
+            let peer = "10.0.0.1".parse().unwrap();
+            request.extensions_mut().insert(Peer(peer));
+            for field in told {
+                let field = field.parse().unwrap();
+                request.headers_mut().append("x-forwarded-for", field);
+            }
+            let (parts, ()) = request.into_parts();
+            let seen = address(&parts, proxies).map(|address| address.to_string());
+            assert_eq!(seen.as_deref(), Some(expected), "{proxies} {told:?}");
+        }
+    }
 
     #[test]
     fn a_generated_token_has_the_prefix_and_256_random_bits() {

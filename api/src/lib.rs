@@ -52,6 +52,9 @@ pub struct Settings {
     pub temporal_ui: Option<TemporalUi>,
     /// How often callers may call.
     pub rate_limits: RateLimits,
+    /// Proxies that every request comes through, of which each adds to `x-forwarded-for` whom it was asked by. With fewer than there are,
+    /// callers count as one; with more, they say themselves where they are.
+    pub trusted_proxies: usize,
     /// Whether browsers are told to use HTTPS only (HSTS): for an API that is reached through TLS, and always will be.
     pub https_only: bool,
     /// Makes a span of each request; without it there are none.
@@ -70,6 +73,7 @@ impl From<Store> for Settings {
             schedules: None,
             temporal_ui: None,
             rate_limits: RateLimits::default(),
+            trusted_proxies: 0,
             https_only: false,
             tracer: None,
             metrics_listener: None,
@@ -86,6 +90,7 @@ pub(crate) struct ApiState {
     pub(crate) temporal_ui: Option<Arc<TemporalUi>>,
     pub(crate) metrics: Metrics,
     pub(crate) limiter: Limiter,
+    pub(crate) trusted_proxies: usize,
     pub(crate) openapi: Arc<OpenApi>,
 }
 
@@ -118,6 +123,7 @@ fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
         temporal_ui: settings.temporal_ui.map(Arc::new),
         metrics: metrics.clone(),
         limiter: Limiter::new(&settings.rate_limits),
+        trusted_proxies: settings.trusted_proxies,
         openapi: Arc::new(openapi),
     };
     let metrics_router = Router::new().route("/metrics", get(metrics::show));

@@ -53,8 +53,13 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 
 /// The status of the answer to a request for the inventory.
 async fn status(address: SocketAddr, token: &str) -> u16 {
+    status_by_way_of("", address, token).await
+}
+
+/// The same of a request with further header fields.
+async fn status_by_way_of(fields: &str, address: SocketAddr, token: &str) -> u16 {
     let request = format!(
-        "GET {INVENTORY} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        "GET {INVENTORY} HTTP/1.1\r\nhost: localhost\r\n{fields}authorization: Bearer {token}\r\nconnection: close\r\n\r\n"
     );
     let text = exchange(address, &request).await;
     let status = text.split(' ').nth(1).unwrap();
@@ -198,6 +203,26 @@ async fn an_address_with_many_unknown_tokens_is_refused_but_for_the_tokens_that_
     assert_eq!(status(address, &api.admin).await, 200);
     // One that nobody has used yet could be a guess.
     assert_eq!(status(address, &api.acme).await, 429);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_one_who_guesses_tokens_keeps_nobody_else_out() {
+    let api = TestApi::empty().await;
+    let settings = Settings {
+        trusted_proxies: 1,
+        ..limited(&api, 100, 3)
+    };
+    let address = serve(settings).await;
+    // He may write what he likes; the proxy adds where he is.
+    for number in 0..6 {
+        let forwarded = format!("x-forwarded-for: 192.0.2.{number}, 198.51.100.1\r\n");
+        let guess = format!("arc_guess{number}");
+        let status = status_by_way_of(&forwarded, address, &guess).await;
+        assert_eq!(status, if number < 4 { 401 } else { 429 }, "{number}");
+    }
+    let of_another = "x-forwarded-for: 203.0.113.1\r\n";
+    let status = status_by_way_of(of_another, address, &api.acme).await;
+    assert_eq!(status, 200);
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::{Rate, RateLimits};
+use opentelemetry_sdk::trace::SdkTracer;
 use store::Store;
 use tokio::net::TcpListener;
 
-use crate::configuration::{DEFAULT_API_BIND, asked_to_stop, database_url, listen};
+use crate::configuration::{DEFAULT_API_BIND, database_url, listen};
 use crate::logging;
 use crate::schedule_status::Schedules;
+use crate::stop::Stop;
 use crate::traces::Sending;
 use crate::worker::MetricsArguments;
 
@@ -32,6 +34,16 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     requests_per_second: u32,
+    /// Proxies that every request comes through, each of which adds to `x-forwarded-for`: who sends unknown tokens is told by the
+    /// address that the first of them saw, and not by the proxy's own.
+    #[arg(
+        long,
+        env = "ARCADIA_API_TRUSTED_PROXIES",
+        default_value_t = 0,
+        value_name = "PROXIES",
+        value_parser = clap::value_parser!(u8).range(0..=16)
+    )]
+    trusted_proxies: u8,
     /// Tell browsers to use HTTPS only (HSTS), for an API that is reached through TLS and always will be.
     #[arg(long, env = "ARCADIA_API_HTTPS_ONLY")]
     https_only: bool,
@@ -106,9 +118,24 @@ fn with_statement_timeout(url: &str) -> String {
     format!("{url}{separator}options[statement_timeout]={STATEMENT_TIMEOUT}")
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
     let sending = Sending::from_environment("arcadia-api")?;
+    let starting = start(arguments, sending.tracer());
+    let Some(started) = stop.unless_asked(starting).await else {
+        tracing::info!("asked to stop before it had started");
+        return Ok(());
+    };
+    let (listener, settings) = started?;
+    let served = api::serve(listener, settings, async move { stop.asked().await }).await;
+    sending.finish().await;
+    Ok(served?)
+}
+
+async fn start(
+    arguments: Arguments,
+    tracer: Option<SdkTracer>,
+) -> anyhow::Result<(TcpListener, api::Settings)> {
     let url = with_statement_timeout(&database_url()?);
     let store = Store::connect(&url, CONNECTIONS).await?;
     let probes = Store::connect(&url, PROBE_CONNECTIONS).await?;
@@ -123,14 +150,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = api::Settings {
         probes,
         rate_limits: rate_limits(arguments.requests_per_second),
+        trusted_proxies: arguments.trusted_proxies.into(),
         https_only: arguments.https_only,
-        tracer: sending.tracer(),
+        tracer,
         metrics_listener,
         ..settings(store, schedules, arguments.ui.url())
     };
-    let served = api::serve(listener, settings, asked_to_stop()).await;
-    sending.finish().await;
-    Ok(served?)
+    Ok((listener, settings))
 }
 
 async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<TcpListener> {
