@@ -58,13 +58,19 @@ fn encrypt_or_refuse(connection: &mut ConnectionOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// By which people tell this process from others, as Temporal's own tools have it: in a container every process is the first.
+fn identity() -> String {
+    let host = gethostname::gethostname();
+    format!("arcadia:{}@{}", std::process::id(), host.to_string_lossy())
+}
+
 async fn connect_with(
     mut connection: ConnectionOptions,
     client: ClientOptions,
 ) -> anyhow::Result<Client> {
     let target = connection.target.clone();
     connection.connect_timeout = Some(CONNECT_TIMEOUT);
-    connection.identity = format!("arcadia@{}", std::process::id());
+    connection.identity = identity();
     let unreachable = |reason: String| {
         anyhow!(
             "Temporal cannot be reached at {target} ({reason}): start it there, set TEMPORAL_ADDRESS, or use `arcadia dev`"

@@ -20,10 +20,9 @@ use worker::Sight;
 use worker::metrics::Metrics;
 
 use crate::api::UiArguments;
-use crate::configuration::{
-    self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, asked_to_stop, listen, variable,
-};
+use crate::configuration::{self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, listen, variable};
 use crate::schedule_status::Schedules;
+use crate::stop::Stop;
 use crate::traces::Sending;
 use crate::worker::MetricsArguments;
 use crate::{logging, token};
@@ -78,7 +77,7 @@ struct Servers {
     simulator: Option<Simulator>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     let ready_file = arguments.ready_file.clone();
     let remove_ready_file = || {
         if let Some(path) = &ready_file {
@@ -99,7 +98,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let mut servers = Servers::default();
     let sending = Sending::from_environment("arcadia")?;
-    let outcome = serve(arguments, &state, &progress, &mut servers, &log, &sending).await;
+    let outcome = serve(
+        arguments,
+        &state,
+        &progress,
+        &mut servers,
+        &log,
+        &sending,
+        &mut stop,
+    )
+    .await;
     sending.finish().await;
     remove_ready_file();
     progress.step("stopping the servers");
@@ -115,15 +123,16 @@ async fn serve(
     servers: &mut Servers,
     log: &Path,
     sending: &Sending,
+    stop: &mut Stop,
 ) -> anyhow::Result<()> {
-    let mut asked_to_stop = std::pin::pin!(asked_to_stop());
     let ready_file = arguments.ready_file.clone();
-    let parts = tokio::select! {
-        parts = start(arguments, state, progress, servers) => parts?,
-        () = &mut asked_to_stop => return Ok(()),
+    let starting = start(arguments, state, progress, servers);
+    let Some(parts) = stop.unless_asked(starting).await else {
+        return Ok(());
     };
+    let parts = parts?;
 
-    let (stop, stopped) = watch::channel(false);
+    let (tell, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
@@ -150,7 +159,7 @@ async fn serve(
         worker::schedules::apply(&parts.client).await?;
         trigger_on_first_start(&parts.client, state, progress).await?;
         announce(&parts.ready, ready_file.as_deref(), log)?;
-        asked_to_stop.await;
+        stop.asked().await;
         Ok(())
     };
     let outcome = tokio::select! {
@@ -159,7 +168,7 @@ async fn serve(
         outcome = until_stopped => outcome,
     };
     progress.step("stopping: running activities may end first");
-    let _ = stop.send(true);
+    let _ = tell.send(true);
     worker.await?;
     api.await??;
     outcome

@@ -12,6 +12,7 @@ mod migrate;
 mod schedule_status;
 mod schedules;
 mod simulator;
+mod stop;
 mod token;
 mod traces;
 mod worker;
@@ -19,6 +20,8 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::stop::Stop;
 
 /// A durable mirror of a DigitalOcean account and its bill.
 #[derive(Parser)]
@@ -52,17 +55,22 @@ enum Command {
 pub async fn main() -> ExitCode {
     // One command says with its status what it found.
     let mut success = ExitCode::SUCCESS;
-    let outcome = match Arguments::parse().command {
-        Command::Dev(arguments) => Box::pin(dev::run(arguments)).await,
-        Command::Worker(arguments) => worker::run(arguments).await,
-        Command::Api(arguments) => api::run(arguments).await,
-        Command::Migrate(arguments) => migrate::run(arguments).await,
-        Command::Schedules(arguments) => {
-            schedules::run(arguments).await.map(|found| success = found)
-        }
-        Command::Doctor(arguments) => doctor::run(arguments).await,
-        Command::Token(arguments) => token::run(arguments).await,
-        Command::Simulator(arguments) => simulator::run(arguments).await,
+    let arguments = Arguments::parse();
+    let outcome = match Stop::listen() {
+        Ok(stop) => match arguments.command {
+            Command::Dev(arguments) => Box::pin(dev::run(arguments, stop)).await,
+            Command::Worker(arguments) => Box::pin(worker::run(arguments, stop)).await,
+            Command::Api(arguments) => Box::pin(api::run(arguments, stop)).await,
+            Command::Migrate(arguments) => stop.or_break_off(migrate::run(arguments)).await,
+            Command::Schedules(arguments) => stop
+                .or_break_off(schedules::run(arguments))
+                .await
+                .map(|found| success = found),
+            Command::Doctor(arguments) => stop.or_break_off(doctor::run(arguments)).await,
+            Command::Token(arguments) => stop.or_break_off(token::run(arguments)).await,
+            Command::Simulator(arguments) => simulator::run(arguments, stop).await,
+        },
+        Err(error) => Err(error),
     };
     match outcome {
         Ok(()) => success,

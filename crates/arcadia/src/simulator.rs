@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context as _, anyhow};
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Fault, Simulator};
 
-use crate::configuration::asked_to_stop;
+use crate::stop::Stop;
 
 /// Serve a simulated DigitalOcean account.
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     fault: Vec<Fault>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     let account = Account::named(&arguments.account)
         .ok_or_else(|| anyhow!("there is no account {:?}", arguments.account))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
@@ -42,6 +42,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     writeln!(out, "SPACES_ENDPOINT_URL={}", simulator.spaces_url())?;
     writeln!(out, "SPACES_ACCESS_KEY_ID={DEMO_SPACES_KEY}")?;
     writeln!(out, "SPACES_SECRET_ACCESS_KEY={DEMO_SPACES_SECRET}")?;
-    simulator.serve_until_stopped(asked_to_stop()).await?;
+    simulator
+        .serve_until_stopped(async move { stop.asked().await })
+        .await?;
     Ok(())
 }

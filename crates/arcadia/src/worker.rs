@@ -5,10 +5,9 @@ use worker::Sight;
 use worker::metrics::Metrics;
 use worker::search_attributes;
 
-use crate::configuration::{
-    DigitalOcean, QueueArguments, SyncArguments, asked_to_stop, connect_database,
-};
+use crate::configuration::{DigitalOcean, QueueArguments, SyncArguments, connect_database};
 use crate::logging;
+use crate::stop::Stop;
 use crate::traces::Sending;
 
 /// Run the workflows and activities of all task queues, or of some.
@@ -66,9 +65,26 @@ impl MetricsArguments {
     }
 }
 
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
     let sending = Sending::from_environment("arcadia-worker")?;
+    let Some(started) = stop.unless_asked(start(arguments)).await else {
+        tracing::info!("asked to stop before it had started");
+        return Ok(());
+    };
+    let (client, settings, metrics) = started?;
+    let sight = Sight {
+        metrics,
+        traces: sending.of_worker(),
+    };
+    let worked = worker::run_in_sight(client, settings, sight, stop.asked()).await;
+    sending.finish().await;
+    worked
+}
+
+async fn start(
+    arguments: Arguments,
+) -> anyhow::Result<(Client, worker::Settings, Option<Metrics>)> {
     // Before all that may fail: who looks sees a worker that is on its way up.
     let metrics = arguments.metrics.serve()?;
     let digitalocean = DigitalOcean::from_environment(&arguments.queues.purposes())?;
@@ -77,19 +93,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = worker::temporal::connect().await?;
     digitalocean.check().await?;
     tell_missing_attributes(&client).await;
-    let sight = Sight {
-        metrics,
-        traces: sending.of_worker(),
-    };
-    let worked = worker::run_in_sight(
-        client,
-        arguments.sync.settings(store, digitalocean),
-        sight,
-        asked_to_stop(),
-    )
-    .await;
-    sending.finish().await;
-    worked
+    let settings = arguments.sync.settings(store, digitalocean);
+    Ok((client, settings, metrics))
 }
 
 /// A worker needs none of them, and may not be allowed to register any: it says what to type, and works.

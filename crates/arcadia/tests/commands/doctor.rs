@@ -39,7 +39,7 @@ async fn temporal_with_schedules() -> String {
 }
 
 impl Healthy {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), 1).await.unwrap();
         store.migrate().await.unwrap();

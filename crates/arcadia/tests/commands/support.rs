@@ -66,11 +66,15 @@ pub(crate) async fn refusal(command: Command) -> String {
 
 /// Asks a process to stop as an orchestrator does, and waits for its end.
 pub(crate) async fn stop(mut process: Child) {
-    let id = process.id().unwrap().try_into().unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    terminate(&process);
     let ended = tokio::time::timeout(LIMIT, process.wait());
     let status = ended.await.expect("it does not stop").unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+pub(crate) fn terminate(process: &Child) {
+    let id = process.id().unwrap().try_into().unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
 }
 
 /// Waits for a condition to give something.

@@ -1,12 +1,18 @@
 //! `arcadia worker` as a process, from its start to its end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 
 use crate::dev::{connection, count};
-use crate::doctor::SECRET;
 use crate::doctor::schedules::Namespace;
-use crate::support::{eventually, refusal, stop};
+use crate::doctor::{Healthy, SECRET};
+use crate::support::{LIMIT, eventually, output, refusal, stop, terminate};
 
 const REVOKED: &str = "dop_v1_revoked";
 
@@ -42,6 +48,7 @@ async fn a_worker_serves_the_purposes_whose_tokens_are_accepted_and_names_the_on
         (count(&mut database, droplets).await > 0).then_some(())
     })
     .await;
+    assert_eq!(pollers(&namespace.name).await, [identity_of(&worker)]);
     stop(worker).await;
     let log = fs::read_to_string(log).unwrap();
     let told: Vec<_> = log
@@ -59,4 +66,91 @@ async fn a_worker_serves_the_purposes_whose_tokens_are_accepted_and_names_the_on
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     assert!(!log.contains(SECRET) && !log.contains(REVOKED), "{log}");
+}
+
+/// As Temporal is told of a process.
+fn identity_of(process: &Child) -> String {
+    let name = std::process::Command::new("uname").arg("-n").output();
+    let name = String::from_utf8(name.unwrap().stdout).unwrap();
+    format!("arcadia:{}@{}", process.id().unwrap(), name.trim())
+}
+
+/// Who asks Temporal for the fast lane's work, by Temporal's word.
+async fn pollers(namespace: &str) -> Vec<String> {
+    let temporal = devstack::testing::temporal().await;
+    let mut describe = Command::new(temporal.cli());
+    describe
+        .args(["task-queue", "describe", "--task-queue", "cloud-sync-fast"])
+        .args(["--output", "json", "--address", temporal.address()])
+        .args(["--namespace", namespace])
+        .env("TEMPORAL_CONFIG_FILE", "/dev/null");
+    let described = output(describe).await;
+    let described: Value = serde_json::from_slice(&described.stdout).unwrap();
+    let pollers = described["pollers"].as_array().unwrap().iter();
+    let identities = pollers.map(|poller| poller["identity"].as_str().unwrap().to_owned());
+    identities.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The same command as the first process of a container has it: SIGTERM does nothing unless the program handles it.
+fn as_first_process(command: &Command) -> Command {
+    let command = command.as_std();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "trap '' TERM; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+/// A process that waits for a server which takes connections and says nothing. It must end soon after it is asked to.
+async fn stopped_while_it_waits(command: &Command, server: &TcpListener) -> (Option<i32>, String) {
+    let mut command = as_first_process(command);
+    let process = command.stderr(Stdio::piped()).spawn().unwrap();
+    let connection = tokio::time::timeout(LIMIT, server.accept()).await;
+    let _connection = connection.expect("it does not connect").unwrap();
+    terminate(&process);
+    let soon = Duration::from_secs(8);
+    let ended = tokio::time::timeout(soon, process.wait_with_output()).await;
+    let ended = ended.expect("it does not stop").unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    (ended.status.code(), said)
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_server_stops_when_asked_to() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let healthy = Healthy::start().await;
+    let temporal = [("TEMPORAL_ADDRESS", address.as_str())];
+    let url = format!("postgres://arcadia@{address}/arcadia");
+    let database = [("DATABASE_URL", url.as_str())];
+
+    for command in [
+        healthy.run("worker", &temporal),
+        healthy.run("worker", &database),
+        healthy.run("api", &database),
+    ] {
+        let (code, said) = stopped_while_it_waits(&command, &silent).await;
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    let mut schedules = healthy.run("schedules", &temporal);
+    schedules.arg("apply");
+    for command in [healthy.run("migrate", &database), schedules] {
+        let (code, said) = stopped_while_it_waits(&command, &silent).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.ends_with("before it was done: run it again\n"),
+            "{said}"
+        );
+    }
 }
