@@ -1,13 +1,14 @@
 //! Deletions that wait for an operator, seen and answered through Temporal.
 
 use simulator::Account;
-use temporalio_client::{WorkflowExecutionInfo, WorkflowGetResultOptions};
+use temporalio_client::{WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowGetResultOptions};
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use crate::by_hand::{temporal, temporal_refuses};
 use crate::support::{LIMIT, TestSystem, eventually, within};
 
 /// A system whose droplets have lost twelve of sixteen, three complete listings ago; and the workflow that waits.
-async fn with_a_hold() -> (TestSystem, String) {
+pub(crate) async fn with_a_hold() -> (TestSystem, String) {
     let mut account = Account::empty();
     let droplets: Vec<u64> = (0..16)
         .map(|number| account.add_droplet(&format!("web-{number}"), "s-1vcpu-1gb", "syd1"))
@@ -109,4 +110,78 @@ async fn an_operator_rejects_and_what_is_no_decision_is_refused() {
     let (_, outcome) = decide(&system, &id, r#"{"approve": false, "by": "bob"}"#).await;
     assert!(outcome.contains(r#""state":"rejected""#), "{outcome}");
     assert_eq!(system.count(DELETED).await, 0);
+}
+
+/// An operator's word that the database refuses for a while. Gives what becomes of it.
+async fn decide_meanwhile(
+    system: &TestSystem,
+    id: &str,
+    failures: &'static str,
+    mend: impl AsyncFnOnce(),
+) -> String {
+    let input = r#"{"approve": true, "by": "ann"}"#;
+    let said = temporal(system, &update(id, input)).await;
+    assert!(said.contains("approved by ann"), "{said}");
+    eventually("the decision is refused", async || {
+        let info = WorkflowExecutionInfo::builder()
+            .namespace(&system.namespace)
+            .workflow_id(id)
+            .build();
+        let handle = info.bind_untyped(system.client.clone());
+        let described = handle.describe(WorkflowDescribeOptions::default()).await;
+        let described = described.unwrap();
+        let pending = &described.raw().pending_activities;
+        let refused = pending.iter().filter_map(|one| one.last_failure.as_ref());
+        let refused = refused.map(|failure| failure.message.clone());
+        let ended = system.history(id, None).await.into_iter();
+        let ended = ended.filter_map(|event| match event.attributes {
+            Some(Attributes::ActivityTaskFailedEventAttributes(failed)) => failed.failure,
+            _ => None,
+        });
+        let mut all = refused.chain(ended.map(|failure| failure.message));
+        all.any(|message| message.contains(failures)).then_some(())
+    })
+    .await;
+    mend().await;
+    result(system, id).await
+}
+
+async fn execute(system: &TestSystem, sql: String) {
+    let sql = sqlx::AssertSqlSafe(sql);
+    sqlx::raw_sql(sql).execute(&system.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failover_to_a_server_that_only_reads_loses_no_decision() {
+    let (system, id) = with_a_hold().await;
+    let database = "select current_database()::text";
+    let database = system.rows(database).await.remove(0);
+    // New sessions have it: the others end, as they do when a server fails over.
+    let read_only = async |value: &str| {
+        let set = format!("alter database {database} set default_transaction_read_only = {value}");
+        execute(&system, set).await;
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and application_name = 'arcadia'";
+        execute(&system, end.to_owned()).await;
+    };
+    read_only("on").await;
+    let outcome = decide_meanwhile(&system, &id, "read-only transaction", async || {
+        read_only("off").await;
+    });
+    let outcome = outcome.await;
+    assert!(outcome.contains(r#""state":"approved""#), "{outcome}");
+    assert_eq!(system.count(DELETED).await, 12);
+}
+
+#[tokio::test]
+async fn a_decision_that_the_database_refuses_is_asked_for_again() {
+    let (system, id) = with_a_hold().await;
+    let rename = |from, to| format!("alter table {from} rename to {to}");
+    execute(&system, rename("cloud_resource_events", "elsewhere")).await;
+    let outcome = decide_meanwhile(&system, &id, "does not exist", async || {
+        execute(&system, rename("elsewhere", "cloud_resource_events")).await;
+    });
+    let outcome = outcome.await;
+    assert!(outcome.contains(r#""state":"approved""#), "{outcome}");
+    assert_eq!(system.count(DELETED).await, 12);
 }
