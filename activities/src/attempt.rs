@@ -76,7 +76,7 @@ impl<B: RequestBudget> RequestBudget for ByAttempts<B> {
                     retry_after: Duration::ZERO,
                     reason: "it was cancelled, or ran out of time".to_owned(),
                 }),
-                taken = taking => taken,
+                outcome = taking => outcome,
             }
         }
         .boxed()

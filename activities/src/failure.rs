@@ -90,18 +90,18 @@ impl Failure {
     /// that no attempt got past: the workflow knows how long it may wait.
     fn is_retryable(&self) -> bool {
         match self {
-            Self::DigitalOcean(digitalocean::Error::BudgetUsedUp { .. }) => false,
             Self::DigitalOcean(digitalocean::Error::RateLimited { retry_after, .. }) => {
                 *retry_after <= SOON
             }
-            Self::DigitalOcean(error) => error.is_retryable(),
-            Self::Spaces(error) => error.is_retryable(),
-            Self::Store(error) => error.is_transient(),
-            Self::UnreadableInvoice(_)
+            Self::DigitalOcean(digitalocean::Error::BudgetUsedUp { .. })
+            | Self::UnreadableInvoice(_)
             | Self::NoInvoice(_)
             | Self::UnknownKind(_)
             | Self::InvalidInput(_)
             | Self::MayNotCreateProject { .. } => false,
+            Self::DigitalOcean(error) => error.is_retryable(),
+            Self::Spaces(error) => error.is_retryable(),
+            Self::Store(error) => error.is_transient(),
             Self::InconsistentItems(_) | Self::InternalProject { .. } => true,
         }
     }
