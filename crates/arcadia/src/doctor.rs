@@ -16,7 +16,8 @@ use crate::failure;
 
 /// Check a configuration: one line a check, with the cure where it fails.
 ///
-/// It changes nothing. Of DigitalOcean it asks one request for each list that is read: some forty in all.
+/// It changes nothing. Of DigitalOcean it asks one request for each list that is read, some forty in all: they count as the workers' own,
+/// and where the workers have used up all, the lists are not tried.
 #[derive(clap::Args)]
 #[command(
     after_help = "Reads what `arcadia worker` and `arcadia api` read, from the same environment. The exit status is 1 if any check \
@@ -83,9 +84,9 @@ impl Report {
 pub(crate) async fn run(_: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     let settings = settings::check(&mut report)?;
-    servers::check_database(&mut report).await?;
+    let store = servers::check_database(&mut report).await?;
     servers::check_temporal(&mut report).await?;
-    digitalocean::check(&mut report, settings.as_ref()).await?;
+    digitalocean::check(&mut report, settings.as_ref(), store).await?;
     if let Some(settings) = settings {
         Address::API
             .check(&mut report, settings.api.api_bind)

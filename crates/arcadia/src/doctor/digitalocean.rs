@@ -3,7 +3,9 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use ::digitalocean::{Client, Error, Purpose, TokenSource};
+use store::Store;
 
+use super::requests::Budget;
 use super::settings::Checked;
 use super::{Report, lists, requests};
 use crate::configuration::{DigitalOcean, variable};
@@ -12,7 +14,11 @@ use crate::configuration::{DigitalOcean, variable};
 const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
 /// Settings that cannot be read have been told already.
-pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> anyhow::Result<()> {
+pub(super) async fn check(
+    report: &mut Report,
+    settings: Option<&Checked>,
+    store: Option<Store>,
+) -> anyhow::Result<()> {
     let purposes = settings.map_or_else(
         || Purpose::ALL.to_vec(),
         |settings| settings.worker.queues.purposes(),
@@ -24,9 +30,16 @@ pub(super) async fn check(report: &mut Report, settings: Option<&Checked>) -> an
     if let Some(settings) = settings {
         requests::check_limits(report, &digitalocean.url, &settings.worker.sync)?;
     }
+    let budget = settings.zip(store).map(|(settings, store)| {
+        Budget::new(
+            store,
+            settings.worker.sync.request_limits(&digitalocean.url),
+        )
+    });
     for (purpose, source) in digitalocean.tokens.iter() {
         let url = digitalocean.url.as_str();
-        let client = match check_token(report, url, purpose, source).await? {
+        let checked = check_token(report, url, purpose, source, budget.as_ref()).await?;
+        let client = match checked {
             Continue(client) => client,
             // The other purposes ask the same server.
             Break(()) => break,
@@ -54,12 +67,14 @@ async fn check_token(
     url: &str,
     purpose: Purpose,
     source: &TokenSource,
+    budget: Option<&Budget>,
 ) -> anyhow::Result<ControlFlow<(), Option<Client>>> {
     let what = format!("token {purpose}");
-    let client = match Client::new(url, source.clone()) {
+    let mut client = match Client::new(url, source.clone()) {
         Ok(client) => client,
         Err(error) => return report.error(&what, error).map(|()| Continue(None)),
     };
+    // One request past the budget, which leaves some for people: whether the token is valid is to be known also where it is used up.
     if let Err(error) = client.check_token().await {
         return if lists::is_about_the_token(&error) {
             report.error(&what, error).map(|()| Continue(None))
@@ -68,6 +83,9 @@ async fn check_token(
         };
     }
     let limit = client.rate_limit();
+    if let Some(budget) = budget {
+        client = client.limited_by(budget.of(purpose));
+    }
     let asked = if limit.is_none_or(requests::is_enough) {
         match lists::ask(&client, purpose).await {
             Ok(asked) => Some(asked),
@@ -77,7 +95,7 @@ async fn check_token(
         None
     };
     report.ok(&what, format_args!("valid, from {}", source.name()))?;
-    requests::check_budget(report, purpose, limit)?;
+    requests::check_budget(report, purpose, limit, budget).await?;
     let Some(asked) = asked else {
         return Ok(Continue(None));
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ::digitalocean::budget::one_piece;
 use ::digitalocean::{Client, Error, Need, Purpose};
 use domain::Completeness;
 use futures::stream::{self, StreamExt as _};
@@ -17,6 +18,11 @@ type Asked = (Need, Result<(), Error>);
 /// Asks each list once. An error where one without which the purpose comes to nothing is not there at all: then nobody else's lists
 /// are either.
 pub(super) async fn ask(client: &Client, purpose: Purpose) -> Result<Vec<Asked>, Error> {
+    // Once the budget has refused one, nothing comes of asking it for the others.
+    one_piece(ask_each(client, purpose)).await
+}
+
+async fn ask_each(client: &Client, purpose: Purpose) -> Result<Vec<Asked>, Error> {
     let needs = purpose.needs();
     let (essential, others) = needs.into_iter().partition(|need| need.is_essential);
     let mut asked = probe(client, essential).await;
@@ -62,7 +68,7 @@ pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> an
     let mut readable = 0;
     // One line for each scope, whatever the number of its lists.
     let mut missing: BTreeMap<&str, (Vec<&str>, bool)> = BTreeMap::new();
-    let mut not_asked = Vec::new();
+    let (mut not_asked, mut put_off) = (Vec::new(), Vec::new());
     for (need, outcome) in asked {
         match outcome {
             Ok(()) => readable += 1,
@@ -80,6 +86,7 @@ pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> an
                     need.loss
                 ),
             )?,
+            Err(error @ Error::BudgetUsedUp { .. }) => put_off.push(error),
             Err(error) => not_asked.push(error),
         }
     }
@@ -97,6 +104,16 @@ pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> an
             format_args!(
                 "{} of {} lists could not be tried ({first}): run the doctor again",
                 not_asked.len(),
+                asked.len()
+            ),
+        )?;
+    }
+    if let Some(first) = put_off.first() {
+        report.warn(
+            &what,
+            format_args!(
+                "{} of {} lists were not tried, since the workers need the requests ({first}): run the doctor again then",
+                put_off.len(),
                 asked.len()
             ),
         )?;
@@ -126,8 +143,11 @@ pub(super) async fn check_internal_project(
                  cannot be tried without making one; a project of that name made by hand is as good"
             ),
         ),
-        // The scope for all projects is told already.
-        (Completeness::Incomplete(_), Some(Error::Forbidden { .. })) => Ok(()),
+        // Told already, of the lists.
+        (
+            Completeness::Incomplete(_),
+            Some(Error::Forbidden { .. } | Error::BudgetUsedUp { .. }),
+        ) => Ok(()),
         (Completeness::Incomplete(reason), _) => report.warn(
             WHAT,
             format_args!("whether {name} is there could not be checked ({reason}): run the doctor again"),

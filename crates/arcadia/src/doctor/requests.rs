@@ -1,7 +1,14 @@
 //! How many requests may be made, and how many are left.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
 use ::digitalocean::{BaseUrl, Purpose, RateLimit};
+use futures::future::BoxFuture;
+use store::Store;
 use store::budget::Limits;
+use worker::budget::{SharedBudget, share_of};
 
 use super::Report;
 use crate::configuration::SyncArguments;
@@ -14,6 +21,8 @@ const DIGITALOCEANS: Limits = Limits {
 };
 /// With less than this share of an hour's requests left, the lists are not tried: the worker needs them.
 const LEAST_PERCENT_LEFT: u64 = 10;
+/// How long the requests of all checks together are waited for: whoever asks sits in front of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether our own limits keep below DigitalOcean's.
 pub(super) fn check_limits(
@@ -64,15 +73,68 @@ pub(super) fn check_limits(
     )
 }
 
+/// The budget that the workers draw on, as somebody draws on it who does not wait for long.
+pub(super) struct Budget {
+    store: Store,
+    limits: Limits,
+    until: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(store: Store, limits: Limits) -> Self {
+        Self {
+            store,
+            limits,
+            until: Instant::now() + PATIENCE,
+        }
+    }
+
+    /// As a purpose draws on it.
+    pub(super) fn of(&self, purpose: Purpose) -> Arc<dyn RequestBudget> {
+        Arc::new(Impatient {
+            shared: SharedBudget::new(self.store.clone(), self.limits, purpose),
+            until: self.until,
+        })
+    }
+
+    /// How many requests a purpose may make now; none where that is not known or not limited.
+    async fn left(&self, purpose: Purpose) -> Option<u32> {
+        let all = self.store.budgets_left(&self.limits, share_of).await.ok()?;
+        let left = all.iter().find(|left| left.purpose == purpose.name())?;
+        left.least()
+    }
+}
+
+struct Impatient {
+    shared: SharedBudget,
+    until: Instant,
+}
+
+impl RequestBudget for Impatient {
+    fn take(&self, token: TokenKey, patience: Duration) -> BoxFuture<'_, Result<(), UsedUp>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.shared.take(token, patience.min(left))
+    }
+
+    fn told(&self, token: TokenKey, rate_limit: RateLimit) {
+        self.shared.told(token, rate_limit);
+    }
+
+    fn refused(&self, token: TokenKey, retry_after: Duration) -> BoxFuture<'_, ()> {
+        self.shared.refused(token, retry_after)
+    }
+}
+
 /// Whether so many are left that the lists may be tried.
 pub(super) fn is_enough(limit: RateLimit) -> bool {
     u64::from(limit.remaining) * 100 >= u64::from(limit.limit) * LEAST_PERCENT_LEFT
 }
 
-pub(super) fn check_budget(
+pub(super) async fn check_budget(
     report: &mut Report,
     purpose: Purpose,
     limit: Option<RateLimit>,
+    budget: Option<&Budget>,
 ) -> anyhow::Result<()> {
     let what = format!("budget {purpose}");
     let Some(limit) = limit else {
@@ -81,10 +143,15 @@ pub(super) fn check_budget(
             "the answer tells nothing of a rate limit: is DIGITALOCEAN_API_URL DigitalOcean's?",
         );
     };
-    let left = format!(
+    let mut left = format!(
         "{} of {} requests an hour are left",
         limit.remaining, limit.limit
     );
+    if let Some(budget) = budget
+        && let Some(ours) = budget.left(purpose).await
+    {
+        left = format!("{left}, and our own budget has {ours} for this moment");
+    }
     if is_enough(limit) {
         return report.ok(&what, left);
     }

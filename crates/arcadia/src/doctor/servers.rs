@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use store::Store;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_client::{Client, NamespacedClient as _};
@@ -14,15 +15,18 @@ use worker::search_attributes::{self, Attribute};
 use super::Report;
 use crate::configuration::connect_database;
 
-pub(super) async fn check_database(report: &mut Report) -> anyhow::Result<()> {
-    let store = match connect_database(1).await {
+const CONNECTIONS: u32 = 2;
+
+/// The database, if it can be worked with.
+pub(super) async fn check_database(report: &mut Report) -> anyhow::Result<Option<Store>> {
+    let store = match connect_database(CONNECTIONS).await {
         Ok(store) => store,
-        Err(error) => return report.error("database", error),
+        Err(error) => return report.error("database", error).map(|()| None),
     };
     report.ok("database", "the server of DATABASE_URL answers")?;
     match store.check_ready().await {
-        Ok(()) => report.ok("schema", "up to date"),
-        Err(error) => report.error("schema", error),
+        Ok(()) => report.ok("schema", "up to date").map(|()| Some(store)),
+        Err(error) => report.error("schema", error).map(|()| None),
     }
 }
 

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use simulator::{Fault, FaultKind, RateLimit, Scopes};
 
 use super::{Healthy, SECRET, closed_address};
+use crate::dev::{connection, count};
 
 #[tokio::test]
 async fn a_missing_token_a_wrong_one_and_two_for_one_purpose_are_told() {
@@ -123,6 +124,55 @@ async fn each_missing_scope_is_told_with_what_it_costs() {
         .says(&[("DO_API_TOKEN_CLOUD_BILLING", "dop_v1_billing")])
         .await
         .only(&["FAIL  scopes cloud-billing:", "grant billing:read"]);
+}
+
+#[tokio::test]
+async fn what_the_doctor_asks_counts_as_the_workers_own_and_waits_where_they_have_used_up_all() {
+    let healthy = Healthy::start().await;
+    let limited = [
+        ("ARCADIA_REQUESTS_PER_MINUTE", "240"),
+        ("ARCADIA_REQUESTS_PER_HOUR", "4500"),
+    ];
+    let said = healthy.says(&limited).await;
+    assert_eq!(said.status, Some(0), "{:#?}", said.lines);
+    let is_told = |purpose: &str| {
+        let start = format!("ok    budget {purpose}:");
+        said.lines.iter().any(|line| {
+            line.starts_with(&start) && line.contains("an hour are left, and our own budget has ")
+        })
+    };
+    assert!(
+        is_told("cloud-sync-full") && is_told("cloud-billing"),
+        "{:#?}",
+        said.lines
+    );
+    // A request is regained in about a second: more than thirty were counted.
+    let mut database = connection(&healthy.database.url()).await;
+    let counted = "select count(*) from cloud_request_budgets where hour_full_at > now() + interval '20 seconds'";
+    assert_eq!(count(&mut database, counted).await, 1);
+
+    sqlx::query("update cloud_request_budgets set closed_until = now() + interval '1 hour'")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let before = healthy.simulator.requests().len();
+    let said = healthy.says(&limited).await;
+    assert_eq!(said.status, Some(0), "{:#?}", said.lines);
+    let wrong = said.lines.iter().filter(|line| !line.starts_with("ok"));
+    let wrong: Vec<_> = wrong.collect();
+    assert_eq!(wrong.len(), 3, "{wrong:#?}");
+    for line in wrong {
+        assert!(line.starts_with("warn  scopes cloud-"), "{line}");
+        assert!(
+            line.contains("lists were not tried, since the workers need"),
+            "{line}"
+        );
+    }
+    let requests = healthy.simulator.requests();
+    let asked = requests[before..]
+        .iter()
+        .filter(|request| request.path.starts_with("/v2/"));
+    assert_eq!(asked.count(), 3, "whether each token is valid");
 }
 
 #[tokio::test]
