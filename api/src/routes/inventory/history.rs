@@ -80,21 +80,18 @@ async fn events(
     let resource = state.store.resource(id, tenant).await?;
     let view = View::of(&caller, &state.store).await?;
     let (before, rows) = (page.after, page.rows_to_fetch());
-    let mut events = match tenant {
-        None => {
-            state
-                .store
-                .resource_events(resource.id, before, rows)
-                .await?
-        }
+    let mut events = if view.shows_all() {
+        state
+            .store
+            .resource_events(resource.id, before, rows)
+            .await?
+    } else {
         // Whose it was, the states between the events tell.
-        Some(_) => {
-            let states = state
-                .store
-                .timeline(&resource, tenant, before, rows)
-                .await?;
-            states.into_iter().map(|state| state.event).collect()
-        }
+        let states = state
+            .store
+            .timeline(&resource, tenant, before, rows)
+            .await?;
+        states.into_iter().map(|state| state.event).collect()
     };
     for event in &mut events {
         view.narrow_changes(&mut event.changes);
