@@ -60,7 +60,8 @@ pub enum TokenSettingsError {
     )]
     InvalidVaultAddress { problem: String },
     #[error(
-        "ARCADIA_VAULT_PATH cannot be used: give the mount of a KV store of version 2 and the path in it, like secret/arcadia"
+        "ARCADIA_VAULT_PATH cannot be used: give the mount of a KV store of version 2 and the path in it, like secret/arcadia; where the \
+         mount has a slash itself, set ARCADIA_VAULT_MOUNT to it, with which the path must begin"
     )]
     InvalidVaultPath,
     #[error("VAULT_CACERT cannot be used ({problem}): set it to a file of PEM certificates")]

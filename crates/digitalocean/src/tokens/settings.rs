@@ -60,6 +60,7 @@ impl Variables<'_> {
             namespace: self.text("VAULT_NAMESPACE"),
             certificates: self.path("VAULT_CACERT"),
             path,
+            mount: self.text("ARCADIA_VAULT_MOUNT"),
             login: self.login()?,
         })?;
         Ok(Some(Arc::new(vault)))

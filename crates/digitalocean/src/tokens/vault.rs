@@ -42,6 +42,8 @@ pub(super) struct VaultSettings {
     pub(super) certificates: Option<PathBuf>,
     /// `ARCADIA_VAULT_PATH`: `mount/path`.
     pub(super) path: String,
+    /// `ARCADIA_VAULT_MOUNT`: how much of it is the mount, where that is more than the first word.
+    pub(super) mount: Option<String>,
     pub(super) login: Login,
 }
 
@@ -72,6 +74,7 @@ impl Vault {
             namespace,
             certificates,
             path,
+            mount,
             login,
         } = settings;
         let invalid = |problem: String| TokenSettingsError::InvalidVaultAddress { problem };
@@ -79,11 +82,8 @@ impl Vault {
             Error::InvalidBaseUrl { problem } => invalid(problem.to_owned()),
             _ => invalid("it is no URL".to_owned()),
         })?;
-        let path = path.trim().trim_matches('/');
-        let (mount, path) = path
-            .split_once('/')
-            .filter(|_| path.chars().all(may_be_in_a_path) && !path.contains("//"))
-            .ok_or(TokenSettingsError::InvalidVaultPath)?;
+        let (mount, path) =
+            split_path(&path, mount.as_deref()).ok_or(TokenSettingsError::InvalidVaultPath)?;
 
         let mut headers = HeaderMap::from_iter([(REQUEST, HeaderValue::from_static("true"))]);
         if let Some(namespace) = namespace {
@@ -108,8 +108,8 @@ impl Vault {
                 .build()
                 .map_err(|error| invalid(crate::error::innermost(&error)))?,
             base: format!("{}/v1", base.as_str()),
-            mount: mount.to_owned(),
-            path: path.to_owned(),
+            mount,
+            path,
             login,
             session: Mutex::default(),
         })
@@ -267,14 +267,56 @@ impl Session {
     }
 }
 
+/// The mount and the path in it; none where they are not to be told apart.
+fn split_path(path: &str, mount: Option<&str>) -> Option<(String, String)> {
+    let path = path.trim().trim_matches('/');
+    let (mount, path) = match mount.map(|mount| mount.trim().trim_matches('/')) {
+        Some(mount) => (mount, path.strip_prefix(mount)?.strip_prefix('/')?),
+        None => path.split_once('/')?,
+    };
+    let is_plain = |part: &str| {
+        let mut words = part.split('/');
+        words.all(|word| !word.is_empty() && word.chars().all(may_be_in_a_path))
+    };
+    (is_plain(mount) && is_plain(path)).then(|| (mount.to_owned(), path.to_owned()))
+}
+
 /// What has no meaning of its own in a URL.
 fn may_be_in_a_path(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "/-_.~".contains(character)
+    character.is_ascii_alphanumeric() || "-_.~".contains(character)
 }
 
 /// Without what it holds.
 impl fmt::Debug for Vault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Vault({})", self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_the_first_word_of_the_path_or_what_is_said_to_be_it() {
+        let split = |path: &str, mount| {
+            split_path(path, mount).map(|(mount, path)| format!("{mount} {path}"))
+        };
+        for (path, mount, expected) in [
+            ("/secret/team/arcadia/", None, Some("secret team/arcadia")),
+            ("team/kv/arcadia", Some("team/kv"), Some("team/kv arcadia")),
+            ("team/kv/a/b", Some("/team/kv/"), Some("team/kv a/b")),
+            ("team/kv/arcadia", Some("team"), Some("team kv/arcadia")),
+            ("secret", None, None),
+            ("secret/", None, None),
+            ("secret/a b", None, None),
+            ("secret/a//b", None, None),
+            ("arcadia", Some("team/kv"), None),
+            ("team/kvs/arcadia", Some("team/kv"), None),
+            ("team/kv", Some("team/kv"), None),
+            ("team/kv//arcadia", Some("team/kv"), None),
+        ] {
+            assert_eq!(split(path, mount).as_deref(), expected, "{path} {mount:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod server;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -29,6 +30,13 @@ async fn account(tokens: &[&str]) -> Simulator {
         account.accept_token(token, Scopes::all());
     }
     Simulator::start(account).await.unwrap()
+}
+
+/// As if so much time had passed.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// No text about it holds a secret of either side.
@@ -160,6 +168,54 @@ async fn an_expired_login_is_renewed() {
     client.get_balance().await.unwrap();
     // The read that was refused with 403, and the one after the second login.
     assert_eq!((vault.reads(), vault.change(|state| state.logins)), (3, 2));
+}
+
+#[tokio::test]
+async fn a_login_is_renewed_before_it_ends_and_not_with_every_look() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let source = vault.by_role();
+    // It lasts twenty minutes, of which two thirds are thirteen and a third.
+    for (at, passes, logins) in [
+        (0, 0, 1),
+        (7, 7, 1),
+        (13, 6, 1),
+        (14, 1, 2),
+        (27, 13, 2),
+        (28, 1, 3),
+    ] {
+        pass(Duration::from_mins(passes)).await;
+        source.check().await.unwrap();
+        assert_eq!(vault.change(|state| state.logins), logins, "minute {at}");
+    }
+    // None was refused.
+    assert_eq!(vault.reads(), 6);
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_every_request_and_a_mount_may_have_a_slash() {
+    let vault = TestVault::start(json!({ "shared": OLD })).await;
+    let variables = [
+        ("VAULT_ROLE_ID", ROLE_ID),
+        ("VAULT_SECRET_ID", SECRET_ID),
+        ("VAULT_NAMESPACE", "admin/team"),
+        ("ARCADIA_VAULT_MOUNT", "secret/team"),
+    ];
+    let source = vault.source(Purpose::CloudBilling, &variables);
+    source.check().await.unwrap();
+    let (asked, namespaces) = vault.change(|state| (state.asked.clone(), state.namespaces.clone()));
+    assert_eq!(
+        asked,
+        [
+            "POST /v1/auth/approle/login",
+            "GET /v1/secret/team/data/arcadia"
+        ]
+    );
+    let namespace = Some("admin/team".to_owned());
+    assert_eq!(namespaces, [namespace.clone(), namespace]);
+
+    vault.by_role().check().await.unwrap();
+    let last = vault.change(|state| state.namespaces.last().cloned());
+    assert_eq!(last, Some(None));
 }
 
 #[tokio::test]

@@ -7,20 +7,13 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::server::TestVault;
-use super::{NEW, OLD, ROOT, account, failure};
+use super::{NEW, OLD, ROOT, account, failure, pass};
 
 /// How long Vault's word is taken for the present one, and a little.
 const A_WHILE: Duration = Duration::from_secs(31);
 /// How long Vault has for an answer, and a little.
 const NO_ANSWER: Duration = Duration::from_secs(11);
 const PAGE: &str = "<!doctype html><html><head><title>Please hold</title></head></html>";
-
-/// As if so much time had passed.
-async fn pass(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
-}
 
 /// Lets everything else go on until the condition holds.
 async fn until(what: &str, condition: impl Fn() -> bool) {

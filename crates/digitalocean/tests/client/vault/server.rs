@@ -27,8 +27,10 @@ pub(super) struct State {
     /// The status and the body of every answer, in place of its own.
     pub(super) instead: Option<(u16, &'static str)>,
     pub(super) logins: u32,
-    /// Method, path and namespace.
-    asked: Vec<String>,
+    /// Method and path.
+    pub(super) asked: Vec<String>,
+    /// Of every request.
+    pub(super) namespaces: Vec<Option<String>>,
 }
 
 #[derive(Clone)]
@@ -51,6 +53,7 @@ impl TestVault {
                 instead: None,
                 logins: 0,
                 asked: Vec::new(),
+                namespaces: Vec::new(),
             })),
         };
         let answering = vault.clone();
@@ -103,6 +106,8 @@ async fn answer(vault: TestVault, request: Request) -> Response {
     let asked = format!("{} {}", parts.method, parts.uri.path());
     let is_silent = vault.change(|state| {
         state.asked.push(asked.clone());
+        let namespace = header("x-vault-namespace").map(str::to_owned);
+        state.namespaces.push(namespace);
         state.is_silent
     });
     if is_silent {
@@ -121,7 +126,7 @@ async fn answer(vault: TestVault, request: Request) -> Response {
                 body == json!({ "role_id": ROLE_ID, "secret_id": SECRET_ID })
             }
             "POST /v1/auth/cluster/login" => body == json!({ "role": "arcadia", "jwt": JWT }),
-            "GET /v1/secret/data/team/arcadia" => {
+            "GET /v1/secret/data/team/arcadia" | "GET /v1/secret/team/data/arcadia" => {
                 let token = header("x-vault-token").unwrap_or_default().to_owned();
                 return if !state.tokens.contains(&token) || !state.may_read {
                     errors(StatusCode::FORBIDDEN, &["permission denied", &token])
