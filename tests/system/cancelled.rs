@@ -4,13 +4,32 @@ use std::time::Duration;
 
 use simulator::{Account, Fault, FaultKind};
 use temporalio_client::{
-    WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowGetResultOptions, WorkflowStartOptions,
+    WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowExecutionInfo,
+    WorkflowGetResultOptions, WorkflowStartOptions,
 };
 use temporalio_common::protos::temporal::api::enums::v1::PendingActivityState;
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::{Input, task_queue};
 
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, within};
+
+/// Waits until a run's activity is under way. The simulator notes a request when it has answered: only Temporal tells before.
+pub(crate) async fn wait_until_started(system: &TestSystem, id: &str, activity: &str) {
+    let info = WorkflowExecutionInfo::builder()
+        .namespace(&system.namespace)
+        .workflow_id(id)
+        .build();
+    let run = info.bind_untyped(system.client.clone());
+    eventually(activity, async || {
+        let described = run.describe(WorkflowDescribeOptions::default()).await;
+        let described = described.unwrap();
+        let pending = described.raw().pending_activities.iter();
+        let started = pending.filter(|one| one.state() == PendingActivityState::Started);
+        let mut types = started.filter_map(|one| one.activity_type.as_ref());
+        types.any(|one| one.name == activity).then_some(())
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn the_work_of_a_cancelled_activity_comes_to_its_end_and_asks_for_nothing_more() {
@@ -29,20 +48,7 @@ async fn the_work_of_a_cancelled_activity_comes_to_its_end_and_asks_for_nothing_
         .start_workflow(SyncInventory::run, Input::Given(kinds), options)
         .await
         .unwrap();
-    // The simulator notes a request when it has answered: only Temporal tells that it is under way.
-    eventually("the droplets are being listed", async || {
-        let described = run
-            .describe(WorkflowDescribeOptions::default())
-            .await
-            .unwrap();
-        let pending = described.raw().pending_activities.iter();
-        let started = pending.filter(|activity| activity.state() == PendingActivityState::Started);
-        let mut types = started.filter_map(|activity| activity.activity_type.as_ref());
-        types
-            .any(|activity| activity.name == "inventory.sync_kind")
-            .then_some(())
-    })
-    .await;
+    wait_until_started(&system, "sync-cancelled", "inventory.sync_kind").await;
     run.cancel(WorkflowCancelOptions::default()).await.unwrap();
     let result = run.get_result(WorkflowGetResultOptions::default());
     let ended = within(LIMIT_OF_RETRIES, "the cancelled run", result).await;

@@ -1,0 +1,390 @@
+//! Makes the runs whose histories are recorded, and writes these.
+
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message as _;
+use simulator::{Account, Fault, FaultKind, Invoice, InvoiceLine};
+use temporalio_client::{
+    UntypedWorkflow, WorkflowCancelOptions, WorkflowExecutionInfo, WorkflowGetResultOptions,
+    WorkflowStartOptions,
+};
+use temporalio_common::data_converters::RawValue;
+use temporalio_common::protos::temporal::api::history::v1::History;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use uuid::Uuid;
+use workflows::task_queue::{CLOUD_BILLING, CLOUD_SYNC_FULL};
+
+use super::directory;
+use crate::budget::{close_budgets, pauses};
+use crate::cancelled::wait_until_started;
+use crate::held_deletions::decide;
+use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, json_payload, within};
+
+/// As in e-mail: lines that every tool shows whole.
+const WIDTH: usize = 76;
+/// Where this is set, files are written.
+const ASKED: &str = "ARCADIA_RECORD_HISTORIES";
+/// Longer ones are compressed.
+const LONG: usize = 64 << 10;
+
+/// Comment lines that start with `#`, then the encoded `temporal.api.history.v1.History`, if long in gzip, in base64.
+fn write_history(name: &str, what: &str, history: &History) {
+    let mut encoded = history.encode_to_vec();
+    if encoded.len() > LONG {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&encoded).unwrap();
+        encoded = gzip.finish().unwrap();
+    }
+    let encoded = STANDARD.encode(encoded);
+    let mut text = format!("# {what}\n# Recorded; see tests/system/replay.rs.\n");
+    for line in encoded.as_bytes().chunks(WIDTH) {
+        text.push_str(std::str::from_utf8(line).unwrap());
+        text.push('\n');
+    }
+    fs::create_dir_all(directory()).unwrap();
+    fs::write(directory().join(format!("{name}.history")), text).unwrap();
+}
+
+/// Not a check: writes the files, where it is asked to.
+#[tokio::test]
+async fn record_histories() {
+    if env::var_os(ASKED).is_none() {
+        return;
+    }
+    let system = TestSystem::start(account_to_record()).await;
+    let forbid = |path| {
+        let fault = Fault::new(FaultKind::Forbidden, path).times(1);
+        system.simulator.fail(fault);
+    };
+    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+
+    system.sync_projects().await.unwrap();
+    let what = "SyncProjects that creates the internal project";
+    record("sync-projects", "sync-projects", what).await;
+    forbid("/v2/projects");
+    system.sync_projects().await.unwrap_err();
+    let what = "SyncProjects that may not list the projects";
+    record("sync-projects-failed", "sync-projects", what).await;
+
+    system.sync_inventory().await.unwrap();
+    let what = "SyncInventory of all kinds";
+    record("sync-inventory", "sync-inventory", what).await;
+    let unauthorized = Fault::new(FaultKind::Unauthorized, "/v2/volumes").times(1);
+    system.simulator.fail(unauthorized);
+    system.sync_inventory().await.unwrap_err();
+    let what = "SyncInventory whose token is refused for the volumes";
+    record("sync-inventory-kind-failed", "sync-inventory", what).await;
+    record_held_deletions(&system).await;
+    let invalid = system.run_with("SyncInventory", CLOUD_SYNC_FULL, &["[1]"]);
+    invalid.await.unwrap_err();
+    let what = "SyncInventory with an input that is none";
+    record("sync-inventory-invalid-input", "SyncInventory", what).await;
+
+    system.poll_balance().await.unwrap();
+    record("poll-balance", "poll-balance", "PollBalance").await;
+
+    let broken = system.simulator.change(|account| {
+        let broken = account.invoices()[1].uuid;
+        account.set_invoice_csv(broken, "product,description\n");
+        broken
+    });
+    system.billing_history().await.unwrap();
+    let what = "BillingHistory over three invoices, of which one cannot be read";
+    record("billing-history-child-failed", "billing-history", what).await;
+    let what = "IngestInvoice of a CSV that cannot be read";
+    let id = format!("ingest-invoice-{broken}");
+    record("ingest-invoice-failed", &id, what).await;
+    let newest = system.simulator.read(|account| account.invoices()[0].uuid);
+    let id = format!("ingest-invoice-{newest}");
+    record("ingest-invoice", &id, "IngestInvoice").await;
+    // What the worker has drawn before is good for some seconds.
+    eventually("an ingest has to wait", async || {
+        close_budgets(&system, "10 seconds").await;
+        system.ingest(newest).await.unwrap();
+        let (_, timers) = pauses(&system.history(&id, None).await);
+        (!timers.is_empty()).then_some(())
+    })
+    .await;
+    let what = "IngestInvoice that has to wait for requests";
+    record("ingest-invoice-waited", &id, what).await;
+}
+
+/// Keeps everybody from asking for a while, as somebody does who uses the token too: what the worker has drawn is not sent either.
+async fn close_for_a_while(system: &TestSystem) {
+    let refused = FaultKind::RateLimited { retry_after: 65 };
+    let refused = Fault::new(refused, "/v2/customers/my/balance");
+    system.simulator.fail(refused.times(1));
+    let id = format!("closes-{}", Uuid::new_v4());
+    start(system, "PollBalance", CLOUD_BILLING, &id, &[]).await;
+    eventually("the budget is closed", async || {
+        let closed = "select count(*) from cloud_request_budgets
+            where closed_until > clock_timestamp() + interval '30 seconds'";
+        (system.count(closed).await > 0).then_some(())
+    })
+    .await;
+}
+
+/// Not a check either.
+#[tokio::test]
+async fn record_waits_and_cancellations() {
+    if env::var_os(ASKED).is_none() {
+        return;
+    }
+    let system = TestSystem::start(account_to_record()).await;
+    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+    system.sync_projects().await.unwrap();
+    close_for_a_while(&system).await;
+    system.sync_projects().await.unwrap();
+    let what = "SyncProjects that has to wait for requests";
+    record("sync-projects-waited", "sync-projects", what).await;
+    close_for_a_while(&system).await;
+    start(
+        &system,
+        "SyncInventory",
+        CLOUD_SYNC_FULL,
+        "inventory-waited",
+        DROPLETS,
+    )
+    .await;
+    ended(&system, "inventory-waited").await;
+    let what = "SyncInventory of droplets that has to wait for requests";
+    record("sync-inventory-waited", "inventory-waited", what).await;
+
+    slow_once(&system, "/v2/droplets");
+    let id = "inventory-cancelled";
+    start(&system, "SyncInventory", CLOUD_SYNC_FULL, id, DROPLETS).await;
+    wait_until_started(&system, id, "inventory.sync_kind").await;
+    cancel(&system, id).await;
+    let what = "SyncInventory that is cancelled while it lists";
+    record("sync-inventory-cancelled", id, what).await;
+    close_for_a_while(&system).await;
+    let id = "projects-cancelled";
+    start(&system, "SyncProjects", CLOUD_SYNC_FULL, id, &[]).await;
+    happened(&system, id, is_timer).await;
+    cancel(&system, id).await;
+    let what = "SyncProjects that is cancelled while it waits for requests";
+    record("sync-projects-cancelled", id, what).await;
+}
+
+/// The same, of invoices.
+#[tokio::test]
+async fn record_waits_and_cancellations_of_billing() {
+    if env::var_os(ASKED).is_none() {
+        return;
+    }
+    let system = TestSystem::start(account_to_record()).await;
+    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+    let newest = system.simulator.read(|account| account.invoices()[0].uuid);
+    slow_once(&system, &format!("/v2/customers/my/invoices/{newest}/csv"));
+    let id = "billing-cancelled";
+    start(&system, "BillingHistory", CLOUD_BILLING, id, &[]).await;
+    let is_child = |event: &Attributes| {
+        matches!(
+            event,
+            Attributes::ChildWorkflowExecutionStartedEventAttributes(_)
+        )
+    };
+    happened(&system, id, is_child).await;
+    cancel(&system, id).await;
+    let what = "BillingHistory that is cancelled while its invoices are ingested";
+    record("billing-history-cancelled", id, what).await;
+    close_for_a_while(&system).await;
+    system.billing_history().await.unwrap();
+    let what = "BillingHistory that has to wait for requests";
+    record("billing-history-waited", "billing-history", what).await;
+    close_for_a_while(&system).await;
+    let id = format!("ingest-invoice-{newest}");
+    let input = format!("\"{newest}\"");
+    start(&system, "IngestInvoice", CLOUD_BILLING, &id, &[&input]).await;
+    happened(&system, &id, is_timer).await;
+    cancel(&system, &id).await;
+    let what = "IngestInvoice that is cancelled while it waits for requests";
+    record("ingest-invoice-cancelled", &id, what).await;
+}
+
+/// The same, of more invoices than a page has.
+#[tokio::test]
+async fn record_continue_as_new() {
+    if env::var_os(ASKED).is_none() {
+        return;
+    }
+    let system = super::with_more_invoices_than_a_page().await;
+    system.billing_history().await.unwrap();
+    for workflow in system.workflows().await {
+        if workflow.workflow_type() != "BillingHistory" {
+            continue;
+        }
+        let events = system.history(workflow.id(), Some(workflow.run_id())).await;
+        let history = History { events };
+        let is_first = history.events.iter().any(|event| {
+            let attributes = event.attributes.as_ref();
+            matches!(
+                attributes,
+                Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(
+                    _
+                ))
+            )
+        });
+        let (name, what) = if is_first {
+            (
+                "billing-history-continued",
+                "BillingHistory that continues as new after a page of invoices",
+            )
+        } else {
+            (
+                "billing-history-continuation",
+                "BillingHistory that goes on where another run left off",
+            )
+        };
+        write_history(name, what, &history);
+    }
+}
+
+/// The same, of holds: it takes five minutes, since the runs look no more often.
+#[tokio::test]
+async fn record_holds_that_nobody_decides_on() {
+    if env::var_os(ASKED).is_none() {
+        return;
+    }
+    let (system, id) = crate::held_deletions::with_a_hold().await;
+    let other = "held-deletion-cancelled";
+    let hold = format!("\"{}\"", id.trim_start_matches("held-deletion-"));
+    start(&system, "HeldDeletion", CLOUD_SYNC_FULL, other, &[&hold]).await;
+    happened(&system, other, is_timer).await;
+    cancel(&system, other).await;
+    let what = "HeldDeletion that is cancelled";
+    record_latest(&system, "held-deletion-cancelled", other, what).await;
+    system.simulator.change(|account| {
+        for number in 0..60 {
+            account.add_droplet(&format!("more-{number}"), "s-1vcpu-1gb", "syd1");
+        }
+    });
+    happened(&system, &id, is_timer).await;
+    // So many came that what is gone is no mass deletion.
+    system.sync_inventory().await.unwrap();
+    let until_it_looks = Duration::from_mins(7);
+    within(until_it_looks, &id, ended(&system, &id)).await;
+    let what = "HeldDeletion that looks again and finds that the hold came to nothing";
+    record_latest(&system, "held-deletion-superseded", &id, what).await;
+}
+
+const DROPLETS: &[&str] = &[r#"{"kinds": ["droplet"]}"#];
+
+fn is_timer(event: &Attributes) -> bool {
+    matches!(event, Attributes::TimerStartedEventAttributes(_))
+}
+
+/// Longer than it takes until a heartbeat brings the word.
+fn slow_once(system: &TestSystem, path: &str) {
+    let delay = Duration::from_secs(15);
+    let slow = Fault::new(FaultKind::Slow { delay }, path);
+    system.simulator.fail(slow.times(1));
+}
+
+async fn start(system: &TestSystem, workflow: &str, queue: &str, id: &str, input: &[&str]) {
+    let payloads = input.iter().map(|json| json_payload(json)).collect();
+    let options = WorkflowStartOptions::new(queue, id).build();
+    let workflow = UntypedWorkflow::new(workflow);
+    let starting = system
+        .client
+        .start_workflow(workflow, RawValue::new(payloads), options);
+    starting.await.unwrap();
+}
+
+/// Waits for something in a run's history.
+async fn happened(system: &TestSystem, id: &str, is_it: impl Fn(&Attributes) -> bool) {
+    eventually(id, async || {
+        let events = system.history(id, None).await;
+        let mut attributes = events.iter().filter_map(|event| event.attributes.as_ref());
+        attributes.any(&is_it).then_some(())
+    })
+    .await;
+}
+
+/// Waits for a run's end, whichever.
+async fn ended(system: &TestSystem, id: &str) {
+    let info = WorkflowExecutionInfo::builder()
+        .namespace(&system.namespace)
+        .workflow_id(id)
+        .build();
+    let run = info.bind_untyped(system.client.clone());
+    drop(run.get_result(WorkflowGetResultOptions::default()).await);
+}
+
+async fn cancel(system: &TestSystem, id: &str) {
+    let info = WorkflowExecutionInfo::builder()
+        .namespace(&system.namespace)
+        .workflow_id(id)
+        .build();
+    let run = info.bind_untyped(system.client.clone());
+    run.cancel(WorkflowCancelOptions::default()).await.unwrap();
+    within(LIMIT_OF_RETRIES, id, ended(system, id)).await;
+}
+
+/// A sync that finds too much gone, and both ends of the workflow that waits for an operator then.
+async fn record_held_deletions(system: &TestSystem) {
+    system.simulator.change(|account| {
+        for number in 0..12 {
+            account.add_droplet(&format!("gone-{number}"), "s-1vcpu-1gb", "syd1");
+        }
+    });
+    system.sync_inventory().await.unwrap();
+    for approve in [true, false] {
+        system.simulator.change(|account| {
+            for id in account.resource_ids("droplet").split_off(1) {
+                account.remove_resource("droplet", &id);
+            }
+        });
+        for _ in 0..2 {
+            system.sync_inventory().await.unwrap();
+        }
+        let report = system.sync_inventory().await.unwrap();
+        let what = "SyncInventory that finds too many droplets gone";
+        record_latest(system, "sync-inventory-held", "sync-inventory", what).await;
+        let held = report.kinds[0].held.clone().unwrap();
+        let id = format!("held-deletion-{}", held.hold);
+        let decision = format!(r#"{{"approve": {approve}, "by": "ann"}}"#);
+        decide(system, &id, &decision).await;
+        let (name, what) = if approve {
+            ("held-deletion-approved", "HeldDeletion that is approved")
+        } else {
+            ("held-deletion-rejected", "HeldDeletion that is rejected")
+        };
+        record_latest(system, name, &id, what).await;
+        system.simulator.change(|account| {
+            for number in 0..12 {
+                account.add_droplet(&format!("back-{number}"), "s-1vcpu-1gb", "syd1");
+            }
+        });
+        system.sync_inventory().await.unwrap();
+    }
+}
+
+/// Writes the history of the latest workflow whose id begins like that.
+async fn record_latest(system: &TestSystem, name: &str, id: &str, what: &str) {
+    // The newest comes first.
+    let workflows = system.workflows().await;
+    let mut matching = workflows
+        .iter()
+        .filter(|workflow| workflow.id().starts_with(id));
+    let latest = matching.next().unwrap();
+    let events = system.history(latest.id(), Some(latest.run_id())).await;
+    write_history(name, what, &History { events });
+}
+
+fn account_to_record() -> Account {
+    let mut account = Account::empty();
+    account.add_droplet("web-1", "s-1vcpu-1gb", "syd1");
+    for month in 2..=4 {
+        let line = InvoiceLine::new("Droplets", "web-1 (s-1vcpu-1gb)", 6.into());
+        account.add_invoice(Invoice::for_month(2026, month, vec![line]));
+    }
+    account
+}
