@@ -21,7 +21,7 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error(
         "{migration} was held up for {} s by {blockers}: end that (`select pg_terminate_backend(PID)`, which takes its transaction back) \
-         or wait for its end, and run `arcadia migrate` again; nothing of the migration was kept", patience.as_secs()
+         or wait for its end, and run `arcadia migrate` again, which begins this migration anew", patience.as_secs()
     )]
     MigrationHeldUp {
         /// Its number and name.

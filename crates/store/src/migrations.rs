@@ -1,12 +1,13 @@
 //! Brings the schema up to date beside programs that work with it.
 //!
 //! A migration that needs a table for itself must not wait for it long: whoever comes after it waits as well. So it gives up after
-//! seconds, which takes it back whole, lets the others go on, and tries again.
+//! seconds, which takes it back whole, lets the others go on, and tries again. One without a transaction (an index that is made
+//! `concurrently`) is in nobody's way, and waits for its turn.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -23,7 +24,7 @@ static MIGRATOR: Migrator = Migrator {
 pub struct Manners {
     /// The longest that a statement waits for a lock, and others behind it.
     pub lock_timeout: Duration,
-    /// For how long it is tried again.
+    /// For how long it is tried again, and what is in nobody's way waits.
     pub patience: Duration,
 }
 
@@ -48,26 +49,33 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 const DEADLOCK_DETECTED: &str = "40P01";
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// One migrator works at a time; the others wait for it.
-const ONE_AT_A_TIME: &str = "select pg_advisory_lock(hashtext('arcadia migrate'))";
+/// One migrator works at a time; the others wait for it. To wait in the statement would hold a snapshot, for whose end an index that is
+/// made `concurrently` waits in its turn.
+const ONE_AT_A_TIME: &str = "select pg_try_advisory_lock(hashtext('arcadia migrate'))";
+/// How often it is asked whose turn it is.
+const ASK: Duration = Duration::from_millis(500);
 
 impl Store {
     /// Brings the schema up to date. Any number of processes may do so at once, and others may work meanwhile.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.migrate_with(Manners::default()).await
+        self.migrate_with(&MIGRATOR, Manners::default()).await
     }
 
-    /// The same, with so much patience.
-    pub async fn migrate_with(&self, manners: Manners) -> Result<(), StoreError> {
+    /// The same by these migrations, with so much patience.
+    pub async fn migrate_with(
+        &self,
+        migrator: &Migrator,
+        manners: Manners,
+    ) -> Result<(), StoreError> {
         let give_up_at = Instant::now() + manners.patience;
         let mut pause = SHORTEST_PAUSE;
         loop {
             // A connection of its own for each try: one that fails leaves locks of its session.
-            let mut attempt = Attempt::begin(self, manners).await?;
-            let outcome = attempt.run().await;
+            let mut attempt = Attempt::begin(self).await?;
+            let outcome = attempt.run(migrator, manners, give_up_at).await;
             let Attempt { session, watch } = attempt;
             session.close().await;
-            let Err((migration, error)) = outcome else {
+            let Err(Failed { migration, error }) = outcome else {
                 return Ok(());
             };
             if !is_held_up(&error) {
@@ -136,8 +144,14 @@ struct Watch {
     held_by: Option<String>,
 }
 
+/// Which migration failed, and how.
+struct Failed {
+    migration: String,
+    error: MigrateError,
+}
+
 impl Attempt {
-    async fn begin(store: &Store, manners: Manners) -> Result<Self, StoreError> {
+    async fn begin(store: &Store) -> Result<Self, StoreError> {
         let options = (*store.pool.connect_options()).clone();
         let options = options.application_name("arcadia migrate");
         let session = PgPoolOptions::new()
@@ -158,27 +172,82 @@ impl Attempt {
         sqlx::query("set statement_timeout = 0")
             .execute(&session)
             .await?;
-        let turn = sqlx::query(ONE_AT_A_TIME).execute(&session);
+        let turn = async {
+            while !sqlx::query_scalar::<_, bool>(ONE_AT_A_TIME)
+                .fetch_one(&session)
+                .await?
+            {
+                tokio::time::sleep(ASK).await;
+            }
+            Ok::<_, sqlx::Error>(())
+        };
         watch.over("another migrator", turn).await?;
-        let milliseconds = manners.lock_timeout.as_millis();
-        let set = format!("set lock_timeout = {milliseconds}");
-        sqlx::query(AssertSqlSafe(set)).execute(&session).await?;
         Ok(Self { session, watch })
     }
 
-    /// Runs what has not been run, one migration after the other. Says which one failed.
-    async fn run(&mut self) -> Result<(), (String, MigrateError)> {
-        for migration in MIGRATOR.iter() {
+    /// Runs what has not been run, one migration after the other.
+    async fn run(
+        &mut self,
+        migrator: &Migrator,
+        manners: Manners,
+        give_up_at: Instant,
+    ) -> Result<(), Failed> {
+        for migration in migrator.iter() {
             let name = format!(
                 "migration {} ({})",
                 migration.version, migration.description
             );
-            let running = MIGRATOR.run_to(migration.version, &self.session);
+            let session = &self.session;
+            let running = async {
+                if migration.no_tx {
+                    let left = give_up_at.saturating_duration_since(Instant::now());
+                    wait_for_locks(session, left.max(manners.lock_timeout)).await?;
+                    drop_half_made_indexes(session, migration).await?;
+                } else {
+                    wait_for_locks(session, manners.lock_timeout).await?;
+                }
+                migrator.run_to(migration.version, session).await
+            };
             let outcome = self.watch.over(&name, running).await;
-            outcome.map_err(|error| (name, error))?;
+            outcome.map_err(|error| Failed {
+                migration: name,
+                error,
+            })?;
         }
         Ok(())
     }
+}
+
+async fn wait_for_locks(session: &PgPool, longest: Duration) -> Result<(), sqlx::Error> {
+    let milliseconds = longest.as_millis();
+    let set = format!("set lock_timeout = {milliseconds}");
+    sqlx::query(AssertSqlSafe(set)).execute(session).await?;
+    Ok(())
+}
+
+/// A try that failed, or whose process died, has left its index as one that is not used, and that is in the way of the next.
+async fn drop_half_made_indexes(
+    session: &PgPool,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
+    let half_made: Vec<(String, String)> = sqlx::query_as(
+        "select relname, oid::regclass::text from pg_class join pg_index on indexrelid = oid
+         where not indisvalid and pg_table_is_visible(oid)",
+    )
+    .fetch_all(session)
+    .await?;
+    let sql = migration.sql.as_str();
+    let words = sql.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let words: Vec<&str> = words.collect();
+    for (name, quoted) in half_made {
+        if words.contains(&&*name) {
+            let dropping = format!("drop index concurrently {quoted}");
+            sqlx::query(AssertSqlSafe(dropping))
+                .execute(session)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 impl Watch {

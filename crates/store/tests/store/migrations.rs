@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use devstack::testing::TestDatabase;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, SqlStr};
 use store::{Manners, Store, StoreError};
 
@@ -249,12 +249,12 @@ async fn every_query_of_the_version_before_is_one_that_the_newest_schema_takes()
     }
 }
 
-/// Somebody who has looked at the lines and not come to an end: nobody can change that table meanwhile.
+/// Somebody who has looked at the lines and not come to an end: nobody can change that table meanwhile, nor make an index of any.
 async fn holding(url: &str) -> PgConnection {
     let mut connection = PgConnection::connect(url).await.unwrap();
     for statement in [
         "set application_name = 'somebody''s psql'",
-        "begin",
+        "begin isolation level repeatable read",
         "select count(*) from cloud_cost_lines",
     ] {
         sqlx::query(statement)
@@ -280,7 +280,7 @@ async fn a_migration_that_must_wait_lets_others_go_on_and_names_whom_it_waited_f
         lock_timeout: HASTY,
         patience: Duration::from_secs(3),
     };
-    let error = store.migrate_with(manners).await.unwrap_err();
+    let error = store.migrate_with(&MIGRATOR, manners).await.unwrap_err();
     assert!(
         matches!(error, StoreError::MigrationHeldUp { .. }),
         "{error:?}"
@@ -303,10 +303,13 @@ async fn a_migration_that_must_wait_lets_others_go_on_and_names_whom_it_waited_f
 
     let migrating = tokio::spawn(async move {
         store
-            .migrate_with(Manners {
-                lock_timeout: HASTY,
-                ..Manners::default()
-            })
+            .migrate_with(
+                &MIGRATOR,
+                Manners {
+                    lock_timeout: HASTY,
+                    ..Manners::default()
+                },
+            )
             .await
     });
     drop(held);
@@ -316,6 +319,81 @@ async fn a_migration_that_must_wait_lets_others_go_on_and_names_whom_it_waited_f
         .unwrap()
         .unwrap();
     assert_eq!(count(&pool, version).await, newest());
+}
+
+const INDEX: &str =
+    "create index concurrently if not exists cloud_resources_by_region on cloud_resources (region)";
+
+/// All migrations, and one that makes an index beside others.
+fn with_an_index() -> Migrator {
+    let sql = SqlStr::from_static(INDEX);
+    let index = Migration::new(9_000, "index".into(), MigrationType::Simple, sql, true);
+    Migrator::with_migrations(MIGRATOR.iter().cloned().chain([index]).collect())
+}
+
+const VALID: &str = "select count(*) from pg_index where indexrelid = to_regclass('cloud_resources_by_region') and indisvalid";
+
+#[tokio::test]
+async fn an_index_is_made_beside_others_by_one_of_two_migrators_and_waits_for_old_transactions() {
+    let (database, pool) = left_by(newest() - 1).await;
+    let held = holding(&database.url()).await;
+    let manners = Manners {
+        lock_timeout: HASTY,
+        ..Manners::default()
+    };
+    let migrate = || {
+        let url = database.url();
+        tokio::spawn(async move {
+            let store = Store::connect(&url, 2).await.unwrap();
+            store.migrate_with(&with_an_index(), manners).await
+        })
+    };
+    let migrating = [migrate(), migrate()];
+    // Longer than a migration in a transaction would wait.
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'virtualxid'
+        and query like 'create index concurrently%' and now() - query_start > interval '1 second'";
+    let waiting = async {
+        while count(&pool, waits).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, waiting).await.unwrap();
+    assert_eq!(count(&pool, VALID).await, 0);
+    drop(held);
+    for migrated in migrating {
+        let migrated = tokio::time::timeout(LIMIT, migrated).await.unwrap();
+        migrated.unwrap().unwrap();
+    }
+    assert_eq!(count(&pool, VALID).await, 1);
+}
+
+#[tokio::test]
+async fn an_index_that_a_try_left_half_made_is_made_anew() {
+    let (database, pool) = left_by(newest() - 1).await;
+    let store = Store::connect(&database.url(), 2).await.unwrap();
+    store.migrate().await.unwrap();
+    let held = holding(&database.url()).await;
+    let hasty = Manners {
+        lock_timeout: HASTY,
+        patience: HASTY,
+    };
+    let error = store.migrate_with(&with_an_index(), hasty).await;
+    let error = error.unwrap_err().to_string();
+    for part in [
+        "migration 9000 (index)",
+        "somebody's psql",
+        "begins this migration anew",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let half_made = "select count(*) from pg_index where indexrelid = to_regclass('cloud_resources_by_region') and not indisvalid";
+    assert_eq!(count(&pool, half_made).await, 1);
+    drop(held);
+    store
+        .migrate_with(&with_an_index(), Manners::default())
+        .await
+        .unwrap();
+    assert_eq!(count(&pool, VALID).await, 1);
 }
 
 #[tokio::test]
