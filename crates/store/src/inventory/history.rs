@@ -53,7 +53,8 @@ impl Store {
             State::Deleted => Some(true),
             State::All => None,
         };
-        // Of each field that changed after that time, the first change says what it was before.
+        // Of each field that changed after that time, the first change says what it was before. Whose it was then is known only when all
+        // is undone; that it is a tenant's, or was taken from it since, can be told before, and leaves little to undo.
         let resources = sqlx::query_as!(
             Resource,
             r#"
@@ -62,6 +63,13 @@ impl Store {
                 from cloud_resource_events e
                 cross join lateral jsonb_each(e.changes) c
                 where e.occurred_at > $10 and e.event <> 'discovered' and ($11::uuid is null or e.resource_id = $11)
+                  and ($1::text is null or e.resource_id in (select r.id from cloud_resources r where r.kind = $1))
+                  and ($3::text is null or e.resource_id in (
+                      select r.id from cloud_resources r where r.tenant_id = $3
+                      union all
+                      select t.resource_id from cloud_resource_events t
+                      where t.occurred_at > $10 and ($11::uuid is null or t.resource_id = $11)
+                        and t.changes #>> '{tenant_id,before}' = $3))
                 order by e.resource_id, c.key, e.id
             ), undo as (
                 select resource_id, jsonb_object_agg(field, value) as was,
