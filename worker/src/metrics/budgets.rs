@@ -30,7 +30,9 @@ impl Metrics {
             match reading.await {
                 Ok(Ok(budgets)) => {
                     gauges.tell_read();
-                    budgets.iter().for_each(|budget| gauges.tell(budget));
+                    for budget in &budgets {
+                        gauges.tell(budget);
+                    }
                 }
                 Ok(Err(error)) => {
                     tracing::debug!("the request budgets could not be read: {error}");
