@@ -1,13 +1,17 @@
 //! What must not be found anywhere, looked for everywhere.
 
+mod vault;
+
 use std::fmt::Write as _;
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 
+use digitalocean::{Purpose, Tokens};
 use prost::Message as _;
-use simulator::{Account, Fault, FaultKind, Scopes};
+use simulator::{Account, DEMO_SPACES_SECRET, Fault, FaultKind, Scopes};
 use sqlx::AssertSqlSafe;
 use store::Role;
+use store::budget::Limits;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::{Api, token};
@@ -15,8 +19,10 @@ use crate::support::TestSystem;
 
 /// A token that no other test uses.
 const SECRET: &str = "dop_v1_7d1f0c52b6a94e3f8a0e6c1b2d3f4a5e6b7c8d9e0f1a2b3c4d5e6f708192a3b4";
-/// Something that the log surely has.
-const KNOWN: &str = "created the internal project";
+/// What opens something.
+const KEYS: [&str; 4] = [SECRET, DEMO_SPACES_SECRET, vault::SECRET_ID, vault::LOGIN];
+/// Things that the log surely has.
+const KNOWN: [&str; 2] = ["created the internal project", "no token could be read"];
 /// Ours in full, and of others what might hold a request.
 const LOGGED: &str = "debug,activities=trace,digitalocean=trace,store=trace,hyper_util=trace,reqwest=trace,temporalio_sdk_core=info";
 /// No payload may come near the size from which Temporal warns.
@@ -30,7 +36,8 @@ struct Sieve;
 impl io::Write for Sieve {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        let kept = [SECRET, KNOWN, "arc_"].iter().chain(simulator::SECRETS);
+        let kept = KEYS.iter().chain(&KNOWN).chain(&["arc_"]);
+        let kept = kept.chain(simulator::SECRETS);
         if kept.into_iter().any(|text| line.contains(text)) {
             let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
             log.push(line.into_owned());
@@ -133,12 +140,17 @@ async fn no_secret_of_any_body_stays_anywhere() {
 }
 
 #[tokio::test]
-async fn no_token_stays_anywhere_and_no_payload_is_large() {
+async fn no_token_and_no_key_stays_anywhere_and_no_payload_is_large() {
     keep_log();
     let mut account = Account::demo();
     account.accept_token(SECRET, Scopes::all());
     let oldest = account.invoices().last().unwrap().uuid;
-    let system = TestSystem::start_with_token(account, SECRET).await;
+    let variables = vault::start(SECRET).await;
+    let tokens = Tokens::from_variables(&Purpose::ALL, &|name| {
+        let found = variables.iter().find(|(given, _)| *given == name);
+        found.map(|(_, value)| value.clone())
+    });
+    let system = TestSystem::start_with_tokens(account, tokens.unwrap(), Limits::NONE).await;
     // Errors are where secrets get out.
     let csv = format!("/v2/customers/my/invoices/{oldest}/csv");
     for fault in [
@@ -158,23 +170,28 @@ async fn no_token_stays_anywhere_and_no_payload_is_large() {
         "select coalesce(last_error, '') from cloud_invoices where ingest_status = 'failed'";
     assert!(system.rows(failed).await[0].contains("answered 401"));
     for row in dump(&system).await {
-        let found = [SECRET, &admin]
+        let found = KEYS
             .iter()
-            .any(|token| row.contains(token) || row.contains(&in_hex(token)));
+            .chain(&[&*admin])
+            .any(|key| row.contains(key) || row.contains(&in_hex(key)));
         assert!(!found, "{row}");
     }
     let events = system.all_events().await;
     assert!(events.len() > 137 * 5, "only {} events", events.len());
     for event in events {
         let bytes = event.encode_to_vec();
-        assert!(!contains(&bytes, SECRET), "{event:?}");
+        let found = KEYS.iter().any(|key| contains(&bytes, key));
+        assert!(!found, "{event:?}");
         assert!(
             bytes.len() <= LARGEST_EVENT,
             "{} bytes: {event:?}",
             bytes.len()
         );
     }
-    assert!(!log_with(KNOWN).is_empty(), "the log was not seen");
-    assert_eq!(log_with(SECRET), Vec::<String>::new());
-    assert_eq!(log_with(&admin), Vec::<String>::new());
+    for known in KNOWN {
+        assert!(!log_with(known).is_empty(), "the log lacks {known:?}");
+    }
+    for key in KEYS.iter().chain(&[&*admin]) {
+        assert_eq!(log_with(key), Vec::<String>::new());
+    }
 }

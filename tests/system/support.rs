@@ -75,7 +75,12 @@ impl TestSystem {
         Self::start_with_tokens(account, tokens_of(purposes), Limits::NONE).await
     }
 
-    async fn start_with_tokens(account: Account, tokens: Tokens, limits: Limits) -> Self {
+    /// The same with tokens from elsewhere.
+    pub(crate) async fn start_with_tokens(
+        account: Account,
+        tokens: Tokens,
+        limits: Limits,
+    ) -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), worker::CONNECTIONS)
             .await
