@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod authority;
+mod listener;
 mod terminator;
+
+use std::process::Output;
 
 use devstack::testing::{database, temporal};
 use store::Store;
 use temporalio_client::envconfig::{DataSource, LoadClientConfigProfileOptions};
+use tokio::process::Command;
 
 use crate::authority::{Authority, Identity};
+use crate::listener::Listener;
 use crate::terminator::{Opening, Terminator};
 
 /// Settings of the SDK's own form, with nothing else from the environment.
@@ -87,6 +92,79 @@ async fn a_client_certificate_is_shown_to_temporal() {
         .unwrap();
     let nobody = connect_to_temporal(&format!("{address}{}", tls(&authority, None))).await;
     assert!(nobody.is_err());
+}
+
+const KEY: &str = "key-of-a-namespace";
+
+#[tokio::test]
+async fn an_api_key_goes_through_tls_with_every_request() {
+    let authority = Authority::new();
+    let server = Listener::start(&authority.identity("localhost")).await;
+    let settings = format!(
+        "address = \"localhost:{}\"\napi_key = \"{KEY}\"\n{}",
+        server.port(),
+        tls(&authority, None)
+    );
+    connect_to_temporal(&settings).await.unwrap();
+    for authorization in server.authorizations() {
+        assert_eq!(authorization, format!("Bearer {KEY}"));
+    }
+}
+
+/// Not a test by itself: variables are a process's, and the next test gives some to this one.
+#[tokio::test]
+#[ignore = "the next test runs it, with variables"]
+async fn connects_as_the_variables_say() {
+    worker::temporal::connect().await.unwrap();
+}
+
+async fn connected_with(variables: &[(&str, &str)]) -> Output {
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TEMPORAL_") {
+            test.env_remove(name);
+        }
+    }
+    test.args(["--ignored", "--exact", "connects_as_the_variables_say"])
+        .env("TEMPORAL_CONFIG_FILE", "/dev/null")
+        .envs(variables.iter().copied())
+        .kill_on_drop(true);
+    let output = test.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("running 1 test"), "{said}");
+    output
+}
+
+#[tokio::test]
+async fn certificates_and_a_key_in_variables_lead_to_temporal() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let server = before_temporal(&authority.identity("localhost"), Some(&clients)).await;
+    let (trusted, client) = (authority.certificate(), clients.identity("worker"));
+    let address = format!("localhost:{}", server.port());
+    let variables = [
+        ("TEMPORAL_ADDRESS", address.as_str()),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_DATA", &trusted),
+        ("TEMPORAL_TLS_CLIENT_CERT_DATA", &client.certificate),
+        ("TEMPORAL_TLS_CLIENT_KEY_DATA", &client.key),
+    ];
+    let connected = connected_with(&variables).await;
+    assert!(connected.status.success(), "{connected:?}");
+    let (without_a_certificate, _) = variables.split_at(2);
+    let refused = connected_with(without_a_certificate).await;
+    assert!(!refused.status.success(), "{refused:?}");
+
+    let server = Listener::start(&authority.identity("localhost")).await;
+    let address = format!("localhost:{}", server.port());
+    let connected = connected_with(&[
+        ("TEMPORAL_ADDRESS", &address),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_DATA", &trusted),
+        ("TEMPORAL_API_KEY", KEY),
+    ])
+    .await;
+    assert!(connected.status.success(), "{connected:?}");
+    for authorization in server.authorizations() {
+        assert_eq!(authorization, format!("Bearer {KEY}"));
+    }
 }
 
 #[tokio::test]

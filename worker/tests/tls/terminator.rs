@@ -86,7 +86,7 @@ async fn pass_on(
     Ok(())
 }
 
-fn configuration(
+pub(crate) fn configuration(
     opening: Opening,
     identity: &Identity,
     clients: Option<&Authority>,
