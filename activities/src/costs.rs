@@ -7,7 +7,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::costs::{BooksChecked, definitions};
 
-use crate::failure::Failure;
+use crate::heartbeat::beating;
 
 pub struct CostActivities {
     pub store: Store,
@@ -21,13 +21,13 @@ impl CostActivities {
     #[activity(definition = definitions::Check)]
     pub async fn check(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
     ) -> Result<BooksChecked, ActivityError> {
-        let discrepancies = self
-            .store
-            .cost_discrepancies()
-            .await
-            .map_err(|error| Failure::from(error).report())?;
+        let store = self.store.clone();
+        let discrepancies = beating(&context, &self.store, async move {
+            Ok(store.cost_discrepancies().await?)
+        })
+        .await?;
         Ok(BooksChecked {
             discrepancies: discrepancies
                 .iter()

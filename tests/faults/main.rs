@@ -29,6 +29,7 @@ mod faults {
     mod report;
     mod rolling;
     mod run;
+    mod shutdown;
     mod silence;
     mod site;
     mod soak;

@@ -37,14 +37,14 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 /// A table that is kept from everybody else.
-struct Kept {
+pub(crate) struct Kept {
     holder: PgConnection,
     /// Another, since a transaction sees the sessions as they were when it looked first.
     watcher: PgConnection,
 }
 
 impl Kept {
-    async fn table(table: &str, database_url: &str) -> Self {
+    pub(crate) async fn table(table: &str, database_url: &str) -> Self {
         let mut holder = connect(database_url).await;
         let statement = format!("begin; lock table {table} in access exclusive mode");
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
@@ -58,7 +58,7 @@ impl Kept {
     }
 
     /// Until a statement of the system waits for it.
-    async fn until_it_is_waited_for(&mut self) {
+    pub(crate) async fn until_it_is_waited_for(&mut self) {
         eventually("a statement waits for the table", async || {
             let waiting: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity where datname = current_database()
@@ -72,7 +72,7 @@ impl Kept {
         .await;
     }
 
-    async fn give_back(mut self) {
+    pub(crate) async fn give_back(mut self) {
         sqlx::raw_sql("commit")
             .execute(&mut self.holder)
             .await

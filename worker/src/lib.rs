@@ -28,6 +28,7 @@ use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use tokio::sync::Notify;
 use workflows::balance::PollBalance;
 use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
@@ -124,8 +125,14 @@ pub async fn run_in_sight(
         workers.push(Worker::new(&runtime, client.clone(), options)?);
     }
     let stops: Vec<_> = workers.iter().map(Worker::shutdown_handle).collect();
+    let asked_to_stop = Notify::new();
+    let overdue = async {
+        asked_to_stop.notified().await;
+        tokio::time::sleep(GRACE + LAST_GRACE).await;
+    };
     let stop_all = async {
         shutdown.await;
+        asked_to_stop.notify_one();
         tracing::info!(
             "stopping: running activities have {} s to end",
             GRACE.as_secs()
@@ -148,6 +155,10 @@ pub async fn run_in_sight(
     tokio::select! {
         worked = working => worked.map(drop),
         never = telling => never,
+        () = overdue => {
+            tracing::warn!("something does not end: the worker ends without it, and it is tried again elsewhere");
+            Ok(())
+        }
     }
 }
 
@@ -218,6 +229,8 @@ fn serving(
 }
 
 const GRACE: Duration = Duration::from_secs(20);
+/// So long after they were cancelled, activities are not waited for any more.
+const LAST_GRACE: Duration = Duration::from_secs(5);
 
 fn options(task_queue: &str) -> WorkerOptions {
     WorkerOptions::new(task_queue)

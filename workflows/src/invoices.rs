@@ -144,14 +144,16 @@ async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
 }
 
 async fn check_books(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
-    let checked = ctx
-        .execute_activity(
-            CostActivities::check,
-            (),
-            options::database("all sums against each other"),
-        )
-        .await?;
-    ctx.state_mut(|state| state.progress.problems.extend(checked.discrepancies));
+    let options = options::whole_bill("all sums against each other");
+    match ctx
+        .execute_activity(CostActivities::check, (), options)
+        .await
+    {
+        Ok(checked) => {
+            ctx.state_mut(|state| state.progress.problems.extend(checked.discrepancies));
+        }
+        Err(error) => note_problem(ctx, "the books were not checked", error)?,
+    }
     Ok(())
 }
 

@@ -57,6 +57,15 @@ pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
         .build()
 }
 
+/// An activity that reads all of the bill, a minute or so where that has many millions of lines. The next run asks again a day later.
+pub(crate) fn whole_bill(summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
+        .heartbeat_timeout(Duration::from_secs(30))
+        .summary(summary.into())
+        .retry_policy(retry(8, Duration::from_secs(30)))
+        .build()
+}
+
 /// An activity that asks nothing outside of its worker, and is done within the workflow task that it is asked for in.
 pub(crate) fn at_once(summary: impl Into<String>) -> LocalActivityOptions {
     LocalActivityOptions::builder()
