@@ -121,7 +121,7 @@ fn with_statement_timeout(url: &str) -> String {
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
     let sending = Sending::from_environment("arcadia-api")?;
-    let starting = start(arguments, sending.tracer());
+    let starting = Box::pin(start(arguments, sending.tracer()));
     let Some(started) = stop.unless_asked(starting).await else {
         tracing::info!("asked to stop before it had started");
         return Ok(());

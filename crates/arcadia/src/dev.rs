@@ -126,7 +126,7 @@ async fn serve(
     stop: &mut Stop,
 ) -> anyhow::Result<()> {
     let ready_file = arguments.ready_file.clone();
-    let starting = start(arguments, state, progress, servers);
+    let starting = Box::pin(start(arguments, state, progress, servers));
     let Some(parts) = stop.unless_asked(starting).await else {
         return Ok(());
     };

@@ -61,13 +61,15 @@ pub async fn main() -> ExitCode {
             Command::Dev(arguments) => Box::pin(dev::run(arguments, stop)).await,
             Command::Worker(arguments) => Box::pin(worker::run(arguments, stop)).await,
             Command::Api(arguments) => Box::pin(api::run(arguments, stop)).await,
-            Command::Migrate(arguments) => stop.or_break_off(migrate::run(arguments)).await,
+            Command::Migrate(arguments) => {
+                stop.or_break_off(Box::pin(migrate::run(arguments))).await
+            }
             Command::Schedules(arguments) => stop
-                .or_break_off(schedules::run(arguments))
+                .or_break_off(Box::pin(schedules::run(arguments)))
                 .await
                 .map(|found| success = found),
-            Command::Doctor(arguments) => stop.or_break_off(doctor::run(arguments)).await,
-            Command::Token(arguments) => stop.or_break_off(token::run(arguments)).await,
+            Command::Doctor(arguments) => stop.or_break_off(Box::pin(doctor::run(arguments))).await,
+            Command::Token(arguments) => stop.or_break_off(Box::pin(token::run(arguments))).await,
             Command::Simulator(arguments) => simulator::run(arguments, stop).await,
         },
         Err(error) => Err(error),

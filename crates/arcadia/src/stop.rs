@@ -1,6 +1,7 @@
 //! Being asked to stop: by Ctrl-C, or by SIGTERM as orchestrators do.
 
 use anyhow::{Context as _, bail};
+use futures::future::LocalBoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Hears of it from the beginning on, also what comes while nobody looks: the first process of a container is not ended by a signal that
@@ -28,7 +29,7 @@ impl Stop {
     }
 
     /// What comes of the work; none where the process is asked to stop before. It is broken off then.
-    pub(crate) async fn unless_asked<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_asked<T>(&mut self, work: LocalBoxFuture<'_, T>) -> Option<T> {
         tokio::select! {
             outcome = work => Some(outcome),
             () = self.asked() => None,
@@ -38,7 +39,7 @@ impl Stop {
     /// The same for work that is of no use before its end.
     pub(crate) async fn or_break_off<T>(
         mut self,
-        work: impl Future<Output = anyhow::Result<T>>,
+        work: LocalBoxFuture<'_, anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         match self.unless_asked(work).await {
             Some(outcome) => outcome,

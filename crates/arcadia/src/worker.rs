@@ -68,7 +68,7 @@ impl MetricsArguments {
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
     let sending = Sending::from_environment("arcadia-worker")?;
-    let Some(started) = stop.unless_asked(start(arguments)).await else {
+    let Some(started) = stop.unless_asked(Box::pin(start(arguments))).await else {
         tracing::info!("asked to stop before it had started");
         return Ok(());
     };
