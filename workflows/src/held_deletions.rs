@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
+use temporalio_common::error::IncomingError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{
-    ContinueAsNewOptions, SyncWorkflowContext, TimerOptions, WorkflowContext, WorkflowContextView,
-    WorkflowResult, select,
+    ActivityExecutionError, ContinueAsNewOptions, SyncWorkflowContext, TimerOptions,
+    WorkflowContext, WorkflowContextView, WorkflowResult, select,
 };
 
 use crate::{Input, options};
@@ -118,6 +119,48 @@ pub struct HoldProgress {
     pub decision: Option<Decision>,
 }
 
+/// Between two tries of what the database refuses, the first and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// As `activities/src/failure.rs` names the type.
+const DATABASE: &str = "Database";
+
+/// An operator's word was taken, and stands: what the database refuses is asked of it again.
+async fn carry_out(
+    ctx: &WorkflowContext<HeldDeletion>,
+    decision: HoldDecision,
+) -> Result<HoldState, ActivityExecutionError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let outcome = ctx
+            .execute_activity(
+                HeldDeletionActivities::decide,
+                decision.clone(),
+                options::database("what the operator decided"),
+            )
+            .await;
+        let refused = match &outcome {
+            Err(error) if is_of_the_database(error) => options::reason(error),
+            _ => return outcome,
+        };
+        ctx.set_current_details(format!(
+            "decided by {}, and not carried out yet: {refused}; it is tried again",
+            decision.decision.by
+        ));
+        let summary = "tries again what the database refused".to_owned();
+        ctx.timer(TimerOptions::builder(pause).summary(summary).build())
+            .await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn is_of_the_database(error: &ActivityExecutionError) -> bool {
+    let Some(IncomingError::Application(failure)) = error.reason() else {
+        return false;
+    };
+    failure.type_name() == Some(DATABASE)
+}
+
 #[workflow]
 #[derive(Default)]
 pub struct HeldDeletion {
@@ -158,13 +201,7 @@ impl HeldDeletion {
             }
             if let Some(decision) = ctx.state(|state| state.decision.clone()) {
                 let decision = HoldDecision { hold, decision };
-                let state = ctx
-                    .execute_activity(
-                        HeldDeletionActivities::decide,
-                        decision,
-                        options::database("what the operator decided"),
-                    )
-                    .await?;
+                let state = carry_out(ctx, decision).await?;
                 return Ok(state);
             }
         }
