@@ -40,8 +40,7 @@ const OF_THE_RUN: [&str; 8] = [
 ];
 
 /// What events say of a resource's home. A snapshot that is seen before its droplet has no project yet, and gets it with an event of
-/// its own; a volume that is seen before the cluster that made it is in the default project for that moment. Which comes first is
-/// chance, without faults as well. So these are compared as the project that the resource was in at the end of each chapter.
+/// its own, and so does a node that is seen before its cluster. Which comes first is chance, without faults as well. So these are compared as the project that the resource was in at the end of each chapter.
 const HOME: [&str; 3] = ["cloud_project_id", "tenant_id", "attribution"];
 
 /// When each chapter ended, by the database's clock.
@@ -77,8 +76,6 @@ pub(crate) async fn read(site: &Site, ends: &Ends) -> Books {
         match table.as_str() {
             "cloud_resource_events" => rows = events(rows),
             "cloud_cost_line_changes" => rows = net_changes(rows),
-            // See `HOME`.
-            "cloud_project_memberships" => rows.retain(|row| row["valid_from"] != row["valid_to"]),
             _ => {}
         }
         let book = books.entry(table.clone()).or_default();

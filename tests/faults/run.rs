@@ -175,8 +175,6 @@ async fn tell(
         told.setbacks.extend(more);
         if was_in_trouble.is_some() {
             site.simulator.clear_faults();
-            site.settle().await;
-            site.wake();
         }
         site.let_an_hour_go_by().await;
         if chapter == 0 {

@@ -172,9 +172,8 @@ impl Site {
         .await
     }
 
-    /// Kills the workers, and waits until nothing that they began is still going on in the database. What they were in the
-    /// middle of stays undone: an activity that Temporal has long given up must not write what it once saw after the account has changed.
-    pub(crate) async fn settle(&self) {
+    /// Kills the workers, and waits until nothing that they began is still going on in the database.
+    async fn settle(&self) {
         for worker in &self.workers {
             worker.rest().await;
         }
@@ -190,12 +189,6 @@ impl Site {
             (left == 0).then_some(())
         })
         .await;
-    }
-
-    pub(crate) fn wake(&self) {
-        for worker in &self.workers {
-            worker.wake();
-        }
     }
 
     /// Strikes must be ten minutes apart. Tests do not wait for that: what was struck was struck an hour ago.

@@ -97,13 +97,9 @@ impl Worker {
         self.order(Order::Terminate).await
     }
 
-    /// SIGKILL, and no new one until [`Worker::wake`].
+    /// SIGKILL, and no new one.
     pub(crate) async fn rest(&self) {
         self.order(Order::Rest).await;
-    }
-
-    pub(crate) fn wake(&self) {
-        drop(self.orders.send(Order::Start));
     }
 
     /// Stops its clock, so to speak: it does nothing for so long, and then goes on as if nothing had been.
