@@ -515,10 +515,10 @@ fn wrong_with(statement: &str) -> Option<String> {
     if statement.starts_with("update ") {
         return (!statement.contains(" where ")).then(|| "all of it".to_owned());
     }
-    let is_harmless = |saves: &Option<&str>| saves.is_some_and(|words| statement.contains(words));
+    let is_harmless = |saves: Option<&str>| saves.is_some_and(|words| statement.contains(words));
     let found = NOT_BESIDE_OTHERS
         .iter()
-        .find(|(words, saves)| statement.contains(words) && !is_harmless(saves));
+        .find(|(words, saves)| statement.contains(words) && !is_harmless(*saves));
     let needs_a_value = statement.contains("add column")
         && statement.contains("not null")
         && !statement.contains("default");
