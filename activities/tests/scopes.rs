@@ -1,7 +1,5 @@
 //! A token that may see less than the one before: what it cannot see stays where it was.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::time::Duration;
 
 use activities::inventory::InventoryActivities;

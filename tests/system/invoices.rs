@@ -203,7 +203,7 @@ async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
             Some(Attributes::ActivityTaskScheduledEventAttributes(_))
         )
     });
-    let attempts = history
+    let mut attempts = history
         .iter()
         .filter_map(|event| match event.attributes.as_ref() {
             Some(Attributes::ActivityTaskStartedEventAttributes(started)) => {
@@ -211,7 +211,7 @@ async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
             }
             _ => None,
         });
-    let (started, attempt) = attempts.last().unwrap();
+    let (started, attempt) = attempts.next_back().unwrap();
     let delay = started.duration_since(time(scheduled.unwrap()));
     (attempt, delay.unwrap())
 }

@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use domain::Completeness;
 use domain::ResourceKind;
 use domain::projects::MemberStatus;
@@ -162,8 +164,8 @@ async fn a_pass_that_misses_a_member_does_not_move_it_until_three_have() {
         .await;
     let without = members(WEB, &["do:droplet:2"]);
     for _ in 0..2 {
-        fixture.walk(&[without.clone()]).await;
-        fixture.walk_with(&[without.clone()], incomplete()).await;
+        fixture.walk(from_ref(&without)).await;
+        fixture.walk_with(from_ref(&without), incomplete()).await;
         assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
     }
     fixture.walk(&[without]).await;
@@ -225,7 +227,7 @@ async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
         let unseen: Vec<_> = walked
             .unseen_kinds
             .iter()
-            .map(|kind| kind.as_str())
+            .map(ResourceKind::as_str)
             .collect();
         assert_eq!(unseen, ["droplet", "quantumcomputer"]);
     }
