@@ -6,7 +6,7 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{PauseScheduleOptions, ScheduleIntervalSpec, ScheduleSpec};
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_common::protos::temporal::api::workflowservice::v1::CreateScheduleRequest;
-use worker::schedules::{self, Change, Plan, SCHEDULES};
+use worker::schedules::{self, Change, Plan, SCHEDULES, Stopped};
 
 use crate::support::{TestSystem, eventually};
 
@@ -84,7 +84,7 @@ async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_n
     for planned in &plan.schedules {
         let differs = planned.schedule.id == "sync-inventory";
         let Change::Updated(differences) = &planned.change else {
-            assert!(!differs && planned.paused.is_none());
+            assert!(!differs && planned.stopped.is_none());
             continue;
         };
         assert!(differs, "{} {differences:?}", planned.schedule.id);
@@ -94,7 +94,7 @@ async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_n
             "catch-up window: 90 s -> 15 min",
         ];
         assert_eq!(differences, expected);
-        assert_eq!(planned.paused.as_deref(), Some(note));
+        assert_eq!(planned.stopped, Some(Stopped::Paused(note.to_owned())));
     }
 
     plan.carry_out(&system.client).await.unwrap();
@@ -177,6 +177,8 @@ async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_i
     .await;
     assert_eq!(plan.unwanted, ["poll-usage"]);
     assert!(plan.is_empty());
+    let unwanted = schedules::unwanted(&system.client).await.unwrap();
+    assert_eq!(unwanted, ["poll-usage"]);
 
     plan.prune(&system.client).await.unwrap();
     eventually("the schedule is gone", async || {
@@ -187,4 +189,35 @@ async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_i
     let by_hand = system.client.get_schedule_handle("by-hand");
     by_hand.describe(RpcOptions::default()).await.unwrap();
     assert_eq!(apply(&system).await, all(&Change::Unchanged));
+}
+
+#[tokio::test]
+async fn a_schedule_that_has_used_up_its_starts_is_shown_as_one_that_starts_nothing() {
+    let system = TestSystem::start(Account::empty()).await;
+    apply(&system).await;
+    let schedule = system.client.get_schedule_handle("poll-balance");
+    schedule
+        .update(
+            |update| {
+                update.set_remaining_actions(Some(0));
+            },
+            RpcOptions::default(),
+        )
+        .await
+        .unwrap();
+    let stopped = async || {
+        let plan = Plan::new(&system.client).await.unwrap();
+        let mut planned = plan.schedules.iter();
+        let planned = planned.find(|planned| planned.schedule.id == "poll-balance");
+        planned.unwrap().stopped.clone()
+    };
+    // The server takes an update in its own time.
+    let told = eventually("the schedule has no starts left", stopped).await;
+    assert_eq!(told, Stopped::NoStartsLeft);
+    // It is the operator's word, and no difference.
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
+    assert_eq!(stopped().await, Some(Stopped::NoStartsLeft));
+    let listed = schedules::list(&system.client).await.unwrap();
+    let mut on_server = listed.into_iter().filter_map(|status| status.on_server);
+    assert!(on_server.any(|server| server.stopped == Some(Stopped::NoStartsLeft)));
 }

@@ -14,9 +14,10 @@ use temporalio_client::schedules::{
 };
 use temporalio_client::tonic::Code;
 use temporalio_client::{Client, RpcOptions};
+use temporalio_common::protos::temporal::api::schedule::v1::ScheduleState;
 use workflows::task_queue;
 
-pub use self::apply::{ApplyError, Change, Plan, Planned, apply};
+pub use self::apply::{ApplyError, Change, Plan, Planned, apply, unwanted};
 pub use self::difference::Difference;
 use self::difference::Whole;
 
@@ -160,9 +161,45 @@ pub struct ScheduleStatus {
 #[derive(Debug, Clone)]
 pub struct OnServer {
     pub is_paused: bool,
+    /// Why it starts nothing, where that is an operator's word.
+    pub stopped: Option<Stopped>,
     /// Whether it is as this program's table says.
     pub is_current: bool,
     pub runs: i64,
+}
+
+/// Why a schedule starts nothing, by an operator's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// With the note, which may be empty.
+    Paused(String),
+    /// It was given a number of starts, and has used them up.
+    NoStartsLeft,
+}
+
+impl Stopped {
+    /// None where it starts runs.
+    pub fn of(description: &ScheduleDescription) -> Option<Self> {
+        let schedule = description.raw().schedule.as_ref();
+        let state = schedule.and_then(|schedule| schedule.state.as_ref());
+        if description.paused() {
+            let note = description.note().unwrap_or_default();
+            return Some(Self::Paused(note.to_owned()));
+        }
+        let is_used_up =
+            |state: &ScheduleState| state.limited_actions && state.remaining_actions <= 0;
+        state.is_some_and(is_used_up).then_some(Self::NoStartsLeft)
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paused(note) if note.is_empty() => formatter.write_str("paused"),
+            Self::Paused(note) => write!(formatter, "paused: {note}"),
+            Self::NoStartsLeft => formatter.write_str("0 starts left"),
+        }
+    }
 }
 
 impl Schedule {
@@ -196,6 +233,7 @@ pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError>
             id: schedule.id,
             on_server: description.map(|description| OnServer {
                 is_paused: description.paused(),
+                stopped: Stopped::of(&description),
                 is_current: schedule.is_current(&description),
                 runs: description.action_count(),
             }),

@@ -15,7 +15,7 @@ use temporalio_client::{
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::OnceCell;
 
-use worker::schedules::{SCHEDULES, Schedule};
+use worker::schedules::{SCHEDULES, Schedule, Stopped};
 use worker::temporal;
 
 /// The schedules of one Temporal server.
@@ -107,10 +107,15 @@ fn on_server(description: &ScheduleDescription, schedule: &Schedule) -> OnServer
         })
         .collect();
     last_runs.reverse();
+    let stopped = Stopped::of(description);
+    let note = match &stopped {
+        Some(Stopped::NoStartsLeft) => Some(Stopped::NoStartsLeft.to_string()),
+        _ => description.note().map(str::to_owned),
+    };
     OnServer {
-        is_paused: description.paused(),
+        is_paused: stopped.is_some(),
         is_current: schedule.is_current(description),
-        note: description.note().map(str::to_owned),
+        note,
         running: running
             .map(|action| WorkflowRun {
                 workflow_id: action.workflow_id,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use temporalio_client::{Client, NamespacedClient as _};
-use worker::schedules::{self, Change, Plan, Planned};
+use worker::schedules::{self, Change, Difference, Plan, Planned, Stopped};
 use worker::search_attributes;
 
 /// Bring the schedules to Temporal, or compare.
@@ -61,13 +61,49 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
         )?;
     }
     let prunes = arguments.prune && !plan.unwanted.is_empty();
+    let word = |done: &'static str, would_be: &'static str| {
+        if arguments.dry_run { would_be } else { done }
+    };
+    // Each step is told as it is done: where a later one fails, what was overwritten before has been shown.
     if !arguments.dry_run {
-        plan.carry_out(client).await?;
-        if prunes {
-            plan.prune(client).await?;
-        }
+        plan.register(client).await?;
     }
-    tell(&plan, arguments)?;
+    for attribute in &plan.attributes.missing {
+        let registered = word("registered", "would be registered");
+        writeln!(
+            std::io::stdout(),
+            "search attribute {attribute} {registered}"
+        )?;
+    }
+    for planned in &plan.schedules {
+        let outcome = if arguments.dry_run {
+            Ok(())
+        } else {
+            planned.carry_out(client).await
+        };
+        let (what, differences) = match &planned.change {
+            Change::Created => (word("created", "would be created"), &[][..]),
+            Change::Updated(differences) => (word("updated", "would be updated"), &**differences),
+            Change::Unchanged => ("unchanged", &[][..]),
+        };
+        let what = match outcome {
+            Ok(()) => what,
+            Err(_) => "not brought to its end",
+        };
+        tell(planned, what, differences)?;
+        outcome?;
+    }
+    if prunes && !arguments.dry_run {
+        plan.prune(client).await?;
+    }
+    for id in &plan.unwanted {
+        let what = if arguments.prune {
+            word("removed", "would be removed")
+        } else {
+            OF_AN_EARLIER_VERSION
+        };
+        writeln!(std::io::stdout(), "{id:<16} {what}")?;
+    }
     let would_change = arguments.dry_run && (prunes || !plan.is_empty());
     Ok(if would_change {
         ExitCode::from(WOULD_CHANGE)
@@ -76,45 +112,19 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
     })
 }
 
-/// What was done, or would be.
-fn tell(plan: &Plan, arguments: &ApplyArguments) -> anyhow::Result<()> {
+const OF_AN_EARLIER_VERSION: &str =
+    "is of an earlier version, and starts runs still: `arcadia schedules apply --prune` removes it";
+
+fn tell(planned: &Planned, what: &str, differences: &[Difference]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    let word = |done: &'static str, would_be: &'static str| {
-        if arguments.dry_run { would_be } else { done }
+    let stopped = match &planned.stopped {
+        None => String::new(),
+        Some(paused @ Stopped::Paused(_)) => format!(", stays {paused}"),
+        Some(stopped) => format!(", {stopped}"),
     };
-    for attribute in &plan.attributes.missing {
-        let registered = word("registered", "would be registered");
-        writeln!(out, "search attribute {attribute} {registered}")?;
-    }
-    for Planned {
-        schedule,
-        change,
-        paused,
-        ..
-    } in &plan.schedules
-    {
-        let (what, differences) = match change {
-            Change::Created => (word("created", "would be created"), &[][..]),
-            Change::Updated(differences) => (word("updated", "would be updated"), &**differences),
-            Change::Unchanged => ("unchanged", &[][..]),
-        };
-        let paused = match paused.as_deref() {
-            None => String::new(),
-            Some("") => ", stays paused".to_owned(),
-            Some(note) => format!(", stays paused: {note}"),
-        };
-        writeln!(out, "{:<16} {what}{paused}", schedule.id)?;
-        for difference in differences {
-            writeln!(out, "    {difference}")?;
-        }
-    }
-    for id in &plan.unwanted {
-        let what = if arguments.prune {
-            word("removed", "would be removed")
-        } else {
-            "is of an earlier version, and starts runs still: `arcadia schedules apply --prune` removes it"
-        };
-        writeln!(out, "{id:<16} {what}")?;
+    writeln!(out, "{:<16} {what}{stopped}", planned.schedule.id)?;
+    for difference in differences {
+        writeln!(out, "    {difference}")?;
     }
     Ok(())
 }
@@ -133,13 +143,14 @@ async fn list(client: &Client) -> anyhow::Result<()> {
         let state = match status.on_server {
             None => "missing: run `arcadia schedules apply`".to_owned(),
             Some(server) => {
-                let paused = if server.is_paused { "paused" } else { "active" };
+                let stopped = server.stopped.as_ref();
+                let stopped = stopped.map_or_else(|| "active".to_owned(), ToString::to_string);
                 let differs = if server.is_current {
                     ""
                 } else {
                     ", differs: run `arcadia schedules apply`"
                 };
-                format!("{paused}, {} runs{differs}", server.runs)
+                format!("{stopped}, {} runs{differs}", server.runs)
             }
         };
         writeln!(
@@ -150,6 +161,9 @@ async fn list(client: &Client) -> anyhow::Result<()> {
             schedule.workflow_type,
             schedule.task_queue
         )?;
+    }
+    for id in schedules::unwanted(client).await? {
+        writeln!(out, "{id:<16} {OF_AN_EARLIER_VERSION}")?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 use workflows::search_attributes::PURPOSE;
 
 use super::difference::Difference;
-use super::{SCHEDULES, Schedule, describe};
+use super::{SCHEDULES, Schedule, Stopped, describe};
 use crate::search_attributes::{self, Findings, SearchAttributesError};
 
 /// How long the server may take to show what it was given.
@@ -54,8 +54,8 @@ pub struct Plan {
 pub struct Planned {
     pub schedule: &'static Schedule,
     pub change: Change,
-    /// The operator's note, where the schedule is paused; it stays so.
-    pub paused: Option<String>,
+    /// Why it starts nothing, where that is an operator's word; it stays so.
+    pub stopped: Option<Stopped>,
     /// As it was when it was looked at.
     description: Option<Box<ScheduleDescription>>,
 }
@@ -85,7 +85,7 @@ impl Plan {
         for schedule in SCHEDULES {
             schedules.push(Planned::new(client, schedule).await?);
         }
-        let unwanted = unwanted(client, &attributes).await?;
+        let unwanted = marked(client, &attributes).await?;
         Ok(Self {
             attributes,
             schedules,
@@ -101,11 +101,16 @@ impl Plan {
 
     /// Registers, creates and updates what the plan says.
     pub async fn carry_out(&self, client: &Client) -> Result<(), ApplyError> {
-        // First: a schedule with an attribute that the namespace does not have is refused.
-        search_attributes::register(client, &self.attributes.missing).await?;
+        self.register(client).await?;
         for planned in &self.schedules {
             planned.carry_out(client).await?;
         }
+        Ok(())
+    }
+
+    /// The first step: a schedule with an attribute that the namespace does not have is refused.
+    pub async fn register(&self, client: &Client) -> Result<(), ApplyError> {
+        search_attributes::register(client, &self.attributes.missing).await?;
         Ok(())
     }
 
@@ -131,19 +136,17 @@ impl Planned {
                 differences => Change::Updated(differences),
             }
         });
-        let paused = description
-            .as_ref()
-            .filter(|description| description.paused())
-            .map(|description| description.note().unwrap_or_default().to_owned());
+        let stopped = description.as_ref().and_then(Stopped::of);
         Ok(Self {
             schedule,
             change,
-            paused,
+            stopped,
             description: description.map(Box::new),
         })
     }
 
-    async fn carry_out(&self, client: &Client) -> Result<(), ApplyError> {
+    /// Creates or updates it, where that is to be done.
+    pub async fn carry_out(&self, client: &Client) -> Result<(), ApplyError> {
         let id = self.schedule.id;
         let outcome = match (&self.change, &self.description) {
             (Change::Unchanged, _) => return Ok(()),
@@ -222,8 +225,14 @@ async fn update(
     Ok(())
 }
 
+/// The ids of schedules that an earlier version brought and this one does not have. They start runs still.
+pub async fn unwanted(client: &Client) -> Result<Vec<String>, ApplyError> {
+    let attributes = search_attributes::look(client).await?;
+    Ok(marked(client, &attributes).await?)
+}
+
 /// Schedules that bear our mark, which is a search attribute of the schedule itself, and are not in the table.
-async fn unwanted(client: &Client, attributes: &Findings) -> Result<Vec<String>, ScheduleError> {
+async fn marked(client: &Client, attributes: &Findings) -> Result<Vec<String>, ScheduleError> {
     // Nothing can bear what is not registered.
     if !attributes.is_complete() {
         return Ok(Vec::new());

@@ -45,13 +45,19 @@ impl Namespace {
 
     /// `arcadia schedules apply`: its exit code, and what it told.
     pub(crate) async fn apply(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let arguments = [&["apply"], arguments].concat();
+        self.schedules(&arguments).await
+    }
+
+    /// `arcadia schedules`, the same.
+    async fn schedules(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let temporal = devstack::testing::temporal().await;
-        let mut apply = arcadia(&["schedules", "apply"]);
-        apply
+        let mut schedules = arcadia(&["schedules"]);
+        schedules
             .args(arguments)
             .env("TEMPORAL_ADDRESS", temporal.address())
             .env("TEMPORAL_NAMESPACE", &self.name);
-        let output = output(apply).await;
+        let output = output(schedules).await;
         let told = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), told)
     }
@@ -148,4 +154,32 @@ async fn an_operators_pause_is_told_and_kept_and_any_other_change_of_a_schedule_
     let (_, told) = namespace.apply(&[]).await;
     assert_eq!(told.matches("unchanged").count(), 5, "{told}");
     holds(&told, &["unchanged, stays paused: month-end"]);
+}
+
+#[tokio::test]
+async fn the_list_shows_pauses_and_schedules_of_an_earlier_version() {
+    let namespace = Namespace::create("schedules-listed").await;
+    namespace.apply(&[]).await;
+    let pause = "schedule toggle --pause --schedule-id poll-balance --reason month-end";
+    namespace.cli(pause).await;
+    let earlier = "schedule create --schedule-id poll-usage --interval 1h --type PollBalance";
+    let run = "--task-queue cloud-billing --workflow-id poll-usage";
+    let mark = "--schedule-search-attribute ArcadiaPurpose=\"cloud-billing\"";
+    namespace.cli(&format!("{earlier} {run} {mark}")).await;
+    let told = eventually("the schedule is listed", async || {
+        let (status, told) = namespace.schedules(&["list"]).await;
+        assert_eq!(status, Some(0), "{told}");
+        told.contains("poll-usage").then_some(told)
+    })
+    .await;
+    let line = |id: &str| told.lines().find(|line| line.starts_with(id)).unwrap();
+    holds(line("poll-balance"), &["paused: month-end, 0 runs"]);
+    holds(line("sync-projects"), &["active, "]);
+    holds(
+        line("poll-usage"),
+        &[
+            "is of an earlier version",
+            "`arcadia schedules apply --prune`",
+        ],
+    );
 }
