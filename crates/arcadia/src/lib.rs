@@ -23,11 +23,6 @@ use clap::{Parser, Subcommand};
 
 use crate::stop::Stop;
 
-/// The system's, on Linux, keeps what many short works on many threads have used: of a worker's 150 MB after an hour of syncs at high speed,
-/// 6 were in use (`docs/performance.md`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A durable mirror of a DigitalOcean account and its bill.
 #[derive(Parser)]
 #[command(
