@@ -18,6 +18,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /arcadia /usr/local/bin/arcadia
 COPY --chmod=755 deploy/image/probe.sh /usr/local/bin/probe
+# glibc keeps what threads have used, in an arena each: two make no slower, and a quarter smaller after an hour of much work.
+ENV MALLOC_ARENA_MAX=2
 # As a number, so that Kubernetes can tell that it is not root. It owns nothing: the file system may be read-only.
 USER 10001:10001
 # The API, and metrics of the worker where ARCADIA_METRICS_BIND is 0.0.0.0:9464.
