@@ -18,7 +18,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /arcadia /usr/local/bin/arcadia
 COPY --chmod=755 deploy/image/probe.sh /usr/local/bin/probe
-# glibc keeps what threads have used, in an arena each: two make no slower, and a quarter smaller after an hour of much work.
+# glibc keeps what threads have used, in an arena each: with two a busy worker is a quarter smaller, and no slower.
 ENV MALLOC_ARENA_MAX=2
 # As a number, so that Kubernetes can tell that it is not root. It owns nothing: the file system may be read-only.
 USER 10001:10001
