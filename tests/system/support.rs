@@ -294,6 +294,7 @@ fn settings(
         dns_records: true,
         look_back_months: 3,
         spaces: Some(spaces_client(simulator)),
+        renew_after: worker::RENEW_AFTER,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod budget;
 mod log;
 pub mod metrics;
+mod renewal;
 pub mod schedules;
 pub mod search_attributes;
 pub mod temporal;
@@ -27,8 +28,8 @@ use store::inventory::Rules;
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
-use tokio::sync::Notify;
+use temporalio_sdk::{Runtime, WorkerOptions};
+use tokio_util::sync::CancellationToken;
 use workflows::balance::PollBalance;
 use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
@@ -39,7 +40,10 @@ use workflows::task_queue;
 use crate::budget::SharedBudget;
 use crate::log::ActivitySpan;
 use crate::metrics::Metrics;
+use crate::renewal::Renewal;
 use crate::traces::Traces;
+
+pub use crate::renewal::RENEW_AFTER;
 
 /// What a worker needs beside Temporal.
 pub struct Settings {
@@ -59,6 +63,8 @@ pub struct Settings {
     pub look_back_months: u32,
     /// Lists Spaces buckets, where keys for that are configured.
     pub spaces: Option<SpacesClient>,
+    /// After so many activities a task queue's worker is built anew, as soon as none runs ([`RENEW_AFTER`]).
+    pub renew_after: u64,
 }
 
 /// Database connections a worker uses at most: as many as its activities can hold at once on two queues, so that none waits long.
@@ -106,6 +112,7 @@ pub async fn run_in_sight(
         settings.request_limits,
         Purpose::CloudSyncFull,
     );
+    let stop = CancellationToken::new();
     let mut workers = Vec::new();
     for (purpose, token) in settings.tokens.iter() {
         let api = digitalocean::Client::new(&settings.digitalocean_url, token.clone())?
@@ -116,35 +123,36 @@ pub async fn run_in_sight(
         ];
         let observers = observers.into_iter().flatten();
         let api = observers.fold(api, digitalocean::Client::observed_by);
-        let mut options = serving(purpose, api, &settings)?;
-        if let Some(traces) = &traces {
-            options
-                .activity_inbound_interceptor(traces.of_activities())
-                .workflow_interceptor(traces.of_runs());
-        }
-        workers.push(Worker::new(&runtime, client.clone(), options)?);
+        let options = {
+            let (settings, traces) = (&settings, &traces);
+            move || {
+                let mut options = serving(purpose, api.clone(), settings)?;
+                if let Some(traces) = traces {
+                    options
+                        .activity_inbound_interceptor(traces.of_activities())
+                        .workflow_interceptor(traces.of_runs());
+                }
+                Ok(options)
+            }
+        };
+        let renewal = Renewal {
+            after: settings.renew_after,
+            metrics: metrics.as_ref(),
+        };
+        workers.push(renewal::run(
+            &runtime, &client, purpose, options, renewal, &stop,
+        ));
     }
-    let stops: Vec<_> = workers.iter().map(Worker::shutdown_handle).collect();
-    let asked_to_stop = Notify::new();
-    let overdue = async {
-        asked_to_stop.notified().await;
-        tokio::time::sleep(GRACE + LAST_GRACE).await;
-    };
     let stop_all = async {
         shutdown.await;
-        asked_to_stop.notify_one();
         tracing::info!(
             "stopping: running activities have {} s to end",
             GRACE.as_secs()
         );
-        for stop in &stops {
-            stop();
-        }
+        stop.cancel();
         Ok(())
     };
-    let run_all = workers.iter_mut().map(Worker::run);
-    let run_all = async { Ok(try_join_all(run_all).await?) };
-    let working = futures::future::try_join(run_all, stop_all);
+    let working = futures::future::try_join(try_join_all(workers), stop_all);
     let telling = async {
         if let Some(metrics) = &metrics {
             let limits = settings.request_limits;
@@ -155,10 +163,6 @@ pub async fn run_in_sight(
     tokio::select! {
         worked = working => worked.map(drop),
         never = telling => never,
-        () = overdue => {
-            tracing::warn!("something does not end: the worker ends without it, and it is tried again elsewhere");
-            Ok(())
-        }
     }
 }
 

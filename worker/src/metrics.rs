@@ -133,11 +133,35 @@ impl Metrics {
         Arc::new(observer)
     }
 
+    /// Counts how often a purpose's worker was built anew.
+    pub(crate) fn renewals(&self, purpose: Purpose) -> Renewals {
+        let renewals = Renewals {
+            counter: self.meter.counter(parameters(
+                "arcadia_worker_renewals",
+                "Times that a task queue's worker was built anew inside the process.",
+            )),
+            labels: self.labels(&[("purpose", &purpose.to_string())]),
+        };
+        renewals.counter.add(0, &renewals.labels);
+        renewals
+    }
+
     fn labels(&self, labels: &[(&str, &str)]) -> MetricAttributes {
         let pairs = labels
             .iter()
             .map(|(key, value)| MetricKeyValue::new(*key, (*value).to_owned()));
         self.meter.new_attributes(pairs.into())
+    }
+}
+
+pub(crate) struct Renewals {
+    counter: Counter,
+    labels: MetricAttributes,
+}
+
+impl Renewals {
+    pub(crate) fn count(&self) {
+        self.counter.add(1, &self.labels);
     }
 }
 

@@ -155,8 +155,14 @@ impl Reference {
             }
         }
         if unreadable.is_none() {
+            let is_listed = |kind| listed.keys().any(|(of, _)| *of == kind);
             for (key, (_, strikes)) in &mut self.members {
-                if !listed.contains_key(key) {
+                // A pass that sees nothing of a kind that is there says nothing of it: the token may not see it.
+                let is_there = self
+                    .rows
+                    .iter()
+                    .any(|((of, _), row)| *of == key.0 && !row.is_deleted);
+                if !listed.contains_key(key) && (is_listed(key.0) || !is_there) {
                     *strikes += 1;
                 }
             }

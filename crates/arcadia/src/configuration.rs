@@ -66,6 +66,16 @@ pub(crate) struct SyncArguments {
     /// The same in an hour: 4500 of the 5,000 that DigitalOcean allows, since people may need some.
     #[arg(long, env = "ARCADIA_REQUESTS_PER_HOUR", value_name = "REQUESTS")]
     requests_per_hour: Option<u32>,
+    /// After so many activities a task queue's worker is built anew inside the process, as soon as none runs: Temporal's SDK keeps some
+    /// memory of each activity, which is given back then.
+    #[arg(
+        long,
+        env = "ARCADIA_RENEW_AFTER",
+        default_value_t = worker::RENEW_AFTER,
+        value_name = "ACTIVITIES",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    renew_after: u64,
 }
 
 /// Which task queues a worker polls.
@@ -220,6 +230,7 @@ impl SyncArguments {
             dns_records: self.dns_records,
             look_back_months: self.look_back_months,
             spaces: digitalocean.spaces,
+            renew_after: self.renew_after,
         }
     }
 }

@@ -148,6 +148,7 @@ async fn serve_worker() -> anyhow::Result<()> {
         dns_records: false,
         look_back_months: 3,
         spaces: None,
+        renew_after: worker::RENEW_AFTER,
     };
     say("ready")?;
     let mut terminated = signal(SignalKind::terminate())?;

@@ -5,4 +5,5 @@
 mod documents;
 mod log;
 mod metrics;
+mod renewals;
 mod scenario;

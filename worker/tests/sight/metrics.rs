@@ -1,7 +1,7 @@
 use crate::scenario::SEEN;
 
 /// The value of a series, whose labels may stand in any order.
-fn value(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+pub(crate) fn value(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let line = page.lines().find(|line| {
         let Some(rest) = line.strip_prefix(name) else {
             return false;

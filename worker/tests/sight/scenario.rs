@@ -74,7 +74,7 @@ impl io::Write for Log {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -140,7 +140,7 @@ async fn run() -> Seen {
     seen
 }
 
-fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
+pub(crate) fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
     worker::Settings {
         store: store.clone(),
         digitalocean_url,
@@ -159,11 +159,12 @@ fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
         dns_records: false,
         look_back_months: 3,
         spaces: None,
+        renew_after: worker::RENEW_AFTER,
     }
 }
 
 /// On a thread of its own: workflow code does not move between threads. It stops when the sender is dropped.
-fn start_worker(
+pub(crate) fn start_worker(
     namespace: String,
     settings: worker::Settings,
 ) -> (SocketAddr, oneshot::Sender<()>) {
@@ -190,7 +191,7 @@ fn start_worker(
     (told.recv().unwrap(), stop)
 }
 
-async fn finish<W>(client: &Client, workflow: W, input: W::Input, queue: &str)
+pub(crate) async fn finish<W>(client: &Client, workflow: W, input: W::Input, queue: &str)
 where
     W: HasWorkflowDefinition,
     W::Input: Send,
@@ -222,7 +223,7 @@ async fn connect(namespace: &str) -> Client {
     Client::new(connection, ClientOptions::new(namespace).build()).unwrap()
 }
 
-async fn namespace_of_its_own() -> (Client, String) {
+pub(crate) async fn namespace_of_its_own() -> (Client, String) {
     let namespace = format!("test-{}", Uuid::new_v4());
     let client = connect(&namespace).await;
     let request = RegisterNamespaceRequest {
@@ -271,7 +272,7 @@ async fn page_with(address: SocketAddr, name: &str) -> String {
 }
 
 /// The page at `/metrics`, to whoever asks.
-async fn page(address: SocketAddr) -> String {
+pub(crate) async fn page(address: SocketAddr) -> String {
     get(address, "/metrics").await
 }
 

@@ -1,0 +1,109 @@
+//! Workers that are built anew inside their process, as often as can be.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt as _;
+use simulator::{Account, Simulator};
+use store::Store;
+use temporalio_client::{
+    Client, WorkflowExecutionInfo, WorkflowFetchHistoryOptions, WorkflowListOptions,
+};
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use workflows::balance::PollBalance;
+use workflows::projects::SyncProjects;
+use workflows::{NoInput, task_queue};
+
+use crate::metrics::value;
+use crate::scenario;
+
+const ROUNDS: usize = 8;
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn renewals(page: &str, purpose: &str) -> f64 {
+    let name = "arcadia_worker_renewals_total";
+    value(page, name, &[("purpose", purpose)]).unwrap()
+}
+
+/// Waits until the worker of a purpose has been built anew once more.
+async fn renewed(metrics: SocketAddr, purpose: &str, before: f64) {
+    let started = Instant::now();
+    while renewals(&scenario::page(metrics).await, purpose) <= before {
+        assert!(started.elapsed() < LIMIT, "{purpose} is never built anew");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What happened in all runs that nobody meant to: attempts after the first, and tasks that ran out of time.
+async fn troubles(client: &Client, namespace: &str) -> (usize, Vec<String>) {
+    let runs: Vec<_> = client
+        .list_workflows("", WorkflowListOptions::default())
+        .try_collect()
+        .await
+        .unwrap();
+    let mut troubles = Vec::new();
+    for run in &runs {
+        let mut handle = WorkflowExecutionInfo::builder()
+            .namespace(namespace)
+            .workflow_id(run.id())
+            .build();
+        handle.run_id = Some(run.run_id().to_owned());
+        let history = handle
+            .bind_untyped(client.clone())
+            .fetch_history(WorkflowFetchHistoryOptions::default())
+            .into_events()
+            .await
+            .unwrap();
+        for event in history {
+            match event.attributes {
+                Some(Attributes::ActivityTaskStartedEventAttributes(started))
+                    if started.attempt > 1 =>
+                {
+                    troubles.push(format!("{}: {started:?}", run.workflow_type()));
+                }
+                Some(
+                    lost @ (Attributes::WorkflowTaskTimedOutEventAttributes(_)
+                    | Attributes::WorkflowTaskFailedEventAttributes(_)
+                    | Attributes::ActivityTaskTimedOutEventAttributes(_)),
+                ) => troubles.push(format!("{}: {lost:?}", run.workflow_type())),
+                _ => {}
+            }
+        }
+    }
+    (runs.len(), troubles)
+}
+
+#[test]
+fn a_worker_that_is_built_anew_after_every_activity_loses_none_and_does_each_once() {
+    scenario::runtime().block_on(async {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), worker::CONNECTIONS)
+            .await
+            .unwrap();
+        store.migrate().await.unwrap();
+        let simulator = Simulator::start(Account::demo()).await.unwrap();
+        let (client, namespace) = scenario::namespace_of_its_own().await;
+        let settings = worker::Settings {
+            renew_after: 1,
+            ..scenario::settings(&store, simulator.url())
+        };
+        let (metrics, stop) = scenario::start_worker(namespace.clone(), settings);
+        for _ in 0..ROUNDS {
+            let before = scenario::page(metrics).await;
+            let billing = task_queue::CLOUD_BILLING;
+            scenario::finish(&client, PollBalance::run, NoInput, billing).await;
+            let full = task_queue::CLOUD_SYNC_FULL;
+            scenario::finish(&client, SyncProjects::run, NoInput, full).await;
+            for purpose in ["cloud-billing", "cloud-sync-full"] {
+                renewed(metrics, purpose, renewals(&before, purpose)).await;
+            }
+        }
+        // Nothing ran on it, and so nothing was kept.
+        let page = scenario::page(metrics).await;
+        assert!(renewals(&page, "cloud-sync-fast") < 1.0, "{page}");
+        let (runs, troubles) = troubles(&client, &namespace).await;
+        assert_eq!(runs, 2 * ROUNDS);
+        assert!(troubles.is_empty(), "{troubles:#?}");
+        drop(stop);
+    });
+}
