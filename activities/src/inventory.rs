@@ -4,6 +4,7 @@ mod buckets;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use digitalocean::{Client, PageNote, PageSink, ResourceListing, SpacesClient};
 use domain::inventory::ObservedResource;
 use domain::{ResourceKind, TakenPage};
@@ -214,7 +215,30 @@ fn is_account_limit(failure: &digitalocean::Error) -> bool {
     )
 }
 
+/// How long the run that waits with a held deletion is asked for by every sync, and once a day anew: two of the syncs that are furthest
+/// apart. An ask is an action of Temporal's, and that run waits for weeks.
+const ASKED_FOR: TimeDelta = TimeDelta::minutes(16);
+
+/// Whether a sync asks for the run that waits with a deletion which is held since then.
+fn asks_for_a_run(held_at: DateTime<Utc>, listed_at: DateTime<Utc>) -> bool {
+    let age = listed_at - held_at;
+    age - TimeDelta::days(age.num_days()) < ASKED_FOR
+}
+
 fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> KindSynced {
+    let (mut held, mut still_held) = (None, None);
+    if let Some(hold) = swept.held {
+        let place = if asks_for_a_run(hold.held_at, facts.started_at) {
+            &mut held
+        } else {
+            &mut still_held
+        };
+        *place = Some(Held {
+            hold: hold.id.to_string(),
+            would_delete: hold.would_delete,
+            live: hold.live,
+        });
+    }
     let incomplete = facts.completeness.reason().map(str::to_owned);
     KindSynced {
         kind,
@@ -229,11 +253,28 @@ fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> Kind
         requests: facts.requests,
         not_readable: incomplete.is_some() && facts.shortfall == Shortfall::NotReadable,
         incomplete,
-        held: swept.held.map(|held| Held {
-            hold: held.id.to_string(),
-            would_delete: held.would_delete,
-            live: held.live,
-        }),
+        held,
+        still_held,
         also: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_of_a_hold_is_asked_for_at_first_and_once_a_day_by_two_syncs_that_are_far_apart() {
+        let held_at = DateTime::UNIX_EPOCH;
+        let asks = |minutes| asks_for_a_run(held_at, held_at + TimeDelta::minutes(minutes));
+        // The listing that holds begins before it does.
+        for minutes in [-5, 0, 1, 15, 24 * 60, 24 * 60 + 15, 30 * 24 * 60] {
+            assert!(asks(minutes), "{minutes}");
+        }
+        for minutes in [16, 30, 120, 24 * 60 - 1, 24 * 60 + 16] {
+            assert!(!asks(minutes), "{minutes}");
+        }
+        let asked = (0..24 * 60).filter(|minute| asks(*minute)).count();
+        assert_eq!(asked, 16, "by the fast lane, in a day");
     }
 }

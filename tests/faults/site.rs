@@ -100,8 +100,11 @@ impl Site {
             own,
             database_url,
             settings: Settings {
-                // An hour goes by between chapters, by the database's word: see `let_an_hour_go_by`.
-                arguments: ["--strike-interval", "10m"].map(str::to_owned).into(),
+                // An hour goes by between chapters, by the database's word: see `let_an_hour_go_by`. Workers are built anew as often
+                // as a site can bear, since that too may meet any fault.
+                arguments: ["--strike-interval", "10m", "--renew-after", "10"]
+                    .map(str::to_owned)
+                    .into(),
                 environment: environment.into(),
             },
             simulator,
@@ -111,7 +114,7 @@ impl Site {
         }
     }
 
-    /// Workers that are added from now on strike so often, rather than every ten minutes.
+    /// Workers that are added from now on strike so often, rather than every ten minutes, and are built anew as often as usual.
     pub(crate) fn strike_every(&mut self, interval: &str) {
         self.settings.arguments = vec!["--strike-interval".to_owned(), interval.to_owned()];
     }

@@ -112,6 +112,41 @@ async fn an_operator_rejects_and_what_is_no_decision_is_refused() {
     assert_eq!(system.count(DELETED).await, 0);
 }
 
+#[tokio::test]
+async fn a_hold_that_has_waited_for_a_while_is_told_of_and_its_run_is_not_asked_for_by_every_sync()
+{
+    let (system, id) = with_a_hold().await;
+    let asks = async || {
+        let events = system.all_events().await.into_iter();
+        let asked = events.filter(|event| {
+            matches!(
+                event.attributes,
+                Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(_))
+            )
+        });
+        asked.count()
+    };
+    assert_eq!(asks().await, 2, "by the sync that held, and by the next");
+    let moved = "update cloud_held_deletions set held_at = held_at - interval '1 hour'";
+    execute(&system, moved.to_owned()).await;
+    let report = system.sync_inventory().await.unwrap();
+    let droplets = &report.kinds[0];
+    assert_eq!(droplets.held, None);
+    let waiting = droplets.still_held.as_ref().unwrap();
+    assert_eq!(id, format!("held-deletion-{}", waiting.hold));
+    assert_eq!((waiting.would_delete, waiting.live), (12, 16));
+    assert_eq!(asks().await, 2);
+
+    // Somebody ended it. A day after the hold it is there again.
+    temporal(&system, &["workflow", "terminate", "--workflow-id", &id]).await;
+    let moved = "update cloud_held_deletions set held_at = held_at - interval '23 hours'";
+    execute(&system, moved.to_owned()).await;
+    system.sync_inventory().await.unwrap();
+    assert_eq!(asks().await, 3);
+    let (_, outcome) = decide(&system, &id, r#"{"approve": false, "by": "bob"}"#).await;
+    assert!(outcome.contains(r#""state":"rejected""#), "{outcome}");
+}
+
 /// An operator's word that the database refuses for a while. Gives what becomes of it.
 async fn decide_meanwhile(
     system: &TestSystem,

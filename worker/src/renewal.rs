@@ -154,7 +154,8 @@ pub(crate) async fn run(
 mod tests {
     use super::*;
 
-    const SOON: Duration = Duration::from_millis(10);
+    const LESS: Duration = Duration::from_millis(190);
+    const MORE: Duration = Duration::from_millis(210);
 
     async fn is_due(activities: &watch::Sender<Activities>, within: Duration) -> bool {
         tokio::time::timeout(within, due(activities, 2))
@@ -171,8 +172,8 @@ mod tests {
         let second = Running::begin(&activities);
         assert!(!is_due(&activities, long).await, "one still runs");
         drop(second);
-        assert!(!is_due(&activities, QUIET - SOON).await, "one just ran");
-        assert!(is_due(&activities, QUIET + SOON).await);
+        assert!(!is_due(&activities, LESS).await, "one just ran");
+        assert!(is_due(&activities, MORE).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -192,6 +193,6 @@ mod tests {
             () = due(&activities, 2) => panic!("activities followed one upon the other"),
             () = work => {}
         }
-        assert!(is_due(&activities, QUIET + SOON).await);
+        assert!(is_due(&activities, MORE).await);
     }
 }

@@ -78,9 +78,13 @@ pub struct KindSynced {
     /// Whether the token may not read this kind, or the API does not know it: the rest of the account is mirrored all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub not_readable: bool,
-    /// Deletions that wait for an operator's word.
+    /// Deletions that wait for an operator's word since now: the run that waits with them is asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held: Option<Held>,
+    /// Deletions that wait since an earlier listing, as their run does.
+    // No part of `held`: a worker of the version before, which does not know this, asks for no run that the next replay would not ask for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub still_held: Option<Held>,
     /// Kinds that were read along with this one.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub also: Vec<KindSynced>,
