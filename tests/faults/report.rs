@@ -55,9 +55,10 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     );
     let _ = writeln!(
         text,
-        "\n{} rows compared; {} workflow runs failed by a fault and were followed by another.",
+        "\n{} rows compared; {} workflow runs failed by a fault and were followed by another; {} times a worker was built anew.",
         sum(|outcome| outcome.difference.rows),
         sum(|outcome| outcome.setbacks.len() as u64),
+        sum(|outcome| outcome.renewals),
     );
     text
 }
@@ -70,7 +71,7 @@ pub(crate) fn line(outcome: &Outcome) -> String {
         .map(|(fault, count)| format!("{count} x {fault}"))
         .collect();
     format!(
-        "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} setbacks; {}",
+        "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} setbacks, {} renewals; {}",
         outcome.seed,
         outcome.family,
         outcome.story,
@@ -80,6 +81,7 @@ pub(crate) fn line(outcome: &Outcome) -> String {
         outcome.difference.doubled.len(),
         outcome.wrong_deletes,
         outcome.setbacks.len(),
+        outcome.renewals,
         faults.join(", ")
     )
 }

@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
     /// Resources and projects that the account has and the mirror says are gone, and deletions that the run without faults has not.
     pub(crate) wrong_deletes: u64,
     pub(crate) setbacks: Vec<Setback>,
+    /// How often a task queue's worker was built anew inside its process.
+    pub(crate) renewals: u64,
     pub(crate) took: Duration,
     pub(crate) log: Vec<String>,
 }
@@ -118,6 +120,7 @@ pub(crate) async fn with_faults(seed: u64, extent: Extent) -> Outcome {
         wrong_deletes: deleted_but_there(&site).await + more,
         difference,
         setbacks: told.setbacks,
+        renewals: site.logs().matches("the worker is built anew").count() as u64,
         took: started.elapsed(),
         log: trouble.log,
     };

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use devstack::testing::{OwnPostgres, TestDatabase};
 use digitalocean::{Client, Error, Purpose};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use simulator::{Account, DEMO_TOKEN, Simulator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
 use store::budget::Limits;
-use store::{Store, StoreError};
+use store::{Store, StoreError, Unfinished};
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use worker::budget::SharedBudget;
 use workflows::inventory::{InventoryScope, SyncInventory};
@@ -87,58 +89,70 @@ impl Kept {
     }
 }
 
-const MIGRATIONS: &str = "_sqlx_migrations";
+/// A question that waits for a table, on a wire of its own.
+struct Question {
+    /// With one connection: whoever does not give it up leaves none.
+    store: Store,
+    asking: BoxFuture<'static, Result<Result<(), StoreError>, Unfinished>>,
+    kept: Kept,
+    wire: Proxy,
+    _database: TestDatabase,
+}
+
+impl Question {
+    /// Asked of a server that lets a statement take two seconds.
+    async fn asked() -> Self {
+        let (database, wire, url) = wired().await;
+        let url = with_settings(&url, &[("statement_timeout", "2s")]);
+        let store = Store::connect(&url, 1).await.unwrap();
+        let kept = Kept::table("_sqlx_migrations", &database.url()).await;
+        let asked = store.clone();
+        let asking = store.to_its_end(async move { asked.check_ready().await });
+        Self {
+            store,
+            asking: asking.boxed(),
+            kept,
+            wire,
+            _database: database,
+        }
+    }
+}
+
+async fn the_pool_has_a_connection_again(store: &Store) {
+    let answers = async || store.now().await.ok();
+    eventually("the pool has a connection again", answers).await;
+}
 
 #[tokio::test]
 async fn a_statement_that_is_never_answered_ends_and_gives_its_connection_up() {
-    let (database, wire, url) = wired().await;
-    let url = with_settings(&url, &[("statement_timeout", "2s")]);
-    // One connection: whoever does not give it up leaves none.
-    let store = Store::connect(&url, 1).await.unwrap();
-    let kept = Kept::table(MIGRATIONS, &database.url()).await;
-    let asked = store.clone();
-    let asking = store.to_its_end(async move { asked.check_ready().await });
-    kept.silence_in_the_middle(&wire).await;
-    let ended = within(Duration::from_mins(1), "the statement", asking).await;
+    let question = Question::asked().await;
+    question.kept.silence_in_the_middle(&question.wire).await;
+    let ended = within(Duration::from_mins(1), "the statement", question.asking).await;
     let error = ended.unwrap_err().silence().unwrap();
     assert!(error.is_transient(), "{error}");
-    eventually("the pool has a connection again", async || {
-        store.now().await.ok()
-    })
-    .await;
+    the_pool_has_a_connection_again(&question.store).await;
 }
 
 #[tokio::test]
 async fn work_that_nobody_waits_for_any_more_is_ended_as_well() {
-    let (database, wire, url) = wired().await;
-    let url = with_settings(&url, &[("statement_timeout", "2s")]);
-    let store = Store::connect(&url, 1).await.unwrap();
-    let kept = Kept::table(MIGRATIONS, &database.url()).await;
-    let asked = store.clone();
-    let asking = store.to_its_end(async move { asked.check_ready().await });
-    kept.silence_in_the_middle(&wire).await;
-    drop(asking);
-    eventually("the pool has a connection again", async || {
-        store.now().await.ok()
-    })
-    .await;
+    let question = Question::asked().await;
+    question.kept.silence_in_the_middle(&question.wire).await;
+    drop(question.asking);
+    the_pool_has_a_connection_again(&question.store).await;
 }
 
 #[tokio::test]
 async fn a_long_statement_that_is_answered_is_no_silence() {
-    let (database, _wire, url) = wired().await;
-    let url = with_settings(&url, &[("statement_timeout", "2s")]);
-    let store = Store::connect(&url, 1).await.unwrap();
-    let kept = Kept::table(MIGRATIONS, &database.url()).await;
-    let asked = store.clone();
-    let asking = store.to_its_end(async move { asked.check_ready().await });
-    let refused = within(LIMIT, "the statement", asking).await.unwrap();
+    let question = Question::asked().await;
+    let refused = within(LIMIT, "the statement", question.asking)
+        .await
+        .unwrap();
     // By the server, so that the connection is as good as ever.
     let error = refused.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert!(matches!(error, StoreError::Database(_)), "{error}");
-    store.now().await.unwrap();
-    kept.give_back().await;
+    question.store.now().await.unwrap();
+    question.kept.give_back().await;
 }
 
 #[tokio::test]

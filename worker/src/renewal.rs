@@ -134,7 +134,7 @@ pub(crate) async fn run(
         match ended {
             Ok(()) if stop.is_cancelled() => {}
             Ok(()) => {
-                tracing::debug!(%purpose, "the worker is built anew");
+                tracing::info!(%purpose, "the worker is built anew");
                 renewals.iter().for_each(Renewals::count);
             }
             // The first one's namespace was there: it is Temporal that is away, as it may be at any time.

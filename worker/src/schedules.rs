@@ -160,7 +160,6 @@ pub struct ScheduleStatus {
 /// See [`ScheduleStatus`].
 #[derive(Debug, Clone)]
 pub struct OnServer {
-    pub is_paused: bool,
     /// Why it starts nothing, where that is an operator's word.
     pub stopped: Option<Stopped>,
     /// Whether it is as this program's table says.
@@ -232,7 +231,6 @@ pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError>
         statuses.push(ScheduleStatus {
             id: schedule.id,
             on_server: description.map(|description| OnServer {
-                is_paused: description.paused(),
                 stopped: Stopped::of(&description),
                 is_current: schedule.is_current(&description),
                 runs: description.action_count(),

@@ -9,7 +9,7 @@ use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use tokio::net::TcpListener;
-use worker::schedules;
+use worker::schedules::{self, Stopped};
 use worker::search_attributes::{self, Attribute};
 
 use super::Report;
@@ -134,7 +134,9 @@ async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result
     let missing = ids(&|status| status.on_server.is_none());
     let on_server = |status: &schedules::ScheduleStatus| status.on_server.clone();
     let differing = ids(&|status| on_server(status).is_some_and(|server| !server.is_current));
-    let paused = ids(&|status| on_server(status).is_some_and(|server| server.is_paused));
+    let stopped = |status: &schedules::ScheduleStatus| on_server(status)?.stopped;
+    let paused = ids(&|status| matches!(stopped(status), Some(Stopped::Paused(_))));
+    let used_up = ids(&|status| stopped(status) == Some(Stopped::NoStartsLeft));
     if let Some(ids) = &missing {
         report.fail(
             "schedules",
@@ -157,7 +159,16 @@ async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result
             format_args!("{ids} are paused and start nothing: `temporal schedule toggle --unpause --schedule-id ID` ends that"),
         )?;
     }
-    if missing.is_none() && differing.is_none() && paused.is_none() {
+    if let Some(ids) = &used_up {
+        report.warn(
+            "schedules",
+            format_args!("{ids} have used up the starts that they were given and start nothing: `temporal schedule delete --schedule-id ID` and `arcadia schedules apply` begin anew"),
+        )?;
+    }
+    if [&missing, &differing, &paused, &used_up]
+        .into_iter()
+        .all(Option::is_none)
+    {
         report.ok(
             "schedules",
             format_args!("all {} are there and as they should be", statuses.len()),

@@ -157,6 +157,33 @@ async fn an_operators_pause_is_told_and_kept_and_any_other_change_of_a_schedule_
 }
 
 #[tokio::test]
+async fn a_schedule_that_has_used_up_its_starts_is_told_with_what_begins_it_anew() {
+    let namespace = Namespace::create("doctor-used-up").await;
+    namespace.apply(&[]).await;
+    let update = "schedule update --schedule-id poll-balance --interval 1s --remaining-actions 1";
+    let run = "--type PollBalance --task-queue cloud-billing --workflow-id poll-balance";
+    namespace.cli(&format!("{update} {run}")).await;
+    let told = eventually("its only start is over", async || {
+        let mut lines = namespace.says().await.lines.into_iter();
+        lines.find(|line| line.contains("have used up"))
+    })
+    .await;
+    let begin_anew = "temporal schedule delete --schedule-id ID` and `arcadia schedules apply";
+    holds(&told, &["warn  schedules:", "poll-balance", begin_anew]);
+
+    namespace
+        .cli("schedule delete --schedule-id poll-balance")
+        .await;
+    namespace.apply(&[]).await;
+    eventually("it starts runs again", async || {
+        let lines = namespace.says().await.lines;
+        let is_well = lines.iter().any(|line| line.starts_with("ok    schedules"));
+        is_well.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_list_shows_pauses_and_schedules_of_an_earlier_version() {
     let namespace = Namespace::create("schedules-listed").await;
     namespace.apply(&[]).await;
