@@ -22,8 +22,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::timeout::TimeoutLayer;
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Instrument as _, Level, Span};
+use tower_http::trace::TraceLayer;
+use tracing::{Instrument as _, Span};
 
 use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
@@ -62,10 +62,11 @@ pub(crate) fn around(
             .layer(
                 TraceLayer::new_for_http()
                     .make_span_with(span)
-                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
+                    .on_response(log_response),
             )
             .layer(option_layer(tracing))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(from_fn(mark_probes))
             .layer(from_fn_with_state(https_only, harden))
             .layer(from_fn_with_state(metrics, metrics::measure))
             .layer(from_fn(in_problem_form))
@@ -144,6 +145,42 @@ fn span(request: &Request) -> Span {
         id,
         trace_id = tracing::field::Empty,
     )
+}
+
+/// What is asked for every few seconds by those who look whether all is well.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Marks the answer to one of [`PROBES`].
+#[derive(Clone)]
+struct Probed;
+
+async fn mark_probes(request: Request, next: Next) -> Response {
+    let is_probe = PROBES.contains(&metrics::route(&request));
+    let mut response = next.run(request).await;
+    if is_probe {
+        response.extensions_mut().insert(Probed);
+    }
+    response
+}
+
+/// A line for each answer. That all is well is worth none: those lines would be most of the log.
+fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Span) {
+    let status = response.status();
+    let latency = format_args!("{} ms", latency.as_millis());
+    let is_probe = response.extensions().get::<Probed>().is_some();
+    if is_probe && status.is_success() {
+        tracing::debug!(
+            status = status.as_u16(),
+            latency,
+            "finished processing request"
+        );
+    } else {
+        tracing::info!(
+            status = status.as_u16(),
+            latency,
+            "finished processing request"
+        );
+    }
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -35,3 +35,16 @@ fn every_line_of_an_activity_names_its_run_and_its_type() {
     assert_eq!(field(refused, "activity_type"), Some("inventory.sync_kind"));
     assert_eq!(field(refused, "workflow_type"), Some("SyncInventory"));
 }
+
+#[test]
+fn the_api_logs_each_request_but_those_that_only_ask_whether_all_is_well() {
+    let lines = SEEN.log.lines();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let routes: Vec<String> = lines
+        .filter_map(|line| field(&line, "route").map(str::to_owned))
+        .collect();
+    assert!(routes.iter().any(|route| route == "/api/v1/projects"));
+    for probe in ["/healthz", "/metrics"] {
+        assert!(!routes.iter().any(|route| route == probe), "{routes:?}");
+    }
+}

@@ -254,6 +254,8 @@ async fn api_page(store: &Store) -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
     get(address, "/healthz").await;
+    let (head, _) = ask(address, "/api/v1/projects").await;
+    assert!(head.starts_with("HTTP/1.1 401"), "{head}");
     page(address).await
 }
 
@@ -277,12 +279,17 @@ pub(crate) async fn page(address: SocketAddr) -> String {
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
+    let (head, body) = ask(address, path).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    body
+}
+
+async fn ask(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.to_owned()
+    (head.to_owned(), body.to_owned())
 }
