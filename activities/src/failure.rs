@@ -71,6 +71,8 @@ impl Failure {
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
                 digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 digitalocean::Error::Token(_) => "NoToken",
+                digitalocean::Error::OtherTeam { .. } => "OtherTeam",
+                digitalocean::Error::TeamUnknown { .. } => "Database",
                 _ => "DigitalOcean",
             },
             Self::Spaces(SpacesError::WrongKeys { .. }) => "Unauthorized",

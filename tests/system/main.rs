@@ -22,4 +22,5 @@ mod schedules;
 mod search_attributes;
 mod secrets;
 mod support;
+mod teams;
 mod whole_account;

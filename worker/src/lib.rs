@@ -6,6 +6,7 @@ pub mod metrics;
 mod renewal;
 pub mod schedules;
 pub mod search_attributes;
+pub mod team;
 pub mod temporal;
 pub mod traces;
 
@@ -41,6 +42,7 @@ use crate::budget::SharedBudget;
 use crate::log::ActivitySpan;
 use crate::metrics::Metrics;
 use crate::renewal::Renewal;
+use crate::team::MirroredOnly;
 use crate::traces::Traces;
 
 pub use crate::renewal::RENEW_AFTER;
@@ -116,7 +118,8 @@ pub async fn run_in_sight(
     let mut workers = Vec::new();
     for (purpose, token) in settings.tokens.iter() {
         let api = digitalocean::Client::new(&settings.digitalocean_url, token.clone())?
-            .limited_by(Arc::new(ByAttempts(budget.for_purpose(purpose))));
+            .limited_by(Arc::new(ByAttempts(budget.for_purpose(purpose))))
+            .admitted_by(Arc::new(MirroredOnly(settings.store.clone())));
         let observers = [
             metrics.as_ref().map(|metrics| metrics.observer(purpose)),
             traces.as_ref().map(Traces::of_requests),

@@ -16,6 +16,7 @@ use store::Store;
 use store::budget::Limits;
 use store::inventory::{Guard, Rules};
 use tokio::net::TcpListener;
+use worker::team::MirroredOnly;
 
 use crate::failure;
 
@@ -159,12 +160,18 @@ impl DigitalOcean {
 
     /// Reads the tokens and asks DigitalOcean whether they are valid. A clear no to some is a warning: a token may be put right while
     /// the others work. A clear no to all is an error. DigitalOcean or Vault being away is the activities' to wait out.
-    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+    ///
+    /// A token of another team than the one in the database is refused like one that is not valid.
+    pub(crate) async fn check(&self, store: &Store) -> anyhow::Result<()> {
         let mut refused = Vec::new();
         for (purpose, source) in self.tokens.iter() {
             let client = Client::new(self.url.as_str(), source.clone())?;
-            match client.check_token().await {
+            match client.check_team(&MirroredOnly(store.clone())).await {
                 Ok(()) => {}
+                Err(error @ digitalocean::Error::OtherTeam { .. }) => {
+                    let no = format!("the token of {purpose} is not used");
+                    refused.push(anyhow::Error::new(error).context(no));
+                }
                 Err(error @ digitalocean::Error::Unauthorized { .. }) => {
                     let no = format!(
                         "{} does not accept the token of {purpose}",

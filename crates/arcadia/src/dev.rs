@@ -190,13 +190,13 @@ async fn start(
     servers: &mut Servers,
 ) -> anyhow::Result<Parts> {
     let digitalocean = digitalocean(servers, progress).await?;
-    digitalocean.check().await?;
     let listener = api_listener(arguments.api_bind).await?;
     let metrics = arguments.metrics.serve()?;
     let database_url = database(servers, state, progress).await?;
     let store =
         Store::connect(&database_url, worker::CONNECTIONS + crate::api::CONNECTIONS).await?;
     store.migrate().await?;
+    digitalocean.check(&store).await?;
     let (client, temporal_address) = temporal(servers, state, progress).await?;
     let ready = Ready {
         api_url: format!("http://{}", listener.local_addr()?),

@@ -5,6 +5,7 @@ mod lists;
 mod requests;
 mod servers;
 mod settings;
+mod teams;
 
 use std::fmt::{self, Display};
 use std::io::Write as _;

@@ -91,7 +91,7 @@ async fn start(
     let store = connect_database(worker::CONNECTIONS).await?;
     store.check_ready().await?;
     let client = worker::temporal::connect().await?;
-    digitalocean.check().await?;
+    digitalocean.check(&store).await?;
     tell_missing_attributes(&client).await;
     let settings = arguments.sync.settings(store, digitalocean);
     Ok((client, settings, metrics))

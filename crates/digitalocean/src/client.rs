@@ -1,14 +1,17 @@
 //! One request and its answer.
 
+mod admission;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::admission::Admission;
 use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
 use crate::base_url::BaseUrl;
 use crate::budget::{self, RequestBudget, UsedUp};
@@ -32,6 +35,7 @@ pub struct Client {
     inner: Arc<Inner>,
     observers: Vec<Arc<dyn Observer>>,
     budget: Option<Arc<dyn RequestBudget>>,
+    admission: Option<Arc<Admission>>,
 }
 
 struct Inner {
@@ -113,6 +117,7 @@ impl Client {
             }),
             observers: Vec::new(),
             budget: None,
+            admission: None,
         })
     }
 
@@ -137,18 +142,6 @@ impl Client {
             .rate_limit
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the token is accepted (`GET /v2/account`). One that may not read the account is a token all the same, and a server
-    /// may not serve the account.
-    pub async fn check_token(&self) -> Result<(), Error> {
-        let call = Call::get("/v2/account");
-        match self.get(&call).await {
-            // A page for people is no account, whatever its status.
-            Ok(body) => Self::decode::<IgnoredAny>(&call, &body).map(drop),
-            Err(Error::Forbidden { .. } | Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// The body of a 2xx answer.
@@ -219,7 +212,18 @@ impl Client {
         }
     }
 
+    /// Sends nothing with a token of another team.
     async fn send_with(
+        &self,
+        token: &Arc<Token>,
+        call: &Call,
+        request: RequestBuilder,
+    ) -> Result<Body, Error> {
+        self.admit(token).await?;
+        self.exchange(token, call, request).await
+    }
+
+    async fn exchange(
         &self,
         token: &Arc<Token>,
         call: &Call,

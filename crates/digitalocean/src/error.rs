@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use crate::rate_limit;
+use crate::team::Team;
 use crate::tokens::TokenError;
 
 /// A request, as errors name it: the method, and the path with its query. The query holds page numbers and the like, never a
@@ -119,6 +120,20 @@ pub enum Error {
         reason: String,
         retry_after: Duration,
     },
+    /// Nothing was asked but whose token it is
+    #[error(
+        "the token of {origin} is one of the team {team}, and what is read here is the team {expected}'s: put a token of that team there, \
+         or read {team} into a database of its own"
+    )]
+    OtherTeam {
+        /// The variable, the file or Vault's path that the token is from.
+        origin: String,
+        team: Box<Team>,
+        expected: Box<Team>,
+    },
+    /// Nothing was asked but whose token it is
+    #[error("whether the token of {origin} is one of the right team is not known: {problem}")]
+    TeamUnknown { origin: String, problem: String },
     /// There was no token to send
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -132,9 +147,11 @@ impl Error {
             | Self::BudgetUsedUp { .. }
             | Self::Server { .. }
             | Self::Network { .. }
-            | Self::UnexpectedBody { .. } => true,
+            | Self::UnexpectedBody { .. }
+            | Self::TeamUnknown { .. } => true,
             Self::Token(error) => error.is_retryable(),
             Self::Unauthorized { .. }
+            | Self::OtherTeam { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Conflict { .. }

@@ -25,6 +25,7 @@ mod projects;
 mod rate_limit;
 mod scopes;
 pub mod spaces;
+mod team;
 mod tokens;
 
 pub use base_url::BaseUrl;
@@ -40,6 +41,7 @@ pub use pages::{PageNote, PageSink};
 pub use rate_limit::RateLimit;
 pub use scopes::Need;
 pub use spaces::{SpacesClient, SpacesError, SpacesKeys};
+pub use team::{NotAdmitted, Team, TeamGate};
 pub use tokens::{
     MissingTokens, Purpose, TokenError, TokenSettingsError, TokenSource, Tokens, VaultError,
 };

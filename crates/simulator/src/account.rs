@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     Balance, Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Domain, Droplet,
     HistoryEntry, Invoice, Project, RateLimit, ReservedIp, Scopes, Volume, access::Tokens,
-    identifiers::identifier, spaces::SpacesKeys, stock::Stock,
+    identifiers::identifier, projects::OWNER_UUID, spaces::SpacesKeys, stock::Stock,
 };
 
 /// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
@@ -18,6 +18,7 @@ pub struct Account {
     pub(crate) tokens: Tokens,
     pub(crate) spaces_keys: SpacesKeys,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) team: Team,
     pub(crate) projects: Vec<Project>,
     /// Which project each member's URN is in.
     pub(crate) homes: HashMap<String, Uuid>,
@@ -41,6 +42,13 @@ pub struct Account {
     moment: DateTime<Utc>,
 }
 
+/// Whose account it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Team {
+    pub(crate) uuid: String,
+    pub(crate) name: String,
+}
+
 impl Account {
     /// What [`Account::named`] knows, for the help of a command line.
     pub const NAMES: &[&str] = &[
@@ -61,6 +69,10 @@ impl Account {
             tokens: Tokens::default(),
             spaces_keys: SpacesKeys::default(),
             rate_limit: RateLimit::GENEROUS,
+            team: Team {
+                uuid: OWNER_UUID.to_owned(),
+                name: "Kestrel".to_owned(),
+            },
             projects: Vec::new(),
             homes: HashMap::new(),
             new_home: None,
@@ -136,6 +148,14 @@ impl Account {
     /// Refuses a token from now on.
     pub fn revoke_token(&mut self, token: &str) {
         self.tokens.revoke(token);
+    }
+
+    /// Says from now on that it is this team's, as `GET /v2/account` tells it.
+    pub fn set_team(&mut self, uuid: &str, name: &str) {
+        self.team = Team {
+            uuid: uuid.to_owned(),
+            name: name.to_owned(),
+        };
     }
 
     /// How many requests each token may make. Accounts start with [`RateLimit::GENEROUS`].

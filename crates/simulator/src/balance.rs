@@ -9,9 +9,11 @@ use crate::{
     Account,
     access::Caller,
     errors::{ApiError, json_answer},
-    projects::OWNER_UUID,
     server::Shared,
 };
+
+/// The user to whom the tokens belong: not the team.
+const USER_UUID: &str = "b6fc48dbf6d9906cace5f3c78dc9851e757381ef";
 
 /// What is owed, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,19 +79,24 @@ pub(crate) async fn get(
     Ok(json_answer(axum::http::StatusCode::OK, body.to_string()))
 }
 
-pub(crate) async fn account(caller: Caller) -> Result<Response, ApiError> {
+pub(crate) async fn account(
+    State(shared): State<Shared>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     caller.needs("account:read")?;
+    let account = shared.account();
+    let team = &account.team;
     let body = json!({ "account": {
         "droplet_limit": 25,
         "floating_ip_limit": 5,
         "volume_limit": 100,
         "email": "ops@kestrel.example",
         "name": "Kestrel Operations",
-        "uuid": OWNER_UUID,
+        "uuid": USER_UUID,
         "email_verified": true,
         "status": "active",
         "status_message": "",
-        "team": { "uuid": OWNER_UUID, "name": "Kestrel" },
+        "team": { "uuid": team.uuid, "name": team.name },
     }});
     Ok(json_answer(axum::http::StatusCode::OK, body.to_string()))
 }

@@ -18,6 +18,7 @@ pub mod metrics;
 mod migrations;
 pub mod projects;
 mod sessions;
+mod teams;
 mod to_its_end;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use error::StoreError;
 pub use freshness::KindFreshness;
 pub use listings::Run;
 pub use migrations::Manners;
+pub use teams::MirroredTeam;
 pub use to_its_end::Unfinished;
 
 use self::sessions::Suspicion;

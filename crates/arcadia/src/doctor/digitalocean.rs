@@ -7,6 +7,7 @@ use store::Store;
 
 use super::requests::Budget;
 use super::settings::Checked;
+use super::teams::Teams;
 use super::{Report, lists, requests};
 use crate::configuration::{DigitalOcean, variable};
 
@@ -30,6 +31,7 @@ pub(super) async fn check(
     if let Some(settings) = settings {
         requests::check_limits(report, &digitalocean.url, &settings.worker.sync)?;
     }
+    let mut teams = Teams::known_to(store.as_ref()).await;
     let budget = settings.zip(store).map(|(settings, store)| {
         Budget::new(
             store,
@@ -38,7 +40,8 @@ pub(super) async fn check(
     });
     for (purpose, source) in digitalocean.tokens.iter() {
         let url = digitalocean.url.as_str();
-        let checked = check_token(report, url, purpose, source, budget.as_ref()).await?;
+        let checked =
+            check_token(report, url, purpose, source, budget.as_ref(), &mut teams).await?;
         let client = match checked {
             Continue(client) => client,
             // The other purposes ask the same server.
@@ -68,6 +71,7 @@ async fn check_token(
     purpose: Purpose,
     source: &TokenSource,
     budget: Option<&Budget>,
+    teams: &mut Teams,
 ) -> anyhow::Result<ControlFlow<(), Option<Client>>> {
     let what = format!("token {purpose}");
     let mut client = match Client::new(url, source.clone()) {
@@ -75,13 +79,13 @@ async fn check_token(
         Err(error) => return report.error(&what, error).map(|()| Continue(None)),
     };
     // One request past the budget, which leaves some for people: whether the token is valid is to be known also where it is used up.
-    if let Err(error) = client.check_token().await {
-        return if lists::is_about_the_token(&error) {
-            report.error(&what, error).map(|()| Continue(None))
-        } else {
-            tell_server(report, &error).map(Break)
-        };
-    }
+    let team = match client.check_token().await {
+        Ok(team) => team,
+        Err(error) if lists::is_about_the_token(&error) => {
+            return report.error(&what, error).map(|()| Continue(None));
+        }
+        Err(error) => return tell_server(report, &error).map(Break),
+    };
     let limit = client.rate_limit();
     if let Some(budget) = budget {
         client = client.limited_by(budget.of(purpose));
@@ -95,6 +99,7 @@ async fn check_token(
         None
     };
     report.ok(&what, format_args!("valid, from {}", source.name()))?;
+    teams.check(report, purpose, source, team)?;
     requests::check_budget(report, purpose, limit, budget).await?;
     let Some(asked) = asked else {
         return Ok(Continue(None));

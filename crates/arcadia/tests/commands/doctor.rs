@@ -148,6 +148,7 @@ async fn a_configuration_that_lacks_nothing_is_all_ok() {
         "schema:",
         "temporal:",
         "namespace:",
+        "team cloud-billing:",
         "search attributes:",
         "schedules:",
         "token cloud-sync-full:",

@@ -68,6 +68,24 @@ async fn a_worker_serves_the_purposes_whose_tokens_are_accepted_and_names_the_on
     assert!(!log.contains(SECRET) && !log.contains(REVOKED), "{log}");
 }
 
+#[tokio::test]
+async fn a_worker_whose_tokens_are_all_of_another_team_does_not_start() {
+    let healthy = Healthy::start().await;
+    let mut database = connection(&healthy.database.url()).await;
+    sqlx::query("insert into cloud_teams (team_uuid, name) values ('0f9e', 'Merlin')")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let refusal = refusal(healthy.run("worker", &[])).await;
+    for part in [
+        "the token of cloud-sync-full is not used",
+        "is one of the team \"Kestrel\"",
+        "what is read here is the team \"Merlin\" (0f9e)'s",
+    ] {
+        assert!(refusal.contains(part), "no {part:?} in {refusal}");
+    }
+}
+
 /// As Temporal is told of a process.
 fn identity_of(process: &Child) -> String {
     let name = std::process::Command::new("uname").arg("-n").output();

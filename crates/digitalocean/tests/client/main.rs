@@ -20,6 +20,7 @@ mod scripted;
 mod secrets;
 mod shown;
 mod spaces;
+mod teams;
 mod tokens;
 mod vault;
 

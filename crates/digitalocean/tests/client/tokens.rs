@@ -26,7 +26,7 @@ async fn account(tokens: &[&str]) -> Simulator {
     Simulator::start(account).await.unwrap()
 }
 
-fn client_with_file(simulator: &Simulator, file: &Path) -> Client {
+pub(crate) fn client_with_file(simulator: &Simulator, file: &Path) -> Client {
     let file = file.to_str().unwrap();
     let tokens = tokens(&[
         ("DO_API_TOKEN_CLOUD_BILLING_FILE", file),
@@ -43,7 +43,7 @@ fn statuses(simulator: &Simulator) -> Vec<u16> {
 }
 
 /// A directory with a token in it, and the file.
-fn token_file(token: &str) -> (TempDir, std::path::PathBuf) {
+pub(crate) fn token_file(token: &str) -> (TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     fs::write(&file, token).unwrap();

@@ -23,3 +23,4 @@ mod record;
 mod relations;
 mod resumed;
 mod support;
+mod teams;

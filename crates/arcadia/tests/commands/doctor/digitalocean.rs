@@ -89,6 +89,7 @@ async fn each_missing_scope_is_told_with_what_it_costs() {
     let granted = |purpose: ::digitalocean::Purpose, but: &[&str]| {
         let needs = purpose.needs();
         let scopes = needs.iter().map(|need| need.scope);
+        let scopes = scopes.chain(["account:read"]);
         Scopes::only(scopes.filter(|scope| !but.contains(scope)))
     };
     let purpose = ::digitalocean::Purpose::CloudSyncFull;
@@ -119,11 +120,44 @@ async fn each_missing_scope_is_told_with_what_it_costs() {
         "no resource is given to a project or a tenant; grant project:read",
     ]);
 
-    accept("dop_v1_billing", Scopes::only(["droplet:read"]));
+    accept(
+        "dop_v1_billing",
+        Scopes::only(["account:read", "droplet:read"]),
+    );
     healthy
         .says(&[("DO_API_TOKEN_CLOUD_BILLING", "dop_v1_billing")])
         .await
         .only(&["FAIL  scopes cloud-billing:", "grant billing:read"]);
+
+    accept("dop_v1_full", granted(purpose, &["account:read"]));
+    healthy.says(&full).await.only(&[
+        "warn  team cloud-sync-full:",
+        "one of another team would go unnoticed: grant account:read",
+    ]);
+}
+
+#[tokio::test]
+async fn tokens_of_another_team_than_the_one_in_the_database_are_told() {
+    let healthy = Healthy::start().await;
+    let mut database = connection(&healthy.database.url()).await;
+    sqlx::query("insert into cloud_teams (team_uuid, name) values ('0f9e', 'Merlin')")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let said = healthy.says(&[]).await;
+    let wrong = said.lines.iter().filter(|line| !line.starts_with("ok"));
+    let wrong: Vec<_> = wrong.collect();
+    assert_eq!(wrong.len(), 3, "{wrong:#?}");
+    for (line, purpose) in wrong.into_iter().zip(::digitalocean::Purpose::ALL) {
+        for part in [
+            &format!(
+                "FAIL  team {purpose}: the token of DO_API_TOKEN is one of the team \"Kestrel\""
+            ),
+            "what is read here is the team \"Merlin\" (0f9e)'s: put a token of that team there",
+        ] {
+            assert!(line.contains(part), "no {part:?} in {line}");
+        }
+    }
 }
 
 #[tokio::test]
