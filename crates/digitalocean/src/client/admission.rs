@@ -114,12 +114,14 @@ impl Client {
         let call = account();
         let request = self.request(Method::GET, &call);
         let request = request.header(ACCEPT, "application/json");
-        match Self::team(&call, self.exchange(token, &call, request).await)? {
-            Some(team) => self.pass(&*admission.gate, team).await?,
-            None => tracing::warn!(
+        let answer = self.exchange(token, &call, request).await;
+        if let Some(team) = Self::team(&call, answer)? {
+            self.pass(&*admission.gate, team).await?;
+        } else {
+            tracing::warn!(
                 source = self.inner.token.name(),
                 "the token does not tell of which team it is, so that one of another team would go unnoticed: grant it account:read"
-            ),
+            );
         }
         admission.note_admitted(token.key());
         Ok(())
