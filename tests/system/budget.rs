@@ -28,6 +28,11 @@ fn account_with_invoices(months: u32) -> (Account, Vec<Uuid>) {
 pub(crate) async fn close_budgets(system: &TestSystem, time: &'static str) {
     // Opens the token's budget.
     system.poll_balance().await.unwrap();
+    eventually("what was drawn and not sent is lost", async || {
+        let lost = "select count(*) from cloud_request_budgets where used_at < clock_timestamp() - interval '5 seconds'";
+        (system.count(lost).await == 1).then_some(())
+    })
+    .await;
     let sql = "update cloud_request_budgets set closed_until = clock_timestamp() + $1::interval";
     let closed = sqlx::query(sql).bind(time).execute(&system.pool);
     assert_eq!(closed.await.unwrap().rows_affected(), 1);

@@ -63,16 +63,15 @@ pub(crate) struct UiArguments {
 
 impl UiArguments {
     pub(crate) fn url(&self) -> Option<String> {
-        self.temporal_ui_url.clone().filter(|url| !url.is_empty())
+        self.temporal_ui_url.clone()
     }
 }
 
-/// An empty one counts as unset, as compose files leave it.
 fn ui_url(text: &str) -> Result<String, &'static str> {
     let is_web = ["http://", "https://"]
         .iter()
         .any(|scheme| text.starts_with(scheme));
-    if is_web || text.is_empty() {
+    if is_web {
         Ok(text.to_owned())
     } else {
         Err("expected an address that starts with http:// or https://")

@@ -94,7 +94,6 @@ struct Queues(Vec<Purpose>);
 
 fn queues(text: &str) -> Result<Queues, String> {
     let names = text.split(',').map(str::trim);
-    // An empty variable counts as unset, as compose files leave it.
     let names = names.filter(|name| !name.is_empty());
     let purpose = |name: &str| {
         let mut all = Purpose::ALL.into_iter();
@@ -130,6 +129,23 @@ pub(crate) struct DigitalOcean {
 /// A variable that is set to something; an empty one counts as unset, as compose files leave it.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The same command, for which a variable that is set to nothing is not set, as compose files leave it.
+pub(crate) fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |argument: &clap::Arg| {
+        let value = argument.get_env().and_then(env::var_os);
+        value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
+    };
+    command
+        .mut_args(|argument| {
+            if is_empty(&argument) {
+                argument.env(None::<&'static str>)
+            } else {
+                argument
+            }
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 impl DigitalOcean {

@@ -19,7 +19,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::stop::Stop;
 
@@ -55,7 +55,9 @@ enum Command {
 pub async fn main() -> ExitCode {
     // One command says with its status what it found.
     let mut success = ExitCode::SUCCESS;
-    let arguments = Arguments::parse();
+    let command = configuration::without_empty_variables(Arguments::command());
+    let arguments =
+        Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let outcome = match Stop::listen() {
         Ok(stop) => match arguments.command {
             Command::Dev(arguments) => Box::pin(dev::run(arguments, stop)).await,

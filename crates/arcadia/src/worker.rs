@@ -32,27 +32,18 @@ pub(crate) struct MetricsArguments {
     /// Serve metrics for Prometheus at /metrics on this address, such as 127.0.0.1:9464 [default: a worker's not at all, the API's on
     /// its own port, where anybody who reaches it sees what the account owes]
     #[arg(long, env = "ARCADIA_METRICS_BIND", value_name = "ADDRESS:PORT", value_parser = metrics_bind)]
-    metrics_bind: Option<MetricsBind>,
+    metrics_bind: Option<SocketAddr>,
 }
 
-/// None for an empty variable, as compose files leave it.
-#[derive(Clone, Copy)]
-struct MetricsBind(Option<SocketAddr>);
-
-fn metrics_bind(text: &str) -> Result<MetricsBind, String> {
-    if text.trim().is_empty() {
-        return Ok(MetricsBind(None));
-    }
-    let address = text.parse();
-    address
-        .map(|address| MetricsBind(Some(address)))
-        .map_err(|_| "expected an address and a port, such as 127.0.0.1:9464".to_owned())
+fn metrics_bind(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected an address and a port, such as 127.0.0.1:9464")
 }
 
 impl MetricsArguments {
     /// Where they are asked for.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.metrics_bind.and_then(|bind| bind.0)
+        self.metrics_bind
     }
 
     /// Serves a worker's where that is asked for.

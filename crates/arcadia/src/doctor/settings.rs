@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Command;
 
 use super::Report;
+use crate::configuration::without_empty_variables;
 use crate::{api, logging, traces, worker};
 
 /// What other checks look at.
@@ -64,7 +65,8 @@ fn check_log(report: &mut Report) -> anyhow::Result<()> {
 
 /// What a command would read with no flags, or what it would say in their place.
 fn read<A: clap::Args>() -> Result<A, String> {
-    let mut command = A::augment_args(Command::new("arcadia"));
+    let command = A::augment_args(Command::new("arcadia"));
+    let mut command = without_empty_variables(command);
     let matches = command.try_get_matches_from_mut(["arcadia"]);
     matches
         .and_then(|matches| A::from_arg_matches(&matches))

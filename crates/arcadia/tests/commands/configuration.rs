@@ -100,13 +100,32 @@ async fn a_worker_for_some_queues_needs_their_tokens_alone() {
         let refusal = refusal(command).await;
         assert!(refusal.contains("set DATABASE_URL"), "{refusal}");
     }
-    // As compose files leave it.
-    let empty = [billing[0], ("ARCADIA_QUEUE", "")];
-    let refusal = refusal(with(arcadia(&["worker"]), &empty)).await;
-    assert!(
-        refusal.contains("DO_API_TOKEN_CLOUD_SYNC_FULL"),
-        "{refusal}"
-    );
+}
+
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_is_not_set_as_compose_files_leave_it() {
+    let all = include_str!("../../../../.env.example");
+    let names = all.lines().filter_map(|line| line.strip_prefix('#'));
+    let names = names.filter_map(|line| Some(line.split_once('=')?.0));
+    let names: Vec<_> = names.filter(|name| name.starts_with("ARCADIA_")).collect();
+    assert!(names.contains(&"ARCADIA_RENEW_AFTER"), "{names:?}");
+    for nothing in ["", " "] {
+        let empty: Vec<_> = names.iter().map(|name| (*name, nothing)).collect();
+        for (command, next) in [
+            // All queues' tokens.
+            ("worker", "set DO_API_TOKEN"),
+            ("api", "set DATABASE_URL"),
+        ] {
+            let refusal = refusal(with(arcadia(&[command]), &empty)).await;
+            assert!(refusal.contains(next), "{command}: {refusal}");
+        }
+        let said = output(with(arcadia(&["doctor"]), &empty)).await;
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(
+            said.lines().any(|line| line.starts_with("ok    settings:")),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]
