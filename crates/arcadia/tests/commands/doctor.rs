@@ -69,6 +69,13 @@ impl Healthy {
         }
     }
 
+    /// Makes its database one in which that team's resources are.
+    pub(crate) async fn mirror_the_team(&self, team_uuid: &str, name: &str) {
+        let store = Store::connect(&self.database.url(), 1).await.unwrap();
+        let mirrored = store.mirrored_team_or(team_uuid, name).await.unwrap();
+        assert_eq!(mirrored.team_uuid, team_uuid);
+    }
+
     /// `arcadia COMMAND` with these variables changed or, where empty, taken away.
     pub(crate) fn run(&self, command: &str, otherwise: &[(&str, &str)]) -> Command {
         let mut command = arcadia(&[command]);

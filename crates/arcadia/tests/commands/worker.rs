@@ -71,11 +71,7 @@ async fn a_worker_serves_the_purposes_whose_tokens_are_accepted_and_names_the_on
 #[tokio::test]
 async fn a_worker_whose_tokens_are_all_of_another_team_does_not_start() {
     let healthy = Healthy::start().await;
-    let mut database = connection(&healthy.database.url()).await;
-    sqlx::query("insert into cloud_teams (team_uuid, name) values ('0f9e', 'Merlin')")
-        .execute(&mut database)
-        .await
-        .unwrap();
+    healthy.mirror_the_team("0f9e", "Merlin").await;
     let refusal = refusal(healthy.run("worker", &[])).await;
     for part in [
         "the token of cloud-sync-full is not used",

@@ -139,11 +139,7 @@ async fn each_missing_scope_is_told_with_what_it_costs() {
 #[tokio::test]
 async fn tokens_of_another_team_than_the_one_in_the_database_are_told() {
     let healthy = Healthy::start().await;
-    let mut database = connection(&healthy.database.url()).await;
-    sqlx::query("insert into cloud_teams (team_uuid, name) values ('0f9e', 'Merlin')")
-        .execute(&mut database)
-        .await
-        .unwrap();
+    healthy.mirror_the_team("0f9e", "Merlin").await;
     let said = healthy.says(&[]).await;
     let wrong = said.lines.iter().filter(|line| !line.starts_with("ok"));
     let wrong: Vec<_> = wrong.collect();
