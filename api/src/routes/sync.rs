@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Sync {
+    /// Whose resources and bills these are; null before a token has told.
+    team: Option<Team>,
     /// Every kind that was ever listed, projects (`project`) and their members (`project_member`) too.
     kinds: Vec<KindSync>,
     /// Null where Temporal cannot be asked.
@@ -35,6 +37,16 @@ struct Sync {
     schedules_problem: Option<String>,
     /// Those that wait for an operator.
     held_deletions: Vec<HeldDeletion>,
+}
+
+/// A team of `DigitalOcean`'s.
+#[derive(Debug, Serialize, ToSchema)]
+struct Team {
+    /// As `DigitalOcean` tells it of a token.
+    #[schema(example = "5df3e3004a17e242b7c20ca6c9fc25b701a47ece")]
+    uuid: String,
+    #[schema(example = "My Team")]
+    name: String,
 }
 
 /// How the last attempt to list a kind went.
@@ -169,6 +181,7 @@ impl Schedule {
 )]
 async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>, Problem> {
     let ui = state.temporal_ui.as_deref();
+    let team = state.store.mirrored_team().await?;
     let kinds = state.store.freshness(None).await?;
     let held_deletions = pending(&state).await?;
     let (schedules, schedules_problem) = match schedules(&state).await {
@@ -176,6 +189,10 @@ async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>
         Err(problem) => (None, Some(problem)),
     };
     Ok(Json(One::now(Sync {
+        team: team.map(|team| Team {
+            uuid: team.team_uuid,
+            name: team.name,
+        }),
         kinds: kinds
             .into_iter()
             .map(|kind| KindSync::new(kind, ui))

@@ -194,3 +194,18 @@ async fn held_deletions_show_as_long_as_they_wait() {
     let all = api.get(&api.admin, "/api/v1/held-deletions").await.ok();
     assert_eq!(rows(&all).len(), 1);
 }
+
+#[tokio::test]
+async fn whose_resources_and_bills_are_mirrored_is_told_once_a_token_has_told() {
+    let api = TestApi::empty().await;
+    assert_eq!(
+        sync(&api, Ok(Vec::new())).await["data"]["team"],
+        Value::Null
+    );
+    let team = api.store.mirrored_team_or("a1b2", "Kestrel").await.unwrap();
+    assert_eq!(team.name, "Kestrel");
+    assert_eq!(
+        sync(&api, Ok(Vec::new())).await["data"]["team"],
+        json!({ "uuid": "a1b2", "name": "Kestrel" })
+    );
+}
