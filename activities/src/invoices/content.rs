@@ -1,15 +1,15 @@
 //! Reading an invoice from all that DigitalOcean shows of it: its CSV, its items, its summary.
 
-use std::convert::Infallible;
-use std::mem;
+mod items;
 
-use digitalocean::{Client, Error, InvoiceItemRead, InvoiceItemsListed, InvoiceKey, PageSink};
+use digitalocean::{Client, Error, InvoiceKey};
 use domain::invoices::{
-    InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
+    InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
     read_invoice_csv,
 };
-use store::invoices::{Document, DocumentWriter, InvoiceContent, Sources};
+use store::invoices::{Document, InvoiceContent, Sources};
 
+use self::items::{ShownTwice, list_items, take_items};
 use crate::failure::{Failure, is_pause};
 
 /// An invoice as it was read.
@@ -68,7 +68,10 @@ pub(super) async fn read(
     };
     let items = take_items(items, attempt, &mut notes)?;
     let summary = take_summary(summary, attempt, &mut notes)?;
-    let (items, items_document) = items.unzip();
+    let (items, items_document, shown_twice) = match items {
+        Some(items) => (Some(items.all), Some(items.document), items.shown_twice),
+        None => (None, None, ShownTwice::default()),
+    };
     let csv_document = csv.as_deref().map(Document::csv);
     let (mut lines, sources, joined) = match (csv, items) {
         (Some(csv), items) => {
@@ -85,6 +88,12 @@ pub(super) async fn read(
         (None, Some(items)) => (lines_of_items(&items), Sources::Items, None),
         (None, None) => return Ok(None),
     };
+    if let Some(reason) = shown_twice.contradiction(joined) {
+        if attempt < PATIENCE {
+            return Err(Failure::InconsistentItems(reason));
+        }
+        notes.push(format!("the items may not be all: {reason}"));
+    }
     if let Some(summary) = &summary {
         part_by_summary(&mut lines, summary);
     }
@@ -97,86 +106,6 @@ pub(super) async fn read(
         items: items_document,
         summary,
     }))
-}
-
-/// Read, and as they came: compressed page by page, since as text they would be the largest thing that a worker holds.
-type Items = (Vec<InvoiceItem>, Document);
-
-async fn list_items(client: &Client, invoice: InvoiceKey) -> (InvoiceItemsListed, Items) {
-    let mut reading = ItemsReading::default();
-    let Ok(listed) = client.get_invoice(invoice, &mut reading).await;
-    (listed, reading.longest().into_document())
-}
-
-/// Items as they come.
-struct ItemsReading {
-    items: Vec<InvoiceItem>,
-    document: DocumentWriter,
-    /// Of the readings before: items without ids cannot be told apart, so that the longest reading stands for all.
-    longest_before: Option<Box<Self>>,
-}
-
-impl Default for ItemsReading {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            document: DocumentWriter::items(),
-            longest_before: None,
-        }
-    }
-}
-
-impl ItemsReading {
-    fn longest(mut self) -> Self {
-        match self.longest_before.take() {
-            Some(before) if before.items.len() > self.items.len() => *before,
-            _ => self,
-        }
-    }
-
-    fn into_document(self) -> Items {
-        (self.items, self.document.finish())
-    }
-}
-
-impl PageSink<InvoiceItemRead> for ItemsReading {
-    type Error = Infallible;
-
-    async fn take(&mut self, items: Vec<InvoiceItemRead>) -> Result<(), Infallible> {
-        for InvoiceItemRead { item, json } in items {
-            self.items.push(item);
-            self.document.line(&json);
-        }
-        Ok(())
-    }
-
-    async fn begin_again(&mut self, _path: &str) -> Result<(), Infallible> {
-        let longest = mem::take(self).longest();
-        self.longest_before = Some(Box::new(longest));
-        Ok(())
-    }
-}
-
-fn take_items(
-    (listed, items): (InvoiceItemsListed, Items),
-    attempt: u32,
-    notes: &mut Vec<String>,
-) -> Result<Option<Items>, Failure> {
-    match listed.failure {
-        None => {}
-        Some(error) if may_do_without(&error, attempt) => {
-            notes.push(format!("without the items: {error}"));
-            return Ok(None);
-        }
-        Some(error) => return Err(error.into()),
-    }
-    if let Some(reason) = listed.completeness.reason() {
-        if attempt < PATIENCE {
-            return Err(Failure::InconsistentItems(reason.to_owned()));
-        }
-        notes.push(format!("the items may not be all: {reason}"));
-    }
-    Ok(Some(items))
 }
 
 fn take_summary(
@@ -207,9 +136,103 @@ fn is_absent(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
+    use rust_decimal::Decimal;
+    use simulator::{
+        Account, DEMO_TOKEN, Fault, FaultKind, Invoice, InvoiceLine as Line, Simulator,
+    };
 
     use super::*;
+
+    /// More than a page.
+    const LINES: usize = 250;
+
+    /// An invoice with these lines, while the last item of its first page moves to the next.
+    async fn while_an_item_moves(
+        lines: Vec<Line>,
+        has_csv: bool,
+        times: u32,
+    ) -> (Client, InvoiceKey, Simulator) {
+        let mut account = Account::empty();
+        let uuid = account.add_invoice(Invoice {
+            lacks_csv: !has_csv,
+            ..Invoice::for_month(2026, 3, lines)
+        });
+        let simulator = Simulator::start(account).await.unwrap();
+        if times > 0 {
+            simulator.fail(Fault::new(FaultKind::ItemMovesBetweenPages, "*").times(times));
+        }
+        let client = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
+        (client, InvoiceKey::Issued(uuid.into()), simulator)
+    }
+
+    /// Each of a droplet of its own, all at one price.
+    fn droplets() -> Vec<Line> {
+        let droplet = |number| {
+            let name = format!("web-{number} (s-1vcpu-1gb)");
+            Line::new("Droplets", &name, Decimal::new(600, 2)).with_id(&number)
+        };
+        (0..LINES).map(droplet).collect()
+    }
+
+    async fn assert_inconsistent(client: &Client, key: InvoiceKey, attempt: u32) {
+        match read(client, key, attempt).await {
+            Err(Failure::InconsistentItems(reason)) => assert_eq!(
+                reason,
+                "1 of them are on two pages in a row, so that others may be on none"
+            ),
+            outcome => panic!("it was taken, or failed otherwise: {}", outcome.is_ok()),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_item_that_pushes_another_off_its_page_is_noticed_though_the_total_fits() {
+        for has_csv in [true, false] {
+            let (client, key, _simulator) = while_an_item_moves(droplets(), has_csv, 1).await;
+            assert_inconsistent(&client, key, 1).await;
+            // Nothing moves any more.
+            let content = read(&client, key, 2).await.ok().flatten().unwrap();
+            let mut ids: Vec<_> = content
+                .lines
+                .iter()
+                .filter_map(|line| line.item.resource_id.clone())
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!((ids.len(), content.note.is_none()), (LINES, has_csv));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_item_of_no_resource_that_pushes_another_off_its_page_shows_in_the_join() {
+        let mut lines = droplets();
+        for line in &mut lines[190..200] {
+            *line = Line::new("Taxes", "Tax", Decimal::new(1, 2));
+        }
+        let (client, key, _simulator) = while_an_item_moves(lines, true, 1).await;
+        assert_inconsistent(&client, key, 1).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_listed_so_again_and_again_is_taken_and_noted() {
+        let (client, key, _simulator) = while_an_item_moves(droplets(), true, 2).await;
+        assert_inconsistent(&client, key, PATIENCE - 1).await;
+        let content = read(&client, key, PATIENCE).await.ok().flatten().unwrap();
+        assert_eq!(content.lines.len(), LINES);
+        assert_eq!(
+            content.note.as_deref(),
+            Some(
+                "the items may not be all: 1 of them are on two pages in a row, so that others may be on none"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn lines_of_no_resource_that_are_alike_on_several_pages_are_as_they_are() {
+        let tax = Line::new("Taxes", "Tax", Decimal::new(1, 2));
+        let (client, key, _simulator) = while_an_item_moves(vec![tax; LINES], true, 0).await;
+        let content = read(&client, key, 1).await.ok().flatten().unwrap();
+        assert_eq!(content.note, None);
+    }
 
     /// How a request fails where the server does so.
     async fn failing(fault: FaultKind) -> Error {
