@@ -19,7 +19,7 @@ pub enum Failure {
     Spaces(SpacesError),
     Store(StoreError),
     UnreadableInvoice(UnreadableInvoice),
-    /// An invoice's items contradict each other: they changed while they were read.
+    /// An invoice's items, or the billing history, contradict each other: they changed while they were read.
     InconsistentItems(String),
     NoInvoice(InvoiceUuid),
     UnknownKind(String),
@@ -128,7 +128,7 @@ impl Failure {
             Self::Store(error) => with_causes(error),
             Self::UnreadableInvoice(error) => error.to_string(),
             Self::InconsistentItems(reason) => {
-                format!("the invoice's items are not to be relied on: {reason}")
+                format!("what was listed is not to be relied on: {reason}")
             }
             Self::NoInvoice(invoice) => format!(
                 "DigitalOcean has neither a CSV nor items of the invoice {invoice}: is it of another account?"

@@ -178,7 +178,7 @@ mod tests {
         match read(client, key, attempt).await {
             Err(Failure::InconsistentItems(reason)) => assert_eq!(
                 reason,
-                "1 of them are on two pages in a row, so that others may be on none"
+                "items on two pages in a row: 1, so that as many may be on none"
             ),
             outcome => panic!("it was taken, or failed otherwise: {}", outcome.is_ok()),
         }
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(
             content.note.as_deref(),
             Some(
-                "the items may not be all: 1 of them are on two pages in a row, so that others may be on none"
+                "the items may not be all: items on two pages in a row: 1, so that as many may be on none"
             )
         );
     }

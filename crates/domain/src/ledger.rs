@@ -7,7 +7,7 @@ use crate::ids::InvoiceUuid;
 
 /// One entry of the billing history (`GET /v2/customers/my/billing_history`). It has no id: two entries may be alike in everything
 /// (spec).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BillingEntry {
     pub description: String,
     /// USD; negative for what was paid or credited.

@@ -52,7 +52,7 @@ impl ShownTwice {
             self.of_a_resource
         };
         (several > 0).then(|| {
-            format!("{several} of them are on two pages in a row, so that others may be on none")
+            format!("items on two pages in a row: {several}, so that as many may be on none")
         })
     }
 }
