@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use devstack::testing::TestDatabase;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolCopyExt as _;
 use sqlx::{AssertSqlSafe, PgPool};
 use store::Store;
@@ -31,14 +30,6 @@ impl Database {
         let database = devstack::testing::database().await;
         Store::connect(&database.url(), 1).await?.migrate().await?;
         let pool = PgPool::connect(&database.url()).await?;
-        Ok(Self { pool, database })
-    }
-
-    /// An empty database as that version had it.
-    pub(crate) async fn at(migrations: &Migrator, version: i64) -> anyhow::Result<Self> {
-        let database = devstack::testing::database().await;
-        let pool = PgPool::connect(&database.url()).await?;
-        migrations.run_to(version, &pool).await?;
         Ok(Self { pool, database })
     }
 

@@ -16,7 +16,6 @@ mod database;
 mod idle;
 mod invoice;
 mod memory;
-mod migrations;
 mod new_rows;
 mod report;
 mod sweep;
@@ -33,7 +32,6 @@ const MEASUREMENTS: &[&str] = &[
     "invoice-100000",
     "memory-invoice-100000",
     "bill-1000000",
-    "migrations-1000000",
     "backfill",
     "actions-day",
     "actions-growth",
@@ -71,7 +69,6 @@ async fn main() -> anyhow::Result<()> {
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
             "memory-invoice-100000" => invoice::measure_memory(&mut report, 100_000).await?,
             "bill-1000000" => bill::measure(&mut report, 1_000_000).await?,
-            "migrations-1000000" => migrations::measure(&mut report, 1_000_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
             "actions-day" => actions::measure_day(&mut report).await?,
             "actions-growth" => actions::measure_growth(&mut report).await?,

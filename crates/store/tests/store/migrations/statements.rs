@@ -118,11 +118,11 @@ fn wrong_with(statement: &str) -> Option<String> {
 
 #[test]
 fn migrations_expand_and_do_not_contract() {
-    // Released before this rule was: CONTRIBUTING.md says what they cost.
-    let released_before = 3;
+    // The schema of 0.1.0. Migrations that are added after its release have higher versions and follow the rule.
+    let baseline = 6;
     let later = MIGRATOR
         .iter()
-        .filter(|migration| migration.version > released_before);
+        .filter(|migration| migration.version > baseline);
     for migration in later {
         let found = contractions(migration.sql.as_str());
         assert_eq!(found, [""; 0], "migration {}", migration.version);
