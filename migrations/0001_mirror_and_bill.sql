@@ -39,6 +39,14 @@ create table cloud_resources (
     fingerprint bytea not null,
     -- DigitalOcean's id of the project, for the few kinds whose body names it.
     body_project_id text,
+    -- The project that DigitalOcean's evidence gives, overrides left out. Memberships are dated by it.
+    provider_project_id uuid references cloud_projects,
+    -- The resource whose overrides hold for this one too: a node's cluster, the droplet of a snapshot. Rows are never removed,
+    -- so that no foreign key is needed.
+    parent_id uuid,
+    -- The resource whose override is in force for this one: itself or a parent. Null without one.
+    overridden_by uuid,
+    -- The project and tenant in force now: of the override, else of provider_project_id.
     cloud_project_id uuid references cloud_projects,
     tenant_id text,
     -- How the project is known: operator, membership, body, parent or fallback.
@@ -56,6 +64,7 @@ create table cloud_resources (
     toast_tuple_target = 256
 );
 create index cloud_resources_project on cloud_resources (cloud_project_id);
+create index cloud_resources_parent on cloud_resources (parent_id) where parent_id is not null;
 create index cloud_resources_tenant on cloud_resources (tenant_id, kind, id);
 create index cloud_resources_name on cloud_resources (kind, lower(name));
 

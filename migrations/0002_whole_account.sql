@@ -57,43 +57,66 @@ left join cloud_resources other
     on other.provider = 'digitalocean' and other.kind = s.other_kind and other.provider_id = s.other_provider_id
 where stating.deleted_at is null;
 
--- What operators say of a resource; it comes before all that DigitalOcean says, and no sync touches it.
-create table cloud_resource_pins (
-    resource_id uuid primary key references cloud_resources,
+-- Intervals of one resource or project must not overlap: the database sees to it. A range of one uuid stands for the uuid, since
+-- an index for ranges is in every PostgreSQL, and one for uuids beside them is not.
+create type uuid_range as range (subtype = uuid);
+
+-- Overrides by operators: from valid_from on, a resource belongs to this tenant or counts to this project, whatever DigitalOcean
+-- says. No sync changes them. To undo one deletes its rows, so that costs are again as they were before it. Kept for ever: months
+-- are attributed by them.
+create table cloud_resource_overrides (
+    resource_id uuid not null references cloud_resources,
+    -- One of the two. The tenant of a resource may be overridden apart from its project.
     tenant_id text,
     cloud_project_id uuid references cloud_projects,
-    -- The project that DigitalOcean was last seen to contradict with: each contradiction is told once.
+    valid_from timestamptz not null,
+    -- Null while it is in force.
+    valid_to timestamptz,
+    -- The last project of DigitalOcean's that contradicts the override: each contradiction is reported once.
     contradicted_by uuid references cloud_projects,
-    pinned_by text not null,
-    pinned_at timestamptz not null,
-    check (tenant_id is not null or cloud_project_id is not null)
+    -- The name of the access token.
+    set_by text not null,
+    set_at timestamptz not null,
+    check (num_nonnulls(tenant_id, cloud_project_id) = 1),
+    check (valid_to > valid_from),
+    constraint cloud_resource_overrides_of_tenant_do_not_overlap exclude using gist (
+        uuid_range(resource_id, resource_id, '[]') with &&, tstzrange(valid_from, valid_to) with &&) where (tenant_id is not null),
+    constraint cloud_resource_overrides_of_project_do_not_overlap exclude using gist (
+        uuid_range(resource_id, resource_id, '[]') with &&, tstzrange(valid_from, valid_to) with &&)
+        where (cloud_project_id is not null)
 );
+create index cloud_resource_overrides_resource on cloud_resource_overrides (resource_id);
+create index cloud_resource_overrides_project on cloud_resource_overrides (cloud_project_id) where cloud_project_id is not null;
 
--- Which project and tenant each resource has: the one rule, over stored rows (listing is null) and staged ones.
---   an operator's pin; the cluster of a node; the cluster that made it, unless somebody moved it out of the default project;
---   the project that lists it; the one its body names; what it is a part of; for kinds that always live in a project, and once
---   a complete pass that began after it was first seen lists it nowhere: the internal project.
--- Kinds that always live in a project are said here and in domain/src/kind.rs.
+-- The overrides in force, one row a resource.
+create view cloud_current_overrides as
+select resource_id, max(tenant_id) as tenant_id, max(cloud_project_id::text)::uuid as cloud_project_id
+from cloud_resource_overrides where valid_to is null group by resource_id;
+
+-- Project, tenant and attribution of each resource: the one rule, over stored rows (listing is null) and staged ones. Used by
+-- store/src/inventory/attribution.rs and rows.rs.
+--
+-- DigitalOcean's evidence gives provider_project_id, by the first of these that applies:
+--   node: the project of the cluster whose node it is; made: the project of the cluster that made it, unless somebody moved it out
+--   of the default project; membership: the project that lists it; body: the project that its body names; part: the project of the
+--   resource that it is a part of; claimed: the project of the droplet that names it as a backup; fallback: the internal project,
+--   for kinds that always live in a project, once a complete pass that began after it was first seen lists it nowhere.
+-- An override comes before all evidence. That of a parent holds for its parts too: of a cluster always, of other parents where
+-- neither membership nor body names a project.
+-- The kinds that always live in a project are named here and in domain/src/kind.rs.
 create view cloud_resource_homes as
 select
     subject.id,
     subject.listing,
     subject.kind,
     decided.provider_project_id,
-    coalesce(pin.cloud_project_id, decided.provider_project_id) as cloud_project_id,
+    decided.parent_id,
+    override.resource_id as overridden_by,
+    effective.id as cloud_project_id,
+    coalesce(override.tenant_id, effective.tenant_id) as tenant_id,
     case
-        when pin.tenant_id is not null then pin.tenant_id
-        when pin.cloud_project_id is not null then pinned.tenant_id
-        when decided.choice = 'node' then cluster.tenant_id
-        when decided.choice in ('made', 'part') then owner.tenant_id
-        when decided.choice = 'claimed' then claimant.tenant_id
-        when decided.choice = 'membership' then member_project.tenant_id
-        when decided.choice = 'body' then named.tenant_id
-        when decided.choice = 'fallback' then internal.tenant_id
-    end as tenant_id,
-    case
-        when pin.resource_id is not null then 'operator'
-        when decided.choice in ('node', 'made', 'part', 'claimed') then 'parent'
+        when override.resource_id = subject.id then 'operator'
+        when override.resource_id is not null or decided.choice in ('node', 'made', 'part', 'claimed') then 'parent'
         else decided.choice
     end as attribution
 from (
@@ -120,7 +143,7 @@ left join (
 ) node on node.other_kind = subject.kind and node.other_provider_id = subject.provider_id
 left join cloud_resources cluster on cluster.id = node.cluster_id
 left join (
-    -- A backup's own body does not say what it is a backup of: the droplet's does.
+    -- The body of a backup does not name its droplet; that of the droplet names its backups.
     select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as claimant_id
     from cloud_resource_relations s
     where s.relation = 'backup_of' and s.direction = 'from_other'
@@ -133,26 +156,26 @@ left join (
     select max(started_at) as started_at from cloud_listings where kind = 'project_member' and complete
 ) last_pass on subject.first_seen_at < last_pass.started_at
 left join (
-    select id, tenant_id from cloud_projects
+    select id from cloud_projects
     where provider = 'digitalocean' and is_internal and deleted_at is null
     order by first_seen_at limit 1
 ) internal
     on last_pass.started_at is not null
    and subject.kind in ('app', 'database_cluster', 'droplet', 'kubernetes_cluster', 'load_balancer', 'reserved_ip', 'spaces_bucket',
        'volume')
-left join cloud_resource_pins pin on pin.resource_id = subject.id
-left join cloud_projects pinned on pinned.id = pin.cloud_project_id
+cross join lateral (
+    select
+        subject.owner_relation = 'made_by_kubernetes' and owner.id is not null and coalesce(member_project.is_default, true) as is_made
+) made
 cross join lateral (
     select
         case
-            when coalesce(cluster.cloud_project_id::text, cluster.tenant_id) is not null then 'node'
-            when subject.owner_relation = 'made_by_kubernetes'
-                and coalesce(owner.cloud_project_id::text, owner.tenant_id) is not null
-                and coalesce(member_project.is_default, true) then 'made'
+            when cluster.provider_project_id is not null then 'node'
+            when made.is_made and owner.provider_project_id is not null then 'made'
             when member.cloud_project_id is not null then 'membership'
             when named.id is not null then 'body'
-            when coalesce(owner.cloud_project_id::text, owner.tenant_id) is not null then 'part'
-            when coalesce(claimant.cloud_project_id::text, claimant.tenant_id) is not null then 'claimed'
+            when owner.provider_project_id is not null then 'part'
+            when claimant.provider_project_id is not null then 'claimed'
             when internal.id is not null then 'fallback'
         end as choice
 ) chosen
@@ -160,20 +183,30 @@ cross join lateral (
     select
         chosen.choice,
         case chosen.choice
-            when 'node' then cluster.cloud_project_id
-            when 'made' then owner.cloud_project_id
+            when 'node' then cluster.provider_project_id
+            when 'made' then owner.provider_project_id
             when 'membership' then member.cloud_project_id
             when 'body' then named.id
-            when 'part' then owner.cloud_project_id
-            when 'claimed' then claimant.cloud_project_id
+            when 'part' then owner.provider_project_id
+            when 'claimed' then claimant.provider_project_id
             when 'fallback' then internal.id
-        end as provider_project_id
-) decided;
+        end as provider_project_id,
+        case
+            when cluster.id is not null then cluster.id
+            when made.is_made then owner.id
+            when member.cloud_project_id is null and named.id is null then coalesce(owner.id, claimant.id)
+        end as parent_id
+) decided
+left join cloud_current_overrides own on own.resource_id = subject.id
+left join cloud_current_overrides of_parent on of_parent.resource_id = decided.parent_id
+left join cloud_current_overrides above
+    on above.resource_id = case decided.parent_id
+       when cluster.id then cluster.overridden_by when owner.id then owner.overridden_by when claimant.id then claimant.overridden_by end
+left join cloud_current_overrides override
+    on override.resource_id = coalesce(own.resource_id, of_parent.resource_id, above.resource_id)
+left join cloud_projects effective on effective.id = coalesce(override.cloud_project_id, decided.provider_project_id);
 
--- Intervals of one resource or project must not overlap: the database sees to it. A range of one uuid stands for the uuid, since
--- an index for ranges is in every PostgreSQL, and one for uuids beside them is not.
-create type uuid_range as range (subtype = uuid);
-
+-- Which project a resource was in by DigitalOcean's evidence, and when the mirror saw that. Overrides are not among them.
 create table cloud_project_memberships (
     resource_id uuid not null references cloud_resources,
     cloud_project_id uuid not null references cloud_projects,
@@ -186,27 +219,20 @@ create table cloud_project_memberships (
 );
 create index cloud_project_memberships_project on cloud_project_memberships (cloud_project_id);
 
+-- Which tenant a project was assigned to by operators, and for which time. To undo an assignment deletes its rows, so that costs
+-- are again as they were before it.
 create table cloud_project_tenants (
     cloud_project_id uuid not null references cloud_projects,
     tenant_id text not null,
     valid_from timestamptz not null,
     -- Null while it holds.
     valid_to timestamptz,
-    -- The name of the access token by which it was said.
+    -- The name of the access token.
     assigned_by text,
     check (valid_to > valid_from),
     constraint cloud_project_tenants_do_not_overlap exclude using gist (
         uuid_range(cloud_project_id, cloud_project_id, '[]') with &&, tstzrange(valid_from, valid_to) with &&)
 );
-
--- What is known of the time before this version: the latest change that events tell of, else the first sighting.
-insert into cloud_project_memberships (resource_id, cloud_project_id, valid_from)
-select r.id, r.cloud_project_id, coalesce(
-    (select max(e.occurred_at) from cloud_resource_events e where e.resource_id = r.id and e.changes ? 'cloud_project_id'),
-    r.first_seen_at)
-from cloud_resources r where r.cloud_project_id is not null and r.deleted_at is null;
-insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from)
-select id, tenant_id, first_seen_at from cloud_projects where tenant_id is not null;
 
 -- complete; held: complete, and its deletions wait for an operator; incomplete: the pages contradict each other or an item cannot
 -- be read; not_readable: the token may not read the kind, or the API does not know it; failed: anything else that went wrong.

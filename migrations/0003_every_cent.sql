@@ -153,8 +153,8 @@ alter table cloud_cost_lines
     add column is_shared boolean not null default false,
     -- Several tenants' by time: cloud_cost_line_shares says whose how much is; tenant_id is null then.
     add column is_split boolean not null default false,
-    -- How its tenant is known: resource (a pin, or the project that it was in), project_name, first_known (what was first said of
-    -- the resource's project or tenant, for a time before that), none, shared.
+    -- How its tenant is known: resource (an override, or the project that the resource was in), project_name, first_known (the first
+    -- project that the mirror saw the resource in, for a time before that), none, shared.
     add column attributed_by text not null default 'none'
         check (attributed_by in ('resource', 'project_name', 'first_known', 'none', 'shared'));
 update cloud_cost_lines line set
@@ -442,30 +442,6 @@ create table cloud_project_names (
     constraint cloud_project_names_do_not_overlap exclude using gist (
         uuid_range(cloud_project_id, cloud_project_id, '[]') with &&, tstzrange(valid_from, valid_to) with &&)
 );
-insert into cloud_project_names (cloud_project_id, name, valid_from, valid_to)
-select id, name, first_seen_at, case when deleted_at > first_seen_at then deleted_at end from cloud_projects;
-
--- Since when a resource is a tenant's for another reason than its project: a pin of its own or of what it is a part of.
-create table cloud_resource_tenants (
-    resource_id uuid not null references cloud_resources,
-    tenant_id text not null,
-    valid_from timestamptz not null,
-    valid_to timestamptz,
-    check (valid_to > valid_from),
-    constraint cloud_resource_tenants_do_not_overlap exclude using gist (
-        uuid_range(resource_id, resource_id, '[]') with &&, tstzrange(valid_from, valid_to) with &&)
-);
-insert into cloud_resource_tenants (resource_id, tenant_id, valid_from)
-select r.id, r.tenant_id, coalesce(pin.pinned_at, r.first_seen_at)
-from cloud_resources r
-left join cloud_projects p on p.id = r.cloud_project_id
-left join cloud_resource_pins pin on pin.resource_id = r.id
-where r.deleted_at is null and r.tenant_id is not null
-  and (r.tenant_id is distinct from p.tenant_id or pin.tenant_id is not null);
-
--- An assignment that an operator dated is taken at its word; without a date, a project's first tenant counts for the time before it
--- was assigned as well.
-alter table cloud_project_tenants add column is_dated boolean not null default false;
 
 -- How what all bear is spread over the tenants, from a month on. Without a word: in proportion to what each costs.
 create table cloud_spread_rules (

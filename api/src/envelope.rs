@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::effect::Effect;
 use crate::freshness::Freshness;
 
 /// One thing.
@@ -20,8 +21,15 @@ impl<T> One<T> {
             meta: Meta {
                 as_of: Utc::now(),
                 freshness: None,
+                effect: None,
             },
         }
+    }
+
+    /// Adds the effect of the change that this answers.
+    pub(crate) fn with_effect(mut self, effect: Effect) -> Self {
+        self.meta.effect = Some(effect);
+        self
     }
 
     pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
@@ -43,6 +51,10 @@ pub(crate) struct Meta {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     freshness: Option<Vec<Freshness>>,
+    /// The amounts that the change moved, or would move; in answers to changes of tenants and overrides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    effect: Option<Effect>,
 }
 
 /// A page of a list.
@@ -80,6 +92,7 @@ impl ListMeta {
             about: Meta {
                 as_of: Utc::now(),
                 freshness: None,
+                effect: None,
             },
             limit,
             next_cursor,

@@ -190,6 +190,17 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+/// Refuses a time that is still to come.
+pub(crate) fn not_in_the_future(field: &str, time: Option<DateTime<Utc>>) -> Result<(), Problem> {
+    match time {
+        Some(time) if time > Utc::now() => Err(Problem::InvalidParameter(format!(
+            "{field}: {} is in the future; give a time that has passed",
+            time.format("%Y-%m-%dT%H:%M:%SZ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a text is of the length and form of those that operators may add to what they say.
 pub(crate) fn is_remark(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)

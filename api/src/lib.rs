@@ -3,6 +3,7 @@
 //! Reads and writes only through [`store::Store`]; never calls DigitalOcean. The answers' form is `/api/v1/openapi.json`.
 
 mod access;
+mod effect;
 mod envelope;
 mod extract;
 mod freshness;

@@ -108,12 +108,22 @@ impl View {
         }
     }
 
+    /// The times of a tenant or project that is not shown are not shown either.
     fn narrow_pin(&self, value: &mut Value) {
         if let Some(tenant) = value.get_mut("tenant_id") {
             self.narrow_tenant(tenant);
         }
         if let Some(project) = value.get_mut("cloud_project_id") {
             self.narrow_project(project);
+        }
+        for (of, since) in [
+            ("tenant_id", "tenant_since"),
+            ("cloud_project_id", "project_since"),
+        ] {
+            let is_hidden = value.get(of).is_some_and(Value::is_null);
+            if let Some(since) = value.get_mut(since).filter(|_| is_hidden) {
+                *since = Value::Null;
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use domain::TenantId;
 use simulator::Account;
 use store::StoreError;
+use store::inventory::Commit;
 use store::projects::ProjectChange;
 use tokio::sync::{OnceCell, watch};
 
@@ -210,10 +211,16 @@ async fn assign_tenants(site: &Site) {
     for (project, tenant) in ordinary.iter().zip(["north", "south"]) {
         let change = ProjectChange {
             tenant_id: Some(Some(tenant.parse::<TenantId>().unwrap())),
-            tenant_since: None,
+            // The same time in each run, so that runs can be compared.
+            tenant_since: Some("2015-01-01T00:00:00Z".parse().unwrap()),
             purpose: None,
         };
-        patiently(async || store.change_project(project.id, &change, "tests").await).await;
+        patiently(async || {
+            store
+                .change_project(project.id, &change, "tests", Commit::Keep)
+                .await
+        })
+        .await;
     }
 }
 

@@ -54,7 +54,7 @@ impl World {
         let unfit: i64 = sqlx::query_scalar(
             "select count(*) from cloud_resources r
              full join (select * from cloud_project_memberships where valid_to is null) m on m.resource_id = r.id
-             where (case when r.deleted_at is null then r.cloud_project_id end) is distinct from m.cloud_project_id",
+             where (case when r.deleted_at is null then r.provider_project_id end) is distinct from m.cloud_project_id",
         )
         .fetch_one(&self.pool)
         .await

@@ -11,7 +11,7 @@ use domain::{ResourceKind, TenantId};
 use serde_json::Value;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use sqlx::PgPool;
-use store::inventory::{Guard, PinChange, Rules};
+use store::inventory::{Commit, Guard, OverrideChange, Rules};
 use store::projects::ProjectChange;
 use store::{Run, Store};
 use uuid::Uuid;
@@ -252,7 +252,7 @@ impl World {
         };
         let row = self.project_row(project).await;
         self.store
-            .change_project(row, &change, "ann")
+            .change_project(row, &change, "ann", Commit::Keep)
             .await
             .unwrap();
         reference.assign(project, tenant);
@@ -292,12 +292,13 @@ impl World {
         .fetch_one(&self.pool)
         .await
         .unwrap();
-        let change = PinChange {
+        let change = OverrideChange {
             tenant_id: None,
             cloud_project_id: Some(row),
+            since: None,
         };
         self.store
-            .change_pin(resource, &change, "ann")
+            .change_override(resource, &change, "ann", Commit::Keep)
             .await
             .unwrap();
         reference.pin(key, project);
@@ -372,8 +373,8 @@ async fn empty(pool: &PgPool) {
     sqlx::raw_sql(
         "set session_replication_role = replica;
          truncate cloud_projects, cloud_resources, cloud_project_members, cloud_listings, cloud_resource_events,
-             cloud_staged_resources, cloud_resource_relations, cloud_resource_pins, cloud_project_memberships,
-             cloud_project_tenants, cloud_project_names, cloud_resource_tenants, cloud_kind_freshness, cloud_held_deletions,
+             cloud_staged_resources, cloud_resource_relations, cloud_resource_overrides, cloud_project_memberships,
+             cloud_project_tenants, cloud_project_names, cloud_kind_freshness, cloud_held_deletions,
              cloud_held_resources, cloud_invoices, cloud_invoice_parts, cloud_invoice_versions, cloud_superseded_cost_lines,
              cloud_cost_lines, cloud_cost_line_shares, cloud_cost_line_overrides, cloud_cost_totals;
          set session_replication_role = default",

@@ -1,7 +1,7 @@
 //! Resources, what happened to them and how they belong together.
 
 mod history;
-mod pins;
+mod overrides;
 mod relations;
 
 use std::str::FromStr;
@@ -31,8 +31,8 @@ use crate::view::View;
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(one, pins::change))
-        .routes(routes!(pins::unclassified))
+        .routes(routes!(one, overrides::change))
+        .routes(routes!(overrides::unclassified))
         .merge(history::routes())
         .merge(relations::routes())
 }
@@ -258,14 +258,14 @@ fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, 
     }
 }
 
-/// A resource with what operators say of it.
+/// A resource with its override.
 #[derive(Debug, Serialize, ToSchema)]
 struct ResourceDetail {
     #[serde(flatten)]
     resource: Resource,
-    /// For the role `platform_admin`; null where no operator has said anything, for a tenant, and in the past, of which the
-    /// events tell it.
-    pin: Option<pins::Pin>,
+    /// The override in force, for the role `platform_admin`. Null without one, for a tenant, and with `as_of`; the events have the
+    /// overrides of the past.
+    pin: Option<overrides::Pin>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -314,14 +314,14 @@ async fn detail(
     shows_pin: bool,
 ) -> Result<One<ResourceDetail>, Problem> {
     let pin = if shows_pin {
-        store.pin(resource.id).await?
+        store.resource_override(resource.id).await?
     } else {
         None
     };
     let freshness = freshness::of(store, [&*resource.kind]).await?;
     let detail = ResourceDetail {
         resource: resource.into(),
-        pin: pin.map(pins::Pin::from),
+        pin: pin.map(overrides::Pin::from),
     };
     Ok(One::now(detail).fresh(freshness))
 }

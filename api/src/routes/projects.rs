@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::{Admin, Caller};
+use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, is_remark, present};
+use crate::extract::{Body, Id, Query, Text, is_remark, not_in_the_future, present};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
@@ -204,7 +205,7 @@ async fn tenants(
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// What to change of a project; what is absent stays, null clears.
+/// A change of a project; an absent field stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -212,14 +213,15 @@ async fn tenants(
     reason = "absent, null and a value are three different changes"
 )]
 struct ProjectPatch {
-    /// Whose it is: 1 to 100 characters. Its resources follow, and cost lines for the time from now on; a first tenant's are those
-    /// for the time before as well.
+    /// The tenant, 1 to 100 characters. Resources of the project follow, and charges from `tenant_since` on. Null without
+    /// `tenant_since` undoes every assignment of the project: all charges are attributed as if there had been none. Null with
+    /// `tenant_since` ends the assignment at that time.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
-    /// As of when it is that tenant's, if not from now on: to put a mistake right, or to begin with a month. What was said for the time
-    /// since then no longer holds. Only with `tenant_id`, and not in the future.
-    #[serde(default)]
+    /// From when on the tenant holds; from now on if absent. What was assigned for the time since then no longer holds. Only with
+    /// `tenant_id`, and not in the future. `since` is accepted too.
+    #[serde(default, alias = "since")]
     tenant_since: Option<DateTime<Utc>>,
     /// What it is for: 1 to 500 characters.
     #[serde(default, deserialize_with = "present")]
@@ -244,16 +246,17 @@ impl TryFrom<String> for Purpose {
     }
 }
 
-/// Says whose a project is and what it is for
+/// Changes tenant and purpose of a project
 ///
-/// For the role `platform_admin`. Resources of the project follow at once, and cost lines for the time from now on.
+/// For the role `platform_admin`. Resources of the project follow at once, and charges from `tenant_since` on. `meta.effect` has the
+/// amounts that this moves; `?dry_run=true` reports them without making the change.
 #[utoipa::path(
     patch,
     path = "/api/v1/projects/{id}",
     operation_id = "change_project",
     tag = "projects",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the project")),
+    params(("id" = Uuid, Path, description = "`id` of the project"), DryRun),
     request_body = ProjectPatch,
     responses((status = OK, body = One<Project>, description = "The project as it is now"), Invalid, Absent)
 )]
@@ -261,13 +264,10 @@ async fn change(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    Query(dry_run): Query<DryRun>,
     Body(patch): Body<ProjectPatch>,
 ) -> Result<Json<One<Project>>, Problem> {
-    if patch.tenant_since.is_some_and(|since| since > Utc::now()) {
-        return Err(Problem::InvalidParameter(
-            "tenant_since: it is in the future; give a time that has been".to_owned(),
-        ));
-    }
+    not_in_the_future("tenant_since", patch.tenant_since)?;
     if patch.tenant_since.is_some() && patch.tenant_id.is_none() {
         return Err(Problem::InvalidParameter(
             "tenant_since: give tenant_id with it, a tenant or null".to_owned(),
@@ -280,11 +280,13 @@ async fn change(
             .purpose
             .map(|purpose| purpose.map(|Purpose(text)| text)),
     };
-    let project = state
+    let commit = dry_run.commit();
+    let (project, measured) = state
         .store
-        .change_project(id, &change, &admin.token_name)
+        .change_project(id, &change, &admin.token_name, commit)
         .await?;
-    tracing::info!(token = %admin.token_id, project = %id, ?change, "a project was changed");
+    tracing::info!(token = %admin.token_id, project = %id, ?change, ?commit, "project changed");
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    Ok(Json(One::now(project.into()).fresh(freshness)))
+    let answer = One::now(project.into()).fresh(freshness);
+    Ok(Json(answer.with_effect(Effect::of(measured, commit))))
 }

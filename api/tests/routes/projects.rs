@@ -48,8 +48,7 @@ async fn a_tenant_sees_its_own_projects_only() {
 }
 
 #[tokio::test]
-async fn a_projects_tenant_becomes_that_of_its_resources_and_what_was_charged_before_stays_whose_it_was()
- {
+async fn a_new_tenant_of_a_project_leaves_past_charges_as_they_are() {
     let api = TestApi::with_account().await;
     let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     let lines = "/api/v1/billing/cost-lines?period=2026-04-01";
@@ -72,13 +71,22 @@ async fn a_projects_tenant_becomes_that_of_its_resources_and_what_was_charged_be
     let lost = api.get(&api.acme, "/api/v1/inventory").await.ok();
     assert_eq!(column(&lost, "name"), [""; 0]);
 
-    let cleared = api
-        .patch(&api.admin, &alpha, r#"{"tenant_id": null}"#)
-        .await
-        .ok();
-    assert_eq!(cleared["data"]["tenant_id"], json!(null));
     let after = api.get(&api.admin, lines).await.ok();
     assert_eq!(after["data"], before["data"]);
+
+    // An end leaves the past as it is; an undo takes every assignment away.
+    let ended = json!({ "tenant_id": null, "tenant_since": "2026-05-01T00:00:00Z" });
+    let ended = api.patch(&api.admin, &alpha, &ended.to_string()).await.ok();
+    assert_eq!(ended["data"]["tenant_id"], json!(null));
+    let after = api.get(&api.admin, lines).await.ok();
+    assert_eq!(after["data"], before["data"]);
+    let undone = r#"{"tenant_id": null}"#;
+    api.patch(&api.admin, &alpha, undone).await.ok();
+    let after = api.get(&api.admin, lines).await.ok();
+    assert_eq!(
+        column(&after, "tenant_id"),
+        ["null", "globex", "null", "null"]
+    );
 }
 
 #[tokio::test]

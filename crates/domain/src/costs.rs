@@ -3,5 +3,7 @@
 mod owners;
 mod split;
 
-pub use owners::{Basis, Charge, Owned, Projects, ResourceHistory, Share, Spell, owners_of};
+pub use owners::{
+    Basis, Charge, Interval, Overrides, Owned, Projects, ResourceHistory, Share, owners_of,
+};
 pub use split::{SpreadRule, split, spread};

@@ -1,5 +1,6 @@
 //! What was spent, by whom and on what: read from the totals that the database keeps.
 
+pub(crate) mod effect;
 mod overrides;
 mod rules;
 
@@ -8,8 +9,10 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use domain::costs::{SpreadRule, spread};
 use rust_decimal::Decimal;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
 pub use overrides::Override;
 pub use rules::StoredSpreadRule;
 
@@ -103,11 +106,12 @@ struct Month {
 impl Store {
     /// Shares a month out to the tenants.
     pub async fn statements(&self, period: NaiveDate) -> Result<Statements, StoreError> {
-        let month = self
-            .months(period, period)
+        let mut connection = self.pool.acquire().await?;
+        let month = months(&mut connection, period, period)
             .await?
             .remove(&period)
             .unwrap_or_default();
+        drop(connection);
         let rule = self.spread_rule(period).await?;
         let invoices = sqlx::query!(
             r#"select coalesce(sum(amount), 0) as "amount!", count(*) as "invoices!", count(*) filter (where is_final) as "final!"
@@ -130,32 +134,6 @@ impl Store {
         })
     }
 
-    async fn months(
-        &self,
-        from: NaiveDate,
-        to: NaiveDate,
-    ) -> Result<BTreeMap<NaiveDate, Month>, StoreError> {
-        let totals = sqlx::query!(
-            r#"select period, is_shared, tenant_id, sum(amount) as "amount!", bool_or(is_estimate) as "is_estimate!"
-               from cloud_cost_totals where period between $1 and $2 group by period, is_shared, tenant_id"#,
-            from,
-            to,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut months: BTreeMap<NaiveDate, Month> = BTreeMap::new();
-        for total in totals {
-            let month = months.entry(total.period).or_default();
-            month.is_estimate |= total.is_estimate;
-            if total.is_shared {
-                month.shared += total.amount;
-            } else {
-                *month.direct.entry(total.tenant_id).or_default() += total.amount;
-            }
-        }
-        Ok(months)
-    }
-
     /// What was spent from one month to another, both included: a row a month and group, in that order.
     pub async fn costs(
         &self,
@@ -164,7 +142,10 @@ impl Store {
         to: NaiveDate,
     ) -> Result<Vec<Cost>, StoreError> {
         match by {
-            GroupBy::Tenant => self.costs_by_tenant(from, to).await,
+            GroupBy::Tenant => {
+                let mut connection = self.pool.acquire().await?;
+                costs_by_tenant(&mut connection, from, to).await
+            }
             GroupBy::Resource => self.costs_by_resource(from, to).await,
             GroupBy::Project | GroupBy::Kind | GroupBy::Product => {
                 let word = match by {
@@ -196,27 +177,6 @@ impl Store {
                     .collect())
             }
         }
-    }
-
-    async fn costs_by_tenant(
-        &self,
-        from: NaiveDate,
-        to: NaiveDate,
-    ) -> Result<Vec<Cost>, StoreError> {
-        let months = self.months(from, to).await?;
-        let rules = self.spread_rules().await?;
-        let mut costs = Vec::new();
-        for (period, month) in months {
-            let rule = rules::rule_for(&rules, period);
-            costs.extend(shared_out(&month, &rule).into_iter().map(|row| Cost {
-                period,
-                group: row.tenant_id,
-                direct: row.direct,
-                shared: row.shared,
-                is_estimate: month.is_estimate,
-            }));
-        }
-        Ok(costs)
     }
 
     /// A resource that is gone is known by DigitalOcean's id of it, so that its cost still adds up over time.
@@ -262,6 +222,54 @@ impl Store {
         .await?;
         Ok(discrepancies)
     }
+}
+
+async fn months(
+    connection: &mut PgConnection,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<BTreeMap<NaiveDate, Month>, StoreError> {
+    let totals = sqlx::query!(
+        r#"select period, is_shared, tenant_id, sum(amount) as "amount!", bool_or(is_estimate) as "is_estimate!"
+           from cloud_cost_totals where period between $1 and $2 group by period, is_shared, tenant_id"#,
+        from,
+        to,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut months: BTreeMap<NaiveDate, Month> = BTreeMap::new();
+    for total in totals {
+        let month = months.entry(total.period).or_default();
+        month.is_estimate |= total.is_estimate;
+        if total.is_shared {
+            month.shared += total.amount;
+        } else {
+            *month.direct.entry(total.tenant_id).or_default() += total.amount;
+        }
+    }
+    Ok(months)
+}
+
+/// The totals of tenants by month, shared costs allocated by the rule of the month.
+async fn costs_by_tenant(
+    connection: &mut PgConnection,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<Vec<Cost>, StoreError> {
+    let months = months(&mut *connection, from, to).await?;
+    let rules = rules::read(connection).await?;
+    let mut costs = Vec::new();
+    for (period, month) in months {
+        let rule = rules::rule_for(&rules, period);
+        costs.extend(shared_out(&month, &rule).into_iter().map(|row| Cost {
+            period,
+            group: row.tenant_id,
+            direct: row.direct,
+            shared: row.shared,
+            is_estimate: month.is_estimate,
+        }));
+    }
+    Ok(costs)
 }
 
 fn shared_out(month: &Month, rule: &SpreadRule) -> Vec<Statement> {

@@ -6,7 +6,7 @@ mod held_deletions;
 mod history;
 pub(crate) mod intervals;
 mod observed;
-mod pins;
+mod overrides;
 mod relations;
 mod resumed;
 mod rows;
@@ -22,7 +22,8 @@ pub use held_deletions::{Decision, HeldDeletion, HeldResource};
 pub use history::PastState;
 pub use intervals::{Membership, Tenancy};
 pub use observed::Observations;
-pub use pins::{Pin, PinChange};
+pub use overrides::{Commit, OverrideChange, ResourceOverride};
+
 pub use relations::Related;
 pub use sweep::SweepOutcome;
 

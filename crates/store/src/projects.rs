@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
 
+use crate::costs::effect::{Effect, Measured};
 use crate::inventory::attribution::{self, Scope};
-use crate::inventory::intervals;
+use crate::inventory::{Commit, intervals};
 use crate::invoices::matching;
 use crate::invoices::owners::{self, Which};
 use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, now, record};
@@ -55,11 +56,14 @@ pub struct ProjectSweepOutcome {
     pub deleted: usize,
 }
 
-/// What an operator changes of a project; the outer `None` leaves a field as it is.
+/// A change by an operator of a project; the outer `None` leaves a field as it is.
+///
+/// A tenant holds from `tenant_since` on, or from now on; what was assigned for the time since then no longer holds. No tenant with
+/// `tenant_since` ends the assignment at that time; without it, every assignment of the project is undone.
 #[derive(Debug, Clone, Default)]
 pub struct ProjectChange {
     pub tenant_id: Option<Option<TenantId>>,
-    /// As of when the tenant holds, if not from now on; what was said for the time since then no longer does. Not in the future.
+    /// Not in the future.
     pub tenant_since: Option<DateTime<Utc>>,
     pub purpose: Option<Option<String>>,
 }
@@ -180,45 +184,98 @@ impl Store {
         .ok_or(StoreError::NotFound { what: "project", id })
     }
 
-    /// Changes what an operator decides about a project; its resources and their cost lines follow in the same transaction.
+    /// Changes tenant and purpose of a project, and returns the project with what that moves between tenants. Resources and cost lines
+    /// follow in the same transaction. After a dry run the project is as it was.
+    ///
+    /// Fails with [`StoreError::NotFound`] without such a project.
     pub async fn change_project(
         &self,
         id: Uuid,
         change: &ProjectChange,
         changed_by: &str,
-    ) -> Result<Project, StoreError> {
+        commit: Commit,
+    ) -> Result<(Project, Measured), StoreError> {
         let mut tx = self.pool.begin().await?;
         lock_inventory(&mut tx).await?;
         let at = now(&mut tx).await?;
-        let tenant = change.tenant_id.as_ref();
-        let purpose = change.purpose.as_ref();
-        let project = sqlx::query_as!(
-            Project,
-            "update cloud_projects set
-                 tenant_id = case when $2 then $3 else tenant_id end,
-                 purpose = case when $4 then $5 else purpose end
-             where id = $1
-             returning id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
-                 first_seen_at, last_seen_at, stale_strike_count, deleted_at",
-            id,
-            tenant.is_some(),
-            tenant.and_then(Option::as_ref).map(TenantId::as_str),
-            purpose.is_some(),
-            purpose.and_then(Option::as_deref),
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(StoreError::NotFound { what: "project", id })?;
-        if tenant.is_some() {
-            intervals::follow_tenant(&mut tx, id, at, change.tenant_since, Some(changed_by))
-                .await?;
-            matching::note_cause(&mut tx, "operator", Some(changed_by), None).await?;
-            attribution::attribute(&mut tx, Scope::All, None, at).await?;
-            owners::own_again(&mut tx, Which::OfProjects(&[id])).await?;
+        let mut measured = Measured::default();
+        if let Some(tenant) = &change.tenant_id {
+            matching::take_lock(&mut tx).await?;
+            let before = Effect::start(&mut tx).await?;
+            let assign = Assignment {
+                project: id,
+                tenant: tenant.as_ref(),
+                since: change.tenant_since,
+                at,
+                assigned_by: changed_by,
+            };
+            apply(&mut tx, assign).await?;
+            measured = Measured::of(before.until_now(&mut tx).await?);
+            if commit == Commit::DryRun && tenant.is_some() && change.tenant_since.is_none() {
+                let first = owners::first_charge_of_project(&mut tx, id).await?;
+                if let Some(since) = first.filter(|first| *first < at) {
+                    let assign = Assignment {
+                        since: Some(since),
+                        ..assign
+                    };
+                    apply(&mut tx, assign).await?;
+                    measured.with_since = Some((since, before.until_now(&mut tx).await?));
+                }
+            }
         }
-        tx.commit().await?;
-        Ok(project)
+        if let Some(purpose) = &change.purpose {
+            sqlx::query!(
+                "update cloud_projects set purpose = $2 where id = $1",
+                id,
+                purpose.as_deref()
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        match commit {
+            Commit::Keep => tx.commit().await?,
+            Commit::DryRun => tx.rollback().await?,
+        }
+        Ok((self.project(id, None).await?, measured))
     }
+}
+
+/// An operator assigns a project to a tenant, or ends or undoes its assignments. See [`intervals::assign_tenant`].
+#[derive(Debug, Clone, Copy)]
+struct Assignment<'a> {
+    project: Uuid,
+    tenant: Option<&'a TenantId>,
+    since: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+    assigned_by: &'a str,
+}
+
+async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), StoreError> {
+    let updated = sqlx::query!(
+        "update cloud_projects set tenant_id = $2 where id = $1",
+        assign.project,
+        assign.tenant.map(TenantId::as_str),
+    )
+    .execute(&mut *tx)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Err(StoreError::NotFound {
+            what: "project",
+            id: assign.project,
+        });
+    }
+    intervals::assign_tenant(
+        tx,
+        assign.project,
+        assign.tenant,
+        assign.since,
+        assign.at,
+        assign.assigned_by,
+    )
+    .await?;
+    matching::note_cause(tx, "operator", Some(assign.assigned_by), None).await?;
+    attribution::attribute(tx, Scope::All, None, assign.at).await?;
+    owners::own_again(tx, Which::OfProjects(&[assign.project])).await
 }
 
 /// See [`Store::lock_project_creation`].

@@ -8,7 +8,7 @@ use domain::invoices::{InvoiceHeader, read_invoice_csv};
 use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind, TenantId};
 use serde_json::json;
-use store::inventory::{Guard, ListingFacts, Rules, Shortfall};
+use store::inventory::{Commit, Guard, ListingFacts, Rules, Shortfall};
 use store::projects::{MembershipPass, ProjectChange, ProjectMembers, ProjectSweep};
 use store::{Run, Store};
 use uuid::Uuid;
@@ -100,11 +100,11 @@ async fn projects(store: &Store) {
         let tenant: Option<TenantId> = tenant.map(|tenant| tenant.parse().unwrap());
         let change = ProjectChange {
             tenant_id: Some(tenant),
-            tenant_since: None,
+            tenant_since: Some("2015-01-01T00:00:00Z".parse().unwrap()),
             purpose: None,
         };
         store
-            .change_project(project.id, &change, "ann")
+            .change_project(project.id, &change, "ann", Commit::Keep)
             .await
             .unwrap();
     }

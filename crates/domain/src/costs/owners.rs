@@ -1,6 +1,6 @@
-//! Whose a charge is, and was when it fell due.
+//! The tenants of a charge, by the time that it is for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
@@ -9,39 +9,44 @@ use uuid::Uuid;
 
 use super::split::split;
 
-/// What held for a while.
+/// A value that holds for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spell<T> {
+pub struct Interval<T> {
     pub value: T,
     pub from: DateTime<Utc>,
     /// None while it holds.
     pub to: Option<DateTime<Utc>>,
 }
 
-impl<T> Spell<T> {
+impl<T> Interval<T> {
     fn holds_at(&self, time: DateTime<Utc>) -> bool {
         self.from <= time && self.to.is_none_or(|to| time < to)
     }
 }
 
-/// Where a resource was, by time.
+/// The overrides of one resource by time, the earliest first; those of one list do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResourceHistory {
-    /// The projects it was in, the earliest first; they do not overlap.
-    pub projects: Vec<Spell<Uuid>>,
-    /// The tenants it was pinned to whatever its project, the earliest first; they do not overlap.
-    pub tenants: Vec<Spell<String>>,
+pub struct Overrides {
+    pub tenants: Vec<Interval<String>>,
+    pub projects: Vec<Interval<Uuid>>,
 }
 
-/// What projects were called and whose they were, by time.
+/// Projects and overrides of a resource by time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceHistory {
+    /// The projects in which the mirror saw it, the earliest first; they do not overlap.
+    pub projects: Vec<Interval<Uuid>>,
+    /// Its own overrides, then those of its parent, of the parent's parent, and so on.
+    pub overrides: Vec<Overrides>,
+}
+
+/// Names and tenants of projects by time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Projects {
     /// Of each project, the earliest first.
-    pub tenants: HashMap<Uuid, Vec<Spell<String>>>,
-    /// Projects whose first tenant was assigned as of a date: before that they were nobody's.
-    pub dated: HashSet<Uuid>,
+    pub tenants: HashMap<Uuid, Vec<Interval<String>>>,
     /// By the name in lower case: which projects had it.
-    pub names: HashMap<String, Vec<Spell<Uuid>>>,
+    pub names: HashMap<String, Vec<Interval<Uuid>>>,
     /// When each project was first known by any name.
     pub known_since: HashMap<Uuid, DateTime<Utc>>,
 }
@@ -58,16 +63,18 @@ pub struct Charge<'a> {
     pub resource: Option<&'a ResourceHistory>,
     /// The project that the invoice names; empty for none.
     pub project_name: &'a str,
+    /// An operator named the resource: the project that the invoice names is no evidence then.
+    pub is_matched_by_operator: bool,
 }
 
 /// How an owner is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Basis {
-    /// A pin on the resource, or the project that the mirror saw it in at that time.
+    /// An override, or the project that the mirror saw the resource in at that time.
     Resource,
     /// The project that the invoice names.
     ProjectName,
-    /// What was first said of the resource or its project, for a time before that.
+    /// The first project that the mirror saw the resource in, for a time before that.
     FirstKnown,
     /// Nobody is known.
     None,
@@ -92,7 +99,7 @@ pub struct Share {
     pub amount: Decimal,
 }
 
-/// Whose a charge is.
+/// The tenants of a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owned {
     /// At least one, each of another tenant, in the order of their names; they sum to the charge.
@@ -101,16 +108,15 @@ pub struct Owned {
     pub basis: Basis,
 }
 
-/// Whose a charge is: split by time where that changed within the time that it is for. At each moment, the first
-/// of these that says something (rule of ours):
+/// Splits a charge among the tenants by time. At each moment, the first of these that applies (our rule):
 ///
-/// 1. the tenant that the resource was pinned to;
+/// 1. the override of the resource, or of the nearest parent that has one: its tenant, or the tenant of its project then;
 /// 2. the project that the mirror saw the resource in: its tenant then;
-/// 3. for a time when the mirror saw it in no project: the project that the invoice names, and its tenant then;
-/// 4. for a time before the first pin, that pin; before the first project, that project.
+/// 3. for a time when the mirror saw it in no project: the project that the invoice names, and its tenant then. Not for a line that
+///    an operator matched;
+/// 4. for a time before the first project: that project, and its tenant then.
 ///
-/// A project's first tenant counts for the time before it was assigned as well, unless it was assigned as of a date: until then nobody
-/// had said whose the project is. All later dates are taken at their word.
+/// Overrides and assignments of tenants hold for the time that operators gave them, and for no other.
 pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
     let mut cuts = vec![charge.start];
     let mut cut_at = |time: DateTime<Utc>| {
@@ -167,13 +173,17 @@ fn visit_boundaries(
 ) {
     let mut concerned: Vec<Uuid> = Vec::new();
     if let Some(resource) = charge.resource {
-        each_boundary(&resource.tenants, visit);
+        for overrides in &resource.overrides {
+            each_boundary(&overrides.tenants, visit);
+            each_boundary(&overrides.projects, visit);
+            concerned.extend(overrides.projects.iter().map(|interval| interval.value));
+        }
         each_boundary(&resource.projects, visit);
-        concerned.extend(resource.projects.iter().map(|spell| spell.value));
+        concerned.extend(resource.projects.iter().map(|interval| interval.value));
     }
     if let Some(named) = projects.names.get(&charge.project_name.to_lowercase()) {
         each_boundary(named, visit);
-        for project in named.iter().map(|spell| spell.value) {
+        for project in named.iter().map(|interval| interval.value) {
             if let Some(since) = projects.known_since.get(&project) {
                 visit(*since);
             }
@@ -187,10 +197,10 @@ fn visit_boundaries(
     }
 }
 
-fn each_boundary<T>(spells: &[Spell<T>], visit: &mut impl FnMut(DateTime<Utc>)) {
-    for spell in spells {
-        visit(spell.from);
-        if let Some(to) = spell.to {
+fn each_boundary<T>(intervals: &[Interval<T>], visit: &mut impl FnMut(DateTime<Utc>)) {
+    for interval in intervals {
+        visit(interval.from);
+        if let Some(to) = interval.to {
             visit(to);
         }
     }
@@ -201,39 +211,47 @@ fn owner_at<'a>(
     projects: &'a Projects,
     time: DateTime<Utc>,
 ) -> (Option<&'a str>, Basis) {
-    let (pins, memberships): (&[Spell<String>], &[Spell<Uuid>]) =
-        charge.resource.map_or((&[], &[]), |resource| {
-            (&resource.tenants, &resource.projects)
-        });
-    if let Some(pin) = held_at(pins, time) {
-        return (Some(pin), Basis::Resource);
+    if let Some(tenant) = overridden_at(charge, projects, time) {
+        return (tenant, tenant.map_or(Basis::None, |_| Basis::Resource));
     }
-    let by_project = if let Some(project) = held_at(memberships, time) {
+    let memberships: &[Interval<Uuid>] = charge.resource.map_or(&[], |resource| &resource.projects);
+    let (tenant, basis) = if let Some(project) = held_at(memberships, time) {
         (projects.tenant_of(*project, time), Basis::Resource)
-    } else if let Some(project) = projects.named(charge.project_name, time) {
+    } else if let Some(project) = projects.named_by(charge, time) {
         (projects.tenant_of(project, time), Basis::ProjectName)
     } else if let Some(first) = first_after(memberships, time) {
         (projects.tenant_of(*first, time), Basis::FirstKnown)
     } else {
         (None, Basis::None)
     };
-    match (by_project, first_after(pins, time)) {
-        ((Some(tenant), basis), _) => (Some(tenant), basis),
-        ((None, _), Some(pin)) => (Some(pin), Basis::FirstKnown),
-        ((None, _), None) => (None, Basis::None),
-    }
+    (tenant, tenant.map_or(Basis::None, |_| basis))
 }
 
-fn held_at<T>(spells: &[Spell<T>], time: DateTime<Utc>) -> Option<&T> {
-    spells
+/// The tenant by the nearest override that holds; the inner None where its project has no tenant.
+fn overridden_at<'a>(
+    charge: &Charge<'a>,
+    projects: &'a Projects,
+    time: DateTime<Utc>,
+) -> Option<Option<&'a str>> {
+    charge.resource?.overrides.iter().find_map(|overrides| {
+        if let Some(tenant) = held_at(&overrides.tenants, time) {
+            return Some(Some(tenant.as_str()));
+        }
+        let project = held_at(&overrides.projects, time)?;
+        Some(projects.tenant_of(*project, time))
+    })
+}
+
+fn held_at<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> {
+    intervals
         .iter()
-        .find(|spell| spell.holds_at(time))
-        .map(|spell| &spell.value)
+        .find(|interval| interval.holds_at(time))
+        .map(|interval| &interval.value)
 }
 
 /// What was said first, if that was later.
-fn first_after<T>(spells: &[Spell<T>], time: DateTime<Utc>) -> Option<&T> {
-    spells
+fn first_after<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> {
+    intervals
         .first()
         .filter(|first| time < first.from)
         .map(|first| &first.value)
@@ -241,29 +259,38 @@ fn first_after<T>(spells: &[Spell<T>], time: DateTime<Utc>) -> Option<&T> {
 
 impl Projects {
     fn tenant_of(&self, project: Uuid, time: DateTime<Utc>) -> Option<&str> {
-        let spells = self.tenants.get(&project)?;
-        held_at(spells, time)
-            .or_else(|| first_after(spells, time).filter(|_| !self.dated.contains(&project)))
-            .map(String::as_str)
+        held_at(self.tenants.get(&project)?, time).map(String::as_str)
+    }
+
+    fn named_by(&self, charge: &Charge<'_>, time: DateTime<Utc>) -> Option<Uuid> {
+        if charge.is_matched_by_operator {
+            return None;
+        }
+        self.named(charge.project_name, time)
     }
 
     /// The project that had the name then; before any name of it was known, the first that is. Two are no answer.
     fn named(&self, name: &str, time: DateTime<Utc>) -> Option<Uuid> {
-        let spells = self.names.get(&name.to_lowercase())?;
+        let intervals = self.names.get(&name.to_lowercase())?;
         if name.is_empty() {
             return None;
         }
-        only(spells.iter().filter(|spell| spell.holds_at(time))).or_else(|| {
-            only(spells.iter().filter(|spell| {
-                time < spell.from && self.known_since.get(&spell.value) == Some(&spell.from)
+        only(intervals.iter().filter(|interval| interval.holds_at(time))).or_else(|| {
+            only(intervals.iter().filter(|interval| {
+                time < interval.from
+                    && self.known_since.get(&interval.value) == Some(&interval.from)
             }))
         })
     }
 }
 
-fn only<'a, T: Copy + Eq + Hash + 'a>(mut spells: impl Iterator<Item = &'a Spell<T>>) -> Option<T> {
-    let first = spells.next()?.value;
-    spells.all(|spell| spell.value == first).then_some(first)
+fn only<'a, T: Copy + Eq + Hash + 'a>(
+    mut intervals: impl Iterator<Item = &'a Interval<T>>,
+) -> Option<T> {
+    let first = intervals.next()?.value;
+    intervals
+        .all(|interval| interval.value == first)
+        .then_some(first)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ fn project(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn spell<T>(value: T, from: u32, to: Option<u32>) -> Spell<T> {
-    Spell {
+fn interval<T>(value: T, from: u32, to: Option<u32>) -> Interval<T> {
+    Interval {
         value,
         from: april(from),
         to: to.map(april),
@@ -21,26 +21,25 @@ fn spell<T>(value: T, from: u32, to: Option<u32>) -> Spell<T> {
 
 /// Project 1, called "Web", is of acme; project 2, called "Data", of beta; project 3, called "Free", of nobody.
 fn projects() -> Projects {
-    let named = |number, from| vec![spell(project(number), from, None)];
+    let named = |number, from| vec![interval(project(number), from, None)];
     Projects {
         tenants: HashMap::from([
-            (project(1), vec![spell("acme".to_owned(), 5, None)]),
-            (project(2), vec![spell("beta".to_owned(), 5, None)]),
+            (project(1), vec![interval("acme".to_owned(), 1, None)]),
+            (project(2), vec![interval("beta".to_owned(), 1, None)]),
         ]),
         names: HashMap::from([
             ("web".to_owned(), named(1, 5)),
             ("data".to_owned(), named(2, 5)),
             ("free".to_owned(), named(3, 5)),
         ]),
-        dated: HashSet::new(),
         known_since: (1..=3).map(|number| (project(number), april(5))).collect(),
     }
 }
 
-fn in_projects(spells: Vec<Spell<Uuid>>) -> ResourceHistory {
+fn in_projects(intervals: Vec<Interval<Uuid>>) -> ResourceHistory {
     ResourceHistory {
-        projects: spells,
-        tenants: Vec::new(),
+        projects: intervals,
+        overrides: Vec::new(),
     }
 }
 
@@ -52,6 +51,7 @@ fn owned(resource: Option<&ResourceHistory>, project_name: &str, projects: &Proj
         end: april(21),
         resource,
         project_name,
+        is_matched_by_operator: false,
     };
     owners_of(&charge, projects)
 }
@@ -70,7 +70,7 @@ fn dollars(dollars: i64) -> Decimal {
 
 #[test]
 fn a_charge_is_the_tenants_in_whose_project_the_mirror_saw_the_resource() {
-    let resource = in_projects(vec![spell(project(1), 6, None)]);
+    let resource = in_projects(vec![interval(project(1), 6, None)]);
     let owned = owned(Some(&resource), "Data", &projects());
     assert_eq!(shares(&owned), [(Some("acme"), dollars(10))]);
     assert_eq!(owned.basis, Basis::Resource);
@@ -79,9 +79,9 @@ fn a_charge_is_the_tenants_in_whose_project_the_mirror_saw_the_resource() {
 #[test]
 fn a_charge_is_split_by_time_where_the_resource_moved() {
     let resource = in_projects(vec![
-        spell(project(1), 6, Some(14)),
-        spell(project(2), 14, Some(19)),
-        spell(project(3), 19, None),
+        interval(project(1), 6, Some(14)),
+        interval(project(2), 14, Some(19)),
+        interval(project(3), 19, None),
     ]);
     let owned = owned(Some(&resource), "", &projects());
     assert_eq!(
@@ -100,11 +100,11 @@ fn a_charge_is_split_by_time_where_the_project_changed_hands() {
     projects.tenants.insert(
         project(1),
         vec![
-            spell("acme".to_owned(), 1, Some(12)),
-            spell("beta".to_owned(), 13, None),
+            interval("acme".to_owned(), 1, Some(12)),
+            interval("beta".to_owned(), 13, None),
         ],
     );
-    let resource = in_projects(vec![spell(project(1), 1, None)]);
+    let resource = in_projects(vec![interval(project(1), 1, None)]);
     assert_eq!(
         shares(&owned(Some(&resource), "", &projects)),
         [
@@ -117,7 +117,7 @@ fn a_charge_is_split_by_time_where_the_project_changed_hands() {
 
 #[test]
 fn for_a_time_before_the_mirror_the_invoices_word_comes_before_what_was_first_seen() {
-    let resource = in_projects(vec![spell(project(2), 25, None)]);
+    let resource = in_projects(vec![interval(project(2), 25, None)]);
     let by_invoice = owned(Some(&resource), "WEB", &projects());
     assert_eq!(shares(&by_invoice), [(Some("acme"), dollars(10))]);
     assert_eq!(by_invoice.basis, Basis::ProjectName);
@@ -128,48 +128,91 @@ fn for_a_time_before_the_mirror_the_invoices_word_comes_before_what_was_first_se
 }
 
 #[test]
-fn a_projects_first_tenant_counts_for_the_time_before_and_the_next_ones_from_their_day() {
-    let mut projects = projects();
-    projects.tenants.insert(
-        project(1),
-        vec![
-            spell("acme".to_owned(), 25, Some(27)),
-            spell("beta".to_owned(), 27, None),
-        ],
-    );
-    let resource = in_projects(vec![spell(project(1), 1, None)]);
-    assert_eq!(
-        shares(&owned(Some(&resource), "", &projects)),
-        [(Some("acme"), dollars(10))]
-    );
-}
-
-#[test]
-fn a_tenant_assigned_as_of_a_date_is_billed_from_that_date() {
+fn a_tenant_pays_from_the_time_of_its_assignment_on() {
     let mut projects = projects();
     projects
         .tenants
-        .insert(project(1), vec![spell("acme".to_owned(), 16, None)]);
-    projects.dated.insert(project(1));
-    let resource = in_projects(vec![spell(project(1), 1, None)]);
+        .insert(project(1), vec![interval("acme".to_owned(), 16, None)]);
+    let resource = in_projects(vec![interval(project(1), 1, None)]);
     assert_eq!(
         shares(&owned(Some(&resource), "", &projects)),
         [(None, dollars(5)), (Some("acme"), dollars(5))]
     );
 }
 
-#[test]
-fn a_pin_comes_before_any_project_and_counts_for_the_time_before_it_where_nobody_else_is_known() {
-    let mut resource = in_projects(vec![spell(project(3), 1, None)]);
-    resource.tenants = vec![spell("gamma".to_owned(), 16, None)];
-    let nobody_before = owned(Some(&resource), "", &projects());
-    assert_eq!(shares(&nobody_before), [(Some("gamma"), dollars(10))]);
+fn override_tenant(tenant: &str, from: u32, to: Option<u32>) -> Overrides {
+    Overrides {
+        tenants: vec![interval(tenant.to_owned(), from, to)],
+        projects: Vec::new(),
+    }
+}
 
-    resource.projects = vec![spell(project(1), 1, None)];
+#[test]
+fn an_override_holds_for_its_own_time_only() {
+    let mut resource = in_projects(vec![interval(project(1), 1, None)]);
+    resource.overrides = vec![override_tenant("gamma", 16, Some(18))];
     assert_eq!(
         shares(&owned(Some(&resource), "", &projects())),
-        [(Some("acme"), dollars(5)), (Some("gamma"), dollars(5))]
+        [(Some("acme"), dollars(8)), (Some("gamma"), dollars(2))]
     );
+}
+
+#[test]
+fn an_override_of_the_project_follows_the_tenants_of_that_project() {
+    let mut resource = in_projects(vec![interval(project(1), 1, None)]);
+    resource.overrides = vec![Overrides {
+        tenants: Vec::new(),
+        projects: vec![
+            interval(project(2), 13, Some(16)),
+            interval(project(3), 16, None),
+        ],
+    }];
+    assert_eq!(
+        shares(&owned(Some(&resource), "Data", &projects())),
+        [
+            (None, dollars(5)),
+            (Some("acme"), dollars(2)),
+            (Some("beta"), dollars(3))
+        ]
+    );
+}
+
+#[test]
+fn the_nearest_override_of_a_resource_and_its_parents_holds() {
+    let mut resource = in_projects(vec![interval(project(1), 1, None)]);
+    resource.overrides = vec![
+        override_tenant("own", 19, None),
+        override_tenant("cluster", 15, None),
+    ];
+    assert_eq!(
+        shares(&owned(Some(&resource), "", &projects())),
+        [
+            (Some("acme"), dollars(4)),
+            (Some("cluster"), dollars(4)),
+            (Some("own"), dollars(2))
+        ]
+    );
+}
+
+#[test]
+fn a_line_matched_by_an_operator_ignores_the_invoices_project() {
+    let projects = projects();
+    let known_later = in_projects(vec![interval(project(1), 25, None)]);
+    let never_in_a_project = ResourceHistory::default();
+    for (resource, tenant) in [(&known_later, Some("acme")), (&never_in_a_project, None)] {
+        let charge = Charge {
+            amount: dollars(10),
+            start: april(11),
+            end: april(21),
+            resource: Some(resource),
+            project_name: "data",
+            is_matched_by_operator: true,
+        };
+        assert_eq!(
+            shares(&owners_of(&charge, &projects)),
+            [(tenant, dollars(10))]
+        );
+    }
 }
 
 #[test]
@@ -189,7 +232,10 @@ fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_
     let mut projects = projects();
     projects.names.insert(
         "web".to_owned(),
-        vec![spell(project(2), 1, Some(16)), spell(project(1), 16, None)],
+        vec![
+            interval(project(2), 1, Some(16)),
+            interval(project(1), 16, None),
+        ],
     );
     projects.known_since.insert(project(2), april(1));
     assert_eq!(
@@ -198,7 +244,7 @@ fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_
     );
     projects.names.insert(
         "web".to_owned(),
-        vec![spell(project(2), 1, None), spell(project(1), 1, None)],
+        vec![interval(project(2), 1, None), interval(project(1), 1, None)],
     );
     assert_eq!(
         shares(&owned(None, "web", &projects)),
@@ -209,8 +255,8 @@ fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_
 #[test]
 fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
     let resource = in_projects(vec![
-        spell(project(1), 1, Some(11)),
-        spell(project(2), 11, None),
+        interval(project(1), 1, Some(11)),
+        interval(project(2), 11, None),
     ]);
     let projects = projects();
     let charge = Charge {
@@ -219,6 +265,7 @@ fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
         end: april(11),
         resource: Some(&resource),
         project_name: "",
+        is_matched_by_operator: false,
     };
     assert_eq!(
         shares(&owners_of(&charge, &projects)),
@@ -227,29 +274,29 @@ fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
 }
 
 /// Intervals of one thing: they follow each other, with gaps.
-fn spells(values: u128) -> impl Strategy<Value = Vec<Spell<u128>>> {
+fn intervals(values: u128) -> impl Strategy<Value = Vec<Interval<u128>>> {
     prop::collection::vec((0..values, 1_u32..8, 0_u32..4), 0..4).prop_map(|parts| {
         let mut day = 1;
-        let mut spells = Vec::new();
+        let mut intervals = Vec::new();
         for (value, length, gap) in parts {
             let from = day + gap;
             if from + length > 29 {
                 break;
             }
-            spells.push(spell(value, from, Some(from + length)));
+            intervals.push(interval(value, from, Some(from + length)));
             day = from + length;
         }
-        spells
+        intervals
     })
 }
 
-fn with_values<T>(spells: Vec<Spell<u128>>, value: impl Fn(u128) -> T) -> Vec<Spell<T>> {
-    spells
+fn with_values<T>(intervals: Vec<Interval<u128>>, value: impl Fn(u128) -> T) -> Vec<Interval<T>> {
+    intervals
         .into_iter()
-        .map(|spell| Spell {
-            value: value(spell.value),
-            from: spell.from,
-            to: spell.to,
+        .map(|interval| Interval {
+            value: value(interval.value),
+            from: interval.from,
+            to: interval.to,
         })
         .collect()
 }
@@ -258,19 +305,24 @@ proptest! {
     #[test]
     fn whatever_moved_the_shares_sum_to_the_charge_and_each_tenant_has_one(
         cents in any::<i32>(),
-        memberships in spells(3),
-        pins in spells(2),
-        tenants in prop::collection::vec(spells(3), 3),
+        memberships in intervals(3),
+        overridden_tenants in intervals(2),
+        overridden_projects in intervals(3),
+        is_matched_by_operator in any::<bool>(),
+        tenants in prop::collection::vec(intervals(3), 3),
         start in 1_u32..28, days in 0_u32..10,
         project_name in prop::sample::select(vec!["", "web", "data", "gone"]),
     ) {
         let mut projects = projects();
-        for (number, spells) in (1..).zip(tenants) {
-            projects.tenants.insert(project(number), with_values(spells, |tenant| format!("tenant-{tenant}")));
+        for (number, intervals) in (1..).zip(tenants) {
+            projects.tenants.insert(project(number), with_values(intervals, |tenant| format!("tenant-{tenant}")));
         }
         let resource = ResourceHistory {
             projects: with_values(memberships, |number| project(number + 1)),
-            tenants: with_values(pins, |tenant| format!("pinned-{tenant}")),
+            overrides: vec![Overrides {
+                tenants: with_values(overridden_tenants, |tenant| format!("override-{tenant}")),
+                projects: with_values(overridden_projects, |number| project(number + 1)),
+            }],
         };
         let charge = Charge {
             amount: Decimal::new(i64::from(cents), 2),
@@ -278,6 +330,7 @@ proptest! {
             end: april(start) + chrono::TimeDelta::days(i64::from(days)),
             resource: Some(&resource),
             project_name,
+            is_matched_by_operator,
         };
         let owned = owners_of(&charge, &projects);
         prop_assert_eq!(owned.shares.iter().map(|share| share.amount).sum::<Decimal>(), charge.amount);

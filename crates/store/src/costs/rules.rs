@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::costs::SpreadRule;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 
 use crate::{Store, StoreError};
 
@@ -22,26 +23,7 @@ pub struct StoredSpreadRule {
 impl Store {
     /// The rules, the latest month first.
     pub async fn spread_rules(&self) -> Result<Vec<StoredSpreadRule>, StoreError> {
-        let rows = sqlx::query!(
-            "select valid_from, rule, weights, set_by, set_at from cloud_spread_rules order by valid_from desc"
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let rule = match row.rule.as_str() {
-                    "even" => SpreadRule::Even,
-                    "fixed" => SpreadRule::Fixed(read_weights(row.weights)?),
-                    _ => SpreadRule::Proportional,
-                };
-                Ok(StoredSpreadRule {
-                    valid_from: row.valid_from,
-                    rule,
-                    set_by: row.set_by,
-                    set_at: row.set_at,
-                })
-            })
-            .collect()
+        read(&mut *self.pool.acquire().await?).await
     }
 
     /// The rule that holds in a month.
@@ -108,6 +90,32 @@ fn read_weights(weights: Option<Value>) -> Result<BTreeMap<String, Decimal>, Sto
             text.parse()
                 .map(|weight| (tenant, weight))
                 .map_err(|_| unreadable(format!("{text:?} is no weight of a spread rule")))
+        })
+        .collect()
+}
+
+/// The rules, the latest month first.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+) -> Result<Vec<StoredSpreadRule>, StoreError> {
+    let rows = sqlx::query!(
+        "select valid_from, rule, weights, set_by, set_at from cloud_spread_rules order by valid_from desc"
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let rule = match row.rule.as_str() {
+                "even" => SpreadRule::Even,
+                "fixed" => SpreadRule::Fixed(read_weights(row.weights)?),
+                _ => SpreadRule::Proportional,
+            };
+            Ok(StoredSpreadRule {
+                valid_from: row.valid_from,
+                rule,
+                set_by: row.set_by,
+                set_at: row.set_at,
+            })
         })
         .collect()
 }

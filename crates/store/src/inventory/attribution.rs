@@ -1,4 +1,4 @@
-//! Which project a resource belongs to, and so whose it is. The rule itself is the SQL view `cloud_resource_homes`.
+//! Project and tenant of resources. The rule itself is the SQL view `cloud_resource_homes`.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(crate) async fn attribute(
         Scope::Of([]) => return Ok(0),
         Scope::Of(ids) => Some(ids),
     };
-    // What each row was before all rounds: those between are nobody's business.
+    // Each row as it was before the first round. Rounds in between are not recorded.
     let mut before: BTreeMap<Uuid, Home> = BTreeMap::new();
     join_by_hashing(tx, ids.map_or(usize::MAX, <[Uuid]>::len)).await?;
     for _ in 0..DEEPEST {
@@ -51,7 +51,6 @@ pub(crate) async fn attribute(
     let moved = note_changes(tx, &before, run, at).await?;
     let changed: Vec<Uuid> = before.into_keys().collect();
     intervals::follow_projects(tx, &changed, at).await?;
-    intervals::follow_pins(tx, ids, at).await?;
     owners::own_again(tx, Which::OfResources(&changed)).await?;
     note_contradictions(tx, ids, run, at).await?;
     join_by_hashing(tx, 0).await?;
@@ -74,14 +73,19 @@ async fn set_homes(
         r#"
         with changed as (
             select r.id, r.cloud_project_id as project_before, r.tenant_id as tenant_before, r.attribution as attribution_before,
-                home.cloud_project_id, home.tenant_id, home.attribution
+                home.cloud_project_id, home.tenant_id, home.attribution,
+                home.provider_project_id, home.parent_id, home.overridden_by
             from cloud_resources r
             join cloud_resource_homes home on home.id = r.id and home.listing is null
             where ($1::uuid[] is null or r.id = any($1))
-              and (r.cloud_project_id, r.tenant_id, r.attribution)
-                  is distinct from (home.cloud_project_id, home.tenant_id, home.attribution)
+              and (r.provider_project_id, r.parent_id, r.overridden_by, r.cloud_project_id, r.tenant_id, r.attribution)
+                  is distinct from (home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id,
+                      home.tenant_id, home.attribution)
         )
         update cloud_resources r set
+            provider_project_id = changed.provider_project_id,
+            parent_id = changed.parent_id,
+            overridden_by = changed.overridden_by,
             cloud_project_id = changed.cloud_project_id,
             tenant_id = changed.tenant_id,
             attribution = changed.attribution
@@ -162,8 +166,8 @@ async fn note_changes(
         .count())
 }
 
-/// Tells where DigitalOcean puts a pinned resource into another project than its pin does, or into one of another tenant: once
-/// for each such project, not with every sync.
+/// Records where DigitalOcean puts a resource into another project than its override does, or into one of another tenant: once for
+/// each such project, not with every sync.
 async fn note_contradictions(
     tx: &mut PgConnection,
     ids: Option<&[Uuid]>,
@@ -172,18 +176,21 @@ async fn note_contradictions(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "with contradicting as (
-             select pin.resource_id, pin.contradicted_by as before,
-                 case when (pin.cloud_project_id is not null and project.id <> pin.cloud_project_id)
-                         or (pin.cloud_project_id is null and project.tenant_id <> pin.tenant_id)
+             select override.resource_id, override.cloud_project_id is not null as is_of_project, override.contradicted_by as before,
+                 case when (override.cloud_project_id is not null and project.id <> override.cloud_project_id)
+                         or (override.cloud_project_id is null and project.tenant_id <> override.tenant_id
+                             and not exists (select from cloud_resource_overrides o where o.resource_id = override.resource_id
+                                 and o.valid_to is null and o.cloud_project_id is not null))
                      then project.id end as after
-             from cloud_resource_pins pin
-             join cloud_resource_homes home on home.id = pin.resource_id and home.listing is null
-             left join cloud_projects project on project.id = home.provider_project_id
-             where $1::uuid[] is null or pin.resource_id = any($1)
+             from cloud_resource_overrides override
+             join cloud_resources r on r.id = override.resource_id and r.deleted_at is null
+             left join cloud_projects project on project.id = r.provider_project_id
+             where override.valid_to is null and ($1::uuid[] is null or override.resource_id = any($1))
          ), noted as (
-             update cloud_resource_pins pin set contradicted_by = after
+             update cloud_resource_overrides override set contradicted_by = after
              from contradicting
-             where pin.resource_id = contradicting.resource_id and before is distinct from after
+             where override.resource_id = contradicting.resource_id and override.valid_to is null
+               and (override.cloud_project_id is not null) = contradicting.is_of_project and before is distinct from after
          )
          insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
          select resource_id, 'drift_detected',

@@ -282,7 +282,6 @@ async fn delete_held(
         discovered: Vec::new(),
     };
     intervals::follow_projects(tx, &ids, at).await?;
-    intervals::follow_pins(tx, Some(&ids), at).await?;
     matching::match_again(tx, &hold.kind, &learned, run).await?;
     Ok(gone.len())
 }

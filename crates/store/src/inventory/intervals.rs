@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// How long a resource was in a project.
+/// How long a resource was in a project, by DigitalOcean's evidence; overrides are not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub cloud_project_id: Uuid,
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-/// Ends the intervals of these resources that hold no longer, and begins those that hold now.
+/// Dates the memberships of these resources: ends those that no longer hold and begins those that hold now.
 pub(crate) async fn follow_projects(
     tx: &mut PgConnection,
     resources: &[Uuid],
@@ -85,7 +85,7 @@ pub(crate) async fn follow_projects(
         "update cloud_project_memberships m set valid_to = $2
          from cloud_resources r
          where r.id = any($1) and m.resource_id = r.id and m.valid_to is null
-           and (r.deleted_at is not null or r.cloud_project_id is distinct from m.cloud_project_id)",
+           and (r.deleted_at is not null or r.provider_project_id is distinct from m.cloud_project_id)",
         resources,
         at,
     )
@@ -93,10 +93,10 @@ pub(crate) async fn follow_projects(
     .await?;
     sqlx::query!(
         "insert into cloud_project_memberships (resource_id, cloud_project_id, valid_from)
-         select r.id, r.cloud_project_id, $2
+         select r.id, r.provider_project_id, $2
          from cloud_resources r
          left join cloud_project_memberships m on m.resource_id = r.id and m.valid_to is null
-         where r.id = any($1) and r.deleted_at is null and r.cloud_project_id is not null and m.resource_id is null",
+         where r.id = any($1) and r.deleted_at is null and r.provider_project_id is not null and m.resource_id is null",
         resources,
         at,
     )
@@ -105,89 +105,62 @@ pub(crate) async fn follow_projects(
     Ok(())
 }
 
-/// Ends a project's interval with one tenant and begins that with another: now, or as of a time in the past. What was said for the time
-/// since then no longer holds.
-pub(crate) async fn follow_tenant(
+/// Changes the tenant of a project, also for the past.
+///
+/// A tenant is assigned from `since` on, or from now on; earlier assignments for the time since then no longer hold. No tenant with
+/// `since` ends the assignment at that time. No tenant without `since` undoes every assignment of the project, so that its costs
+/// are as if there had been none.
+pub(crate) async fn assign_tenant(
     tx: &mut PgConnection,
     project: Uuid,
-    at: DateTime<Utc>,
+    tenant: Option<&TenantId>,
     since: Option<DateTime<Utc>>,
-    assigned_by: Option<&str>,
-) -> Result<(), StoreError> {
-    if let Some(since) = since {
-        sqlx::query!(
-            "delete from cloud_project_tenants where cloud_project_id = $1 and valid_from >= $2",
-            project,
-            since,
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
-    let from = since.unwrap_or(at);
-    sqlx::query!(
-        "update cloud_project_tenants t set valid_to = $2
-         from cloud_projects p
-         where p.id = $1 and t.cloud_project_id = p.id and (t.valid_to is null or t.valid_to > $2)
-           and ($3 or p.tenant_id is distinct from t.tenant_id)",
-        project,
-        from,
-        since.is_some(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from, assigned_by, is_dated)
-         select p.id, p.tenant_id, $2, $3, $4
-         from cloud_projects p
-         left join cloud_project_tenants t on t.cloud_project_id = p.id and t.valid_to is null
-         where p.id = $1 and p.tenant_id is not null and t.cloud_project_id is null",
-        project,
-        from,
-        assigned_by,
-        since.is_some(),
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Ends the intervals in which resources were a tenant's for another reason than their project, and begins those of now: of all live
-/// resources, or of these. Both a pin of a resource's own and one of what it is a part of count.
-pub(crate) async fn follow_pins(
-    tx: &mut PgConnection,
-    resources: Option<&[Uuid]>,
     at: DateTime<Utc>,
+    assigned_by: &str,
 ) -> Result<(), StoreError> {
-    if resources.is_some_and(<[Uuid]>::is_empty) {
+    let current = sqlx::query_scalar!(
+        "select tenant_id from cloud_project_tenants where cloud_project_id = $1 and valid_to is null",
+        project
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if tenant.is_some() && since.is_none() && current.as_deref() == tenant.map(TenantId::as_str) {
         return Ok(());
     }
+    let from = match (tenant, since) {
+        (_, Some(since)) => Some(since),
+        (Some(_), None) => Some(at),
+        (None, None) => None,
+    };
     sqlx::query!(
-        "update cloud_resource_tenants t set valid_to = $2
-         from cloud_resources r
-         left join cloud_projects p on p.id = r.cloud_project_id
-         left join cloud_resource_pins pin on pin.resource_id = r.id
-         where t.resource_id = r.id and t.valid_to is null and ($1::uuid[] is null or r.id = any($1))
-           and (r.deleted_at is not null or r.tenant_id is distinct from t.tenant_id
-               or (pin.tenant_id is null and r.tenant_id is not distinct from p.tenant_id))",
-        resources,
-        at,
+        "delete from cloud_project_tenants where cloud_project_id = $1 and ($2::timestamptz is null or valid_from >= $2)",
+        project,
+        from,
     )
     .execute(&mut *tx)
     .await?;
+    let Some(from) = from else {
+        return Ok(());
+    };
     sqlx::query!(
-        "insert into cloud_resource_tenants (resource_id, tenant_id, valid_from)
-         select r.id, r.tenant_id, $2
-         from cloud_resources r
-         left join cloud_projects p on p.id = r.cloud_project_id
-         left join cloud_resource_pins pin on pin.resource_id = r.id
-         left join cloud_resource_tenants t on t.resource_id = r.id and t.valid_to is null
-         where ($1::uuid[] is null or r.id = any($1)) and r.deleted_at is null and r.tenant_id is not null
-           and (pin.tenant_id is not null or r.tenant_id is distinct from p.tenant_id) and t.resource_id is null",
-        resources,
-        at,
+        "update cloud_project_tenants set valid_to = $2
+         where cloud_project_id = $1 and coalesce(valid_to > $2, true)",
+        project,
+        from,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if let Some(tenant) = tenant {
+        sqlx::query!(
+            "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from, assigned_by) values ($1, $2, $3, $4)",
+            project,
+            tenant.as_str(),
+            from,
+            assigned_by,
+        )
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }
 

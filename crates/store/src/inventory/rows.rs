@@ -92,10 +92,11 @@ pub(super) async fn insert(
     let names = sqlx::query_scalar!(
         r#"
         insert into cloud_resources
-            (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, cloud_project_id, tenant_id,
-             attribution, first_seen_at, last_seen_at)
+            (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, provider_project_id,
+             parent_id, overridden_by, cloud_project_id, tenant_id, attribution, first_seen_at, last_seen_at)
         select s.id, s.kind, s.provider_id, s.name, s.region, s.status, s.tags, s.attrs, s.fingerprint, s.body_project_id,
-            home.cloud_project_id, home.tenant_id, home.attribution, $3, $3
+            home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id, home.tenant_id, home.attribution,
+            $3, $3
         from cloud_staged_resources s
         left join cloud_resource_homes home on home.listing = $1 and home.kind = $2 and home.id = s.id
             and (s.owner_relation is distinct from 'made_by_kubernetes' or exists (

@@ -110,7 +110,6 @@ pub(crate) async fn sweep_within(
     outcome.moved = attribution::attribute(tx, scope, Some(&facts.run), writing.at).await?;
     affected.homed.append(&mut affected.changed);
     intervals::follow_projects(tx, &affected.homed, writing.at).await?;
-    intervals::follow_pins(tx, Some(&affected.homed), writing.at).await?;
     matching::match_again(tx, kind.as_str(), &affected.learned, Some(&facts.run)).await?;
     rows::unstage(tx, writing).await?;
     Ok(outcome)

@@ -83,6 +83,7 @@ fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) 
             .resource_id
             .and_then(|resource| histories.resources.get(&resource)),
         project_name: &line.project_name,
+        is_matched_by_operator: found.rule == matching::OPERATOR,
     };
     owners_of(&charge, &histories.projects)
 }

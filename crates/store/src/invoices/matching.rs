@@ -22,6 +22,9 @@ pub(super) struct Match {
     pub(super) is_shared: bool,
 }
 
+/// The rule of lines whose resource an operator named.
+pub(super) const OPERATOR: &str = "operator";
+
 /// New lines see every resource that is committed, and a sweep that commits resources sees every line that is: what changes the
 /// matches or owners of stored lines takes this lock alone, ingests share it.
 const LOCK: &str = "match cost lines";

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::costs::{Charge, Owned, Projects, ResourceHistory, Share, Spell, owners_of};
+use domain::costs::{
+    Charge, Interval, Overrides, Owned, Projects, ResourceHistory, Share, owners_of,
+};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -23,6 +25,9 @@ pub(crate) enum Which<'a> {
 
 /// A bound on memory.
 const CHUNK: usize = 10_000;
+
+/// The longest chain of parents that is followed: a snapshot of a volume that a cluster made has two.
+const DEEPEST: i32 = 4;
 
 /// What is known of the past of resources and projects.
 pub(super) struct Histories {
@@ -71,26 +76,47 @@ async fn resource_histories(
     .await?;
     for row in memberships {
         let history = histories.entry(row.resource_id).or_default();
-        history.projects.push(Spell {
+        history.projects.push(Interval {
             value: row.cloud_project_id,
             from: row.valid_from,
             to: row.valid_to,
         });
     }
-    let tenants = sqlx::query!(
-        "select resource_id, tenant_id, valid_from, valid_to from cloud_resource_tenants
-         where resource_id = any($1) order by resource_id, valid_from",
+    // Without any override nothing is looked up.
+    let overrides = sqlx::query!(
+        r#"with recursive chain as (
+               select id as resource_id, id as source, parent_id, 0 as depth from cloud_resources
+               where id = any($1) and exists (select from cloud_resource_overrides)
+               union all
+               select chain.resource_id, parent.id, parent.parent_id, chain.depth + 1
+               from chain join cloud_resources parent on parent.id = chain.parent_id
+               where chain.depth < $2
+           )
+           select chain.resource_id as "resource_id!", chain.depth as "depth!", override.tenant_id, override.cloud_project_id,
+               override.valid_from, override.valid_to
+           from chain join cloud_resource_overrides override on override.resource_id = chain.source
+           order by chain.resource_id, chain.depth, override.valid_from"#,
         resources,
+        DEEPEST,
     )
     .fetch_all(tx)
     .await?;
-    for row in tenants {
-        let history = histories.entry(row.resource_id).or_default();
-        history.tenants.push(Spell {
-            value: row.tenant_id,
-            from: row.valid_from,
-            to: row.valid_to,
-        });
+    let mut last = None;
+    for row in overrides {
+        let levels = &mut histories.entry(row.resource_id).or_default().overrides;
+        // A level for each resource of the chain that has overrides, the nearest first.
+        if last.replace((row.resource_id, row.depth)) != Some((row.resource_id, row.depth)) {
+            levels.push(Overrides::default());
+        }
+        let Some(level) = levels.last_mut() else {
+            continue;
+        };
+        let (from, to) = (row.valid_from, row.valid_to);
+        if let Some(value) = row.tenant_id {
+            level.tenants.push(Interval { value, from, to });
+        } else if let Some(value) = row.cloud_project_id {
+            level.projects.push(Interval { value, from, to });
+        }
     }
     Ok(histories)
 }
@@ -98,17 +124,14 @@ async fn resource_histories(
 async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
     let mut projects = Projects::default();
     let tenants = sqlx::query!(
-        "select cloud_project_id, tenant_id, valid_from, valid_to, is_dated from cloud_project_tenants
+        "select cloud_project_id, tenant_id, valid_from, valid_to from cloud_project_tenants
          order by cloud_project_id, valid_from"
     )
     .fetch_all(&mut *tx)
     .await?;
     for row in tenants {
-        let spells = projects.tenants.entry(row.cloud_project_id).or_default();
-        if spells.is_empty() && row.is_dated {
-            projects.dated.insert(row.cloud_project_id);
-        }
-        spells.push(Spell {
+        let intervals = projects.tenants.entry(row.cloud_project_id).or_default();
+        intervals.push(Interval {
             value: row.tenant_id,
             from: row.valid_from,
             to: row.valid_to,
@@ -124,8 +147,8 @@ async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
             .known_since
             .entry(row.cloud_project_id)
             .or_insert(row.valid_from);
-        let spells = projects.names.entry(row.name.to_lowercase()).or_default();
-        spells.push(Spell {
+        let intervals = projects.names.entry(row.name.to_lowercase()).or_default();
+        intervals.push(Interval {
             value: row.cloud_project_id,
             from: row.valid_from,
             to: row.valid_to,
@@ -146,6 +169,7 @@ struct Line {
     tenant_id: Option<String>,
     is_split: bool,
     attributed_by: String,
+    match_rule: String,
 }
 
 /// Sets anew whose lines are, where that is another now.
@@ -193,12 +217,37 @@ async fn lines_of_projects(
             select distinct resource_id from cloud_project_memberships where cloud_project_id = any($1)
         ) member
         join cloud_cost_lines line on line.resource_id = member.resource_id
+        union
+        select line.id from (
+            with recursive part as (
+                select resource_id as id from cloud_resource_overrides where cloud_project_id = any($1)
+                union
+                select r.id from part join cloud_resources r on r.parent_id = part.id
+            )
+            select id from part
+        ) overridden
+        join cloud_cost_lines line on line.resource_id = overridden.id
         "#,
         projects,
     )
     .fetch_all(tx)
     .await?;
     Ok(lines)
+}
+
+/// The start of the earliest charge that the tenant of a project concerns.
+pub(crate) async fn first_charge_of_project(
+    tx: &mut PgConnection,
+    project: Uuid,
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let lines = lines_of_projects(tx, &[project]).await?;
+    let first = sqlx::query_scalar!(
+        "select min(coalesce(start_at, bill_period::timestamp at time zone 'UTC')) from cloud_cost_lines where id = any($1)",
+        &lines
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(first)
 }
 
 async fn own_chunk(
@@ -208,7 +257,7 @@ async fn own_chunk(
 ) -> Result<(), StoreError> {
     let lines = sqlx::query_as!(
         Line,
-        "select id, resource_id, project_name, start_at, end_at, bill_period as period, amount, tenant_id, is_split, attributed_by
+        "select id, resource_id, project_name, start_at, end_at, bill_period as period, amount, tenant_id, is_split, attributed_by, match_rule
          from cloud_cost_lines where id = any($1) and not is_shared order by id",
         ids,
     )
@@ -241,6 +290,7 @@ async fn own_chunk(
                 end: line.end_at.unwrap_or_else(|| end_of_month(line.period)),
                 resource: line.resource_id.and_then(|id| histories.resources.get(&id)),
                 project_name: &line.project_name,
+                is_matched_by_operator: line.match_rule == matching::OPERATOR,
             },
             &histories.projects,
         );

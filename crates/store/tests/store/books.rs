@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use chrono::{Datelike as _, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use domain::costs::SpreadRule;
 use rust_decimal::Decimal;
-use store::inventory::PinChange;
+use store::inventory::{Commit, OverrideChange};
 use store::projects::ProjectChange;
 use uuid::Uuid;
 
@@ -119,13 +119,19 @@ impl World {
         let id = self.chance.one(&ids);
         let change = ProjectChange {
             tenant_id: Some(self.tenant().map(|tenant| tenant.parse().unwrap())),
-            tenant_since: None,
+            tenant_since: self.since(),
             purpose: None,
         };
         self.fixture
-            .change_project(id, &change, "ann")
+            .change_project(id, &change, "ann", Commit::Keep)
             .await
             .unwrap();
+    }
+
+    /// Now, or within the last year.
+    fn since(&mut self) -> Option<DateTime<Utc>> {
+        let days = i64::try_from(self.chance.of(365)).unwrap();
+        (self.chance.of(2) == 0).then(|| Utc::now() - chrono::TimeDelta::days(days))
     }
 
     fn tenant(&mut self) -> Option<&'static str> {
@@ -143,11 +149,15 @@ impl World {
             return;
         }
         let id = self.chance.one(&ids);
-        let change = PinChange {
+        let change = OverrideChange {
             tenant_id: Some(self.tenant().map(|tenant| tenant.parse().unwrap())),
             cloud_project_id: None,
+            since: self.since(),
         };
-        self.fixture.change_pin(id, &change, "ann").await.unwrap();
+        self.fixture
+            .change_override(id, &change, "ann", Commit::Keep)
+            .await
+            .unwrap();
     }
 
     async fn rename_projects(&mut self) {

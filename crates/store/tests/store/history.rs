@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use store::inventory::Commit;
 use store::inventory::{ResourceFilter, State};
 use store::projects::ProjectChange;
 
@@ -78,7 +79,10 @@ async fn whose_a_resource_was_is_seen_too() {
         purpose: None,
     };
     let web = fixture.project_row("web").await;
-    fixture.change_project(web, &change, "ann").await.unwrap();
+    fixture
+        .change_project(web, &change, "ann", Commit::Keep)
+        .await
+        .unwrap();
     let after = fixture.now().await.unwrap();
     let acmes = ResourceFilter {
         tenant: Some("acme".to_owned()),
@@ -138,7 +142,10 @@ async fn a_tenants_timeline_has_the_states_of_its_own_time_with_their_ends() {
             tenant_since: None,
             purpose: None,
         };
-        fixture.change_project(web, &change, "ann").await.unwrap();
+        fixture
+            .change_project(web, &change, "ann", Commit::Keep)
+            .await
+            .unwrap();
         fixture.sweep(&[droplet(1, &format!("{tenant}s"))]).await;
     }
     let resource = fixture.resource("1").await;

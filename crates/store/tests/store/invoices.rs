@@ -1,5 +1,6 @@
 use rust_decimal::Decimal;
 use store::StoreError;
+use store::inventory::Commit;
 use store::invoices::Document;
 use store::projects::ProjectChange;
 
@@ -205,10 +206,13 @@ async fn a_line_belongs_to_its_resources_tenant_or_to_that_of_the_project_it_nam
     let web = fixture.resource("1").await.cloud_project_id.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
-        tenant_since: None,
+        tenant_since: Some("2015-01-01T00:00:00Z".parse().unwrap()),
         purpose: None,
     };
-    fixture.change_project(web, &change, "ann").await.unwrap();
+    fixture
+        .change_project(web, &change, "ann", Commit::Keep)
+        .await
+        .unwrap();
     let tenants: Vec<_> = april_lines(&fixture)
         .await
         .into_iter()

@@ -3,6 +3,7 @@ use std::slice::from_ref;
 use domain::Completeness;
 use domain::ResourceKind;
 use domain::projects::MemberStatus;
+use store::inventory::Commit;
 use store::projects::ProjectChange;
 use uuid::Uuid;
 
@@ -307,7 +308,10 @@ async fn a_projects_tenant_is_its_resources_tenant() {
         tenant_since: None,
         purpose: None,
     };
-    let changed = fixture.change_project(web, &change, "ann").await.unwrap();
+    let (changed, _) = fixture
+        .change_project(web, &change, "ann", Commit::Keep)
+        .await
+        .unwrap();
     assert_eq!(changed.tenant_id.as_deref(), Some("acme"));
     assert_eq!(
         fixture.resource("1").await.tenant_id.as_deref(),
@@ -328,9 +332,10 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     };
     assert_eq!(
         fixture
-            .change_project(web, &nobody, "ann")
+            .change_project(web, &nobody, "ann", Commit::Keep)
             .await
             .unwrap()
+            .0
             .purpose
             .as_deref(),
         Some("shop front")
@@ -338,7 +343,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     assert_eq!(fixture.resource("1").await.tenant_id, None);
     assert!(
         fixture
-            .change_project(Uuid::from_u128(77), &nobody, "ann")
+            .change_project(Uuid::from_u128(77), &nobody, "ann", Commit::Keep)
             .await
             .is_err()
     );

@@ -2,6 +2,7 @@
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
+use store::inventory::Commit;
 use store::projects::ProjectChange;
 
 use super::support::{Fixture, droplet, fixture, from, members, project, resource, to};
@@ -23,7 +24,10 @@ async fn with_projects() -> Fixture {
             purpose: None,
         };
         let id = fixture.project_row(name).await;
-        fixture.change_project(id, &change, "ann").await.unwrap();
+        fixture
+            .change_project(id, &change, "ann", Commit::Keep)
+            .await
+            .unwrap();
     }
     fixture
 }

@@ -1,4 +1,4 @@
-//! What operators say of single resources, and which resources wait for it.
+//! Overrides of single resources, and zones that wait for one.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,44 +6,51 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::inventory::PinChange;
+use store::inventory::{OverrideChange, ResourceOverride};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Resource, ResourceDetail, detail};
 use crate::ApiState;
 use crate::access::Admin;
+use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, present};
+use crate::extract::{Body, Id, Query, Text, not_in_the_future, present};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 
-/// An operator's word on a resource: it comes before all that DigitalOcean says, and survives every sync.
+/// The override of a resource that is in force. It comes before all evidence of DigitalOcean, and no sync changes it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Pin {
     tenant_id: Option<String>,
+    /// From when on the tenant holds.
+    tenant_since: Option<DateTime<Utc>>,
     cloud_project_id: Option<Uuid>,
-    /// `id` of the project that DigitalOcean was last seen to put it into, against this word.
+    /// From when on the project holds.
+    project_since: Option<DateTime<Utc>>,
+    /// `id` of the last project of DigitalOcean's that contradicts it.
     contradicted_by: Option<Uuid>,
-    /// The name of the access token by which it was said.
+    /// The name of the access token by which it was last changed.
     pinned_by: String,
     pinned_at: DateTime<Utc>,
 }
 
-impl From<store::inventory::Pin> for Pin {
-    fn from(pin: store::inventory::Pin) -> Self {
+impl From<ResourceOverride> for Pin {
+    fn from(of: ResourceOverride) -> Self {
         Self {
-            tenant_id: pin.tenant_id,
-            cloud_project_id: pin.cloud_project_id,
-            contradicted_by: pin.contradicted_by,
-            pinned_by: pin.pinned_by,
-            pinned_at: pin.pinned_at,
+            tenant_id: of.tenant_id,
+            tenant_since: of.tenant_since,
+            cloud_project_id: of.cloud_project_id,
+            project_since: of.project_since,
+            contradicted_by: of.contradicted_by,
+            pinned_by: of.set_by,
+            pinned_at: of.set_at,
         }
     }
 }
 
-/// What to pin of a resource; what is absent stays, null takes the pin away.
+/// A change of the override of a resource; an absent field stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -51,26 +58,31 @@ impl From<store::inventory::Pin> for Pin {
     reason = "absent, null and a value are three different changes"
 )]
 pub(super) struct ResourcePatch {
-    /// Whose it is: 1 to 100 characters. What is a part of it follows, and cost lines for the time from now on.
+    /// The tenant, 1 to 100 characters. Parts of the resource follow, and charges from `since` on. Null without `since` undoes the
+    /// override for all time: every charge is attributed as if it had never been set. Null with `since` ends it at that time.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
-    /// `id` of the live project that it counts to; its tenant is the resource's, unless one is pinned too.
+    /// `id` of a live project. Its tenant is the tenant of the resource, unless a tenant is given too. Null as for `tenant_id`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Uuid>)]
     cloud_project_id: Option<Option<Uuid>>,
+    /// From when on the change holds; from now on if absent. What was set for the time since then no longer holds. Not in the
+    /// future.
+    since: Option<DateTime<Utc>>,
 }
 
-/// Says whose a resource is, against whatever DigitalOcean says
+/// Overrides the tenant or the project of a resource
 ///
-/// For the role `platform_admin`. What is a part of the resource follows at once, and cost lines for the time from now on.
+/// For the role `platform_admin`. Parts of the resource follow at once, and charges from `since` on. `meta.effect` has the amounts
+/// that this moves; `?dry_run=true` reports them without making the change.
 #[utoipa::path(
     patch,
     path = "/api/v1/inventory/{id}",
     operation_id = "pin_resource",
     tag = "inventory",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the resource")),
+    params(("id" = Uuid, Path, description = "`id` of the resource"), DryRun),
     request_body = ResourcePatch,
     responses((status = OK, body = One<ResourceDetail>, description = "The resource as it is now"), Invalid, Absent)
 )]
@@ -78,19 +90,29 @@ pub(super) async fn change(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    Query(dry_run): Query<DryRun>,
     Body(patch): Body<ResourcePatch>,
 ) -> Result<Json<One<ResourceDetail>>, Problem> {
-    let change = PinChange {
+    not_in_the_future("since", patch.since)?;
+    if patch.since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
+        return Err(Problem::InvalidParameter(
+            "since: give tenant_id or cloud_project_id with it".to_owned(),
+        ));
+    }
+    let change = OverrideChange {
         tenant_id: patch.tenant_id,
         cloud_project_id: patch.cloud_project_id,
+        since: patch.since,
     };
-    state
+    let commit = dry_run.commit();
+    let measured = state
         .store
-        .change_pin(id, &change, &admin.token_name)
+        .change_override(id, &change, &admin.token_name, commit)
         .await?;
-    tracing::info!(token = %admin.token_id, resource = %id, ?change, "a resource's pin was changed");
+    tracing::info!(token = %admin.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
     let resource = state.store.resource(id, None).await?;
-    Ok(Json(detail(&state.store, resource, true).await?))
+    let answer = detail(&state.store, resource, true).await?;
+    Ok(Json(answer.with_effect(Effect::of(measured, commit))))
 }
 
 #[derive(Deserialize)]
@@ -99,9 +121,9 @@ struct ZonePlace {
     id: Uuid,
 }
 
-/// Live DNS zones of no project and no tenant, by name: they wait for an operator's word
+/// Live DNS zones without project and tenant, by name
 ///
-/// For the role `platform_admin`. `PATCH /api/v1/inventory/{id}` gives that word.
+/// For the role `platform_admin`. `PATCH /api/v1/inventory/{id}` assigns one to a tenant or a project.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/unclassified",

@@ -11,7 +11,7 @@ async fn pin(api: &TestApi, path: &str, change: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_pinned_resource_is_whose_the_operator_says_and_only_admins_see_the_pin() {
+async fn an_override_sets_project_and_tenant_and_only_admins_see_it() {
     let api = TestApi::with_account().await;
     let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
     let path = path_of(&api, "web-1").await;
@@ -26,7 +26,9 @@ async fn a_pinned_resource_is_whose_the_operator_says_and_only_admins_see_the_pi
         data["pin"],
         json!({
             "tenant_id": null,
+            "tenant_since": null,
             "cloud_project_id": beta,
+            "project_since": at,
             "contradicted_by": alpha,
             "pinned_by": "test",
             "pinned_at": at,
@@ -40,7 +42,7 @@ async fn a_pinned_resource_is_whose_the_operator_says_and_only_admins_see_the_pi
 }
 
 #[tokio::test]
-async fn of_a_pin_what_is_not_named_stays_and_null_takes_it_away() {
+async fn an_absent_field_of_an_override_stays_and_null_undoes_it() {
     let api = TestApi::with_account().await;
     let beta = api.project_id("beta").await;
     let path = path_of(&api, "web-1").await;
@@ -71,7 +73,7 @@ async fn of_a_pin_what_is_not_named_stays_and_null_takes_it_away() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_can_neither_be_pinned_nor_pinned_to() {
+async fn unknown_resources_and_projects_are_not_found() {
     let api = TestApi::with_account().await;
     let path = path_of(&api, "web-1").await;
     let unknown = json!({ "cloud_project_id": UNKNOWN }).to_string();
@@ -89,7 +91,7 @@ async fn what_does_not_exist_can_neither_be_pinned_nor_pinned_to() {
 }
 
 #[tokio::test]
-async fn a_pin_that_cannot_be_read_is_refused_and_changes_nothing() {
+async fn an_invalid_override_is_refused_and_changes_nothing() {
     let api = TestApi::with_account().await;
     let path = path_of(&api, "web-1").await;
     for (patch, expected) in [
@@ -110,7 +112,7 @@ async fn a_pin_that_cannot_be_read_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_zone_waits_in_the_list_of_the_unclassified_until_an_operator_says_whose_it_is() {
+async fn an_unclassified_zone_is_listed_until_it_is_assigned() {
     let api = TestApi::with_account().await;
     let unclassified = "/api/v1/inventory/unclassified";
     let waiting = api.get(&api.admin, unclassified).await.ok();
@@ -125,4 +127,75 @@ async fn a_zone_waits_in_the_list_of_the_unclassified_until_an_operator_says_who
         .await
         .ok();
     assert_eq!(column(&zones, "name"), ["orphan.example"]);
+}
+
+const STATEMENTS: &str = "/api/v1/billing/statements?period=2026-04-01";
+
+/// Rows of the April statements, which `with_account` has an invoice of.
+async fn april(api: &TestApi) -> Value {
+    api.get(&api.admin, STATEMENTS).await.ok()["data"].clone()
+}
+
+#[tokio::test]
+async fn an_override_changes_past_months_only_with_since_and_is_undone() {
+    let api = TestApi::with_account().await;
+    let path = path_of(&api, "web-1").await;
+    let before = april(&api).await;
+    pin(&api, &path, &json!({ "tenant_id": "initech" })).await;
+    assert_eq!(april(&api).await, before);
+
+    let since = json!({ "tenant_id": "initech", "since": "2026-04-01T00:00:00Z" });
+    let changed = pin(&api, &path, &since).await;
+    assert_eq!(
+        changed["data"]["pin"]["tenant_since"],
+        "2026-04-01T00:00:00Z"
+    );
+    let moved = april(&api).await;
+    assert_ne!(moved, before);
+    let effect = &changed["meta"]["effect"];
+    assert_eq!(effect["is_dry_run"], false);
+    assert_eq!(effect["months"][0]["period"], "2026-04-01");
+
+    pin(&api, &path, &json!({ "tenant_id": null })).await;
+    assert_eq!(april(&api).await, before);
+}
+
+#[tokio::test]
+async fn a_dry_run_reports_the_effect_of_overrides_and_assignments() {
+    let api = TestApi::with_account().await;
+    let before = april(&api).await;
+    let resource = path_of(&api, "web-1").await;
+    let project = format!("/api/v1/projects/{}", api.project_id("alpha").await);
+    for path in [resource, project] {
+        let dry = format!("{path}?dry_run=true");
+        let since = json!({ "tenant_id": "initech", "since": "2026-04-01T00:00:00Z" });
+        let measured = pin(&api, &dry, &since).await;
+        let effect = &measured["meta"]["effect"];
+        assert_eq!(effect["is_dry_run"], true, "{measured}");
+        assert_ne!(effect["moved"], "0.00", "{measured}");
+        assert!(effect.get("with_since").is_none(), "{measured}");
+        assert_ne!(measured["data"]["tenant_id"], "initech", "{measured}");
+
+        let from_now = pin(&api, &dry, &json!({ "tenant_id": "initech" })).await;
+        let effect = &from_now["meta"]["effect"];
+        assert_eq!(effect["moved"], "0.00", "{from_now}");
+        assert_ne!(effect["with_since"]["moved"], "0.00", "{from_now}");
+        assert_eq!(april(&api).await, before, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_since_without_a_value_or_in_the_future_is_refused() {
+    let api = TestApi::with_account().await;
+    let path = path_of(&api, "web-1").await;
+    for patch in [
+        json!({ "since": "2026-04-01T00:00:00Z" }),
+        json!({ "tenant_id": "initech", "since": "2999-01-01T00:00:00Z" }),
+    ] {
+        let detail = api
+            .patch(&api.admin, &path, &patch.to_string())
+            .await
+            .problem(400);
+        assert!(detail.starts_with("since: "), "{detail}");
+    }
 }

@@ -1,0 +1,363 @@
+//! Overrides: tenants and projects that operators give to single resources.
+
+use chrono::{DateTime, Utc};
+use domain::TenantId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Resource;
+use super::attribution::{self, Scope};
+use crate::costs::effect::{Effect, Measured};
+use crate::invoices::matching;
+use crate::invoices::owners::{self, Which};
+use crate::listings::{lock_inventory, now};
+use crate::{Store, StoreError};
+
+/// The override of a resource that is in force. It comes before all evidence of `DigitalOcean`, and no sync changes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceOverride {
+    pub tenant_id: Option<String>,
+    /// From when on the tenant holds.
+    pub tenant_since: Option<DateTime<Utc>>,
+    pub cloud_project_id: Option<Uuid>,
+    /// From when on the project holds.
+    pub project_since: Option<DateTime<Utc>>,
+    /// The last project of `DigitalOcean`'s that contradicts it.
+    pub contradicted_by: Option<Uuid>,
+    /// The name of the access token by which it was last changed.
+    pub set_by: String,
+    pub set_at: DateTime<Utc>,
+}
+
+/// A change of an override. The outer `None` leaves a part as it is.
+///
+/// A value holds from `since` on, or from now on; what was set for the time since then no longer holds. The inner `None` with `since`
+/// ends the part at that time; without `since` it undoes the part for all time, so that costs are as if it had never been set.
+#[derive(Debug, Clone, Default)]
+pub struct OverrideChange {
+    pub tenant_id: Option<Option<TenantId>>,
+    pub cloud_project_id: Option<Option<Uuid>>,
+    /// Not in the future.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Whether to keep a change or only to measure its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    Keep,
+    /// Everything is rolled back.
+    DryRun,
+}
+
+/// A part of an override.
+#[derive(Debug, Clone, Copy)]
+enum Value<'a> {
+    Tenant(Option<&'a str>),
+    Project(Option<Uuid>),
+}
+
+impl Store {
+    /// The override of a resource that is in force.
+    pub async fn resource_override(
+        &self,
+        resource: Uuid,
+    ) -> Result<Option<ResourceOverride>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        in_force(&mut connection, resource).await
+    }
+
+    /// Changes the override of a resource, and returns what that moves between tenants. Its parts and their cost lines follow in the
+    /// same transaction.
+    ///
+    /// Fails with [`StoreError::NotFound`] without such a resource, or without such a live project.
+    pub async fn change_override(
+        &self,
+        resource: Uuid,
+        change: &OverrideChange,
+        changed_by: &str,
+        commit: Commit,
+    ) -> Result<Measured, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock_inventory(&mut tx).await?;
+        matching::take_lock(&mut tx).await?;
+        let at = now(&mut tx).await?;
+        must_exist(&mut tx, resource, change).await?;
+        let parts = with_parts(&mut tx, resource).await?;
+        let before = Effect::start(&mut tx).await?;
+        apply(&mut tx, resource, &parts, change, changed_by, at).await?;
+        let effect = before.until_now(&mut tx).await?;
+        if commit == Commit::Keep {
+            tx.commit().await?;
+            return Ok(Measured::of(effect));
+        }
+        let sets = matches!(change.tenant_id, Some(Some(_)))
+            || matches!(change.cloud_project_id, Some(Some(_)));
+        let mut measured = Measured::of(effect);
+        if sets && change.since.is_none() {
+            let first = first_charge(&mut tx, &parts).await?;
+            if let Some(since) = first.filter(|first| *first < at) {
+                let change = OverrideChange {
+                    since: Some(since),
+                    ..change.clone()
+                };
+                apply(&mut tx, resource, &parts, &change, changed_by, at).await?;
+                measured.with_since = Some((since, before.until_now(&mut tx).await?));
+            }
+        }
+        tx.rollback().await?;
+        Ok(measured)
+    }
+
+    /// Live DNS zones without project and tenant: they wait for an operator to assign them.
+    pub async fn unclassified_zones(
+        &self,
+        after: Option<(&str, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<Resource>, StoreError> {
+        let zones = sqlx::query_as!(
+            Resource,
+            "select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
+                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
+             from cloud_resources
+             where kind = 'dns_zone' and deleted_at is null and cloud_project_id is null and tenant_id is null
+               and ($1::text is null or (name, id) > ($1, $2))
+             order by name, id limit $3",
+            after.map(|(name, _)| name),
+            after.map(|(_, id)| id),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(zones)
+    }
+}
+
+async fn must_exist(
+    tx: &mut PgConnection,
+    resource: Uuid,
+    change: &OverrideChange,
+) -> Result<(), StoreError> {
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select 1 from cloud_resources where id = $1) as "exists!""#,
+        resource
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !exists {
+        return Err(StoreError::NotFound {
+            what: "resource",
+            id: resource,
+        });
+    }
+    let Some(Some(project)) = change.cloud_project_id else {
+        return Ok(());
+    };
+    let is_live = sqlx::query_scalar!(
+        r#"select exists (select 1 from cloud_projects where id = $1 and deleted_at is null) as "exists!""#,
+        project
+    )
+    .fetch_one(tx)
+    .await?;
+    if is_live {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound {
+            what: "live project",
+            id: project,
+        })
+    }
+}
+
+/// The resource and what follows it: its parts, their parts, and so on.
+async fn with_parts(tx: &mut PgConnection, resource: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    let parts = sqlx::query_scalar!(
+        r#"with recursive part as (
+               select $1::uuid as id
+               union
+               select r.id from part join cloud_resources r on r.parent_id = part.id
+           )
+           select id as "id!" from part"#,
+        resource
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(parts)
+}
+
+/// The start of the earliest charge for one of these resources.
+async fn first_charge(
+    tx: &mut PgConnection,
+    resources: &[Uuid],
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let first = sqlx::query_scalar!(
+        "select min(coalesce(start_at, bill_period::timestamp at time zone 'UTC')) from cloud_cost_lines where resource_id = any($1)",
+        resources
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(first)
+}
+
+async fn apply(
+    tx: &mut PgConnection,
+    resource: Uuid,
+    parts: &[Uuid],
+    change: &OverrideChange,
+    changed_by: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let before = in_force(tx, resource).await?;
+    if let Some(tenant) = &change.tenant_id {
+        let value = Value::Tenant(tenant.as_ref().map(TenantId::as_str));
+        change_part(tx, resource, value, change.since, changed_by, at).await?;
+    }
+    if let Some(project) = change.cloud_project_id {
+        let value = Value::Project(project);
+        change_part(tx, resource, value, change.since, changed_by, at).await?;
+    }
+    let after = in_force(tx, resource).await?;
+    if before != after {
+        record(
+            tx,
+            resource,
+            before.as_ref(),
+            after.as_ref(),
+            changed_by,
+            at,
+        )
+        .await?;
+    }
+    matching::note_cause(tx, "operator", Some(changed_by), None).await?;
+    attribution::attribute(tx, Scope::Of(parts), None, at).await?;
+    owners::own_again(tx, Which::OfResources(parts)).await
+}
+
+/// Changes one part of the override in time. See [`OverrideChange`].
+async fn change_part(
+    tx: &mut PgConnection,
+    resource: Uuid,
+    value: Value<'_>,
+    since: Option<DateTime<Utc>>,
+    set_by: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let (is_tenant, tenant, project) = match value {
+        Value::Tenant(tenant) => (true, tenant, None),
+        Value::Project(project) => (false, None, project),
+    };
+    let sets = tenant.is_some() || project.is_some();
+    if sets && since.is_none() {
+        let is_in_force = sqlx::query_scalar!(
+            r#"select exists (
+                   select from cloud_resource_overrides
+                   where resource_id = $1 and valid_to is null and (tenant_id = $2 or cloud_project_id = $3)
+               ) as "exists!""#,
+            resource,
+            tenant,
+            project,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_in_force {
+            return Ok(());
+        }
+    }
+    let from = since.or(sets.then_some(at));
+    sqlx::query!(
+        "delete from cloud_resource_overrides
+         where resource_id = $1 and (tenant_id is not null) = $2 and ($3::timestamptz is null or valid_from >= $3)",
+        resource,
+        is_tenant,
+        from,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let Some(from) = from else {
+        return Ok(());
+    };
+    sqlx::query!(
+        "update cloud_resource_overrides set valid_to = $3
+         where resource_id = $1 and (tenant_id is not null) = $2 and coalesce(valid_to > $3, true)",
+        resource,
+        is_tenant,
+        from,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if sets {
+        sqlx::query!(
+            "insert into cloud_resource_overrides (resource_id, tenant_id, cloud_project_id, valid_from, set_by, set_at)
+             values ($1, $2, $3, $4, $5, $6)",
+            resource,
+            tenant,
+            project,
+            from,
+            set_by,
+            at,
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn in_force(
+    connection: &mut PgConnection,
+    resource: Uuid,
+) -> Result<Option<ResourceOverride>, StoreError> {
+    let parts = sqlx::query!(
+        "select tenant_id, cloud_project_id, valid_from, contradicted_by, set_by, set_at
+         from cloud_resource_overrides where resource_id = $1 and valid_to is null order by set_at",
+        resource,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found: Option<ResourceOverride> = None;
+    for part in parts {
+        let whole = found.get_or_insert_default();
+        if part.tenant_id.is_some() {
+            whole.tenant_id = part.tenant_id;
+            whole.tenant_since = Some(part.valid_from);
+        } else {
+            whole.cloud_project_id = part.cloud_project_id;
+            whole.project_since = Some(part.valid_from);
+        }
+        whole.contradicted_by = part.contradicted_by.or(whole.contradicted_by);
+        whole.set_by = part.set_by;
+        whole.set_at = part.set_at;
+    }
+    Ok(found)
+}
+
+/// Writes the change into the resource's events, also where project and tenant stay the same.
+async fn record(
+    tx: &mut PgConnection,
+    resource: Uuid,
+    before: Option<&ResourceOverride>,
+    after: Option<&ResourceOverride>,
+    changed_by: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let state = |of: Option<&ResourceOverride>| {
+        of.map(|of| {
+            serde_json::json!({
+                "tenant_id": of.tenant_id,
+                "tenant_since": of.tenant_since,
+                "cloud_project_id": of.cloud_project_id,
+                "project_since": of.project_since,
+            })
+        })
+    };
+    sqlx::query!(
+        "insert into cloud_resource_events (resource_id, event, changes, occurred_at)
+         values ($1, 'updated', jsonb_build_object('pin', jsonb_build_object('before', $2::jsonb, 'after', $3::jsonb, 'by', $4::text)), $5)",
+        resource,
+        state(before),
+        state(after),
+        changed_by,
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
