@@ -211,8 +211,8 @@ fn owner_at<'a>(
     projects: &'a Projects,
     time: DateTime<Utc>,
 ) -> (Option<&'a str>, Basis) {
-    if let Some(tenant) = overridden_at(charge, projects, time) {
-        return (tenant, tenant.map_or(Basis::None, |_| Basis::Resource));
+    if let Some(owner) = overridden_at(charge, projects, time) {
+        return owner;
     }
     let memberships: &[Interval<Uuid>] = charge.resource.map_or(&[], |resource| &resource.projects);
     let (tenant, basis) = if let Some(project) = held_at(memberships, time) {
@@ -227,18 +227,19 @@ fn owner_at<'a>(
     (tenant, tenant.map_or(Basis::None, |_| basis))
 }
 
-/// The tenant by the nearest override that holds; the inner None where its project has no tenant.
+/// The tenant by the nearest override that holds: none where the override names a project without a tenant.
 fn overridden_at<'a>(
     charge: &Charge<'a>,
     projects: &'a Projects,
     time: DateTime<Utc>,
-) -> Option<Option<&'a str>> {
+) -> Option<(Option<&'a str>, Basis)> {
     charge.resource?.overrides.iter().find_map(|overrides| {
         if let Some(tenant) = held_at(&overrides.tenants, time) {
-            return Some(Some(tenant.as_str()));
+            return Some((Some(tenant.as_str()), Basis::Resource));
         }
         let project = held_at(&overrides.projects, time)?;
-        Some(projects.tenant_of(*project, time))
+        let tenant = projects.tenant_of(*project, time);
+        Some((tenant, tenant.map_or(Basis::None, |_| Basis::Resource)))
     })
 }
 
