@@ -62,7 +62,7 @@ impl MonthEffect {
             .tenants
             .iter()
             .map(|tenant| tenant.after - tenant.before);
-        gains.filter(|gain| gain.is_sign_positive()).sum()
+        gains.filter(Decimal::is_sign_positive).sum()
     }
 }
 
