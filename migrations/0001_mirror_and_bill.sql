@@ -78,6 +78,7 @@ create table cloud_project_members (
     status text not null,
     -- DigitalOcean's time.
     assigned_at timestamptz,
+    first_seen_at timestamptz not null default now(),
     last_seen_at timestamptz not null,
     stale_strike_count integer not null default 0,
     last_struck_at timestamptz,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use store::KindFreshness;
+use store::projects::UnmatchedMembers;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,6 +32,8 @@ struct Sync {
     team: Option<Team>,
     /// Every kind that was ever listed, projects (`project`) and their members (`project_member`) too.
     kinds: Vec<KindSync>,
+    /// How many members of projects match no resource, in all kinds.
+    unmatched_members: i64,
     /// Null where Temporal cannot be asked.
     schedules: Option<Vec<Schedule>>,
     /// Why it cannot.
@@ -60,15 +63,20 @@ struct KindSync {
     items: i32,
     /// How many requests to DigitalOcean it took.
     requests: i32,
+    /// How many members of projects should be live resources of this kind and are not: the last complete listing, which began after
+    /// they were assigned, lacks them.
+    unmatched_members: i64,
     /// The run of the last attempt.
     #[serde(flatten)]
     run: LinkedRun,
 }
 
 impl KindSync {
-    fn new(kind: KindFreshness, ui: Option<&TemporalUi>) -> Self {
+    fn new(kind: KindFreshness, unmatched: &[UnmatchedMembers], ui: Option<&TemporalUi>) -> Self {
+        let unmatched = unmatched.iter().find(|members| members.kind == kind.kind);
         Self {
             freshness: Freshness::from(&kind),
+            unmatched_members: unmatched.map_or(0, |members| members.count),
             reason: kind.last_reason,
             items: kind.last_items,
             requests: kind.last_requests,
@@ -183,6 +191,7 @@ async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>
     let ui = state.temporal_ui.as_deref();
     let team = state.store.mirrored_team().await?;
     let kinds = state.store.freshness(None).await?;
+    let unmatched = state.store.unmatched_members().await?;
     let held_deletions = pending(&state).await?;
     let (schedules, schedules_problem) = match schedules(&state).await {
         Ok(schedules) => (Some(schedules), None),
@@ -195,8 +204,9 @@ async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>
         }),
         kinds: kinds
             .into_iter()
-            .map(|kind| KindSync::new(kind, ui))
+            .map(|kind| KindSync::new(kind, &unmatched, ui))
             .collect(),
+        unmatched_members: unmatched.iter().map(|members| members.count).sum(),
         schedules: schedules.map(|schedules| {
             schedules
                 .into_iter()

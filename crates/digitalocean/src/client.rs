@@ -178,6 +178,11 @@ impl Client {
         Error::unexpected(call, problem)
     }
 
+    /// The error that a 2xx answer holds.
+    pub(crate) fn stated_error(body: &Body) -> String {
+        describe_failure(&body.bytes, body.token.secret()).unwrap_or_default()
+    }
+
     /// A 2xx answer's body as JSON.
     pub(crate) fn decode<'a, T: Deserialize<'a>>(call: &Call, body: &'a Body) -> Result<T, Error> {
         serde_json::from_slice(&body.bytes).map_err(|error| {

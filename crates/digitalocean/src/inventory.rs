@@ -54,7 +54,7 @@ impl Client {
                 path,
                 envelope: listing.envelope,
                 paging: listing.paging,
-                read: &|json| (listing.read)(Body::parse(json)?),
+                read: &|json| (listing.read)(Body::parse(json, listing.ordered)?),
                 id: Some(|item: &Item| item.id.clone()),
                 beside: None,
             };
@@ -105,7 +105,9 @@ impl Client {
                 path: &path,
                 envelope: children.envelope,
                 paging: children.paging,
-                read: &|json| (children.read)(id, Body::parse(json)?).map(Item::from),
+                read: &|json| {
+                    (children.read)(id, Body::parse(json, children.ordered)?).map(Item::from)
+                },
                 id: Some(|item: &Item| item.id.clone()),
                 beside: None,
             };

@@ -1,7 +1,8 @@
 //! The kinds of resources that have a list of their own.
 //!
 //! A new kind is one small file here, one line in [`LISTINGS`] and one example of its answer under `fixtures/`. Where a body may
-//! hold a secret, its file names the parts that are kept; otherwise it names what is left out.
+//! hold a secret, its file names the parts that are kept; otherwise it names what is left out. It also names the lists whose order
+//! means something.
 
 mod alert_policy;
 mod allowed;
@@ -9,6 +10,7 @@ mod app;
 mod autoscale_pool;
 mod body;
 mod byoip_prefix;
+mod canonical;
 mod cdn_endpoint;
 mod certificate;
 mod database_cluster;
@@ -59,6 +61,9 @@ pub struct ResourceListing {
     /// What a token with custom scopes must be granted for it (spec).
     pub scope: &'static str,
     pub(crate) paging: Paging,
+    /// Lists of a body whose order means something, as in `rules.ports`, in DigitalOcean's words. All others are sets: a
+    /// different order of their elements is no change.
+    pub ordered: &'static [&'static str],
     /// What is listed for each resource of this kind, where the account has no list of it.
     pub children: Option<Children>,
     /// Reads one item of the list, without what is secret.
@@ -74,6 +79,8 @@ pub struct Children {
     /// The key of the resources in the answer.
     pub envelope: &'static str,
     pub(crate) paging: Paging,
+    /// Lists of a body whose order means something, as those of [`ResourceListing`].
+    pub ordered: &'static [&'static str],
     /// Reads one resource, given its parent's id, without what is secret.
     pub(crate) read: fn(&str, Body<'_>) -> Result<ObservedResource, Unreadable>,
 }

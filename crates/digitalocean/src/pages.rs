@@ -1,23 +1,20 @@
 //! The one loop that reads a list, a page at a time.
 
+mod answer;
 mod reading;
 mod sink;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use domain::Completeness;
-use futures::{StreamExt as _, stream};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use crate::client::Client;
 use crate::decode::Unreadable;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
+use domain::Completeness;
+use futures::{StreamExt as _, stream};
 use reading::{Collected, Reading};
 
+pub(crate) use answer::PageAnswer;
 pub use sink::{PageNote, PageSink};
 
 /// The most that DigitalOcean gives (spec).
@@ -83,24 +80,10 @@ struct Page<T> {
 struct PageFacts {
     /// Items on it, those included that cannot be read.
     len: usize,
+    /// Whether it has a list at all, if only an empty one.
+    is_array: bool,
     total: Option<u64>,
     has_next: bool,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    total: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Links {
-    pages: Option<PageLinks>,
-}
-
-/// Only whether there is a next page matters. Where it is said to be does not: the token would go there.
-#[derive(Deserialize)]
-struct PageLinks {
-    next: Option<IgnoredAny>,
 }
 
 /// How a list went, apart from what it held.
@@ -273,39 +256,16 @@ impl Client {
         requests.fetch_add(1, Ordering::Relaxed);
         let call = source.call(number);
         let body = self.get(&call).await?;
-        let unexpected = |error: serde_json::Error| {
-            if error.is_data() {
-                Error::unexpected(&call, format!("JSON of another form: {error}"))
-            } else {
-                Self::foreign(&call, &body)
-            }
-        };
-        let envelope: HashMap<String, &RawValue> =
-            serde_json::from_slice(&body.bytes).map_err(unexpected)?;
+        let answer = PageAnswer::read(&call, &body, source.envelope, number)?;
         if let Some(beside) = source.beside.filter(|_| number == 1) {
-            (beside.read)(envelope.get(beside.key).map(|json| json.get()));
+            (beside.read)(answer.parts.get(beside.key).map(|json| json.get()));
         }
-        let items = envelope.get(source.envelope).ok_or_else(|| {
-            Error::unexpected(&call, format!("JSON without {:?}", source.envelope))
-        })?;
-        let items: Vec<&RawValue> = serde_json::from_str(items.get()).map_err(unexpected)?;
-        let meta: Option<Meta> = part(&envelope, "meta").map_err(unexpected)?;
-        let links: Option<Links> = part(&envelope, "links").map_err(unexpected)?;
-        // Vector databases have it beside their list (spec).
-        let bare_total: Option<u64> = part(&envelope, "total").map_err(unexpected)?;
-
         let mut page = Page {
-            items: Vec::with_capacity(items.len()),
+            items: Vec::with_capacity(answer.items.len()),
             unreadable: Vec::new(),
-            facts: PageFacts {
-                len: items.len(),
-                total: meta.and_then(|meta| meta.total).or(bare_total),
-                has_next: links
-                    .and_then(|links| links.pages)
-                    .is_some_and(|pages| pages.next.is_some()),
-            },
+            facts: answer.facts,
         };
-        for item in items {
+        for item in answer.items {
             match (source.read)(item.get()) {
                 Ok(item) => page.items.push(item),
                 Err(problem) => {
@@ -316,14 +276,4 @@ impl Client {
         }
         Ok(page)
     }
-}
-
-/// A part of the answer that may be absent or null.
-fn part<'a, T: Deserialize<'a>>(
-    envelope: &HashMap<String, &'a RawValue>,
-    key: &str,
-) -> Result<Option<T>, serde_json::Error> {
-    envelope
-        .get(key)
-        .map_or(Ok(None), |json| serde_json::from_str(json.get()))
 }

@@ -1,8 +1,8 @@
 //! Projects and what lives in them.
 
 use chrono::{DateTime, Utc};
-use domain::Urn;
 use domain::projects::{MemberStatus, NewProject, ObservedProject, ProjectMember};
+use domain::{Completeness, Urn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -42,16 +42,28 @@ struct CreatedProject {
 
 impl Client {
     /// Every project (`GET /v2/projects`).
+    ///
+    /// Each team has a default project, which cannot be deleted (documentation). A list without it is therefore incomplete, even
+    /// where DigitalOcean calls it one of no projects: the token sees less than there is.
     pub async fn list_projects(&self) -> Listing<ObservedProject> {
-        self.list(&Source {
-            path: PROJECTS,
-            envelope: "projects",
-            paging: Paging::Pages,
-            read: &|json| read_project(serde_json::from_str(json)?),
-            id: Some(|project: &ObservedProject| project.provider_id.to_string()),
-            beside: None,
-        })
-        .await
+        let mut listed = self
+            .list(&Source {
+                path: PROJECTS,
+                envelope: "projects",
+                paging: Paging::Pages,
+                read: &|json| read_project(serde_json::from_str(json)?),
+                id: Some(|project: &ObservedProject| project.provider_id.to_string()),
+                beside: None,
+            })
+            .await;
+        if !listed.items.iter().any(|project| project.is_default) {
+            let reason = format!(
+                "{PROJECTS}: none of {} projects is the default project, which every team has: does the token see all projects?",
+                listed.items.len()
+            );
+            listed.completeness = listed.completeness.and(Completeness::Incomplete(reason));
+        }
+        listed
     }
 
     /// Creates a project (`POST /v2/projects`). A name that is taken is an [`Error::Conflict`] (observed).

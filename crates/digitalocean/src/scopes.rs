@@ -4,7 +4,7 @@ use crate::Error;
 use crate::client::Client;
 use crate::error::Call;
 use crate::kinds::{self, ResourceListing};
-use crate::pages::Paging;
+use crate::pages::{PageAnswer, Paging};
 use crate::tokens::Purpose;
 
 /// A list that a purpose reads.
@@ -12,6 +12,8 @@ use crate::tokens::Purpose;
 pub struct Need {
     /// What to ask for, for as little as possible.
     path: String,
+    /// The key of the list in the answer; none for what is no list.
+    envelope: Option<&'static str>,
     /// What a token with custom scopes must be granted for it (spec).
     pub scope: &'static str,
     /// What is missing without it, as a sentence's beginning.
@@ -21,9 +23,10 @@ pub struct Need {
 }
 
 impl Need {
-    fn of(path: &str, scope: &'static str, loss: &str) -> Self {
+    fn of(path: &str, envelope: Option<&'static str>, scope: &'static str, loss: &str) -> Self {
         Self {
             path: path.to_owned(),
+            envelope,
             scope,
             loss: loss.to_owned(),
             is_essential: true,
@@ -40,6 +43,7 @@ impl Need {
         let kinds: Vec<_> = listing.kinds().map(|kind| many(kind.as_str())).collect();
         Self {
             path,
+            envelope: Some(listing.envelope),
             scope: listing.scope,
             loss: format!("{} are not mirrored", kinds.join(", ")),
             is_essential: false,
@@ -52,7 +56,7 @@ impl Need {
                     another purpose sees them";
         Self {
             is_essential: false,
-            ..Self::of("/v2/tags?per_page=1", "tag:read", loss)
+            ..Self::of("/v2/tags?per_page=1", Some("tags"), "tag:read", loss)
         }
     }
 
@@ -69,6 +73,7 @@ impl Purpose {
             Self::CloudSyncFull => {
                 let projects = Need::of(
                     "/v2/projects?per_page=1",
+                    Some("projects"),
                     "project:read",
                     "no resource is given to a project or a tenant",
                 );
@@ -79,32 +84,40 @@ impl Purpose {
             Self::CloudSyncFast => vec![
                 Need::of(
                     "/v2/droplets?per_page=1",
+                    Some("droplets"),
                     "droplet:read",
                     "new and changed droplets are not seen within a minute",
                 ),
                 Need::of_tags(),
             ],
             Self::CloudBilling => [
-                ("/v2/customers/my/balance", "the balance is not read"),
+                ("/v2/customers/my/balance", None, "the balance is not read"),
                 (
                     "/v2/customers/my/billing_history?per_page=1",
+                    Some("billing_history"),
                     "charges, payments and credits are not read",
                 ),
                 (
                     "/v2/customers/my/invoices?per_page=1",
+                    Some("invoices"),
                     "no invoice is ingested, so that no cost is known",
                 ),
             ]
-            .map(|(path, loss)| Need::of(path, "billing:read", loss))
+            .map(|(path, envelope, loss)| Need::of(path, envelope, "billing:read", loss))
             .into(),
         }
     }
 }
 
 impl Client {
-    /// Asks for one item of a list, to see whether it may be read.
+    /// Asks for one item of a list, to see whether it may be read. An answer that the syncs would refuse is refused.
     pub async fn probe(&self, need: &Need) -> Result<(), Error> {
-        self.get(&Call::get(need.path.clone())).await.map(drop)
+        let call = Call::get(need.path.clone());
+        let body = self.get(&call).await?;
+        if let Some(envelope) = need.envelope {
+            PageAnswer::read(&call, &body, envelope, 1)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider_id::Spelling;
+
 /// What a resource is, in this system's words (`droplet`, `dns_zone`, ...). An open set: DigitalOcean adds products, and a word
 /// that is not known here is kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,11 +90,21 @@ impl ResourceKind {
         &self.0
     }
 
-    /// The resource of this kind with this id.
+    /// The resource of this kind with this id, in whatever spelling the id comes.
     pub fn with_id(self, provider_id: impl Into<String>) -> Urn {
         Urn {
+            provider_id: self.spelling().normalise(provider_id.into()),
             kind: self,
-            provider_id: provider_id.into(),
+        }
+    }
+
+    fn spelling(&self) -> Spelling {
+        if *self == Self::DNS_ZONE {
+            Spelling::DomainName
+        } else if [Self::REGISTRY, Self::SPACES_BUCKET, Self::SPACES_KEY].contains(self) {
+            Spelling::Exact
+        } else {
+            Spelling::Usual
         }
     }
 }
@@ -108,11 +120,12 @@ impl fmt::Display for ResourceKind {
 #[error("{0:?} is no DigitalOcean URN: expected do:KIND:ID")]
 pub struct InvalidUrn(String);
 
-/// A resource as the Projects API names it: `do:KIND:ID` (spec). The id may hold colons itself (IPv6).
+/// A resource as the Projects API names it: `do:KIND:ID` (spec). The id may hold colons itself (IPv6). Made by parsing or by
+/// [`ResourceKind::with_id`], so that two spellings of one id are one URN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Urn {
     pub kind: ResourceKind,
-    /// DigitalOcean's own id: a number, a uuid, a name or an address, by kind.
+    /// DigitalOcean's own id, in the one spelling that the mirror uses: a number, a uuid, a name or an address, by kind.
     pub provider_id: String,
 }
 
@@ -122,10 +135,9 @@ impl FromStr for Urn {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("do"), Some(word), Some(id)) if !word.is_empty() && !id.is_empty() => Ok(Self {
-                kind: ResourceKind::from_urn_word(word),
-                provider_id: id.to_owned(),
-            }),
+            (Some("do"), Some(word), Some(id)) if !word.is_empty() && !id.is_empty() => {
+                Ok(ResourceKind::from_urn_word(word).with_id(id))
+            }
             _ => Err(InvalidUrn(text.to_owned())),
         }
     }
@@ -164,6 +176,36 @@ mod tests {
     fn an_ipv6_address_keeps_its_colons() {
         let urn: Urn = "do:reservedipv6:2001:db8::1".parse().unwrap();
         assert_eq!(urn.provider_id, "2001:db8::1");
+    }
+
+    #[test]
+    fn urns_that_differ_only_in_spelling_are_equal() {
+        for (one, other) in [
+            (
+                "do:volume:5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E",
+                "do:volume:5f1b0c3e-0a4d-4b7c-9d5e-2a1f3c4b5d6e",
+            ),
+            ("do:domain:Example.COM", "do:domain:example.com"),
+            (
+                "do:reservedipv6:2604:A880:800:14::DC9:C001",
+                "do:reservedipv6:2604:a880:0800:0014:0000:0000:0dc9:c001",
+            ),
+            (
+                "do:unheardof:5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E",
+                "do:unheardof:5f1b0c3e-0a4d-4b7c-9d5e-2a1f3c4b5d6e",
+            ),
+        ] {
+            assert_eq!(one.parse::<Urn>(), other.parse::<Urn>(), "{one}");
+        }
+    }
+
+    #[test]
+    fn names_of_buckets_and_registries_are_compared_exactly() {
+        for kind in [ResourceKind::SPACES_BUCKET, ResourceKind::REGISTRY] {
+            for id in ["Backups", "5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E"] {
+                assert_eq!(kind.clone().with_id(id).provider_id, id);
+            }
+        }
     }
 
     #[test]

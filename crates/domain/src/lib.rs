@@ -13,7 +13,9 @@ pub mod ledger;
 pub mod listing;
 pub mod money;
 pub mod projects;
+mod provider_id;
 
 pub use ids::{InvalidId, InvoiceUuid, TenantId};
 pub use kind::{InvalidUrn, ResourceKind, Urn};
 pub use listing::{Completeness, TakenPage};
+pub use provider_id::normalised_id;

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     Balance, Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Domain, Droplet,
-    HistoryEntry, Invoice, Project, RateLimit, ReservedIp, Scopes, Volume, access::Tokens,
-    identifiers::identifier, projects::OWNER_UUID, spaces::SpacesKeys, stock::Stock,
+    HistoryEntry, Invoice, NoneForm, Project, RateLimit, ReservedIp, Scopes, Volume,
+    access::Tokens, identifiers::identifier, projects::OWNER_UUID, spaces::SpacesKeys,
+    stock::Stock,
 };
 
 /// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
@@ -37,6 +38,8 @@ pub struct Account {
     pub(crate) invoices: Vec<Invoice>,
     pub(crate) preview: Option<Invoice>,
     pub(crate) other_history: Vec<HistoryEntry>,
+    /// The form in which every list says that nothing is in it; none for the form that was observed of each.
+    pub(crate) none_form: Option<NoneForm>,
     /// How many numbers have been given out.
     last_number: u64,
     moment: DateTime<Utc>,
@@ -54,6 +57,7 @@ impl Account {
     pub const NAMES: &[&str] = &[
         "demo",
         "empty",
+        "one-droplet",
         "everything",
         "every-cent",
         "20000-droplets",
@@ -62,7 +66,7 @@ impl Account {
     ];
 
     /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
-    /// [`DEMO_SPACES_KEY`] accepted.
+    /// [`DEMO_SPACES_KEY`] accepted. Each list says so in the form that was observed of it, so that all of [`NoneForm`] occur.
     pub fn empty() -> Self {
         let founded = moment_of(2026, 5);
         let mut account = Self {
@@ -87,6 +91,7 @@ impl Account {
             invoices: Vec::new(),
             preview: None,
             other_history: Vec::new(),
+            none_form: None,
             last_number: 0,
             moment: founded,
         };
@@ -103,6 +108,13 @@ impl Account {
             updated_at: founded,
             members: Vec::new(),
         });
+        account
+    }
+
+    /// An account on its first day: one droplet in the default project, and nothing else.
+    pub fn one_droplet() -> Self {
+        let mut account = Self::empty();
+        account.add_droplet("web-1", "s-1vcpu-1gb", "nyc3");
         account
     }
 
@@ -131,6 +143,7 @@ impl Account {
         match name {
             "demo" => Some(Self::demo()),
             "empty" => Some(Self::empty()),
+            "one-droplet" => Some(Self::one_droplet()),
             "everything" => Some(Self::everything()),
             "every-cent" => Some(Self::every_cent()),
             "100000-resources" => Some(Self::with_resources(100_000)),

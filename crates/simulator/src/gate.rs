@@ -56,10 +56,11 @@ async fn answer(
 ) -> Result<(Response, Standing), Refused> {
     let (mut parts, body) = request.into_parts();
     let token = bearer_token(&parts);
-    let (limit, scopes) = {
+    let (limit, scopes, none_form) = {
         let account = shared.account();
         let scopes = token.and_then(|token| account.tokens.scopes_of(token));
-        (account.rate_limit, scopes)
+        let none_form = account.none_form_of(parts.uri.path());
+        (account.rate_limit, scopes, none_form)
     };
     let (Some(token), Some(scopes)) = (token, scopes) else {
         return Err((ApiError::unauthorized(), Standing::uncounted(limit)));
@@ -100,6 +101,7 @@ async fn answer(
         Some(FaultKind::CutOff | FaultKind::Reset | FaultKind::Drip { .. }) | None => {}
     }
     parts.extensions.insert(Caller(scopes));
+    parts.extensions.insert(none_form);
     let response = next.run(Request::from_parts(parts, body)).await;
     Ok((response, standing))
 }

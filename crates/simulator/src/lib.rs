@@ -24,6 +24,11 @@
 //! not cover is left out of bodies without a word: `project_id` without `project:read`, and the credentials of
 //! databases without `database:view_credentials`.
 //!
+//! # Empty lists
+//! DigitalOcean says "none" as an empty list, as null, or by leaving the list out. Each list does so in the form that clients of the
+//! live API report of it; [`Account::answer_none_as`] gives one [`NoneForm`] to all. [`Account::one_droplet`] is a real account's
+//! first day: one list has an item, and all others are in such forms.
+//!
 //! # Invoices
 //! The header, the JSON items, the summary and the CSV of an [`Invoice`] all follow from its lines, unless it says
 //! otherwise: [`Invoice::items`], [`Invoice::csv_form`], [`Invoice::summary_parts`], [`Invoice::lacks_csv`] and their
@@ -87,6 +92,7 @@ mod kinds;
 mod listings;
 mod many;
 mod members;
+mod none_form;
 mod paging;
 mod paging_styles;
 mod project_routes;
@@ -118,6 +124,7 @@ pub use invoice_csv::CsvForm;
 pub use invoice_summary::SummaryParts;
 pub use invoices::{Invoice, InvoiceLine};
 pub use members::{Member, MemberStatus};
+pub use none_form::NoneForm;
 pub use projects::Project;
 pub use rate_limit::RateLimit;
 pub use requests::ReceivedRequest;

@@ -9,7 +9,10 @@ use axum::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use crate::errors::{ApiError, json_answer};
+use crate::{
+    NoneForm,
+    errors::{ApiError, json_answer},
+};
 
 const DEFAULT_PER_PAGE: usize = 20;
 const MOST_PER_PAGE: usize = 200;
@@ -56,6 +59,7 @@ pub(crate) struct PageRequest {
     page: usize,
     per_page: usize,
     disturbance: Option<Disturbance>,
+    none_form: NoneForm,
 }
 
 impl<S: Sync> FromRequestParts<S> for PageRequest {
@@ -98,6 +102,7 @@ impl PageRequest {
             per_page,
             query,
             disturbance: parts.extensions.get().copied(),
+            none_form: none_form_of(parts),
         })
     }
 
@@ -121,12 +126,21 @@ impl PageRequest {
     ) -> Response {
         let (page, total) = self.window(items);
         written(&Envelope {
-            key,
-            items: page.into_iter().map(body).collect(),
+            list: self.list(key, page.into_iter().map(body).collect(), total),
             beside,
             links: self.links(total),
             total,
         })
+    }
+
+    /// A page of a list of so many items.
+    pub(crate) fn list<B>(&self, key: &'static str, items: Vec<B>, total: usize) -> List<B> {
+        let form = if total == 0 {
+            self.none_form
+        } else {
+            NoneForm::EmptyList
+        };
+        List { key, items, form }
     }
 
     /// The items of the page asked for, and how many there are on all pages.
@@ -169,8 +183,12 @@ impl PageRequest {
             pages.next = link(self.page + 1);
             pages.last = link(last);
         }
+        let is_written = last > 1
+            || self.page > 1
+            // As observed together.
+            || (total == 0 && self.none_form == NoneForm::NoKey);
         Links {
-            pages: (last > 1 || self.page > 1).then_some(pages),
+            pages: is_written.then_some(pages),
         }
     }
 
@@ -196,9 +214,32 @@ pub(crate) fn written(body: &impl Serialize) -> Response {
     }
 }
 
+/// The form of "none" that the gate has chosen for the list that was asked for.
+pub(crate) fn none_form_of(parts: &Parts) -> NoneForm {
+    let form = parts.extensions.get().copied();
+    form.unwrap_or(NoneForm::EmptyList)
+}
+
+/// A list under its key.
+pub(crate) struct List<B> {
+    pub(crate) key: &'static str,
+    pub(crate) items: Vec<B>,
+    /// Of an empty list.
+    pub(crate) form: NoneForm,
+}
+
+impl<B: Serialize> List<B> {
+    pub(crate) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        match self.form {
+            NoneForm::Null if self.items.is_empty() => map.serialize_entry(self.key, &()),
+            NoneForm::NoKey if self.items.is_empty() => Ok(()),
+            _ => map.serialize_entry(self.key, &self.items),
+        }
+    }
+}
+
 struct Envelope<B> {
-    key: &'static str,
-    items: Vec<B>,
+    list: List<B>,
     beside: Option<(&'static str, Value)>,
     links: Links,
     total: usize,
@@ -207,7 +248,7 @@ struct Envelope<B> {
 impl<B: Serialize> Serialize for Envelope<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.key, &self.items)?;
+        self.list.write(&mut map)?;
         if let Some((name, value)) = &self.beside {
             map.serialize_entry(name, value)?;
         }

@@ -5,7 +5,10 @@ use axum::{http::request::Parts, response::Response};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 
-use crate::paging::{Disturbance, PageRequest, written};
+use crate::{
+    NoneForm,
+    paging::{Disturbance, List, PageRequest, none_form_of, written},
+};
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +45,7 @@ impl PageRequest {
             pages.insert("next".to_owned(), self.link(number + 1).into());
         }
         written(&Keyed {
-            key,
-            items: page.into_iter().map(body).collect(),
+            list: self.list(key, page.into_iter().map(body).collect(), total),
             rest: vec![
                 ("links", json!({ "pages": pages })),
                 (
@@ -63,8 +65,7 @@ impl PageRequest {
     ) -> Response {
         let (page, total) = self.window(items);
         written(&Keyed {
-            key,
-            items: page.into_iter().map(body).collect(),
+            list: self.list(key, page.into_iter().map(body).collect(), total),
             rest: vec![("total", total.into())],
         })
     }
@@ -82,24 +83,31 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
         Some(Disturbance::Short) => items.len().saturating_sub(1),
         Some(Disturbance::ItemMoved) | None => items.len(),
     };
+    let form = match none_form_of(parts) {
+        // `{}` would not differ from an answer about something else.
+        NoneForm::NoKey => NoneForm::Null,
+        form => form,
+    };
     written(&Keyed {
-        key,
-        items: items[..seen].iter().map(body).collect(),
+        list: List {
+            key,
+            items: items[..seen].iter().map(body).collect(),
+            form,
+        },
         rest: Vec::new(),
     })
 }
 
 /// A list under its key, and what stands beside it.
 struct Keyed<B> {
-    key: &'static str,
-    items: Vec<B>,
+    list: List<B>,
     rest: Vec<(&'static str, Value)>,
 }
 
 impl<B: Serialize> Serialize for Keyed<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.key, &self.items)?;
+        self.list.write(&mut map)?;
         for (name, value) in &self.rest {
             map.serialize_entry(name, value)?;
         }

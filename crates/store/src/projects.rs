@@ -1,6 +1,7 @@
 //! Projects, and which resources they list.
 
 mod members;
+mod unmatched;
 
 use chrono::{DateTime, Utc};
 use domain::projects::ObservedProject;
@@ -10,6 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
+pub use unmatched::UnmatchedMembers;
 
 use crate::costs::effect::{Effect, Measured};
 use crate::inventory::attribution::{self, Scope};

@@ -1,11 +1,11 @@
 //! How invoices are written in JSON.
 
 use chrono::{DateTime, Utc};
-use domain::InvoiceUuid;
 use domain::invoices::{
     ChargePart, InvalidPeriod, InvoiceHeader, InvoiceItem, InvoicePeriod, InvoicePreview,
     InvoiceSummary,
 };
+use domain::{InvoiceUuid, normalised_id};
 use serde::Deserialize;
 
 use crate::decode::{Amount, Unreadable, optional_text, optional_time};
@@ -112,8 +112,9 @@ pub(super) fn read_item(json: &str) -> Result<InvoiceItem, Unreadable> {
         product: body.product.unwrap_or_default().into(),
         group_description: body.group_description.unwrap_or_default().into(),
         description: body.description.unwrap_or_default().into(),
-        resource_uuid: body.resource_uuid.map(Into::into),
-        resource_id: body.resource_id.map(Into::into),
+        // They are compared with the ids of resources.
+        resource_uuid: body.resource_uuid.map(|id| normalised_id(id).into()),
+        resource_id: body.resource_id.map(|id| normalised_id(id).into()),
         amount: body.amount.0,
         // Nothing depends on it: one that is no number is none.
         duration: body

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "policies",
     scope: "monitoring:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

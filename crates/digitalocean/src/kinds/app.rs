@@ -16,6 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "apps",
     scope: "app:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

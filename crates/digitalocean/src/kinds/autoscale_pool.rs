@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "autoscale_pools",
     scope: "droplet:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

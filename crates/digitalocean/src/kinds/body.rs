@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use domain::ResourceKind;
 use domain::inventory::{Attrs, Direction, ObservedResource, Relation, RelationKind};
+use domain::{ResourceKind, Urn};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use super::allowed::{allowed, below};
+use super::canonical::canonical;
 use crate::decode::{Unreadable, text_of};
 
 /// An object whose values are left as they are written: an account has many bodies, and most of each is only passed on.
@@ -19,20 +20,32 @@ type Object<'a> = BTreeMap<String, Cow<'a, RawValue>>;
 
 /// The JSON object of one resource.
 #[derive(Debug)]
-pub(crate) struct Body<'a>(Object<'a>);
+pub(crate) struct Body<'a> {
+    parts: Object<'a>,
+    /// Its lists whose order means something, as in `rules.ports`.
+    ordered: Vec<&'static str>,
+}
 
 impl<'a> Body<'a> {
-    pub(crate) fn parse(json: &'a str) -> Result<Self, Unreadable> {
+    pub(crate) fn parse(json: &'a str, ordered: &[&'static str]) -> Result<Self, Unreadable> {
         let object: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
         let borrowed = object
             .into_iter()
             .map(|(key, value)| (key, Cow::Borrowed(value)));
-        Ok(Self(borrowed.collect()))
+        Ok(Self {
+            parts: borrowed.collect(),
+            ordered: ordered.to_vec(),
+        })
+    }
+
+    /// The lists below a key whose order means something: for a part of the body that is a body itself.
+    pub(super) fn ordered_below(&self, key: &str) -> Vec<&'static str> {
+        below(key, self.ordered.iter().copied())
     }
 
     /// A part of the body, or none where it is absent or of another form.
     pub(super) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        serde_json::from_str(self.0.get(key)?.get()).ok()
+        serde_json::from_str(self.parts.get(key)?.get()).ok()
     }
 
     /// An id, which is a string for some kinds and a number for others.
@@ -48,6 +61,7 @@ impl<'a> Body<'a> {
         kind: ResourceKind,
         provider_id: String,
     ) -> Result<ObservedResource, Unreadable> {
+        let Urn { kind, provider_id } = kind.with_id(provider_id);
         Ok(ObservedResource {
             kind,
             name: self.text("name").unwrap_or_else(|| provider_id.clone()),
@@ -94,7 +108,7 @@ impl<'a> Body<'a> {
 
     /// A list that tells of resources of their own, and so has to be understood; empty where it is absent or null.
     pub(super) fn list<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>, Unreadable> {
-        let list: Option<Vec<T>> = match self.0.get(key) {
+        let list: Option<Vec<T>> = match self.parts.get(key) {
             None => None,
             Some(json) => serde_json::from_str(json.get())?,
         };
@@ -122,8 +136,8 @@ impl<'a> Body<'a> {
 
     /// Gives a value another key: what some kinds call a label is the name of others.
     pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
-        if let Some(value) = self.0.remove(from) {
-            self.0.insert(to.to_owned(), value);
+        if let Some(value) = self.parts.remove(from) {
+            self.parts.insert(to.to_owned(), value);
         }
         self
     }
@@ -132,7 +146,7 @@ impl<'a> Body<'a> {
     pub(super) fn with(mut self, key: &str, text: Option<String>) -> Result<Self, Unreadable> {
         if let Some(text) = text {
             let text = Cow::Owned(to_raw_value(&text)?);
-            self.0.insert(key.to_owned(), text);
+            self.parts.insert(key.to_owned(), text);
         }
         Ok(self)
     }
@@ -149,7 +163,7 @@ impl<'a> Body<'a> {
     /// bodies hold secrets: one that `DigitalOcean` adds tomorrow is left out as well.
     pub(super) fn only<P: AsRef<str>>(self, parts: &[P]) -> Result<Self, Unreadable> {
         let mut left = Object::new();
-        for (key, value) in self.0 {
+        for (key, value) in self.parts {
             if KEPT_BESIDE.contains(&key.as_str()) {
                 left.insert(key, value);
                 continue;
@@ -159,12 +173,15 @@ impl<'a> Body<'a> {
                 left.insert(key, Cow::Owned(value));
             }
         }
-        Ok(Self(left))
+        Ok(Self {
+            parts: left,
+            ordered: self.ordered,
+        })
     }
 
     /// Leaves keys out.
     pub(super) fn without(mut self, keys: &[&str]) -> Self {
-        self.0.retain(|key, _| !keys.contains(&key.as_str()));
+        self.parts.retain(|key, _| !keys.contains(&key.as_str()));
         self
     }
 
@@ -179,7 +196,7 @@ impl<'a> Body<'a> {
     }
 
     fn retain_in(mut self, key: &str, keep: impl Fn(&str) -> bool) -> Result<Self, Unreadable> {
-        if let Some(value) = self.0.get_mut(key)
+        if let Some(value) = self.parts.get_mut(key)
             && value.get().starts_with('{')
         {
             let mut object: BTreeMap<String, &RawValue> = serde_json::from_str(value.get())?;
@@ -189,11 +206,18 @@ impl<'a> Body<'a> {
         Ok(self)
     }
 
-    /// What is left, keys in alphabetical order, without what the mirror keeps beside it, and without nulls, which say as much as
-    /// absent keys. A region says only its slug there: what it offers today would show as a change of every resource in it.
+    /// What is left, keys in alphabetical order and lists in theirs, without what the mirror keeps beside it, and without nulls and
+    /// empty lists, which say as much as absent keys. A region says only its slug there: what it offers today would show as a change
+    /// of every resource in it.
     pub(super) fn into_attrs(self) -> Result<Attrs, Unreadable> {
-        let mut left = self.without(&KEPT_BESIDE).0;
-        left.retain(|_, value| value.get() != "null");
+        let Self { parts, ordered } = self.without(&KEPT_BESIDE);
+        let mut left = BTreeMap::new();
+        for (key, value) in parts {
+            let ordered = below(&key, ordered.iter().copied());
+            if let Some(value) = canonical(&value, &ordered)? {
+                left.insert(key, value);
+            }
+        }
         Ok(Attrs::of(&left)?)
     }
 }
@@ -213,9 +237,11 @@ pub(super) fn to(
 
 /// The cluster that a resource's tags say it was made by: `k8s:` and the cluster's uuid (spec).
 pub(super) fn made_by_kubernetes(tags: &[String]) -> Option<Relation> {
+    // The first of several, whatever their order.
     let cluster = tags
         .iter()
-        .find_map(|tag| tag.strip_prefix("k8s:")?.parse::<Uuid>().ok())?;
+        .filter_map(|tag| tag.strip_prefix("k8s:")?.parse::<Uuid>().ok())
+        .min()?;
     Some(to(
         RelationKind::MadeByKubernetes,
         ResourceKind::KUBERNETES_CLUSTER,

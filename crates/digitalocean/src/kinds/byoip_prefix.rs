@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "byoip_prefixes",
     scope: "byoip_prefix:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

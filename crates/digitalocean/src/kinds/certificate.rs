@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "certificates",
     scope: "certificate:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

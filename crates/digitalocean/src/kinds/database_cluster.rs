@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "databases",
     scope: "database:read",
     paging: Paging::Whole,
+    ordered: &[],
     children: Some(REPLICAS),
     read,
 };
@@ -24,6 +25,7 @@ const REPLICAS: Children = Children {
     path: |cluster| format!("/v2/databases/{cluster}/replicas"),
     envelope: "replicas",
     paging: Paging::Whole,
+    ordered: &[],
     read: read_replica,
 };
 
@@ -62,9 +64,13 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
     let vpcs = body.in_vpcs("private_network_uuid");
     let body = body.only(&PARTS)?;
-    let mut cluster = body.resource(ResourceKind::DATABASE_CLUSTER, id)?;
+    let mut cluster = body.resource(ResourceKind::DATABASE_CLUSTER, id.clone())?;
     cluster.relations = vpcs;
-    Ok(cluster.into())
+    // Its replicas are asked for by the id as DigitalOcean spells it.
+    Ok(Item {
+        id,
+        resources: vec![cluster],
+    })
 }
 
 fn read_replica(cluster: &str, body: Body<'_>) -> Result<ObservedResource, Unreadable> {

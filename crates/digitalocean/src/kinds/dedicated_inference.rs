@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "dedicated_inferences",
     scope: "dedicated_inference:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

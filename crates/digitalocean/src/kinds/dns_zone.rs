@@ -15,6 +15,7 @@ pub(super) static LISTING_WITH_RECORDS: ResourceListing = zones(Some(Children {
     path: |zone| format!("/v2/domains/{zone}/records"),
     envelope: "domain_records",
     paging: Paging::Pages,
+    ordered: &[],
     read: read_record,
 }));
 
@@ -26,6 +27,7 @@ const fn zones(children: Option<Children>) -> ResourceListing {
         envelope: "domains",
         scope: "domain:read",
         paging: Paging::Pages,
+        ordered: &[],
         children,
         read,
     }
@@ -35,7 +37,13 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let name = body.id("name")?;
     // All records again, as one text of any length.
     let body = body.without(&["zone_file"]);
-    Ok(body.resource(ResourceKind::DNS_ZONE, name)?.into())
+    let mut zone = body.resource(ResourceKind::DNS_ZONE, name.clone())?;
+    zone.name.clone_from(&zone.provider_id);
+    // Its records are asked for by the name as DigitalOcean spells it.
+    Ok(Item {
+        id: name,
+        resources: vec![zone],
+    })
 }
 
 fn read_record(zone: &str, body: Body<'_>) -> Result<ObservedResource, Unreadable> {

@@ -16,6 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "droplets",
     scope: "droplet:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "firewalls",
     scope: "firewall:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "namespaces",
     scope: "function:read",
     paging: Paging::Whole,
+    ordered: &[],
     children: None,
     read,
 };

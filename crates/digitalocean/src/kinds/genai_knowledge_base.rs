@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "knowledge_bases",
     scope: "genai:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

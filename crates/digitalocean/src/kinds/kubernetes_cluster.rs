@@ -18,6 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "kubernetes_clusters",
     scope: "kubernetes:read",
     paging: Paging::Pages,
+    // The autoscaler applies one after the other until one pool is left (spec).
+    ordered: &["cluster_autoscaler_configuration.expanders"],
     children: None,
     read,
 };
@@ -39,6 +41,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
     let mut relations = body.in_vpcs("vpc_uuid");
     let pools: Vec<Box<RawValue>> = body.list("node_pools")?;
+    let ordered = body.ordered_below("node_pools");
     let mut cluster = body
         .without(&["node_pools"])
         .resource(ResourceKind::KUBERNETES_CLUSTER, id)?;
@@ -52,7 +55,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
                 .filter_map(|node| text_of(&node.droplet_id))
                 .map(|droplet| from(RelationKind::NodeOf, ResourceKind::DROPLET, droplet)),
         );
-        resources.push(read_pool(&cluster, Body::parse(pool.get())?)?);
+        resources.push(read_pool(&cluster, Body::parse(pool.get(), &ordered)?)?);
     }
     cluster.relations = relations;
     resources.insert(0, cluster);

@@ -14,6 +14,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "load_balancers",
     scope: "load_balancer:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -16,6 +16,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "vpc_nat_gateways",
     scope: "nat_gateway:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

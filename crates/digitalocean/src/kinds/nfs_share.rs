@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "shares",
     scope: "nfs:list",
     paging: Paging::Whole,
+    ordered: &[],
     children: None,
     read,
 };

@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "snapshots",
     scope: "nfs:list",
     paging: Paging::Whole,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "partner_attachments",
     scope: "partner_network_connect:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "registries",
     scope: "registry:read",
     paging: Paging::Whole,
+    ordered: &[],
     children: None,
     read,
 };

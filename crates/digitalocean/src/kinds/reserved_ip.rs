@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "reserved_ips",
     scope: "reserved_ip:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "reserved_ipv6s",
     scope: "reserved_ip:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "resources",
     scope: "addon:read",
     paging: Paging::Whole,
+    ordered: &[],
     children: None,
     read,
 };

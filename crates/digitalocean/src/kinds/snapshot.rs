@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "snapshots",
     scope: "snapshot:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

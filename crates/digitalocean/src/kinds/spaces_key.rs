@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "keys",
     scope: "spaces_key:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "checks",
     scope: "uptime:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "vector_dbs",
     scope: "database:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

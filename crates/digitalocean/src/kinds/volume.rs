@@ -15,6 +15,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "volumes",
     scope: "block_storage:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "vpcs",
     scope: "vpc:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

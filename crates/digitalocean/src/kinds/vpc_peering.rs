@@ -13,6 +13,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     envelope: "vpc_peerings",
     scope: "vpc_peering:read",
     paging: Paging::Pages,
+    ordered: &[],
     children: None,
     read,
 };

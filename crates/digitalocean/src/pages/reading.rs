@@ -176,6 +176,10 @@ impl<'a, T: Send> Reading<'a, T> {
         if facts.len == 0 && facts.has_next {
             self.contradict("an empty page promises another one");
         }
+        // Where the page before promised items and no total tells whether there were any, no list is no end.
+        if !facts.is_array && self.pages > 1 && self.total.is_none() {
+            self.contradict(format!("page {} has no list", self.pages));
+        }
         self.unreadable.extend(page.unreadable);
         let before = self.distinct;
         let mut ids = Vec::with_capacity(page.items.len());

@@ -121,7 +121,7 @@ async fn what_is_paid_for_is_an_attribute() {
         partner_attachment   /connection_bandwidth_in_mbps 1000
         registry             /subscription/tier/monthly_price_in_cents 500
         saas_addon           /plan_price_per_month 10
-        spaces_key           /grants/0/permission "readwrite"
+        spaces_key           /grants/1/permission "readwrite"
         uptime_check         /target "https://shop.example/health"
         vector_database      /size "small"
     "#
