@@ -9,6 +9,7 @@ mod by_hand;
 mod cancelled;
 mod demo;
 mod every_cent;
+mod first_day;
 mod godo;
 mod held_deletions;
 mod inventory;

@@ -91,6 +91,7 @@ async fn every_kind_is_told_with_its_last_attempt_and_why_it_failed() {
       "requests": 1,
       "run_id": "[uuid]",
       "state": "not_readable",
+      "unmatched_members": 0,
       "workflow_id": "sync-inventory",
       "workflow_url": "[url]"
     }
@@ -208,4 +209,40 @@ async fn whose_resources_and_bills_are_mirrored_is_told_once_a_token_has_told() 
         sync(&api, Ok(Vec::new())).await["data"]["team"],
         json!({ "uuid": "a1b2", "name": "Kestrel" })
     );
+}
+
+#[tokio::test]
+async fn members_that_match_no_resource_are_counted_by_kind_and_in_all() {
+    let api = TestApi::with_account().await;
+    let before = api.get(&api.admin, "/api/v1/sync").await.ok();
+    assert_eq!(before["data"]["unmatched_members"], 0);
+    api.write_by_hand(
+        "insert into cloud_project_members (kind, provider_id, cloud_project_id, status, last_seen_at)
+         select kind, 'of-nothing', (select min(id::text)::uuid from cloud_projects), 'ok', now()
+         from unnest(array['droplet', 'dns_zone', 'volume']) as kind",
+    )
+    .await;
+    sweep(&api.store, &ResourceKind::DROPLET, &[]).await;
+    sweep(&api.store, &ResourceKind::DNS_ZONE, &[]).await;
+    let sync = api.get(&api.admin, "/api/v1/sync").await.ok();
+    let kinds = sync["data"]["kinds"].as_array().unwrap();
+    let counts: Vec<_> = kinds
+        .iter()
+        .map(|kind| {
+            (
+                kind["kind"].as_str().unwrap(),
+                kind["unmatched_members"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            ("dns_zone", json!(1)),
+            ("droplet", json!(1)),
+            ("project", json!(0)),
+            ("project_member", json!(0)),
+        ]
+    );
+    assert_eq!(sync["data"]["unmatched_members"], 2);
 }

@@ -6,7 +6,7 @@ mod support;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use simulator::{Account, DEMO_SPACES_SECRET, Fault, FaultKind, SECRETS, Scopes};
+use simulator::{Account, DEMO_SPACES_SECRET, Fault, FaultKind, NoneForm, SECRETS, Scopes};
 use support::{Asker, answered};
 
 fn count(body: &Value, key: &str) -> usize {
@@ -240,4 +240,74 @@ async fn a_thousand_resources_are_a_hundred_of_ten_kinds_in_four_projects() {
     }
     let own = asker.ok("/v2/images?private=true").await;
     assert_eq!(own["meta"]["total"], 0);
+}
+
+#[tokio::test]
+async fn an_empty_list_says_so_in_the_form_that_was_observed_of_it() {
+    let asker = Asker::of(Account::empty()).await;
+    for (path, expected) in [
+        (
+            "/v2/droplets",
+            json!({ "droplets": [], "links": {}, "meta": { "total": 0 } }),
+        ),
+        (
+            "/v2/apps",
+            json!({ "links": { "pages": {} }, "meta": { "total": 0 } }),
+        ),
+        ("/v2/databases", json!({ "databases": null })),
+        (
+            "/v2/vpc_nat_gateways",
+            json!({ "vpc_nat_gateways": null, "links": {}, "meta": { "total": 0 } }),
+        ),
+        ("/v2/registries", json!({ "registries": [] })),
+    ] {
+        assert_eq!(asker.ok(path).await, expected, "{path}");
+    }
+    let mut account = Account::empty();
+    let cluster = account.add_resource("database_cluster", "orders", "nyc3");
+    let asker = Asker::of(account).await;
+    let replicas = asker.ok(&format!("/v2/databases/{cluster}/replicas")).await;
+    assert_eq!(replicas, json!({ "replicas": null }));
+    assert_eq!(count(&asker.ok("/v2/databases").await, "databases"), 1);
+}
+
+#[tokio::test]
+async fn every_list_takes_the_form_of_none_that_it_is_given() {
+    for (form, droplets, registries, vectors) in [
+        (
+            NoneForm::EmptyList,
+            json!({ "droplets": [], "links": {}, "meta": { "total": 0 } }),
+            json!({ "registries": [] }),
+            json!({ "vector_dbs": [], "total": 0 }),
+        ),
+        (
+            NoneForm::Null,
+            json!({ "droplets": null, "links": {}, "meta": { "total": 0 } }),
+            json!({ "registries": null }),
+            json!({ "vector_dbs": null, "total": 0 }),
+        ),
+        (
+            NoneForm::NoKey,
+            json!({ "links": { "pages": {} }, "meta": { "total": 0 } }),
+            json!({ "registries": null }),
+            json!({ "total": 0 }),
+        ),
+    ] {
+        let mut account = Account::empty();
+        account.answer_none_as(form);
+        let asker = Asker::of(account).await;
+        assert_eq!(asker.ok("/v2/droplets").await, droplets);
+        assert_eq!(asker.ok("/v2/registries").await, registries);
+        assert_eq!(asker.ok("/v2/vector-databases").await, vectors);
+    }
+}
+
+#[tokio::test]
+async fn the_account_with_one_droplet_has_it_in_its_default_project() {
+    let account = Account::named("one-droplet").unwrap();
+    let urn = format!("do:droplet:{}", account.resource_ids("droplet")[0]);
+    assert_eq!(account.project_of(&urn), Some(account.default_project()));
+    let asker = Asker::of(account).await;
+    assert_eq!(count(&asker.ok("/v2/projects").await, "projects"), 1);
+    assert_eq!(count(&asker.ok("/v2/droplets").await, "droplets"), 1);
 }

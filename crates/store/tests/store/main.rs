@@ -25,3 +25,4 @@ mod relations;
 mod resumed;
 mod support;
 mod teams;
+mod unmatched;

@@ -1,0 +1,251 @@
+//! What DigitalOcean says in several ways is stored as one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::time::Duration;
+
+use activities::inventory::InventoryActivities;
+use activities::projects::ProjectActivities;
+use devstack::testing::TestDatabase;
+use digitalocean::Client;
+use domain::ResourceKind;
+use serde_json::{Value, json};
+use simulator::{Account, DEMO_TOKEN, MemberStatus, Simulator};
+use sqlx::PgPool;
+use store::inventory::{Guard, Rules};
+use store::{Run, Store};
+use uuid::Uuid;
+
+struct World {
+    simulator: Simulator,
+    store: Store,
+    inventory: InventoryActivities,
+    projects: ProjectActivities,
+    /// Looks past the store.
+    pool: PgPool,
+    _database: TestDatabase,
+}
+
+/// A new one each time: the same run would be taken for a retry.
+fn run() -> Run {
+    Run {
+        workflow_id: "sync".to_owned(),
+        run_id: Uuid::now_v7().to_string(),
+    }
+}
+
+impl World {
+    async fn of(account: Account) -> Self {
+        let database = devstack::testing::database().await;
+        let store = Store::connect(&database.url(), 4).await.unwrap();
+        store.migrate().await.unwrap();
+        let simulator = Simulator::start(account).await.unwrap();
+        let digitalocean = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
+        let rules = Rules {
+            strike_interval: Duration::ZERO,
+            guard: Guard::default(),
+        };
+        Self {
+            inventory: InventoryActivities {
+                digitalocean: digitalocean.clone(),
+                store: store.clone(),
+                rules,
+                dns_records: false,
+                spaces: None,
+            },
+            projects: ProjectActivities {
+                digitalocean,
+                store: store.clone(),
+                internal_project: "internal".to_owned(),
+                rules,
+            },
+            pool: PgPool::connect(&database.url()).await.unwrap(),
+            simulator,
+            store,
+            _database: database,
+        }
+    }
+
+    async fn sync(&self, kind: &ResourceKind) {
+        let synced = self.inventory.sync(kind.clone(), run()).await;
+        let synced = synced.unwrap_or_else(|_| panic!("the sync of {kind} failed"));
+        assert_eq!(synced.incomplete, None);
+    }
+
+    /// A sync of the projects and a pass over their members; none where one of them would fail.
+    async fn sync_projects(&self) -> Option<()> {
+        let run = run();
+        self.projects.sync_projects(run.clone()).await.ok()?;
+        self.projects.walk(run).await.ok().map(drop)
+    }
+
+    async fn rows(&self, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Every event, and what stands in the row of each resource but the times.
+    async fn all(&self) -> Vec<String> {
+        let events = "select event || ' ' || changes::text from cloud_resource_events order by id";
+        let rows =
+            "select row(id, name, region, status, tags, attrs, encode(fingerprint, 'hex'))::text
+            from cloud_resources order by id";
+        [self.rows(events).await, self.rows(rows).await].concat()
+    }
+}
+
+fn rule(ports: &str, addresses: Value) -> Value {
+    json!({ "protocol": "tcp", "ports": ports, "sources": { "addresses": addresses } })
+}
+
+#[tokio::test]
+async fn a_list_that_comes_in_another_order_writes_nothing() {
+    let mut account = Account::empty();
+    let mut lists = Vec::new();
+    for (kind, field, one, other) in [
+        (
+            ResourceKind::FIREWALL,
+            "inbound_rules",
+            rule("22", json!(["198.51.100.7"])),
+            rule("80", json!(["0.0.0.0/0", "::/0"])),
+        ),
+        (
+            ResourceKind::LOAD_BALANCER,
+            "droplet_ids",
+            json!(7),
+            json!(11),
+        ),
+        (
+            ResourceKind::SNAPSHOT,
+            "regions",
+            json!("nyc3"),
+            json!("fra1"),
+        ),
+        (
+            ResourceKind::DATABASE_CLUSTER,
+            "tags",
+            json!("b"),
+            json!("a"),
+        ),
+        (
+            ResourceKind::CERTIFICATE,
+            "dns_names",
+            json!("www.example.com"),
+            json!("example.com"),
+        ),
+    ] {
+        let id = account.add_resource(kind.as_str(), "one", "nyc3");
+        account.set_resource_field(kind.as_str(), &id, field, json!([one, other]));
+        lists.push((kind, id, field, one, other));
+    }
+    let world = World::of(account).await;
+    for (kind, ..) in &lists {
+        world.sync(kind).await;
+    }
+    let before = world.all().await;
+    for turn in 0..3 {
+        for (kind, id, field, one, other) in &lists {
+            let list = if turn % 2 == 0 {
+                json!([other, one])
+            } else {
+                json!([one, other])
+            };
+            world.simulator.change(|account| {
+                account.set_resource_field(kind.as_str(), id, field, list);
+            });
+            world.sync(kind).await;
+        }
+    }
+    assert_eq!(world.all().await, before);
+    // What comes or goes is still an event, in which nothing else shows.
+    let (kind, id, field, one, other) = &lists[0];
+    let third = rule("443", json!(["::/0", "0.0.0.0/0"]));
+    let list = json!([third, other, one]);
+    world.simulator.change(|account| {
+        account.set_resource_field(kind.as_str(), id, field, list);
+    });
+    world.sync(kind).await;
+    let query = "select changes::text from cloud_resource_events where event = 'updated'";
+    let updates = world.rows(query).await;
+    let changes: Value = serde_json::from_str(&updates[0]).unwrap();
+    let change = &changes["attrs.inbound_rules"];
+    assert_eq!(
+        (updates.len(), change["before"].as_array().unwrap().len()),
+        (1, 2)
+    );
+    let sorted = rule("443", json!(["0.0.0.0/0", "::/0"]));
+    assert!(change["after"].as_array().unwrap().contains(&sorted));
+}
+
+#[tokio::test]
+async fn members_find_their_resources_however_ids_are_spelt() {
+    let mut account = Account::empty();
+    account.add_project("internal");
+    let project = account.add_project("storefront");
+    account.add_domain("Example.COM");
+    let long = "2604:a880:0800:0014:0000:0000:0dc9:c001";
+    account.add_resource("reserved_ipv6", long, "nyc3");
+    let volume = account.add_resource("volume", "data", "nyc3");
+    account.remove_member(&format!("do:volume:{volume}"));
+    account.remove_member("do:domain:Example.COM");
+    for urn in [
+        format!("do:volume:{}", volume.to_uppercase()),
+        "do:domain:example.com".to_owned(),
+        "do:reservedipv6:2604:A880:800:14::DC9:C001".to_owned(),
+        "do:volume:5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E".to_owned(),
+    ] {
+        account.add_member(project, &urn, MemberStatus::Ok);
+    }
+    let world = World::of(account).await;
+    world.sync_projects().await.unwrap();
+    for kind in [
+        ResourceKind::DNS_ZONE,
+        ResourceKind::RESERVED_IPV6,
+        ResourceKind::VOLUME,
+    ] {
+        world.sync(&kind).await;
+    }
+    let homes =
+        "select r.kind || ' in ' || p.name || ' by ' || r.attribution from cloud_resources r
+        join cloud_projects p on p.id = r.cloud_project_id order by 1";
+    assert_eq!(
+        world.rows(homes).await,
+        [
+            "dns_zone in storefront by membership",
+            "reserved_ipv6 in storefront by membership",
+            "volume in storefront by membership",
+        ]
+    );
+    // The one that is nowhere is the only one that is reported.
+    let unmatched = world.store.unmatched_members().await.unwrap();
+    let unmatched: Vec<_> = unmatched
+        .iter()
+        .map(|members| (members.kind.as_str(), members.count))
+        .collect();
+    assert_eq!(unmatched, [("volume", 1)]);
+}
+
+#[tokio::test]
+async fn a_list_of_projects_without_the_default_one_changes_nothing() {
+    let world = World::of(Account::empty()).await;
+    world.sync_projects().await.unwrap();
+    let names = "select name || ' ' || (deleted_at is null) || ' ' || stale_strike_count from cloud_projects order by 1";
+    let before = world.rows(names).await;
+    assert_eq!(before, ["Default true 0", "internal true 0"]);
+    let created = || {
+        let requests = world.simulator.requests();
+        requests
+            .iter()
+            .filter(|request| request.method == "POST")
+            .count()
+    };
+    assert_eq!(created(), 1);
+    let fault = simulator::Fault::new(simulator::FaultKind::EmptyList, "/v2/projects");
+    world.simulator.fail(fault);
+    for _ in 0..4 {
+        world.sync_projects().await.unwrap();
+    }
+    assert_eq!(world.rows(names).await, before);
+    assert_eq!(created(), 1);
+    let state = "select last_state from cloud_kind_freshness where kind = 'project'";
+    assert_eq!(world.rows(state).await, ["incomplete"]);
+}
