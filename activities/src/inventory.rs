@@ -119,6 +119,9 @@ impl InventoryActivities {
         // What is read along with a kind falls short as the kind itself does, unless it has a reason of its own.
         let of_the_kind = shortfall(listed.first().and_then(|kind| kind.failure.as_ref()));
         for kind in listed {
+            if kind.kind == ResourceKind::SPACES_BUCKET && self.awaits_first_pass().await? {
+                continue;
+            }
             let own = kind.failure.as_ref();
             let mut facts = ListingFacts {
                 started_at: seen.started_at(),

@@ -177,6 +177,70 @@ async fn a_list_that_comes_in_another_order_writes_nothing() {
 }
 
 #[tokio::test]
+async fn the_last_database_and_the_last_app_are_found_deleted() {
+    let mut account = Account::empty();
+    let kinds = [
+        ResourceKind::DATABASE_CLUSTER,
+        ResourceKind::APP,
+        ResourceKind::NAT_GATEWAY,
+    ];
+    let ids = kinds
+        .clone()
+        .map(|kind| account.add_resource(kind.as_str(), "last", "nyc3"));
+    let world = World::of(account).await;
+    for turn in 0..4 {
+        for (kind, id) in kinds.iter().zip(&ids) {
+            world.sync(kind).await;
+            world
+                .simulator
+                .change(|account| account.remove_resource(kind.as_str(), id));
+        }
+        let live = "select kind || ' ' || stale_strike_count from cloud_resources where deleted_at is null order by 1";
+        let expected = |strikes: u32| {
+            ["app", "database_cluster", "nat_gateway"].map(|kind| format!("{kind} {strikes}"))
+        };
+        let live = world.rows(live).await;
+        if turn < 3 {
+            assert_eq!(live, expected(turn));
+        } else {
+            assert!(live.is_empty(), "{live:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn buckets_are_not_attempted_before_the_first_pass_over_the_projects() {
+    let mut account = Account::empty();
+    account.add_project("internal");
+    account.add_resource("spaces_bucket", "images", "nyc3");
+    let world = World::of(account).await;
+    let states = "select kind || ' ' || last_state from cloud_kind_freshness where kind like 'spaces%' order by 1";
+    world.sync(&ResourceKind::SPACES_KEY).await;
+    assert_eq!(world.rows(states).await, ["spaces_key complete"]);
+    world.sync_projects().await.unwrap();
+    world.sync(&ResourceKind::SPACES_KEY).await;
+    assert_eq!(
+        world.rows(states).await,
+        ["spaces_bucket complete", "spaces_key complete"]
+    );
+    // A token that may not list projects gives no pass to wait for: the buckets of keys are mirrored all the same.
+    let mut account = Account::empty();
+    let key = account.add_resource("spaces_key", "uploader", "nyc3");
+    account.grant_bucket(&key, "exports", "read");
+    let world = World::of(account).await;
+    let fault = simulator::Fault::new(simulator::FaultKind::Forbidden, "/v2/projects");
+    world.simulator.fail(fault);
+    assert!(world.sync_projects().await.is_none());
+    drop(world.inventory.sync(ResourceKind::SPACES_KEY, run()).await);
+    assert_eq!(
+        world.rows(states).await,
+        ["spaces_bucket incomplete", "spaces_key complete"]
+    );
+    let buckets = "select name from cloud_resources where kind = 'spaces_bucket'";
+    assert_eq!(world.rows(buckets).await, ["exports"]);
+}
+
+#[tokio::test]
 async fn members_find_their_resources_however_ids_are_spelt() {
     let mut account = Account::empty();
     account.add_project("internal");

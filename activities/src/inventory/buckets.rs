@@ -12,7 +12,7 @@ use domain::{Completeness, ResourceKind};
 use store::inventory::{
     AfterResource, ListingFacts, Observations, ResourceFilter, Shortfall, State,
 };
-use store::{Store, StoreError};
+use store::{KindFreshness, Store, StoreError};
 
 use super::InventoryActivities;
 use crate::failure::Failure;
@@ -67,6 +67,15 @@ impl KnownBuckets {
 }
 
 impl InventoryActivities {
+    /// Whether the first pass over the projects is still to come, as in an account whose schedules have just been started all at once.
+    /// Most buckets are known from that pass alone, so a listing before it would be an incomplete one that nothing is wrong with. A
+    /// pass that cannot come, since the projects cannot be listed, is not waited for.
+    pub(super) async fn awaits_first_pass(&self) -> Result<bool, Failure> {
+        let (_, pass) = self.store.members_of(&KIND).await?;
+        let projects = self.store.freshness(Some(&["project".to_owned()])).await?;
+        Ok(pass.is_none() && !projects.iter().any(KindFreshness::last_attempt_failed))
+    }
+
     /// Adds the buckets of projects and of S3 to those of the keys' grants, and returns why S3 could not be read, if so.
     pub(super) async fn add_buckets(
         &self,

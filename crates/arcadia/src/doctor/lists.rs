@@ -86,6 +86,11 @@ pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> an
                     need.loss
                 ),
             )?,
+            // The syncs refuse it as well.
+            Err(error @ Error::UnexpectedBody { .. }) => {
+                let loss = &need.loss;
+                report.fail(&what, format_args!("{error}, so that {loss}: run the doctor again"))?;
+            }
             Err(error @ Error::BudgetUsedUp { .. }) => put_off.push(error),
             Err(error) => not_asked.push(error),
         }

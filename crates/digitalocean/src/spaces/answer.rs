@@ -121,10 +121,15 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_a_list_and_anything_else_is_not() {
-        let none =
-            "<ListAllMyBucketsResult><Buckets/><ContinuationToken/></ListAllMyBucketsResult>";
-        let page = Page::read(none.as_bytes()).map_err(str::to_owned).unwrap();
-        assert!(page.buckets.buckets.is_empty() && page.continuation.is_none());
+        for none in [
+            "<Buckets/><ContinuationToken/>",
+            "<Buckets></Buckets>",
+            "<Owner><ID>7</ID></Owner><Buckets>\n  </Buckets>",
+        ] {
+            let none = format!("<ListAllMyBucketsResult>{none}</ListAllMyBucketsResult>");
+            let page = Page::read(none.as_bytes()).map_err(str::to_owned).unwrap();
+            assert!(page.buckets.buckets.is_empty() && page.continuation.is_none());
+        }
         for (body, problem) in [
             ("", "an empty body"),
             (
