@@ -116,6 +116,26 @@ pub enum Error {
         pid: i32,
     },
 
+    /// A server ends again and again.
+    #[error("{server} failed {times} times in a row and is not started again (last: {last}); see {}", log.display())]
+    KeepsEnding {
+        /// Which server.
+        server: &'static str,
+        /// How often it ended or did not start.
+        times: u32,
+        /// What happened the last time.
+        last: String,
+        /// Its log file.
+        log: PathBuf,
+    },
+
+    /// A server has to listen where it did before, and cannot.
+    #[error("another process listens on port {port} of 127.0.0.1")]
+    PortTaken {
+        /// The port.
+        port: u16,
+    },
+
     /// Our own PostgreSQL refuses what we ask of it.
     #[error("{action} failed: {cause}")]
     Sql {

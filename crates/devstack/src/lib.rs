@@ -2,8 +2,9 @@
 //!
 //! Everything one instance owns lives in a [`StateDir`]; two state directories are two instances
 //! side by side. [`Postgres`] and [`Temporal`] start a server in it and stop it again. A caller that
-//! was given `DATABASE_URL` or `TEMPORAL_ADDRESS` has a server already and starts none; only
-//! [`testing`] reads these two variables itself.
+//! was given `DATABASE_URL` or `TEMPORAL_ADDRESS` has a server already and starts none, unless
+//! [`leftover_variables`] recognises the state directory's own; only [`testing`] reads these two variables itself.
+//! A server that ends by itself is started again by [`Postgres::restarted`] and [`Temporal::restarted`].
 //!
 //! No server outlives this process, however it ends: each runs under a guardian (`guardian.rs`)
 //! that stops it when the pipe from us closes. What even that cannot catch, such as the guardian
@@ -11,12 +12,15 @@
 
 mod error;
 mod guardian;
+mod known;
 mod leftover;
+pub mod leftover_variables;
 mod log;
 mod ports;
 mod postgres;
 mod progress;
 mod state;
+mod supervision;
 mod temporal;
 pub mod testing;
 mod tools;

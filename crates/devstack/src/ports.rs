@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::tools::cache_directory;
@@ -35,8 +35,26 @@ impl Drop for Reserved {
     }
 }
 
+/// Which ports a server may listen on.
+#[derive(Debug, Clone)]
+pub(crate) enum Ports {
+    /// The first of these that is free, else any.
+    Prefer(Vec<u16>),
+    /// This one and no other: clients know it.
+    Only(u16),
+}
+
+impl Ports {
+    pub(crate) async fn reserve(&self) -> Result<Reserved, Error> {
+        match self {
+            Self::Prefer(wanted) => reserve(wanted),
+            Self::Only(port) => reserve_again(*port).await,
+        }
+    }
+}
+
 /// Reserves the first of `wanted` that is free, else any free port.
-pub(crate) fn reserve(wanted: &[u16]) -> Result<Reserved, Error> {
+fn reserve(wanted: &[u16]) -> Result<Reserved, Error> {
     let locks = cache_directory().join("ports");
     if let Some(reserved) = wanted.iter().find_map(|port| try_to_reserve(*port, &locks)) {
         return Ok(reserved);
@@ -47,6 +65,24 @@ pub(crate) fn reserve(wanted: &[u16]) -> Result<Reserved, Error> {
         lock: None,
     })
 }
+
+/// Reserves this port and no other, as soon as it is free.
+async fn reserve_again(port: u16) -> Result<Reserved, Error> {
+    let locks = cache_directory().join("ports");
+    let deadline = Instant::now() + FREE_AGAIN_WITHIN;
+    loop {
+        if let Some(reserved) = try_to_reserve(port, &locks) {
+            return Ok(reserved);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::PortTaken { port });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a server leaves behind may listen for moments after it.
+const FREE_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 fn try_to_reserve(port: u16, locks: &Path) -> Option<Reserved> {
     // Two instances that start together both see a default port free, and one would then take

@@ -39,6 +39,21 @@ impl StateDir {
         Ok(Self { path, lock })
     }
 
+    /// Whether a living process holds the directory at `path`. It need not exist.
+    pub fn is_held(path: &Path) -> bool {
+        let Ok(lock) = File::open(path.join(LOCK)) else {
+            return false;
+        };
+        // Shared: two processes that look at once do not take each other for the holder.
+        match lock.try_lock_shared() {
+            Ok(()) => {
+                drop(lock.unlock());
+                false
+            }
+            Err(error) => matches!(error, TryLockError::WouldBlock),
+        }
+    }
+
     /// Where `arcadia dev` keeps its state unless told otherwise: the user's data directory.
     pub fn default_path() -> Result<PathBuf, Error> {
         dirs::data_dir()
@@ -118,8 +133,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 const HOLDER_GONE_WITHIN: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
+const LOCK: &str = "lock";
+
 fn lock(directory: &Path) -> Result<File, Error> {
-    let path = directory.join("lock");
+    let path = directory.join(LOCK);
     let unusable = |cause| Error::StateDirectory {
         path: path.clone(),
         cause,
@@ -174,6 +191,17 @@ mod tests {
         );
         drop(held);
         StateDir::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_held_while_its_opener_lives() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!StateDir::is_held(directory.path()));
+        let held = StateDir::open(directory.path()).unwrap();
+        assert!(StateDir::is_held(directory.path()));
+        drop(held);
+        assert!(!StateDir::is_held(directory.path()));
+        assert!(!StateDir::is_held(&directory.path().join("missing")));
     }
 
     #[test]

@@ -4,19 +4,23 @@ mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 pub(crate) use server::{Server, Storage};
 
+use crate::log::Log;
+use crate::ports::Ports;
 use crate::state::make_private_directory;
+use crate::supervision::{self, Failures, Supervised};
 use crate::tools::temporal::find_or_install;
-use crate::{Error, Progress, StateDir, leftover};
+use crate::{Error, Progress, StateDir, known, leftover};
 
 /// Temporal's own ports, for gRPC and for the UI.
 const DEFAULT_PORTS: (u16, u16) = (7233, 8233);
-const PORT_NOTE: &str = "temporal.port";
+pub(crate) const PORT_NOTE: &str = "temporal.port";
 const UI_PORT_NOTE: &str = "temporal-ui.port";
 
 /// A running Temporal dev server with its UI, whose store is a file in a state directory.
@@ -25,68 +29,167 @@ const UI_PORT_NOTE: &str = "temporal-ui.port";
 /// waits for that.
 #[derive(Debug)]
 pub struct Temporal {
+    parts: Parts,
+    failures: Failures,
+}
+
+#[derive(Debug)]
+struct Parts {
     server: Server,
     cli: PathBuf,
+    files: Files,
+    log: Log,
+}
+
+/// Where a state directory keeps the server's store and its process id.
+#[derive(Debug)]
+struct Files {
+    store: PathBuf,
+    pid_file: PathBuf,
+}
+
+impl Files {
+    fn of(state: &StateDir) -> Self {
+        let directory = state.path().join("temporal");
+        Self {
+            store: directory.join("temporal.db"),
+            pid_file: directory.join("temporal.pid"),
+        }
+    }
+
+    /// The process id that was noted last.
+    fn pid(&self) -> Option<i32> {
+        let noted = fs::read_to_string(&self.pid_file).ok()?;
+        noted.trim().parse().ok()
+    }
+
+    async fn stop_leftover(&self, progress: &Progress) -> Result<(), Error> {
+        const TERMINATE: (Signal, Duration) = (Signal::TERM, Duration::from_secs(15));
+        const AT_ONCE: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
+        if let Some(pid) = self.pid() {
+            let signals = [TERMINATE, AT_ONCE];
+            leftover::stop("Temporal", pid, &self.store, &signals, progress).await?;
+        }
+        Ok(())
+    }
+
+    fn storage(&self, ports: Ports, ui_ports: Ports) -> Storage {
+        Storage::File {
+            store: self.store.clone(),
+            pid_file: self.pid_file.clone(),
+            ports,
+            ui_ports,
+        }
+    }
+}
+
+/// The port of the state directory's last server.
+pub(crate) fn last_port(state: &StateDir) -> Option<u16> {
+    state.recall(PORT_NOTE).and_then(|port| port.parse().ok())
+}
+
+/// Whether the state directory's server still runs, without an owner.
+pub(crate) fn is_left_over(state: &StateDir) -> bool {
+    let files = Files::of(state);
+    files
+        .pid()
+        .is_some_and(|pid| leftover::runs(pid, &files.store))
 }
 
 impl Temporal {
     /// Starts the server of this state directory: finds, downloads or builds the Temporal CLI,
     /// stops what a killed run left behind, and waits until workflows can be started.
     pub async fn start(state: &StateDir, progress: &Progress) -> Result<Self, Error> {
-        const TERMINATE: (Signal, Duration) = (Signal::TERM, Duration::from_secs(15));
-        const AT_ONCE: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
         let cli = find_or_install(progress).await?;
-        let directory = state.path().join("temporal");
-        make_private_directory(&directory).map_err(Error::io(format!(
+        let files = Files::of(state);
+        let directory = files.store.parent().unwrap_or(state.path());
+        make_private_directory(directory).map_err(Error::io(format!(
             "make the directory {}",
             directory.display()
         )))?;
-        let store = directory.join("temporal.db");
-        let pid_file = directory.join("temporal.pid");
-        let pid = fs::read_to_string(&pid_file)
-            .ok()
-            .and_then(|pid| pid.trim().parse().ok());
-        if let Some(pid) = pid {
-            leftover::stop("Temporal", pid, &store, &[TERMINATE, AT_ONCE], progress).await?;
-        }
+        files.stop_leftover(progress).await?;
+        known::note_temporal(state);
 
-        let noted = |name| state.recall(name).and_then(|port| port.parse().ok());
-        let wanted = |last: Option<u16>, default| last.into_iter().chain([default]).collect();
-        let storage = Storage::File {
-            store,
-            pid_file,
-            ports: wanted(noted(PORT_NOTE), DEFAULT_PORTS.0),
-            ui_ports: wanted(noted(UI_PORT_NOTE), DEFAULT_PORTS.1),
-        };
+        let ui_port = state
+            .recall(UI_PORT_NOTE)
+            .and_then(|port| port.parse().ok());
+        let wanted =
+            |last: Option<u16>, default| Ports::Prefer(last.into_iter().chain([default]).collect());
+        let storage = files.storage(
+            wanted(last_port(state), DEFAULT_PORTS.0),
+            wanted(ui_port, DEFAULT_PORTS.1),
+        );
         let task = progress.spinner("Starting Temporal");
-        let server = Server::start(&cli, &storage, &state.log("temporal")).await?;
+        let log = state.log("temporal");
+        let server = Server::start(&cli, &storage, &log).await?;
         state.remember(PORT_NOTE, &server.port().to_string())?;
         if let Some(port) = server.ui_port() {
             state.remember(UI_PORT_NOTE, &port.to_string())?;
         }
         task.done();
-        Ok(Self { server, cli })
+        let parts = Parts {
+            server,
+            cli,
+            files,
+            log,
+        };
+        Ok(Self {
+            parts,
+            failures: Failures::none(),
+        })
+    }
+
+    /// Waits until the server ends by itself, and starts it again on the same port with the same
+    /// store. Returns when workflows can be started again, after one line to `progress`. Fails when
+    /// the server has ended too often in a row.
+    pub async fn restarted(&mut self, progress: &Progress) -> Result<(), Error> {
+        supervision::restarted(&mut self.parts, &mut self.failures, progress).await
     }
 
     /// `HOST:PORT` of the gRPC front end.
     pub fn address(&self) -> String {
-        self.server.address()
+        self.parts.server.address()
     }
 
     /// The base of the web UI, where one is served.
     pub fn ui_url(&self) -> Option<String> {
-        self.server
-            .ui_port()
-            .map(|port| format!("http://127.0.0.1:{port}"))
+        let port = self.parts.server.ui_port();
+        port.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
     /// The `temporal` program, for whoever wants to talk to the server by hand.
     pub fn cli(&self) -> &Path {
-        &self.cli
+        &self.parts.cli
     }
 
     /// Stops the server in order and waits for its end.
     pub async fn stop(self) -> Result<(), Error> {
-        self.server.stop().await
+        self.parts.server.stop().await
+    }
+}
+
+impl Supervised for Parts {
+    const NAME: &'static str = "Temporal";
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.server.ended()
+    }
+
+    async fn start_again(&mut self) -> Result<(), Error> {
+        // Where the guardian was killed, its server is still there.
+        self.files.stop_leftover(&Progress::quiet()).await?;
+        let ui_port = self.server.ui_port().into_iter().collect();
+        let port = Ports::Only(self.server.port());
+        let storage = self.files.storage(port, Ports::Prefer(ui_port));
+        self.server = Server::start(&self.cli, &storage, &self.log).await?;
+        Ok(())
+    }
+
+    fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    fn log(&self) -> &Log {
+        &self.log
     }
 }

@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::{Cluster, NAME};
+use crate::Error;
 use crate::guardian::{Guarded, Service};
 use crate::log::Log;
-use crate::{Error, ports};
+use crate::ports::Ports;
 
 const SERVER: &str = "PostgreSQL";
 /// Recovery after a crash counts towards this.
@@ -23,8 +25,8 @@ const PASSING_TROUBLE: [&str; 2] = ["Address already in use", "pre-existing shar
 
 /// How a server is run.
 pub(crate) struct Settings<'a> {
-    /// The ports to try first.
-    pub(crate) ports: Vec<u16>,
+    /// The ports to try.
+    pub(crate) ports: Ports,
     /// Further `NAME=VALUE` configuration.
     pub(crate) options: &'a [&'a str],
     /// A directory that is removed once the server has ended.
@@ -48,7 +50,7 @@ impl Server {
     ) -> Result<Self, Error> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let reserved = ports::reserve(&settings.ports)?;
+            let reserved = settings.ports.reserve().await?;
             let port = reserved.port;
             let guarded = launch(cluster, port, &settings, log)?;
             let mut server = Self {
@@ -104,6 +106,11 @@ impl Server {
 
     pub(crate) async fn stop(self) -> Result<(), Error> {
         self.guarded.stop().await
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.guarded.ended()
     }
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::process::Command;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::Error;
 use crate::guardian::{Guarded, Service};
 use crate::log::{Log, last_lines};
-use crate::ports::{Reserved, reserve};
+use crate::ports::{Ports, Reserved};
 use crate::users::ServerUser;
 
 const SERVER: &str = "Temporal";
@@ -36,21 +36,21 @@ pub(crate) enum Storage {
         store: PathBuf,
         /// Where the guardian notes the server's process id.
         pid_file: PathBuf,
-        /// The ports to try first.
-        ports: Vec<u16>,
+        /// The ports to try.
+        ports: Ports,
         /// The same for the UI.
-        ui_ports: Vec<u16>,
+        ui_ports: Ports,
     },
 }
 
 impl Storage {
     /// The ports for gRPC and for the UI, where there is one.
-    fn reserve_ports(&self) -> Result<(Reserved, Option<Reserved>), Error> {
+    async fn reserve_ports(&self) -> Result<(Reserved, Option<Reserved>), Error> {
         match self {
-            Self::Memory { .. } => Ok((reserve(&[])?, None)),
+            Self::Memory { .. } => Ok((Ports::Prefer(Vec::new()).reserve().await?, None)),
             Self::File {
                 ports, ui_ports, ..
-            } => Ok((reserve(ports)?, Some(reserve(ui_ports)?))),
+            } => Ok((ports.reserve().await?, Some(ui_ports.reserve().await?))),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Server {
     pub(crate) async fn start(cli: &Path, storage: &Storage, log: &Log) -> Result<Self, Error> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let (port, ui_port) = storage.reserve_ports()?;
+            let (port, ui_port) = storage.reserve_ports().await?;
             let mut server = launch(
                 cli,
                 storage,
@@ -100,6 +100,11 @@ impl Server {
 
     pub(crate) async fn stop(self) -> Result<(), Error> {
         self.guarded.stop().await
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.guarded.ended()
     }
 
     async fn wait_until_ready(

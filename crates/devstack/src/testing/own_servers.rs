@@ -7,13 +7,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::servers::temporary_directory;
+use crate::Progress;
 use crate::log::Log;
+use crate::ports::{self, Ports};
 use crate::postgres::{Cluster, NAME, Server as PostgresServer, Settings};
 use crate::state::random_password;
 use crate::temporal::{Server as TemporalServer, Storage};
 use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;
-use crate::{Progress, ports};
 
 /// The disk is not waited for: these servers die, the machine under them does not. What is committed is written all the same.
 const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "max_connections=200", "shared_buffers=64MB"];
@@ -99,14 +100,13 @@ impl OwnPostgres {
     /// Starts it again with all it had, on the same port, and waits until it answers.
     pub async fn start_again(&mut self) {
         let settings = Settings {
-            ports: vec![self.port],
+            ports: Ports::Only(self.port),
             options: &POSTGRES_OPTIONS,
             remove_afterwards: None,
         };
         let server = PostgresServer::start(&self.cluster, &self.password, settings, &self.log)
             .await
             .unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
-        assert_eq!(server.port(), self.port, "somebody took its port meanwhile");
         self.server = Some(server);
     }
 }
@@ -138,8 +138,8 @@ impl OwnTemporal {
             storage: Storage::File {
                 store: home.path().join("temporal.db"),
                 pid_file: pid_file.clone(),
-                ports: vec![port],
-                ui_ports: vec![ui_port],
+                ports: Ports::Only(port),
+                ui_ports: Ports::Prefer(vec![ui_port]),
             },
             pid_file,
             port,
@@ -180,7 +180,6 @@ impl OwnTemporal {
         let server = TemporalServer::start(&self.cli, &self.storage, &self.log)
             .await
             .unwrap_or_else(|error| panic!("Temporal does not start again: {error}"));
-        assert_eq!(server.port(), self.port, "somebody took its port meanwhile");
         self.server = Some(server);
     }
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::log::Log;
+use crate::ports::Ports;
 use crate::postgres::{Cluster, NAME, Server as PostgresServer, Settings};
 use crate::state::random_password;
 use crate::temporal::{Server as TemporalServer, Storage};
@@ -96,7 +97,7 @@ async fn start_postgres() -> Result<PostgresServer, Error> {
         .make_if_missing(&password, &["--no-sync"], &Progress::quiet())
         .await?;
     let settings = Settings {
-        ports: Vec::new(),
+        ports: Ports::Prefer(Vec::new()),
         options: &FAST,
         remove_afterwards: Some(home.path()),
     };

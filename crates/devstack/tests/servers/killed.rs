@@ -8,9 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{host_and_port, notes, serves, write_note};
+use crate::support::{host_and_port, kill, lives, notes, parent, process, serves, write_note};
 use devstack::{Postgres, Progress, StateDir, Temporal};
-use rustix::process::{Pid, Signal, kill_process};
 
 const STATE: &str = "DEVSTACK_TEST_STATE";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -165,32 +164,7 @@ async fn starts_again_with_its_data(directory: &Path) {
 
 /// The process ids of PostgreSQL and Temporal.
 fn server_processes(directory: &Path) -> [i32; 2] {
-    ["postgres/postmaster.pid", "temporal/temporal.pid"].map(|file| {
-        let text = fs::read_to_string(directory.join(file)).unwrap();
-        text.lines().next().unwrap().trim().parse().unwrap()
-    })
-}
-
-fn ps(column: &str, pid: i32) -> String {
-    let output = Command::new("ps")
-        .args(["-o", column, "-p", &pid.to_string()])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn parent(pid: i32) -> i32 {
-    ps("ppid=", pid).parse().unwrap()
-}
-
-/// A dead process that nobody has waited for does not live.
-fn lives(pid: i32) -> bool {
-    let state = ps("stat=", pid);
-    !state.is_empty() && !state.starts_with('Z')
-}
-
-fn kill(pid: i32) {
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    ["postgres/postmaster.pid", "temporal/temporal.pid"].map(|file| process(directory, file))
 }
 
 async fn wait_until(what: &str, condition: impl Fn() -> bool) {

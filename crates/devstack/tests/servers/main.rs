@@ -7,4 +7,6 @@
 
 mod instances;
 mod killed;
+mod leftover_variables;
+mod supervised;
 mod support;

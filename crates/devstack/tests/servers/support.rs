@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::time::{Duration, Instant};
 
 use devstack::{StateDir, Temporal};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::process::Command;
@@ -79,4 +81,44 @@ pub(crate) async fn cli(temporal: &Temporal, arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The process id that a file of a state directory begins with.
+pub(crate) fn process(directory: &Path, file: &str) -> i32 {
+    let text = std::fs::read_to_string(directory.join(file)).unwrap();
+    text.lines().next().unwrap().trim().parse().unwrap()
+}
+
+/// Waits for a condition to give something.
+pub(crate) async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within 30 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn ps(column: &str, pid: i32) -> String {
+    let output = std::process::Command::new("ps")
+        .args(["-o", column, "-p", &pid.to_string()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+pub(crate) fn parent(pid: i32) -> i32 {
+    ps("ppid=", pid).parse().unwrap()
+}
+
+/// A dead process that nobody has waited for does not live.
+pub(crate) fn lives(pid: i32) -> bool {
+    let state = ps("stat=", pid);
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+pub(crate) fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 }

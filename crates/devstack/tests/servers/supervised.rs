@@ -1,0 +1,129 @@
+//! Servers that end by themselves while their owner lives.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::support::{self, host_and_port, kill, notes, parent, process, serves, write_note};
+use devstack::{Error, Postgres, Progress, StateDir, Temporal};
+
+const POSTGRES: &str = "postgres/postmaster.pid";
+const TEMPORAL: &str = "temporal/temporal.pid";
+
+#[tokio::test]
+async fn a_killed_postgresql_is_started_again_with_its_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::open(directory.path()).unwrap();
+    let quiet = Progress::quiet();
+    let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
+    let url = postgres.url();
+    write_note(&url, "kept").await;
+    // Its guardian ends with it, and may also be killed alone.
+    for is_guardian in [false, true] {
+        let server = process(directory.path(), POSTGRES);
+        kill(if is_guardian { parent(server) } else { server });
+        postgres.restarted(&quiet).await.unwrap();
+        assert_eq!(postgres.url(), url);
+        assert_eq!(notes(&url).await, ["kept"]);
+    }
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_temporal_is_started_again_with_its_schedules() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::open(directory.path()).unwrap();
+    let quiet = Progress::quiet();
+    let mut temporal = Temporal::start(&state, &quiet).await.unwrap();
+    let (address, ui) = (temporal.address(), temporal.ui_url());
+    let create = "schedule create --schedule-id kept --interval 1h --type Any --task-queue any --workflow-id any";
+    let create: Vec<_> = create.split(' ').collect();
+    support::cli(&temporal, &create).await;
+    kill(process(directory.path(), TEMPORAL));
+
+    temporal.restarted(&quiet).await.unwrap();
+    assert_eq!((temporal.address(), temporal.ui_url()), (address, ui));
+    assert!(serves(&temporal).await);
+    let describe = ["schedule", "describe", "--schedule-id", "kept"];
+    assert!(support::cli(&temporal, &describe).await.contains("kept"));
+    temporal.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_fails_five_times_in_a_row_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::open(directory.path()).unwrap();
+    let quiet = Progress::quiet();
+    let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
+    let url = postgres.url();
+    kill(process(directory.path(), POSTGRES));
+    postgres.restarted(&quiet).await.unwrap();
+    fs::write(
+        support::data_directory(&state).join("postgresql.conf"),
+        "no_such_setting = 1\n",
+    )
+    .unwrap();
+    kill(process(directory.path(), POSTGRES));
+
+    let error = postgres.restarted(&quiet).await.unwrap_err();
+    let Error::KeepsEnding { times, log, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*times, 5);
+    assert!(fs::read_to_string(log).unwrap().contains("no_such_setting"));
+    let told = error.to_string();
+    assert!(
+        told.contains("postgres.log") && !told.contains('\n'),
+        "{told}"
+    );
+    support::connect(&url).await.unwrap_err();
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_killed_five_times_within_a_minute_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::open(directory.path()).unwrap();
+    let quiet = Progress::quiet();
+    let mut temporal = Temporal::start(&state, &quiet).await.unwrap();
+    for _ in 1..5 {
+        kill(process(directory.path(), TEMPORAL));
+        temporal.restarted(&quiet).await.unwrap();
+    }
+    kill(process(directory.path(), TEMPORAL));
+    let error = temporal.restarted(&quiet).await.unwrap_err();
+    assert!(
+        matches!(error, Error::KeepsEnding { times: 5, .. }),
+        "{error:?}"
+    );
+    temporal.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_does_not_change_its_port_while_its_clients_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDir::open(directory.path()).unwrap();
+    let quiet = Progress::quiet();
+    let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
+    let url = postgres.url();
+    kill(process(directory.path(), POSTGRES));
+    let address = host_and_port(&url);
+    let taken = support::eventually(|| TcpListener::bind(&address).ok()).await;
+    let giving_back = async {
+        // The first start has failed when the log of the next one is not there yet.
+        support::eventually(|| pauses(directory.path())).await;
+        drop(taken);
+    };
+    let (restarted, ()) = tokio::join!(postgres.restarted(&quiet), giving_back);
+    restarted.unwrap();
+    assert_eq!(postgres.url(), url);
+    assert_eq!(notes(&url).await, Vec::<String>::new());
+    postgres.stop().await.unwrap();
+}
+
+/// Whether the killed server has left, and no other has begun.
+fn pauses(directory: &Path) -> Option<()> {
+    let text = fs::read_to_string(directory.join(POSTGRES)).ok()?;
+    let pid = text.lines().next()?.trim().parse().ok()?;
+    (!support::lives(pid)).then_some(())
+}
