@@ -7,3 +7,12 @@ create table cloud_teams (
     name text not null,
     first_seen_at timestamptz not null default clock_timestamp()
 );
+
+-- This database among others: Temporal schedules name it, so that those of another one are recognised. A restored copy keeps it.
+-- One row, for ever.
+create table installation (
+    id uuid primary key default gen_random_uuid(),
+    only_row boolean not null default true unique check (only_row),
+    created_at timestamptz not null default clock_timestamp()
+);
+insert into installation default values;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
 use simulator::Account;
+use store::Store;
 use temporalio_client::schedules::{ScheduleOverlapPolicy, TriggerScheduleOptions};
 use temporalio_client::{WorkflowExecutionStatus as Status, WorkflowListOptions};
-use worker::schedules;
+use worker::schedules::{self, Installation};
 
 use self::figures::{Figures, Sample};
 use super::chance::number;
@@ -41,7 +42,9 @@ async fn all_schedules_at_high_speed_leave_memory_flat_connections_bounded_and_h
     // So that what is removed is struck and deleted within the soak.
     site.strike_every("2s");
     site.add_worker(None);
-    schedules::apply(&site.client).await.unwrap();
+    let store = Store::connect(&site.database_url, 1).await.unwrap();
+    let installation = Installation::of(&store).await.unwrap();
+    schedules::apply(&site.client, &installation).await.unwrap();
 
     let seed = number("ARCADIA_FAULT_SEED").unwrap_or(1);
     let mut dice = Dice::of(seed);

@@ -6,7 +6,10 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::schedules::{PauseScheduleOptions, ScheduleIntervalSpec, ScheduleSpec};
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_common::protos::temporal::api::workflowservice::v1::CreateScheduleRequest;
-use worker::schedules::{self, Change, Plan, SCHEDULES, Stopped};
+use uuid::Uuid;
+use worker::schedules::{
+    self, ApplyError, Change, Installation, MEMO, Plan, SCHEDULES, Stopped, Unwanted,
+};
 
 use crate::support::{TestSystem, eventually};
 
@@ -18,8 +21,28 @@ fn changes(plan: &Plan) -> Vec<(&'static str, Change)> {
         .collect()
 }
 
+/// The same one throughout: the database's has a team as soon as a worker has asked for it.
+fn installation() -> Installation {
+    Installation {
+        id: Uuid::from_u128(1),
+        team_uuid: None,
+        team: None,
+    }
+}
+
+fn ids(unwanted: &[Unwanted]) -> Vec<&str> {
+    unwanted
+        .iter()
+        .map(|unwanted| unwanted.id.as_str())
+        .collect()
+}
+
 async fn apply(system: &TestSystem) -> Vec<(&'static str, Change)> {
-    changes(&schedules::apply(&system.client).await.unwrap())
+    changes(
+        &schedules::apply(&system.client, &installation())
+            .await
+            .unwrap(),
+    )
 }
 
 /// The same became of every schedule.
@@ -31,22 +54,28 @@ fn all(change: &Change) -> Vec<(&'static str, Change)> {
 #[tokio::test]
 async fn applying_the_schedules_twice_creates_them_once() {
     let system = TestSystem::start(Account::empty()).await;
-    let before = schedules::list(&system.client).await.unwrap();
+    let before = schedules::list(&system.client, Some(&installation()))
+        .await
+        .unwrap();
     assert!(before.iter().all(|status| status.on_server.is_none()));
 
-    let plan = Plan::new(&system.client).await.unwrap();
+    let plan = Plan::new(&system.client, &installation()).await.unwrap();
     assert_eq!(plan.attributes.missing.len(), 5);
     assert_eq!(changes(&plan), all(&Change::Created));
     assert!(!plan.is_empty());
-    let still = schedules::list(&system.client).await.unwrap();
+    let still = schedules::list(&system.client, Some(&installation()))
+        .await
+        .unwrap();
     assert!(still.iter().all(|status| status.on_server.is_none()));
 
     plan.carry_out(&system.client).await.unwrap();
-    let plan = Plan::new(&system.client).await.unwrap();
+    let plan = Plan::new(&system.client, &installation()).await.unwrap();
     assert_eq!(changes(&plan), all(&Change::Unchanged));
     assert!(plan.attributes.is_complete() && plan.is_empty());
     assert_eq!(apply(&system).await, all(&Change::Unchanged));
-    let after = schedules::list(&system.client).await.unwrap();
+    let after = schedules::list(&system.client, Some(&installation()))
+        .await
+        .unwrap();
     let current = after.iter().filter(|status| {
         status
             .on_server
@@ -80,7 +109,7 @@ async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_n
         )
         .await
         .unwrap();
-    let plan = Plan::new(&system.client).await.unwrap();
+    let plan = Plan::new(&system.client, &installation()).await.unwrap();
     for planned in &plan.schedules {
         let differs = planned.schedule.id == "sync-inventory";
         let Change::Updated(differences) = &planned.change else {
@@ -127,7 +156,7 @@ async fn what_changed_after_the_look_is_not_overwritten() {
         set_interval(hours).await;
         let told = format!("when: every {hours} h -> every 1 h, offset 7 min");
         eventually(&told, async || {
-            let plan = Plan::new(&system.client).await.unwrap();
+            let plan = Plan::new(&system.client, &installation()).await.unwrap();
             let mut changes = plan.schedules.iter().map(|planned| &planned.change);
             let is_found = changes.any(|change| match change {
                 Change::Updated(differences) => differences[0].to_string() == told,
@@ -171,18 +200,22 @@ async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_i
             .unwrap();
     }
     let plan = eventually("the schedule is listed", async || {
-        let plan = schedules::apply(&system.client).await.unwrap();
+        let plan = schedules::apply(&system.client, &installation())
+            .await
+            .unwrap();
         (!plan.unwanted.is_empty()).then_some(plan)
     })
     .await;
-    assert_eq!(plan.unwanted, ["poll-usage"]);
+    assert_eq!(ids(&plan.unwanted), ["poll-usage"]);
     assert!(plan.is_empty());
-    let unwanted = schedules::unwanted(&system.client).await.unwrap();
-    assert_eq!(unwanted, ["poll-usage"]);
+    let unwanted = schedules::unwanted(&system.client, Some(&installation()))
+        .await
+        .unwrap();
+    assert_eq!(ids(&unwanted), ["poll-usage"]);
 
     plan.prune(&system.client).await.unwrap();
     eventually("the schedule is gone", async || {
-        let plan = Plan::new(&system.client).await.unwrap();
+        let plan = Plan::new(&system.client, &installation()).await.unwrap();
         plan.unwanted.is_empty().then_some(())
     })
     .await;
@@ -206,7 +239,7 @@ async fn a_schedule_that_has_used_up_its_starts_is_shown_as_one_that_starts_noth
         .await
         .unwrap();
     let stopped = async || {
-        let plan = Plan::new(&system.client).await.unwrap();
+        let plan = Plan::new(&system.client, &installation()).await.unwrap();
         let mut planned = plan.schedules.iter();
         let planned = planned.find(|planned| planned.schedule.id == "poll-balance");
         planned.unwrap().stopped.clone()
@@ -217,7 +250,46 @@ async fn a_schedule_that_has_used_up_its_starts_is_shown_as_one_that_starts_noth
     // It is the operator's word, and no difference.
     assert_eq!(apply(&system).await, all(&Change::Unchanged));
     assert_eq!(stopped().await, Some(Stopped::NoStartsLeft));
-    let listed = schedules::list(&system.client).await.unwrap();
+    let listed = schedules::list(&system.client, Some(&installation()))
+        .await
+        .unwrap();
     let mut on_server = listed.into_iter().filter_map(|status| status.on_server);
     assert!(on_server.any(|server| server.stopped == Some(Stopped::NoStartsLeft)));
+}
+
+#[tokio::test]
+async fn schedules_of_another_installation_are_changed_only_when_taken_over() {
+    let system = TestSystem::start(Account::empty()).await;
+    apply(&system).await;
+    let mut other = installation();
+    other.id = Uuid::from_u128(2);
+    other.team = Some("Kestrel".to_owned());
+    other.team_uuid = Some("a1".to_owned());
+
+    let error = schedules::apply(&system.client, &other).await.unwrap_err();
+    let ApplyError::Foreign { ids, owner, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(ids.len(), SCHEDULES.len());
+    assert_eq!(*owner, installation());
+    let listed = schedules::list(&system.client, Some(&other)).await.unwrap();
+    for status in listed {
+        let on_server = status.on_server.unwrap();
+        assert_eq!(on_server.foreign, Some(installation()));
+        assert!(on_server.is_current);
+    }
+    assert_eq!(apply(&system).await, all(&Change::Unchanged));
+
+    let mut plan = Plan::new(&system.client, &other).await.unwrap();
+    plan.take_over();
+    plan.carry_out(&system.client).await.unwrap();
+    let plan = Plan::new(&system.client, &other).await.unwrap();
+    assert!(plan.is_empty() && plan.foreign().is_none());
+    let schedule = system.client.get_schedule_handle("poll-balance");
+    let description = schedule.describe(RpcOptions::default()).await.unwrap();
+    let memo = &description.raw().memo.as_ref().unwrap().fields[MEMO];
+    assert!(String::from_utf8_lossy(&memo.data).contains("Kestrel"));
+    schedules::apply(&system.client, &installation())
+        .await
+        .unwrap_err();
 }

@@ -8,7 +8,7 @@ use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{NamespacedClient as _, RpcOptions, WorkflowListOptions};
 use temporalio_common::protos::temporal::api::enums::v1::IndexedValueType;
 use temporalio_common::protos::temporal::api::operatorservice::v1::AddSearchAttributesRequest;
-use worker::schedules::Plan;
+use worker::schedules::{Installation, Plan};
 
 use crate::support::{TestSystem, eventually};
 
@@ -154,8 +154,9 @@ async fn an_attribute_of_another_type_is_told_with_its_cure() {
     OperatorService::add_search_attributes(&mut system.client.clone(), request.into_request())
         .await
         .unwrap();
+    let installation = Installation::of(&system.store).await.unwrap();
     let error = eventually("the server tells of it", async || {
-        Plan::new(&system.client).await.err()
+        Plan::new(&system.client, &installation).await.err()
     })
     .await
     .to_string();

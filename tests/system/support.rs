@@ -27,7 +27,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::sync::oneshot;
 use uuid::Uuid;
-use worker::schedules;
+use worker::schedules::{self, Installation};
 use workflows::balance::{BalancePolled, PollBalance};
 use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
 use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, InvoiceIngested};
@@ -235,7 +235,8 @@ impl TestSystem {
 
     /// Brings the schedules to the server, has each start its workflow once, and waits until all of these have ended.
     pub(crate) async fn run_every_schedule_once(&self) {
-        schedules::apply(&self.client).await.unwrap();
+        let installation = Installation::of(&self.store).await.unwrap();
+        schedules::apply(&self.client, &installation).await.unwrap();
         schedules::trigger_all(&self.client).await.unwrap();
         for schedule in schedules::SCHEDULES {
             let handle = self.client.get_schedule_handle(schedule.id);

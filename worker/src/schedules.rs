@@ -1,9 +1,11 @@
 //! The schedules, as a table.
 //!
-//! `wire` says how one looks in Temporal's API, `difference` where the server's is not so, `apply` brings them there.
+//! `wire` says how one looks in Temporal's API, `difference` where the server's is not so, `apply` brings them there, and
+//! `installation` whose they are.
 
 mod apply;
 mod difference;
+mod installation;
 mod wire;
 
 use std::fmt;
@@ -17,9 +19,10 @@ use temporalio_client::{Client, RpcOptions};
 use temporalio_common::protos::temporal::api::schedule::v1::ScheduleState;
 use workflows::task_queue;
 
-pub use self::apply::{ApplyError, Change, Plan, Planned, apply, unwanted};
+pub use self::apply::{ApplyError, Change, Foreign, Plan, Planned, Unwanted, apply, unwanted};
 pub use self::difference::Difference;
 use self::difference::Whole;
+pub use self::installation::{Installation, MEMO};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -164,6 +167,8 @@ pub struct OnServer {
     pub stopped: Option<Stopped>,
     /// Whether it is as this program's table says.
     pub is_current: bool,
+    /// Whose it is, if it names another installation than this one.
+    pub foreign: Option<Installation>,
     pub runs: i64,
 }
 
@@ -203,7 +208,11 @@ impl fmt::Display for Stopped {
 
 impl Schedule {
     /// Where the server has it otherwise than this table says, leaving aside whether it is paused.
-    pub fn differences(&self, description: &ScheduleDescription) -> Vec<Difference> {
+    pub fn differences(
+        &self,
+        description: &ScheduleDescription,
+        installation: &Installation,
+    ) -> Vec<Difference> {
         let raw = description.raw();
         let have = raw.schedule.clone().unwrap_or_default();
         let have = Whole {
@@ -211,20 +220,38 @@ impl Schedule {
             attributes: raw.search_attributes.as_ref(),
         };
         let want = Whole {
-            schedule: &self.to_proto(),
+            schedule: &self.to_proto(installation),
             attributes: Some(&self.own_attributes()),
         };
         difference::differences(&have, &want)
     }
 
-    /// Whether the server has it as this table says, leaving aside whether it is paused.
+    /// Whether the server has it as this table says, leaving aside whether it is paused, and of which installation it is.
     pub fn is_current(&self, description: &ScheduleDescription) -> bool {
-        self.differences(description).is_empty()
+        let named = Installation::of_schedule(description);
+        let named = named.unwrap_or(Installation {
+            id: uuid::Uuid::nil(),
+            team_uuid: None,
+            team: None,
+        });
+        self.differences(description, &named).is_empty()
     }
 }
 
-/// How the server's schedules compare with the table.
-pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError> {
+/// The installation that a schedule names, unless it is this one.
+pub fn foreign(
+    description: &ScheduleDescription,
+    installation: Option<&Installation>,
+) -> Option<Installation> {
+    let named = Installation::of_schedule(description)?;
+    (named.id != installation?.id).then_some(named)
+}
+
+/// How the server's schedules compare with the table. Without an installation none is foreign.
+pub async fn list(
+    client: &Client,
+    installation: Option<&Installation>,
+) -> Result<Vec<ScheduleStatus>, ScheduleError> {
     let mut statuses = Vec::with_capacity(SCHEDULES.len());
     for schedule in SCHEDULES {
         let description = describe(client, schedule.id).await?;
@@ -233,6 +260,7 @@ pub async fn list(client: &Client) -> Result<Vec<ScheduleStatus>, ScheduleError>
             on_server: description.map(|description| OnServer {
                 stopped: Stopped::of(&description),
                 is_current: schedule.is_current(&description),
+                foreign: foreign(&description, installation),
                 runs: description.action_count(),
             }),
         });

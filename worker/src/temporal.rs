@@ -16,9 +16,75 @@ pub async fn connect() -> anyhow::Result<Client> {
 
 /// The same, with variables and profiles from where `options` says.
 pub async fn connect_as(options: LoadClientConfigProfileOptions) -> anyhow::Result<Client> {
-    let (mut connection, client) = ClientOptions::load_from_config(options)
-        // Its error cannot cross threads, and so is no anyhow error by itself.
-        .map_err(|error| anyhow!("the Temporal settings cannot be read ({error}): correct the TEMPORAL_... variables or the profile they name"))?;
+    let (mut connection, client) = settings(options)?;
+    encrypt_or_refuse(&mut connection)?;
+    connect_with(connection, client).await
+}
+
+/// The server and the namespace that the environment names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configured {
+    /// `HOST:PORT`.
+    pub address: String,
+    pub namespace: String,
+    pub source: Source,
+}
+
+/// Which setting names a Temporal server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `TEMPORAL_ADDRESS`.
+    Variable,
+    /// A profile in Temporal's configuration file.
+    Profile,
+    /// Nothing: the SDK's default.
+    Default,
+}
+
+/// Reads where [`connect`] would connect to, without connecting.
+pub fn configured() -> anyhow::Result<Configured> {
+    let (connection, client) = settings(LoadClientConfigProfileOptions::default())?;
+    let is_set = |value: String| !value.trim().is_empty();
+    let source = if std::env::var("TEMPORAL_ADDRESS").is_ok_and(is_set) {
+        Source::Variable
+    } else if connection.target.as_str() == DEFAULT_TARGET {
+        Source::Default
+    } else {
+        Source::Profile
+    };
+    Ok(Configured {
+        address: host_and_port(&connection.target),
+        namespace: client.namespace,
+        source,
+    })
+}
+
+/// The SDK's target where no setting names one.
+const DEFAULT_TARGET: &str = "http://localhost:7233/";
+
+fn host_and_port(url: &temporalio_client::Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(7233);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+fn settings(
+    options: LoadClientConfigProfileOptions,
+) -> anyhow::Result<(ConnectionOptions, ClientOptions)> {
+    ClientOptions::load_from_config(options)
+        // Its error cannot cross threads, and so does not convert into an anyhow error.
+        .map_err(|error| anyhow!("the Temporal settings cannot be read ({error}): correct the TEMPORAL_... variables or the profile they name"))
+}
+
+/// Connects to this address and namespace, with TLS and credentials as the environment says.
+pub async fn connect_at(address: &str, namespace: &str) -> anyhow::Result<Client> {
+    let (mut connection, mut client) = settings(LoadClientConfigProfileOptions::default())?;
+    connection.target = if address.contains("://") {
+        address.parse()
+    } else {
+        format!("{}://{address}", connection.target.scheme()).parse()
+    }
+    .with_context(|| format!("invalid Temporal address: {address:?}"))?;
+    namespace.clone_into(&mut client.namespace);
     encrypt_or_refuse(&mut connection)?;
     connect_with(connection, client).await
 }

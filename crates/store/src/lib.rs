@@ -10,6 +10,7 @@ mod copy;
 pub mod costs;
 mod error;
 mod freshness;
+mod installation;
 pub mod inventory;
 pub mod invoices;
 pub mod ledger;
@@ -69,12 +70,7 @@ impl Store {
                 })?;
         let options = sessions::with_settings(options.application_name("arcadia"));
         let unreachable = |problem: String| StoreError::Unreachable {
-            target: format!(
-                "{}:{}/{}",
-                options.get_host(),
-                options.get_port(),
-                options.get_database().unwrap_or("(default database)")
-            ),
+            target: target(&options),
             problem,
         };
         // A pool would keep trying and in the end only say that it did: one connection first, which says what is wrong.
@@ -97,6 +93,11 @@ impl Store {
         })
     }
 
+    /// The server and the database as `HOST:PORT/DATABASE`, without user and password.
+    pub fn target(&self) -> String {
+        target(&self.pool.connect_options())
+    }
+
     /// The database's clock: the only one by which sightings and strikes are compared.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
@@ -104,6 +105,12 @@ impl Store {
             .await?;
         Ok(now)
     }
+}
+
+fn target(options: &PgConnectOptions) -> String {
+    let (host, port) = (options.get_host(), options.get_port());
+    let database = options.get_database().unwrap_or("(default database)");
+    format!("{host}:{port}/{database}")
 }
 
 /// Whether what stands before the `@` ends the part of the URL that it is in: the rest of a password would be taken for a host or a

@@ -14,10 +14,10 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
 use workflows::search_attributes;
 
-use super::{Kinds, Schedule, When};
+use super::{Installation, Kinds, Schedule, When};
 
 impl Schedule {
-    pub(super) fn to_proto(self) -> ScheduleProto {
+    pub(super) fn to_proto(self, installation: &Installation) -> ScheduleProto {
         let input = self.kinds.input().map(|json| Payloads {
             payloads: vec![json_payload(&json)],
         });
@@ -38,6 +38,7 @@ impl Schedule {
                     input,
                     workflow_run_timeout: self.run_timeout.try_into().ok(),
                     search_attributes: Some(attributes.into_proto()),
+                    memo: Some(installation.memo()),
                     user_metadata: Some(UserMetadata {
                         summary: Some(text_payload(self.note)),
                         details: Some(text_payload(&self.details())),
@@ -136,7 +137,7 @@ fn text_payload(text: &str) -> Payload {
     json_payload(&serde_json::Value::from(text).to_string())
 }
 
-fn json_payload(json: &str) -> Payload {
+pub(super) fn json_payload(json: &str) -> Payload {
     Payload {
         metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
         data: json.as_bytes().to_vec(),

@@ -1,0 +1,103 @@
+//! Whose schedules they are: a namespace can hold those of one installation only, since their ids are fixed.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreError};
+use temporalio_client::schedules::ScheduleDescription;
+use temporalio_common::protos::temporal::api::common::v1::{Memo, Payload};
+use temporalio_common::protos::temporal::api::schedule::v1::{
+    Schedule as ScheduleProto, schedule_action::Action,
+};
+use uuid::Uuid;
+
+use super::wire::json_payload;
+
+/// The memo's field. It is on each schedule and on each run that it starts.
+pub const MEMO: &str = "ArcadiaInstallation";
+
+/// A database and the team that it mirrors. Holds no secret: everybody who reads the namespace reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// The database's, the same in a restored copy.
+    pub id: Uuid,
+    /// `DigitalOcean`'s id of the team; none before the first token was used.
+    pub team_uuid: Option<String>,
+    pub team: Option<String>,
+}
+
+impl Installation {
+    /// That of a database.
+    pub async fn of(store: &Store) -> Result<Self, StoreError> {
+        let id = store.installation_id().await?;
+        let team = store.mirrored_team().await?;
+        Ok(Self {
+            id,
+            team_uuid: team.as_ref().map(|team| team.team_uuid.clone()),
+            team: team.map(|team| team.name),
+        })
+    }
+
+    pub(super) fn memo(&self) -> Memo {
+        // A struct of strings always becomes JSON.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        Memo {
+            fields: [(MEMO.to_owned(), json_payload(&json))].into(),
+        }
+    }
+
+    fn in_memo(fields: Option<&HashMap<String, Payload>>) -> Option<Self> {
+        let payload = fields?.get(MEMO)?;
+        serde_json::from_slice(&payload.data).ok()
+    }
+
+    /// The installation of a schedule; none if the schedule names none.
+    pub fn of_schedule(description: &ScheduleDescription) -> Option<Self> {
+        let raw = description.raw();
+        // Replacing the action, as `temporal schedule update` does, leaves the schedule's own memo.
+        Self::of_runs(raw.schedule.as_ref()).or_else(|| {
+            let memo = raw.memo.as_ref();
+            Self::in_memo(memo.map(|memo| &memo.fields))
+        })
+    }
+
+    fn of_runs(schedule: Option<&ScheduleProto>) -> Option<Self> {
+        let action = schedule?.action.as_ref()?.action.as_ref()?;
+        let Action::StartWorkflow(start) = action;
+        Self::in_memo(start.memo.as_ref().map(|memo| &memo.fields))
+    }
+}
+
+impl fmt::Display for Installation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.team, &self.team_uuid) {
+            (Some(team), Some(uuid)) if !team.is_empty() => {
+                write!(formatter, "team {team} ({uuid})")
+            }
+            (_, Some(uuid)) => write!(formatter, "team {uuid}"),
+            (_, None) => formatter.write_str("team not known yet"),
+        }?;
+        write!(formatter, ", database {}", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_gives_the_installation_back() {
+        let installation = Installation {
+            id: Uuid::new_v4(),
+            team_uuid: Some("a1".to_owned()),
+            team: Some("Kestrel".to_owned()),
+        };
+        let memo = installation.memo();
+        let read = Installation::in_memo(Some(&memo.fields));
+        assert_eq!(read.as_ref(), Some(&installation));
+        assert_eq!(Installation::in_memo(Some(&HashMap::new())), None);
+        let told = installation.to_string();
+        assert!(told.starts_with("team Kestrel (a1), database "), "{told}");
+    }
+}
