@@ -145,7 +145,7 @@ async fn start(
         Some(address) => Some(listen_for_metrics(address).await?),
         None => None,
     };
-    let schedules = Schedules::from_environment();
+    let schedules = Schedules::from_environment(store.clone());
     let settings = api::Settings {
         probes,
         rate_limits: rate_limits(arguments.requests_per_second),

@@ -1,26 +1,29 @@
 //! `arcadia dev`: the whole system on one machine.
 
+mod servers;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Context as _;
-use devstack::{Postgres, Progress, StateDir, Temporal};
-use digitalocean::{BaseUrl, Purpose, SpacesClient, SpacesKeys, Tokens};
+use anyhow::{Context as _, anyhow};
+use devstack::{Progress, StateDir, Temporal};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
-use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use store::budget::Limits;
 use store::{Role, Store};
-use temporalio_client::Client;
+use temporalio_client::{Client, NamespacedClient as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use worker::Sight;
 use worker::metrics::Metrics;
+use worker::schedules::{Installation, Plan};
 
+use self::servers::Servers;
 use crate::api::UiArguments;
-use crate::configuration::{self, DEFAULT_API_BIND, DigitalOcean, SyncArguments, listen, variable};
+use crate::configuration::{self, DEFAULT_API_BIND, SyncArguments, listen};
+use crate::instance::{Instance, quoted};
 use crate::schedule_status::Schedules;
 use crate::stop::Stop;
 use crate::traces::Sending;
@@ -46,6 +49,9 @@ pub(crate) struct Arguments {
     /// Write the addresses and the admin token here, as JSON, once everything answers.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+    /// Start nothing: print the variables of the instance that runs in the state directory, for `eval "$(arcadia dev --print-env)"`.
+    #[arg(long)]
+    print_env: bool,
     #[command(flatten)]
     ui: UiArguments,
     #[command(flatten)]
@@ -54,30 +60,14 @@ pub(crate) struct Arguments {
     metrics: MetricsArguments,
 }
 
-/// What people and scripts need to use the system; the field names are relied on from outside.
-#[derive(Serialize)]
-struct Ready {
-    api_url: String,
-    temporal_address: String,
-    /// None where Temporal is a server we did not start, and nobody said where its UI is.
-    temporal_ui_url: Option<String>,
-    database_url: String,
-    admin_token: String,
-    /// The worker's metrics, where they were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics_url: Option<String>,
-}
-
-/// What `dev` started itself, and so stops.
-#[derive(Default)]
-struct Servers {
-    postgres: Option<Postgres>,
-    temporal: Option<Temporal>,
-    /// Held for as long as it is to answer.
-    simulator: Option<Simulator>,
-}
-
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
+    let path = arguments
+        .state_dir
+        .clone()
+        .map_or_else(StateDir::default_path, Ok)?;
+    if arguments.print_env {
+        return print_env(&path);
+    }
     let ready_file = arguments.ready_file.clone();
     let remove_ready_file = || {
         if let Some(path) = &ready_file {
@@ -86,11 +76,8 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     };
     // What an earlier run left there is not true any more.
     remove_ready_file();
-    let path = arguments
-        .state_dir
-        .clone()
-        .map_or_else(StateDir::default_path, Ok)?;
     let state = StateDir::open(path)?;
+    Instance::remove(&state);
     let log = state.path().join("log").join("arcadia.log");
     logging::to_file(open_log(&log)?);
     let progress = Progress::terminal();
@@ -110,6 +97,7 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     .await;
     sending.finish().await;
     remove_ready_file();
+    Instance::remove(&state);
     progress.step("stopping the servers");
     servers.stop().await?;
     outcome
@@ -127,10 +115,15 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let ready_file = arguments.ready_file.clone();
     let starting = Box::pin(start(arguments, state, progress, servers));
-    let Some(parts) = stop.unless_asked(starting).await else {
+    let Some(started) = stop.unless_asked(starting).await else {
         return Ok(());
     };
-    let parts = parts?;
+    let Started {
+        listener,
+        settings,
+        metrics,
+        system,
+    } = started?;
 
     let (tell, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
@@ -139,48 +132,99 @@ async fn serve(
     let api = api::Settings {
         tracer: sending.tracer(),
         ..crate::api::settings(
-            parts.settings.store.clone(),
-            Schedules::of(parts.client.clone()),
-            parts.ready.temporal_ui_url.clone(),
+            system.store.clone(),
+            Schedules::of(system.client.clone(), system.store.clone()),
+            system.instance.temporal_ui_url.clone(),
         )
     };
     let sight = Sight {
-        metrics: parts.metrics,
+        metrics,
         traces: sending.of_worker(),
     };
-    let api = tokio::spawn(api::serve(parts.listener, api, wait(stopped.clone())));
+    let mut api = tokio::spawn(api::serve(listener, api, wait(stopped.clone())));
     let mut worker = std::pin::pin!(worker::run_in_sight(
-        parts.client.clone(),
-        parts.settings,
+        system.client.clone(),
+        settings,
         sight,
         wait(stopped)
     ));
     let until_stopped = async {
-        worker::schedules::apply(&parts.client).await?;
-        trigger_on_first_start(&parts.client, state, progress).await?;
-        announce(&parts.ready, ready_file.as_deref(), log)?;
+        system.apply_schedules(progress).await?;
+        trigger_on_first_start(&system.client, state, progress).await?;
+        system.instance.write(state)?;
+        announce(&system.instance, ready_file.as_deref(), state, log)?;
         stop.asked().await;
         Ok(())
     };
+    let keeping = servers.keep_running(progress, async || {
+        if let Err(error) = system.apply_schedules(progress).await {
+            tracing::warn!("cannot bring the schedules to the restarted Temporal: {error:#}");
+        }
+    });
+    let ended = |what: &str, cause: Option<anyhow::Error>| {
+        let ended = format!("the {what} ended by itself; see {}", log.display());
+        cause.map_or_else(|| anyhow!("{ended}"), |cause| cause.context(ended.clone()))
+    };
     let outcome = tokio::select! {
-        // A worker ends by itself only if it fails.
-        outcome = &mut worker => return outcome,
+        outcome = &mut worker => return Err(ended("worker", outcome.err())),
+        outcome = &mut api => {
+            let served = outcome.map_err(anyhow::Error::from);
+            let served = served.and_then(|served| Ok(served?));
+            return Err(ended("API", served.err()));
+        }
+        error = keeping => return Err(error),
         outcome = until_stopped => outcome,
     };
     progress.step("stopping: running activities may end first");
     let _ = tell.send(true);
-    worker.await?;
-    api.await??;
+    let stopping = async {
+        worker.await?;
+        api.await??;
+        Ok::<_, anyhow::Error>(())
+    };
+    match tokio::time::timeout(STOPS_WITHIN, stopping).await {
+        Ok(stopped) => stopped?,
+        // Its server may have ended meanwhile, which nobody starts again now.
+        Err(_) => progress.step("the worker does not stop: its unfinished work is repeated later"),
+    }
     outcome
 }
 
+/// Longer than running activities have to end.
+const STOPS_WITHIN: Duration = Duration::from_secs(40);
+
 /// What runs once all servers do.
-struct Parts {
+struct Started {
     listener: TcpListener,
-    client: Client,
     settings: worker::Settings,
     metrics: Option<Metrics>,
-    ready: Ready,
+    system: System,
+}
+
+/// The connected servers.
+struct System {
+    client: Client,
+    store: Store,
+    instance: Instance,
+}
+
+impl System {
+    /// Brings the schedules to Temporal. Those of another installation are replaced in `dev`'s own
+    /// server only, which nobody else uses.
+    async fn apply_schedules(&self, progress: &Progress) -> anyhow::Result<()> {
+        let installation = Installation::of(&self.store).await?;
+        let mut plan = Plan::new(&self.client, &installation).await?;
+        if self.instance.temporal_is_own
+            && let Some(foreign) = plan.foreign()
+        {
+            progress.step(format!(
+                "schedules: replacing those of {} in this state directory's Temporal",
+                foreign.owner
+            ));
+            plan.take_over();
+        }
+        Ok(plan.carry_out(&self.client).await?)
+    }
 }
 
 async fn start(
@@ -188,19 +232,21 @@ async fn start(
     state: &StateDir,
     progress: &Progress,
     servers: &mut Servers,
-) -> anyhow::Result<Parts> {
-    let digitalocean = digitalocean(servers, progress).await?;
+) -> anyhow::Result<Started> {
+    let digitalocean = servers.digitalocean(progress).await?;
     let listener = api_listener(arguments.api_bind).await?;
     let metrics = arguments.metrics.serve()?;
-    let database_url = database(servers, state, progress).await?;
+    let database_url = servers.database(state, progress).await?;
     let store =
         Store::connect(&database_url, worker::CONNECTIONS + crate::api::CONNECTIONS).await?;
     store.migrate().await?;
     digitalocean.check(&store).await?;
-    let (client, temporal_address) = temporal(servers, state, progress).await?;
-    let ready = Ready {
+    let (client, temporal_address) = servers.temporal(state, progress).await?;
+    let instance = Instance {
         api_url: format!("http://{}", listener.local_addr()?),
         temporal_address,
+        temporal_namespace: client.namespace(),
+        temporal_is_own: servers.temporal.is_some(),
         temporal_ui_url: servers
             .temporal
             .as_ref()
@@ -212,17 +258,20 @@ async fn start(
             .as_ref()
             .map(|metrics| format!("http://{}/metrics", metrics.address())),
     };
-    let mut settings = arguments.sync.settings(store, digitalocean);
+    let mut settings = arguments.sync.settings(store.clone(), digitalocean);
     if servers.simulator.is_some() {
         // Nobody else needs the simulator's requests, and who looks at a demo is not to wait for them.
         settings.request_limits = Limits::NONE;
     }
-    Ok(Parts {
+    Ok(Started {
         listener,
-        client,
         settings,
         metrics,
-        ready,
+        system: System {
+            client,
+            store,
+            instance,
+        },
     })
 }
 
@@ -234,35 +283,6 @@ fn open_log(path: &Path) -> anyhow::Result<fs::File> {
     create().with_context(|| format!("the log cannot be written to {}", path.display()))
 }
 
-async fn digitalocean(servers: &mut Servers, progress: &Progress) -> anyhow::Result<DigitalOcean> {
-    if DigitalOcean::has_token() {
-        let digitalocean = DigitalOcean::from_environment(&Purpose::ALL)?;
-        progress.step(format!("DigitalOcean: {}", digitalocean.url.as_str()));
-        return Ok(digitalocean);
-    }
-    let simulator = Simulator::start(Account::demo())
-        .await
-        .context("the simulator could not start")?;
-    progress.step(format!(
-        "DigitalOcean: no DO_API_TOKEN, so a simulated demo account at {}",
-        simulator.url()
-    ));
-    // The simulator's own: keys that happen to be set are for the real Spaces.
-    let keys = SpacesKeys::new(
-        Some(DEMO_SPACES_KEY.to_owned()),
-        Some(DEMO_SPACES_SECRET.into()),
-    )?;
-    let spaces = keys.map(|keys| SpacesClient::new(&simulator.spaces_url(), keys));
-    let spaces = spaces.transpose()?;
-    let url = BaseUrl::parse(&simulator.url())?;
-    servers.simulator = Some(simulator);
-    Ok(DigitalOcean {
-        url,
-        tokens: Tokens::one(DEMO_TOKEN.into()),
-        spaces,
-    })
-}
-
 /// A taken default port gives way to a free one; a taken port that was asked for is an error.
 async fn api_listener(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
     if let Some(address) = asked {
@@ -272,36 +292,6 @@ async fn api_listener(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> 
         Ok(listener) => Ok(listener),
         Err(_) => listen(SocketAddr::from(([127, 0, 0, 1], 0))).await,
     }
-}
-
-async fn database(
-    servers: &mut Servers,
-    state: &StateDir,
-    progress: &Progress,
-) -> anyhow::Result<String> {
-    if let Some(url) = variable("DATABASE_URL") {
-        progress.step("PostgreSQL: the server of DATABASE_URL");
-        return Ok(url);
-    }
-    let postgres = Postgres::start(state, progress).await?;
-    let url = postgres.url();
-    servers.postgres = Some(postgres);
-    Ok(url)
-}
-
-async fn temporal(
-    servers: &mut Servers,
-    state: &StateDir,
-    progress: &Progress,
-) -> anyhow::Result<(Client, String)> {
-    if let Some(address) = variable("TEMPORAL_ADDRESS") {
-        progress.step(format!("Temporal: the server at {address}"));
-        return Ok((worker::temporal::connect().await?, address));
-    }
-    let temporal = Temporal::start(state, progress).await?;
-    let address = temporal.address();
-    servers.temporal = Some(temporal);
-    Ok((worker::temporal::connect_to(&address).await?, address))
 }
 
 /// The same admin token at every start, as long as the database knows it.
@@ -335,42 +325,51 @@ async fn trigger_on_first_start(
     Ok(())
 }
 
-fn announce(ready: &Ready, ready_file: Option<&Path>, log: &Path) -> anyhow::Result<()> {
+fn announce(
+    instance: &Instance,
+    ready_file: Option<&Path>,
+    state: &StateDir,
+    log: &Path,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "API:         {}", ready.api_url)?;
-    let ui = ready
+    writeln!(out, "API:         {}", instance.api_url)?;
+    let ui = instance
         .temporal_ui_url
         .as_deref()
         .unwrap_or("that of your Temporal server");
     writeln!(out, "Temporal UI: {ui}")?;
-    writeln!(out, "Database:    {}", ready.database_url)?;
-    writeln!(out, "Admin token: {}", ready.admin_token)?;
-    if let Some(url) = &ready.metrics_url {
+    writeln!(out, "Database:    {}", instance.database_url)?;
+    writeln!(out, "Admin token: {}", instance.admin_token)?;
+    if let Some(url) = &instance.metrics_url {
         writeln!(out, "Metrics:     {url}")?;
     }
     writeln!(out, "Log:         {}", log.display())?;
+    writeln!(out, "For the temporal CLI, in another shell:")?;
+    let address = quoted(&instance.temporal_address);
+    writeln!(out, "export TEMPORAL_ADDRESS={address}")?;
+    let which = match StateDir::default_path() {
+        Ok(path) if path.canonicalize().unwrap_or(path.clone()) == state.path() => String::new(),
+        _ => format!(" --state-dir {}", quoted(&state.path().to_string_lossy())),
+    };
+    writeln!(
+        out,
+        "All variables: eval \"$(arcadia dev --print-env{which})\""
+    )?;
     out.flush()?;
     if let Some(path) = ready_file {
-        let json = serde_json::to_string_pretty(ready)?;
+        let json = serde_json::to_string_pretty(instance)?;
         configuration::write_private(path, &json)
             .with_context(|| format!("the ready file cannot be written to {}", path.display()))?;
     }
     Ok(())
 }
 
-impl Servers {
-    async fn stop(self) -> anyhow::Result<()> {
-        drop(self.simulator);
-        let temporal = match self.temporal {
-            Some(temporal) => temporal.stop().await,
-            None => Ok(()),
-        };
-        let postgres = match self.postgres {
-            Some(postgres) => postgres.stop().await,
-            None => Ok(()),
-        };
-        temporal?;
-        postgres?;
-        Ok(())
-    }
+/// Prints the variables of the running instance, and nothing else.
+fn print_env(directory: &Path) -> anyhow::Result<()> {
+    let instance = Instance::read(directory)?;
+    let directory = directory
+        .canonicalize()
+        .with_context(|| format!("cannot read {}", directory.display()))?;
+    write!(std::io::stdout(), "{}", instance.exports(&directory))?;
+    Ok(())
 }

@@ -14,6 +14,7 @@ use anyhow::bail;
 
 use self::servers::Address;
 use crate::failure;
+use crate::instance::InstanceArguments;
 
 /// Check a configuration: one line a check, with the cure where it fails.
 ///
@@ -24,7 +25,10 @@ use crate::failure;
     after_help = "Reads what `arcadia worker` and `arcadia api` read, from the same environment. The exit status is 1 if any check \
                   says FAIL."
 )]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    instance: InstanceArguments,
+}
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +86,11 @@ impl Report {
     }
 }
 
-pub(crate) async fn run(_: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     let settings = settings::check(&mut report)?;
-    let store = servers::check_database(&mut report).await?;
-    servers::check_temporal(&mut report).await?;
+    let store = servers::check_database(&mut report, &arguments.instance).await?;
+    servers::check_temporal(&mut report, &arguments.instance, store.as_ref()).await?;
     digitalocean::check(&mut report, settings.as_ref(), store).await?;
     if let Some(settings) = settings {
         Address::API

@@ -7,6 +7,7 @@ mod configuration;
 mod dev;
 mod doctor;
 mod failure;
+mod instance;
 mod logging;
 mod migrate;
 mod schedule_status;

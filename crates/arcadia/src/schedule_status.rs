@@ -15,7 +15,8 @@ use temporalio_client::{
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::OnceCell;
 
-use worker::schedules::{SCHEDULES, Schedule, Stopped};
+use store::Store;
+use worker::schedules::{self, Installation, SCHEDULES, Schedule, Stopped};
 use worker::temporal;
 
 /// The schedules of one Temporal server.
@@ -23,25 +24,29 @@ pub(crate) struct Schedules {
     namespace: String,
     /// Connects when it is first needed, and again as long as that fails; a connection that breaks mends itself.
     client: OnceCell<Client>,
+    /// Says whose schedules are right.
+    store: Store,
 }
 
 impl Schedules {
     /// Those of the server that is connected to.
-    pub(crate) fn of(client: Client) -> Self {
+    pub(crate) fn of(client: Client, store: Store) -> Self {
         Self {
             namespace: client.namespace(),
             client: OnceCell::new_with(Some(client)),
+            store,
         }
     }
 
     /// Those of the server that the environment names, whether it answers or not.
-    pub(crate) fn from_environment() -> Self {
+    pub(crate) fn from_environment(store: Store) -> Self {
         // Settings that cannot be read are told when the schedules are asked for.
         let namespace = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
             .map_or_else(|_| "default".to_owned(), |(_, client)| client.namespace);
         Self {
             namespace,
             client: OnceCell::new(),
+            store,
         }
     }
 
@@ -55,7 +60,10 @@ impl Schedules {
 
     async fn ask(&self) -> anyhow::Result<Vec<ScheduleStatus>> {
         let client = self.client.get_or_try_init(temporal::connect).await?;
-        let statuses = SCHEDULES.iter().map(|schedule| status(client, schedule));
+        let installation = Installation::of(&self.store).await?;
+        let statuses = SCHEDULES
+            .iter()
+            .map(|schedule| status(client, schedule, &installation));
         Ok(try_join_all(statuses).await?)
     }
 }
@@ -66,14 +74,18 @@ impl ScheduleSource for Schedules {
     }
 }
 
-async fn status(client: &Client, schedule: &Schedule) -> Result<ScheduleStatus, ScheduleError> {
+async fn status(
+    client: &Client,
+    schedule: &Schedule,
+    installation: &Installation,
+) -> Result<ScheduleStatus, ScheduleError> {
     let described = client
         .get_schedule_handle(schedule.id)
         .describe(RpcOptions::default())
         .await;
     let on_server = match described {
         Ok(description) => {
-            let mut on_server = on_server(&description, schedule);
+            let mut on_server = on_server(&description, schedule, installation);
             tell_ends(client, &mut on_server.last_runs).await;
             Some(on_server)
         }
@@ -89,7 +101,11 @@ async fn status(client: &Client, schedule: &Schedule) -> Result<ScheduleStatus, 
     })
 }
 
-fn on_server(description: &ScheduleDescription, schedule: &Schedule) -> OnServer {
+fn on_server(
+    description: &ScheduleDescription,
+    schedule: &Schedule,
+    installation: &Installation,
+) -> OnServer {
     let running = description.running_actions().into_iter();
     let info = description.raw().info.as_ref();
     let results = info.map(|info| info.recent_actions.as_slice());
@@ -108,13 +124,16 @@ fn on_server(description: &ScheduleDescription, schedule: &Schedule) -> OnServer
         .collect();
     last_runs.reverse();
     let stopped = Stopped::of(description);
+    let foreign = schedules::foreign(description, Some(installation));
     let note = match &stopped {
         Some(Stopped::NoStartsLeft) => Some(Stopped::NoStartsLeft.to_string()),
         _ => description.note().map(str::to_owned),
     };
+    let of_another = |owner| format!("belongs to another installation ({owner})");
+    let note = foreign.as_ref().map(of_another).or(note);
     OnServer {
         is_paused: stopped.is_some(),
-        is_current: schedule.is_current(description),
+        is_current: foreign.is_none() && schedule.is_current(description),
         note,
         running: running
             .map(|action| WorkflowRun {

@@ -5,15 +5,22 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use temporalio_client::{Client, NamespacedClient as _};
-use worker::schedules::{self, Change, Difference, Plan, Planned, Stopped};
+use worker::schedules::{self, Change, Difference, Installation, Plan, Planned, Stopped, Unwanted};
 use worker::search_attributes;
+
+use crate::failure;
+use crate::instance::InstanceArguments;
 
 /// Bring the schedules to Temporal, or compare.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Reads Temporal's own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ...)."
+    after_help = "Uses the Temporal of its own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ...) and the database of DATABASE_URL, or \
+                  both of --state-dir, and names them on stderr. The schedules carry the database's id and team: those of another \
+                  installation are reported, and replaced with --take-over only."
 )]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    instance: InstanceArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,21 +45,58 @@ struct ApplyArguments {
     /// Also remove schedules that an earlier version brought and this one does not have. What they have started runs on.
     #[arg(long)]
     prune: bool,
+    /// Also replace the schedules of another installation, which then starts nothing any more.
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Neither 1, which every failure has, nor 2, which wrong arguments have.
 const WOULD_CHANGE: u8 = 3;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let client = worker::temporal::connect().await?;
+    let instance = &arguments.instance;
+    let temporal = instance.temporal().await?;
+    eprintln!("temporal: {}", temporal.place);
+    let client = temporal.client;
     match arguments.command {
-        Command::Apply(arguments) => apply(&client, &arguments).await,
-        Command::List => list(&client).await.map(|()| ExitCode::SUCCESS),
+        Command::Apply(arguments) => {
+            let installation = installation(instance).await?;
+            apply(&client, &arguments, &installation).await
+        }
+        Command::List => {
+            // Without it the list is still of use.
+            let installation = match installation(instance).await {
+                Ok(installation) => Some(installation),
+                Err(error) => {
+                    let reason = failure::one_line(&error);
+                    eprintln!("schedules of another installation are not recognised: {reason}");
+                    None
+                }
+            };
+            list(&client, installation.as_ref()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
-async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<ExitCode> {
-    let plan = Plan::new(client).await?;
+/// The installation of the database, which is named on stderr.
+async fn installation(instance: &InstanceArguments) -> anyhow::Result<Installation> {
+    let database = instance.database(1).await?;
+    eprintln!("database: {}", database.place);
+    database.store.check_ready().await?;
+    Ok(Installation::of(&database.store).await?)
+}
+
+async fn apply(
+    client: &Client,
+    arguments: &ApplyArguments,
+    installation: &Installation,
+) -> anyhow::Result<ExitCode> {
+    let mut plan = Plan::new(client, installation).await?;
+    if arguments.take_over {
+        plan.take_over();
+    }
+    plan.check_owner(client)?;
     if let Some(reason) = &plan.attributes.not_told {
         let command = search_attributes::command(&client.namespace(), &search_attributes::all());
         writeln!(
@@ -60,7 +104,11 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
             "search attributes: Temporal does not tell which there are ({reason}); where they are missing, `{command}`"
         )?;
     }
-    let prunes = arguments.prune && !plan.unwanted.is_empty();
+    let prunes = arguments.prune
+        && plan
+            .unwanted
+            .iter()
+            .any(|unwanted| unwanted.foreign.is_none());
     let word = |done: &'static str, would_be: &'static str| {
         if arguments.dry_run { would_be } else { done }
     };
@@ -79,7 +127,7 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
         let outcome = if arguments.dry_run {
             Ok(())
         } else {
-            planned.carry_out(client).await
+            plan.carry_out_one(client, planned).await
         };
         let (what, differences) = match &planned.change {
             Change::Created => (word("created", "would be created"), &[][..]),
@@ -96,11 +144,11 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
     if prunes && !arguments.dry_run {
         plan.prune(client).await?;
     }
-    for id in &plan.unwanted {
-        let what = if arguments.prune {
-            word("removed", "would be removed")
-        } else {
-            OF_AN_EARLIER_VERSION
+    for Unwanted { id, foreign } in &plan.unwanted {
+        let what = match foreign {
+            Some(owner) => of_another(owner),
+            None if arguments.prune => word("removed", "would be removed").to_owned(),
+            None => OF_AN_EARLIER_VERSION.to_owned(),
         };
         writeln!(std::io::stdout(), "{id:<16} {what}")?;
     }
@@ -115,6 +163,10 @@ async fn apply(client: &Client, arguments: &ApplyArguments) -> anyhow::Result<Ex
 const OF_AN_EARLIER_VERSION: &str =
     "is of an earlier version, and starts runs still: `arcadia schedules apply --prune` removes it";
 
+fn of_another(owner: &Installation) -> String {
+    format!("belongs to another installation ({owner})")
+}
+
 fn tell(planned: &Planned, what: &str, differences: &[Difference]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     let stopped = match &planned.stopped {
@@ -122,14 +174,18 @@ fn tell(planned: &Planned, what: &str, differences: &[Difference]) -> anyhow::Re
         Some(paused @ Stopped::Paused(_)) => format!(", stays {paused}"),
         Some(stopped) => format!(", {stopped}"),
     };
-    writeln!(out, "{:<16} {what}{stopped}", planned.schedule.id)?;
+    let taken = match &planned.foreign {
+        Some(owner) => format!(", taken over from {owner}"),
+        None => String::new(),
+    };
+    writeln!(out, "{:<16} {what}{taken}{stopped}", planned.schedule.id)?;
     for difference in differences {
         writeln!(out, "    {difference}")?;
     }
     Ok(())
 }
 
-async fn list(client: &Client) -> anyhow::Result<()> {
+async fn list(client: &Client, installation: Option<&Installation>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -138,17 +194,17 @@ async fn list(client: &Client) -> anyhow::Result<()> {
     )?;
     for (schedule, status) in schedules::SCHEDULES
         .iter()
-        .zip(schedules::list(client).await?)
+        .zip(schedules::list(client, installation).await?)
     {
         let state = match status.on_server {
             None => "missing: run `arcadia schedules apply`".to_owned(),
             Some(server) => {
                 let stopped = server.stopped.as_ref();
                 let stopped = stopped.map_or_else(|| "active".to_owned(), ToString::to_string);
-                let differs = if server.is_current {
-                    ""
-                } else {
-                    ", differs: run `arcadia schedules apply`"
+                let differs = match &server.foreign {
+                    Some(owner) => format!(", {}", of_another(owner)),
+                    None if server.is_current => String::new(),
+                    None => ", differs: run `arcadia schedules apply`".to_owned(),
                 };
                 format!("{stopped}, {} runs{differs}", server.runs)
             }
@@ -162,8 +218,11 @@ async fn list(client: &Client) -> anyhow::Result<()> {
             schedule.task_queue
         )?;
     }
-    for id in schedules::unwanted(client).await? {
-        writeln!(out, "{id:<16} {OF_AN_EARLIER_VERSION}")?;
+    for Unwanted { id, foreign } in schedules::unwanted(client, installation).await? {
+        let what = foreign
+            .as_ref()
+            .map_or_else(|| OF_AN_EARLIER_VERSION.to_owned(), of_another);
+        writeln!(out, "{id:<16} {what}")?;
     }
     Ok(())
 }

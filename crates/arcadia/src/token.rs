@@ -7,12 +7,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::{NewToken, Role, Store};
 use uuid::Uuid;
 
-use crate::configuration::connect_database;
+use crate::instance::InstanceArguments;
 
 /// Create, list and revoke API tokens.
 #[derive(clap::Args)]
-#[command(after_help = "Reads DATABASE_URL.")]
+#[command(
+    after_help = "Uses the database of DATABASE_URL, or of --state-dir, and names it on stderr."
+)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    instance: InstanceArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +54,10 @@ enum RoleName {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let store = connect_database(1).await?;
+    let database = arguments.instance.database(1).await?;
+    let store = database.store;
+    // Not on stdout: scripts take that for the token.
+    eprintln!("database: {}", database.place);
     store.check_ready().await?;
     let mut out = std::io::stdout();
     match arguments.command {

@@ -9,36 +9,51 @@ use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use tokio::net::TcpListener;
-use worker::schedules::{self, Stopped};
+use worker::schedules::{self, Installation, Stopped};
 use worker::search_attributes::{self, Attribute};
 
 use super::Report;
-use crate::configuration::connect_database;
+use crate::instance::InstanceArguments;
 
 const CONNECTIONS: u32 = 2;
 
 /// The database, if it can be worked with.
-pub(super) async fn check_database(report: &mut Report) -> anyhow::Result<Option<Store>> {
-    let store = match connect_database(CONNECTIONS).await {
-        Ok(store) => store,
+pub(super) async fn check_database(
+    report: &mut Report,
+    instance: &InstanceArguments,
+) -> anyhow::Result<Option<Store>> {
+    let database = match instance.database(CONNECTIONS).await {
+        Ok(database) => database,
         Err(error) => return report.error("database", error).map(|()| None),
     };
-    report.ok("database", "the server of DATABASE_URL answers")?;
-    match store.check_ready().await {
-        Ok(()) => report.ok("schema", "up to date").map(|()| Some(store)),
+    report.ok("database", format_args!("{} answers", database.place))?;
+    match database.store.check_ready().await {
+        Ok(()) => report
+            .ok("schema", "up to date")
+            .map(|()| Some(database.store)),
         Err(error) => report.error("schema", error).map(|()| None),
     }
 }
 
-pub(super) async fn check_temporal(report: &mut Report) -> anyhow::Result<()> {
-    let client = match worker::temporal::connect().await {
-        Ok(client) => client,
+pub(super) async fn check_temporal(
+    report: &mut Report,
+    instance: &InstanceArguments,
+    store: Option<&Store>,
+) -> anyhow::Result<()> {
+    let temporal = match instance.temporal().await {
+        Ok(temporal) => temporal,
         Err(error) => return report.error("temporal", error),
     };
-    report.ok("temporal", "the server of TEMPORAL_ADDRESS answers")?;
+    report.ok("temporal", format_args!("{} answers", temporal.place))?;
+    let client = temporal.client;
     if check_namespace(report, &client).await? {
         check_search_attributes(report, &client).await?;
-        check_schedules(report, &client).await?;
+        let installation = match store {
+            Some(store) => Installation::of(store).await.ok(),
+            // Reported by now: what is left can be compared all the same.
+            None => None,
+        };
+        check_schedules(report, &client, installation.as_ref()).await?;
     }
     Ok(())
 }
@@ -118,11 +133,33 @@ fn names(attributes: &[Attribute]) -> String {
     names.join(", ")
 }
 
-async fn check_schedules(report: &mut Report, client: &Client) -> anyhow::Result<()> {
-    let statuses = match schedules::list(client).await {
+async fn check_schedules(
+    report: &mut Report,
+    client: &Client,
+    installation: Option<&Installation>,
+) -> anyhow::Result<()> {
+    let statuses = match schedules::list(client, installation).await {
         Ok(statuses) => statuses,
         Err(error) => return report.error("schedules", error),
     };
+    let foreign = |status: &schedules::ScheduleStatus| status.on_server.as_ref()?.foreign.clone();
+    if let Some(owner) = statuses.iter().find_map(foreign) {
+        let ids: Vec<_> = statuses
+            .iter()
+            .filter(|status| foreign(status).is_some())
+            .map(|status| status.id)
+            .collect();
+        return report.fail(
+            "schedules",
+            format_args!(
+                "{} in the namespace {} belong to another installation ({owner}), and start nothing here: correct DATABASE_URL, \
+                 TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that database and Temporal belong together; `arcadia schedules apply \
+                 --take-over` replaces them where that installation has ended",
+                ids.join(", "),
+                client.namespace()
+            ),
+        );
+    }
     let ids = |which: &dyn Fn(&schedules::ScheduleStatus) -> bool| {
         let ids: Vec<_> = statuses
             .iter()

@@ -12,7 +12,7 @@ use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::process::{Child, Command};
 
-use crate::support::{arcadia, eventually, refusal, stop};
+use crate::support::{LIMIT, arcadia, eventually, refusal, stop};
 
 const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
 
@@ -66,6 +66,14 @@ impl Dev {
     /// Asks it to stop, as Ctrl-C does, and waits for its end.
     pub(crate) async fn stop(self) {
         stop(self.process).await;
+    }
+
+    /// Its exit status, once it has ended by itself, and what it wrote to stderr.
+    pub(crate) async fn end(mut self, state: &Path) -> (Option<i32>, String) {
+        let ended = tokio::time::timeout(LIMIT, self.process.wait());
+        let status = ended.await.expect("it does not end").unwrap();
+        let said = fs::read_to_string(state.join("said.log")).unwrap();
+        (status.code(), said)
     }
 
     async fn kill(mut self) {

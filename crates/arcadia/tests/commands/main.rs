@@ -5,7 +5,9 @@
 mod configuration;
 mod dev;
 mod doctor;
+mod instance;
 mod receiver;
+mod supervision;
 mod support;
 mod traces;
 mod worker;

@@ -1,0 +1,234 @@
+//! Which servers a command uses, and which setting names them: `--state-dir`, a variable, or a default.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use devstack::StateDir;
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreError};
+use temporalio_client::Client;
+use worker::temporal::{self, Source};
+
+use crate::configuration::{variable, write_private};
+
+/// In a state directory for as long as its `arcadia dev` serves.
+const FILE: &str = "instance.json";
+const STATE_DIR: &str = "ARCADIA_STATE_DIR";
+
+/// The instance whose servers a command uses.
+#[derive(clap::Args)]
+pub(crate) struct InstanceArguments {
+    /// Use the servers of the `arcadia dev` that runs in this directory, whatever DATABASE_URL and TEMPORAL_ADDRESS say.
+    ///
+    /// ARCADIA_STATE_DIR names it as well, for a server that no other variable names.
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    state_dir: Option<PathBuf>,
+}
+
+/// The addresses and the admin token of a running `arcadia dev`, for people, scripts and other commands. Scripts rely on the names.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) api_url: String,
+    pub(crate) temporal_address: String,
+    pub(crate) temporal_namespace: String,
+    /// Whether `dev` started that Temporal, which then needs neither TLS nor credentials.
+    pub(crate) temporal_is_own: bool,
+    /// None if another server's UI is not configured.
+    pub(crate) temporal_ui_url: Option<String>,
+    pub(crate) database_url: String,
+    pub(crate) admin_token: String,
+    /// The worker's metrics, if they are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_url: Option<String>,
+}
+
+impl Instance {
+    /// Reads what the `arcadia dev` that runs in `directory` has written.
+    pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
+        if !StateDir::is_held(directory) {
+            bail!(
+                "no `arcadia dev` runs in the state directory {path}: start it with `arcadia dev --state-dir {path}`",
+                path = quoted(&directory.to_string_lossy())
+            );
+        }
+        let file = directory.join(FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                "the `arcadia dev` in the state directory {} is starting or stopping: try again when it has printed its addresses",
+                directory.display()
+            ),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", file.display()));
+            }
+        };
+        serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} was written by another version: restart that `arcadia dev`",
+                file.display()
+            )
+        })
+    }
+
+    /// Writes it for other commands. It holds the admin token and the database's password: only its owner can read it.
+    pub(crate) fn write(&self, state: &StateDir) -> anyhow::Result<()> {
+        let file = state.path().join(FILE);
+        write_private(&file, &serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Removes what this or an earlier `dev` wrote.
+    pub(crate) fn remove(state: &StateDir) {
+        // Best effort: without a holder of the directory nobody believes it.
+        drop(fs::remove_file(state.path().join(FILE)));
+    }
+
+    /// The variables of this instance as lines that a POSIX shell evaluates.
+    pub(crate) fn exports(&self, directory: &Path) -> String {
+        let mut variables = vec![
+            ("DATABASE_URL", self.database_url.clone()),
+            ("TEMPORAL_ADDRESS", self.temporal_address.clone()),
+            ("TEMPORAL_NAMESPACE", self.temporal_namespace.clone()),
+            ("API", self.api_url.clone()),
+            ("ADMIN_TOKEN", self.admin_token.clone()),
+        ];
+        if let Some(url) = &self.temporal_ui_url {
+            variables.push(("ARCADIA_TEMPORAL_UI_URL", url.clone()));
+        }
+        let is_default = StateDir::default_path()
+            .and_then(|path| Ok(path.canonicalize().unwrap_or(path)))
+            .is_ok_and(|path| path == directory);
+        if !is_default || variable(STATE_DIR).is_some() {
+            variables.push((STATE_DIR, directory.to_string_lossy().into_owned()));
+        }
+        let line = |(name, value): (&str, String)| format!("export {name}={}\n", quoted(&value));
+        variables.into_iter().map(line).collect()
+    }
+}
+
+/// A word of a POSIX shell that stands for exactly this text.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "_-./:@%+=,".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A connected database.
+pub(crate) struct Database {
+    pub(crate) store: Store,
+    /// The server, the database, and the setting that names them; no user, no password.
+    pub(crate) place: String,
+}
+
+/// A connected Temporal server.
+pub(crate) struct Temporal {
+    pub(crate) client: Client,
+    /// The server, the namespace, and the setting that names them.
+    pub(crate) place: String,
+}
+
+impl InstanceArguments {
+    /// Connects to the database, without looking at its schema.
+    pub(crate) async fn database(&self, connections: u32) -> anyhow::Result<Database> {
+        if let Some(directory) = &self.state_dir {
+            return instance_database(directory, "--state-dir", connections).await;
+        }
+        if let Some(url) = variable("DATABASE_URL") {
+            let store = Store::connect(&url, connections).await?;
+            let place = format!("{} (DATABASE_URL)", store.target());
+            return Ok(Database { store, place });
+        }
+        if let Some(directory) = variable(STATE_DIR) {
+            return instance_database(Path::new(&directory), STATE_DIR, connections).await;
+        }
+        bail!(
+            "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or name the state directory of a \
+             running `arcadia dev` with --state-dir"
+        )
+    }
+
+    /// Connects to Temporal.
+    pub(crate) async fn temporal(&self) -> anyhow::Result<Temporal> {
+        if let Some(directory) = &self.state_dir {
+            return instance_temporal(directory, "--state-dir").await;
+        }
+        let configured = temporal::configured()?;
+        let source = match configured.source {
+            Source::Variable => "TEMPORAL_ADDRESS",
+            Source::Profile => "a profile of Temporal's configuration file",
+            Source::Default => {
+                if let Some(directory) = variable(STATE_DIR) {
+                    return instance_temporal(Path::new(&directory), STATE_DIR).await;
+                }
+                "the default, since TEMPORAL_ADDRESS is not set"
+            }
+        };
+        let (address, namespace) = (&configured.address, &configured.namespace);
+        Ok(Temporal {
+            client: temporal::connect().await?,
+            place: format!("{address}, namespace {namespace} ({source})"),
+        })
+    }
+}
+
+async fn instance_database(
+    directory: &Path,
+    source: &str,
+    connections: u32,
+) -> anyhow::Result<Database> {
+    let instance = Instance::read(directory)?;
+    let store = Store::connect(&instance.database_url, connections).await;
+    let store = store.map_err(|error| match error {
+        StoreError::Unreachable { target, problem } => anyhow::anyhow!(
+            "the database of the `arcadia dev` in {} does not answer at {target} ({problem}): see {}",
+            directory.display(),
+            directory.join("log").display()
+        ),
+        error => error.into(),
+    })?;
+    let place = format!("{} ({source} {})", store.target(), directory.display());
+    Ok(Database { store, place })
+}
+
+async fn instance_temporal(directory: &Path, source: &str) -> anyhow::Result<Temporal> {
+    let instance = Instance::read(directory)?;
+    let (address, namespace) = (&instance.temporal_address, &instance.temporal_namespace);
+    let client = if instance.temporal_is_own {
+        temporal::connect_to(address).await
+    } else {
+        temporal::connect_at(address, namespace).await
+    };
+    let client = client.with_context(|| {
+        format!(
+            "the Temporal of the `arcadia dev` in {}",
+            directory.display()
+        )
+    })?;
+    let directory = directory.display();
+    Ok(Temporal {
+        client,
+        place: format!("{address}, namespace {namespace} ({source} {directory})"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_word_of_a_shell_whatever_it_holds() {
+        for text in ["/var/lib/a", "", "it's", "a b", "$HOME", "~", "a\nb", "\\"] {
+            let word = quoted(text);
+            let printed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {word}")])
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(printed.stdout).unwrap(), text, "{word}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `arcadia dev` whose servers are killed.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::dev::{Dev, dev, reqwest_client};
+use crate::support::{eventually, output};
+
+const POSTGRES: &str = "postgres/postmaster.pid";
+const TEMPORAL: &str = "temporal/temporal.pid";
+
+fn pid(state: &Path, file: &str) -> Option<i32> {
+    let text = fs::read_to_string(state.join(file)).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// Kills the server, and waits until another one runs in its place.
+async fn kill(state: &Path, file: &str) {
+    let killed = pid(state, file).unwrap();
+    kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
+    eventually("the server is started again", async || {
+        pid(state, file).filter(|pid| *pid != killed)
+    })
+    .await;
+}
+
+fn said(state: &Path) -> String {
+    fs::read_to_string(state.join("said.log")).unwrap()
+}
+
+/// Waits until `dev` has reported so many restarts of that server.
+async fn restarts(state: &Path, server: &str, times: usize) {
+    let line = format!("{server} ended (signal 9): it answers again on port ");
+    eventually("the restart is reported", async || {
+        (said(state).matches(&line).count() == times).then_some(())
+    })
+    .await;
+}
+
+/// Triggers a schedule, and waits until a run that starts after this moment is completed.
+async fn completes_a_run(instance: &Dev, schedule: &str) {
+    let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let query = format!(
+        "WorkflowId STARTS_WITH '{schedule}' AND ExecutionStatus = 'Completed' AND StartTime >= '{started}'"
+    );
+    cli(
+        instance,
+        &["schedule", "trigger", "--schedule-id", schedule],
+    )
+    .await;
+    eventually("a run is completed", async || {
+        let listed = cli(
+            instance,
+            &["workflow", "list", "--query", &query, "-o", "json"],
+        )
+        .await;
+        let listed: Value = serde_json::from_str(&listed).ok()?;
+        (!listed.as_array()?.is_empty()).then_some(())
+    })
+    .await;
+}
+
+async fn cli(instance: &Dev, arguments: &[&str]) -> String {
+    let temporal = devstack::testing::temporal().await;
+    let mut cli = Command::new(temporal.cli());
+    cli.args(arguments)
+        .args(["--address", instance.says("temporal_address")])
+        .env("TEMPORAL_CONFIG_FILE", "/dev/null");
+    let output = output(cli).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn inventory_answers(instance: &Dev) {
+    let url = format!("{}/api/v1/inventory", instance.says("api_url"));
+    eventually("the API answers", async || {
+        let request = reqwest_client()
+            .get(&url)
+            .bearer_auth(instance.says("admin_token"));
+        request
+            .send()
+            .await
+            .ok()
+            .filter(|answer| answer.status() == 200)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dev_starts_a_killed_server_again_and_syncs_go_on() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Dev::start(dev(state.path()), state.path()).await;
+    completes_a_run(&instance, "sync-droplets").await;
+
+    kill(state.path(), POSTGRES).await;
+    restarts(state.path(), "PostgreSQL", 1).await;
+    inventory_answers(&instance).await;
+    completes_a_run(&instance, "sync-droplets").await;
+
+    kill(state.path(), TEMPORAL).await;
+    restarts(state.path(), "Temporal", 1).await;
+    completes_a_run(&instance, "sync-droplets").await;
+    completes_a_run(&instance, "poll-balance").await;
+
+    instance.stop().await;
+    let said = said(state.path());
+    let errors = said.lines().filter(|line| line.contains("ERROR"));
+    assert!(errors.count() <= 5, "{said}");
+    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
+    let of_client = log
+        .lines()
+        .filter(|line| line.contains("temporalio_client"));
+    assert!(of_client.count() <= 10, "{log}");
+}
+
+#[tokio::test]
+async fn dev_gives_up_a_server_that_keeps_ending() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Dev::start(dev(state.path()), state.path()).await;
+    for restart in 1..5 {
+        kill(state.path(), TEMPORAL).await;
+        restarts(state.path(), "Temporal", restart).await;
+    }
+    let last = pid(state.path(), TEMPORAL).unwrap();
+    kill_process(Pid::from_raw(last).unwrap(), Signal::KILL).unwrap();
+    let (status, said) = instance.end(state.path()).await;
+    assert_eq!(status, Some(1), "{said}");
+    let line = said.lines().last().unwrap();
+    assert!(
+        line.starts_with("error: Temporal failed 5 times in a row"),
+        "{line}"
+    );
+    assert!(line.contains("log/temporal.log"), "{line}");
+    assert!(!state.path().join("ready.json").exists());
+}
