@@ -11,6 +11,7 @@ use store::Store;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::dev::connection;
 use crate::support::{arcadia, output};
 
 pub(crate) const SECRET: &str = "dop_v1_s3cr3t-that-nobody-may-see";
@@ -25,12 +26,14 @@ pub(crate) struct Healthy {
 }
 
 /// The schedules are those of the namespace `default`, which no other test of this process uses.
-async fn temporal_with_schedules() -> String {
+async fn temporal_with_schedules(database_url: &str) -> String {
     static APPLIED: OnceCell<()> = OnceCell::const_new();
     let address = devstack::testing::temporal().await.address().to_owned();
     let apply = async || {
         let mut apply = arcadia(&["schedules", "apply"]);
-        apply.env("TEMPORAL_ADDRESS", &address);
+        apply
+            .env("TEMPORAL_ADDRESS", &address)
+            .env("DATABASE_URL", database_url);
         let applied = output(apply).await;
         assert!(applied.status.success(), "{applied:?}");
     };
@@ -38,11 +41,22 @@ async fn temporal_with_schedules() -> String {
     address
 }
 
+/// Makes all tests' databases one installation: they share a namespace.
+async fn make_same_installation(database: &TestDatabase) {
+    let update = "update installation set id = '00000000-0000-4000-8000-000000000001'";
+    let mut connection = connection(&database.url()).await;
+    sqlx::raw_sql(update)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
 impl Healthy {
     pub(crate) async fn start() -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), 1).await.unwrap();
         store.migrate().await.unwrap();
+        make_same_installation(&database).await;
         let mut account = Account::everything();
         account.accept_token(SECRET, Scopes::all());
         account.add_project(INTERNAL_PROJECT);
@@ -50,7 +64,10 @@ impl Healthy {
         let free = closed_address();
         let variables = vec![
             ("DATABASE_URL", database.url()),
-            ("TEMPORAL_ADDRESS", temporal_with_schedules().await),
+            (
+                "TEMPORAL_ADDRESS",
+                temporal_with_schedules(&database.url()).await,
+            ),
             ("DIGITALOCEAN_API_URL", simulator.url()),
             ("DO_API_TOKEN", SECRET.to_owned()),
             ("SPACES_ACCESS_KEY_ID", DEMO_SPACES_KEY.to_owned()),
@@ -142,7 +159,7 @@ fn closed_address() -> String {
 async fn a_configuration_that_lacks_nothing_is_all_ok() {
     let healthy = Healthy::start().await;
     let said = healthy.says(&[]).await;
-    assert_eq!(said.status, Some(0));
+    assert_eq!(said.status, Some(0), "{:#?}", said.lines);
     for line in &said.lines {
         assert!(line.starts_with("ok    "), "{line}");
     }

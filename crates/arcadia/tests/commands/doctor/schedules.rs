@@ -2,6 +2,7 @@
 
 use super::{Healthy, Said};
 use crate::support::{arcadia, eventually, output};
+use store::Store;
 use tokio::process::Command;
 
 /// A namespace of its own, in which nothing was applied yet.
@@ -51,15 +52,29 @@ impl Namespace {
 
     /// `arcadia schedules`, the same.
     async fn schedules(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let (status, told, _) = self
+            .schedules_of(&self.healthy.database.url(), arguments)
+            .await;
+        (status, told)
+    }
+
+    /// `arcadia schedules` with another database, and what it told on stderr.
+    async fn schedules_of(
+        &self,
+        database_url: &str,
+        arguments: &[&str],
+    ) -> (Option<i32>, String, String) {
         let temporal = devstack::testing::temporal().await;
         let mut schedules = arcadia(&["schedules"]);
         schedules
             .args(arguments)
             .env("TEMPORAL_ADDRESS", temporal.address())
-            .env("TEMPORAL_NAMESPACE", &self.name);
+            .env("TEMPORAL_NAMESPACE", &self.name)
+            .env("DATABASE_URL", database_url);
         let output = output(schedules).await;
         let told = String::from_utf8(output.stdout).unwrap();
-        (output.status.code(), told)
+        let errors = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), told, errors)
     }
 }
 
@@ -209,4 +224,96 @@ async fn the_list_shows_pauses_and_schedules_of_an_earlier_version() {
             "`arcadia schedules apply --prune`",
         ],
     );
+}
+
+#[tokio::test]
+async fn schedules_of_another_installation_are_reported_and_taken_over() {
+    let namespace = Namespace::create("schedules-foreign").await;
+    namespace.apply(&[]).await;
+    let other = devstack::testing::database().await;
+    let store = Store::connect(&other.url(), 1).await.unwrap();
+    store.migrate().await.unwrap();
+    store.mirrored_team_or("a1", "Kestrel").await.unwrap();
+
+    let list = async || {
+        let (status, told, _) = namespace.schedules_of(&other.url(), &["list"]).await;
+        assert_eq!(status, Some(0), "{told}");
+        told
+    };
+    let listed = list().await;
+    let foreign = "belongs to another installation (team not known yet, database 00000000-";
+    assert_eq!(listed.matches(foreign).count(), 5, "{listed}");
+    assert!(
+        !listed.contains("run `arcadia schedules apply`"),
+        "{listed}"
+    );
+    for arguments in [
+        &["apply"][..],
+        &["apply", "--prune"],
+        &["apply", "--dry-run"],
+    ] {
+        let (status, told, errors) = namespace.schedules_of(&other.url(), arguments).await;
+        assert_eq!(status, Some(1), "{told}{errors}");
+        assert_eq!(told, "");
+        holds(
+            &errors,
+            &["sync-projects", "TEMPORAL_NAMESPACE", "--take-over"],
+        );
+    }
+    let url = other.url();
+    let said = namespace
+        .healthy
+        .says(&[
+            ("TEMPORAL_NAMESPACE", &namespace.name),
+            ("DATABASE_URL", &url),
+        ])
+        .await;
+    let schedules = said
+        .lines
+        .iter()
+        .find(|line| line[6..].starts_with("schedules:"));
+    holds(
+        schedules.unwrap(),
+        &["FAIL", "sync-projects", "another installation"],
+    );
+    let (_, told) = namespace.apply(&["--dry-run"]).await;
+    assert_eq!(told.matches("unchanged").count(), 5, "{told}");
+
+    let take_over = ["apply", "--take-over"];
+    let (status, told, errors) = namespace.schedules_of(&other.url(), &take_over).await;
+    assert_eq!(status, Some(0), "{told}{errors}");
+    assert_eq!(
+        told.matches("updated, taken over from").count(),
+        5,
+        "{told}"
+    );
+    assert_eq!(list().await.matches("active, ").count(), 5);
+    let (status, told) = namespace.apply(&[]).await;
+    assert_eq!(status, Some(1), "{told}");
+}
+
+#[tokio::test]
+async fn schedules_are_listed_without_a_database_and_not_applied() {
+    let healthy = Healthy::start().await;
+    let run = |arguments: &[&str]| {
+        let mut command = healthy.run("schedules", &[("DATABASE_URL", "")]);
+        command.args(arguments);
+        output(command)
+    };
+    let listed = run(&["list"]).await;
+    assert_eq!(listed.status.code(), Some(0));
+    let table = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(table.matches("active, ").count(), 5, "{table}");
+    let errors = String::from_utf8(listed.stderr).unwrap();
+    holds(
+        &errors,
+        &[
+            "of another installation are not recognised",
+            "set DATABASE_URL",
+        ],
+    );
+    let applied = run(&["apply"]).await;
+    assert_eq!(applied.status.code(), Some(1));
+    let errors = String::from_utf8(applied.stderr).unwrap();
+    holds(&errors, &["set DATABASE_URL"]);
 }
