@@ -266,7 +266,8 @@ async fn schedules_of_another_installation_are_changed_only_when_taken_over() {
     other.team = Some("Kestrel".to_owned());
     other.team_uuid = Some("a1".to_owned());
 
-    let error = schedules::apply(&system.client, &other).await.unwrap_err();
+    let applied = schedules::apply(&system.client, &other).await;
+    let error = applied.err().unwrap();
     let ApplyError::Foreign { ids, owner, .. } = error else {
         panic!("{error}");
     };
@@ -280,16 +281,21 @@ async fn schedules_of_another_installation_are_changed_only_when_taken_over() {
     }
     assert_eq!(apply(&system).await, all(&Change::Unchanged));
 
+    let schedule = system.client.get_schedule_handle("poll-balance");
+    schedule
+        .pause(Some("month end"), PauseScheduleOptions::default())
+        .await
+        .unwrap();
     let mut plan = Plan::new(&system.client, &other).await.unwrap();
     plan.take_over();
     plan.carry_out(&system.client).await.unwrap();
     let plan = Plan::new(&system.client, &other).await.unwrap();
     assert!(plan.is_empty() && plan.foreign().is_none());
-    let schedule = system.client.get_schedule_handle("poll-balance");
     let description = schedule.describe(RpcOptions::default()).await.unwrap();
+    assert_eq!(description.note(), Some("month end"));
+    assert!(description.paused());
     let memo = &description.raw().memo.as_ref().unwrap().fields[MEMO];
     assert!(String::from_utf8_lossy(&memo.data).contains("Kestrel"));
-    schedules::apply(&system.client, &installation())
-        .await
-        .unwrap_err();
+    let applied = schedules::apply(&system.client, &installation()).await;
+    assert!(matches!(applied, Err(ApplyError::Foreign { .. })));
 }

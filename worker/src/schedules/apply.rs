@@ -9,6 +9,7 @@ use temporalio_client::schedules::{
 };
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_client::{Client, NamespacedClient as _};
+use temporalio_common::protos::temporal::api::schedule::v1::ScheduleState;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     CreateScheduleRequest, UpdateScheduleRequest,
 };
@@ -190,11 +191,7 @@ impl Plan {
     pub async fn prune(&self, client: &Client) -> Result<(), ApplyError> {
         let own = |unwanted: &&Unwanted| unwanted.foreign.is_none();
         for Unwanted { id, .. } in self.unwanted.iter().filter(own) {
-            let schedule = client.get_schedule_handle(id);
-            match schedule.delete(DeleteScheduleOptions::default()).await {
-                Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {}
-                outcome => outcome?,
-            }
+            delete(client, id).await?;
         }
         Ok(())
     }
@@ -233,11 +230,17 @@ impl Planned {
         let id = self.schedule.id;
         let outcome = match (&self.change, &self.description) {
             (Change::Unchanged, _) => return Ok(()),
+            (_, Some(description)) if self.foreign.is_some() => {
+                // Its runs are the other installation's, and not every server replaces a memo.
+                delete(client, id).await?;
+                let state = state(description);
+                create(client, self.schedule, installation, state).await
+            }
             (Change::Updated(_), Some(description)) => {
                 update(client, self.schedule, installation, description).await
             }
             (Change::Created | Change::Updated(_), _) => {
-                create(client, self.schedule, installation).await
+                create(client, self.schedule, installation, None).await
             }
         };
         match outcome {
@@ -283,11 +286,14 @@ async fn create(
     client: &Client,
     schedule: &Schedule,
     installation: &Installation,
+    state: Option<ScheduleState>,
 ) -> Result<(), Status> {
+    let mut wanted = schedule.to_proto(installation);
+    wanted.state = state.or(wanted.state);
     let request = CreateScheduleRequest {
         namespace: client.namespace(),
         schedule_id: schedule.id.to_owned(),
-        schedule: Some(schedule.to_proto(installation)),
+        schedule: Some(wanted),
         search_attributes: Some(schedule.own_attributes()),
         memo: Some(installation.memo()),
         identity: client.identity(),
@@ -298,6 +304,21 @@ async fn create(
     Ok(())
 }
 
+/// Whether it runs, and what the note says of that, is the operators' word.
+fn state(description: &ScheduleDescription) -> Option<ScheduleState> {
+    let have = description.raw().schedule.as_ref();
+    have.and_then(|have| have.state.clone())
+}
+
+/// Removes a schedule, if it is still there. What it has started runs on.
+async fn delete(client: &Client, id: &str) -> Result<(), ScheduleError> {
+    let schedule = client.get_schedule_handle(id);
+    match schedule.delete(DeleteScheduleOptions::default()).await {
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
 async fn update(
     client: &Client,
     schedule: &Schedule,
@@ -305,11 +326,7 @@ async fn update(
     description: &ScheduleDescription,
 ) -> Result<(), Status> {
     let mut wanted = schedule.to_proto(installation);
-    let have = description.raw().schedule.as_ref();
-    if let Some(state) = have.and_then(|have| have.state.clone()) {
-        // Whether it runs, and what the note says of that, is the operators' word.
-        wanted.state = Some(state);
-    }
+    wanted.state = state(description).or(wanted.state);
     let request = UpdateScheduleRequest {
         namespace: client.namespace(),
         schedule_id: schedule.id.to_owned(),
