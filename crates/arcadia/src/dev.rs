@@ -252,6 +252,7 @@ async fn start(
             .as_ref()
             .and_then(Temporal::ui_url)
             .or(arguments.ui.url()),
+        is_simulated: servers.simulator.is_some(),
         database_url,
         admin_token: admin_token(&store, state).await?,
         metrics_url: metrics

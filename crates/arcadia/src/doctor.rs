@@ -13,6 +13,7 @@ use std::io::Write as _;
 use anyhow::bail;
 
 use self::servers::Address;
+use crate::configuration::DigitalOcean;
 use crate::failure;
 use crate::instance::InstanceArguments;
 
@@ -88,11 +89,20 @@ impl Report {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
-    let settings = settings::check(&mut report)?;
+    let running = arguments.instance.running();
+    let settings = settings::check(&mut report, running.as_ref())?;
     let store = servers::check_database(&mut report, &arguments.instance).await?;
     servers::check_temporal(&mut report, &arguments.instance, store.as_ref()).await?;
-    digitalocean::check(&mut report, settings.as_ref(), store).await?;
-    if let Some(settings) = settings {
+    match &running {
+        Some(instance) if instance.is_simulated && !DigitalOcean::has_token() => report.ok(
+            "digitalocean",
+            "this `arcadia dev` reads a simulated account: there is no token to check",
+        )?,
+        _ => digitalocean::check(&mut report, settings.as_ref(), store).await?,
+    }
+    if let Some(instance) = &running {
+        servers::check_api(&mut report, &instance.api_url).await?;
+    } else if let Some(settings) = settings {
         Address::API
             .check(&mut report, settings.api.api_bind)
             .await?;

@@ -37,6 +37,8 @@ pub(crate) struct Instance {
     pub(crate) temporal_is_own: bool,
     /// None if another server's UI is not configured.
     pub(crate) temporal_ui_url: Option<String>,
+    /// Whether it reads a simulated account, and so has no token of its own.
+    pub(crate) is_simulated: bool,
     pub(crate) database_url: String,
     pub(crate) admin_token: String,
     /// The worker's metrics, if they are served.
@@ -150,6 +152,24 @@ impl InstanceArguments {
             "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or name the state directory of a \
              running `arcadia dev` with --state-dir"
         )
+    }
+
+    /// The running `arcadia dev` whose database this command uses, if it is one's.
+    pub(crate) fn running(&self) -> Option<Instance> {
+        if let Some(directory) = &self.state_dir {
+            return Instance::read(directory).ok();
+        }
+        let named = variable(STATE_DIR).map(PathBuf::from);
+        let url = variable("DATABASE_URL");
+        if url.is_none() {
+            return Instance::read(&named?).ok();
+        }
+        let directories = [named, StateDir::default_path().ok()];
+        let mut instances = directories
+            .iter()
+            .flatten()
+            .filter_map(|directory| Instance::read(directory).ok());
+        instances.find(|instance| Some(&instance.database_url) == url.as_ref())
     }
 
     /// Connects to Temporal.

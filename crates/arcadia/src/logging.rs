@@ -82,8 +82,8 @@ pub(crate) fn to_file(file: File) {
         .init();
 }
 
-/// Lets each message of Temporal's client through once a minute: during an outage of the server
-/// every poll of every task queue repeats the same one many times a second.
+/// Lets each message of the clients of Temporal and PostgreSQL through once a minute: during an
+/// outage of the server every poll and every connection repeats the same one.
 #[derive(Default)]
 struct Repeats {
     /// When each last passed, by its place in the code.
@@ -92,7 +92,12 @@ struct Repeats {
 
 impl Repeats {
     const INTERVAL: Duration = Duration::from_mins(1);
-    const TARGET: &'static str = "temporalio_client";
+    const TARGETS: [&'static str; 4] = [
+        "temporalio_client",
+        "temporalio_sdk_core::pollers",
+        "temporalio_sdk_core::worker::activities",
+        "sqlx_core::pool",
+    ];
 
     fn passes(&self, message: &'static str, now: Instant) -> bool {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +118,8 @@ impl<S: Subscriber> Filter<S> for Repeats {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        !metadata.target().starts_with(Self::TARGET) || self.passes(metadata.name(), Instant::now())
+        let is_clients = |target| metadata.target().starts_with(target);
+        !Self::TARGETS.into_iter().any(is_clients) || self.passes(metadata.name(), Instant::now())
     }
 }
 
@@ -139,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_message_of_temporals_client_is_logged_once() {
+    fn a_repeated_message_of_a_servers_client_is_logged_once() {
         let written = Written::default();
         let writer = written.clone();
         let layer = fmt::layer()

@@ -8,6 +8,7 @@ use devstack::{Postgres, Progress, StateDir, Temporal};
 use digitalocean::{BaseUrl, Purpose, SpacesClient, SpacesKeys, Tokens};
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use temporalio_client::Client;
+use tokio::sync::watch;
 use worker::temporal;
 
 use crate::configuration::{DigitalOcean, variable};
@@ -127,12 +128,14 @@ impl Servers {
     }
 
     /// Starts the servers again that end by themselves, until one of them has done so too often.
-    /// `temporal_is_back` runs after each restart of Temporal.
+    /// `temporal_is_back` runs after each restart of Temporal, from its beginning if that ends meanwhile.
     pub(super) async fn keep_running(
         &mut self,
         progress: &Progress,
         temporal_is_back: impl AsyncFn(),
     ) -> anyhow::Error {
+        let restarts = watch::Sender::new(0_u32);
+        let mut seen = restarts.subscribe();
         let postgres = async {
             let Some(postgres) = &mut self.postgres else {
                 return pending().await;
@@ -153,12 +156,25 @@ impl Servers {
                     return error;
                 }
                 tracing::warn!("Temporal ended by itself and was started again");
-                temporal_is_back().await;
+                restarts.send_modify(|restarts| *restarts += 1);
             }
+        };
+        // Beside the supervision, which must not wait for a server that has ended.
+        let follow_up = async {
+            while seen.changed().await.is_ok() {
+                let mut again = seen.clone();
+                tokio::select! {
+                    biased;
+                    _ = again.changed() => {}
+                    () = temporal_is_back() => {}
+                }
+            }
+            pending().await
         };
         let error: devstack::Error = tokio::select! {
             error = postgres => error,
             error = temporal => error,
+            never = follow_up => never,
         };
         error.into()
     }

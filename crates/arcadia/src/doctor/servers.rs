@@ -8,7 +8,7 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use worker::schedules::{self, Installation, Stopped};
 use worker::search_attributes::{self, Attribute};
 
@@ -212,6 +212,18 @@ async fn check_schedules(
         )?;
     }
     Ok(())
+}
+
+/// Whether a running instance's API can be reached.
+pub(super) async fn check_api(report: &mut Report, url: &str) -> anyhow::Result<()> {
+    let address = url.trim_start_matches("http://");
+    match TcpStream::connect(address).await {
+        Ok(_) => report.ok("api", format_args!("{url} answers")),
+        Err(error) => report.fail(
+            "api",
+            format_args!("{url} does not answer ({error}): restart that `arcadia dev`"),
+        ),
+    }
 }
 
 /// An address that is to be listened on.

@@ -6,6 +6,7 @@ use clap::Command;
 
 use super::Report;
 use crate::configuration::without_empty_variables;
+use crate::instance::Instance;
 use crate::{api, logging, traces, worker};
 
 /// What other checks look at.
@@ -15,7 +16,12 @@ pub(super) struct Checked {
 }
 
 /// Reads them all; none where one of them cannot be read.
-pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
+///
+/// A running instance knows its own Temporal UI.
+pub(super) fn check(
+    report: &mut Report,
+    running: Option<&Instance>,
+) -> anyhow::Result<Option<Checked>> {
     check_log(report)?;
     match traces::endpoint() {
         Ok(Some(endpoint)) => report.ok(
@@ -41,7 +47,8 @@ pub(super) fn check(report: &mut Report) -> anyhow::Result<Option<Checked>> {
         "settings",
         "the ARCADIA_... variables of the worker and the API can be read",
     )?;
-    match settings.api.ui.url() {
+    let ui = running.and_then(|instance| instance.temporal_ui_url.clone());
+    match ui.or(settings.api.ui.url()) {
         Some(url) => report.ok("temporal ui", format_args!("answers link to runs at {url}"))?,
         None => report.warn(
             "temporal ui",

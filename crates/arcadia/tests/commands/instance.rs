@@ -120,19 +120,26 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     assert!(errors.contains("database: 127.0.0.1:"), "{errors}");
     assert!(!errors.contains(&password(&instance)), "{errors}");
 
-    let doctor = output(at(&state, &["doctor"])).await;
-    let said = text(&doctor.stdout);
-    for line in [
-        "ok    database: 127.0.0.1:",
-        "ok    temporal: 127.0.0.1:",
-        "ok    schedules:",
-    ] {
-        assert!(said.contains(line), "{said}");
+    let mut evaluated = arcadia(&["doctor"]);
+    evaluated.envs(&variables);
+    for doctor in [at(&state, &["doctor"]), evaluated] {
+        let doctor = output(doctor).await;
+        let said = text(&doctor.stdout);
+        assert_eq!(doctor.status.code(), Some(0), "{said}");
+        for line in said.lines() {
+            assert!(line.starts_with("ok    "), "{line}");
+        }
+        for what in [
+            "database: 127.0.0.1:",
+            "temporal: 127.0.0.1:",
+            "digitalocean: ",
+            "api: ",
+        ] {
+            assert!(said.contains(what), "{said}");
+        }
+        assert!(said.contains(&address), "{said}");
+        assert!(!said.contains(&password(&instance)), "{said}");
     }
-    assert!(
-        said.contains(&address) && !said.contains(&password(&instance)),
-        "{said}"
-    );
 
     for file in ["instance.json", "admin-token", "ready.json"] {
         let mode = fs::metadata(state.join(file)).unwrap().permissions().mode();
