@@ -1,5 +1,6 @@
 //! Which servers a command uses, and which setting names them: `--state-dir`, a variable, or a default.
 
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -106,8 +107,19 @@ impl Instance {
             variables.push((STATE_DIR, directory.to_string_lossy().into_owned()));
         }
         let line = |(name, value): (&str, String)| format!("export {name}={}\n", quoted(&value));
-        variables.into_iter().map(line).collect()
+        let exports: String = variables.into_iter().map(line).collect();
+        let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let unset = names.filter(|name| self.temporal_is_own && is_for_another_temporal(name));
+        unset
+            .map(|name| format!("unset {name}\n"))
+            .collect::<String>()
+            + &exports
     }
+}
+
+/// Whether clients would use this variable for a connection that `dev`'s own server refuses.
+fn is_for_another_temporal(name: &str) -> bool {
+    name.starts_with("TEMPORAL_TLS") || ["TEMPORAL_API_KEY", "TEMPORAL_PROFILE"].contains(&name)
 }
 
 /// A word of a POSIX shell that stands for exactly this text.

@@ -85,6 +85,15 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     let canonical = state.canonicalize().unwrap();
     assert_eq!(variables["ARCADIA_STATE_DIR"], canonical.to_string_lossy());
 
+    let mut print = at(&state, &["dev", "--print-env"]);
+    print
+        .env("TEMPORAL_API_KEY", "secret")
+        .env("TEMPORAL_TLS", "true");
+    let (printed, _) = told(&output(print).await);
+    for line in ["unset TEMPORAL_API_KEY\n", "unset TEMPORAL_TLS\n"] {
+        assert!(printed.contains(line), "{printed}");
+    }
+
     // Whatever other servers the variables name.
     let mut list = at(&state, &["schedules", "list"]);
     list.env("TEMPORAL_ADDRESS", &elsewhere);
