@@ -1,11 +1,14 @@
 //! Invoices and their lines.
 
 mod csv_file;
+mod encoding;
+mod fit;
 mod join;
 mod line;
 mod product;
 #[cfg(test)]
 mod samples;
+mod unreadable;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +17,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use compact_str::CompactString;
 use rust_decimal::Decimal;
 
-pub use csv_file::{CsvColumns, InvoiceCsv, UnreadableInvoice, read_invoice_csv};
+pub use csv_file::{CsvColumns, InvoiceCsv, read_invoice_csv};
+pub use fit::fits;
 pub use join::{Joined, join_items};
 pub use line::lines_of_items;
 pub use product::{Charge, charged_for, part_by_summary};
+pub use unreadable::UnreadableInvoice;
 
 use crate::ids::InvoiceUuid;
 use crate::kind::ResourceKind;

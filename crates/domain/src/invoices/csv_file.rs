@@ -6,35 +6,10 @@ use csv::{ReaderBuilder, StringRecord};
 use rust_decimal::Decimal;
 
 use super::InvoiceLine;
+use super::encoding;
 use super::line::{Stated, said};
+use super::unreadable::{FETCH_AGAIN, Place, REPORT, UnreadableInvoice};
 use crate::money::parse_amount;
-
-/// Why a CSV could not be read, and where. Lines are counted as an editor does: the header is line 1.
-#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("the invoice's CSV cannot be read: line {line}{}: {problem}", column.as_ref().map(|column| format!(", column {column}")).unwrap_or_default())]
-pub struct UnreadableInvoice {
-    pub line: u64,
-    pub column: Option<String>,
-    pub problem: String,
-}
-
-impl UnreadableInvoice {
-    fn at(line: u64, problem: impl Into<String>) -> Self {
-        Self {
-            line,
-            column: None,
-            problem: problem.into(),
-        }
-    }
-
-    fn in_column(line: u64, column: &str, problem: impl Into<String>) -> Self {
-        Self {
-            line,
-            column: Some(column.to_owned()),
-            problem: problem.into(),
-        }
-    }
-}
 
 /// An invoice's lines, and which of the columns that not every file has this one had (files of different years differ).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,21 +63,23 @@ impl Columns {
                     1,
                     name,
                     "this column stands in the header twice",
+                    REPORT,
                 )),
                 (first, _) => Ok(first.map(|(index, _)| index)),
             }
         };
         let required = |name: &str| {
             position(name)?.ok_or_else(|| {
-                let titles: Vec<&str> = header
+                let titles: Vec<String> = header
                     .iter()
-                    .map(|title| title.get(..40).unwrap_or(title))
+                    .map(|title| title.chars().take(40).collect())
                     .take(12)
                     .collect();
                 UnreadableInvoice::in_column(
                     1,
                     name,
                     format!("this column is missing; the header has {titles:?}"),
+                    REPORT,
                 )
             })
         };
@@ -136,20 +113,9 @@ impl Columns {
 ///
 /// Tolerates what differs between files that mean the same: a BOM, CRLF, the order and case of columns, unknown columns, and
 /// missing optional ones; empty hours and dates. Refuses everything that might be read wrong: the first problem ends it with
-/// its line and column, and no line is returned.
+/// its line, its column and a remedy, and no line is returned.
 pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
-    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
-    if file.iter().all(u8::is_ascii_whitespace) {
-        return Err(UnreadableInvoice::at(1, "the file is empty"));
-    }
-    if let Some(place) = file.iter().position(|byte| *byte == 0) {
-        let lines_before = file[..place].split(|byte| *byte == b'\n').count();
-        let line = u64::try_from(lines_before).unwrap_or(u64::MAX);
-        return Err(UnreadableInvoice::at(
-            line,
-            "it holds a zero byte, which no text does",
-        ));
-    }
+    let file = encoding::utf8_text(file)?;
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
     let header = reader
         .headers()
@@ -163,27 +129,31 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         .read_record(&mut record)
         .map_err(|error| malformed(file, &error))?
     {
-        let (file_line, record_bytes) = record
-            .position()
-            .map_or((0, file), |position| record_start(file, position));
+        let place = Place::of(file, record.position());
         if record.len() != columns.count {
             let problem = format!(
-                "it has {} fields where the header has {}: the file is cut off, or a field with a comma is not quoted",
+                "it has {} fields where the header has {}: the file is cut off, or a field with a comma or a line break is not quoted",
                 record.len(),
                 columns.count
             );
             let last_title = header
                 .get(record.len().min(columns.count) - 1)
                 .unwrap_or_default();
-            return Err(UnreadableInvoice::in_column(file_line, last_title, problem));
+            let line = place.line();
+            return Err(UnreadableInvoice::in_column(
+                line,
+                last_title,
+                problem,
+                FETCH_AGAIN,
+            ));
         }
         let line_no = i32::try_from(lines.len() + 1).map_err(|_| {
-            UnreadableInvoice::at(file_line, "there are more lines than can be counted")
+            UnreadableInvoice::at(place.line(), "there are more lines than can be counted")
         })?;
-        lines.push(read_line(&columns, &record, line_no, file_line)?);
+        lines.push(read_line(&columns, &record, line_no, place)?);
         let rest = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         if rest >= file.len() {
-            check_end(&columns, &record, record_bytes, file_line)?;
+            check_end(&columns, &header, &record, place)?;
         }
     }
     Ok(InvoiceCsv {
@@ -192,33 +162,23 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
     })
 }
 
-/// The line on which a record starts, and the file from there. The parser's position may come before line breaks that end the record
-/// before (the second half of a CRLF) or stand between the two.
-fn record_start<'a>(file: &'a [u8], position: &csv::Position) -> (u64, &'a [u8]) {
-    let from_position = usize::try_from(position.byte())
-        .ok()
-        .and_then(|byte| file.get(byte..))
-        .unwrap_or_default();
-    let breaks = from_position
-        .iter()
-        .take_while(|byte| matches!(byte, b'\n' | b'\r'))
-        .count();
-    let (breaks, record) = from_position.split_at(breaks);
-    let lines = breaks.split(|byte| *byte == b'\n').skip(1);
-    (lines.fold(position.line(), |line, _| line + 1), record)
-}
-
 /// A file that was cut inside its last field can still have the right number of fields.
 fn check_end(
     columns: &Columns,
+    header: &StringRecord,
     record: &StringRecord,
-    last_record: &[u8],
-    line: u64,
+    place: Place<'_>,
 ) -> Result<(), UnreadableInvoice> {
+    let last_record = place.rest();
     if ends_inside_quotes(last_record) {
-        return Err(UnreadableInvoice::at(
+        let last_title = header.get(columns.count - 1).unwrap_or_default();
+        let problem = "the file is cut off inside a quoted field";
+        let line = place.line();
+        return Err(UnreadableInvoice::in_column(
             line,
-            "the file is cut off inside a quoted field",
+            last_title,
+            problem,
+            FETCH_AGAIN,
         ));
     }
     let is_terminated = last_record
@@ -231,10 +191,13 @@ fn check_end(
             .rsplit_once('.')
             .is_some_and(|(_, cents)| cents.trim_end_matches(')').len() >= 2);
         if !has_cents {
+            let problem = format!("the file is cut off inside the amount {text:?}");
+            let line = place.line();
             return Err(UnreadableInvoice::in_column(
                 line,
                 AMOUNT,
-                format!("the file is cut off inside the amount {text:?}"),
+                problem,
+                FETCH_AGAIN,
             ));
         }
     }
@@ -259,31 +222,20 @@ fn ends_inside_quotes(record: &[u8]) -> bool {
 }
 
 fn malformed(file: &[u8], error: &csv::Error) -> UnreadableInvoice {
-    let line = error
-        .position()
-        .map_or(1, |position| record_start(file, position).0);
-    match error.kind() {
-        csv::ErrorKind::Utf8 { err, .. } => {
-            UnreadableInvoice::at(line, format!("field {} is not UTF-8 text", err.field() + 1))
-        }
-        _ => UnreadableInvoice::at(line, error.to_string()),
-    }
+    UnreadableInvoice::at(Place::of(file, error.position()).line(), error.to_string())
 }
 
 fn read_line(
     columns: &Columns,
     record: &StringRecord,
     line_no: i32,
-    file_line: u64,
+    place: Place<'_>,
 ) -> Result<InvoiceLine, UnreadableInvoice> {
     let field = |index: usize| record.get(index).unwrap_or_default().trim();
     let optional = |index: Option<usize>| index.map(field).unwrap_or_default();
     let bad = |column: &str, problem: String| {
-        UnreadableInvoice::in_column(
-            file_line,
-            column,
-            format!("{problem} (cost line {line_no})"),
-        )
+        let problem = format!("{problem} (cost line {line_no})");
+        UnreadableInvoice::in_column(place.line(), column, problem, REPORT)
     };
 
     let amount =

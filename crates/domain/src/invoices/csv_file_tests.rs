@@ -131,7 +131,7 @@ fn lines_are_counted_as_an_editor_counts_them_whatever_breaks_them() {
     let mut bytes = SPEC_EXAMPLE.replace('\n', "\r\n").into_bytes();
     bytes.extend(b"Droplets,,\xff,1,,,$1.00,,iaas\r\n");
     let message = read_invoice_csv(&bytes).unwrap_err().to_string();
-    assert!(message.contains("line 4: field 3"), "{message}");
+    assert!(message.contains("line 4, column description"), "{message}");
 }
 
 #[test]
@@ -206,6 +206,149 @@ fn an_empty_file_and_bytes_that_are_no_text_are_refused() {
         message.contains("line 2") && message.contains("UTF-8"),
         "{message}"
     );
+}
+
+/// Files in other encodings, the line and the column that the error names.
+fn files_in_other_encodings() -> Vec<(&'static str, Vec<u8>, u64, &'static str)> {
+    let file = format!("{HEADER}\nDroplets,,web-1 (s-1vcpu-1gb),1,,,$1.00,Caf\u{e9} prod,iaas\n");
+    let latin1 = |text: &str| -> Vec<u8> { text.chars().map(|letter| letter as u8).collect() };
+    let utf16 =
+        |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { file.encode_utf16().flat_map(bytes).collect() };
+    let with_bom = |bom: &[u8], rest: Vec<u8>| [bom, &rest].concat();
+    let ascii = file.replace('\u{e9}', "e");
+    let mut nul = ascii.clone().into_bytes();
+    let place = ascii.find("Cafe").unwrap();
+    nul[place] = 0;
+    let mut in_header = ascii.clone().into_bytes();
+    in_header[2] = 0xe9;
+    let quoted = "product,description,USD\nDroplets,\"two\nlines \u{e9}\",$1.00\n";
+    vec![
+        ("latin-1", latin1(&file), 2, "project_name"),
+        (
+            "latin-1 after a BOM",
+            with_bom(b"\xef\xbb\xbf", latin1(&file)),
+            2,
+            "project_name",
+        ),
+        (
+            "latin-1 with CRLF",
+            latin1(&file.replace('\n', "\r\n")),
+            2,
+            "project_name",
+        ),
+        (
+            "latin-1 with bare CR",
+            latin1(&file.replace('\n', "\r")),
+            2,
+            "project_name",
+        ),
+        (
+            "latin-1 after bare CRs",
+            latin1(&file.replace('\n', "\r\r\r")),
+            4,
+            "project_name",
+        ),
+        (
+            "latin-1 in a quoted field",
+            latin1(quoted),
+            2,
+            "description",
+        ),
+        ("latin-1 in the header", in_header, 1, "field 1"),
+        (
+            "UTF-16LE",
+            with_bom(b"\xff\xfe", utf16(u16::to_le_bytes)),
+            1,
+            "product",
+        ),
+        (
+            "UTF-16BE",
+            with_bom(b"\xfe\xff", utf16(u16::to_be_bytes)),
+            1,
+            "product",
+        ),
+        (
+            "UTF-16LE without a BOM",
+            utf16(u16::to_le_bytes),
+            1,
+            "product",
+        ),
+        (
+            "UTF-16BE without a BOM",
+            utf16(u16::to_be_bytes),
+            1,
+            "product",
+        ),
+        (
+            "a BOM of UTF-16 and nothing else",
+            b"\xff\xfe".to_vec(),
+            1,
+            "field 1",
+        ),
+        ("a zero byte", nul, 2, "project_name"),
+    ]
+}
+
+#[test]
+fn bytes_in_another_encoding_are_named_by_line_and_column() {
+    for (name, file, line, column) in files_in_other_encodings() {
+        let error = read_invoice_csv(&file).unwrap_err();
+        assert_eq!(
+            (error.line, error.column.as_deref()),
+            (line, Some(column)),
+            "{name}: {error}"
+        );
+        assert!(error.problem.contains("UTF-8"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn every_refusal_says_what_to_do() {
+    let mut files: Vec<Vec<u8>> = files_in_other_encodings()
+        .into_iter()
+        .map(|(_, file, ..)| file)
+        .collect();
+    files.extend(
+        [
+            "",
+            "<html></html>",
+            "product,description,EUR\nDroplets,web-1,$1.00\n",
+            "product,description,USD,usd\n",
+            &SPEC_EXAMPLE.replace("$0.16", "oops"),
+            &SPEC_EXAMPLE.replace(",100,", ",many,"),
+            &SPEC_EXAMPLE.replace("$3.11", "$1,779.55"),
+            "product,description,USD\nDroplets,\"web-1,$1.00",
+            "product,description,USD\nDroplets,web-1,$1.",
+        ]
+        .map(|text| text.as_bytes().to_vec()),
+    );
+    for file in files {
+        let error = read_invoice_csv(&file).unwrap_err();
+        assert!(
+            error.remedy.starts_with("run IngestInvoice again"),
+            "{error}"
+        );
+        assert!(error.to_string().ends_with(error.remedy), "{error}");
+        assert!(error.column.is_some() || file.is_empty(), "{error}");
+    }
+}
+
+#[test]
+fn lines_that_end_with_cr_alone_and_repeated_boms_are_read() {
+    let lines = read(SPEC_EXAMPLE).unwrap();
+    for file in [
+        SPEC_EXAMPLE.replace('\n', "\r"),
+        format!("\u{feff}\u{feff}{SPEC_EXAMPLE}"),
+    ] {
+        assert_eq!(read(&file).unwrap(), lines);
+    }
+    let error = read_invoice_csv(
+        SPEC_EXAMPLE
+            .replace("$0.16", "oops")
+            .replace('\n', "\r")
+            .as_bytes(),
+    );
+    assert_eq!(error.unwrap_err().line, 3);
 }
 
 /// Wherever a file is cut inside a line, it is refused, or nothing that matters was lost.

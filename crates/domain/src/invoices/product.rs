@@ -238,11 +238,11 @@ fn parts_of<'a>(form: Form, group: &'a str, description: &'a str) -> Parts<'a> {
         (Form::Address, _) => named(description.rsplit(" - ").next().unwrap_or(description)),
         (_, None) => named(description),
         (Form::Sized, Some((name, size))) => Parts {
-            size: Some(size),
+            size: Some(size).filter(|size| is_size(size)),
             ..named(name)
         },
         (Form::Regional, Some((name, region))) => Parts {
-            region: Some(region),
+            region: Some(region).filter(|region| is_region(region)),
             ..named(name)
         },
         (Form::Named, Some((name, _))) => named(name),
@@ -266,11 +266,52 @@ fn last_brackets(description: &str) -> Option<(&str, &str)> {
     Some((name.trim(), inside.trim()))
 }
 
-/// `sfo2`: three letters and a number (spec).
+/// Regions of the API description (`region_slug.yml`), and `ams1`, which only its registry lists.
+///
+/// A region that opens later is not taken for one until it stands here: its lines are then matched by name alone. A word that only
+/// looks like a region would keep a line from its resource.
+const REGIONS: [&str; 16] = [
+    "ams1", "ams2", "ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo1", "sfo2",
+    "sfo3", "sgp1", "syd1", "tor1",
+];
+
 fn is_region(text: &str) -> bool {
-    text.len() == 4
-        && text.bytes().take(3).all(|byte| byte.is_ascii_lowercase())
-        && text.bytes().skip(3).all(|byte| byte.is_ascii_digit())
+    REGIONS.contains(&text)
+}
+
+/// Returns true for the slug of a droplet's size: `s-1vcpu-2gb`, `c-2`, `so1_5-2vcpu-16gb`, `gpu-h100x1-80gb`, `512mb`.
+///
+/// The set of sizes is open, so this compares the form: a family, then parts of which one counts processors or memory. Other words
+/// in the brackets, such as `10 GiB` or `old`, are no size.
+fn is_size(text: &str) -> bool {
+    let is_slug = text
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte));
+    let mut parts = text.split('-');
+    let (Some(family), true) = (parts.next(), is_slug) else {
+        return false;
+    };
+    // `512mb`, `16gb`: before sizes had families.
+    let is_counted = |part: &str| {
+        ["vcpu", "gb", "mb"].iter().any(|unit| {
+            part.strip_suffix(unit).is_some_and(|count| {
+                let is_digit = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+                count.starts_with(|first: char| first.is_ascii_digit())
+                    && count.bytes().all(is_digit)
+            })
+        })
+    };
+    let mut rest = parts.peekable();
+    if rest.peek().is_none() {
+        return is_counted(family);
+    }
+    family.starts_with(|first: char| first.is_ascii_lowercase())
+        // `c-2`, `m-16gb`, `gpu-h100x1-base`.
+        && (family == "gpu"
+            || rest.any(|part| {
+                is_counted(part)
+                    || (family.len() == 1 && part.parse::<u32>().is_ok())
+            }))
 }
 
 /// `2.5 GB`, `100GiB`

@@ -123,6 +123,123 @@ fn the_size_and_the_region_are_what_the_last_brackets_hold() {
 }
 
 #[test]
+fn words_in_brackets_that_are_no_region_or_size_are_neither() {
+    let words = [
+        "10 GiB",
+        "10GiB",
+        "2.5 GB",
+        "100GB",
+        "old",
+        "web1",
+        "abc1",
+        "nyc",
+        "nyc33",
+        "NYC3",
+        "nyc3 ",
+        "sfo-2",
+        "New York 3",
+        "1",
+        "",
+        "x",
+        "$5/mo",
+        "s",
+        "-",
+        "s-",
+        "-1gb",
+        "gb",
+        "web-1",
+        "db-primary",
+        "100 GiB @ $0.02",
+        "inf-gb",
+        "infgb",
+        "nan-1",
+        "\u{1F600}",
+        "ämß1",
+        "s 1vcpu 1gb",
+    ];
+    let sizes = ["1gb", "512mb", "s-1vcpu-1gb"];
+    for product in PRODUCTS {
+        for word in words.into_iter().chain(sizes) {
+            for description in [
+                format!("data ({word})"),
+                format!("data ({word}) 100GB"),
+                format!("data (old) ({word})"),
+                format!("({word})"),
+                format!("data ({word}"),
+                format!("data - {word}"),
+            ] {
+                let charge = charge(product, "", &description);
+                // Brackets are trimmed.
+                let region = (word.trim() == "nyc3").then_some("nyc3");
+                assert!(
+                    charge.region.is_none() || charge.region.as_deref() == region,
+                    "{product}: {description}: {:?}",
+                    charge.region
+                );
+                assert!(
+                    charge
+                        .size
+                        .as_deref()
+                        .is_none_or(|size| sizes.contains(&size)),
+                    "{product}: {description}: {:?}",
+                    charge.size
+                );
+            }
+        }
+    }
+}
+
+/// Products with every form of a description, and two that are not known.
+const PRODUCTS: [&str; 14] = [
+    "Droplets",
+    "GPU Droplets",
+    "Droplet Backups",
+    "Snapshots",
+    "Volume Snapshots",
+    "Custom Images",
+    "Volumes",
+    "Load Balancers",
+    "Kubernetes Clusters",
+    "Database Clusters",
+    "Spaces",
+    "Floating IPs",
+    "Taxes",
+    "Mystery",
+];
+
+#[test]
+fn every_region_and_the_usual_forms_of_sizes_are_read() {
+    for region in REGIONS {
+        for product in ["Volumes", "Spaces", "Spaces Buckets"] {
+            let charge = charge(product, "", &format!("data ({region}) 100GB"));
+            assert_eq!(charge.region.as_deref(), Some(region), "{product}");
+        }
+    }
+    for size in [
+        "512mb",
+        "1gb",
+        "16gb",
+        "s-1vcpu-512mb-10gb",
+        "s-1vcpu-1gb-35gb-intel",
+        "c-2",
+        "c2-2vcpu-4gb",
+        "g-2vcpu-8gb",
+        "gd-2vcpu-8gb",
+        "m-16gb",
+        "m3-2vcpu-16gb",
+        "m6-2vcpu-16gb",
+        "so-2vcpu-16gb",
+        "so1_5-2vcpu-16gb",
+        "gpu-h100x1-80gb",
+        "gpu-h100x1-base",
+        "gpu-mi300x8-1536gb-contracted",
+    ] {
+        let charge = charge("Droplets", "", &format!("web ({size})"));
+        assert_eq!(charge.size.as_deref(), Some(size));
+    }
+}
+
+#[test]
 fn clusters_and_databases_are_named_by_their_group() {
     for (product, kind) in [
         ("Kubernetes Clusters", ResourceKind::KUBERNETES_CLUSTER),
