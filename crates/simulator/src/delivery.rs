@@ -28,8 +28,28 @@ pub(crate) async fn deliver(response: Response, fault: Option<&FaultKind>) -> Re
             let pause = *delay / PIECES;
             send(response, |whole| dripping(whole, pause)).await
         }
+        Some(FaultKind::RenamedColumn) => {
+            rewrite(response, |text| text.replacen(",USD,", ",EUR,", 1)).await
+        }
+        Some(FaultKind::LastLineMissing) => {
+            rewrite(response, |text| {
+                let end = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
+                text[..end].to_owned()
+            })
+            .await
+        }
         _ => response,
     }
+}
+
+async fn rewrite(response: Response, change: impl FnOnce(String) -> String) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = change(String::from_utf8_lossy(&whole).into_owned());
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, text.len().into());
+    Response::from_parts(parts, Body::from(text))
 }
 
 async fn send<S>(response: Response, stream: impl FnOnce(Bytes) -> S) -> Response

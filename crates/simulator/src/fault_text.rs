@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{Fault, FaultKind};
 
 const KINDS: &str = "rate_limited, server_error, html_error, slow, drip, cut_off, reset, unauthorized, forbidden, not_found, \
-                     empty_list, item_moves_between_pages, short_page";
+                     empty_list, item_moves_between_pages, short_page, renamed_column, last_line_missing";
 
 /// Why a text is not a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -21,7 +21,7 @@ pub enum FaultTextError {
     /// An option that this kind of fault does not have, or a value that cannot be read.
     #[error(
         "cannot use {option:?} with {kind}; options are times=N, retry_after=SECONDS (rate_limited), \
-         status=5xx (server_error, html_error) and delay=2s or delay=250ms (slow, drip)"
+         status=5xx (server_error, html_error; html_error also 200) and delay=2s or delay=250ms (slow, drip)"
     )]
     BadOption {
         /// The kind of fault.
@@ -72,6 +72,8 @@ fn kind_named(word: &str) -> Option<FaultKind> {
         "empty_list" => FaultKind::EmptyList,
         "item_moves_between_pages" => FaultKind::ItemMovesBetweenPages,
         "short_page" => FaultKind::ShortPage,
+        "renamed_column" => FaultKind::RenamedColumn,
+        "last_line_missing" => FaultKind::LastLineMissing,
         _ => return None,
     })
 }
@@ -83,11 +85,17 @@ fn apply(fault: &mut Fault, option: &str) -> Option<()> {
         ("retry_after", FaultKind::RateLimited { retry_after }) => {
             *retry_after = value.parse().ok()?;
         }
-        ("status", FaultKind::ServerError { status } | FaultKind::HtmlError { status }) => {
+        ("status", FaultKind::ServerError { status }) => {
             *status = value
                 .parse()
                 .ok()
                 .filter(|code| (500..=599).contains(code))?;
+        }
+        ("status", FaultKind::HtmlError { status }) => {
+            *status = value
+                .parse()
+                .ok()
+                .filter(|code| *code == 200 || (500..=599).contains(code))?;
         }
         ("delay", FaultKind::Slow { delay } | FaultKind::Drip { delay }) => {
             *delay = duration(value)?;
@@ -126,6 +134,8 @@ impl fmt::Display for Fault {
             FaultKind::EmptyList => ("empty_list", String::new()),
             FaultKind::ItemMovesBetweenPages => ("item_moves_between_pages", String::new()),
             FaultKind::ShortPage => ("short_page", String::new()),
+            FaultKind::RenamedColumn => ("renamed_column", String::new()),
+            FaultKind::LastLineMissing => ("last_line_missing", String::new()),
         };
         write!(formatter, "{word}:{}", self.path)?;
         if !self.query.is_empty() {
@@ -148,6 +158,9 @@ mod tests {
             "rate_limited:/v2/droplets:times=3:retry_after=2",
             "server_error:/v2/projects/*/resources?page=2:status=503",
             "html_error:/v2/customers/*:status=524",
+            "html_error:/v2/customers/*:status=200",
+            "renamed_column:/v2/customers/my/invoices/*/csv",
+            "last_line_missing:/v2/customers/my/invoices/*/csv:times=2",
             "slow:/v2/account:times=1:delay=250ms",
             "cut_off:/v2/customers/my/invoices/*/csv",
             "drip:/v2/volumes:delay=2000ms",

@@ -29,7 +29,7 @@ pub enum FaultKind {
         /// As text `status=`, 500 when not given.
         status: u16,
     },
-    /// `html_error`: a page such as Cloudflare shows, not JSON, with this 5xx status.
+    /// `html_error`: a page such as Cloudflare shows, not JSON, with this status: 5xx, or 200 for a page in place of the answer.
     HtmlError {
         /// As text `status=`, 504 when not given.
         status: u16,
@@ -64,6 +64,10 @@ pub enum FaultKind {
     /// `short_page`: 200, but the last item of the page asked for is left out, while the total still counts it. A
     /// list that has no pages lacks its last item.
     ShortPage,
+    /// `renamed_column`: a CSV whose column `USD` is called `EUR`. Other answers are as usual.
+    RenamedColumn,
+    /// `last_line_missing`: 200, but the text ends before its last line, and its announced length fits.
+    LastLineMissing,
 }
 
 impl Fault {

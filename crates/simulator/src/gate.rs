@@ -98,7 +98,15 @@ async fn answer(
         Some(FaultKind::ShortPage) => {
             parts.extensions.insert(Disturbance::Short);
         }
-        Some(FaultKind::CutOff | FaultKind::Reset | FaultKind::Drip { .. }) | None => {}
+        // These meet the answer on its way out.
+        Some(
+            FaultKind::CutOff
+            | FaultKind::Reset
+            | FaultKind::Drip { .. }
+            | FaultKind::RenamedColumn
+            | FaultKind::LastLineMissing,
+        )
+        | None => {}
     }
     parts.extensions.insert(Caller(scopes));
     parts.extensions.insert(none_form);

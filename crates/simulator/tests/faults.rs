@@ -10,8 +10,9 @@ use std::{
 };
 
 use reqwest::{Method, StatusCode};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Invoice, RateLimit, Scopes};
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Invoice, InvoiceLine, RateLimit, Scopes};
 use support::{Asker, answered};
 use uuid::Uuid;
 
@@ -92,6 +93,44 @@ async fn one_invoice_may_time_out_for_ever_and_another_twice() {
     let page = asker.get(&format!("{invoices}/{broken}")).await;
     assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
     asker.ok(invoices).await;
+}
+
+#[tokio::test]
+async fn a_csv_may_have_another_column_lack_a_line_or_be_a_page() {
+    let mut account = Account::empty();
+    let line = |name: &str| InvoiceLine::new("Droplets", name, Decimal::ONE);
+    let lines = vec![line("web-1"), line("web-2")];
+    let uuid = account.add_invoice(Invoice::for_month(2026, 1, lines));
+    let asker = Asker::of(account).await;
+    let path = format!("/v2/customers/my/invoices/{uuid}/csv");
+    let text = async || asker.get(&path).await.text().await.unwrap();
+    let right = text().await;
+    for (fault, expected) in [
+        ("renamed_column", right.replacen(",USD,", ",EUR,", 1)),
+        (
+            "last_line_missing",
+            right
+                .lines()
+                .take(2)
+                .map(|line| format!("{line}\n"))
+                .collect(),
+        ),
+    ] {
+        asker
+            .simulator
+            .fail(format!("{fault}:{path}:times=1").parse().unwrap());
+        assert_eq!(text().await, expected, "{fault}");
+        assert_ne!(expected, right);
+    }
+    asker.simulator.fail(
+        format!("html_error:{path}:times=1:status=200")
+            .parse()
+            .unwrap(),
+    );
+    let page = asker.get(&path).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
+    assert_eq!(text().await, right);
 }
 
 #[tokio::test]
