@@ -251,6 +251,9 @@ create table cloud_kind_freshness (
     last_attempt_at timestamptz not null,
     last_state text not null,
     last_reason text,
+    -- Why the sources of the kind are known not to tell of all there is, however complete the attempt was, and what to configure; null
+    -- where they are not known to leave anything out. What only an invoice names is not struck then.
+    partial_reason text,
     last_items integer not null,
     last_requests integer not null,
     last_workflow_id text not null,

@@ -31,12 +31,33 @@ alter table cloud_invoices
     add column summary_amount numeric,
     -- amount less summary_amount.
     add column summary_off_by numeric,
-    -- Nothing of it is open: ingested, and every sum agrees with every other.
+    -- Proven: when its documents were last read in full, every sum agreed with every other. A check that fails later does not
+    -- unset it; another amount in DigitalOcean's list does.
     add column is_final boolean not null default false,
-    -- When its sources were last looked at.
-    add column checked_at timestamptz;
+    -- When its documents were last asked for, with success or without.
+    add column checked_at timestamptz,
+    -- When its documents were last read and agreed with the lines and sums that are stored.
+    add column verified_at timestamptz,
+    -- When the first check since verified_at failed, and why the last one did; null while the last check succeeded. Unlike last_error,
+    -- which belongs to ingest_status and says why there are no lines of it, these say nothing against the lines.
+    add column check_failed_since timestamptz,
+    add column last_check_error text,
+    add constraint cloud_invoices_failed_check check ((check_failed_since is null) = (last_check_error is null)),
+    -- When the first complete list began that lacks it; null while DigitalOcean lists it. Its lines count as before: what was issued is
+    -- not taken away in silence, but its month is not final.
+    add column missing_since timestamptz;
+create index cloud_invoices_failed_checks on cloud_invoices (check_failed_since) where check_failed_since is not null;
 -- Lines of the version before lack what only the items say: each invoice is read once more.
 update cloud_invoices set ingest_status = 'pending', version = 1 where ingest_status = 'ingested';
+
+-- When the latest list of each sort that was applied began, one row a sort: an attempt that was held up, and comes later with an
+-- older list, changes nothing.
+create table cloud_bill_listings (
+    provider text not null default 'digitalocean',
+    list text not null check (list in ('invoices')),
+    started_at timestamptz not null,
+    primary key (provider, list)
+);
 
 -- The four sums of an invoice: what its summary states and what the lines come to.
 create table cloud_invoice_parts (
@@ -146,7 +167,7 @@ alter table cloud_cost_lines
     add column part text check (part in ('product_charges', 'overages', 'taxes', 'credits_and_adjustments')),
     -- The product is one that no resource stands behind.
     add column is_for_account boolean not null default false,
-    -- Why, where the rule alone does not say it; and which resources an ambiguous line may be for.
+    -- Why, where the rule alone does not say it; and which resources have the name, of a line that is ambiguous or matched by project.
     add column match_note text,
     add column match_candidates uuid[],
     -- No resource stands behind it, by nature or by an operator's word: all tenants bear it.
@@ -168,13 +189,13 @@ alter table cloud_cost_lines
     alter column bill_period set not null,
     drop constraint cloud_cost_lines_match_rule_check,
     drop constraint cloud_cost_lines_check,
-    -- By trust: an operator's word; DigitalOcean's uuid; its number; the group; name, kind, region or size, and lifetime; historic:
-    -- DigitalOcean's id is known, and was gone before this mirror began; account: no resource by nature; several may be meant; none
-    -- is known.
+    -- By trust: an operator's word; DigitalOcean's uuid; its number; the group; name, kind, region or size, and lifetime; project: of
+    -- several that these leave, the only one that was in the project which the line names; historic: DigitalOcean's id is known, and
+    -- was gone before this mirror began; account: no resource by nature; several may be meant; none is known.
     add constraint cloud_cost_lines_match_rule check (match_rule in
-        ('operator', 'uuid', 'id', 'group', 'name', 'historic', 'account', 'ambiguous', 'unmatched')),
+        ('operator', 'uuid', 'id', 'group', 'name', 'project', 'historic', 'account', 'ambiguous', 'unmatched')),
     add constraint cloud_cost_lines_resource check (
-        match_rule = 'operator' or (resource_id is not null) = (match_rule in ('uuid', 'id', 'group', 'name'))),
+        match_rule = 'operator' or (resource_id is not null) = (match_rule in ('uuid', 'id', 'group', 'name', 'project'))),
     add constraint cloud_cost_lines_owner check (
         (tenant_id is null or not (is_split or is_shared)) and not (is_split and is_shared)
         and is_shared = (attributed_by = 'shared')),
@@ -184,6 +205,8 @@ create index cloud_cost_lines_name on cloud_cost_lines (identified_kind, lower(r
 create index cloud_cost_lines_period on cloud_cost_lines (bill_period);
 create index cloud_cost_lines_item_id on cloud_cost_lines (item_resource_id, identified_kind) where item_resource_id is not null;
 create index cloud_cost_lines_item_uuid on cloud_cost_lines (item_resource_uuid) where item_resource_uuid is not null;
+-- Where these resources were decides which of them a line is for.
+create index cloud_cost_lines_candidates on cloud_cost_lines using gin (match_candidates) where match_candidates is not null;
 create index cloud_cost_lines_project_name on cloud_cost_lines (lower(project_name)) where not is_shared;
 
 -- Whose how much of a split line is.
@@ -471,25 +494,43 @@ $$;
 drop function resource_named;
 
 -- The one rule by which a line finds its resource. Two candidates are no answer, and where DigitalOcean names an id, no name is.
+--
+-- Of several that have the name, the project that the line names decides, if it contained exactly one of them at some moment of the
+-- charge period, while it had that name. As where tenants are found (domain::costs::owners), a resource's first membership and a
+-- project's first name count for the time before too: they begin when the mirror first saw them, and nothing else is known of that
+-- time. A candidate of which no membership is known may have been anywhere, so nothing is decided then.
 create function cost_line_match(
     identified_kind text, is_named_by_group boolean, wanted_name text, wanted_region text, wanted_size text,
-    item_id text, item_uuid text, is_for_account boolean, starts timestamptz, ends timestamptz
+    item_id text, item_uuid text, is_for_account boolean, project_name text, starts timestamptz, ends timestamptz
 ) returns table (resource_id uuid, match_rule text, match_note text, match_candidates uuid[])
     language sql stable
 as $$
     select
-        coalesce(told.by_uuid, told.by_id, case when named.fitting = 1 then named.ids[1] end),
+        coalesce(told.by_uuid, told.by_id, case when named.fitting = 1 then named.ids[1] end,
+            case when placed.is_decided then placed.id end),
         case
             when told.by_uuid is not null then 'uuid'
             when told.by_id is not null then 'id'
             when is_for_account then 'account'
             when named.fitting = 1 then case when is_named_by_group then 'group' else 'name' end
+            when placed.is_decided then 'project'
             when named.fitting > 1 then 'ambiguous'
             when told.is_told then 'historic'
             else 'unmatched'
         end,
         case
             when told.by_uuid is not null or told.by_id is not null or is_for_account or named.fitting = 1 then null
+            when placed.is_decided and placed.first_known_at is null then
+                format('%s of this name existed in the charge period, and only this one was in the project %s then',
+                    named.fitting, project_name)
+            when placed.is_decided then
+                format('%s of this name existed in the charge period, and only this one was in the project %s, as first known on %s',
+                    named.fitting, project_name, to_char(placed.first_known_at at time zone 'UTC', 'YYYY-MM-DD'))
+            when placed.inside > 1 then
+                format('%s of this name existed in the charge period, %s of them in the project %s',
+                    named.fitting, placed.inside, project_name)
+            when placed.inside = 0 and placed.of_unknown_place = 0 then
+                format('%s of this name existed in the charge period, none of them in the project %s', named.fitting, project_name)
             when named.fitting > 1 then format('%s of this name existed in the charge period', named.fitting)
             when told.is_told then format('DigitalOcean names %s %s, which this mirror has never seen',
                 coalesce(identified_kind, 'the resource'), coalesce(item_uuid, item_id))
@@ -497,7 +538,9 @@ as $$
                 format('the product is not known here, and DigitalOcean''s id %s could be of any kind', item_id)
             when identified_kind is null then 'the product is not known here'
             when wanted_name is null then 'the line names no resource'
-            when coalesce(named.found, 0) = 0 then format('no %s of this name is known', identified_kind)
+            when coalesce(named.found, 0) = 0 then format('no %s of this name is known%s', identified_kind,
+                (select ': ' || partial_reason from cloud_kind_freshness
+                 where provider = 'digitalocean' and kind = identified_kind))
             when named.lived = 0 then format('no %s of this name existed in the charge period', identified_kind)
             when named.placed = 0 then format('no %s of this name is in the region %s', identified_kind, wanted_region)
             else format('no %s of this name has, or is known to have had, the size %s', identified_kind, wanted_size)
@@ -562,6 +605,51 @@ as $$
         on told.by_uuid is null and told.by_id is null and not is_for_account and wanted_name is not null
        -- A database's item names the database; what the items of a cluster's lines name is not documented.
        and (not told.is_told or (is_named_by_group and identified_kind = 'kubernetes_cluster'))
+    left join lateral (
+        select
+            place.inside,
+            place.of_unknown_place,
+            place.inside = 1 and place.of_unknown_place = 0 as is_decided,
+            place.id,
+            place.first_known_at
+        from (
+            select
+                count(*) filter (where member.is_inside) as inside,
+                count(*) filter (where not member.is_known) as of_unknown_place,
+                (array_agg(member.id) filter (where member.is_inside))[1] as id,
+                -- Null where the membership was seen at the time itself.
+                min(member.first_known_at) filter (where member.is_inside) as first_known_at
+            from (
+                select
+                    candidate.id,
+                    exists (select from cloud_project_memberships m where m.resource_id = candidate.id) as is_known,
+                    inside.cloud_project_id is not null as is_inside,
+                    case when not inside.is_dated then inside.valid_from end as first_known_at
+                from unnest(named.ids) as candidate (id)
+                left join lateral (
+                    select stay.cloud_project_id, stay.valid_from, stay.valid_from < period.ends as is_dated
+                    from (
+                        select m.cloud_project_id, m.valid_from, coalesce(m.valid_to, 'infinity') as valid_to,
+                            case when row_number() over (order by m.valid_from) = 1 then '-infinity' else m.valid_from end as counts_from
+                        from cloud_project_memberships m where m.resource_id = candidate.id
+                    ) stay
+                    join (
+                        select n.cloud_project_id, coalesce(n.valid_to, 'infinity') as valid_to,
+                            case when exists (
+                                select from cloud_project_names earlier
+                                where earlier.cloud_project_id = n.cloud_project_id and earlier.valid_from < n.valid_from
+                            ) then n.valid_from else '-infinity' end as counts_from
+                        from cloud_project_names n where lower(n.name) = lower(project_name)
+                    ) called on called.cloud_project_id = stay.cloud_project_id
+                    -- A charge for a moment is for the moment of its start.
+                    cross join (select greatest(ends, starts + interval '1 microsecond') as ends) period
+                    where greatest(stay.counts_from, called.counts_from, starts) < least(stay.valid_to, called.valid_to, period.ends)
+                    order by stay.valid_from
+                    limit 1
+                ) inside on true
+            ) member
+        ) place
+    ) placed on named.fitting > 1 and project_name <> ''
 $$;
 
 -- Where the books do not balance: nothing, unless somebody wrote to them by hand or this system is wrong.
@@ -605,7 +693,7 @@ from cloud_cost_lines line
 left join cloud_cost_line_overrides word on word.line_id = line.id
 cross join lateral cost_line_match(
     line.identified_kind, line.is_named_by_group, line.resource_name, line.described_region, line.described_size,
-    line.item_resource_id, line.item_resource_uuid, line.is_for_account,
+    line.item_resource_id, line.item_resource_uuid, line.is_for_account, line.project_name,
     coalesce(line.start_at, line.bill_period::timestamp at time zone 'UTC'),
     coalesce(line.end_at, (line.bill_period + interval '1 month')::timestamp at time zone 'UTC')) found;
 

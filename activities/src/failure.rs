@@ -78,6 +78,7 @@ impl Failure {
             Self::Spaces(SpacesError::WrongKeys { .. }) => "Unauthorized",
             Self::Spaces(_) => "Spaces",
             Self::Store(StoreError::NotFound { .. }) | Self::NoInvoice(_) => "NotFound",
+            Self::Store(StoreError::Unconfirmed { .. }) => "InvoiceNotVerified",
             Self::Store(_) => "Database",
             Self::UnreadableInvoice(_) => "UnreadableInvoice",
             Self::InconsistentItems(_) => "InconsistentItems",

@@ -131,9 +131,20 @@ impl InvoiceActivities {
 
 impl InvoiceActivities {
     async fn discover_invoices(&self) -> Result<InvoicesDiscovered, Failure> {
+        let started_at = self.store.now().await?;
         let listed = self.digitalocean.list_invoices().await.invoices;
-        // What was seen is kept even if the listing broke off: invoices are only ever added.
-        let discovered = self.store.discover_invoices(&listed.items).await?;
+        // What was seen is stored even if the listing broke off. Only a complete one says of an invoice that it is missing.
+        let is_complete = listed.failure.is_none() && listed.completeness.is_complete();
+        let discovered = self
+            .store
+            .store_invoice_list(&listed.items, started_at, is_complete)
+            .await?;
+        if discovered.missing > 0 {
+            tracing::warn!(
+                missing = discovered.missing,
+                "DigitalOcean no longer lists invoices that were stored: their months are not final"
+            );
+        }
         if let Some(error) = listed.failure {
             return Err(error.into());
         }
@@ -226,7 +237,7 @@ impl InvoiceActivities {
 }
 
 /// The rules by which a line has a resource; an operator's word may also say that there is none.
-const WITH_RESOURCE: [&str; 4] = ["uuid", "id", "group", "name"];
+const WITH_RESOURCE: [&str; 5] = ["uuid", "id", "group", "name", "project"];
 
 fn header_of(invoice_uuid: InvoiceUuid, summary: InvoiceSummary) -> InvoiceHeader {
     InvoiceHeader {

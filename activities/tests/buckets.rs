@@ -106,6 +106,13 @@ impl World {
         self.store.resources(&filter, None, 100).await.unwrap()
     }
 
+    /// Whether it is live or gone.
+    async fn bucket(&self, name: &str) -> Resource {
+        let buckets = self.buckets(State::All).await.into_iter();
+        let mut named = buckets.filter(|bucket| bucket.name == name);
+        named.next().unwrap()
+    }
+
     async fn regions(&self) -> Vec<(String, Option<String>)> {
         let buckets = self.buckets(State::Live).await.into_iter();
         buckets.map(|bucket| (bucket.name, bucket.region)).collect()
@@ -229,6 +236,182 @@ async fn a_bucket_is_gone_when_all_three_were_read_and_none_has_it() {
     let mut expected = all_three();
     expected.remove(1);
     assert_eq!(world.regions().await, expected);
+}
+
+/// Stores an invoice with a line for each of these buckets: description, month and project.
+async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
+    let header = "product,group_description,description,hours,start,end,USD,project_name,category";
+    for month in 1..=12 {
+        let of_month: Vec<String> = lines
+            .iter()
+            .filter(|(_, of, _)| *of == month)
+            .map(|(description, _, project)| {
+                format!("Spaces,,{description},,,,$5.00,{project},iaas\n")
+            })
+            .collect();
+        if of_month.is_empty() {
+            continue;
+        }
+        let csv = format!("{header}\n{}", of_month.concat());
+        let file = domain::invoices::read_invoice_csv(csv.as_bytes()).unwrap();
+        let uuid = Uuid::from_u128(month.into()).into();
+        let listed = domain::invoices::InvoiceHeader {
+            invoice_uuid: uuid,
+            invoice_id: None,
+            period: format!("2026-{month:02}").parse().unwrap(),
+            amount: domain::invoices::line_total(&file.lines).unwrap(),
+        };
+        store.discover_invoices(&[listed]).await.unwrap();
+        let content = store::invoices::InvoiceContent {
+            lines: &file.lines,
+            sources: store::invoices::Sources::Csv,
+            source_note: None,
+            joined: None,
+            csv: None,
+            items: None,
+            summary: None,
+        };
+        store.ingest_invoice(uuid, content).await.unwrap();
+    }
+}
+
+/// The rule, the note and the resource of each line for a bucket.
+async fn matches(store: &Store, month: u32) -> Vec<(String, Option<String>, Option<Uuid>)> {
+    let filter = store::invoices::CostLineFilter {
+        period: format!("2026-{month:02}-01").parse().unwrap(),
+        kind: None,
+        match_rules: Vec::new(),
+        tenant_id: None,
+        resource_id: None,
+    };
+    let lines = store.cost_lines(&filter, None, 100).await.unwrap();
+    lines
+        .into_iter()
+        .map(|line| (line.match_rule, line.match_note, line.resource_id))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
+    let mut world = World::new().await;
+    let spaces = world.inventory.spaces.take();
+    world.sync().await;
+    bill(
+        &world.store,
+        &[
+            ("forgotten (fra1)", 4, "internal"),
+            ("forgotten (fra1)", 5, "internal"),
+            ("images (syd1)", 5, "internal"),
+            ("Spaces ($5/mo 250GB storage & 1TB bandwidth)", 5, ""),
+            ("long-gone (nyc3)", 1, "internal"),
+        ],
+    )
+    .await;
+    let synced = world.sync().await;
+    assert_eq!(
+        (synced.discovered, synced.struck, synced.incomplete),
+        (1, 0, None)
+    );
+    let billed = world.bucket("forgotten").await;
+    assert_eq!(billed.region.as_deref(), Some("fra1"));
+    assert_eq!(billed.attrs, json!({ "source": "invoice" }));
+    // In the project that the bill names.
+    assert_eq!(billed.attribution.as_deref(), Some("body"));
+    let discovered = world
+        .store
+        .resource_events(billed.id, None, 10)
+        .await
+        .unwrap();
+    assert_eq!(discovered[0].event, "discovered");
+    assert_eq!(discovered[0].changes["attrs"]["after"]["source"], "invoice");
+    for month in [4, 5] {
+        let (rule, _, resource) = matches(&world.store, month).await.remove(0);
+        assert_eq!((rule.as_str(), resource), ("name", Some(billed.id)));
+    }
+    // What was billed long ago may be gone: the note says what to configure.
+    let (rule, note, _) = matches(&world.store, 1).await.remove(0);
+    assert_eq!(rule, "unmatched");
+    let note = note.unwrap();
+    assert!(
+        note.contains("SPACES_ACCESS_KEY_ID") && note.contains("SPACES_SECRET_ACCESS_KEY"),
+        "{note}"
+    );
+
+    let kinds = ["spaces_bucket".to_owned()];
+    let fresh = world.store.freshness(Some(&kinds)).await.unwrap().remove(0);
+    assert_eq!(fresh.last_state, "complete");
+    assert!(
+        fresh
+            .partial_reason
+            .unwrap()
+            .contains("SPACES_ACCESS_KEY_ID")
+    );
+
+    // Such a listing strikes what projects and grants told of, and never what only the bill or S3 did.
+    world.remove("images");
+    world.remove("forgotten");
+    for _ in 0..4 {
+        world.sync().await;
+    }
+    let after = world.bucket("forgotten").await;
+    assert_eq!(
+        (after.id, after.deleted_at, after.stale_strike_count),
+        (billed.id, None, 0)
+    );
+    let live: Vec<_> = world
+        .regions()
+        .await
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(live, ["exports", "forgotten"]);
+
+    // A project lists it: the same row, and the project's word.
+    world.simulator.change(|account| {
+        account.add_resource("spaces_bucket", "forgotten", "fra1");
+    });
+    world.sync().await;
+    let listed = world.bucket("forgotten").await;
+    assert_eq!(
+        (listed.id, listed.attrs, listed.region.as_deref()),
+        (billed.id, json!({}), Some("fra1"))
+    );
+    assert_eq!(listed.attribution.as_deref(), Some("membership"));
+
+    // With keys the listing is full, and the usual rules hold.
+    world.inventory.spaces = spaces;
+    world.remove("forgotten");
+    for _ in 0..3 {
+        world.sync().await;
+    }
+    assert!(world.bucket("forgotten").await.deleted_at.is_some());
+    let fresh = world.store.freshness(Some(&kinds)).await.unwrap().remove(0);
+    assert_eq!(fresh.partial_reason, None);
+    let (_, note, _) = matches(&world.store, 1).await.remove(0);
+    assert_eq!(
+        note.as_deref(),
+        Some("no spaces_bucket of this name is known")
+    );
+}
+
+#[tokio::test]
+async fn a_billed_bucket_that_a_full_listing_lacks_is_no_resource() {
+    let world = World::new().await;
+    bill(&world.store, &[("elsewhere (fra1)", 5, "internal")]).await;
+    let synced = world.sync().await;
+    assert_eq!((synced.seen, synced.discovered), (3, 3));
+    assert_eq!(matches(&world.store, 5).await.remove(0).0, "unmatched");
+}
+
+#[tokio::test]
+async fn a_bucket_that_only_s3_listed_outlives_the_keys() {
+    let mut world = World::new().await;
+    world.sync().await;
+    world.inventory.spaces = None;
+    for _ in 0..4 {
+        assert_eq!(world.sync().await.struck, 0);
+    }
+    assert_eq!(world.regions().await, all_three());
 }
 
 #[tokio::test]

@@ -25,6 +25,10 @@ pub(crate) struct Freshness {
     /// `incomplete`; `not_readable`; `failed`; or `unlisted` before the first.
     #[schema(example = "complete")]
     state: String,
+    /// Whether the kind's sources are known not to tell of all there is, however complete the attempt was.
+    is_partial: bool,
+    /// Why they do not, and what to configure; null where `is_partial` is false.
+    partial_reason: Option<String>,
 }
 
 impl Freshness {
@@ -36,6 +40,8 @@ impl Freshness {
             last_attempt_at: None,
             last_attempt_failed: false,
             state: "unlisted".to_owned(),
+            is_partial: false,
+            partial_reason: None,
         }
     }
 }
@@ -48,6 +54,8 @@ impl From<&KindFreshness> for Freshness {
             last_attempt_at: Some(kind.last_attempt_at),
             last_attempt_failed: kind.last_attempt_failed(),
             state: kind.last_state.clone(),
+            is_partial: kind.partial_reason.is_some(),
+            partial_reason: kind.partial_reason.clone(),
         }
     }
 }

@@ -169,9 +169,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
-            StoreError::Decided { .. } | StoreError::Estimated { .. } => {
-                Self::Conflict(error.to_string())
-            }
+            StoreError::Decided { .. }
+            | StoreError::Estimated { .. }
+            | StoreError::KindMismatch { .. } => Self::Conflict(error.to_string()),
             error if error.is_beyond_time() => Self::InvalidParameter(
                 "a time lies further away than the database can tell: give one of the years 1 to 9999"
                     .to_owned(),
@@ -292,6 +292,17 @@ pub(crate) struct Decided;
 impl IntoResponses for Decided {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let description = "It was decided otherwise before; `detail` says how";
+        BTreeMap::from([("409".to_owned(), described(description))])
+    }
+}
+
+/// In an operation's responses: the line cannot be for that resource, or is of an estimate.
+pub(crate) struct Unfitting;
+
+impl IntoResponses for Unfitting {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let description = "The line cannot be for a resource of that kind (`force` accepts it all the same), or the line is of an \
+            estimate; `detail` says which";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }

@@ -176,6 +176,79 @@ async fn a_csv_that_cannot_be_read_fails_its_invoice_alone_until_it_is_mended() 
     assert_eq!(system.count(mended).await, 5);
 }
 
+/// All that is stored of invoices, apart from how their checks went.
+const PROVEN: &str = "select concat_ws('|', ingest_status, is_final, version, line_count, line_total, off_by, reconciled, summary_amount,
+        verified_at, sources, last_error)
+    from cloud_invoices order by period";
+
+#[tokio::test]
+async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
+    let line = |name: &str| {
+        InvoiceLine::new(
+            "Droplets",
+            &format!("{name} (s-1vcpu-1gb)"),
+            Decimal::new(600, 2),
+        )
+    };
+    let mut account = Account::empty();
+    let uuid = account.add_invoice(Invoice::for_month(
+        2026,
+        4,
+        vec![line("web-1"), line("web-2")],
+    ));
+    let system = TestSystem::start(account).await;
+    let progress = system.billing_history().await.unwrap();
+    assert_eq!((progress.ingested, progress.failed), (1, 0));
+    let (lines, mut proven) = (system.rows(LINES).await, system.rows(PROVEN).await);
+    assert!(proven[0].starts_with("ingested|t|1|2|12.00"), "{proven:?}");
+
+    let all = format!("/v2/customers/my/invoices/{uuid}*");
+    let csv = csv_path(uuid);
+    let summary = format!("/v2/customers/my/invoices/{uuid}/summary");
+    let page = || FaultKind::HtmlError { status: 200 };
+    for (kind, path, expected) in [
+        (FaultKind::RenamedColumn, &csv, "column USD"),
+        (page(), &csv, "column product"),
+        (FaultKind::LastLineMissing, &csv, "CSV may be cut off"),
+        (FaultKind::NotFound, &csv, "the CSV could not be read"),
+        (
+            FaultKind::NotFound,
+            &summary,
+            "the summary could not be read",
+        ),
+        (FaultKind::NotFound, &all, "neither a CSV nor items"),
+    ] {
+        system.simulator.fail(Fault::new(kind.clone(), path));
+        // By hand the run fails, so that it is found.
+        let error = system.ingest(uuid).await.unwrap_err();
+        assert!(error.contains(expected), "{kind:?}: {error}");
+        // And so it does where the daily run repeats it.
+        let progress = system.billing_history().await.unwrap();
+        assert_eq!((progress.ingested, progress.failed), (0, 1), "{kind:?}");
+        assert_eq!(system.rows(LINES).await, lines, "{kind:?}");
+        assert_eq!(system.rows(PROVEN).await, proven, "{kind:?}");
+        let invoice = system.store.invoice(uuid).await.unwrap();
+        assert!(invoice.check_failed_since > invoice.verified_at, "{kind:?}");
+        let reason = invoice.last_check_error.unwrap();
+        assert!(reason.contains(expected), "{kind:?}: {reason}");
+
+        system.simulator.clear_faults();
+        let progress = system.billing_history().await.unwrap();
+        assert_eq!((progress.ingested, progress.failed), (1, 0), "{kind:?}");
+        let invoice = system.store.invoice(uuid).await.unwrap();
+        assert_eq!(
+            (invoice.check_failed_since, invoice.last_check_error),
+            (None, None)
+        );
+        assert_eq!((invoice.is_final, invoice.version), (true, 1));
+        assert_eq!(system.rows(LINES).await, lines, "{kind:?}");
+        // Verified anew.
+        let verified = system.rows(PROVEN).await;
+        assert_ne!(verified, proven, "{kind:?}");
+        proven = verified;
+    }
+}
+
 #[tokio::test]
 async fn ingesting_an_invoice_again_changes_no_line() {
     let account = Account::demo();

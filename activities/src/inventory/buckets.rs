@@ -3,6 +3,10 @@
 //! Projects list their members, keys name the buckets that they were granted access to, and S3's `ListBuckets` (where Spaces keys
 //! are configured) lists what those keys may see. A bucket that any of them tells of is there; it is gone only if all of them were
 //! read to their end and none did.
+//!
+//! Without Spaces keys the kind is known to be partial. Then a bucket that a bill of the latest months names, and that none of these
+//! sides has told of, is stored too: with its region, in the project that the bill names, and with `"source": "invoice"` among its
+//! attributes until another side tells of it. Such a listing does not strike it.
 
 use std::collections::HashMap;
 
@@ -60,7 +64,10 @@ impl KnownBuckets {
             && let Some((region, attrs)) = self.0.get(&sighting.provider_id)
         {
             sighting.region.clone_from(region);
-            sighting.attrs.clone_from(attrs);
+            // What a bill told of is told of by another side now.
+            if *attrs != of_invoice() {
+                sighting.attrs.clone_from(attrs);
+            }
         }
         sighting
     }
@@ -85,6 +92,8 @@ impl InventoryActivities {
     ) -> Result<Option<SpacesError>, Failure> {
         self.add_members(known, seen, facts).await?;
         let Some(spaces) = &self.spaces else {
+            seen.note_partial(KIND, WITHOUT_SPACES_KEYS);
+            self.add_billed(seen).await?;
             return Ok(None);
         };
         match spaces.list_buckets().await {
@@ -103,6 +112,22 @@ impl InventoryActivities {
                 Ok(Some(error))
             }
         }
+    }
+
+    /// Buckets that the latest bills name and nobody else does.
+    async fn add_billed(&self, seen: &mut Observations) -> Result<(), Failure> {
+        let billed = self.store.billed_resources(&KIND).await?;
+        let billed = billed
+            .into_iter()
+            .filter(|bucket| is_bucket_name(&bucket.name) && !seen.has_seen(&KIND, &bucket.name))
+            .map(|bucket| ObservedResource {
+                region: bucket.region,
+                project_id: bucket.project_id,
+                attrs: of_invoice(),
+                ..named(bucket.name)
+            });
+        seen.add(billed.collect()).await?;
+        Ok(())
     }
 
     /// The projects' members as of the latest pass over them: the evidence is as old as the older of the two.
@@ -132,6 +157,31 @@ impl InventoryActivities {
         facts.completeness = facts.completeness.clone().and(of_pass);
         Ok(())
     }
+}
+
+/// Why the listing is partial, and what to configure.
+const WITHOUT_SPACES_KEYS: &str = "without Spaces keys, buckets are known only from projects, access keys and recent invoices: set \
+    SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker, so that all of them are listed";
+
+/// The attributes of a bucket that only a bill names.
+fn of_invoice() -> Attrs {
+    // Texts have a form in JSON.
+    Attrs::of(&HashMap::from([("source", "invoice")])).unwrap_or_else(|_| Attrs::empty())
+}
+
+/// Returns true for a name that Spaces accepts (docs: 3 to 63 lowercase letters, digits and hyphens; S3 allows dots too). Other words
+/// in a line, such as a subscription's, are no bucket.
+fn is_bucket_name(name: &str) -> bool {
+    let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && bytes
+            .iter()
+            .all(|byte| is_alphanumeric(byte) || matches!(byte, b'-' | b'.'))
+        && [bytes.first(), bytes.last()]
+            .into_iter()
+            .flatten()
+            .all(is_alphanumeric)
 }
 
 fn named(name: String) -> ObservedResource {

@@ -245,6 +245,16 @@ impl Page {
             "Ingested invoices of which some sum does not agree with another: header, lines, summary or its parts.",
             invoices.not_final,
         )?;
+        self.count(
+            "arcadia_invoices_check_failed",
+            "Ingested invoices whose last check failed: they could not be read again, or proved less than what is stored.",
+            invoices.check_failed,
+        )?;
+        self.count(
+            "arcadia_invoices_withdrawn",
+            "Invoices that DigitalOcean no longer lists; their lines still count.",
+            invoices.withdrawn,
+        )?;
         self.usd(
             "arcadia_invoices_off_by_usd",
             "What the lines of unreconciled invoices lack or have too much, added up without sign; USD.",

@@ -132,8 +132,8 @@ async fn page_of_lines(
 const UNMATCHED: &str = "unmatched";
 const AMBIGUOUS: &str = "ambiguous";
 const HISTORIC: &str = "historic";
-const MATCH_RULES: [&str; 9] = [
-    "operator", "uuid", "id", "group", "name", HISTORIC, "account", AMBIGUOUS, UNMATCHED,
+const MATCH_RULES: [&str; 10] = [
+    "operator", "uuid", "id", "group", "name", "project", HISTORIC, "account", AMBIGUOUS, UNMATCHED,
 ];
 
 /// How a line found its resource.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{Datelike as _, NaiveDate};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -97,11 +97,40 @@ struct StatementMeta {
     invoices: i64,
     /// Of those, how many have every sum agree with every other.
     final_invoices: i64,
-    /// Whether the month can be closed: it has invoices, all of them final, and the difference is zero.
+    /// Whether the month can be closed: it has invoices, all of them final and none withdrawn, and the difference is zero.
     is_final: bool,
+    #[serde(flatten)]
+    verification: Verification,
     /// Whether the month's lines are an estimate: its invoice has not come yet.
     is_estimate: bool,
     spread_rule: SpreadRule,
+}
+
+/// How well a month's invoices are verified.
+#[derive(Debug, Serialize, ToSchema)]
+struct Verification {
+    /// When all of the month's invoices had last been read and agreed with what is stored; null where one of them never was.
+    verified_at: Option<DateTime<Utc>>,
+    /// Since when one of them could not be verified; null while the last check of each succeeded. What was proven before stays final.
+    not_verified_since: Option<DateTime<Utc>>,
+    /// Why the last check of the one that could not be verified for longest failed.
+    last_check_error: Option<String>,
+    /// How many of them DigitalOcean no longer lists. Their lines count as before, and the month is not final.
+    withdrawn_invoices: i64,
+    /// Since when the first of these is missing.
+    withdrawn_since: Option<DateTime<Utc>>,
+}
+
+impl From<store::costs::Verification> for Verification {
+    fn from(verification: store::costs::Verification) -> Self {
+        Self {
+            verified_at: verification.verified_at,
+            not_verified_since: verification.not_verified_since,
+            last_check_error: verification.last_check_error,
+            withdrawn_invoices: verification.withdrawn_invoices,
+            withdrawn_since: verification.withdrawn_since,
+        }
+    }
 }
 
 /// A month shared out to the tenants, what nobody owns first: the totals come to what the month's lines come to
@@ -128,6 +157,7 @@ async fn statements(
     let is_final = !month.is_estimate
         && month.invoices > 0
         && month.final_invoices == month.invoices
+        && month.verification.withdrawn_invoices == 0
         && difference.is_zero();
     let List { data, meta } = page.show_of_all(month.rows, |row| row.tenant_id.clone());
     Ok(Json(StatementList {
@@ -142,6 +172,7 @@ async fn statements(
             invoices: month.invoices,
             final_invoices: month.final_invoices,
             is_final,
+            verification: month.verification.into(),
             is_estimate: month.is_estimate,
             spread_rule: month.rule.into(),
         },

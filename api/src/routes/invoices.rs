@@ -41,11 +41,21 @@ struct Invoice {
     period: NaiveDate,
     /// Its own total.
     amount: Usd,
-    /// `pending`, `ingested` or `failed`: whether its lines are here.
+    /// `pending`, `ingested` or `failed`: whether its lines are here. A check that fails later leaves `ingested` as it is.
     ingest_status: String,
     ingested_at: Option<DateTime<Utc>>,
-    /// When DigitalOcean was last asked whether it is still the same.
+    /// When its documents were last asked for, with success or without.
     checked_at: Option<DateTime<Utc>>,
+    /// When its documents were last read and agreed with the lines and sums that are stored.
+    verified_at: Option<DateTime<Utc>>,
+    /// Since when it could not be verified: the first check that failed since `verified_at`. Null while the last check succeeded.
+    check_failed_since: Option<DateTime<Utc>>,
+    /// Why the last check failed; null while the last check succeeded.
+    last_check_error: Option<String>,
+    /// Whether DigitalOcean no longer lists it. Its lines count as before, and its month is not final.
+    is_withdrawn: bool,
+    /// When the first complete list began that lacks it; null while it is listed.
+    missing_since: Option<DateTime<Utc>>,
     line_count: Option<i32>,
     line_total: Option<Usd>,
     /// Whether the lines come to the invoice's own total.
@@ -56,7 +66,8 @@ struct Invoice {
     summary_amount: Option<Usd>,
     /// `amount` less `summary_amount`.
     summary_off_by: Option<Usd>,
-    /// Whether its lines are here and every sum agrees with every other.
+    /// Whether it was proven: its lines are here, and every sum agreed with every other when its documents were last read in full. A
+    /// check that fails later does not unset it; another amount in DigitalOcean's list does.
     is_final: bool,
     /// 0 before its lines are here, then 1; every correction counts up.
     version: i32,
@@ -68,7 +79,7 @@ struct Invoice {
     rows_without_item: Option<i32>,
     /// How many items have no row in the CSV; null where there were not both.
     items_without_row: Option<i32>,
-    /// Why the lines could not be read the last time.
+    /// Why it is `failed`; null of an invoice that is `ingested`, whose failed checks are in `last_check_error`.
     last_error: Option<String>,
 }
 
@@ -84,6 +95,11 @@ impl From<store::invoices::Invoice> for Invoice {
             ingest_status: invoice.ingest_status,
             ingested_at: invoice.ingested_at,
             checked_at: invoice.checked_at,
+            verified_at: invoice.verified_at,
+            check_failed_since: invoice.check_failed_since,
+            last_check_error: invoice.last_check_error,
+            is_withdrawn: invoice.missing_since.is_some(),
+            missing_since: invoice.missing_since,
             line_count: invoice.line_count,
             line_total: invoice.line_total.map(Usd),
             reconciled: invoice.reconciled,

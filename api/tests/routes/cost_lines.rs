@@ -227,6 +227,34 @@ async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_resource_of_a_kind_that_the_line_cannot_be_for_is_refused_unless_forced() {
+    let api = TestApi::with_account().await;
+    let bucket = "Spaces,,assets (nyc3),,,,$5.00,alpha,iaas";
+    api.invoice(MAY, "5.00", bucket).await;
+    let line = path_of_line(&api, "assets").await;
+    let path = format!("{line}/match");
+    let droplets = api
+        .get(&api.admin, "/api/v1/inventory?kind=droplet")
+        .await
+        .ok();
+    let droplet = &rows(&droplets)[0]["id"];
+    let word = json!({ "resource_id": droplet }).to_string();
+    let detail = api.put(&api.admin, &path, &word).await.problem(409);
+    for expected in ["spaces_bucket", "droplet", "force"] {
+        assert!(detail.contains(expected), "{detail}");
+    }
+    let before = api.get(&api.admin, &line).await.ok();
+    assert_eq!(before["data"]["override"], json!(null));
+    let word = json!({ "resource_id": droplet, "force": false }).to_string();
+    api.put(&api.admin, &path, &word).await.problem(409);
+
+    let word = json!({ "resource_id": droplet, "force": true }).to_string();
+    let forced = api.put(&api.admin, &path, &word).await.ok();
+    assert_eq!(forced["data"]["match_rule"], "operator");
+    assert_eq!(&forced["data"]["resource_id"], droplet);
+}
+
+#[tokio::test]
 async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
     let api = TestApi::with_account().await;
     make_twins(&api).await;
@@ -295,7 +323,7 @@ async fn a_filter_that_cannot_be_read_is_refused_with_what_is_expected() {
     for (query, expected) in [
         (
             "cost-lines?period=2026-05-01&match_rule=guess",
-            "operator, uuid, id, group, name",
+            "operator, uuid, id, group, name, project",
         ),
         ("cost-lines?period=2026-05-01&resource=web-1", "resource"),
         ("cost-lines?period=2026-05-01&tenant=%00", "U+0000"),

@@ -74,7 +74,7 @@ async fn statements_come_to_the_month_with_all_that_is_split_shared_and_nobodys(
 async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
     let api = TestApi::with_account().await;
     let april = statements(&api, "2026-04-01").await;
-    assert_json_snapshot!(april, { ".meta.as_of" => "[time]" }, @r#"
+    assert_json_snapshot!(april, { ".meta.as_of" => "[time]", ".meta.verified_at" => "[time]" }, @r#"
     {
       "data": [
         {
@@ -98,18 +98,85 @@ async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
         "invoices": 1,
         "is_estimate": false,
         "is_final": true,
+        "last_check_error": null,
         "limit": 100,
         "line_total": "33.66",
         "next_cursor": null,
+        "not_verified_since": null,
         "period": "2026-04-01",
         "spread_rule": {
           "rule": "proportional",
           "weights": null
         },
-        "total": "33.66"
+        "total": "33.66",
+        "verified_at": "[time]",
+        "withdrawn_invoices": 0,
+        "withdrawn_since": null
       }
     }
     "#);
+}
+
+#[tokio::test]
+async fn a_month_says_since_when_it_is_not_verified_and_stays_final() {
+    let api = TestApi::with_account().await;
+    let april = statements(&api, "2026-04-01").await;
+    let invoices = api.get(&api.admin, "/api/v1/billing/invoices").await.ok();
+    let rows = invoices["data"].as_array().unwrap();
+    let invoice = rows
+        .iter()
+        .find(|row| row["period"] == "2026-04-01")
+        .unwrap();
+    let uuid = invoice["invoice_uuid"].as_str().unwrap();
+    api.store
+        .fail_invoice(uuid.parse().unwrap(), "404")
+        .await
+        .unwrap();
+
+    let failed = api
+        .get(&api.admin, &format!("/api/v1/billing/invoices/{uuid}"))
+        .await
+        .ok();
+    let failed = &failed["data"];
+    assert_eq!(failed["ingest_status"], "ingested");
+    assert_eq!(failed["is_final"], true);
+    assert_eq!(failed["last_error"], json!(null));
+    assert_eq!(failed["last_check_error"], "404");
+    assert_eq!(failed["verified_at"], invoice["verified_at"]);
+    assert!(failed["check_failed_since"].is_string(), "{failed}");
+
+    let month = statements(&api, "2026-04-01").await;
+    assert_eq!(month["data"], april["data"]);
+    let meta = &month["meta"];
+    assert_eq!(meta["is_final"], true);
+    assert_eq!(meta["not_verified_since"], failed["check_failed_since"]);
+    assert_eq!(meta["last_check_error"], "404");
+    assert_eq!(meta["verified_at"], april["meta"]["verified_at"]);
+}
+
+#[tokio::test]
+async fn a_month_with_a_withdrawn_invoice_counts_its_lines_and_is_not_final() {
+    let api = TestApi::with_account().await;
+    let april = statements(&api, "2026-04-01").await;
+    let started_at = api.store.now().await.unwrap();
+    api.store
+        .store_invoice_list(&[], started_at, true)
+        .await
+        .unwrap();
+    let month = statements(&api, "2026-04-01").await;
+    assert_eq!(month["data"], april["data"]);
+    let meta = &month["meta"];
+    assert_eq!(meta["total"], april["meta"]["total"]);
+    assert_eq!(
+        (&meta["is_final"], &meta["withdrawn_invoices"]),
+        (&json!(false), &json!(1))
+    );
+    assert!(meta["withdrawn_since"].is_string(), "{meta}");
+    let invoices = api.get(&api.admin, "/api/v1/billing/invoices").await.ok();
+    for invoice in invoices["data"].as_array().unwrap() {
+        assert_eq!(invoice["is_withdrawn"], true);
+        assert_eq!(invoice["missing_since"], meta["withdrawn_since"]);
+    }
 }
 
 #[tokio::test]

@@ -70,10 +70,12 @@ async fn an_attempt_that_failed_shows_beside_the_last_complete_listing() {
         ".last_attempt_at" => "[time]",
     }, @r#"
     {
+      "is_partial": false,
       "kind": "droplet",
       "last_attempt_at": "[time]",
       "last_attempt_failed": true,
       "last_complete_at": "[time]",
+      "partial_reason": null,
       "state": "failed"
     }
     "#);
@@ -91,10 +93,12 @@ async fn a_kind_that_was_never_listed_says_so() {
     assert_eq!(
         answer["meta"]["freshness"],
         json!([{
+            "is_partial": false,
             "kind": "volume",
             "last_complete_at": null,
             "last_attempt_at": null,
             "last_attempt_failed": false,
+            "partial_reason": null,
             "state": "unlisted",
         }])
     );

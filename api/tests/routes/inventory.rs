@@ -57,10 +57,12 @@ async fn a_resource_is_shown_with_all_that_is_stored_of_it() {
         "as_of": "[time]",
         "freshness": [
           {
+            "is_partial": false,
             "kind": "droplet",
             "last_attempt_at": "[time]",
             "last_attempt_failed": false,
             "last_complete_at": "[time]",
+            "partial_reason": null,
             "state": "complete"
           }
         ],

@@ -17,6 +17,7 @@ async fn invoices_are_listed_with_the_newest_month_first() {
     assert_json_snapshot!(invoices, {
         ".data[].id" => "[uuid]",
         ".data[].checked_at" => "[time]",
+        ".data[].verified_at" => "[time]",
         ".data[].ingested_at" => "[time]",
         ".meta.as_of" => "[time]",
     }, @r#"
@@ -24,6 +25,7 @@ async fn invoices_are_listed_with_the_newest_month_first() {
       "data": [
         {
           "amount": "33.66",
+          "check_failed_since": null,
           "checked_at": "[time]",
           "id": "[uuid]",
           "ingest_status": "ingested",
@@ -31,10 +33,13 @@ async fn invoices_are_listed_with_the_newest_month_first() {
           "invoice_id": "489977",
           "invoice_uuid": "22737513-0ea7-4206-8ceb-98a575af7681",
           "is_final": true,
+          "is_withdrawn": false,
           "items_without_row": null,
+          "last_check_error": null,
           "last_error": null,
           "line_count": 4,
           "line_total": "33.66",
+          "missing_since": null,
           "off_by": "0.00",
           "period": "2026-04-01",
           "provider": "digitalocean",
@@ -44,10 +49,12 @@ async fn invoices_are_listed_with_the_newest_month_first() {
           "sources": "csv",
           "summary_amount": null,
           "summary_off_by": null,
+          "verified_at": "[time]",
           "version": 1
         },
         {
           "amount": "-10.50",
+          "check_failed_since": null,
           "checked_at": "[time]",
           "id": "[uuid]",
           "ingest_status": "pending",
@@ -55,10 +62,13 @@ async fn invoices_are_listed_with_the_newest_month_first() {
           "invoice_id": "489977",
           "invoice_uuid": "fdabb512-6faf-443c-ba2e-665452332a9e",
           "is_final": false,
+          "is_withdrawn": false,
           "items_without_row": null,
+          "last_check_error": null,
           "last_error": null,
           "line_count": null,
           "line_total": null,
+          "missing_since": null,
           "off_by": null,
           "period": "2026-03-01",
           "provider": "digitalocean",
@@ -68,6 +78,7 @@ async fn invoices_are_listed_with_the_newest_month_first() {
           "sources": null,
           "summary_amount": null,
           "summary_off_by": null,
+          "verified_at": "[time]",
           "version": 0
         }
       ],
@@ -126,11 +137,13 @@ async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
     assert_json_snapshot!(shown["data"], {
         ".id" => "[uuid]",
         ".checked_at" => "[time]",
+        ".verified_at" => "[time]",
         ".ingested_at" => "[time]",
         ".versions[].ingested_at" => "[time]",
     }, @r#"
     {
       "amount": "11.01",
+      "check_failed_since": null,
       "checked_at": "[time]",
       "id": "[uuid]",
       "ingest_status": "ingested",
@@ -138,10 +151,13 @@ async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
       "invoice_id": null,
       "invoice_uuid": "00000000-0000-4000-8000-000000202605",
       "is_final": false,
+      "is_withdrawn": false,
       "items_without_row": null,
+      "last_check_error": null,
       "last_error": null,
       "line_count": 2,
       "line_total": "11.00",
+      "missing_since": null,
       "off_by": "0.01",
       "parts": [
         {
@@ -181,6 +197,7 @@ async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
       "sources": "csv",
       "summary_amount": "11.01",
       "summary_off_by": "0.00",
+      "verified_at": "[time]",
       "version": 1,
       "versions": [
         {

@@ -8,7 +8,9 @@ use sqlx::{Connection as _, PgConnection};
 use store::Store;
 use store::inventory::Shortfall;
 
-use crate::support::{TestApi, answer, entry, facts, live_droplets, resource, sweep, sweep_with};
+use crate::support::{
+    TestApi, answer, entry, facts, invoice_of, live_droplets, resource, sweep, sweep_with,
+};
 
 /// A page of metrics.
 struct Page(String);
@@ -139,6 +141,23 @@ async fn invoices_are_told_by_status_and_by_what_they_are_off() {
     page.shows(r#"arcadia_invoices{ingest_status="failed"}"#, "0");
     page.shows("arcadia_invoices_unreconciled", "2");
     page.shows("arcadia_invoices_off_by_usd", "1.75");
+    page.shows("arcadia_invoices_check_failed", "0");
+    page.shows("arcadia_invoices_withdrawn", "0");
+
+    // A check that fails later is no failed ingest, and a withdrawn invoice is checked no more.
+    let april = invoice_of("2026-04");
+    api.store.fail_invoice(april, "404").await.unwrap();
+    let page = Page::of(&api.store).await;
+    page.shows(r#"arcadia_invoices{ingest_status="failed"}"#, "0");
+    page.shows("arcadia_invoices_check_failed", "1");
+    let started_at = api.store.now().await.unwrap();
+    api.store
+        .store_invoice_list(&[], started_at, true)
+        .await
+        .unwrap();
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_invoices_check_failed", "0");
+    page.shows("arcadia_invoices_withdrawn", "3");
 }
 
 #[tokio::test]

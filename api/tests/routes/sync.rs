@@ -82,11 +82,13 @@ async fn every_kind_is_told_with_its_last_attempt_and_why_it_failed() {
         ".workflow_url" => "[url]",
     }, @r#"
     {
+      "is_partial": false,
       "items": 0,
       "kind": "volume",
       "last_attempt_at": "[time]",
       "last_attempt_failed": true,
       "last_complete_at": null,
+      "partial_reason": null,
       "reason": "page 2 answered 403",
       "requests": 1,
       "run_id": "[uuid]",

@@ -6,7 +6,7 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::costs::{SpreadRule, spread};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -48,9 +48,26 @@ pub struct Statements {
     pub invoices: i64,
     /// Of those, whose every sum agrees with every other.
     pub final_invoices: i64,
+    /// How well the month's invoices are verified.
+    pub verification: Verification,
     /// The month's lines are an estimate.
     pub is_estimate: bool,
     pub rule: SpreadRule,
+}
+
+/// How well the invoices of a month are verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// When the one that was verified longest ago was; none where one never was, and of a month without invoices.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// The earliest failed check that no successful one followed.
+    pub not_verified_since: Option<DateTime<Utc>>,
+    /// Why the last check of that invoice failed.
+    pub last_check_error: Option<String>,
+    /// Invoices that DigitalOcean no longer lists.
+    pub withdrawn_invoices: i64,
+    /// Since when the first of them is missing.
+    pub withdrawn_since: Option<DateTime<Utc>>,
 }
 
 /// What costs are grouped by.
@@ -114,7 +131,12 @@ impl Store {
         drop(connection);
         let rule = self.spread_rule(period).await?;
         let invoices = sqlx::query!(
-            r#"select coalesce(sum(amount), 0) as "amount!", count(*) as "invoices!", count(*) filter (where is_final) as "final!"
+            r#"select coalesce(sum(amount), 0) as "amount!", count(*) as "invoices!", count(*) filter (where is_final) as "final!",
+                   case when count(*) = count(verified_at) then min(verified_at) end as verified_at,
+                   min(check_failed_since) as not_verified_since,
+                   (array_agg(last_check_error order by check_failed_since, invoice_uuid)
+                       filter (where check_failed_since is not null))[1] as last_check_error,
+                   count(missing_since) as "withdrawn!", min(missing_since) as withdrawn_since
                from cloud_invoices where period = $1"#,
             period
         )
@@ -129,6 +151,13 @@ impl Store {
             invoice_total: invoices.amount,
             invoices: invoices.invoices,
             final_invoices: invoices.r#final,
+            verification: Verification {
+                verified_at: invoices.verified_at,
+                not_verified_since: invoices.not_verified_since,
+                last_check_error: invoices.last_check_error,
+                withdrawn_invoices: invoices.withdrawn,
+                withdrawn_since: invoices.withdrawn_since,
+            },
             is_estimate: month.is_estimate,
             rule,
         })

@@ -36,6 +36,18 @@ pub enum StoreError {
         "the cost line {id} is of an estimate, which is replaced every day: say what it is for when its invoice is there"
     )]
     Estimated { id: Uuid },
+    #[error(
+        "the invoice {id} could not be verified: {reason}; its lines and sums stay as they are, and the check is repeated by the next BillingHistory"
+    )]
+    Unconfirmed { id: Uuid, reason: String },
+    #[error(
+        "the cost line {id} is for a {line_kind} and the resource is a {resource_kind}: choose a {line_kind}, or send \"force\": true"
+    )]
+    KindMismatch {
+        id: Uuid,
+        line_kind: String,
+        resource_kind: String,
+    },
     #[error("the hold {id} is {state} already: there is nothing left to decide")]
     Decided { id: Uuid, state: String },
     #[error(

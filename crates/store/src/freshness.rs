@@ -15,6 +15,8 @@ pub struct KindFreshness {
     pub last_state: String,
     /// Why it is not `complete`.
     pub last_reason: Option<String>,
+    /// Why the kind's sources are known not to tell of all there is, however complete the attempt was, and what to configure.
+    pub partial_reason: Option<String>,
     /// Resources that the last attempt saw.
     pub last_items: i32,
     /// Requests to `DigitalOcean` that it took.
@@ -38,7 +40,7 @@ impl Store {
     ) -> Result<Vec<KindFreshness>, StoreError> {
         let rows = sqlx::query_as!(
             KindFreshness,
-            "select kind, last_complete_at, last_attempt_at, last_state, last_reason, last_items, last_requests, last_workflow_id,
+            "select kind, last_complete_at, last_attempt_at, last_state, last_reason, partial_reason, last_items, last_requests, last_workflow_id,
                  last_run_id
              from cloud_kind_freshness
              where provider = 'digitalocean' and ($1::text[] is null or kind = any($1)) order by kind",

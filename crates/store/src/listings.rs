@@ -228,6 +228,27 @@ pub(crate) async fn record(
     })
 }
 
+/// Notes why the sources of a kind are known not to tell of all there is, if so, and returns true where that is new. A listing that
+/// began before the latest one changes nothing.
+pub(crate) async fn note_partial(
+    tx: &mut PgConnection,
+    kind: &str,
+    facts: &ListingFacts,
+    reason: Option<&str>,
+) -> Result<bool, StoreError> {
+    let changed = sqlx::query!(
+        "update cloud_kind_freshness set partial_reason = $3
+         where provider = 'digitalocean' and kind = $1 and last_attempt_at <= $2 and partial_reason is distinct from $3",
+        kind,
+        facts.started_at,
+        reason,
+    )
+    .execute(tx)
+    .await?
+    .rows_affected();
+    Ok(changed > 0)
+}
+
 /// Notes that the deletions of a listing wait for an operator.
 pub(crate) async fn mark_held(
     tx: &mut PgConnection,

@@ -53,6 +53,10 @@ pub struct InvoiceGauges {
     pub off_by: Decimal,
     /// Ingested, and some sum does not agree with another.
     pub not_final: i64,
+    /// Ingested ones, still listed, whose last check failed.
+    pub check_failed: i64,
+    /// Those that DigitalOcean no longer lists.
+    pub withdrawn: i64,
 }
 
 /// The estimate of the open month.
@@ -126,7 +130,10 @@ impl Store {
                 count(*) filter (where ingest_status = 'failed') as "failed!",
                 count(*) filter (where not reconciled) as "unreconciled!",
                 coalesce(sum(abs(off_by)) filter (where not reconciled), 0) as "off_by!",
-                count(*) filter (where ingest_status = 'ingested' and not is_final) as "not_final!"
+                count(*) filter (where ingest_status = 'ingested' and not is_final) as "not_final!",
+                count(*) filter (where ingest_status = 'ingested' and missing_since is null and check_failed_since is not null)
+                    as "check_failed!",
+                count(*) filter (where missing_since is not null) as "withdrawn!"
             from cloud_invoices where provider = 'digitalocean'
             "#
         )

@@ -100,6 +100,7 @@ impl Store {
         }
         let at = now(&mut tx).await?;
         let renamed = intervals::follow_names(&mut tx, at).await?;
+        matching::match_named_projects_again(&mut tx, &renamed).await?;
         owners::own_again(&mut tx, Which::OfProjects(&renamed)).await?;
         tx.commit().await?;
         Ok(outcome)

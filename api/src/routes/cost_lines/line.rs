@@ -55,12 +55,12 @@ pub(in crate::routes) struct CostLine {
     /// The resource in the inventory, where one was found.
     resource_id: Option<Uuid>,
     /// How, by trust: `operator`; `uuid` and `id`, which DigitalOcean names; `group`; `name`, with kind, region or size, and
-    /// lifetime; `historic`, where the resource was gone before this mirror began; `account` for what no resource stands behind;
+    /// lifetime; `project`, of several that these leave the only one that was in the project which the line names; `historic`, where the resource was gone before this mirror began; `account` for what no resource stands behind;
     /// `ambiguous`; `unmatched`.
     match_rule: String,
     /// Why, where the rule alone does not say it.
     match_note: Option<String>,
-    /// `id` of each resource that it may be for; of a line that is `ambiguous`.
+    /// `id` of each resource that has the name; of a line that is `ambiguous`, and of one that `project` decided.
     match_candidates: Option<Vec<Uuid>>,
     /// Whether all tenants bear it, since no resource stands behind it.
     is_shared: bool,

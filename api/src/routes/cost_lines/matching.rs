@@ -16,7 +16,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::One;
 use crate::extract::{Body, Id, is_remark};
-use crate::problem::{Absent, Estimated, Invalid, Problem};
+use crate::problem::{Absent, Estimated, Invalid, Problem, Unfitting};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -129,6 +129,9 @@ struct LineMatch {
     /// Why: 1 to 500 characters.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
     reason: Option<Reason>,
+    /// Whether to accept a resource of a kind that the line cannot be for.
+    #[serde(default)]
+    force: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,7 +152,9 @@ impl TryFrom<String> for Reason {
 
 /// Says what a line is for, against whatever the rules say
 ///
-/// Whose the line is follows at once.
+/// Whose the line is follows at once. A resource of a kind that the line cannot be for, such as a droplet for a Spaces line, is
+/// refused unless `force` is true. A line fits its own kind; a charge for a backup also fits the droplet; a cluster's line also fits
+/// its node pools, nodes, load balancers and volumes; a database's also its replicas; a line of an unknown product fits any kind.
 #[utoipa::path(
     put,
     path = "/api/v1/billing/cost-lines/{id}/match",
@@ -158,7 +163,12 @@ impl TryFrom<String> for Reason {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the line")),
     request_body = LineMatch,
-    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent, Estimated)
+    responses(
+        (status = OK, body = One<CostLineDetail>, description = "The line as it is now"),
+        Invalid,
+        Absent,
+        Unfitting,
+    )
 )]
 async fn say(
     admin: Admin,
@@ -169,7 +179,7 @@ async fn say(
     let reason = word.reason.as_ref().map(|Reason(text)| text.as_str());
     state
         .store
-        .override_match(id, word.resource_id, reason, &admin.token_name)
+        .override_match(id, word.resource_id, reason, &admin.token_name, word.force)
         .await?;
     tracing::info!(token = %admin.token_id, line = %id, ?word, "a cost line's match was overridden");
     detail(&state.store, id).await

@@ -1,6 +1,7 @@
 //! What operators say single lines are for.
 
 use chrono::{DateTime, Utc};
+use domain::invoices::fits;
 use uuid::Uuid;
 
 use crate::invoices::matching;
@@ -18,30 +19,22 @@ pub struct Override {
 
 impl Store {
     /// Says what a line is for; the word outlives every ingest. Whose it is follows in the same transaction.
+    ///
+    /// Refuses a resource of a kind that the line cannot be for ([`domain::invoices::fits`]), unless it is forced.
     pub async fn override_match(
         &self,
         line: Uuid,
         resource: Option<Uuid>,
         reason: Option<&str>,
         set_by: &str,
+        is_forced: bool,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         matching::take_lock(&mut tx).await?;
         matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
         must_be_invoiced(&mut tx, line).await?;
         if let Some(resource) = resource {
-            let exists = sqlx::query_scalar!(
-                r#"select exists (select 1 from cloud_resources where id = $1) as "exists!""#,
-                resource
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            if !exists {
-                return Err(StoreError::NotFound {
-                    what: "resource",
-                    id: resource,
-                });
-            }
+            must_fit(&mut tx, line, resource, is_forced).await?;
         }
         sqlx::query!(
             "insert into cloud_cost_line_overrides (line_id, resource_id, reason, set_by, set_at) values ($1, $2, $3, $4, now())
@@ -87,6 +80,42 @@ impl Store {
         .await?;
         Ok(word)
     }
+}
+
+async fn must_fit(
+    tx: &mut sqlx::PgConnection,
+    line: Uuid,
+    resource: Uuid,
+    is_forced: bool,
+) -> Result<(), StoreError> {
+    let resource_kind =
+        sqlx::query_scalar!("select kind from cloud_resources where id = $1", resource)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(StoreError::NotFound {
+                what: "resource",
+                id: resource,
+            })?;
+    let of_line = sqlx::query!(
+        "select kind, identified_kind from cloud_cost_lines where id = $1",
+        line
+    )
+    .fetch_one(tx)
+    .await?;
+    if is_forced
+        || fits(
+            of_line.kind.as_deref(),
+            of_line.identified_kind.as_deref(),
+            &resource_kind,
+        )
+    {
+        return Ok(());
+    }
+    Err(StoreError::KindMismatch {
+        id: line,
+        line_kind: of_line.kind.or(of_line.identified_kind).unwrap_or_default(),
+        resource_kind,
+    })
 }
 
 async fn must_be_invoiced(tx: &mut sqlx::PgConnection, line: Uuid) -> Result<(), StoreError> {

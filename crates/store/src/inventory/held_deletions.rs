@@ -73,13 +73,15 @@ pub(super) async fn hold(
          select $6, id from cloud_resources
          where provider = 'digitalocean' and kind = $1 and deleted_at is null and last_seen_at < $2
            and stale_strike_count + 1 >= $4
-           and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))",
+           and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))
+           and not ($7 and attrs <> '{}')",
         kind,
         facts.started_at,
         facts.strike_seconds(),
         STRIKES,
         writing.at,
         hold,
+        writing.is_partial(),
     )
     .execute(&mut *tx)
     .await?;

@@ -26,6 +26,8 @@ pub struct Observations {
     stored: HashSet<Fingerprint>,
     /// By kind and DigitalOcean's id, whether it is staged.
     seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
+    /// Of kinds whose sources are known not to tell of all there is: why.
+    partial: BTreeMap<ResourceKind, String>,
     /// What came last, by kind and DigitalOcean's id.
     pub(super) latest: Vec<(ResourceKind, String)>,
     /// None for what no later attempt goes on with.
@@ -73,6 +75,7 @@ impl Store {
                 .iter()
                 .map(|kind| (kind.clone(), HashMap::new()))
                 .collect(),
+            partial: BTreeMap::new(),
             latest: Vec::new(),
             pages: None,
         })
@@ -88,6 +91,21 @@ impl Observations {
     /// How many resources of a kind were seen, each counted once.
     pub fn seen(&self, kind: &ResourceKind) -> usize {
         self.seen.get(kind).map_or(0, HashMap::len)
+    }
+
+    pub fn has_seen(&self, kind: &ResourceKind, provider_id: &str) -> bool {
+        let ids = self.seen.get(kind);
+        ids.is_some_and(|ids| ids.contains_key(provider_id))
+    }
+
+    /// Notes that the sources of a kind do not tell of all there is, however completely they are read, and what to configure. The
+    /// listing strikes nothing then that these sources cannot know: see [`super::strikes`].
+    pub fn note_partial(&mut self, kind: ResourceKind, reason: &str) {
+        self.partial.insert(kind, reason.to_owned());
+    }
+
+    pub(super) fn partial_reason(&self, kind: &ResourceKind) -> Option<&str> {
+        self.partial.get(kind).map(String::as_str)
     }
 
     /// How many of them are staged.

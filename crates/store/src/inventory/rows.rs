@@ -28,6 +28,13 @@ pub(super) struct Staged {
     pub(super) id: Option<Uuid>,
 }
 
+impl Writing<'_> {
+    /// Whether the listing's sources are known not to tell of all there is.
+    pub(super) fn is_partial(&self) -> bool {
+        self.seen.partial_reason(self.kind).is_some()
+    }
+}
+
 /// What is staged, apart from what another listing saw after this one began: what this one holds of it may be older. No other sweep
 /// of this kind runs meanwhile, so that what is not stored now is new.
 pub(super) async fn staged(

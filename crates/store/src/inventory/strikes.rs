@@ -10,6 +10,9 @@ use crate::StoreError;
 use crate::listings::{ListingFacts, STRIKES};
 
 /// Strikes what no listing has seen since this one began; the third strike sets the tombstone, unless it would set too many.
+///
+/// A listing whose sources are known to be partial strikes only what such sources told of: a name and nothing else. A row with a body
+/// is known from elsewhere (an invoice, or a list that is not read now), and that these sources lack it says nothing.
 pub(super) async fn strike(
     tx: &mut PgConnection,
     writing: Writing<'_>,
@@ -18,11 +21,12 @@ pub(super) async fn strike(
     outcome: &mut SweepOutcome,
 ) -> Result<Vec<Gone>, StoreError> {
     let kind = writing.kind.as_str();
+    let is_partial = writing.is_partial();
     let counts = sqlx::query!(
         r#"
         select count(*) as "live!",
             count(*) filter (
-                where last_seen_at < $2 and stale_strike_count + 1 >= $4
+                where last_seen_at < $2 and stale_strike_count + 1 >= $4 and not ($6 and attrs <> '{}')
                   and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))) as "doomed!"
         from cloud_resources where provider = 'digitalocean' and kind = $1 and deleted_at is null
         "#,
@@ -31,6 +35,7 @@ pub(super) async fn strike(
         facts.strike_seconds(),
         STRIKES,
         writing.at,
+        is_partial,
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -52,6 +57,7 @@ pub(super) async fn strike(
               and last_seen_at < $2
               and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))
               and not ($6 and stale_strike_count + 1 >= $4)
+              and not ($9 and attrs <> '{}')
             returning id, name, deleted_at
         ), noted as (
             insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
@@ -69,6 +75,7 @@ pub(super) async fn strike(
         is_held,
         facts.run.workflow_id,
         facts.run.run_id,
+        is_partial,
     )
     .fetch_all(tx)
     .await?;

@@ -12,7 +12,7 @@ use super::observed::Observations;
 use super::rows::{self, Differing, Writing};
 use super::strikes::strike;
 use crate::invoices::matching::{self, Learned};
-use crate::listings::{ListingFacts, lock, now, record, share_inventory};
+use crate::listings::{ListingFacts, lock, note_partial, now, record, share_inventory};
 use crate::{Store, StoreError};
 
 /// What a sweep changed.
@@ -73,6 +73,9 @@ pub(crate) async fn sweep_within(
     };
     let recorded = record(tx, kind.as_str(), facts, seen.seen(kind)).await?;
 
+    let partial_reason = seen.partial_reason(kind);
+    let is_partial_otherwise = note_partial(tx, kind.as_str(), facts, partial_reason).await?;
+
     let mut outcome = SweepOutcome {
         seen: seen.seen(kind),
         ..SweepOutcome::default()
@@ -111,6 +114,9 @@ pub(crate) async fn sweep_within(
     affected.homed.append(&mut affected.changed);
     intervals::follow_projects(tx, &affected.homed, writing.at).await?;
     matching::match_again(tx, kind.as_str(), &affected.learned, Some(&facts.run)).await?;
+    if is_partial_otherwise {
+        matching::match_unmatched_again(tx, kind.as_str(), &facts.run).await?;
+    }
     rows::unstage(tx, writing).await?;
     Ok(outcome)
 }

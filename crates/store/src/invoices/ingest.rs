@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::{Bill, BillId, fingerprint};
+use super::check::{self, Proven, Reading};
 use super::documents::Document;
 use super::estimates;
 use super::lines::{
@@ -72,13 +73,37 @@ struct Header {
     period: NaiveDate,
     amount: Decimal,
     version: i32,
+    ingest_status: String,
+    is_final: bool,
+    sources: Option<String>,
+    off_by: Option<Decimal>,
+    summary_amount: Option<Decimal>,
+    rows_without_item: Option<i32>,
+    items_without_row: Option<i32>,
     csv_sha256: Option<Vec<u8>>,
     lines_sha256: Option<Vec<u8>>,
+}
+
+impl Header {
+    /// What a fresh reading must confirm; none while its lines are not here, or are those of another amount.
+    fn proven(&self) -> Option<Proven> {
+        (self.ingest_status == "ingested").then(|| Proven {
+            sources: self.sources.clone(),
+            amount: self.amount,
+            off_by: self.off_by,
+            summary_amount: self.summary_amount,
+            rows_without_item: self.rows_without_item,
+            items_without_row: self.items_without_row,
+        })
+    }
 }
 
 impl Store {
     /// Stores an invoice's lines, in one transaction: matched, and owned. The same lines again are only matched again; others are a
     /// new version, and the old ones are kept beside it. The estimate of its month gives way to it.
+    ///
+    /// Of an invoice whose lines are here already, a reading that proves less than what is stored is refused
+    /// ([`StoreError::Unconfirmed`]) and changes nothing.
     pub async fn ingest_invoice(
         &self,
         invoice: InvoiceUuid,
@@ -92,7 +117,9 @@ impl Store {
         // Another ingest of this invoice waits here until this one is done.
         let header = sqlx::query_as!(
             Header,
-            "select id, period, amount, version, csv_sha256, lines_sha256 from cloud_invoices where invoice_uuid = $1 for update",
+            "select id, period, amount, version, ingest_status, is_final, sources, off_by, summary_amount, rows_without_item,
+                 items_without_row, csv_sha256, lines_sha256
+             from cloud_invoices where invoice_uuid = $1 for update",
             invoice.as_uuid()
         )
         .fetch_optional(&mut *tx)
@@ -106,13 +133,27 @@ impl Store {
             period: header.period,
             invoice_uuid: Some(invoice),
         };
+        let is_same = header.lines_sha256.as_ref() == Some(&lines_sha256);
+        let parts = part_sums(content.lines);
+        if let Some(proven) = header.proven() {
+            let reading = Reading {
+                content: &content,
+                total,
+                parts: &parts,
+            };
+            if let Some(reason) = check::shortcoming(&mut tx, header.id, &proven, &reading).await? {
+                return Err(StoreError::Unconfirmed {
+                    id: invoice.as_uuid(),
+                    reason,
+                });
+            }
+        }
         for document in [content.csv, content.items].into_iter().flatten() {
             document.store(&mut tx).await?;
         }
         let csv_sha256 = content.csv.map(|csv| csv.sha256.clone());
         let items_sha256 = content.items.map(|items| items.sha256.clone());
 
-        let is_same = header.lines_sha256.as_ref() == Some(&lines_sha256);
         let version = if is_same {
             match_bill(&mut tx, &bill).await?;
             header.version
@@ -129,13 +170,15 @@ impl Store {
             insert_lines(&mut tx, &bill, content.lines).await?;
             version
         };
-        let parts_agree = store_parts(&mut tx, &bill, content.lines, content.summary).await?;
+        let parts_agree = store_parts(&mut tx, &bill, &parts, content.summary).await?;
         let off_by = header.amount - total;
-        let is_final = off_by.is_zero()
+        let is_proven = off_by.is_zero()
             && parts_agree
             && content
                 .summary
                 .is_none_or(|summary| summary.amount == header.amount);
+        // Proven once, it stays so while neither its lines nor its amount are others.
+        let is_final = is_proven || (header.is_final && is_same);
         let stored = Stored {
             invoice: header.id,
             version,
@@ -188,6 +231,7 @@ async fn store_header(
     sqlx::query!(
         "update cloud_invoices set
              ingest_status = 'ingested', ingested_at = now(), checked_at = now(), updated_at = now(), last_error = null,
+             verified_at = now(), check_failed_since = null, last_check_error = null,
              line_count = $2, line_total = $3, off_by = $4::numeric, reconciled = $4::numeric = 0,
              summary_amount = $5::numeric, summary_off_by = amount - $5::numeric, is_final = $6,
              version = $7, csv_sha256 = $8, items_sha256 = $9, lines_sha256 = $10, sources = $11, source_note = $12,
@@ -256,13 +300,8 @@ async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Stores what each part is stated to be and what its lines come to, and says whether these agree.
-async fn store_parts(
-    tx: &mut PgConnection,
-    bill: &Bill,
-    lines: &[InvoiceLine],
-    summary: Option<&InvoiceSummary>,
-) -> Result<bool, StoreError> {
+/// What the lines of each part total; USD.
+fn part_sums(lines: &[InvoiceLine]) -> BTreeMap<ChargePart, Decimal> {
     let mut sums: BTreeMap<ChargePart, Decimal> = ChargePart::ALL
         .into_iter()
         .map(|part| (part, Decimal::ZERO))
@@ -270,12 +309,17 @@ async fn store_parts(
     for line in lines {
         *sums.entry(line.part).or_default() += line.amount;
     }
-    let stated = |part: ChargePart| {
-        let mut parts = summary.into_iter().flat_map(|summary| &summary.parts);
-        parts
-            .find(|(stated, _)| *stated == part)
-            .map(|(_, amount)| *amount)
-    };
+    sums
+}
+
+/// Stores what each part is stated to be and what its lines come to, and says whether these agree.
+async fn store_parts(
+    tx: &mut PgConnection,
+    bill: &Bill,
+    sums: &BTreeMap<ChargePart, Decimal>,
+    summary: Option<&InvoiceSummary>,
+) -> Result<bool, StoreError> {
+    let stated = |part: ChargePart| summary.and_then(|summary| check::stated(summary, part));
     let parts: Vec<&str> = sums.keys().map(|part| part.as_str()).collect();
     let stated: Vec<Option<Decimal>> = sums.keys().map(|part| stated(*part)).collect();
     let amounts: Vec<Decimal> = sums.values().copied().collect();

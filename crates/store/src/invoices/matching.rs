@@ -80,12 +80,12 @@ pub(super) async fn find(
             case when word.line_id is null then found.match_candidates end as "candidates?",
             case when word.line_id is null then found.match_rule = 'account' else word.resource_id is null end as "is_shared!"
         from unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::bool[], $10::timestamptz[], $11::timestamptz[])
+                $9::bool[], $10::text[], $11::timestamptz[], $12::timestamptz[])
             with ordinality as line (id, identified_kind, is_named_by_group, name, region, size, item_id, item_uuid,
-                is_for_account, starts, ends, place)
+                is_for_account, project_name, starts, ends, place)
         left join cloud_cost_line_overrides word on word.line_id = line.id
         cross join lateral cost_line_match(line.identified_kind, line.is_named_by_group, line.name, line.region, line.size,
-            line.item_id, line.item_uuid, line.is_for_account, line.starts, line.ends) found
+            line.item_id, line.item_uuid, line.is_for_account, line.project_name, line.starts, line.ends) found
         order by line.place
         "#,
         ids,
@@ -97,6 +97,7 @@ pub(super) async fn find(
         &text(|line| line.item.resource_id.as_deref()) as &[Option<&str>],
         &text(|line| line.item.resource_uuid.as_deref()) as &[Option<&str>],
         &flag(|line| line.for_account),
+        &text(|line| Some(line.project_name.as_str())) as &[Option<&str>],
         &starts,
         &ends,
     )
@@ -150,6 +151,64 @@ pub(crate) async fn match_again(
         return Ok(());
     }
     note_cause(tx, "inventory", None, run).await?;
+    match_lines(tx, &concerned).await
+}
+
+/// Matches the lines again of which one of these resources is a candidate: where it was decides, and that is known otherwise now.
+pub(crate) async fn match_candidates_again(
+    tx: &mut PgConnection,
+    moved: &[Uuid],
+) -> Result<(), StoreError> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    take_lock(tx).await?;
+    let concerned = sqlx::query_scalar!(
+        "select id from cloud_cost_lines where match_candidates is not null and match_candidates && $1",
+        moved,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    match_lines(tx, &concerned).await
+}
+
+/// Matches the lines again that have several candidates and name one of these projects, by any name that it has or had.
+pub(crate) async fn match_named_projects_again(
+    tx: &mut PgConnection,
+    renamed: &[Uuid],
+) -> Result<(), StoreError> {
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    take_lock(tx).await?;
+    let concerned = sqlx::query_scalar!(
+        r#"select line.id as "id!" from (
+               select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
+           ) named
+           join cloud_cost_lines line on lower(line.project_name) = named.name
+           where line.match_candidates is not null"#,
+        renamed,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    match_lines(tx, &concerned).await
+}
+
+/// Matches the lines again that found no resource of a kind: their notes say what its listing leaves out.
+pub(crate) async fn match_unmatched_again(
+    tx: &mut PgConnection,
+    kind: &str,
+    run: &Run,
+) -> Result<(), StoreError> {
+    take_lock(tx).await?;
+    let concerned = sqlx::query_scalar!(
+        "select id from cloud_cost_lines
+         where identified_kind = $1 and resource_name is not null and match_rule = 'unmatched'",
+        kind,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    note_cause(tx, "inventory", None, Some(run)).await?;
     match_lines(tx, &concerned).await
 }
 

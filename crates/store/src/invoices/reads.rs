@@ -20,6 +20,13 @@ pub struct Invoice {
     pub ingest_status: String,
     pub ingested_at: Option<DateTime<Utc>>,
     pub checked_at: Option<DateTime<Utc>>,
+    /// When its documents were last read and agreed with what is stored.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// When the first check since `verified_at` failed; none while the last one succeeded.
+    pub check_failed_since: Option<DateTime<Utc>>,
+    pub last_check_error: Option<String>,
+    /// When the first complete list began that lacks it; none while it is listed.
+    pub missing_since: Option<DateTime<Utc>>,
     pub line_count: Option<i32>,
     pub line_total: Option<Decimal>,
     pub reconciled: Option<bool>,
@@ -160,8 +167,8 @@ impl Store {
     ) -> Result<Vec<Invoice>, StoreError> {
         let invoices = sqlx::query_as!(
             Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, line_count,
-                 line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
+            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, verified_at,
+                 check_failed_since, last_check_error, missing_since, line_count, line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
                  rows_without_item, items_without_row, last_error
              from cloud_invoices
              where $1::date is null or period < $1 or (period = $1 and invoice_uuid > $2)
@@ -178,8 +185,8 @@ impl Store {
     pub async fn invoice(&self, invoice_uuid: Uuid) -> Result<Invoice, StoreError> {
         sqlx::query_as!(
             Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, line_count,
-                 line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
+            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, verified_at,
+                 check_failed_since, last_check_error, missing_since, line_count, line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
                  rows_without_item, items_without_row, last_error
              from cloud_invoices where invoice_uuid = $1",
             invoice_uuid,

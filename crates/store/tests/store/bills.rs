@@ -71,6 +71,16 @@ pub(crate) async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> Inge
         .unwrap()
 }
 
+/// Ingests an invoice after DigitalOcean's list has shown the amount that these lines total: a correction.
+pub(crate) async fn correct(fixture: &Fixture, number: u128, lines: &str) -> IngestOutcome {
+    let file = read_invoice_csv(format!("{HEADER}\n{lines}").as_bytes()).unwrap();
+    let invoice = fixture.invoice(uuid(number).as_uuid()).await.unwrap();
+    let mut corrected = header(number, &invoice.period.format("%Y-%m").to_string(), 0);
+    corrected.amount = domain::invoices::line_total(&file.lines).unwrap();
+    fixture.discover_invoices(&[corrected]).await.unwrap();
+    ingest(fixture, number, lines).await
+}
+
 /// An item for each line, with the ids given: `uuid:...` or a number.
 pub(crate) fn items(lines: &str, ids: &[Option<&str>]) -> Vec<InvoiceItem> {
     let file = read_invoice_csv(format!("{HEADER}\n{lines}").as_bytes()).unwrap();

@@ -265,7 +265,7 @@ impl World {
         }
         let resource = resources.get(self.chance.of(resources.len() + 1)).copied();
         self.fixture
-            .override_match(line, resource, None, "ann")
+            .override_match(line, resource, None, "ann", true)
             .await
             .unwrap();
     }

@@ -4,7 +4,7 @@ use store::inventory::Commit;
 use store::invoices::Document;
 use store::projects::ProjectChange;
 
-use super::bills::{APRIL, april_lines, bare, header, ingest, never_again, uuid};
+use super::bills::{APRIL, april_lines, bare, correct, header, ingest, never_again, uuid};
 use super::support::{droplet, fixture, members, project};
 
 #[tokio::test]
@@ -118,19 +118,23 @@ async fn ingesting_again_changes_nothing_and_another_file_replaces_all() {
     assert_eq!(april_lines(&fixture).await, before);
 
     let shorter = APRIL.lines().next().unwrap();
-    assert!(ingest(&fixture, 1, shorter).await.replaced);
+    assert!(correct(&fixture, 1, shorter).await.replaced);
     let after = april_lines(&fixture).await;
     assert_eq!(after, before[..1]);
 }
 
 #[tokio::test]
-async fn a_failure_is_marked_and_leaves_the_lines_of_an_earlier_ingest() {
+async fn a_failed_ingest_of_a_corrected_invoice_keeps_the_lines_before() {
     let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", -99_400)])
+        .await
+        .unwrap();
+    ingest(&fixture, 1, APRIL).await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_501)])
         .await
         .unwrap();
-    ingest(&fixture, 1, APRIL).await;
     fixture
         .fail_invoice(uuid(1), "line 3, column USD: no amount")
         .await

@@ -6,7 +6,8 @@ use serde_json::json;
 use store::invoices::CostLine;
 
 use super::bills::{
-    APRIL, april_lines, assert_balanced, header, ingest, ingest_with, lines_of, statements, uuid,
+    APRIL, april_lines, assert_balanced, correct, header, ingest, ingest_with, lines_of,
+    statements, uuid,
 };
 use super::support::{Fixture, droplet, fixture, resource};
 
@@ -327,13 +328,19 @@ async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections
     let line = april_lines(&fixture).await[0].id;
     let other = fixture.resource("2").await.id;
     fixture
-        .override_match(line, Some(other), Some("billed under its old name"), "ann")
+        .override_match(
+            line,
+            Some(other),
+            Some("billed under its old name"),
+            "ann",
+            false,
+        )
         .await
         .unwrap();
     let corrected = APRIL.replace("$6.00", "$7.00");
     let with_one_before = format!("{}{corrected}", droplet_line("new (s-1vcpu-1gb)"));
     for lines in [APRIL, &corrected, &with_one_before] {
-        ingest(&fixture, 1, lines).await;
+        correct(&fixture, 1, lines).await;
         let lines = april_lines(&fixture).await;
         let said = lines.iter().find(|stored| stored.id == line).unwrap();
         assert_eq!(
@@ -361,7 +368,7 @@ async fn an_operator_may_say_that_a_line_is_for_no_resource_and_all_bear_it() {
     ingest(&fixture, 1, APRIL).await;
     let line = april_lines(&fixture).await[1].id;
     fixture
-        .override_match(line, None, None, "ann")
+        .override_match(line, None, None, "ann", false)
         .await
         .unwrap();
     let shared = april_lines(&fixture).await.remove(1);

@@ -350,7 +350,7 @@ async fn a_manually_matched_line_follows_the_tenant_of_its_resource() {
         .id;
     let database = fixture.resource("2").await.id;
     fixture
-        .override_match(line, Some(database), None, "ann")
+        .override_match(line, Some(database), None, "ann", true)
         .await
         .unwrap();
     let expected = [cents(None, 3_000), cents(Some("beta"), 3_000)];

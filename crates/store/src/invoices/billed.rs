@@ -1,0 +1,56 @@
+//! What bills name and no listing does.
+
+use domain::ResourceKind;
+use uuid::Uuid;
+
+use crate::{Store, StoreError};
+
+/// A resource that a bill names and the mirror does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BilledResource {
+    pub name: String,
+    /// As its latest line describes it.
+    pub region: Option<String>,
+    /// DigitalOcean's id of the live project that its latest line names, where one project has that name.
+    pub project_id: Option<Uuid>,
+}
+
+impl Store {
+    /// Resources of a kind that lines of the two latest billed months name and no listing has told of, by name.
+    ///
+    /// What only earlier months were billed for may be gone since: it stays unmatched, rather than become a resource that no listing
+    /// could ever delete. A resource that was deleted before the charge began counts as not known: it came back.
+    pub async fn billed_resources(
+        &self,
+        kind: &ResourceKind,
+    ) -> Result<Vec<BilledResource>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            select distinct on (line.resource_name) line.resource_name as "name!", line.described_region as region,
+                (select case when count(*) = 1 then min(p.provider_id) end from cloud_projects p
+                 where p.provider = 'digitalocean' and p.deleted_at is null and lower(p.name) = lower(line.project_name)) as project_id
+            from cloud_cost_lines line
+            where line.identified_kind = $1 and line.match_rule = 'unmatched' and line.resource_name is not null
+              and not line.is_named_by_group
+              and line.bill_period >= (select max(bill_period) from cloud_cost_lines) - interval '1 month'
+              and not exists (
+                  select from cloud_resources r
+                  where r.provider = 'digitalocean' and r.kind = $1 and r.provider_id = line.resource_name
+                    and (r.deleted_at is null
+                         or r.deleted_at >= coalesce(line.start_at, line.bill_period::timestamp at time zone 'UTC')))
+            order by line.resource_name, line.bill_period desc, line.end_at desc nulls last, line.line_no
+            "#,
+            kind.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| BilledResource {
+                name: row.name,
+                region: row.region,
+                project_id: row.project_id.and_then(|id| id.parse().ok()),
+            })
+            .collect())
+    }
+}
