@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::{CostLine, add_stored_shares};
 use crate::ApiState;
 use crate::access::Admin;
+use crate::effect::{DryRun, Effect};
 use crate::envelope::One;
-use crate::extract::{Body, Id, is_remark};
+use crate::extract::{Body, Id, Query, is_remark};
 use crate::problem::{Absent, Estimated, Invalid, Problem, Unfitting};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -86,17 +87,17 @@ impl From<store::invoices::LineChange> for LineChange {
     }
 }
 
-async fn detail(store: &Store, id: Uuid) -> Result<Json<One<CostLineDetail>>, Problem> {
+async fn detail(store: &Store, id: Uuid) -> Result<One<CostLineDetail>, Problem> {
     let mut lines = [CostLine::from(store.cost_line(id).await?)];
     add_stored_shares(store, &mut lines).await?;
     let word = store.override_of(id).await?;
     let changes = store.line_changes(id).await?;
     let [line] = lines;
-    Ok(Json(One::now(CostLineDetail {
+    Ok(One::now(CostLineDetail {
         line,
         r#override: word.map(Override::from),
         changes: changes.into_iter().map(LineChange::from).collect(),
-    })))
+    }))
 }
 
 /// One line, with what an operator says of it, and what became of it
@@ -114,7 +115,7 @@ async fn one(
     State(state): State<ApiState>,
     Id(id): Id,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    detail(&state.store, id).await
+    Ok(Json(detail(&state.store, id).await?))
 }
 
 /// What a line is for.
@@ -150,9 +151,10 @@ impl TryFrom<String> for Reason {
     }
 }
 
-/// Says what a line is for, against whatever the rules say
+/// Matches a line to a resource, whatever the rules match it to
 ///
-/// Whose the line is follows at once. A resource of a kind that the line cannot be for, such as a droplet for a Spaces line, is
+/// The tenant of the line follows at once: it is the resource's at the time of the charge. `meta.effect` has the amounts that this moves;
+/// `?dry_run=true` reports them without making the change. A resource of a kind that the line cannot be for, such as a droplet for a Spaces line, is
 /// refused unless `force` is true. A line fits its own kind; a charge for a backup also fits the droplet; a cluster's line also fits
 /// its node pools, nodes, load balancers and volumes; a database's also its replicas; a line of an unknown product fits any kind.
 #[utoipa::path(
@@ -161,7 +163,7 @@ impl TryFrom<String> for Reason {
     operation_id = "override_cost_line_match",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the line")),
+    params(("id" = Uuid, Path, description = "`id` of the line"), DryRun),
     request_body = LineMatch,
     responses(
         (status = OK, body = One<CostLineDetail>, description = "The line as it is now"),
@@ -174,33 +176,51 @@ async fn say(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    Query(dry_run): Query<DryRun>,
     Body(word): Body<LineMatch>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
     let reason = word.reason.as_ref().map(|Reason(text)| text.as_str());
-    state
+    let commit = dry_run.commit();
+    let measured = state
         .store
-        .override_match(id, word.resource_id, reason, &admin.token_name, word.force)
+        .override_match(
+            id,
+            word.resource_id,
+            reason,
+            &admin.token_name,
+            word.force,
+            commit,
+        )
         .await?;
-    tracing::info!(token = %admin.token_id, line = %id, ?word, "a cost line's match was overridden");
-    detail(&state.store, id).await
+    tracing::info!(token = %admin.token_id, line = %id, ?word, ?commit, "match of a cost line overridden");
+    let detail = detail(&state.store, id).await?;
+    Ok(Json(detail.with_effect(Effect::of(measured, commit))))
 }
 
-/// Takes an operator's word on a line back: the rules say again what it is for
+/// Removes the override of a line, so that the rules match it again
+///
+/// `meta.effect` has the amounts that this moves; `?dry_run=true` reports them without making the change.
 #[utoipa::path(
     delete,
     path = "/api/v1/billing/cost-lines/{id}/match",
     operation_id = "withdraw_cost_line_match",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the line")),
+    params(("id" = Uuid, Path, description = "`id` of the line"), DryRun),
     responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent, Estimated)
 )]
 async fn withdraw(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    Query(dry_run): Query<DryRun>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    state.store.withdraw_override(id, &admin.token_name).await?;
-    tracing::info!(token = %admin.token_id, line = %id, "a cost line's override was withdrawn");
-    detail(&state.store, id).await
+    let commit = dry_run.commit();
+    let measured = state
+        .store
+        .withdraw_override(id, &admin.token_name, commit)
+        .await?;
+    tracing::info!(token = %admin.token_id, line = %id, ?commit, "override of a cost line removed");
+    let detail = detail(&state.store, id).await?;
+    Ok(Json(detail.with_effect(Effect::of(measured, commit))))
 }

@@ -1,16 +1,18 @@
-//! What operators say single lines are for.
+//! Overrides: resources that operators give to single lines.
 
 use chrono::{DateTime, Utc};
 use domain::invoices::fits;
 use uuid::Uuid;
 
+use super::effect::{Before, Effect, Measured};
+use crate::inventory::Commit;
 use crate::invoices::matching;
 use crate::{Store, StoreError};
 
-/// An operator's word on a line.
+/// The override of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// None: it is for no resource, and all tenants bear it.
+    /// None: the line is for no resource, and its cost is shared.
     pub resource_id: Option<Uuid>,
     pub reason: Option<String>,
     pub set_by: String,
@@ -18,9 +20,11 @@ pub struct Override {
 }
 
 impl Store {
-    /// Says what a line is for; the word outlives every ingest. Whose it is follows in the same transaction.
+    /// Matches a line to a resource by an operator, or to none, and returns what that moves between tenants. The override outlives every
+    /// ingest. The tenant of the line follows in the same transaction.
     ///
-    /// Refuses a resource of a kind that the line cannot be for ([`domain::invoices::fits`]), unless it is forced.
+    /// Fails with [`StoreError::KindMismatch`] for a resource of a kind that the line cannot be for ([`domain::invoices::fits`]), unless
+    /// it is forced.
     pub async fn override_match(
         &self,
         line: Uuid,
@@ -28,14 +32,13 @@ impl Store {
         reason: Option<&str>,
         set_by: &str,
         is_forced: bool,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        matching::take_lock(&mut tx).await?;
-        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
-        must_be_invoiced(&mut tx, line).await?;
+        commit: Commit,
+    ) -> Result<Measured, StoreError> {
+        let mut tx = self.begin_override(line, set_by).await?;
         if let Some(resource) = resource {
             must_fit(&mut tx, line, resource, is_forced).await?;
         }
+        let before = Effect::start(&mut tx).await?;
         sqlx::query!(
             "insert into cloud_cost_line_overrides (line_id, resource_id, reason, set_by, set_at) values ($1, $2, $3, $4, now())
              on conflict (line_id) do update set
@@ -47,29 +50,40 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        matching::match_lines(&mut tx, &[line]).await?;
-        tx.commit().await?;
-        Ok(())
+        end_override(tx, line, &before, commit).await
     }
 
-    /// Takes an operator's word on a line back: the rules say again what it is for.
-    pub async fn withdraw_override(&self, line: Uuid, set_by: &str) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        matching::take_lock(&mut tx).await?;
-        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
-        must_be_invoiced(&mut tx, line).await?;
+    /// Removes the override of a line, so that the rules match it again, and returns what that moves between tenants.
+    pub async fn withdraw_override(
+        &self,
+        line: Uuid,
+        set_by: &str,
+        commit: Commit,
+    ) -> Result<Measured, StoreError> {
+        let mut tx = self.begin_override(line, set_by).await?;
+        let before = Effect::start(&mut tx).await?;
         sqlx::query!(
             "delete from cloud_cost_line_overrides where line_id = $1",
             line
         )
         .execute(&mut *tx)
         .await?;
-        matching::match_lines(&mut tx, &[line]).await?;
-        tx.commit().await?;
-        Ok(())
+        end_override(tx, line, &before, commit).await
     }
 
-    /// What an operator said of a line, if one did.
+    async fn begin_override(
+        &self,
+        line: Uuid,
+        set_by: &str,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        matching::take_lock(&mut tx).await?;
+        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
+        must_be_invoiced(&mut tx, line).await?;
+        Ok(tx)
+    }
+
+    /// The override of a line, if it has one.
     pub async fn override_of(&self, line: Uuid) -> Result<Option<Override>, StoreError> {
         let word = sqlx::query_as!(
             Override,
@@ -80,6 +94,21 @@ impl Store {
         .await?;
         Ok(word)
     }
+}
+
+async fn end_override(
+    mut tx: sqlx::Transaction<'static, sqlx::Postgres>,
+    line: Uuid,
+    before: &Before,
+    commit: Commit,
+) -> Result<Measured, StoreError> {
+    matching::match_lines(&mut tx, &[line]).await?;
+    let effect = before.until_now(&mut tx).await?;
+    match commit {
+        Commit::Keep => tx.commit().await?,
+        Commit::DryRun => tx.rollback().await?,
+    }
+    Ok(Measured::of(effect))
 }
 
 async fn must_fit(

@@ -260,12 +260,15 @@ impl World {
         }
         let line = self.chance.one(&lines);
         if self.chance.of(3) == 0 {
-            self.fixture.withdraw_override(line, "ann").await.unwrap();
+            self.fixture
+                .withdraw_override(line, "ann", Commit::Keep)
+                .await
+                .unwrap();
             return;
         }
         let resource = resources.get(self.chance.of(resources.len() + 1)).copied();
         self.fixture
-            .override_match(line, resource, None, "ann", true)
+            .override_match(line, resource, None, "ann", true, Commit::Keep)
             .await
             .unwrap();
     }

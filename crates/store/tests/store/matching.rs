@@ -3,6 +3,7 @@
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 use serde_json::json;
+use store::inventory::Commit;
 use store::invoices::CostLine;
 
 use super::bills::{
@@ -334,6 +335,7 @@ async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections
             Some("billed under its old name"),
             "ann",
             false,
+            Commit::Keep,
         )
         .await
         .unwrap();
@@ -355,7 +357,10 @@ async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections
     let changes = fixture.line_changes(line).await.unwrap();
     assert_eq!(changes[0].changed_by.as_deref(), Some("ann"));
 
-    fixture.withdraw_override(line, "ann").await.unwrap();
+    fixture
+        .withdraw_override(line, "ann", Commit::Keep)
+        .await
+        .unwrap();
     let lines = april_lines(&fixture).await;
     let withdrawn = lines.iter().find(|stored| stored.id == line).unwrap();
     assert_eq!(withdrawn.match_rule, "name");
@@ -368,7 +373,7 @@ async fn an_operator_may_say_that_a_line_is_for_no_resource_and_all_bear_it() {
     ingest(&fixture, 1, APRIL).await;
     let line = april_lines(&fixture).await[1].id;
     fixture
-        .override_match(line, None, None, "ann", false)
+        .override_match(line, None, None, "ann", false, Commit::Keep)
         .await
         .unwrap();
     let shared = april_lines(&fixture).await.remove(1);
@@ -377,7 +382,10 @@ async fn an_operator_may_say_that_a_line_is_for_no_resource_and_all_bear_it() {
         statements(&fixture, "2026-04-01").await,
         [(None, 600, -100_110 + 9)]
     );
-    fixture.withdraw_override(line, "ann").await.unwrap();
+    fixture
+        .withdraw_override(line, "ann", Commit::Keep)
+        .await
+        .unwrap();
     assert!(!april_lines(&fixture).await[1].is_shared);
     assert_balanced(&fixture).await;
 }

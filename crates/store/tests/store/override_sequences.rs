@@ -105,7 +105,7 @@ async fn account() -> Fixture {
     .unwrap();
     let snapshot = fixture.resource("s").await.id;
     fixture
-        .override_match(line, Some(snapshot), None, "ann", true)
+        .override_match(line, Some(snapshot), None, "ann", true, Commit::Keep)
         .await
         .unwrap();
     fixture

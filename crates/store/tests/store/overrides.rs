@@ -349,14 +349,23 @@ async fn a_manually_matched_line_follows_the_tenant_of_its_resource() {
         .unwrap()
         .id;
     let database = fixture.resource("2").await.id;
+    let dry = fixture
+        .override_match(line, Some(database), None, "ann", true, Commit::DryRun)
+        .await
+        .unwrap();
+    assert_eq!(dry.effect.moved(), Decimal::new(1_000, 2));
+    assert_eq!(fixture.override_of(line).await.unwrap(), None);
     fixture
-        .override_match(line, Some(database), None, "ann", true)
+        .override_match(line, Some(database), None, "ann", true, Commit::Keep)
         .await
         .unwrap();
     let expected = [cents(None, 3_000), cents(Some("beta"), 3_000)];
     assert_eq!(april(&fixture).await, expected);
     // Also through an ingest of a corrected bill, and until it is undone.
-    fixture.withdraw_override(line, "ann").await.unwrap();
+    fixture
+        .withdraw_override(line, "ann", Commit::Keep)
+        .await
+        .unwrap();
     let expected = [
         cents(None, 3_000),
         cents(Some("acme"), 1_000),
