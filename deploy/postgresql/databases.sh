@@ -1,8 +1,10 @@
 #!/bin/sh
 # Runs once, when the server's data directory is made: a database for the application and two for Temporal, kept apart.
 set -eu
-psql --set ON_ERROR_STOP=1 --username postgres \
-    --set arcadia_password="$ARCADIA_DATABASE_PASSWORD" --set temporal_password="$TEMPORAL_DATABASE_PASSWORD" <<'SQL'
+: "${ARCADIA_DATABASE_PASSWORD:?is empty: set it in .env}" "${TEMPORAL_DATABASE_PASSWORD:?is empty: set it in .env}"
+psql --set ON_ERROR_STOP=1 --username postgres <<'SQL'
+\getenv arcadia_password ARCADIA_DATABASE_PASSWORD
+\getenv temporal_password TEMPORAL_DATABASE_PASSWORD
 create role arcadia login password :'arcadia_password';
 create database arcadia owner arcadia;
 create role temporal login password :'temporal_password';
