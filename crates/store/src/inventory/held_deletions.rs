@@ -1,7 +1,7 @@
 //! What holds strikes back: a listing that would tombstone much at once tombstones nothing until an operator says so.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::intervals;
@@ -151,15 +151,7 @@ impl Store {
 
     /// One hold.
     pub async fn held_deletion(&self, id: Uuid) -> Result<HeldDeletion, StoreError> {
-        sqlx::query_as!(
-            HeldDeletion,
-            "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from cloud_held_deletions
-             where id = $1",
-            id,
-        )
-        .fetch_optional(&self.pool)
-        .await?
-        .ok_or(StoreError::NotFound { what: "hold", id })
+        one(&self.pool, id).await
     }
 
     /// The resources that a hold is about, by name.
@@ -200,7 +192,8 @@ impl Store {
         share_inventory(&mut tx).await?;
         lock(&mut tx, &format!("sweep {kind}")).await?;
         let at = now(&mut tx).await?;
-        let hold = self.held_deletion(id).await?;
+        // By the same connection: a transaction that waits for another one could wait for ever.
+        let hold = one(&mut *tx, id).await?;
         let state = match decision {
             Decision::Approve => "approved",
             Decision::Reject => "rejected",
@@ -243,6 +236,18 @@ impl Store {
         tx.commit().await?;
         Ok(hold)
     }
+}
+
+async fn one(executor: impl PgExecutor<'_>, id: Uuid) -> Result<HeldDeletion, StoreError> {
+    sqlx::query_as!(
+        HeldDeletion,
+        "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from cloud_held_deletions
+             where id = $1",
+        id,
+    )
+    .fetch_optional(executor)
+    .await?
+    .ok_or(StoreError::NotFound { what: "hold", id })
 }
 
 async fn delete_held(
