@@ -21,12 +21,15 @@ mod support {
 // What `cargo test faults` runs are tests whose names begin so.
 #[path = "."]
 mod faults {
+    mod backups;
     mod books;
     mod chance;
     mod clock;
     mod dice;
     mod proxy;
     mod report;
+    mod restore;
+    mod restored_holds;
     mod rolling;
     mod run;
     mod shutdown;

@@ -200,7 +200,7 @@ async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T 
 }
 
 /// An operator's word: whose two of the projects are.
-async fn assign_tenants(site: &Site) {
+pub(crate) async fn assign_tenants(site: &Site) {
     let store = site.store().await;
     let projects = patiently(async || store.projects(None, None, 100).await).await;
     let mut ordinary: Vec<_> = projects
@@ -225,7 +225,7 @@ async fn assign_tenants(site: &Site) {
 }
 
 /// What the mirror says is gone and the account has. The account is the judge here, not another run.
-async fn deleted_but_there(site: &Site) -> u64 {
+pub(crate) async fn deleted_but_there(site: &Site) -> u64 {
     let mut database = site.database().await;
     let deleted: Vec<(String, String)> = sqlx::query_as(
         "select kind, provider_id from cloud_resources where deleted_at is not null

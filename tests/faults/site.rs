@@ -194,6 +194,22 @@ impl Site {
         .await;
     }
 
+    /// Ends every worker, and waits until nothing that it began is still going on in the database.
+    pub(crate) async fn stop_workers(&mut self) {
+        self.settle().await;
+        self.workers.clear();
+    }
+
+    /// The next workflow ids are those that were given out since the number was this.
+    pub(crate) fn count_workflows_from(&self, number: u64) {
+        self.started.store(number, Ordering::Relaxed);
+    }
+
+    /// How many workflow ids were given out.
+    pub(crate) fn workflows_counted(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
     /// Strikes must be ten minutes apart. Tests do not wait for that: what was struck was struck an hour ago.
     pub(crate) async fn let_an_hour_go_by(&self) {
         let mut database = self.database().await;

@@ -8,5 +8,5 @@ mod own_servers;
 mod servers;
 
 pub use databases::{TestDatabase, database};
-pub use own_servers::{OwnPostgres, OwnTemporal, Stop};
+pub use own_servers::{OwnPostgres, OwnTemporal, PostgresClient, Stop};
 pub use servers::{TestTemporal, temporal};

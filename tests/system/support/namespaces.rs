@@ -28,8 +28,14 @@ pub(crate) async fn connect(address: &str, namespace: &str) -> anyhow::Result<Cl
 pub(crate) async fn namespace_of_its_own(address: &str) -> (Client, String) {
     let namespace = format!("test-{}", Uuid::new_v4());
     let client = connect(address, &namespace).await.unwrap();
+    register(&client, &namespace).await;
+    (client, namespace)
+}
+
+/// Creates the namespace, and waits until the server serves it.
+pub(crate) async fn register(client: &Client, namespace: &str) {
     let request = RegisterNamespaceRequest {
-        namespace: namespace.clone(),
+        namespace: namespace.to_owned(),
         workflow_execution_retention_period: Duration::from_hours(24).try_into().ok(),
         ..Default::default()
     };
@@ -44,5 +50,4 @@ pub(crate) async fn namespace_of_its_own(address: &str) -> (Client, String) {
         counted.is_ok().then_some(())
     })
     .await;
-    (client, namespace)
 }

@@ -41,6 +41,11 @@ impl Cluster {
         })
     }
 
+    /// Where one of PostgreSQL's programs would be, beside the server's.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.binaries.program(name)
+    }
+
     /// Makes the data directory with its one user, unless it is there.
     pub(crate) async fn make_if_missing(
         &self,

@@ -61,15 +61,42 @@ impl OwnPostgres {
             _home: home,
         };
         own.start_again().await;
+        if let Some(server) = &own.server {
+            server
+                .make_database_if_missing(NAME)
+                .await
+                .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
+        }
         own
     }
 
-    /// `postgres://USER:PASSWORD@127.0.0.1:PORT/postgres`, the same after each start.
+    /// `postgres://USER:PASSWORD@127.0.0.1:PORT/arcadia`, the same after each start.
     pub fn url(&self) -> String {
         format!(
-            "postgres://{NAME}:{}@127.0.0.1:{}/postgres",
+            "postgres://{NAME}:{}@127.0.0.1:{}/{NAME}",
             self.password, self.port
         )
+    }
+
+    /// The variables by which PostgreSQL's own programs reach the database, and the directory of
+    /// those programs. None where `pg_dump` is not installed beside the server.
+    pub fn client(&self) -> Option<PostgresClient> {
+        let programs = self.cluster.program("pg_dump").parent()?.to_owned();
+        let needed = ["pg_dump", "pg_restore", "createdb", "psql"];
+        if !needed.iter().all(|name| programs.join(name).is_file()) {
+            return None;
+        }
+        let environment = [
+            ("PGHOST", "127.0.0.1".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", NAME.to_owned()),
+            ("PGPASSWORD", self.password.clone()),
+            ("PGDATABASE", NAME.to_owned()),
+        ];
+        Some(PostgresClient {
+            programs,
+            environment,
+        })
     }
 
     /// Where it listens.
@@ -111,6 +138,14 @@ impl OwnPostgres {
     }
 }
 
+/// How PostgreSQL's own programs reach a server.
+pub struct PostgresClient {
+    /// The directory of `pg_dump`, `pg_restore`, `createdb` and `psql`.
+    pub programs: PathBuf,
+    /// Names and values, the password among them.
+    pub environment: [(&'static str, String); 5],
+}
+
 /// A Temporal dev server of one test's own, whose store outlives it.
 pub struct OwnTemporal {
     cli: PathBuf,
@@ -119,7 +154,7 @@ pub struct OwnTemporal {
     port: u16,
     log: Log,
     server: Option<TemporalServer>,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl OwnTemporal {
@@ -145,7 +180,7 @@ impl OwnTemporal {
             port,
             log: Log::new(home.path().join("temporal.log")),
             server: None,
-            _home: home,
+            home,
         };
         own.start_again().await;
         own
@@ -168,6 +203,47 @@ impl OwnTemporal {
             .stop()
             .await
             .unwrap_or_else(|error| panic!("Temporal does not stop: {error}"));
+    }
+
+    /// The `temporal` program.
+    pub fn cli(&self) -> &Path {
+        &self.cli
+    }
+
+    /// Copies the store of the stopped server into a directory.
+    pub fn copy_store(&self, to: &Path) {
+        assert!(self.server.is_none(), "stop the server before copying");
+        for file in self.store_files().filter(|file| file.exists()) {
+            let name = file.file_name().unwrap_or_default();
+            fs::copy(&file, to.join(name))
+                .unwrap_or_else(|error| panic!("{} cannot be copied: {error}", file.display()));
+        }
+    }
+
+    /// Replaces the store of the stopped server by an earlier copy, or by nothing: an empty server.
+    pub fn replace_store(&self, copy: Option<&Path>) {
+        assert!(self.server.is_none(), "stop the server before replacing");
+        for file in self.store_files() {
+            if file.exists() {
+                fs::remove_file(&file).unwrap_or_else(|error| {
+                    panic!("{} cannot be removed: {error}", file.display())
+                });
+            }
+            let name = file.file_name().unwrap_or_default();
+            let copied = copy.map(|copy| copy.join(name));
+            if let Some(copied) = copied.filter(|copied| copied.exists()) {
+                fs::copy(&copied, &file)
+                    .unwrap_or_else(|error| panic!("{} cannot be copied: {error}", file.display()));
+            }
+        }
+    }
+
+    /// The `SQLite` file with its write-ahead log.
+    fn store_files(&self) -> impl Iterator<Item = PathBuf> {
+        let home = self.home.path().to_owned();
+        ["temporal.db", "temporal.db-wal", "temporal.db-shm"]
+            .into_iter()
+            .map(move |name| home.join(name))
     }
 
     /// Stops it for good, and leaves nothing behind.
