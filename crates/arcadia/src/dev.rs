@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
 
     let mut servers = Servers::default();
     let sending = Sending::from_environment("arcadia")?;
-    let outcome = serve(
+    let outcome = Box::pin(serve(
         arguments,
         &state,
         &progress,
@@ -93,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
         &log,
         &sending,
         &mut stop,
-    )
+    ))
     .await;
     sending.finish().await;
     remove_ready_file();

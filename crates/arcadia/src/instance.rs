@@ -21,9 +21,9 @@ const STATE_DIR: &str = "ARCADIA_STATE_DIR";
 /// The instance whose servers a command uses.
 #[derive(clap::Args)]
 pub(crate) struct InstanceArguments {
-    /// Use the servers of the `arcadia dev` that runs in this directory, whatever DATABASE_URL and TEMPORAL_ADDRESS say.
+    /// Use the servers of the `arcadia dev` that runs in this directory, whatever `DATABASE_URL` and `TEMPORAL_ADDRESS` say.
     ///
-    /// ARCADIA_STATE_DIR names it as well, for a server that no other variable names.
+    /// `ARCADIA_STATE_DIR` names it as well, for a server that no other variable names.
     #[arg(long, global = true, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
 }
@@ -101,19 +101,18 @@ impl Instance {
             variables.push(("ARCADIA_TEMPORAL_UI_URL", url.clone()));
         }
         let is_default = StateDir::default_path()
-            .and_then(|path| Ok(path.canonicalize().unwrap_or(path)))
+            .map(|path| path.canonicalize().unwrap_or(path))
             .is_ok_and(|path| path == directory);
         if !is_default || variable(STATE_DIR).is_some() {
             variables.push((STATE_DIR, directory.to_string_lossy().into_owned()));
         }
-        let line = |(name, value): (&str, String)| format!("export {name}={}\n", quoted(&value));
-        let exports: String = variables.into_iter().map(line).collect();
         let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let unset = names.filter(|name| self.temporal_is_own && is_for_another_temporal(name));
-        unset
-            .map(|name| format!("unset {name}\n"))
-            .collect::<String>()
-            + &exports
+        let unset = names
+            .filter(|name| self.temporal_is_own && is_for_another_temporal(name))
+            .map(|name| format!("unset {name}\n"));
+        let export = |(name, value): (&str, String)| format!("export {name}={}\n", quoted(&value));
+        let exports = variables.into_iter().map(export);
+        unset.chain(exports).collect::<Vec<_>>().concat()
     }
 }
 

@@ -337,7 +337,6 @@ async fn update(
         conflict_token: description.conflict_token().to_vec(),
         identity: client.identity(),
         request_id: uuid::Uuid::new_v4().to_string(),
-        ..Default::default()
     };
     WorkflowService::update_schedule(&mut client.clone(), request.into_request()).await?;
     Ok(())
