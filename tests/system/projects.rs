@@ -90,7 +90,7 @@ async fn an_internal_project_that_the_listing_does_not_show_yet_is_not_created_t
     // The listing, and the one under the lock.
     system
         .simulator
-        .fail(Fault::new(FaultKind::EmptyList, "/v2/projects").times(2));
+        .fail(Fault::new(FaultKind::LaggingList, "/v2/projects").times(2));
     let report = system.sync_projects().await.unwrap();
     assert!(!report.projects.created_internal);
     assert_eq!(

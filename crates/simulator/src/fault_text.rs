@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{Fault, FaultKind};
 
 const KINDS: &str = "rate_limited, server_error, html_error, slow, drip, cut_off, reset, unauthorized, forbidden, not_found, \
-                     empty_list, item_moves_between_pages, short_page, renamed_column, last_line_missing";
+                     empty_list, item_moves_between_pages, short_page, lagging_list, renamed_column, last_line_missing";
 
 /// Why a text is not a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -74,6 +74,7 @@ fn kind_named(word: &str) -> Option<FaultKind> {
         "short_page" => FaultKind::ShortPage,
         "renamed_column" => FaultKind::RenamedColumn,
         "last_line_missing" => FaultKind::LastLineMissing,
+        "lagging_list" => FaultKind::LaggingList,
         _ => return None,
     })
 }
@@ -136,6 +137,7 @@ impl fmt::Display for Fault {
             FaultKind::ShortPage => ("short_page", String::new()),
             FaultKind::RenamedColumn => ("renamed_column", String::new()),
             FaultKind::LastLineMissing => ("last_line_missing", String::new()),
+            FaultKind::LaggingList => ("lagging_list", String::new()),
         };
         write!(formatter, "{word}:{}", self.path)?;
         if !self.query.is_empty() {
@@ -171,6 +173,7 @@ mod tests {
             "item_moves_between_pages:/v2/domains",
             "not_found:/v2/apps:times=2",
             "short_page:/v2/load_balancers?page=1",
+            "lagging_list:/v2/projects:times=2",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);

@@ -68,6 +68,8 @@ pub enum FaultKind {
     RenamedColumn,
     /// `last_line_missing`: 200, but the text ends before its last line, and its announced length fits.
     LastLineMissing,
+    /// `lagging_list`: 200, but the last item of the list is not there yet, and not counted.
+    LaggingList,
 }
 
 impl Fault {

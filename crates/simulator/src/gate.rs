@@ -98,6 +98,9 @@ async fn answer(
         Some(FaultKind::ShortPage) => {
             parts.extensions.insert(Disturbance::Short);
         }
+        Some(FaultKind::LaggingList) => {
+            parts.extensions.insert(Disturbance::Lagging);
+        }
         // These meet the answer on its way out.
         Some(
             FaultKind::CutOff

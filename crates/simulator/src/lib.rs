@@ -45,7 +45,8 @@
 //! A [`Fault`] meets any path under `/v2` and `/spaces`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
 //! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `drip`,
 //! `cut_off`, `reset`),
-//! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`).
+//! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`,
+//! `lagging_list`).
 //!
 //! A fault without `times` lasts until it is cleared, and each path is met by itself: for one invoice
 //!

@@ -26,6 +26,8 @@ pub(crate) enum Disturbance {
     ItemMoved,
     /// The last item of the page is missing, and still counted.
     Short,
+    /// The last item of all is neither there nor counted.
+    Lagging,
 }
 
 /// The scheme and host by which the caller reached the simulator: links in answers start with it.
@@ -147,6 +149,7 @@ impl PageRequest {
     pub(crate) fn window<'a, T>(&self, items: &'a [T]) -> (Vec<&'a T>, usize) {
         let items = match self.disturbance {
             Some(Disturbance::Empty) => &[],
+            Some(Disturbance::Lagging) => &items[..items.len().saturating_sub(1)],
             _ => items,
         };
         let start = (self.page - 1)

@@ -80,7 +80,7 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
 ) -> Response {
     let seen = match parts.extensions.get() {
         Some(Disturbance::Empty) => 0,
-        Some(Disturbance::Short) => items.len().saturating_sub(1),
+        Some(Disturbance::Short | Disturbance::Lagging) => items.len().saturating_sub(1),
         Some(Disturbance::ItemMoved) | None => items.len(),
     };
     let form = match none_form_of(parts) {
