@@ -208,7 +208,7 @@ async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
     let page = || FaultKind::HtmlError { status: 200 };
     for (kind, path, expected) in [
         (FaultKind::RenamedColumn, &csv, "column USD"),
-        (page(), &csv, "column product"),
+        (page(), &csv, "HTML page"),
         (FaultKind::LastLineMissing, &csv, "CSV may be cut off"),
         (FaultKind::NotFound, &csv, "the CSV could not be read"),
         (
