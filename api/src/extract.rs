@@ -1,20 +1,27 @@
 //! Reading requests: axum's extractors, with problem documents where they refuse.
 
+mod body;
+mod kind;
+mod serde_errors;
+mod time;
+
 use std::error::Error;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
+use self::serde_errors::{Place, explain};
 use crate::problem::Problem;
+
+pub(crate) use self::body::Body;
+pub(crate) use self::kind::KnownKind;
+pub(crate) use self::time::{Period, TimeOrDate};
 
 /// The query string.
 pub(crate) struct Query<T>(pub(crate) T);
@@ -25,12 +32,43 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|rejection| Problem::InvalidParameter(first_cause(&rejection)))
+            .map_err(|rejection| {
+                let (name, message) = split_name(first_cause(&rejection));
+                Problem::InvalidParameter(explain(Place::Query, &name, &message))
+            })
     }
 }
 
-/// The `{id}` or `{uuid}` of the path.
-#[derive(Debug)]
+/// The name and the message of `NAME: MESSAGE`; names have letters and underscores only.
+fn split_name(text: String) -> (String, String) {
+    let is_name = |name: &str| {
+        name.chars()
+            .all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    match text.split_once(": ") {
+        Some((name, message)) if is_name(name) => (name.to_owned(), message.to_owned()),
+        _ => (String::new(), text),
+    }
+}
+
+/// No query string: what a route without parameters accepts. A parameter that has no effect is refused, so that nobody relies on it.
+pub(crate) struct NoParameters;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl<S: Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(Nothing {}) = Query::from_request_parts(parts, state).await?;
+        Ok(Self)
+    }
+}
+
+/// A UUID in a path, a query or a body.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Id(pub(crate) Uuid);
 
 impl FromStr for Id {
@@ -39,7 +77,7 @@ impl FromStr for Id {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::try_parse(text).map(Self).map_err(|_| {
             format!(
-                "{text:?} in the path is no uuid: expected a form like 22737513-0ea7-4206-8ceb-98a575af7681"
+                "invalid UUID {text:?}: expected a form like 22737513-0ea7-4206-8ceb-98a575af7681"
             )
         })
     }
@@ -70,35 +108,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
         Path::<T>::from_request_parts(parts, state)
             .await
             .map(|Path(value)| Self(value))
-            .map_err(|rejection| Problem::InvalidParameter(first_cause(&rejection)))
-    }
-}
-
-/// A JSON object as the body.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(value) = Json::<serde_json::Value>::from_request(request, state)
-            .await
-            .map_err(|rejection| refused_body(&rejection))?;
-        // serde would also take the fields' values from an array, by their order.
-        if !value.is_object() {
-            return Err(Problem::InvalidBody("expected a JSON object".to_owned()));
-        }
-        serde_json::from_value(value)
-            .map(Self)
-            .map_err(|error| Problem::InvalidBody(error.to_string()))
-    }
-}
-
-fn refused_body(rejection: &JsonRejection) -> Problem {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::BodyTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::UnsupportedMediaType,
-        _ => Problem::InvalidBody(first_cause(rejection)),
+            .map_err(|rejection| {
+                Problem::InvalidParameter(format!("path: {}", first_cause(&rejection)))
+            })
     }
 }
 
@@ -148,52 +160,10 @@ impl FromStr for Text {
     }
 }
 
-/// A time, as RFC 3339 writes it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(pub(crate) DateTime<Utc>);
-
-impl FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| Self(time.to_utc()))
-            // A plus that is not encoded arrives as a space.
-            .map_err(|_| {
-                format!("{text:?} is no time: expected a form like 2026-11-23T10:00:00Z, or with %2B for the + of an offset")
-            })
-    }
-}
-
-/// The first day of a month.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Period(pub(crate) NaiveDate);
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<NaiveDate>()
-            .ok()
-            // chrono takes 2026-4-1 too.
-            .filter(|day| day.day() == 1 && text.len() == "YYYY-MM-DD".len())
-            .map(Self)
-            .ok_or_else(|| {
-                format!("{text:?} is no period: expected the first of a month, like 2026-04-01")
-            })
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        required(deserializer)
-    }
-}
-
 /// Refuses a time that is still to come.
 pub(crate) fn not_in_the_future(field: &str, time: Option<DateTime<Utc>>) -> Result<(), Problem> {
     match time {
-        Some(time) if time > Utc::now() => Err(Problem::InvalidParameter(format!(
+        Some(time) if time > Utc::now() => Err(Problem::InvalidBody(format!(
             "{field}: {} is in the future; give a time that has passed",
             time.format("%Y-%m-%dT%H:%M:%SZ")
         ))),
@@ -240,23 +210,4 @@ where
     T: Deserialize<'de>,
 {
     Option::<T>::deserialize(deserializer).map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_is_the_first_of_a_month() {
-        for (text, is_period) in [
-            ("2026-04-01", true),
-            ("2026-04-02", false),
-            ("2026-4-1", false),
-            ("2026-04", false),
-            ("2026-13-01", false),
-            ("", false),
-        ] {
-            assert_eq!(text.parse::<Period>().is_ok(), is_period, "{text}");
-        }
-    }
 }

@@ -66,6 +66,47 @@ impl ResourceKind {
     pub const VPC: Self = Self::word("vpc");
     pub const VPC_PEERING: Self = Self::word("vpc_peering");
 
+    /// Every kind that this version knows, by name. DigitalOcean adds others, which a URN may name before this list does.
+    pub const ALL: [Self; 37] = [
+        Self::ALERT_POLICY,
+        Self::APP,
+        Self::AUTOSCALE_POOL,
+        Self::BYOIP_PREFIX,
+        Self::CDN_ENDPOINT,
+        Self::CERTIFICATE,
+        Self::DATABASE_CLUSTER,
+        Self::DATABASE_REPLICA,
+        Self::DEDICATED_INFERENCE,
+        Self::DNS_RECORD,
+        Self::DNS_ZONE,
+        Self::DROPLET,
+        Self::DROPLET_BACKUP,
+        Self::FIREWALL,
+        Self::FUNCTION_NAMESPACE,
+        Self::GENAI_AGENT,
+        Self::GENAI_KNOWLEDGE_BASE,
+        Self::IMAGE,
+        Self::KUBERNETES_CLUSTER,
+        Self::KUBERNETES_NODE_POOL,
+        Self::LOAD_BALANCER,
+        Self::NAT_GATEWAY,
+        Self::NFS_SHARE,
+        Self::NFS_SNAPSHOT,
+        Self::PARTNER_ATTACHMENT,
+        Self::REGISTRY,
+        Self::RESERVED_IP,
+        Self::RESERVED_IPV6,
+        Self::SAAS_ADDON,
+        Self::SNAPSHOT,
+        Self::SPACES_BUCKET,
+        Self::SPACES_KEY,
+        Self::UPTIME_CHECK,
+        Self::VECTOR_DATABASE,
+        Self::VOLUME,
+        Self::VPC,
+        Self::VPC_PEERING,
+    ];
+
     const fn word(word: &'static str) -> Self {
         Self(Cow::Borrowed(word))
     }
@@ -163,6 +204,16 @@ mod tests {
                 (parsed.kind.as_str(), parsed.provider_id.as_str()),
                 (kind, id)
             );
+        }
+    }
+
+    #[test]
+    fn all_kinds_are_listed_once_and_in_order() {
+        let all = ResourceKind::ALL;
+        let words: Vec<_> = all.iter().map(ResourceKind::as_str).collect();
+        assert!(words.is_sorted_by(|one, next| one < next), "{words:?}");
+        for (_, kind) in URN_WORDS {
+            assert!(ResourceKind::ALL.contains(kind), "{kind}");
         }
     }
 
