@@ -476,6 +476,20 @@ create table cloud_spread_rules (
     set_at timestamptz not null default now()
 );
 
+-- The tenants: whoever a token, a project, a resource, a cost or an allocation rule names. A revoked token alone makes nobody a tenant.
+-- known_since is the earliest time at which a token, a project or a resource was the tenant's; null where only costs or a rule name it.
+create view cloud_tenants as
+select tenant_id, min(since) as known_since
+from (
+    select tenant_id, created_at as since from api_tokens where revoked_at is null
+    union all select tenant_id, valid_from from cloud_project_tenants
+    union all select tenant_id, valid_from from cloud_resource_overrides
+    union all select tenant_id, null from cloud_cost_totals
+    union all select jsonb_object_keys(weights), null from cloud_spread_rules where weights is not null
+) named
+where tenant_id is not null
+group by tenant_id;
+
 -- Names change, and a line is for the resource that had the name then.
 create index cloud_resource_events_renames on cloud_resource_events (resource_id, occurred_at)
     where event in ('updated', 'restored') and changes ? 'name';

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::effect::Effect;
 use crate::freshness::Freshness;
+use crate::notes::Note;
 
 /// One thing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,17 +19,19 @@ impl<T> One<T> {
     pub(crate) fn now(data: T) -> Self {
         Self {
             data,
-            meta: Meta {
-                as_of: Utc::now(),
-                freshness: None,
-                effect: None,
-            },
+            meta: Meta::now(),
         }
     }
 
     /// Adds the effect of the change that this answers.
     pub(crate) fn with_effect(mut self, effect: Effect) -> Self {
         self.meta.effect = Some(effect);
+        self
+    }
+
+    /// Adds the time from which a change holds.
+    pub(crate) fn since(mut self, time: Option<DateTime<Utc>>) -> Self {
+        self.meta.since = time;
         self
     }
 
@@ -55,6 +58,25 @@ pub(crate) struct Meta {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     effect: Option<Effect>,
+    /// The time from which a change holds, where one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    since: Option<DateTime<Utc>>,
+    /// Why the answer has no data, and filters that name something unknown; left out where there is nothing to remark.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Note>,
+}
+
+impl Meta {
+    fn now() -> Self {
+        Self {
+            as_of: Utc::now(),
+            freshness: None,
+            effect: None,
+            since: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// A page of a list.
@@ -74,6 +96,11 @@ impl<T> List<T> {
         self.meta.about.freshness = Some(freshness);
         self
     }
+
+    pub(crate) fn noting(mut self, notes: impl IntoIterator<Item = Note>) -> Self {
+        self.meta.about.notes.extend(notes);
+        self
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,11 +116,7 @@ pub(crate) struct ListMeta {
 impl ListMeta {
     pub(crate) fn now(limit: u16, next_cursor: Option<String>) -> Self {
         Self {
-            about: Meta {
-                as_of: Utc::now(),
-                freshness: None,
-                effect: None,
-            },
+            about: Meta::now(),
             limit,
             next_cursor,
         }

@@ -3,6 +3,7 @@
 //! Reads and writes only through [`store::Store`]; never calls DigitalOcean. The answers' form is `/api/v1/openapi.json`.
 
 mod access;
+mod covered;
 mod effect;
 mod envelope;
 mod extract;
@@ -11,15 +12,18 @@ mod health;
 mod layers;
 mod limits;
 mod metrics;
+mod notes;
 mod openapi;
 mod paging;
 mod problem;
 mod routes;
 mod serving;
+pub mod status;
 mod temporal;
 mod traces;
 mod usd;
 mod view;
+mod words;
 
 use std::sync::Arc;
 

@@ -11,8 +11,10 @@ use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::covered::CoveredDays;
 use crate::envelope::One;
-use crate::problem::{Absent, Problem};
+use crate::extract::NoParameters;
+use crate::problem::{Absent, Invalid, Problem};
 use crate::usd::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -34,6 +36,9 @@ struct Balance {
     captured_at: DateTime<Utc>,
     /// When they were last seen.
     last_polled_at: DateTime<Utc>,
+    /// The days that `month_to_date_usage` covers, up to `generated_at`.
+    #[serde(flatten)]
+    covered: CoveredDays,
 }
 
 impl From<BalanceSnapshot> for Balance {
@@ -45,6 +50,7 @@ impl From<BalanceSnapshot> for Balance {
             generated_at: snapshot.generated_at,
             captured_at: snapshot.captured_at,
             last_polled_at: snapshot.last_polled_at,
+            covered: CoveredDays::until(snapshot.generated_at),
         }
     }
 }
@@ -56,9 +62,13 @@ impl From<BalanceSnapshot> for Balance {
     operation_id = "latest_balance",
     tag = "billing",
     security(("bearer" = [])),
-    responses((status = OK, body = One<Balance>, description = "The figures seen last"), Absent)
+    responses((status = OK, body = One<Balance>, description = "The figures seen last"), Invalid, Absent)
 )]
-async fn latest(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Balance>>, Problem> {
+async fn latest(
+    _: Admin,
+    State(state): State<ApiState>,
+    _: NoParameters,
+) -> Result<Json<One<Balance>>, Problem> {
     let snapshot = state.store.latest_balance().await?.ok_or_else(|| {
         Problem::NotFound(
             "the balance has not been polled yet: the schedule poll-balance does so every hour"

@@ -20,10 +20,12 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
-use crate::extract::{Period, Query, Text, optional};
+use crate::extract::{Id, KnownKind, Period, Query, Text, optional};
+use crate::notes::{self, Coverage};
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Invalid, Problem};
 use crate::usd::Usd;
+use crate::words;
 
 pub(super) use self::line::{CostLine, add_shares, split_lines};
 
@@ -60,6 +62,8 @@ struct CostLineMeta {
     total_count: i64,
     /// What the lines of all pages come to, each of them whole; USD.
     total_amount: Usd,
+    /// Whether the month has any lines, whatever the filter; where not, `notes` has the reason.
+    has_data: bool,
 }
 
 impl CostLineList {
@@ -67,6 +71,7 @@ impl CostLineList {
         List { data, meta }: List<CostLine>,
         period: NaiveDate,
         is_estimate: bool,
+        has_data: bool,
         total: &CostLineTotal,
     ) -> Self {
         Self {
@@ -77,6 +82,7 @@ impl CostLineList {
                 is_estimate,
                 total_count: total.count,
                 total_amount: Usd(total.amount),
+                has_data,
             },
         }
     }
@@ -121,10 +127,19 @@ async fn page_of_lines(
     });
     add_stored_shares(store, &mut list.data).await?;
     let is_estimate = estimate.is_some();
+    let coverage = Coverage::of(store, filter.period, filter.period).await?;
+    let mut notes = coverage.notes;
+    if let Some(tenant) = &filter.tenant_id {
+        notes.extend(notes::on_tenant(store, tenant).await?);
+    }
+    if let Some(resource) = filter.resource_id {
+        notes.extend(notes::on_resource(store, resource).await?);
+    }
     Ok(Json(CostLineList::new(
-        list,
+        list.noting(notes),
         filter.period,
         is_estimate,
+        coverage.has_data,
         &total,
     )))
 }
@@ -144,14 +159,8 @@ impl FromStr for MatchRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        MATCH_RULES
-            .into_iter()
-            .find(|rule| *rule == text)
-            .map(Self)
-            .ok_or_else(|| {
-                let rules = MATCH_RULES.join(", ");
-                format!("{text:?} is no match rule: expected one of {rules}")
-            })
+        let rules = MATCH_RULES.map(|rule| (rule, rule));
+        words::one_of("match rule", text, &rules).map(Self)
     }
 }
 
@@ -159,13 +168,13 @@ impl FromStr for MatchRule {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct CostLinesQuery {
-    /// The first of the month.
-    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    /// The month.
+    #[param(inline, value_type = Period)]
     period: Period,
-    /// Only lines that paid for this kind of resource, like `droplet`.
+    /// Only lines that paid for this kind of resource, like `droplet`; an unknown kind is refused with the list of kinds.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
-    kind: Option<Text>,
+    kind: Option<KnownKind>,
     /// Only lines that were matched in this way, like `name`.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
@@ -176,7 +185,8 @@ struct CostLinesQuery {
     tenant: Option<Text>,
     /// Only lines that paid for the resource with this `id`.
     #[serde(default, deserialize_with = "optional")]
-    resource: Option<Uuid>,
+    #[param(value_type = Uuid)]
+    resource: Option<Id>,
     /// The most rows of a page.
     #[serde(default)]
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
@@ -211,26 +221,20 @@ async fn list(
             .into_iter()
             .collect(),
         tenant_id: query.tenant.map(String::from),
-        resource_id: query.resource,
+        resource_id: query.resource.map(|Id(id)| id),
     };
     page_of_lines(&state, "cost-lines", filter, query.limit, &query.cursor).await
 }
 
 /// What else to count as unmatched.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Historic;
 
 impl FromStr for Historic {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == HISTORIC {
-            Ok(Self)
-        } else {
-            Err(format!(
-                "{text:?} cannot be included: expected {HISTORIC}, or nothing"
-            ))
-        }
+        words::one_of("value", text, &[(HISTORIC, Self)])
     }
 }
 
@@ -238,8 +242,8 @@ impl FromStr for Historic {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UnmatchedQuery {
-    /// The first of the month.
-    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    /// The month.
+    #[param(inline, value_type = Period)]
     period: Period,
     /// `historic`: also lines whose resource DigitalOcean names and was gone before this mirror began.
     #[serde(default, deserialize_with = "optional")]

@@ -1,5 +1,7 @@
 //! What was spent, by whom and on what, and whether the books balance.
 
+mod names;
+
 use std::cmp::Reverse;
 use std::str::FromStr;
 
@@ -20,9 +22,11 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Period, Query, required};
+use crate::notes::{self, Coverage};
 use crate::paging::{Cursor, Limit, Page, PageQuery};
 use crate::problem::{Invalid, Problem};
 use crate::usd::Usd;
+use crate::words;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -59,8 +63,8 @@ impl From<store::costs::Statement> for Statement {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct StatementsQuery {
-    /// The first of the month.
-    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    /// The month.
+    #[param(inline, value_type = Period)]
     period: Period,
     /// The most rows of a page.
     #[serde(default)]
@@ -91,7 +95,8 @@ struct StatementMeta {
     line_total: Usd,
     /// What the month's invoices come to by their own totals.
     invoice_total: Usd,
-    /// `invoice_total` less `total`: zero in a month that is closed; null where the lines are an estimate.
+    /// `invoice_total` less `total`: zero in a month that is closed; null where the lines are an estimate, and in a month without
+    /// invoices.
     difference: Option<Usd>,
     /// How many invoices the month has.
     invoices: i64,
@@ -103,6 +108,8 @@ struct StatementMeta {
     verification: Verification,
     /// Whether the month's lines are an estimate: its invoice has not come yet.
     is_estimate: bool,
+    /// Whether the month has any lines; where not, `notes` has the reason.
+    has_data: bool,
     spread_rule: SpreadRule,
 }
 
@@ -159,7 +166,11 @@ async fn statements(
         && month.final_invoices == month.invoices
         && month.verification.withdrawn_invoices == 0
         && difference.is_zero();
-    let List { data, meta } = page.show_of_all(month.rows, |row| row.tenant_id.clone());
+    let coverage = Coverage::of(&state.store, period, period).await?;
+    let has_difference = month.invoices > 0 && !month.is_estimate;
+    let List { data, meta } = page
+        .show_of_all(month.rows, |row| row.tenant_id.clone())
+        .noting(coverage.notes);
     Ok(Json(StatementList {
         data,
         meta: StatementMeta {
@@ -168,12 +179,13 @@ async fn statements(
             total: Usd(total),
             line_total: Usd(month.line_total),
             invoice_total: Usd(month.invoice_total),
-            difference: (!month.is_estimate).then_some(Usd(difference)),
+            difference: has_difference.then_some(Usd(difference)),
             invoices: month.invoices,
             final_invoices: month.final_invoices,
             is_final,
             verification: month.verification.into(),
             is_estimate: month.is_estimate,
+            has_data: coverage.has_data,
             spread_rule: month.rule.into(),
         },
     }))
@@ -195,6 +207,22 @@ struct Cost {
     amount: Usd,
     /// Whether the month's lines are an estimate.
     is_estimate: bool,
+    /// By resource: its latest name, of a deleted one too; the name on the bill where this mirror does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resource_name: Option<String>,
+    /// By resource: its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    kind: Option<String>,
+    /// By project: `id` of the project that had this name in that month; absent where none had, or several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    project_id: Option<Uuid>,
+    /// By project: its latest name; the name on the bill where the project is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    project_name: Option<String>,
 }
 
 impl From<store::costs::Cost> for Cost {
@@ -206,6 +234,10 @@ impl From<store::costs::Cost> for Cost {
             period: cost.period,
             group: cost.group,
             is_estimate: cost.is_estimate,
+            resource_name: None,
+            kind: None,
+            project_id: None,
+            project_name: None,
         }
     }
 }
@@ -225,16 +257,14 @@ impl FromStr for Grouping {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tenant" => Ok(Self::Tenant),
-            "project" => Ok(Self::Project),
-            "kind" => Ok(Self::Kind),
-            "product" => Ok(Self::Product),
-            "resource" => Ok(Self::Resource),
-            _ => Err(format!(
-                "{text:?} is no grouping: expected tenant, project, kind, product or resource"
-            )),
-        }
+        let words = [
+            ("tenant", Self::Tenant),
+            ("project", Self::Project),
+            ("kind", Self::Kind),
+            ("product", Self::Product),
+            ("resource", Self::Resource),
+        ];
+        words::one_of("grouping", text, &words)
     }
 }
 
@@ -257,11 +287,11 @@ struct CostsQuery {
     #[serde(deserialize_with = "required")]
     #[param(inline)]
     group_by: Grouping,
-    /// The first of the first month.
-    #[param(value_type = NaiveDate, example = "2026-01-01")]
+    /// The first month.
+    #[param(inline, value_type = Period)]
     from: Period,
-    /// The first of the last month; at most 120 months.
-    #[param(value_type = NaiveDate, example = "2026-04-01")]
+    /// The last month; at most 120 months.
+    #[param(inline, value_type = Period)]
     to: Period,
     /// The most rows of a page.
     #[serde(default)]
@@ -310,6 +340,8 @@ struct CostMeta {
     group_by: Grouping,
     /// What the rows of all pages come to; USD.
     total: Usd,
+    /// Whether any of the months has lines; `notes` has the reason for each month without.
+    has_data: bool,
 }
 
 /// What was spent from one month to another, both included: a row a month and group, in that order
@@ -333,7 +365,16 @@ async fn series(
     let page = Page::of(list, query.limit, &query.cursor)?;
     let costs = state.store.costs(group_by.into(), from, to).await?;
     let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
-    let List { data, meta } = page.show_of_all(costs, |row| (row.period, row.group.clone()));
+    let billed = names::billed(&costs);
+    let coverage = Coverage::of(&state.store, from, to).await?;
+    let List { mut data, meta } = page
+        .show_of_all(costs, |row| (row.period, row.group.clone()))
+        .noting(coverage.notes);
+    match group_by {
+        Grouping::Resource => names::add_resources(&state.store, &billed, &mut data).await?,
+        Grouping::Project => names::add_projects(&state.store, &mut data).await?,
+        Grouping::Tenant | Grouping::Kind | Grouping::Product => {}
+    }
     Ok(Json(CostList {
         data,
         meta: CostMeta {
@@ -342,6 +383,7 @@ async fn series(
             to,
             group_by,
             total: Usd(total),
+            has_data: coverage.has_data,
         },
     }))
 }
@@ -393,7 +435,7 @@ async fn checks(
 ) -> Result<Json<List<Discrepancy>>, Problem> {
     let page = query.page(json!("checks"))?;
     let discrepancies = state.store.cost_discrepancies().await?;
-    Ok(Json(page.show_of_all(discrepancies, |row| {
-        (Reverse(row.period), row.bill, row.what.clone())
-    })))
+    let place = |row: &store::costs::Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
+    let shown: List<Discrepancy> = page.show_of_all(discrepancies, place);
+    Ok(Json(shown.noting(notes::on_books(&state.store).await?)))
 }

@@ -12,8 +12,10 @@ use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::covered::CoveredDays;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{InPath, Period, Query};
+use crate::notes::{Coverage, Note};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::usd::Usd;
@@ -46,6 +48,10 @@ struct Estimate {
     estimated_at: DateTime<Utc>,
     /// When the invoice came.
     finalised_at: Option<DateTime<Utc>>,
+    /// The days that `amount` covers, up to `estimated_at`. DigitalOcean generates the preview once a day, so that the charges of up to
+    /// a day before it may be missing.
+    #[serde(flatten)]
+    covered: CoveredDays,
 }
 
 impl From<store::invoices::Estimate> for Estimate {
@@ -62,6 +68,7 @@ impl From<store::invoices::Estimate> for Estimate {
             first_estimated_at: estimate.first_estimated_at,
             estimated_at: estimate.estimated_at,
             finalised_at: estimate.finalised_at,
+            covered: CoveredDays::of_month(estimate.period, estimate.estimated_at),
         }
     }
 }
@@ -86,7 +93,13 @@ async fn list(
         .store
         .estimates(page.after, page.rows_to_fetch())
         .await?;
-    Ok(Json(page.show(estimates, |last| last.period)))
+    let none = (estimates.is_empty() && page.after.is_none()).then(|| Note {
+        code: "no_estimates",
+        detail: "no month has been estimated yet: the schedule billing-history reads the preview of the open month's invoice every day"
+            .to_owned(),
+    });
+    let shown: List<Estimate> = page.show(estimates, |last| last.period);
+    Ok(Json(shown.noting(none)))
 }
 
 /// What a product was estimated to cost in a month, and what it did; USD.
@@ -141,7 +154,7 @@ struct VarianceMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(
-        ("period" = NaiveDate, Path, description = "The first of the month", example = "2026-04-01"),
+        ("period" = inline(Period), Path, description = "The month"),
         PageQuery,
     ),
     responses((status = OK, body = VarianceList, description = "A page of products, and what all pages come to"), Invalid, Absent)
@@ -155,8 +168,14 @@ async fn variance(
     let page = query.page(json!({ "variance": period }))?;
     let variances = state.store.variances(period).await?;
     if variances.is_empty() {
+        let coverage = Coverage::of(&state.store, period, period).await?;
+        let reasons = coverage
+            .notes
+            .iter()
+            .map(|note| format!("; {}", note.detail));
         return Err(Problem::NotFound(format!(
-            "the month {period} is not both estimated and invoiced: /api/v1/billing/estimates has those that are as `final`"
+            "the month {period} is not both estimated and invoiced: /api/v1/billing/estimates has those that are as `final`{}",
+            reasons.collect::<String>()
         )));
     }
     let estimated: Decimal = variances.iter().map(|row| row.estimated).sum();

@@ -16,10 +16,11 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta, One};
-use crate::extract::{Body, Id, Query, Text};
+use crate::extract::{Body, Id, NoParameters, Query, Text};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Decided, Invalid, Problem};
+use crate::words;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -192,12 +193,21 @@ async fn one(
 
 /// An operator's word on a held deletion.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", rename_all = "snake_case")]
 enum Word {
     /// They are gone: delete what no listing has seen since.
     Approve,
     /// They are not: delete nothing; it takes three more complete listings to ask again.
     Reject,
+}
+
+impl TryFrom<String> for Word {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let words = [("approve", Self::Approve), ("reject", Self::Reject)];
+        words::one_of("decision", &text, &words)
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -224,6 +234,7 @@ async fn decide(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    _: NoParameters,
     Body(patch): Body<HeldDeletionPatch>,
 ) -> Result<Json<One<HeldDeletion>>, Problem> {
     let decision = match patch.decision {

@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::Store;
 use store::inventory::{AfterResource, ResourceFilter};
+use store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,11 +22,13 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Caller;
 use crate::envelope::{List, One};
-use crate::extract::{Id, Moment, Query, Text, optional};
+use crate::extract::{Id, KnownKind, Query, Text, TimeOrDate, optional};
 use crate::freshness;
+use crate::notes;
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::view::View;
+use crate::words;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -104,14 +106,12 @@ impl FromStr for Existence {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "live" => Ok(Self::Live),
-            "deleted" => Ok(Self::Deleted),
-            "all" => Ok(Self::All),
-            _ => Err(format!(
-                "{text:?} is no state: expected live, deleted or all"
-            )),
-        }
+        let words = [
+            ("live", Self::Live),
+            ("deleted", Self::Deleted),
+            ("all", Self::All),
+        ];
+        words::one_of("state", text, &words)
     }
 }
 
@@ -129,13 +129,14 @@ impl From<Existence> for store::inventory::State {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct InventoryQuery {
-    /// A kind like `droplet` or `dns_zone`.
+    /// A kind like `droplet` or `dns_zone`; an unknown one is refused with the list of kinds.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
-    kind: Option<Text>,
+    kind: Option<KnownKind>,
     /// `id` of a project.
     #[serde(default, deserialize_with = "optional")]
-    project: Option<Uuid>,
+    #[param(value_type = Uuid)]
+    project: Option<Id>,
     /// Whose resources. A tenant may name only itself.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
@@ -150,8 +151,8 @@ struct InventoryQuery {
     q: Option<Text>,
     /// A time of the past: resources as the mirror knew them then, the filters and whose they were included.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = DateTime<Utc>, example = "2026-11-23T10:00:00Z")]
-    as_of: Option<Moment>,
+    #[param(inline, value_type = TimeOrDate)]
+    as_of: Option<TimeOrDate>,
     /// The most rows of a page.
     #[serde(default)]
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
@@ -188,7 +189,7 @@ async fn list(
     let existence = query.state.unwrap_or_default();
     let filter = ResourceFilter {
         kind: query.kind.map(String::from),
-        project: query.project,
+        project: query.project.map(|Id(id)| id),
         tenant: tenant_shown(&caller, query.tenant)?,
         state: existence.into(),
         text: query.q.map(String::from),
@@ -225,16 +226,34 @@ async fn list(
         resources,
         |last| json!({ "kind": last.kind, "name": last.name, "id": last.id }),
     );
-    let freshness = match filter.kind {
-        Some(kind) => freshness::of(&state.store, [kind]).await?,
+    let freshness = match &filter.kind {
+        Some(kind) => freshness::of(&state.store, [&**kind]).await?,
         None => freshness::of(&state.store, shown.data.iter().map(|shown| &*shown.kind)).await?,
     };
-    Ok(Json(shown.at(as_of).fresh(freshness)))
+    let mut notes = Vec::new();
+    if let Some(tenant) = filter.tenant.as_deref().filter(|_| view.shows_all()) {
+        notes.extend(notes::on_tenant(&state.store, tenant).await?);
+    }
+    if let Some(project) = filter.project
+        && !is_known_project(&state.store, &view, project).await?
+    {
+        notes.push(notes::unknown_project(project));
+    }
+    Ok(Json(shown.at(as_of).fresh(freshness).noting(notes)))
+}
+
+/// Whether there is a project of this id that the caller may know.
+async fn is_known_project(store: &Store, view: &View, project: Uuid) -> Result<bool, Problem> {
+    match store.project(project, None).await {
+        Ok(_) => Ok(view.shows_project(project)),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A time that was asked for; by the database's clock, as all that happened is.
-async fn past(store: &Store, asked: Option<Moment>) -> Result<Option<DateTime<Utc>>, Problem> {
-    let Some(Moment(at)) = asked else {
+async fn past(store: &Store, asked: Option<TimeOrDate>) -> Result<Option<DateTime<Utc>>, Problem> {
+    let Some(TimeOrDate(at)) = asked else {
         return Ok(None);
     };
     if at > store.now().await? {
@@ -274,8 +293,8 @@ struct ResourceDetail {
 struct ResourceQuery {
     /// A time of the past: the resource as the mirror knew it then. A tenant finds it if it was its own then.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = DateTime<Utc>, example = "2026-11-23T10:00:00Z")]
-    as_of: Option<Moment>,
+    #[param(inline, value_type = TimeOrDate)]
+    as_of: Option<TimeOrDate>,
 }
 
 /// One resource, live or gone; another tenant's is not found

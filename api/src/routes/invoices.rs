@@ -1,5 +1,7 @@
 //! Invoices: what they come to, and what they were before they were corrected.
 
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -15,7 +17,8 @@ use super::cost_lines::{self, CostLine, CostLineList};
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, One};
-use crate::extract::{Id, InPath, Query};
+use crate::extract::{Id, InPath, NoParameters, Query, required};
+use crate::notes;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::usd::Usd;
@@ -144,10 +147,16 @@ async fn list(
         invoice_uuid: place.invoice_uuid,
     });
     let invoices = state.store.invoices(after, page.rows_to_fetch()).await?;
-    Ok(Json(page.show(invoices, |last| InvoicePlace {
+    let note = if invoices.is_empty() {
+        notes::on_books(&state.store).await?
+    } else {
+        None
+    };
+    let shown: List<Invoice> = page.show(invoices, |last| InvoicePlace {
         period: last.period,
         invoice_uuid: last.invoice_uuid,
-    })))
+    });
+    Ok(Json(shown.noting(note)))
 }
 
 /// An invoice with its sums and its versions.
@@ -227,6 +236,7 @@ async fn one(
     _: Admin,
     State(state): State<ApiState>,
     Id(uuid): Id,
+    _: NoParameters,
 ) -> Result<Json<One<InvoiceDetail>>, Problem> {
     let invoice = state.store.invoice(uuid).await?;
     let parts = state.store.invoice_parts(invoice.id).await?;
@@ -241,7 +251,23 @@ async fn one(
 #[derive(Debug, Deserialize)]
 struct VersionPath {
     uuid: Id,
-    version: i32,
+    #[serde(deserialize_with = "required")]
+    version: Version,
+}
+
+/// The number of a version of an invoice.
+#[derive(Debug)]
+struct Version(i32);
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number
+            .map(Self)
+            .ok_or_else(|| format!("invalid version {text:?}: expected a whole number from 1 on"))
+    }
 }
 
 /// The lines of a version of an invoice that a correction superseded, in the order of the file; they count nowhere
@@ -264,7 +290,7 @@ async fn superseded(
     InPath(path): InPath<VersionPath>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<CostLineList>, Problem> {
-    let (Id(uuid), version) = (path.uuid, path.version);
+    let (Id(uuid), Version(version)) = (path.uuid, path.version);
     let page: Page<i32> = query.page(json!({ "superseded": [uuid, version] }))?;
     let invoice = state.store.invoice(uuid).await?;
     let versions = state.store.invoice_versions(invoice.id).await?;
@@ -299,5 +325,11 @@ async fn superseded(
     for line in &mut list.data {
         line.supersede();
     }
-    Ok(Json(CostLineList::new(list, invoice.period, false, &total)))
+    Ok(Json(CostLineList::new(
+        list,
+        invoice.period,
+        false,
+        true,
+        &total,
+    )))
 }

@@ -15,6 +15,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Query, Text, optional};
+use crate::notes::{self, Note};
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Invalid, Problem};
 use crate::usd::Usd;
@@ -149,10 +150,22 @@ async fn list(
         .ledger(entry_type, after, page.rows_to_fetch())
         .await?;
     let balance = state.store.ledger_balance().await?;
-    let List { data, meta } = page.show(entries, |last| EntryPlace {
-        date: last.date,
-        id: last.id,
-    });
+    let mut notes = Vec::new();
+    if balance.entries == 0 {
+        notes.push(Note {
+            code: "no_entries",
+            detail: "no entry of the billing history has been read yet: the schedule billing-history reads it every day".to_owned(),
+        });
+    }
+    if let Some(entry_type) = entry_type {
+        notes.extend(notes::on_entry_type(&state.store, entry_type).await?);
+    }
+    let List { data, meta } = page
+        .show(entries, |last| EntryPlace {
+            date: last.date,
+            id: last.id,
+        })
+        .noting(notes);
     Ok(Json(EntryList {
         data,
         meta: EntryMeta {

@@ -18,7 +18,9 @@ use crate::ApiState;
 use crate::access::{Admin, Caller};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, is_remark, not_in_the_future, present};
+use crate::extract::{
+    Body, Id, NoParameters, Query, Text, TimeOrDate, is_remark, not_in_the_future, present,
+};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
@@ -168,6 +170,7 @@ async fn one(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<Json<One<ProjectDetail>>, Problem> {
     let project = state.store.project(id, caller.tenant()).await?;
     let view = View::of(&caller, &state.store).await?;
@@ -222,7 +225,7 @@ struct ProjectPatch {
     /// From when on the tenant holds; from now on if absent. What was assigned for the time since then no longer holds. Only with
     /// `tenant_id`, and not in the future. `since` is accepted too.
     #[serde(default, alias = "since")]
-    tenant_since: Option<DateTime<Utc>>,
+    tenant_since: Option<TimeOrDate>,
     /// What it is for: 1 to 500 characters.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
@@ -241,7 +244,7 @@ impl TryFrom<String> for Purpose {
         if is_remark(&text) {
             Ok(Self(text))
         } else {
-            Err("purpose: expected 1 to 500 characters, no control characters, or null")
+            Err("expected 1 to 500 characters, no control characters, or null")
         }
     }
 }
@@ -267,15 +270,16 @@ async fn change(
     Query(dry_run): Query<DryRun>,
     Body(patch): Body<ProjectPatch>,
 ) -> Result<Json<One<Project>>, Problem> {
-    not_in_the_future("tenant_since", patch.tenant_since)?;
-    if patch.tenant_since.is_some() && patch.tenant_id.is_none() {
-        return Err(Problem::InvalidParameter(
+    let tenant_since = patch.tenant_since.map(|TimeOrDate(time)| time);
+    not_in_the_future("tenant_since", tenant_since)?;
+    if tenant_since.is_some() && patch.tenant_id.is_none() {
+        return Err(Problem::InvalidBody(
             "tenant_since: give tenant_id with it, a tenant or null".to_owned(),
         ));
     }
     let change = ProjectChange {
         tenant_id: patch.tenant_id,
-        tenant_since: patch.tenant_since,
+        tenant_since,
         purpose: patch
             .purpose
             .map(|purpose| purpose.map(|Purpose(text)| text)),
@@ -287,6 +291,8 @@ async fn change(
         .await?;
     tracing::info!(token = %admin.token_id, project = %id, ?change, ?commit, "project changed");
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    let answer = One::now(project.into()).fresh(freshness);
+    let answer = One::now(project.into())
+        .fresh(freshness)
+        .since(tenant_since);
     Ok(Json(answer.with_effect(Effect::of(measured, commit))))
 }

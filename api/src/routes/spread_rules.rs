@@ -18,9 +18,10 @@ use utoipa_axum::routes;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, One};
-use crate::extract::{Body, InPath, Period, Query};
+use crate::extract::{Body, InPath, NoParameters, Period, Query};
 use crate::paging::PageQuery;
 use crate::problem::{Invalid, Problem};
+use crate::words;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -111,7 +112,7 @@ struct NewSpreadRule {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", rename_all = "snake_case")]
 enum Word {
     /// As each costs directly.
     Proportional,
@@ -119,6 +120,19 @@ enum Word {
     Even,
     /// By weights.
     Fixed,
+}
+
+impl TryFrom<String> for Word {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let words = [
+            ("proportional", Self::Proportional),
+            ("even", Self::Even),
+            ("fixed", Self::Fixed),
+        ];
+        words::one_of("rule", &text, &words)
+    }
 }
 
 /// How much of what all bear a tenant gets, beside the others' weights.
@@ -147,7 +161,7 @@ impl FromStr for Weight {
             .map(Self)
             .ok_or_else(|| {
                 format!(
-                    "weights: {text:?} is no weight: expected a decimal above 0 like \"3\" or \"0.25\", at most {MOST_WEIGHT}, at most {MOST_DECIMALS} decimals"
+                    "invalid weight {text:?}: expected a decimal above 0 like \"3\" or \"0.25\", at most {MOST_WEIGHT}, at most {MOST_DECIMALS} decimals"
                 )
             })
     }
@@ -194,7 +208,7 @@ impl TryFrom<NewSpreadRule> for domain::costs::SpreadRule {
     operation_id = "set_spread_rule",
     tag = "billing",
     security(("bearer" = [])),
-    params(("valid_from" = NaiveDate, Path, description = "The first of the month", example = "2026-04-01")),
+    params(("valid_from" = inline(Period), Path, description = "The month")),
     request_body = NewSpreadRule,
     responses((status = OK, body = One<DatedSpreadRule>, description = "The rule as it is now"), Invalid)
 )]
@@ -202,6 +216,7 @@ async fn set(
     admin: Admin,
     State(state): State<ApiState>,
     InPath(Period(valid_from)): InPath<Period>,
+    _: NoParameters,
     Body(new): Body<NewSpreadRule>,
 ) -> Result<Json<One<DatedSpreadRule>>, Problem> {
     let rule = new.try_into()?;

@@ -1,6 +1,7 @@
 //! What was spent, by whom and on what: read from the totals that the database keeps.
 
 pub(crate) mod effect;
+mod names;
 mod overrides;
 mod rules;
 
@@ -13,6 +14,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
+pub use names::{ProjectName, ResourceName};
 pub use overrides::Override;
 pub use rules::StoredSpreadRule;
 
@@ -91,6 +93,15 @@ pub struct Cost {
     /// Its part of what all bear; by tenant only.
     pub shared: Decimal,
     pub is_estimate: bool,
+    /// The name and the kind that the bill gives, of a resource that this mirror does not have; by resource only.
+    pub billed: Option<BilledResource>,
+}
+
+/// A resource as only the bill knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BilledResource {
+    pub name: Option<String>,
+    pub kind: Option<String>,
 }
 
 impl Cost {
@@ -202,6 +213,7 @@ impl Store {
                         direct: row.amount,
                         shared: Decimal::ZERO,
                         is_estimate: row.is_estimate,
+                        billed: None,
                     })
                     .collect())
             }
@@ -220,7 +232,9 @@ impl Store {
                        case when match_rule = 'historic'
                            then coalesce(identified_kind, 'resource') || ':' || coalesce(item_resource_uuid, item_resource_id) end)
                        as group_name,
-                   sum(amount) as "amount!", bool_or(estimate_id is not null) as "is_estimate!"
+                   sum(amount) as "amount!", bool_or(estimate_id is not null) as "is_estimate!",
+                   bool_and(resource_id is null and match_rule = 'historic') as "is_historic!",
+                   max(resource_name) as billed_name, max(identified_kind) as billed_kind
                from cloud_cost_lines where bill_period between $1 and $2
                group by 1, 2 order by 1, 2 nulls first"#,
             from,
@@ -236,6 +250,10 @@ impl Store {
                 direct: row.amount,
                 shared: Decimal::ZERO,
                 is_estimate: row.is_estimate,
+                billed: row.is_historic.then_some(BilledResource {
+                    name: row.billed_name,
+                    kind: row.billed_kind,
+                }),
             })
             .collect())
     }
@@ -296,6 +314,7 @@ async fn costs_by_tenant(
             direct: row.direct,
             shared: row.shared,
             is_estimate: month.is_estimate,
+            billed: None,
         }));
     }
     Ok(costs)

@@ -8,6 +8,7 @@ mod estimates;
 mod ingest;
 mod lines;
 pub(crate) mod matching;
+mod months;
 pub(crate) mod owners;
 mod reads;
 
@@ -23,6 +24,7 @@ pub use billed::BilledResource;
 pub use documents::{Document, DocumentWriter};
 pub use estimates::{Estimate, EstimateOutcome, Variance};
 pub use ingest::{IngestOutcome, InvoiceContent, Sources};
+pub use months::{ListedMonth, Months};
 pub use reads::{
     AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice, InvoicePart,
     InvoiceVersion, LineChange, LineShare,

@@ -193,6 +193,16 @@ impl Store {
         Ok(entries)
     }
 
+    /// The types of all entries, in `DigitalOcean`'s spelling.
+    pub async fn entry_types(&self) -> Result<Vec<String>, StoreError> {
+        let types = sqlx::query_scalar!(
+            "select distinct entry_type from cloud_billing_entries order by entry_type"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(types)
+    }
+
     /// What the ledger comes to, against the balance polled last.
     pub async fn ledger_balance(&self) -> Result<LedgerBalance, StoreError> {
         let balance = sqlx::query_as!(

@@ -16,7 +16,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
 use crate::envelope::One;
-use crate::extract::{Body, Id, Query, is_remark};
+use crate::extract::{Body, Id, NoParameters, Query, is_remark};
 use crate::problem::{Absent, Estimated, Invalid, Problem, Unfitting};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -114,6 +114,7 @@ async fn one(
     _: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
+    _: NoParameters,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
     Ok(Json(detail(&state.store, id).await?))
 }
@@ -125,8 +126,8 @@ struct LineMatch {
     /// `id` of the resource, live or gone; null for no resource, so that all tenants bear it.
     // Without this a field that is absent would be null.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schema(required = true)]
-    resource_id: Option<Uuid>,
+    #[schema(required = true, value_type = Option<Uuid>)]
+    resource_id: Option<Id>,
     /// Why: 1 to 500 characters.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
     reason: Option<Reason>,
@@ -146,7 +147,7 @@ impl TryFrom<String> for Reason {
         if is_remark(&text) {
             Ok(Self(text))
         } else {
-            Err("reason: expected 1 to 500 characters, no control characters, or null")
+            Err("expected 1 to 500 characters, no control characters, or null")
         }
     }
 }
@@ -185,7 +186,7 @@ async fn say(
         .store
         .override_match(
             id,
-            word.resource_id,
+            word.resource_id.map(|Id(id)| id),
             reason,
             &admin.token_name,
             word.force,

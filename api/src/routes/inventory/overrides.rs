@@ -15,7 +15,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, not_in_the_future, present};
+use crate::extract::{Body, Id, Query, Text, TimeOrDate, not_in_the_future, present};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
@@ -66,10 +66,10 @@ pub(super) struct ResourcePatch {
     /// `id` of a live project. Its tenant is the tenant of the resource, unless a tenant is given too. Null as for `tenant_id`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Uuid>)]
-    cloud_project_id: Option<Option<Uuid>>,
+    cloud_project_id: Option<Option<Id>>,
     /// From when on the change holds; from now on if absent. What was set for the time since then no longer holds. Not in the
     /// future.
-    since: Option<DateTime<Utc>>,
+    since: Option<TimeOrDate>,
 }
 
 /// Overrides the tenant or the project of a resource
@@ -93,16 +93,17 @@ pub(super) async fn change(
     Query(dry_run): Query<DryRun>,
     Body(patch): Body<ResourcePatch>,
 ) -> Result<Json<One<ResourceDetail>>, Problem> {
-    not_in_the_future("since", patch.since)?;
-    if patch.since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
-        return Err(Problem::InvalidParameter(
+    let since = patch.since.map(|TimeOrDate(time)| time);
+    not_in_the_future("since", since)?;
+    if since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
+        return Err(Problem::InvalidBody(
             "since: give tenant_id or cloud_project_id with it".to_owned(),
         ));
     }
     let change = OverrideChange {
         tenant_id: patch.tenant_id,
-        cloud_project_id: patch.cloud_project_id,
-        since: patch.since,
+        cloud_project_id: patch.cloud_project_id.map(|id| id.map(|Id(id)| id)),
+        since,
     };
     let commit = dry_run.commit();
     let measured = state
@@ -111,7 +112,7 @@ pub(super) async fn change(
         .await?;
     tracing::info!(token = %admin.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
     let resource = state.store.resource(id, None).await?;
-    let answer = detail(&state.store, resource, true).await?;
+    let answer = detail(&state.store, resource, true).await?.since(since);
     Ok(Json(answer.with_effect(Effect::of(measured, commit))))
 }
 

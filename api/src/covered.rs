@@ -1,0 +1,43 @@
+//! The part of a month that an amount covers, so that a run rate can be computed from it.
+
+use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The days that an amount covers: `amount / days_elapsed * days_in_month` is what the month comes to at the same rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct CoveredDays {
+    /// The beginning of the month.
+    covers_from: DateTime<Utc>,
+    /// The time up to which the amount counts.
+    covers_to: DateTime<Utc>,
+    /// Days from `covers_from` to `covers_to`, as a decimal string with at most four decimals.
+    #[schema(value_type = String, examples("14.4375"))]
+    days_elapsed: Decimal,
+    #[schema(example = 30)]
+    days_in_month: u32,
+}
+
+impl CoveredDays {
+    /// The part of a month before a time; the whole month where the time is after it, nothing where it is before.
+    pub(crate) fn of_month(month: NaiveDate, until: DateTime<Utc>) -> Self {
+        let first = month.with_day(1).unwrap_or(month);
+        let begins = first.and_time(NaiveTime::MIN).and_utc();
+        let ends = begins.checked_add_months(Months::new(1)).unwrap_or(begins);
+        let covers_to = until.clamp(begins, ends);
+        let seconds = Decimal::from((covers_to - begins).num_seconds());
+        let days = (seconds / Decimal::from(24 * 60 * 60)).round_dp(4);
+        Self {
+            covers_from: begins,
+            covers_to,
+            days_elapsed: days.normalize(),
+            days_in_month: u32::from(first.num_days_in_month()),
+        }
+    }
+
+    /// The part of the month that a time is in.
+    pub(crate) fn until(time: DateTime<Utc>) -> Self {
+        Self::of_month(time.date_naive(), time)
+    }
+}

@@ -1,0 +1,57 @@
+//! The names of what costs are grouped by.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{Store, StoreError};
+
+/// A resource, live or deleted, by its latest name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceName {
+    pub id: Uuid,
+    pub kind: String,
+    pub name: String,
+}
+
+/// A project, live or deleted, that has or had a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectName {
+    pub id: Uuid,
+    /// The name that was asked for, in lower case.
+    pub asked: String,
+    /// The latest name.
+    pub name: String,
+    /// From when the project had the name that was asked for.
+    pub valid_from: DateTime<Utc>,
+    /// Until when; none while it has it.
+    pub valid_to: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// The names of these resources.
+    pub async fn resource_names(&self, ids: &[Uuid]) -> Result<Vec<ResourceName>, StoreError> {
+        let names = sqlx::query_as!(
+            ResourceName,
+            "select id, kind, name from cloud_resources where id = any($1)",
+            ids,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(names)
+    }
+
+    /// The projects that have or had one of these names, in any case.
+    pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ProjectName>, StoreError> {
+        let projects = sqlx::query_as!(
+            ProjectName,
+            r#"select project.id, lower(had.name) as "asked!", project.name, had.valid_from, had.valid_to
+               from cloud_project_names had join cloud_projects project on project.id = had.cloud_project_id
+               where lower(had.name) in (select lower(asked) from unnest($1::text[]) asked)
+               order by had.valid_from, project.id"#,
+            names,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(projects)
+    }
+}

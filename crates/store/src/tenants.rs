@@ -1,0 +1,61 @@
+//! The tenants that are named anywhere: tenants have no table of their own.
+
+use chrono::{DateTime, Utc};
+
+use crate::{Store, StoreError};
+
+/// A tenant that a token, a project, a resource, a cost or an allocation rule names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    pub tenant_id: String,
+    /// The earliest time at which a token, a project or a resource was this tenant's; none where only costs or an allocation rule
+    /// name it.
+    pub known_since: Option<DateTime<Utc>>,
+    /// Live projects that are assigned to it now.
+    pub projects: i64,
+    /// Resources of it that are not deleted.
+    pub live_resources: i64,
+    /// Whether any line of an invoice or of an open estimate is its own, wholly or in part; shared costs do not count.
+    pub has_costs: bool,
+}
+
+impl Store {
+    /// The tenants by name. A revoked token alone makes nobody a tenant.
+    pub async fn tenants(
+        &self,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        let tenants = sqlx::query_as!(
+            Tenant,
+            r#"
+            select tenant.tenant_id as "tenant_id!", tenant.known_since,
+                (select count(*) from cloud_projects project
+                 where project.tenant_id = tenant.tenant_id and project.deleted_at is null) as "projects!",
+                (select count(*) from cloud_resources resource
+                 where resource.tenant_id = tenant.tenant_id and resource.deleted_at is null) as "live_resources!",
+                exists (select 1 from cloud_cost_totals total where total.tenant_id = tenant.tenant_id) as "has_costs!"
+            from (
+                select tenant_id, known_since from cloud_tenants
+                where $1::text is null or tenant_id > $1 order by tenant_id limit $2
+            ) tenant
+            order by tenant.tenant_id
+            "#,
+            after,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(tenants)
+    }
+
+    /// The names of all tenants.
+    pub async fn tenant_ids(&self) -> Result<Vec<String>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"select tenant_id as "tenant_id!" from cloud_tenants order by tenant_id"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids)
+    }
+}
