@@ -235,12 +235,13 @@ create table cloud_project_tenants (
 );
 
 -- complete; held: complete, and its deletions wait for an operator; incomplete: the pages contradict each other or an item cannot
--- be read; not_readable: the token may not read the kind, or the API does not know it; failed: anything else that went wrong.
+-- be read; not_readable: the token may not read the kind, or the API does not know it; unauthorized: the token is refused; failed:
+-- anything else that went wrong.
 alter table cloud_listings add column state text;
 update cloud_listings set state = case when complete then 'complete' else 'incomplete' end;
 alter table cloud_listings
     alter column state set not null,
-    add check (state in ('complete', 'held', 'incomplete', 'not_readable', 'failed'));
+    add check (state in ('complete', 'held', 'incomplete', 'not_readable', 'unauthorized', 'failed'));
 
 -- One row a kind: how fresh it is. Written with every listing.
 create table cloud_kind_freshness (

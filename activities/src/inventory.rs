@@ -206,6 +206,12 @@ pub(crate) fn shortfall(failure: Option<&digitalocean::Error>) -> Shortfall {
             | digitalocean::Error::NotFound { .. }
             | digitalocean::Error::UnexpectedBody { .. },
         ) => Shortfall::NotReadable,
+        Some(digitalocean::Error::Unauthorized { .. } | digitalocean::Error::OtherTeam { .. }) => {
+            Shortfall::Unauthorized
+        }
+        Some(digitalocean::Error::Token(error)) if !error.may_be_an_outage() => {
+            Shortfall::Unauthorized
+        }
         Some(_) => Shortfall::Failed,
     }
 }

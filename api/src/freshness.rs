@@ -22,7 +22,7 @@ pub(crate) struct Freshness {
     /// Whether the last attempt did not see everything.
     last_attempt_failed: bool,
     /// How the last attempt went: `complete`; `held`, complete, but so much is gone that an operator must say whether it is;
-    /// `incomplete`; `not_readable`; `failed`; or `unlisted` before the first.
+    /// `incomplete`; `not_readable`; `unauthorized`, where the token is refused; `failed`; or `unlisted` before the first.
     #[schema(example = "complete")]
     state: String,
     /// Whether the kind's sources are known not to tell of all there is, however complete the attempt was.

@@ -11,6 +11,7 @@ mod ledger;
 mod projects;
 mod spread_rules;
 mod sync;
+mod tenants;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(ledger::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
+        .merge(tenants::routes())
         .merge(sync::routes())
         .merge(held_deletions::routes())
 }

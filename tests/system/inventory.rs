@@ -32,6 +32,8 @@ async fn a_kind_that_cannot_be_listed_harms_no_other_and_is_named() {
     );
     let kinds = "select kind || ' ' || count(*) from cloud_resources group by kind order by kind";
     assert_eq!(system.rows(kinds).await, ["dns_zone 7", "droplet 5"]);
+    let state = "select last_state from cloud_kind_freshness where kind = 'volume'";
+    assert_eq!(system.rows(state).await, ["unauthorized"]);
 }
 
 #[tokio::test]

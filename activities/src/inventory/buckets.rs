@@ -204,6 +204,7 @@ fn shortfall(error: &SpacesError) -> Shortfall {
         SpacesError::Forbidden { .. } | SpacesError::UnexpectedBody { .. } => {
             Shortfall::NotReadable
         }
+        SpacesError::WrongKeys { .. } => Shortfall::Unauthorized,
         _ => Shortfall::Failed,
     }
 }

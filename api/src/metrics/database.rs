@@ -17,7 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const FRESH: Duration = Duration::from_secs(2);
 
 /// The states of a kind's last attempt; each is a series, so that a change from one to another leaves none behind.
-const STATES: [&str; 5] = ["complete", "held", "incomplete", "not_readable", "failed"];
+const STATES: [&str; 6] = [
+    "complete",
+    "held",
+    "incomplete",
+    "not_readable",
+    "unauthorized",
+    "failed",
+];
 
 /// When the database was read last, and what it said; nothing where it did not answer.
 type LastReading = Option<(Instant, Option<Gauges>)>;

@@ -1,4 +1,4 @@
-//! How the mirror keeps up: every kind, every schedule, and what waits for an operator.
+//! The state of the mirror: the verdict first, then every kind, every schedule, and what waits for an operator.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use utoipa_axum::routes;
 use super::held_deletions::{HeldDeletion, pending};
 use crate::access::Admin;
 use crate::envelope::One;
+use crate::extract::NoParameters;
 use crate::freshness::Freshness;
-use crate::problem::Problem;
+use crate::problem::{Invalid, Problem};
+use crate::status::{self, Reason, Schedules, Status, Verdict};
 use crate::{ApiState, ScheduleStatus, TemporalUi};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -28,6 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Sync {
+    /// `ok`; `degraded`, where a part is missing, old or waits for an operator; `failing`, where nothing new arrives or figures are
+    /// wrong. `arcadia status` prints the same.
+    #[schema(inline)]
+    status: Status,
+    /// Why it is not `ok`, the most important reason first.
+    reasons: Vec<Reason>,
     /// Whose resources and bills these are; null before a token has told.
     team: Option<Team>,
     /// Every kind that was ever listed, projects (`project`) and their members (`project_member`) too.
@@ -121,10 +129,14 @@ struct Schedule {
     /// Why it is paused, or what it is for.
     note: Option<String>,
     running: Vec<LinkedRun>,
-    /// The latest first.
+    /// The latest first, at most five.
     last_runs: Vec<ScheduledRun>,
-    next_run_at: Vec<DateTime<Utc>>,
+    /// Null where it is paused or missing.
+    next_run_at: Option<DateTime<Utc>>,
 }
+
+/// Enough to see whether a failure is the first; the Temporal UI has all runs.
+const SHOWN_RUNS: usize = 5;
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ScheduledRun {
@@ -167,37 +179,56 @@ impl Schedule {
             last_runs: server
                 .last_runs
                 .into_iter()
+                .take(SHOWN_RUNS)
                 .map(|scheduled| ScheduledRun {
                     run: LinkedRun::new(scheduled.run.workflow_id, scheduled.run.run_id, ui),
                     started_at: scheduled.started_at,
                     status: scheduled.status,
                 })
                 .collect(),
-            next_run_at: server.next_run_at,
+            next_run_at: server.next_run_at.into_iter().min(),
         }
     }
 }
 
-/// How the mirror keeps up: every kind, every schedule, and what waits for an operator
+/// Shows whether the mirror keeps up, and if not, why; then every kind, every schedule, and what waits for an operator
 #[utoipa::path(
     get,
     path = "/api/v1/sync",
     operation_id = "show_sync",
     tag = "sync",
     security(("bearer" = [])),
-    responses((status = OK, body = One<Sync>, description = "How all of it stands"))
+    responses((status = OK, body = One<Sync>, description = "The verdict and its details"), Invalid)
 )]
-async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>, Problem> {
+async fn show(
+    _: Admin,
+    State(state): State<ApiState>,
+    _: NoParameters,
+) -> Result<Json<One<Sync>>, Problem> {
     let ui = state.temporal_ui.as_deref();
     let team = state.store.mirrored_team().await?;
     let kinds = state.store.freshness(None).await?;
     let unmatched = state.store.unmatched_members().await?;
+    let facts = state.store.status_facts().await?;
     let held_deletions = pending(&state).await?;
-    let (schedules, schedules_problem) = match schedules(&state).await {
-        Ok(schedules) => (Some(schedules), None),
-        Err(problem) => (None, Some(problem)),
+    let asked = schedules(&state).await;
+    let known = match &asked {
+        None => Schedules::NotChecked,
+        Some(Ok(schedules)) => Schedules::Known(schedules),
+        Some(Err(problem)) => Schedules::Unreachable(problem),
+    };
+    let Verdict { status, reasons } = status::verdict(&facts, known);
+    let (schedules, schedules_problem) = match asked {
+        Some(Ok(schedules)) => (Some(schedules), None),
+        Some(Err(problem)) => (None, Some(problem)),
+        None => {
+            let problem = "this API was started without a way to reach Temporal";
+            (None, Some(problem.to_owned()))
+        }
     };
     Ok(Json(One::now(Sync {
+        status,
+        reasons,
         team: team.map(|team| Team {
             uuid: team.team_uuid,
             name: team.name,
@@ -218,12 +249,13 @@ async fn show(_: Admin, State(state): State<ApiState>) -> Result<Json<One<Sync>>
     })))
 }
 
-async fn schedules(state: &ApiState) -> Result<Vec<ScheduleStatus>, String> {
-    let source = state
-        .schedules
-        .as_ref()
-        .ok_or("this API was started without a way to ask Temporal")?;
-    tokio::time::timeout(PATIENCE, source.schedules())
-        .await
-        .map_err(|_| format!("Temporal did not answer within {} s", PATIENCE.as_secs()))?
+/// The schedules, or why Temporal does not return them; none where there is no way to ask it.
+async fn schedules(state: &ApiState) -> Option<Result<Vec<ScheduleStatus>, String>> {
+    let source = state.schedules.as_ref()?;
+    Some(
+        tokio::time::timeout(PATIENCE, source.schedules())
+            .await
+            .map_err(|_| format!("Temporal did not answer within {} s", PATIENCE.as_secs()))
+            .flatten(),
+    )
 }

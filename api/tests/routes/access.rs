@@ -8,7 +8,7 @@ use crate::support::{APRIL, TestApi, UNKNOWN, bearing, token};
 
 /// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}` and `{THEIRS}` are ids of
 /// acme's and of globex's things.
-const MATRIX: [(&str, &str, u16, u16); 44] = [
+const MATRIX: [(&str, &str, u16, u16); 45] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",
@@ -100,6 +100,7 @@ const MATRIX: [(&str, &str, u16, u16); 44] = [
     ("PATCH", "/api/v1/inventory/{MINE}", 200, 403),
     ("GET", "/api/v1/inventory/unclassified", 200, 403),
     ("GET", "/api/v1/sync", 200, 403),
+    ("GET", "/api/v1/tenants", 200, 403),
     ("GET", "/api/v1/held-deletions", 200, 403),
     ("GET", "/api/v1/held-deletions/{UNKNOWN}", 404, 403),
     ("PATCH", "/api/v1/held-deletions/{UNKNOWN}", 400, 403),

@@ -33,6 +33,10 @@ async fn the_latest_balance_is_shown_with_its_cents_as_they_came() {
       "data": {
         "account_balance": "-10.50",
         "captured_at": "[time]",
+        "covers_from": "2026-04-01T00:00:00Z",
+        "covers_to": "2026-04-02T10:30:00Z",
+        "days_elapsed": "1.4375",
+        "days_in_month": 30,
         "generated_at": "2026-04-02T10:30:00Z",
         "last_polled_at": "[time]",
         "month_to_date_balance": "23.40",

@@ -94,6 +94,7 @@ async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
         "as_of": "[time]",
         "difference": "0.00",
         "final_invoices": 1,
+        "has_data": true,
         "invoice_total": "33.66",
         "invoices": 1,
         "is_estimate": false,
@@ -201,7 +202,7 @@ async fn a_month_is_open_while_an_invoice_is_off_by_a_cent_or_has_no_lines() {
 
     let nothing = statements(&api, "2013-01-01").await;
     assert_eq!(nothing["data"], json!([]));
-    assert_eq!(nothing["meta"]["difference"], "0.00");
+    assert_eq!(nothing["meta"]["difference"], json!(null));
     assert_eq!(nothing["meta"]["is_final"], false);
 }
 
@@ -371,4 +372,117 @@ async fn checks_are_empty_until_somebody_writes_to_the_books_by_hand() {
         (&json!("33.67"), &json!("33.66"))
     );
     assert_eq!(found["off_by"], "0.01");
+}
+
+/// `[group, NAME, ...]` of each row, with the fields of these names; null where a field is absent.
+fn named(costs: &Value, fields: &[&str]) -> Value {
+    let row = |row: &Value| -> Value { fields.iter().map(|field| row[field].clone()).collect() };
+    rows(costs).iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn costs_by_resource_have_names_and_kinds_beside_ids() {
+    let api = TestApi::with_account().await;
+    let mut droplets = crate::support::live_droplets();
+    droplets[0].name = "shop-1".to_owned();
+    crate::support::sweep(&api.store, &domain::ResourceKind::DROPLET, &droplets).await;
+    let path = format!("{COSTS}?group_by=resource&from=2026-04&to=2026-04");
+    let costs = api.get(&api.admin, &path).await.ok();
+    let mut found: Vec<_> = rows(&costs)
+        .iter()
+        .map(|row| {
+            let names = [&row["amount"], &row["resource_name"], &row["kind"]];
+            assert_eq!(row["group"].is_null(), row["kind"].is_null(), "{row}");
+            names.map(|name| name.as_str().unwrap_or("-").to_owned())
+        })
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            // Deleted, by its last name.
+            ["0.10", "gone-1", "droplet"],
+            ["24.50", "db-1", "droplet"],
+            // The tax is for no resource.
+            ["3.06", "-", "-"],
+            // Billed as web-1.
+            ["6.00", "shop-1", "droplet"],
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_resource_that_only_the_bill_knows_has_its_billed_name() {
+    let api = TestApi::with_account().await;
+    let mut lines = crate::support::lines("Droplets,,old-1 (s-1vcpu-1gb),1,,,$2.00,alpha,iaas");
+    lines[0].item.resource_id = Some("77".into());
+    api.invoice_of_lines("2026-05", "2.00", &lines).await;
+    let path = format!("{COSTS}?group_by=resource&from=2026-05&to=2026-05");
+    let costs = api.get(&api.admin, &path).await.ok();
+    assert_eq!(
+        named(&costs, &["group", "resource_name", "kind"]),
+        json!([["droplet:77", "old-1", "droplet"]])
+    );
+}
+
+#[tokio::test]
+async fn costs_by_project_have_the_id_and_the_latest_name() {
+    let api = TestApi::with_account().await;
+    let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
+    api.write_by_hand(
+        "with renamed as (update cloud_projects set name = 'omega' where name = 'alpha' returning id)
+         update cloud_project_names set name = 'alpha' where cloud_project_id in (select id from renamed)",
+    )
+    .await;
+    let unknown = "Droplets,,x (s-1vcpu-1gb),1,,,$2.00,elsewhere,iaas";
+    api.invoice("2026-05", "2.00", unknown).await;
+    let path = format!("{COSTS}?group_by=project&from=2026-04&to=2026-05");
+    let costs = api.get(&api.admin, &path).await.ok();
+    assert_eq!(
+        named(&costs, &["group", "project_id", "project_name"]),
+        json!([
+            [null, null, null],
+            ["alpha", alpha, "omega"],
+            ["beta", beta, "beta"],
+            ["elsewhere", null, "elsewhere"],
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_two_projects_had_is_no_id_unless_the_month_tells() {
+    let api = TestApi::with_account().await;
+    api.write_by_hand(
+        "insert into cloud_project_names (cloud_project_id, name, valid_from, valid_to)
+         select id, 'alpha', '2026-04-01', '2026-05-01' from cloud_projects where name = 'beta'",
+    )
+    .await;
+    let line = "Droplets,,x (s-1vcpu-1gb),1,,,$2.00,alpha,iaas";
+    api.invoice("2026-02", "2.00", line).await;
+    let path = format!("{COSTS}?group_by=project&from=2026-02&to=2026-04");
+    let costs = api.get(&api.admin, &path).await.ok();
+    let beta = api.project_id("beta").await;
+    let alphas: Vec<_> = rows(&costs)
+        .iter()
+        .filter(|row| row["group"] == "alpha")
+        .map(|row| json!([row["period"], row["project_id"]]))
+        .collect();
+    assert_eq!(
+        alphas,
+        [json!(["2026-02-01", null]), json!(["2026-04-01", beta])]
+    );
+}
+
+#[tokio::test]
+async fn costs_by_other_groups_have_no_names() {
+    let api = TestApi::with_account().await;
+    for group_by in ["tenant", "kind", "product"] {
+        let path = format!("{COSTS}?group_by={group_by}&from=2026-04&to=2026-04");
+        let costs = api.get(&api.admin, &path).await.ok();
+        for row in rows(&costs) {
+            for field in ["resource_name", "kind", "project_id", "project_name"] {
+                assert!(row.get(field).is_none(), "{row}");
+            }
+        }
+    }
 }

@@ -78,7 +78,29 @@ async fn a_month_that_is_not_both_estimated_and_invoiced_has_no_variance() {
             "{detail}"
         );
     }
-    let path = format!("{ESTIMATES}/2026-05/variance");
+    let path = format!("{ESTIMATES}/2026-05-02/variance");
     let detail = api.get(&api.admin, &path).await.problem(400);
     assert!(detail.contains("first of a month"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_estimate_states_the_days_that_it_covers() {
+    let api = TestApi::empty().await;
+    let now = api.store.now().await.unwrap();
+    let this_month = now.format("%Y-%m").to_string();
+    api.estimate(&this_month, "10.00", WEB_1).await;
+    api.estimate("2026-02", "10.00", WEB_1).await;
+    let estimates = api.get(&api.admin, ESTIMATES).await.ok();
+    let [open, past] = rows(&estimates) else {
+        panic!("{estimates}")
+    };
+    assert_eq!(open["covers_from"], format!("{this_month}-01T00:00:00Z"));
+    assert_eq!(open["covers_to"], open["estimated_at"]);
+    let elapsed: f64 = open["days_elapsed"].as_str().unwrap().parse().unwrap();
+    let days_in_month = open["days_in_month"].as_f64().unwrap();
+    assert!(elapsed <= days_in_month, "{open}");
+    // A preview that is read after the end of its month covers all of it.
+    assert_eq!(past["covers_to"], "2026-03-01T00:00:00Z");
+    assert_eq!(past["days_elapsed"], "28");
+    assert_eq!(past["days_in_month"], 28);
 }

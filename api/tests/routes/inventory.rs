@@ -93,7 +93,7 @@ async fn every_filter_narrows_and_an_empty_one_does_not() {
             live.to_vec(),
         ),
         ("kind=dns_zone", vec!["acme.example", "orphan.example"]),
-        ("kind=no_such_kind", vec![]),
+        ("kind=vpc", vec![]),
         (&beta, vec!["db-1"]),
         ("tenant=acme", vec!["acme.example", "web-1", "web-2"]),
         ("tenant=acme&kind=droplet&q=2", vec!["web-2"]),

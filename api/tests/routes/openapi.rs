@@ -35,7 +35,7 @@ async fn it_lists_every_route_with_its_parameters_and_statuses() {
     }
     assert_json_snapshot!(operations, @r#"
     [
-      "get /api/v1/billing/balance [] [\"200\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/balance [] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/checks [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/cost-lines [\"period!\", \"kind\", \"match_rule\", \"tenant\", \"resource\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/cost-lines/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
@@ -68,7 +68,8 @@ async fn it_lists_every_route_with_its_parameters_and_statuses() {
       "get /api/v1/projects/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "patch /api/v1/projects/{id} [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
       "get /api/v1/projects/{id}/tenants [\"id!\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "get /api/v1/sync [] [\"200\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/sync [] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/tenants [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /healthz [] [\"200\", \"500\", \"503\"]",
       "get /metrics [] [\"200\", \"500\", \"503\"]",
       "get /readyz [] [\"200\", \"500\", \"503\"]"
@@ -138,11 +139,8 @@ async fn money_is_described_as_text_and_access_as_a_bearer_token() {
     let document = document().await;
     let amount = &document["components"]["schemas"]["Usd"];
     assert_eq!(amount["type"], "string");
-    let balance = &document["components"]["schemas"]["Balance"]["properties"];
-    assert_eq!(
-        balance["account_balance"]["$ref"],
-        "#/components/schemas/Usd"
-    );
+    let statement = &document["components"]["schemas"]["Statement"]["properties"];
+    assert_eq!(statement["total"]["$ref"], "#/components/schemas/Usd");
     let bearer = &document["components"]["securitySchemes"]["bearer"];
     assert_eq!(
         (&bearer["type"], &bearer["scheme"]),

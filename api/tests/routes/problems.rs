@@ -11,7 +11,7 @@ async fn a_problem_says_what_is_wrong_and_what_to_do() {
     answer.problem(400);
     assert_json_snapshot!(answer.json(), @r#"
     {
-      "detail": "state: \"gone\" is no state: expected live, deleted or all",
+      "detail": "state: unknown state \"gone\": expected live, deleted or all",
       "status": 400,
       "title": "a parameter cannot be read",
       "type": "urn:problem-type:arcadia:invalid-parameter"
@@ -58,7 +58,7 @@ async fn a_parameter_that_cannot_be_read_is_named() {
         ("inventory?project=alpha", "project"),
         ("inventory?cursor=nonsense", "cursor"),
         ("inventory?q=%00", "U+0000"),
-        ("inventory?kind=a%00", "U+0000"),
+        ("inventory?tenant=a%00", "U+0000"),
         ("inventory?tennant=acme", "tennant"),
         ("inventory?as_of=yesterday", "2026-11-23T10:00:00Z"),
         ("inventory?as_of=2026-11-23T10:00:00+01:00", "%2B"),

@@ -127,7 +127,7 @@ async fn a_change_that_cannot_be_read_is_refused_and_changes_nothing() {
         (r#"["initech"]"#, "JSON object"),
         (r#""initech""#, "JSON object"),
         (r#"{"tenant_id": "initech""#, "line 1"),
-        ("", "EOF"),
+        ("", "the body is empty"),
     ] {
         let detail = api.patch(&api.admin, &alpha, patch).await.problem(400);
         assert!(detail.contains(expected), "{patch}: {detail}");
@@ -189,10 +189,7 @@ async fn a_time_that_the_database_does_not_know_is_the_callers_mistake() {
             json!({ "tenant_id": "globex", "tenant_since": format!("{year}-01-01T00:00:00Z") });
         let answer = api.patch(&api.admin, &path, &change.to_string()).await;
         let detail = answer.problem(400);
-        assert!(
-            detail.contains("1 to 9999") || detail.contains("future"),
-            "{detail}"
-        );
+        assert!(detail.contains("tenant_since: invalid time"), "{detail}");
     }
     let project = api.get(&api.admin, PROJECTS).await.ok();
     assert_eq!(project["data"][0]["tenant_id"], "acme");

@@ -113,7 +113,10 @@ async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
             started_at: Some("2026-11-23T10:01:00Z".parse().unwrap()),
             status: Some("completed".to_owned()),
         }],
-        next_run_at: vec!["2026-11-23T10:03:00Z".parse().unwrap()],
+        next_run_at: vec![
+            "2026-11-23T10:03:00Z".parse().unwrap(),
+            "2026-11-23T10:04:00Z".parse().unwrap(),
+        ],
     };
     let schedules = vec![
         schedule("sync-droplets", Some(on_server)),
@@ -136,9 +139,7 @@ async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
           "workflow_url": "http://localhost:8233/namespaces/default/workflows/sync-droplets-2026-11-23T10%3A01%3A00Z/run-1/history"
         }
       ],
-      "next_run_at": [
-        "2026-11-23T10:03:00Z"
-      ],
+      "next_run_at": "2026-11-23T10:03:00Z",
       "note": "the token is being renewed",
       "paused": true,
       "running": [
@@ -248,4 +249,96 @@ async fn members_that_match_no_resource_are_counted_by_kind_and_in_all() {
         ]
     );
     assert_eq!(sync["data"]["unmatched_members"], 3);
+}
+
+fn healthy_schedules() -> Vec<ScheduleStatus> {
+    let on_server = OnServer {
+        is_current: true,
+        last_runs: vec![ScheduledRun {
+            run: run("1"),
+            started_at: Some("2026-11-23T10:01:00Z".parse().unwrap()),
+            status: Some("completed".to_owned()),
+        }],
+        ..OnServer::default()
+    };
+    ["sync-projects", "sync-inventory"]
+        .map(|id| schedule(id, Some(on_server.clone())))
+        .into()
+}
+
+fn codes(sync: &Value) -> Vec<&str> {
+    let reasons = sync["data"]["reasons"].as_array().unwrap();
+    let codes = reasons.iter().map(|reason| reason["code"].as_str());
+    codes.map(Option::unwrap).collect()
+}
+
+#[tokio::test]
+async fn the_verdict_comes_first() {
+    let api = TestApi::with_account().await;
+    let router = api::router(Settings::from(api.store.clone()));
+    let request = bearing(&api.admin, Request::get("/api/v1/sync"));
+    let text = answer(router, request.body(Body::empty()).unwrap())
+        .await
+        .text;
+    assert!(
+        text.starts_with(r#"{"data":{"status":"degraded","reasons":[{"code":"#),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_with_nothing_in_it_is_ok() {
+    let api = TestApi::empty().await;
+    let before = sync(&api, Ok(healthy_schedules())).await;
+    assert_eq!(before["data"]["status"], "degraded");
+    assert_eq!(codes(&before), ["first_sync_running"]);
+
+    let facts = facts(&api.store).await;
+    let none = store::projects::ProjectSweep {
+        projects: &[],
+        internal_name: "skyai-internal",
+        facts: &facts,
+    };
+    api.store.sweep_projects(none).await.unwrap();
+    for kind in [ResourceKind::DROPLET, ResourceKind::VOLUME] {
+        sweep(&api.store, &kind, &[]).await;
+    }
+    let after = self::sync(&api, Ok(healthy_schedules())).await;
+    assert_eq!(after["data"]["status"], "ok", "{after}");
+    assert_eq!(after["data"]["reasons"], json!([]));
+}
+
+#[tokio::test]
+async fn a_refused_token_and_a_broken_book_are_failing() {
+    let api = TestApi::with_account().await;
+    let mut refused = facts(&api.store).await;
+    refused.completeness = Completeness::Incomplete("answered 401".to_owned());
+    refused.shortfall = Shortfall::Unauthorized;
+    sweep_with(&api.store, &ResourceKind::VOLUME, &[], &refused).await;
+    api.write_by_hand("update cloud_invoices set line_total = line_total + 1 where version > 0")
+        .await;
+    let sync = sync(&api, Ok(healthy_schedules())).await;
+    assert_eq!(sync["data"]["status"], "failing");
+    assert_eq!(codes(&sync), ["token_refused", "books_discrepancy"]);
+    let reason = &sync["data"]["reasons"][0];
+    assert_eq!(reason["severity"], "failing");
+    assert_eq!(reason["subjects"], json!(["volume"]));
+    assert!(reason["since"].is_string(), "{reason}");
+    assert!(reason["detail"].as_str().unwrap().contains("answered 401"));
+}
+
+#[tokio::test]
+async fn each_schedule_shows_one_next_run_and_few_last_ones() {
+    let api = TestApi::empty().await;
+    let mut schedules = healthy_schedules();
+    let on_server = schedules[0].on_server.as_mut().unwrap();
+    let run = on_server.last_runs[0].clone();
+    on_server.last_runs = vec![run; 10];
+    let time = |minute: u32| format!("2026-11-23T10:{minute:02}:00Z").parse().unwrap();
+    on_server.next_run_at = (10..20).map(time).collect();
+    let sync = sync(&api, Ok(schedules)).await;
+    let shown = &sync["data"]["schedules"];
+    assert_eq!(shown[0]["next_run_at"], "2026-11-23T10:10:00Z");
+    assert_eq!(shown[0]["last_runs"].as_array().unwrap().len(), 5);
+    assert_eq!(shown[1]["next_run_at"], json!(null));
 }

@@ -11,7 +11,7 @@ pub struct KindFreshness {
     /// When the last complete listing began; none before the first.
     pub last_complete_at: Option<DateTime<Utc>>,
     pub last_attempt_at: DateTime<Utc>,
-    /// `complete`, `held`, `incomplete`, `not_readable` or `failed`.
+    /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: String,
     /// Why it is not `complete`.
     pub last_reason: Option<String>,

@@ -19,7 +19,9 @@ pub mod metrics;
 mod migrations;
 pub mod projects;
 mod sessions;
+pub mod status;
 mod teams;
+mod tenants;
 mod to_its_end;
 
 use std::time::Duration;
@@ -34,6 +36,7 @@ pub use freshness::KindFreshness;
 pub use listings::Run;
 pub use migrations::Manners;
 pub use teams::MirroredTeam;
+pub use tenants::Tenant;
 pub use to_its_end::Unfinished;
 
 use self::sessions::Suspicion;

@@ -82,6 +82,8 @@ pub enum Shortfall {
     Incomplete,
     /// The token may not read it, or the API does not know it.
     NotReadable,
+    /// `DigitalOcean` refuses the token: it is wrong, expired, revoked or of another team.
+    Unauthorized,
     /// Anything else that went wrong.
     Failed,
 }
@@ -96,6 +98,7 @@ impl ListingFacts {
             (Completeness::Complete, _) => "complete",
             (_, Shortfall::Incomplete) => "incomplete",
             (_, Shortfall::NotReadable) => "not_readable",
+            (_, Shortfall::Unauthorized) => "unauthorized",
             (_, Shortfall::Failed) => "failed",
         }
     }

@@ -29,7 +29,7 @@ pub struct KindGauges {
     pub last_complete_at: Option<DateTime<Utc>>,
     /// None for a kind that has no listing of its own.
     pub last_attempt_at: Option<DateTime<Utc>>,
-    /// `complete`, `held`, `incomplete`, `not_readable` or `failed`.
+    /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: Option<String>,
     /// Rows that are not deleted.
     pub live: i64,

@@ -25,6 +25,7 @@ mod projects_decide;
 mod record;
 mod relations;
 mod resumed;
+mod status;
 mod support;
 mod teams;
 mod unmatched;
