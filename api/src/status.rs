@@ -14,7 +14,7 @@ use store::status::StatusFacts;
 use utoipa::ToSchema;
 
 use self::books::{reason_of_balance, reason_of_books, reasons_of_invoices};
-use self::listings::{reason_of_holds, reasons_of_listings, reasons_of_states};
+use self::listings::{reason_of_holds, reason_of_members, reasons_of_listings, reasons_of_states};
 pub use self::schedules::reasons_of_schedules;
 use crate::temporal::ScheduleStatus;
 
@@ -83,6 +83,8 @@ pub enum Code {
     KindNotReadable,
     /// A kind has not been listed completely for longer than an hour.
     KindStale,
+    /// Members of projects match no resource, so that these resources have no project and no tenant.
+    MembersUnmatched,
     /// A schedule is paused.
     SchedulePaused,
     /// A schedule differs from what this version wants.
@@ -181,7 +183,8 @@ pub fn verdict(facts: &StatusFacts, schedules: Schedules<'_>) -> Verdict {
     reasons.extend(reasons_of_listings(facts, schedules));
     reasons.extend(reasons_of_states(facts));
     reasons.extend(reason_of_holds(&facts.holds));
-    // Members that match no resource, and failed rechecks of invoices, are further facts of the store: their reasons belong here.
+    reasons.extend(reason_of_members(&facts.unmatched_members));
+    // Failed rechecks of invoices are further facts of the store: their reason belongs here.
     reasons.extend(reasons_of_invoices(&facts.invoices, facts.at));
     reasons.extend(reason_of_balance(facts));
     reasons.extend(reason_of_books(facts.discrepancies));

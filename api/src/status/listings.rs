@@ -1,6 +1,7 @@
 //! Reasons that the listings of kinds give.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use store::projects::UnmatchedMembers;
 use store::status::{HoldFacts, KindFacts, StatusFacts};
 
 use super::schedules::has_ended;
@@ -193,6 +194,18 @@ pub(super) fn reasons_of_states(facts: &StatusFacts) -> Vec<Reason> {
         }),
     ];
     reasons.into_iter().flatten().collect()
+}
+
+/// Members of projects that match no resource.
+pub(super) fn reason_of_members(unmatched: &[UnmatchedMembers]) -> Option<Reason> {
+    let count: i64 = unmatched.iter().map(|of_kind| of_kind.count).sum();
+    let kinds: Vec<&str> = unmatched.iter().map(|of_kind| &*of_kind.kind).collect();
+    let detail = format!(
+        "{count} members of projects ({}) match no resource, so that nothing is attributed by them: compare the project in \
+         DigitalOcean's control panel with GET /api/v1/inventory; a resource that was just deleted leaves its project by itself",
+        names(&kinds)
+    );
+    (count > 0).then(|| Reason::new(Code::MembersUnmatched, detail).about(kinds))
 }
 
 /// Deletions that wait for an operator.

@@ -3,6 +3,7 @@
 use api::status::{Code, FIRST_SYNC_WITHIN, Schedules, Status, Verdict, verdict};
 use api::{OnServer, ScheduleStatus, ScheduledRun, WorkflowRun};
 use chrono::{DateTime, TimeDelta, Utc};
+use store::projects::UnmatchedMembers;
 use store::status::{HoldFacts, InvoiceFacts, KindFacts, StatusFacts};
 
 fn at() -> DateTime<Utc> {
@@ -51,6 +52,7 @@ fn healthy() -> StatusFacts {
         holds: Vec::new(),
         invoices: InvoiceFacts::default(),
         balance_polled_at: Some(ago(50)),
+        unmatched_members: Vec::new(),
         discrepancies: Some(0),
     }
 }
@@ -151,6 +153,20 @@ fn a_kind_that_is_held_is_a_reason_by_its_hold() {
     assert_verdict(&verdict, Status::Degraded, &[Code::DeletionsHeld]);
     assert_eq!(verdict.reasons[0].since, Some(ago(20)));
     assert!(verdict.reasons[0].detail.contains("12 deletions"));
+}
+
+#[test]
+fn members_that_match_no_resource_are_counted() {
+    let of_kind = |kind: &str, count| UnmatchedMembers {
+        kind: kind.to_owned(),
+        count,
+    };
+    let mut facts = healthy();
+    facts.unmatched_members = vec![of_kind("droplet", 2), of_kind("volume", 1)];
+    let verdict = of(&facts);
+    assert_verdict(&verdict, Status::Degraded, &[Code::MembersUnmatched]);
+    assert_eq!(verdict.reasons[0].subjects, ["droplet", "volume"]);
+    assert!(verdict.reasons[0].detail.starts_with("3 members"));
 }
 
 #[test]

@@ -319,7 +319,11 @@ async fn a_refused_token_and_a_broken_book_are_failing() {
         .await;
     let sync = sync(&api, Ok(healthy_schedules())).await;
     assert_eq!(sync["data"]["status"], "failing");
-    assert_eq!(codes(&sync), ["token_refused", "books_discrepancy"]);
+    // A project still lists the deleted droplet.
+    assert_eq!(
+        codes(&sync),
+        ["token_refused", "books_discrepancy", "members_unmatched"]
+    );
     let reason = &sync["data"]["reasons"][0];
     assert_eq!(reason["severity"], "failing");
     assert_eq!(reason["subjects"], json!(["volume"]));

@@ -13,6 +13,7 @@ mod migrate;
 mod schedule_status;
 mod schedules;
 mod simulator;
+mod status;
 mod stop;
 mod token;
 mod traces;
@@ -46,6 +47,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Schedules(schedules::Arguments),
     Doctor(doctor::Arguments),
+    Status(status::Arguments),
     Token(token::Arguments),
     Simulator(simulator::Arguments),
 }
@@ -54,7 +56,7 @@ enum Command {
 ///
 /// Not to be spawned: workflow code runs on the thread that polls the worker, which is this one.
 pub async fn main() -> ExitCode {
-    // One command says with its status what it found.
+    // Some commands report with their exit status what they found.
     let mut success = ExitCode::SUCCESS;
     let command = configuration::without_empty_variables(Arguments::command());
     let arguments =
@@ -69,6 +71,10 @@ pub async fn main() -> ExitCode {
             }
             Command::Schedules(arguments) => stop
                 .or_break_off(Box::pin(schedules::run(arguments)))
+                .await
+                .map(|found| success = found),
+            Command::Status(arguments) => stop
+                .or_break_off(Box::pin(status::run(arguments)))
                 .await
                 .map(|found| success = found),
             Command::Doctor(arguments) => stop.or_break_off(Box::pin(doctor::run(arguments))).await,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::Executor as _;
 
+use crate::projects::UnmatchedMembers;
 use crate::{Store, StoreError};
 
 /// How the mirror and the books stand, at one moment of the database's clock.
@@ -20,6 +21,8 @@ pub struct StatusFacts {
     pub invoices: InvoiceFacts,
     /// The time of the last successful poll; none before the first.
     pub balance_polled_at: Option<DateTime<Utc>>,
+    /// Members of projects that match no resource, by kind.
+    pub unmatched_members: Vec<UnmatchedMembers>,
     /// Places where the books do not balance, at most 100; none where counting took longer than [`LONGEST_COUNT`].
     pub discrepancies: Option<i64>,
 }
@@ -80,6 +83,7 @@ impl Store {
             holds: self.hold_facts().await?,
             invoices: self.invoice_facts().await?,
             balance_polled_at: balance.map(|balance| balance.last_polled_at),
+            unmatched_members: self.unmatched_members().await?,
             discrepancies: self.count_discrepancies(LONGEST_COUNT).await?,
         })
     }

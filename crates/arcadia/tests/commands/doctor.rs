@@ -150,7 +150,7 @@ impl Said {
 }
 
 /// `HOST:PORT` where nobody listens.
-fn closed_address() -> String {
+pub(crate) fn closed_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }

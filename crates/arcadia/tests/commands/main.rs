@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod instance;
 mod receiver;
+mod status;
 mod supervision;
 mod support;
 mod traces;

@@ -1,0 +1,128 @@
+//! `arcadia status` prints the verdict on the mirror, and its exit status says the same.
+
+use std::time::Duration;
+
+use domain::balance::BalanceReading;
+use domain::{Completeness, ResourceKind};
+use sqlx::{Connection as _, PgConnection};
+use store::inventory::{Guard, ListingFacts, Rules, Shortfall};
+use store::projects::ProjectSweep;
+use store::{Run, Store};
+
+use crate::doctor::{Healthy, SECRET, closed_address};
+use crate::support::output;
+
+/// The exit status and the lines that are printed with these variables changed.
+async fn status(healthy: &Healthy, otherwise: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
+    let output = output(healthy.run("status", otherwise)).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !text.contains(SECRET) && !errors.contains(SECRET),
+        "{text}{errors}"
+    );
+    assert!(!errors.contains("panicked"), "{errors}");
+    (
+        output.status.code(),
+        text.lines().map(str::to_owned).collect(),
+    )
+}
+
+#[tokio::test]
+async fn a_new_installation_is_degraded_until_its_first_sync_has_ended() {
+    let healthy = Healthy::start().await;
+    let (code, lines) = status(&healthy, &[]).await;
+    assert_eq!(lines[0], "status: degraded");
+    assert!(
+        lines[1].starts_with("degraded  first_sync_running: "),
+        "{lines:#?}"
+    );
+    assert!(lines[1].contains(" (since 20"), "{lines:#?}");
+    assert_eq!(code, Some(1));
+}
+
+#[tokio::test]
+async fn a_mirror_that_keeps_up_is_ok() {
+    let healthy = Healthy::start().await;
+    let store = Store::connect(&healthy.database.url(), 1).await.unwrap();
+    let facts = ListingFacts {
+        started_at: store.now().await.unwrap(),
+        completeness: Completeness::Complete,
+        shortfall: Shortfall::default(),
+        total: None,
+        requests: 1,
+        rules: Rules {
+            strike_interval: Duration::ZERO,
+            guard: Guard::default(),
+        },
+        run: Run {
+            workflow_id: "sync-inventory".to_owned(),
+            run_id: "1".to_owned(),
+        },
+    };
+    let projects = ProjectSweep {
+        projects: &[],
+        internal_name: "skyai-internal",
+        facts: &facts,
+    };
+    store.sweep_projects(projects).await.unwrap();
+    let seen = store.observe(&[ResourceKind::VOLUME]).await.unwrap();
+    store
+        .sweep(&seen, &ResourceKind::VOLUME, &facts)
+        .await
+        .unwrap();
+    let balance = BalanceReading {
+        month_to_date_balance: "1.00".parse().unwrap(),
+        account_balance: "0.00".parse().unwrap(),
+        month_to_date_usage: "1.00".parse().unwrap(),
+        generated_at: facts.started_at,
+    };
+    store.store_balance(&balance).await.unwrap();
+    // Without a worker, the first runs of the schedules never end.
+    let mut database = PgConnection::connect(&healthy.database.url())
+        .await
+        .unwrap();
+    sqlx::query("update _sqlx_migrations set installed_on = now() - interval '1 day'")
+        .execute(&mut database)
+        .await
+        .unwrap();
+
+    let (code, lines) = status(&healthy, &[]).await;
+    assert_eq!((code, lines), (Some(0), vec!["status: ok".to_owned()]));
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_reached_are_failing() {
+    let healthy = Healthy::start().await;
+    let address = closed_address();
+    let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
+    let away = [("DATABASE_URL", &*url), ("TEMPORAL_ADDRESS", &*address)];
+    let (code, lines) = status(&healthy, &away).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(lines[0], "status: failing");
+    for (line, start) in [
+        (1, "failing   database_unreachable: "),
+        (2, "failing   temporal_unreachable: "),
+    ] {
+        assert!(lines[line].starts_with(start), "{lines:#?}");
+        assert!(lines[line].contains(&address), "{lines:#?}");
+    }
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_set_or_has_no_schema_is_failing() {
+    let healthy = Healthy::start().await;
+    let empty = devstack::testing::database().await;
+    for (url, fix) in [
+        ("", "set DATABASE_URL"),
+        (&*empty.url(), "run `arcadia migrate`"),
+    ] {
+        let (code, lines) = status(&healthy, &[("DATABASE_URL", url)]).await;
+        assert_eq!(code, Some(2), "{lines:#?}");
+        assert!(
+            lines[1].contains("database_unreachable: ") && lines[1].contains(fix),
+            "{lines:#?}"
+        );
+    }
+}
