@@ -60,12 +60,12 @@ struct Moves {
     /// Months that change although they are final.
     final_months: usize,
     /// The earliest month first; months without a change are left out.
-    months: Vec<Month>,
+    months: Vec<MonthMoves>,
 }
 
 /// The totals of the tenants in one month.
 #[derive(Debug, Serialize, ToSchema)]
-struct Month {
+struct MonthMoves {
     /// The first of the month.
     period: NaiveDate,
     /// Every invoice of the month is final.
@@ -75,12 +75,12 @@ struct Month {
     #[schema(value_type = String)]
     moved: Usd,
     /// Tenants whose total changes, unallocated costs first.
-    tenants: Vec<Tenant>,
+    tenants: Vec<TenantMove>,
 }
 
 /// The total of one tenant, its part of the shared costs included.
 #[derive(Debug, Serialize, ToSchema)]
-struct Tenant {
+struct TenantMove {
     /// Null for unallocated costs.
     tenant_id: Option<String>,
     #[schema(value_type = String)]
@@ -119,7 +119,7 @@ fn moves(effect: store::costs::Effect, is_dry_run: bool) -> Moves {
         months: effect
             .months
             .into_iter()
-            .map(|month| Month {
+            .map(|month| MonthMoves {
                 moved: Usd(month.moved()),
                 period: month.period,
                 is_final: month.is_final,
@@ -127,7 +127,7 @@ fn moves(effect: store::costs::Effect, is_dry_run: bool) -> Moves {
                 tenants: month
                     .tenants
                     .into_iter()
-                    .map(|tenant| Tenant {
+                    .map(|tenant| TenantMove {
                         tenant_id: tenant.tenant_id,
                         before: Usd(tenant.before),
                         after: Usd(tenant.after),
