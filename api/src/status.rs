@@ -93,6 +93,8 @@ pub enum Code {
     InvoicesFailed,
     /// Invoices have waited for their lines for longer than a day.
     InvoicesPending,
+    /// Ingested invoices could not be checked again.
+    InvoicesUnverified,
     /// The lines of invoices do not total the invoice's amount.
     InvoicesUnreconciled,
     /// The balance has not been polled for three hours.
@@ -184,7 +186,6 @@ pub fn verdict(facts: &StatusFacts, schedules: Schedules<'_>) -> Verdict {
     reasons.extend(reasons_of_states(facts));
     reasons.extend(reason_of_holds(&facts.holds));
     reasons.extend(reason_of_members(&facts.unmatched_members));
-    // Failed rechecks of invoices are further facts of the store: their reason belongs here.
     reasons.extend(reasons_of_invoices(&facts.invoices, facts.at));
     reasons.extend(reason_of_balance(facts));
     reasons.extend(reason_of_books(facts.discrepancies));

@@ -27,6 +27,15 @@ pub(super) fn reasons_of_invoices(invoices: &InvoiceFacts, at: DateTime<Utc>) ->
         );
         reasons.push(Reason::new(Code::InvoicesPending, detail).since(Some(since)));
     }
+    if invoices.unverified > 0 {
+        let detail = format!(
+            "{} of the invoices could not be checked again, so that their lines are as they were confirmed last: `last_check_error` in \
+             GET /api/v1/billing/invoices says why; the schedule billing-history tries again every day",
+            invoices.unverified
+        );
+        let unverified = Reason::new(Code::InvoicesUnverified, detail);
+        reasons.push(unverified.since(invoices.unverified_since));
+    }
     if invoices.unreconciled > 0 {
         reasons.push(Reason::new(
             Code::InvoicesUnreconciled,

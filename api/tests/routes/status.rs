@@ -418,6 +418,15 @@ fn invoices_the_balance_and_the_books_have_their_reasons() {
             Status::Degraded,
             &[Code::InvoicesUnreconciled],
         ),
+        (
+            invoices(InvoiceFacts {
+                unverified: 1,
+                unverified_since: Some(ago(5)),
+                ..InvoiceFacts::default()
+            }),
+            Status::Degraded,
+            &[Code::InvoicesUnverified],
+        ),
         (waiting(hours(25)), Status::Ok, &[]),
         (
             waiting(hours(27)),

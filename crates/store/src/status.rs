@@ -58,6 +58,10 @@ pub struct InvoiceFacts {
     pub pending: i64,
     /// When the first of those was listed.
     pub pending_since: Option<DateTime<Utc>>,
+    /// Ingested invoices that could not be checked again, so that their lines are as they were confirmed last.
+    pub unverified: i64,
+    /// When the first of those checks failed.
+    pub unverified_since: Option<DateTime<Utc>>,
     /// Ingested invoices whose lines do not total the invoice's amount.
     pub unreconciled: i64,
 }
@@ -121,6 +125,7 @@ impl Store {
                 count(*) filter (where ingest_status = 'failed') as "failed!",
                 count(*) filter (where ingest_status = 'pending' and version = 0) as "pending!",
                 min(first_seen_at) filter (where ingest_status = 'pending' and version = 0) as pending_since,
+                count(check_failed_since) as "unverified!", min(check_failed_since) as unverified_since,
                 count(*) filter (where not reconciled) as "unreconciled!"
             from cloud_invoices where provider = 'digitalocean'
             "#
