@@ -93,7 +93,7 @@ impl World {
     }
 }
 
-fn rule(ports: &str, addresses: Value) -> Value {
+fn rule(ports: &str, addresses: &Value) -> Value {
     json!({ "protocol": "tcp", "ports": ports, "sources": { "addresses": addresses } })
 }
 
@@ -105,8 +105,8 @@ async fn a_list_that_comes_in_another_order_writes_nothing() {
         (
             ResourceKind::FIREWALL,
             "inbound_rules",
-            rule("22", json!(["198.51.100.7"])),
-            rule("80", json!(["0.0.0.0/0", "::/0"])),
+            rule("22", &json!(["198.51.100.7"])),
+            rule("80", &json!(["0.0.0.0/0", "::/0"])),
         ),
         (
             ResourceKind::LOAD_BALANCER,
@@ -158,7 +158,7 @@ async fn a_list_that_comes_in_another_order_writes_nothing() {
     assert_eq!(world.all().await, before);
     // What comes or goes is still an event, in which nothing else shows.
     let (kind, id, field, one, other) = &lists[0];
-    let third = rule("443", json!(["::/0", "0.0.0.0/0"]));
+    let third = rule("443", &json!(["::/0", "0.0.0.0/0"]));
     let list = json!([third, other, one]);
     world.simulator.change(|account| {
         account.set_resource_field(kind.as_str(), id, field, list);
@@ -172,7 +172,7 @@ async fn a_list_that_comes_in_another_order_writes_nothing() {
         (updates.len(), change["before"].as_array().unwrap().len()),
         (1, 2)
     );
-    let sorted = rule("443", json!(["0.0.0.0/0", "::/0"]));
+    let sorted = rule("443", &json!(["0.0.0.0/0", "::/0"]));
     assert!(change["after"].as_array().unwrap().contains(&sorted));
 }
 

@@ -118,7 +118,15 @@ async fn memberships_are_dated_and_do_not_overlap() {
     };
     assert_eq!(now["valid_to"], json!(null));
     assert_eq!(before["valid_to"], now["valid_from"]);
+    assert_eq!(column(&memberships, "is_override"), ["true", "false"]);
 
     let by_globex = api.get(&api.globex, &path).await.ok();
     assert_eq!(column(&by_globex, "project_name"), ["beta"]);
+
+    // Without the override only what DigitalOcean showed is left.
+    let undo = json!({ "cloud_project_id": null }).to_string();
+    api.patch(&api.admin, &one, &undo).await.ok();
+    let memberships = api.get(&api.admin, &path).await.ok();
+    assert_eq!(column(&memberships, "project_name"), ["alpha"]);
+    assert_eq!(memberships["data"][0]["valid_to"], json!(null));
 }

@@ -72,7 +72,7 @@ async fn database(instance: &InstanceArguments) -> anyhow::Result<Store> {
 }
 
 async fn temporal(instance: &InstanceArguments) -> Result<Client, String> {
-    let temporal = in_time(instance.temporal()).await?;
+    let temporal = in_time(Box::pin(instance.temporal())).await?;
     eprintln!("temporal: {}", temporal.place);
     Ok(temporal.client)
 }

@@ -97,10 +97,12 @@ async fn relations(
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// How long a resource was in a project.
+/// The time that a resource was in a project, by DigitalOcean's evidence or by an override.
 #[derive(Debug, Serialize, ToSchema)]
 struct Membership {
     cloud_project_id: Uuid,
+    /// An operator moved the resource there.
+    is_override: bool,
     /// As it is now; null to a tenant whose project it is no longer.
     project_name: Option<String>,
     valid_from: DateTime<Utc>,
@@ -113,6 +115,7 @@ impl Membership {
         let is_theirs = view.shows_tenant(membership.project_tenant_id.as_deref());
         Self {
             cloud_project_id: membership.cloud_project_id,
+            is_override: membership.is_override,
             project_name: is_theirs.then_some(membership.project_name),
             valid_from: membership.valid_from,
             valid_to: membership.valid_to,

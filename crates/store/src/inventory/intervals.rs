@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// How long a resource was in a project, by DigitalOcean's evidence; overrides are not among them.
+/// The time that a resource was in a project, by DigitalOcean's evidence or by an override.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub cloud_project_id: Uuid,
-    /// The project's name as it is now, and whose it is now.
+    /// An operator moved the resource there.
+    pub is_override: bool,
+    /// Name and tenant of the project as they are now.
     pub project_name: String,
     pub project_tenant_id: Option<String>,
     pub valid_from: DateTime<Utc>,
@@ -31,14 +33,29 @@ pub struct Tenancy {
 }
 
 impl Store {
-    /// In which projects a resource was, the latest first.
+    /// The projects of a resource by time, the latest first. For the time of an override of its own, only that counts.
     pub async fn memberships(&self, resource: Uuid) -> Result<Vec<Membership>, StoreError> {
         let memberships = sqlx::query_as!(
             Membership,
-            "select m.cloud_project_id, p.name as project_name, p.tenant_id as project_tenant_id, m.valid_from, m.valid_to
-             from cloud_project_memberships m
-             join cloud_projects p on p.id = m.cloud_project_id
-             where m.resource_id = $1 order by m.valid_from desc",
+            r#"
+            with override as (
+                select cloud_project_id, tstzrange(valid_from, valid_to) as during from cloud_resource_overrides
+                where resource_id = $1 and cloud_project_id is not null
+            ), stay as (
+                select cloud_project_id, true as is_override, during from override
+                union all
+                select m.cloud_project_id, false, rest.during
+                from cloud_project_memberships m
+                cross join lateral unnest(
+                    tstzmultirange(tstzrange(m.valid_from, m.valid_to))
+                        - coalesce((select range_agg(during) from override), '{}')) as rest (during)
+                where m.resource_id = $1
+            )
+            select stay.cloud_project_id as "cloud_project_id!", stay.is_override as "is_override!", p.name as project_name,
+                p.tenant_id as project_tenant_id, lower(stay.during) as "valid_from!", upper(stay.during) as valid_to
+            from stay join cloud_projects p on p.id = stay.cloud_project_id
+            order by lower(stay.during) desc
+            "#,
             resource,
         )
         .fetch_all(&self.pool)

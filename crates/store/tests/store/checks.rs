@@ -209,11 +209,7 @@ async fn an_invoice_whose_check_failed_is_checked_by_every_run() {
 #[tokio::test]
 async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
     let right = Shown::right();
-    let short: String = APRIL
-        .lines()
-        .take(2)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let short: String = APRIL.split_inclusive('\n').take(2).collect();
     let other = |change: fn(&mut Shown)| {
         let mut shown = right.clone();
         change(&mut shown);
@@ -224,11 +220,7 @@ async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
     let mut torn = right.clone();
     torn.items = Some((short, IDS[..2].to_vec()));
     let mut torn_at_the_start = right.clone();
-    let rest: String = APRIL
-        .lines()
-        .skip(1)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let rest: String = APRIL.split_inclusive('\n').skip(1).collect();
     torn_at_the_start.items = Some((rest, IDS[1..].to_vec()));
     for (what, shown) in [
         ("without the CSV", other(|shown| shown.csv = None)),

@@ -123,7 +123,7 @@ async fn a_member_matches_its_resource_however_its_urn_spells_the_id() {
         zone("example.com"),
         resource(ResourceKind::RESERVED_IPV6, address),
     ] {
-        fixture.sweep_kind(&[listed.clone()]).await;
+        fixture.sweep_kind(std::slice::from_ref(&listed)).await;
         let id = &listed.provider_id;
         assert_eq!(fixture.project_of(id).await.as_deref(), Some("web"), "{id}");
     }
