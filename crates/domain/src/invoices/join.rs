@@ -177,7 +177,7 @@ impl<'a> Key<'a> {
 }
 
 /// What an item adds to a row; none where the CSV has a column of its own for it.
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Told<'a> {
     resource_uuid: Option<&'a str>,
     resource_id: Option<&'a str>,
@@ -255,7 +255,7 @@ impl<'a> Join<'a> {
     /// of the items has its row. Where their numbers differ, an id might go to a row that is not its; and where the rows differ in
     /// what was not compared, nothing tells which of them an id belongs to. There, only ids that are all the same are given.
     fn pair_group(&self, rows: &[Entry], items: &[Entry], pairs: &mut Vec<Pair>) {
-        let told: Vec<(Told<'_>, usize)> = items
+        let mut told: Vec<(Told<'_>, usize)> = items
             .iter()
             .map(|item| (self.told(item), item.place))
             .collect();
@@ -277,6 +277,10 @@ impl<'a> Join<'a> {
             return;
         }
         let only_ids = !one_to_one && !agree(&|one, other| one == other);
+        // Items that are left over pair with other rows later: which ones they are must not depend on the order of the list.
+        if !one_to_one {
+            told.sort_unstable();
+        }
         pairs.extend(rows.iter().zip(&told).map(|(row, (_, item))| Pair {
             row: row.place,
             item: *item,

@@ -78,6 +78,34 @@ fn ids(csv: &InvoiceCsv) -> Vec<&str> {
 }
 
 #[test]
+fn leftover_items_do_not_depend_on_the_order_of_the_list() {
+    let columns = CsvColumns {
+        group_description: false,
+        start: false,
+        end: false,
+        project_name: false,
+        category: false,
+        ..ALL
+    };
+    let row = |hours: Option<i64>| InvoiceItem {
+        duration: hours.map(Decimal::from),
+        ..item("Droplets", "web (s-1vcpu-1gb)", Decimal::new(200, 2))
+    };
+    let rows = [row(Some(2)), row(None)];
+    let dated = InvoiceItem {
+        start_time: Some(time(0)),
+        ..row(Some(2))
+    };
+    let joined = |items: &[InvoiceItem]| {
+        let mut csv = csv(columns, &rows);
+        join_items(&mut csv, items);
+        csv.lines
+    };
+    let one = joined(&[dated.clone(), row(Some(2))]);
+    assert_eq!(joined(&[row(Some(2)), dated]), one);
+}
+
+#[test]
 fn a_row_gets_the_ids_of_its_item_and_keeps_the_rest() {
     let backup = InvoiceItem {
         product: "Droplet Backups".into(),
