@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        let json = r#"{"prices":[0.0074399998,0.00743999984115362,1e3,1.50]}"#;
+        let json = r#"{"prices":[0.0074399998,0.00743999984115362,1.50,1e3]}"#;
         assert_eq!(form_of(json, &[]).unwrap(), json);
     }
 }
