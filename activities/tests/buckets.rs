@@ -400,7 +400,19 @@ async fn a_billed_bucket_that_a_full_listing_lacks_is_no_resource() {
     bill(&world.store, &[("elsewhere (fra1)", 5, "internal")]).await;
     let synced = world.sync().await;
     assert_eq!((synced.seen, synced.discovered), (3, 3));
-    assert_eq!(matches(&world.store, 5).await.remove(0).0, "unmatched");
+    let (rule, note, _) = matches(&world.store, 5).await.remove(0);
+    assert_eq!(rule, "unmatched");
+    // The bill contradicts the listing: both name the keys to configure. The usual rules hold for listed buckets.
+    assert!(note.unwrap().contains("SPACES_ACCESS_KEY_ID"));
+    let kinds = ["spaces_bucket".to_owned()];
+    let fresh = world.store.freshness(Some(&kinds)).await.unwrap().remove(0);
+    assert_eq!(fresh.last_state, "complete");
+    assert!(fresh.partial_reason.is_some());
+    world.remove("images");
+    for _ in 0..3 {
+        world.sync().await;
+    }
+    assert!(world.bucket("images").await.deleted_at.is_some());
 }
 
 #[tokio::test]

@@ -93,7 +93,8 @@ impl InventoryActivities {
         self.add_members(known, seen, facts).await?;
         let Some(spaces) = &self.spaces else {
             seen.note_partial(KIND, WITHOUT_SPACES_KEYS);
-            self.add_billed(seen).await?;
+            let billed = self.billed(seen).await?;
+            seen.add(billed).await?;
             return Ok(None);
         };
         match spaces.list_buckets().await {
@@ -101,6 +102,9 @@ impl InventoryActivities {
                 // The last sighting counts, and this one knows most.
                 seen.add(buckets.into_iter().map(ObservedResource::from).collect())
                     .await?;
+                if !self.billed(seen).await?.is_empty() {
+                    seen.note_contradicted(KIND, BILLED_BUT_NOT_LISTED);
+                }
                 Ok(None)
             }
             Err(error) => {
@@ -114,10 +118,10 @@ impl InventoryActivities {
         }
     }
 
-    /// Buckets that the latest bills name and nobody else does.
-    async fn add_billed(&self, seen: &mut Observations) -> Result<(), Failure> {
+    /// Buckets that the latest bills name and no other source does.
+    async fn billed(&self, seen: &Observations) -> Result<Vec<ObservedResource>, Failure> {
         let billed = self.store.billed_resources(&KIND).await?;
-        let billed = billed
+        Ok(billed
             .into_iter()
             .filter(|bucket| is_bucket_name(&bucket.name) && !seen.has_seen(&KIND, &bucket.name))
             .map(|bucket| ObservedResource {
@@ -125,9 +129,8 @@ impl InventoryActivities {
                 project_id: bucket.project_id,
                 attrs: of_invoice(),
                 ..named(bucket.name)
-            });
-        seen.add(billed.collect()).await?;
-        Ok(())
+            })
+            .collect())
     }
 
     /// The projects' members as of the latest pass over them: the evidence is as old as the older of the two.
@@ -162,6 +165,10 @@ impl InventoryActivities {
 /// Why the listing is partial, and what to configure.
 const WITHOUT_SPACES_KEYS: &str = "without Spaces keys, buckets are known only from projects, access keys and recent invoices: set \
     SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker, so that all of them are listed";
+
+/// Why a listing with Spaces keys is partial, and what to configure. The buckets are not stored: a full listing would delete them.
+const BILLED_BUT_NOT_LISTED: &str = "the Spaces keys do not list all buckets that recent invoices name: if these buckets still exist, set \
+    SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker to a key with access to all buckets of the team";
 
 /// The attributes of a bucket that only a bill names.
 fn of_invoice() -> Attrs {

@@ -147,7 +147,7 @@ fn the_sdk_tells_of_its_workers_on_the_same_page() {
 #[test]
 fn the_api_tells_the_state_that_the_sync_left() {
     let complete = [("kind", "volume"), ("state", "complete")];
-    let failed = [("kind", "volume"), ("state", "failed")];
+    let failed = [("kind", "volume"), ("state", "unauthorized")];
     let name = "arcadia_kind_attempt_state";
     shows(&SEEN.api_synced, name, &complete, is(1.0));
     shows(&SEEN.api_failed, name, &complete, is(0.0));

@@ -26,8 +26,8 @@ pub struct Observations {
     stored: HashSet<Fingerprint>,
     /// By kind and DigitalOcean's id, whether it is staged.
     seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
-    /// Of kinds whose sources are known not to tell of all there is: why.
-    partial: BTreeMap<ResourceKind, String>,
+    /// Kinds whose listing is known to be partial.
+    partial: BTreeMap<ResourceKind, Partial>,
     /// What came last, by kind and DigitalOcean's id.
     pub(super) latest: Vec<(ResourceKind, String)>,
     /// None for what no later attempt goes on with.
@@ -82,6 +82,13 @@ impl Store {
     }
 }
 
+/// Why a listing is known to be partial.
+struct Partial {
+    reason: String,
+    /// It strikes only what its sources can know.
+    limits_strikes: bool,
+}
+
 impl Observations {
     /// By the database's clock, before the first request.
     pub fn started_at(&self) -> DateTime<Utc> {
@@ -101,11 +108,38 @@ impl Observations {
     /// Notes that the sources of a kind do not tell of all there is, however completely they are read, and what to configure. The
     /// listing strikes nothing then that these sources cannot know: see [`super::strikes`].
     pub fn note_partial(&mut self, kind: ResourceKind, reason: &str) {
-        self.partial.insert(kind, reason.to_owned());
+        let (reason, limits_strikes) = (reason.to_owned(), true);
+        self.partial.insert(
+            kind,
+            Partial {
+                reason,
+                limits_strikes,
+            },
+        );
+    }
+
+    /// Notes that another source contradicts a listing that should be full, and what to configure. It strikes as usual: what it
+    /// lacks of the stored rows it once had.
+    pub fn note_contradicted(&mut self, kind: ResourceKind, reason: &str) {
+        let (reason, limits_strikes) = (reason.to_owned(), false);
+        self.partial.insert(
+            kind,
+            Partial {
+                reason,
+                limits_strikes,
+            },
+        );
     }
 
     pub(super) fn partial_reason(&self, kind: &ResourceKind) -> Option<&str> {
-        self.partial.get(kind).map(String::as_str)
+        self.partial.get(kind).map(|partial| &*partial.reason)
+    }
+
+    /// Whether the listing strikes only what its sources can know. See [`Self::note_partial`].
+    pub(super) fn limits_strikes(&self, kind: &ResourceKind) -> bool {
+        self.partial
+            .get(kind)
+            .is_some_and(|partial| partial.limits_strikes)
     }
 
     /// How many of them are staged.

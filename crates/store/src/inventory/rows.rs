@@ -31,7 +31,7 @@ pub(super) struct Staged {
 impl Writing<'_> {
     /// Whether the listing's sources are known not to tell of all there is.
     pub(super) fn is_partial(&self) -> bool {
-        self.seen.partial_reason(self.kind).is_some()
+        self.seen.limits_strikes(self.kind)
     }
 }
 
