@@ -552,9 +552,12 @@ as $$
                 format('the product is not known here, and DigitalOcean''s id %s could be of any kind', item_id)
             when identified_kind is null then 'the product is not known here'
             when wanted_name is null then 'the line names no resource'
-            when coalesce(named.found, 0) = 0 then format('no %s of this name is known%s', identified_kind,
+            when coalesce(named.found, 0) = 0 then format('no %s of this name is known%s', identified_kind, coalesce(
                 (select ': ' || partial_reason from cloud_kind_freshness
-                 where provider = 'digitalocean' and kind = identified_kind))
+                 where provider = 'digitalocean' and kind = identified_kind),
+                -- Also before the first listing, and for a bucket that was deleted before it.
+                case when identified_kind = 'spaces_bucket' then ': if the bucket still exists, set SPACES_ACCESS_KEY_ID and '
+                    || 'SPACES_SECRET_ACCESS_KEY for the worker to a key with access to all buckets of the team' end))
             when named.lived = 0 then format('no %s of this name existed in the charge period', identified_kind)
             when named.placed = 0 then format('no %s of this name is in the region %s', identified_kind, wanted_region)
             else format('no %s of this name has, or is known to have had, the size %s', identified_kind, wanted_size)
