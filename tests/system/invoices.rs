@@ -242,7 +242,7 @@ async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
         );
         assert_eq!((invoice.is_final, invoice.version), (true, 1));
         assert_eq!(system.rows(LINES).await, lines, "{kind:?}");
-        // Verified anew.
+        // Verified again.
         let verified = system.rows(PROVEN).await;
         assert_ne!(verified, proven, "{kind:?}");
         proven = verified;

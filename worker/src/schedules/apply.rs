@@ -304,7 +304,7 @@ async fn create(
     Ok(())
 }
 
-/// Whether it runs, and what the note says of that, is the operators' word.
+/// Whether it runs, and what the note says of that, is decided by operators.
 fn state(description: &ScheduleDescription) -> Option<ScheduleState> {
     let have = description.raw().schedule.as_ref();
     have.and_then(|have| have.state.clone())

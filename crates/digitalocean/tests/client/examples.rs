@@ -23,7 +23,7 @@ pub(crate) fn fixture(kind: &ResourceKind) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What the listing reads from a server that gives one answer to whoever asks for the list, and the other for each of its items.
+/// What the listing reads from a server that gives one answer to every request for the list, and the other for each of its items.
 pub(crate) async fn read(listing: &ResourceListing, answer: &Value, children: &Value) -> Listed {
     let (answer, children) = (answer.clone(), children.clone());
     let paths = listing.paths;

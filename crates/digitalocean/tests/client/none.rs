@@ -75,7 +75,7 @@ async fn read_other(client: &Client, key: &str) -> Outcome {
     }
 }
 
-/// A server that gives one answer to whoever asks.
+/// A server that gives one answer to every request.
 async fn answering(body: Value) -> Scripted {
     Scripted::start(move |_, _| scripted::json(&body)).await
 }

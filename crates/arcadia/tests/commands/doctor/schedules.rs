@@ -58,7 +58,7 @@ impl Namespace {
         (status, told)
     }
 
-    /// `arcadia schedules` with another database, and what it told on stderr.
+    /// `arcadia schedules` with another database, and its stderr.
     async fn schedules_of(
         &self,
         database_url: &str,
