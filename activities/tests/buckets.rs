@@ -266,6 +266,7 @@ async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
             lines: &file.lines,
             sources: store::invoices::Sources::Csv,
             source_note: None,
+            unread: None,
             joined: None,
             csv: None,
             items: None,

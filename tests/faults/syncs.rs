@@ -108,7 +108,7 @@ impl Site {
             });
             setbacks.extend(more.await);
             let open: i64 = sqlx::query_scalar(
-                "select count(*) from cloud_invoices where ingest_status <> 'ingested'",
+                "select count(*) from cloud_invoices where ingest_status <> 'ingested' or check_failed_since is not null",
             )
             .fetch_one(&mut self.database().await)
             .await

@@ -17,6 +17,7 @@ pub(super) struct Content {
     lines: Vec<InvoiceLine>,
     sources: Sources,
     note: Option<String>,
+    unread: Option<String>,
     joined: Option<Joined>,
     csv: Option<Document>,
     items: Option<Document>,
@@ -29,12 +30,41 @@ impl Content {
             lines: &self.lines,
             sources: self.sources,
             source_note: self.note.as_deref(),
+            unread: self.unread.as_deref(),
             joined: self.joined,
             csv: self.csv.as_ref(),
             items: self.items.as_ref(),
             summary: self.summary.as_ref(),
         }
     }
+}
+
+/// Which sources a reading lacks, and why.
+#[derive(Default)]
+struct Notes {
+    all: Vec<String>,
+    /// Those of `all` that a later reading may not have.
+    temporary: Vec<String>,
+}
+
+impl Notes {
+    fn lacking(&mut self, source: &str, error: &Error) {
+        let note = format!("without the {source}: {error}");
+        if is_absent(error) {
+            self.all.push(note);
+        } else {
+            self.temporary(note);
+        }
+    }
+
+    fn temporary(&mut self, note: String) {
+        self.temporary.push(note.clone());
+        self.all.push(note);
+    }
+}
+
+fn text_of(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// From this attempt on, items and summary that cannot be had are done without: the CSV alone gives every cent.
@@ -50,7 +80,7 @@ pub(super) async fn read(
     invoice: InvoiceKey,
     attempt: u32,
 ) -> Result<Option<Content>, Failure> {
-    let mut notes = Vec::new();
+    let mut notes = Notes::default();
     // All at once, so that what keeps failing is noticed in one attempt.
     let (csv, items, summary) = tokio::join!(
         client.fetch_invoice_csv(invoice),
@@ -61,7 +91,7 @@ pub(super) async fn read(
     let csv = match csv {
         Ok(csv) => Some(csv),
         Err(error) if is_absent(&error) => {
-            notes.push(format!("without the CSV: {error}"));
+            notes.lacking("CSV", &error);
             None
         }
         Err(error) => return Err(error.into()),
@@ -92,7 +122,7 @@ pub(super) async fn read(
         if attempt < PATIENCE {
             return Err(Failure::InconsistentItems(reason));
         }
-        notes.push(format!("the items may not be all: {reason}"));
+        notes.temporary(format!("the items may not be all: {reason}"));
     }
     if let Some(summary) = &summary {
         part_by_summary(&mut lines, summary);
@@ -100,7 +130,8 @@ pub(super) async fn read(
     Ok(Some(Content {
         lines,
         sources,
-        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        note: text_of(&notes.all),
+        unread: text_of(&notes.temporary),
         joined,
         csv: csv_document,
         items: items_document,
@@ -111,12 +142,12 @@ pub(super) async fn read(
 fn take_summary(
     summary: Result<InvoiceSummary, Error>,
     attempt: u32,
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<Option<InvoiceSummary>, Failure> {
     match summary {
         Ok(summary) => Ok(Some(summary)),
         Err(error) if may_do_without(&error, attempt) => {
-            notes.push(format!("without the summary: {error}"));
+            notes.lacking("summary", &error);
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -218,12 +249,28 @@ mod tests {
         assert_inconsistent(&client, key, PATIENCE - 1).await;
         let content = read(&client, key, PATIENCE).await.ok().flatten().unwrap();
         assert_eq!(content.lines.len(), LINES);
-        assert_eq!(
-            content.note.as_deref(),
-            Some(
-                "the items may not be all: items on two pages in a row: 1, so that as many may be on none"
-            )
-        );
+        let note = "the items may not be all: items on two pages in a row: 1, so that as many may be on none";
+        assert_eq!(content.note.as_deref(), Some(note));
+        // The next run reads them again.
+        assert_eq!(content.unread.as_deref(), Some(note));
+    }
+
+    #[tokio::test]
+    async fn only_a_source_that_may_come_back_is_unread() {
+        for (fault, is_unread) in [
+            (FaultKind::ServerError { status: 500 }, true),
+            (FaultKind::NotFound, false),
+        ] {
+            let mut account = Account::empty();
+            let uuid = account.add_invoice(Invoice::for_month(2026, 3, droplets()));
+            let simulator = Simulator::start(account).await.unwrap();
+            simulator.fail(Fault::new(fault, "*/summary"));
+            let client = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
+            let key = InvoiceKey::Issued(uuid.into());
+            let content = read(&client, key, PATIENCE).await.ok().flatten().unwrap();
+            assert!(content.note.is_some());
+            assert_eq!(content.unread.is_some(), is_unread, "{:?}", content.note);
+        }
     }
 
     #[tokio::test]

@@ -127,6 +127,7 @@ async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
     let content = InvoiceContent {
         summary: Some(&summary),
         source_note: Some("the items answered 504"),
+        unread: None,
         ..content(&lines)
     };
     let invoice = invoice_of("2026-05");

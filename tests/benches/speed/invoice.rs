@@ -156,6 +156,7 @@ async fn measure_among(
                 Sources::Csv
             },
             source_note: None,
+            unread: None,
             joined,
             csv: Some(&document),
             items: None,

@@ -9,7 +9,7 @@ use digitalocean::{Client, InvoiceItemRead, InvoiceItemsListed, InvoiceKey, Page
 use domain::invoices::{InvoiceItem, Joined};
 use store::invoices::{Document, DocumentWriter};
 
-use super::{PATIENCE, may_do_without};
+use super::{Notes, PATIENCE, may_do_without};
 use crate::failure::Failure;
 
 /// As they were read.
@@ -136,12 +136,12 @@ impl PageSink<InvoiceItemRead> for ItemsReading {
 pub(super) fn take_items(
     (listed, items): (InvoiceItemsListed, Items),
     attempt: u32,
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<Option<Items>, Failure> {
     match listed.failure {
         None => {}
         Some(error) if may_do_without(&error, attempt) => {
-            notes.push(format!("without the items: {error}"));
+            notes.lacking("items", &error);
             return Ok(None);
         }
         Some(error) => return Err(error.into()),
@@ -150,7 +150,7 @@ pub(super) fn take_items(
         if attempt < PATIENCE {
             return Err(Failure::InconsistentItems(reason.to_owned()));
         }
-        notes.push(format!("the items may not be all: {reason}"));
+        notes.temporary(format!("the items may not be all: {reason}"));
     }
     Ok(Some(items))
 }

@@ -25,6 +25,7 @@ pub(crate) fn content(lines: &[InvoiceLine]) -> InvoiceContent<'_> {
         lines,
         sources: Sources::Csv,
         source_note: None,
+        unread: None,
         joined: None,
         csv: None,
         items: None,

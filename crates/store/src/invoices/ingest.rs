@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::InvoiceUuid;
 use domain::invoices::{ChargePart, InvoiceLine, InvoiceSummary, Joined};
 use rust_decimal::Decimal;
@@ -44,6 +44,9 @@ pub struct InvoiceContent<'a> {
     pub sources: Sources,
     /// Why not from both.
     pub source_note: Option<&'a str>,
+    /// Why items or summary could not be read, where a later reading may find them. Such a reading is provisional: it is stored, its
+    /// check counts as failed, so that the next run reads the invoice again, and a full reading replaces it within its version.
+    pub unread: Option<&'a str>,
     pub joined: Option<Joined>,
     /// As they came.
     pub csv: Option<&'a Document>,
@@ -75,6 +78,7 @@ struct Header {
     version: i32,
     ingest_status: String,
     is_final: bool,
+    verified_at: Option<DateTime<Utc>>,
     sources: Option<String>,
     off_by: Option<Decimal>,
     summary_amount: Option<Decimal>,
@@ -85,6 +89,11 @@ struct Header {
 }
 
 impl Header {
+    /// Whether no reading of the stored lines was complete.
+    fn is_provisional(&self) -> bool {
+        self.ingest_status == "ingested" && self.verified_at.is_none()
+    }
+
     /// What a fresh reading must confirm; none while its lines are not here, or are those of another amount.
     fn proven(&self) -> Option<Proven> {
         (self.ingest_status == "ingested").then(|| Proven {
@@ -117,7 +126,7 @@ impl Store {
         // Another ingest of this invoice waits here until this one is done.
         let header = sqlx::query_as!(
             Header,
-            "select id, period, amount, version, ingest_status, is_final, sources, off_by, summary_amount, rows_without_item,
+            "select id, period, amount, version, ingest_status, is_final, verified_at, sources, off_by, summary_amount, rows_without_item,
                  items_without_row, csv_sha256, lines_sha256
              from cloud_invoices where invoice_uuid = $1 for update",
             invoice.as_uuid()
@@ -162,7 +171,8 @@ impl Store {
             let is_first = header.version == 0;
             let is_known_otherwise =
                 header.lines_sha256.is_none() && header.csv_sha256 == csv_sha256;
-            let version = header.version + i32::from(is_first || !is_known_otherwise);
+            let is_version = !is_known_otherwise && !header.is_provisional();
+            let version = header.version + i32::from(is_first || is_version);
             if !is_first && version > header.version {
                 supersede(&mut tx, &header).await?;
             }
@@ -231,7 +241,10 @@ async fn store_header(
     sqlx::query!(
         "update cloud_invoices set
              ingest_status = 'ingested', ingested_at = now(), checked_at = now(), updated_at = now(), last_error = null,
-             verified_at = now(), check_failed_since = null, last_check_error = null,
+             -- A provisional reading confirms nothing; of lines that were confirmed before, the time of that stays.
+             verified_at = case when $15::text is null then now() when lines_sha256 = $10 then verified_at end,
+             check_failed_since = case when $15::text is not null then coalesce(check_failed_since, now()) end,
+             last_check_error = $15,
              line_count = $2, line_total = $3, off_by = $4::numeric, reconciled = $4::numeric = 0,
              summary_amount = $5::numeric, summary_off_by = amount - $5::numeric, is_final = $6,
              version = $7, csv_sha256 = $8, items_sha256 = $9, lines_sha256 = $10, sources = $11, source_note = $12,
@@ -251,6 +264,7 @@ async fn store_header(
         content.source_note,
         joined.map(|joined| count(joined.rows_without_item)),
         joined.map(|joined| count(joined.items_without_row)),
+        content.unread,
     )
     .execute(&mut *tx)
     .await?;

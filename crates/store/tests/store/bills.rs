@@ -52,6 +52,7 @@ pub(crate) fn bare<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> InvoiceCo
         lines,
         sources: Sources::Csv,
         source_note: None,
+        unread: None,
         joined: None,
         csv: Some(csv),
         items: None,

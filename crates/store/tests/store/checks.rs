@@ -43,6 +43,8 @@ struct Shown {
     /// The lines that have items, and the items' ids.
     items: Option<(String, Vec<Option<&'static str>>)>,
     summary: Option<InvoiceSummary>,
+    /// Why a source is not here, if it may come back.
+    unread: Option<&'static str>,
 }
 
 impl Shown {
@@ -51,6 +53,7 @@ impl Shown {
             csv: Some(APRIL.to_owned()),
             items: Some((APRIL.to_owned(), IDS.to_vec())),
             summary: Some(summary(CENTS)),
+            unread: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl Shown {
             lines: &lines,
             sources,
             source_note: Some("without it: 404"),
+            unread: self.unread,
             joined,
             csv: csv.as_ref(),
             items: shown.is_some().then_some(&document),
@@ -207,6 +211,48 @@ async fn an_invoice_whose_check_failed_is_checked_by_every_run() {
 }
 
 #[tokio::test]
+async fn a_reading_that_lacked_a_source_for_a_while_is_read_again_and_completed() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", CENTS)])
+        .await
+        .unwrap();
+    let without_items = Shown {
+        items: None,
+        unread: Some("without the items: 500"),
+        ..Shown::right()
+    };
+    for _ in 0..2 {
+        let outcome = without_items.ingest(&fixture).await.unwrap();
+        assert_eq!((outcome.version, outcome.is_final), (1, true));
+        let read = invoice(&fixture).await;
+        assert_eq!((read.verified_at, read.last_error), (None, None));
+        assert!(read.check_failed_since.is_some());
+        assert_eq!(
+            read.last_check_error.as_deref(),
+            Some("without the items: 500")
+        );
+        let pending = fixture.count_pending_invoices(never_again()).await;
+        assert_eq!(pending.unwrap(), 1);
+    }
+    // The same invoice, read in full: no version of its own.
+    let outcome = Shown::right().ingest(&fixture).await.unwrap();
+    assert_eq!((outcome.version, outcome.replaced), (1, true));
+    let read = invoice(&fixture).await;
+    assert!(read.verified_at.is_some());
+    assert_eq!(
+        (read.check_failed_since, read.last_check_error),
+        (None, None)
+    );
+    let versions = fixture.invoice_versions(read.id).await.unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(
+        fixture.count_pending_invoices(never_again()).await.unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
 async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
     let right = Shown::right();
     let short: String = APRIL.split_inclusive('\n').take(2).collect();
@@ -309,6 +355,7 @@ async fn an_invoice_that_was_never_proven_may_get_better_and_not_worse() {
         csv: Some(APRIL.replace("$6.00", "$4.00")),
         items: None,
         summary: None,
+        unread: None,
     };
     assert!(matches!(
         worse.ingest(&fixture).await,
