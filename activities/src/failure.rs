@@ -89,7 +89,7 @@ impl Failure {
     }
 
     /// Whether Temporal tries again by itself: after a 429, when DigitalOcean said, if that is soon. What our own budget refuses is handed
-    /// to the workflow at once, which asks again after the delay (`workflows/src/pauses.rs`), and so is a 429 that asks for a long wait or
+    /// to the workflow at once, which asks again after the delay (`workflows/src/rate_limit.rs`), and so is a 429 that asks for a long wait or
     /// that no attempt got past: the workflow knows how long it may wait.
     fn is_retryable(&self) -> bool {
         match self {

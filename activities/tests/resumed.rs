@@ -139,7 +139,7 @@ async fn a_listing_that_ran_out_of_requests_goes_on_where_it_was() {
     // Eleven pages; the last of these again; and that one once more with the two that are left and the GPUs'.
     assert_eq!(made, [11, 1, 4]);
     assert_eq!(world.mirrored(LIVE).await.len(), DROPLETS);
-    let left = "select (select count(*) from cloud_begun_listings) + (select count(*) from cloud_staged_resources)";
+    let left = "select (select count(*) from cloud_resumable_listings) + (select count(*) from cloud_staged_resources)";
     assert_eq!(world.count(left).await, 0);
     let complete = "select count(*) from cloud_listings where complete and items = 2600";
     assert_eq!(world.count(complete).await, 1);

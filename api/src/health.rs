@@ -44,7 +44,7 @@ pub(crate) async fn alive() -> Json<One<Health>> {
     responses(
         (status = OK, body = One<Health>, description = "It is ready"),
         (status = SERVICE_UNAVAILABLE, body = Document, content_type = "application/problem+json",
-            description = "The database does not answer, or its schema is older than this program"),
+            description = "The database does not answer, or its schema is not the one of this program"),
     )
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Health>>, Problem> {
@@ -53,7 +53,7 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Heal
     let question = tokio::spawn(async move { store.check_ready().await });
     match tokio::time::timeout(PATIENCE, question).await {
         Ok(Ok(Ok(()))) => Ok(Json(One::now(Health { status: "ready" }))),
-        Ok(Ok(Err(error @ StoreError::SchemaBehind { .. }))) => {
+        Ok(Ok(Err(error @ (StoreError::SchemaBehind { .. } | StoreError::OtherSchema { .. })))) => {
             Err(Problem::NotReady(error.to_string()))
         }
         Ok(Ok(Err(error))) => Err(Problem::DatabaseUnavailable(error)),

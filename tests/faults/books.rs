@@ -18,8 +18,8 @@ pub(crate) type Books = BTreeMap<String, BTreeMap<String, u64>>;
 const NOT_COMPARED: [&str; 6] = [
     "cloud_listings",
     "cloud_staged_resources",
-    "cloud_begun_listings",
-    "cloud_taken_pages",
+    "cloud_resumable_listings",
+    "cloud_listing_pages",
     "cloud_request_budgets",
     "cloud_request_purposes",
 ];

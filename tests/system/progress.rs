@@ -69,7 +69,7 @@ async fn a_sync_of_the_inventory_tells_which_kinds_are_under_way_and_which_faile
     };
     wait_for_a_pause(&system).await;
     let waiting = progress().await;
-    assert_eq!((waiting.kinds, waiting.under_way), (2, kinds));
+    assert_eq!((waiting.kinds, waiting.in_progress), (2, kinds));
 
     let result = run.get_result(WorkflowGetResultOptions::default());
     let ended = within(LIMIT_OF_RETRIES, "the sync", result).await;
@@ -77,5 +77,5 @@ async fn a_sync_of_the_inventory_tells_which_kinds_are_under_way_and_which_faile
     let ended = progress().await;
     assert_eq!((ended.kinds, ended.synced), (2, 1));
     assert_eq!(ended.failed, [ResourceKind::VOLUME]);
-    assert!(ended.under_way.is_empty(), "{:?}", ended.under_way);
+    assert!(ended.in_progress.is_empty(), "{:?}", ended.in_progress);
 }

@@ -1,14 +1,13 @@
 //! Recorded histories of all workflows, replayed by the workflow code as it is now.
 //!
-//! A change that would take another course than a run under way has taken breaks that run. Such a change fails here: wrap it in
-//! `ctx.patched("what-it-is")`, so that old runs keep to the old course, and record the new course beside the old one:
+//! A change that takes another course than an open run breaks that run, and fails here. Until 0.1.0 no run is older than the code, so
+//! record the histories again:
 //!
 //! ```sh
-//! ARCADIA_RECORD_HISTORIES=1 cargo test -p tests record_
+//! cargo test -p tests --test system record_ -- --ignored
 //! ```
 //!
-//! This overwrites `tests/histories/*.history`. Keep the old file under another name for as long as runs of its age may be under
-//! way. Why the files look as they do: `docs/decisions/2026-11-23-recorded-histories.md`.
+//! From 0.1.0 on, `docs/upgrades.md` says how to patch. The format of the files: `docs/decisions/2026-11-23-recorded-histories.md`.
 
 mod recording;
 

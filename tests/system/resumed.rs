@@ -67,7 +67,7 @@ async fn is_mirrored(system: &TestSystem, droplets: i64) {
     assert_eq!(system.count(all).await, droplets);
     let discovered = "select count(*) from cloud_resource_events where event = 'discovered'";
     assert_eq!(system.count(discovered).await, droplets);
-    let left = "select (select count(*) from cloud_begun_listings) + (select count(*) from cloud_taken_pages)
+    let left = "select (select count(*) from cloud_resumable_listings) + (select count(*) from cloud_listing_pages)
         + (select count(*) from cloud_staged_resources)";
     assert_eq!(system.count(left).await, 0);
 }

@@ -5,7 +5,7 @@ use temporalio_common::ActivityError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
 
-use crate::pauses::patiently;
+use crate::rate_limit::wait_for_requests;
 use crate::{NoInput, options};
 
 /// What this workflow asks of the outside; `activities::balance` answers.
@@ -48,6 +48,6 @@ impl PollBalance {
             let options = options::listing("GET /v2/customers/my/balance");
             ctx.execute_activity(BalanceActivities::poll, (), options)
         };
-        Ok(patiently(ctx, poll).await?)
+        Ok(wait_for_requests(ctx, poll).await?)
     }
 }

@@ -14,7 +14,7 @@ use temporalio_workflow::{
 };
 
 use crate::held_deletions::{self, HeldDeletion};
-use crate::pauses::patiently;
+use crate::rate_limit::wait_for_requests;
 use crate::{Input, options, search_attributes, task_queue};
 
 /// What this workflow asks of the outside; `activities::inventory` answers.
@@ -78,11 +78,10 @@ pub struct KindSynced {
     /// Whether the token may not read this kind, or the API does not know it: the rest of the account is mirrored all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub not_readable: bool,
-    /// Deletions that wait for an operator's word since now: the run that waits with them is asked for.
+    /// Deletions that this listing held: the workflow `HeldDeletion` is started for them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held: Option<Held>,
-    /// Deletions that wait since an earlier listing, as their run does.
-    // No part of `held`: a worker of the version before, which does not know this, asks for no run that the next replay would not ask for.
+    /// Deletions that an earlier listing held: their workflow runs already.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub still_held: Option<Held>,
     /// Kinds that were read along with this one.
@@ -124,7 +123,7 @@ pub struct InventoryProgress {
     /// The kinds that failed, in the order in which they did.
     pub failed: Vec<ResourceKind>,
     /// The kinds that are being listed, or wait for requests.
-    pub under_way: Vec<ResourceKind>,
+    pub in_progress: Vec<ResourceKind>,
 }
 
 impl fmt::Display for InventoryProgress {
@@ -154,22 +153,16 @@ impl SyncInventory {
     ) -> WorkflowResult<InventoryReport> {
         let mut kinds = scope.or_default(EXPECTED)?.kinds;
         let is_whole = kinds.is_empty();
-        // Its marker and the patch's are one action of Temporal's together, where an activity and a marker are two.
-        let asks_at_once = is_whole && ctx.patched("kinds-at-once-2026-11");
-        if asks_at_once {
-            let options = options::at_once("which kinds have a list");
+        if is_whole {
+            // A local activity is one action of Temporal's; an activity would be two.
+            let options = options::local("which kinds have a list");
             kinds = ctx
                 .execute_local_activity(InventoryActivities::kinds, (), options)
-                .await?;
-        } else if is_whole {
-            let options = options::database("which kinds have a list");
-            kinds = ctx
-                .execute_activity(InventoryActivities::kinds, (), options)
                 .await?;
         }
         ctx.state_mut(|state| {
             state.progress.kinds = kinds.len();
-            state.progress.under_way.clone_from(&kinds);
+            state.progress.in_progress.clone_from(&kinds);
         });
         let syncs: Vec<_> = kinds
             .into_iter()
@@ -194,8 +187,8 @@ impl SyncInventory {
                 wait_for_operator(ctx, &kind.kind, held).await?;
             }
         }
-        // A snapshot may have been swept before its droplet, a node before its cluster.
-        if asks_at_once || (is_whole && ctx.patched("attribute-after-sweeps-2026-11")) {
+        // A snapshot may have been synced before its droplet, a node before its cluster.
+        if is_whole {
             ctx.execute_activity(
                 InventoryActivities::attribute,
                 (),
@@ -274,10 +267,10 @@ async fn sync_kind(
         let options = options::listing(format!("all of kind {kind}"));
         ctx.execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
     };
-    let outcome = patiently(&ctx, sync).await;
+    let outcome = wait_for_requests(&ctx, sync).await;
     ctx.state_mut(|state| {
         let progress = &mut state.progress;
-        progress.under_way.retain(|other| *other != kind);
+        progress.in_progress.retain(|other| *other != kind);
         match outcome {
             Ok(_) => progress.synced += 1,
             Err(_) => progress.failed.push(kind.clone()),

@@ -24,7 +24,7 @@ pub use contract::{
 
 use crate::costs::CostActivities;
 use crate::ledger::LedgerActivities;
-use crate::pauses::{is_want_of_requests, patiently};
+use crate::rate_limit::{is_rate_limited, wait_for_requests};
 use crate::{Input, options, search_attributes};
 
 /// Invoices a run handles before it continues as new: about four history events each, far below what Temporal bears.
@@ -51,19 +51,16 @@ impl BillingHistory {
         let progress = input.or_default("nothing")?;
         let is_first_run = progress.after.is_none();
         ctx.state_mut(|state| state.progress = progress);
-        let keeps_books = ctx.patched("every-cent-2026-11");
         if is_first_run {
             discover(ctx).await?;
-            if keeps_books {
-                let pending = ctx
-                    .execute_activity(
-                        InvoiceActivities::count_pending,
-                        (),
-                        options::database("how many invoices lack lines or are looked at again"),
-                    )
-                    .await?;
-                ctx.state_mut(|state| state.progress.pending = pending);
-            }
+            let pending = ctx
+                .execute_activity(
+                    InvoiceActivities::count_pending,
+                    (),
+                    options::database("how many invoices lack lines or are rechecked"),
+                )
+                .await?;
+            ctx.state_mut(|state| state.progress.pending = pending);
         }
         let after = ctx.state(|state| state.progress.after);
         let page = ctx
@@ -82,12 +79,10 @@ impl BillingHistory {
             let progress = ctx.state(|state| state.progress.clone());
             ctx.continue_as_new(Input::Given(progress), ContinueAsNewOptions::default())?;
         }
-        if keeps_books {
-            // After the invoices, which wait for nothing that may fail.
-            sync_ledger(ctx).await?;
-            estimate(ctx).await?;
-            check_books(ctx).await?;
-        }
+        // After the invoices, which wait for nothing that may fail.
+        sync_ledger(ctx).await?;
+        estimate(ctx).await?;
+        check_books(ctx).await?;
         let progress = ctx.state(|state| state.progress.clone());
         outcome(progress)
     }
@@ -105,7 +100,7 @@ async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
         let options = options::listing("GET /v2/customers/my/invoices");
         ctx.execute_activity(InvoiceActivities::discover, (), options)
     };
-    match patiently(ctx, discover).await {
+    match wait_for_requests(ctx, discover).await {
         Ok(discovered) => ctx.state_mut(|state| {
             state.progress.listed = discovered.listed;
             state.progress.incomplete = discovered.incomplete;
@@ -124,7 +119,7 @@ async fn sync_ledger(ctx: &WorkflowContext<BillingHistory>) -> Result<(), Workfl
         let options = options::listing("GET /v2/customers/my/billing_history");
         ctx.execute_activity(LedgerActivities::sync, (), options)
     };
-    match patiently(ctx, sync).await {
+    match wait_for_requests(ctx, sync).await {
         Ok(synced) => ctx.state_mut(|state| state.progress.ledger = Some(synced)),
         Err(error) => note_problem(ctx, "the billing history was not read", error)?,
     }
@@ -136,7 +131,7 @@ async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
         let options = options::ingest("GET /v2/customers/my/invoices/preview");
         ctx.execute_activity(InvoiceActivities::estimate, (), options)
     };
-    match patiently(ctx, estimate).await {
+    match wait_for_requests(ctx, estimate).await {
         Ok(stored) => ctx.state_mut(|state| state.progress.estimate = Some(stored)),
         Err(error) => note_problem(ctx, "the open month was not estimated", error)?,
     }
@@ -293,11 +288,11 @@ impl IngestInvoice {
             let options = options::ingest(format!("GET /v2/customers/my/invoices/{invoice_uuid}"));
             ctx.execute_activity(InvoiceActivities::ingest, invoice_uuid, options)
         };
-        match patiently(ctx, ingest).await {
+        match wait_for_requests(ctx, ingest).await {
             Ok(ingested) => Ok(ingested),
             // An operator's word is no failure of the invoice, and neither is want of requests: it goes on waiting for its lines.
             Err(error @ ActivityExecutionError::Cancelled(_)) => Err(error.into()),
-            Err(error) if is_want_of_requests(ctx, &error) => Err(error.into()),
+            Err(error) if is_rate_limited(&error) => Err(error.into()),
             Err(error) => {
                 let reason = options::reason(&error);
                 let failure = IngestFailure {

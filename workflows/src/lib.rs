@@ -12,8 +12,8 @@ pub mod inventory;
 pub mod invoices;
 pub mod ledger;
 mod options;
-mod pauses;
 pub mod projects;
+mod rate_limit;
 pub mod search_attributes;
 
 pub use input::{Input, NoInput};

@@ -3,7 +3,7 @@
 //! Each has a summary, which the Temporal UI shows beside its name.
 //!
 //! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`). Waiting for requests is no
-//! failure, and no attempt (`pauses.rs`).
+//! failure, and no attempt (`rate_limit.rs`).
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub(crate) fn whole_bill(summary: impl Into<String>) -> ActivityOptions {
 }
 
 /// An activity that asks nothing outside of its worker, and is done within the workflow task that it is asked for in.
-pub(crate) fn at_once(summary: impl Into<String>) -> LocalActivityOptions {
+pub(crate) fn local(summary: impl Into<String>) -> LocalActivityOptions {
     LocalActivityOptions::builder()
         .start_to_close_timeout(Duration::from_secs(5))
         .summary(summary.into())

@@ -7,7 +7,7 @@ use temporalio_workflow::{
     ActivityExecutionError, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
-use crate::pauses::patiently;
+use crate::rate_limit::wait_for_requests;
 use crate::{NoInput, options};
 
 /// What this workflow asks of the outside; `activities::projects` answers.
@@ -118,7 +118,7 @@ impl SyncProjects {
             let options = options::listing("GET /v2/projects");
             ctx.execute_activity(ProjectActivities::sync, (), options)
         };
-        let projects = patiently(ctx, first_pass).await;
+        let projects = wait_for_requests(ctx, first_pass).await;
         if let Err(error @ ActivityExecutionError::Cancelled(_)) = projects {
             return Err(error.into());
         }
@@ -133,7 +133,7 @@ impl SyncProjects {
             let options = options::walk("GET /v2/projects/{id}/resources of every project");
             ctx.execute_activity(ProjectActivities::walk_memberships, (), options)
         };
-        let memberships = patiently(ctx, second_pass).await?;
+        let memberships = wait_for_requests(ctx, second_pass).await?;
         ctx.state_mut(|state| {
             state.progress.pass = Pass::Done;
             state.progress.memberships = Some(memberships.clone());

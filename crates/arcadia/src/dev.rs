@@ -3,13 +3,13 @@
 mod servers;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use devstack::{Progress, StateDir, Temporal};
+use devstack::{Postgres, Progress, StateDir, Temporal};
 use secrecy::ExposeSecret as _;
 use store::budget::Limits;
 use store::{Role, Store};
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// Start nothing: print the variables of the instance that runs in the state directory, for `eval "$(arcadia dev --print-env)"`.
     #[arg(long)]
     print_env: bool,
+    /// Remove the database and Temporal's store of the state directory first.
+    #[arg(long, conflicts_with = "print_env")]
+    reset: bool,
     #[command(flatten)]
     ui: UiArguments,
     #[command(flatten)]
@@ -82,6 +85,9 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     logging::to_file(open_log(&log)?);
     let progress = Progress::terminal();
     progress.step(format!("state directory: {}", state.path().display()));
+    if arguments.reset {
+        reset(&state, &progress).await?;
+    }
 
     let mut servers = Servers::default();
     let sending = Sending::from_environment("arcadia")?;
@@ -311,13 +317,27 @@ async fn admin_token(store: &Store, state: &StateDir) -> anyhow::Result<String> 
     Ok(token.expose_secret().to_owned())
 }
 
+/// Removes all data of a state directory. Ports, passwords and logs stay.
+async fn reset(state: &StateDir, progress: &Progress) -> anyhow::Result<()> {
+    progress.step("removing the database and Temporal's store");
+    Postgres::remove_data(state, progress).await?;
+    Temporal::remove_data(state, progress).await?;
+    match fs::remove_file(state.path().join(TRIGGERED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Notes in the state directory that the schedules were triggered once.
+const TRIGGERED: &str = "schedules-triggered";
+
 /// So that there is something to look at within a minute.
 async fn trigger_on_first_start(
     client: &Client,
     state: &StateDir,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let marker = state.path().join("schedules-triggered");
+    let marker = state.path().join(TRIGGERED);
     if !marker.exists() {
         progress.step("first start: every schedule runs once now");
         worker::schedules::trigger_all(client).await?;

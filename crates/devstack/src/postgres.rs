@@ -82,6 +82,18 @@ impl Postgres {
         })
     }
 
+    /// Removes the data of this state directory, after stopping the server that an earlier run left
+    /// behind.
+    pub async fn remove_data(state: &StateDir, progress: &Progress) -> Result<(), Error> {
+        let place = Place::find(state, progress)?;
+        if !place.is_made() {
+            return Ok(());
+        }
+        let cluster = Cluster::find(place.data, place.user, progress).await?;
+        cluster.stop_leftover(progress).await?;
+        cluster.remove()
+    }
+
     /// Waits until the server ends by itself, and starts it again on the same port with the same
     /// data. Returns when queries are answered again, after one line to `progress`. Fails when the
     /// server has ended too often in a row.

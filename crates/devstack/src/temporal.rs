@@ -2,10 +2,10 @@
 
 mod server;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
+use std::{fs, io};
 
 use rustix::process::Signal;
 
@@ -137,6 +137,20 @@ impl Temporal {
             parts,
             failures: Failures::none(),
         })
+    }
+
+    /// Removes the store of this state directory, after stopping the server that an earlier run left
+    /// behind.
+    pub async fn remove_data(state: &StateDir, progress: &Progress) -> Result<(), Error> {
+        let files = Files::of(state);
+        files.stop_leftover(progress).await?;
+        match fs::remove_file(&files.store) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let action = format!("remove Temporal's store {}", files.store.display());
+                Err(Error::io(action)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until the server ends by itself, and starts it again on the same port with the same

@@ -166,7 +166,7 @@ impl Store {
         share_of: impl Fn(&str) -> Share,
     ) -> Result<Vec<BudgetLeft>, StoreError> {
         let rows = sqlx::query!(
-            r#"select purpose, minute_full_at, hour_full_at, closed_until, told_limit, told_left, told_reset_at, told_at,
+            r#"select purpose, minute_full_at, hour_full_at, closed_until, reported_limit, reported_remaining, reported_reset_at, reported_at,
                    clock_timestamp() as "now!"
                from cloud_request_purposes join cloud_request_budgets using (token_sha256) order by purpose"#
         )
@@ -174,10 +174,10 @@ impl Store {
         .await?;
         let left = rows.into_iter().map(|row| {
             let told = (
-                row.told_limit,
-                row.told_left,
-                row.told_reset_at,
-                row.told_at,
+                row.reported_limit,
+                row.reported_remaining,
+                row.reported_reset_at,
+                row.reported_at,
             );
             let allowance = Allowance {
                 minute_full_at: row.minute_full_at,
@@ -237,7 +237,7 @@ async fn locked(
     token: &TokenHash,
 ) -> Result<Option<(Allowance, DateTime<Utc>)>, StoreError> {
     let row = sqlx::query!(
-        "select minute_full_at, hour_full_at, closed_until, told_limit, told_left, told_reset_at, told_at
+        "select minute_full_at, hour_full_at, closed_until, reported_limit, reported_remaining, reported_reset_at, reported_at
          from cloud_request_budgets where token_sha256 = $1 for no key update",
         token.as_slice()
     )
@@ -245,10 +245,10 @@ async fn locked(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let told = (
-        row.told_limit,
-        row.told_left,
-        row.told_reset_at,
-        row.told_at,
+        row.reported_limit,
+        row.reported_remaining,
+        row.reported_reset_at,
+        row.reported_at,
     );
     let allowance = Allowance {
         minute_full_at: row.minute_full_at,
@@ -274,8 +274,8 @@ async fn write(
     let number = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
     sqlx::query!(
         "update cloud_request_budgets
-         set minute_full_at = $2, hour_full_at = $3, closed_until = $4, told_limit = $5, told_left = $6, told_reset_at = $7,
-             told_at = $8, used_at = $9
+         set minute_full_at = $2, hour_full_at = $3, closed_until = $4, reported_limit = $5, reported_remaining = $6, reported_reset_at = $7,
+             reported_at = $8, used_at = $9
          where token_sha256 = $1",
         token.as_slice(),
         minute_full_at,

@@ -14,20 +14,24 @@ pub enum StoreError {
     )]
     Unreachable { target: String, problem: String },
     #[error(
-        "the database's schema is at version {applied}, this program needs {wanted}: run `arcadia migrate`"
+        "the database has {applied} of {wanted} migrations of this program: run `arcadia migrate`"
     )]
-    SchemaBehind { applied: i64, wanted: i64 },
-    #[error("the schema could not be brought up to date: {0}")]
+    SchemaBehind { applied: usize, wanted: usize },
+    #[error(
+        "the database was created by an unreleased commit (migration {version} differs): use an empty database, or `arcadia dev --reset` for the one of `arcadia dev`"
+    )]
+    OtherSchema { version: i64 },
+    #[error("migration failed: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error(
-        "{migration} was held up for {} s by {blockers}: end that (`select pg_terminate_backend(PID)`, which takes its transaction back) \
-         or wait for its end, and run `arcadia migrate` again, which begins this migration anew", patience.as_secs()
+        "{migration} was blocked for {} s by {blockers}: end that session (`select pg_terminate_backend(PID)` rolls it back), \
+         then run `arcadia migrate` again", waited.as_secs()
     )]
-    MigrationHeldUp {
+    MigrationBlocked {
         /// Its number and name.
         migration: String,
-        patience: Duration,
-        /// Who.
+        waited: Duration,
+        /// The sessions that hold the lock.
         blockers: String,
     },
     #[error("there is no {what} {id}")]

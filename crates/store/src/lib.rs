@@ -34,7 +34,7 @@ pub use access::{Access, ApiToken, NewToken, Role};
 pub use error::StoreError;
 pub use freshness::KindFreshness;
 pub use listings::Run;
-pub use migrations::Manners;
+pub use migrations::MigrateOptions;
 pub use teams::MirroredTeam;
 pub use tenants::Tenant;
 pub use to_its_end::Unfinished;

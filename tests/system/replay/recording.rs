@@ -1,6 +1,5 @@
 //! Makes the runs whose histories are recorded, and writes these.
 
-use std::env;
 use std::fs;
 use std::io::Write as _;
 use std::time::Duration;
@@ -29,8 +28,6 @@ use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, json_payload, wit
 
 /// As in e-mail: lines that every tool shows whole.
 const WIDTH: usize = 76;
-/// Where this is set, files are written.
-const ASKED: &str = "ARCADIA_RECORD_HISTORIES";
 /// Longer ones are compressed.
 const LONG: usize = 64 << 10;
 
@@ -52,12 +49,10 @@ fn write_history(name: &str, what: &str, history: &History) {
     fs::write(directory().join(format!("{name}.history")), text).unwrap();
 }
 
-/// Not a check: writes the files, where it is asked to.
+/// Records the runs of an account with three invoices.
 #[tokio::test]
+#[ignore = "writes tests/histories"]
 async fn record_histories() {
-    if env::var_os(ASKED).is_none() {
-        return;
-    }
     let system = TestSystem::start(account_to_record()).await;
     let forbid = |path| {
         let fault = Fault::new(FaultKind::Forbidden, path).times(1);
@@ -131,12 +126,10 @@ async fn close_for_a_while(system: &TestSystem) {
     .await;
 }
 
-/// Not a check either.
+/// Records runs of syncs that wait or are cancelled.
 #[tokio::test]
+#[ignore = "writes tests/histories"]
 async fn record_waits_and_cancellations() {
-    if env::var_os(ASKED).is_none() {
-        return;
-    }
     let system = TestSystem::start(account_to_record()).await;
     let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
     system.sync_projects().await.unwrap();
@@ -173,12 +166,10 @@ async fn record_waits_and_cancellations() {
     record("sync-projects-cancelled", id, what).await;
 }
 
-/// The same, of invoices.
+/// Records runs of billing that wait or are cancelled.
 #[tokio::test]
+#[ignore = "writes tests/histories"]
 async fn record_waits_and_cancellations_of_billing() {
-    if env::var_os(ASKED).is_none() {
-        return;
-    }
     let system = TestSystem::start(account_to_record()).await;
     let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
     let newest = system.simulator.read(|account| account.invoices()[0].uuid);
@@ -209,12 +200,10 @@ async fn record_waits_and_cancellations_of_billing() {
     record("ingest-invoice-cancelled", &id, what).await;
 }
 
-/// The same, of more invoices than a page has.
+/// Records a run that continues as new.
 #[tokio::test]
+#[ignore = "writes tests/histories"]
 async fn record_continue_as_new() {
-    if env::var_os(ASKED).is_none() {
-        return;
-    }
     let system = super::with_more_invoices_than_a_page().await;
     system.billing_history().await.unwrap();
     for workflow in system.workflows().await {
@@ -247,12 +236,10 @@ async fn record_continue_as_new() {
     }
 }
 
-/// The same, of holds: it takes five minutes, since the runs look no more often.
+/// Records holds without a decision. Takes five minutes: `HeldDeletion` polls no more often.
 #[tokio::test]
+#[ignore = "writes tests/histories"]
 async fn record_holds_that_nobody_decides_on() {
-    if env::var_os(ASKED).is_none() {
-        return;
-    }
     let (system, id) = crate::held_deletions::with_a_hold().await;
     let other = "held-deletion-cancelled";
     let hold = format!("\"{}\"", id.trim_start_matches("held-deletion-"));

@@ -151,6 +151,29 @@ async fn dev_serves_the_demo_account_until_it_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn dev_refuses_the_database_of_an_unreleased_commit_until_reset() {
+    let state = tempfile::tempdir().unwrap();
+    let first = Dev::start(dev(state.path()), state.path()).await;
+    let mut database = first.database().await;
+    sqlx::query("update _sqlx_migrations set checksum = '\\x00' where version = 2")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    drop(database);
+    first.stop().await;
+
+    let refused = refusal(dev(state.path())).await;
+    assert!(refused.contains("`arcadia dev --reset`"), "{refused}");
+    assert_eq!(refused.trim().lines().count(), 1, "{refused}");
+
+    let mut command = dev(state.path());
+    command.arg("--reset");
+    let second = Dev::start(command, state.path()).await;
+    wait_for_every_invoice(&mut second.database().await).await;
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
     let simulator = Simulator::start(Account::demo()).await.unwrap();
     let csv = "/v2/customers/my/invoices/*/csv";

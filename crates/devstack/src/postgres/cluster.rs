@@ -41,6 +41,12 @@ impl Cluster {
         })
     }
 
+    /// Removes the data directory. The server must not run.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        let unusable = Error::io(format!("remove the data directory {}", self.data.display()));
+        remove_directory(&self.data).map_err(unusable)
+    }
+
     /// Where one of PostgreSQL's programs would be, beside the server's.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.binaries.program(name)

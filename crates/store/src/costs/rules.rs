@@ -50,7 +50,7 @@ impl Store {
             }
         };
         sqlx::query!(
-            "insert into cloud_spread_rules (valid_from, rule, weights, set_by, set_at) values ($1, $2, $3, $4, now())
+            "insert into cloud_allocation_rules (valid_from, rule, weights, set_by, set_at) values ($1, $2, $3, $4, now())
              on conflict (valid_from) do update set
                  rule = excluded.rule, weights = excluded.weights, set_by = excluded.set_by, set_at = excluded.set_at",
             valid_from,
@@ -99,7 +99,7 @@ pub(super) async fn read(
     connection: &mut PgConnection,
 ) -> Result<Vec<StoredSpreadRule>, StoreError> {
     let rows = sqlx::query!(
-        "select valid_from, rule, weights, set_by, set_at from cloud_spread_rules order by valid_from desc"
+        "select valid_from, rule, weights, set_by, set_at from cloud_allocation_rules order by valid_from desc"
     )
     .fetch_all(connection)
     .await?;

@@ -1,4 +1,4 @@
-//! Project and tenant of resources. The rule itself is the SQL view `cloud_resource_homes`.
+//! Project and tenant of resources. The rule itself is the SQL view `cloud_resource_attribution`.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ async fn set_homes(
                 home.cloud_project_id, home.tenant_id, home.attribution,
                 home.provider_project_id, home.parent_id, home.overridden_by
             from cloud_resources r
-            join cloud_resource_homes home on home.id = r.id and home.listing is null
+            join cloud_resource_attribution home on home.id = r.id and home.listing is null
             where ($1::uuid[] is null or r.id = any($1))
               and (r.provider_project_id, r.parent_id, r.overridden_by, r.cloud_project_id, r.tenant_id, r.attribution)
                   is distinct from (home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id,

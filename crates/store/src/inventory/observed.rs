@@ -60,7 +60,7 @@ impl Store {
         // What listings left that came to no end: none goes on for so long.
         sqlx::query!(
             "with forgotten as (
-                 delete from cloud_begun_listings where taken_at < now() - interval '2 hours'
+                 delete from cloud_resumable_listings where taken_at < now() - interval '2 hours'
              )
              delete from cloud_staged_resources where staged_at < now() - interval '2 hours'"
         )

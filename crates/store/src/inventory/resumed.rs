@@ -64,7 +64,7 @@ impl Store {
                 coalesce(begun.started_at > clock_timestamp() - interval '1 hour'
                     and begun.taken_at > clock_timestamp() - interval '10 minutes', false) as "is_fresh!"
             from (select) as always
-            left join cloud_begun_listings begun on begun.run_id = $1 and begun.kinds = $2
+            left join cloud_resumable_listings begun on begun.run_id = $1 and begun.kinds = $2
             "#,
             pages.run_id,
             &pages.kinds,
@@ -97,7 +97,7 @@ impl Store {
         let listing = Uuid::now_v7();
         let mut tx = self.pool.begin().await?;
         let started_at = sqlx::query_scalar!(
-            "update cloud_begun_listings set listing = $2 where listing = $1 returning started_at",
+            "update cloud_resumable_listings set listing = $2 where listing = $1 returning started_at",
             before,
             listing,
         )
@@ -114,7 +114,7 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         let taken = sqlx::query!(
-            "select path, total, has_next, item_ids, kinds, provider_ids from cloud_taken_pages
+            "select path, total, has_next, item_ids, kinds, provider_ids from cloud_listing_pages
              where listing = $1 order by path, number",
             listing,
         )
@@ -145,7 +145,7 @@ impl Store {
     /// Removes all that is left of a listing.
     async fn forget(&self, listing: Uuid) -> Result<(), StoreError> {
         sqlx::query!(
-            "with gone as (delete from cloud_begun_listings where listing = $1)
+            "with gone as (delete from cloud_resumable_listings where listing = $1)
              delete from cloud_staged_resources where listing = $1",
             listing,
         )
@@ -206,7 +206,7 @@ impl Observations {
         pages.waiting.retain(|page| page.path != path);
         if pages.is_written_down {
             sqlx::query!(
-                "delete from cloud_taken_pages where listing = $1 and path = $2",
+                "delete from cloud_listing_pages where listing = $1 and path = $2",
                 self.listing,
                 path,
             )
@@ -231,7 +231,7 @@ impl Observations {
             return Ok(());
         }
         sqlx::query_scalar!(
-            "select listing from cloud_begun_listings where listing = $1 for share",
+            "select listing from cloud_resumable_listings where listing = $1 for share",
             self.listing,
         )
         .fetch_optional(tx)
@@ -274,7 +274,7 @@ async fn write_down(
     pages: &Pages,
 ) -> Result<bool, StoreError> {
     let written = sqlx::query!(
-        "insert into cloud_begun_listings (listing, run_id, kinds, started_at) values ($1, $2, $3, $4)
+        "insert into cloud_resumable_listings (listing, run_id, kinds, started_at) values ($1, $2, $3, $4)
          on conflict (run_id, kinds) do nothing",
         listing,
         pages.run_id,
@@ -296,9 +296,9 @@ async fn write_page(store: &Store, listing: Uuid, page: Page) -> Result<(), Stor
     let item_ids: Vec<String> = item_ids.map(|id| id.replace('\0', "\u{fffd}")).collect();
     let written = sqlx::query!(
         "with mine as (
-             update cloud_begun_listings set taken_at = clock_timestamp() where listing = $1 returning listing
+             update cloud_resumable_listings set taken_at = clock_timestamp() where listing = $1 returning listing
          )
-         insert into cloud_taken_pages (listing, path, number, total, has_next, item_ids, kinds, provider_ids)
+         insert into cloud_listing_pages (listing, path, number, total, has_next, item_ids, kinds, provider_ids)
          select listing, $2, $3, $4, $5, $6, $7, $8 from mine",
         listing,
         page.path,

@@ -105,7 +105,7 @@ pub(super) async fn insert(
             home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id, home.tenant_id, home.attribution,
             $3, $3
         from cloud_staged_resources s
-        left join cloud_resource_homes home on home.listing = $1 and home.kind = $2 and home.id = s.id
+        left join cloud_resource_attribution home on home.listing = $1 and home.kind = $2 and home.id = s.id
             and (s.owner_relation is distinct from 'made_by_kubernetes' or exists (
                 select from cloud_resources cluster
                 where cluster.provider = 'digitalocean' and cluster.kind = s.owner_kind and cluster.provider_id = s.owner_provider_id

@@ -84,7 +84,6 @@ struct Header {
     summary_amount: Option<Decimal>,
     rows_without_item: Option<i32>,
     items_without_row: Option<i32>,
-    csv_sha256: Option<Vec<u8>>,
     lines_sha256: Option<Vec<u8>>,
 }
 
@@ -127,7 +126,7 @@ impl Store {
         let header = sqlx::query_as!(
             Header,
             "select id, period, amount, version, ingest_status, is_final, verified_at, sources, off_by, summary_amount, rows_without_item,
-                 items_without_row, csv_sha256, lines_sha256
+                 items_without_row, lines_sha256
              from cloud_invoices where invoice_uuid = $1 for update",
             invoice.as_uuid()
         )
@@ -167,13 +166,8 @@ impl Store {
             match_bill(&mut tx, &bill).await?;
             header.version
         } else {
-            // Before version 3 of the schema there were no fingerprints: the same file is the same version.
-            let is_first = header.version == 0;
-            let is_known_otherwise =
-                header.lines_sha256.is_none() && header.csv_sha256 == csv_sha256;
-            let is_version = !is_known_otherwise && !header.is_provisional();
-            let version = header.version + i32::from(is_first || is_version);
-            if !is_first && version > header.version {
+            let version = header.version + i32::from(!header.is_provisional());
+            if header.version > 0 && version > header.version {
                 supersede(&mut tx, &header).await?;
             }
             delete_lines(&mut tx, &bill).await?;
@@ -286,9 +280,8 @@ async fn store_header(
 async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into cloud_invoice_versions (invoice_id, version, amount, line_count, line_total, csv_sha256, ingested_at, superseded_at)
-         -- Files were not kept before version 3 of the schema.
          select id, version, coalesce(line_total + off_by, amount), coalesce(line_count, 0), coalesce(line_total, 0),
-             (select sha256 from cloud_invoice_documents where sha256 = csv_sha256), coalesce(ingested_at, now()), now()
+             csv_sha256, coalesce(ingested_at, now()), now()
          from cloud_invoices where id = $1
          on conflict (invoice_id, version) do update set superseded_at = excluded.superseded_at",
         header.id,

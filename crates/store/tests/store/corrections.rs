@@ -141,34 +141,6 @@ async fn a_corrected_invoice_is_a_new_version_and_the_old_lines_stay_readable() 
 }
 
 #[tokio::test]
-async fn an_invoice_of_the_schema_before_is_read_once_more_and_corrected_like_any_other() {
-    for (lines, version, replaced) in [
-        (APRIL.to_owned(), 1, true),
-        (APRIL.replace("$6.00", "$5.00"), 2, true),
-    ] {
-        let fixture = with_invoice(-99_501).await;
-        ingest(&fixture, 1, APRIL).await;
-        // As the migration leaves it: without fingerprints, and without the files.
-        sqlx::raw_sql(
-            "set session_replication_role = replica;
-             delete from cloud_invoice_versions;
-             update cloud_invoices set lines_sha256 = null, ingest_status = 'pending';
-             delete from cloud_invoice_documents;
-             set session_replication_role = default",
-        )
-        .execute(&fixture.pool)
-        .await
-        .unwrap();
-        let outcome = ingest(&fixture, 1, &lines).await;
-        assert_eq!((outcome.version, outcome.replaced), (version, replaced));
-        let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
-        let versions = fixture.invoice_versions(invoice.id).await.unwrap();
-        assert_eq!(versions.len(), usize::try_from(version).unwrap());
-        assert_balanced(&fixture).await;
-    }
-}
-
-#[tokio::test]
 async fn a_file_that_says_the_same_in_other_words_is_no_new_version() {
     let fixture = with_invoice(-99_501).await;
     ingest(&fixture, 1, APRIL).await;

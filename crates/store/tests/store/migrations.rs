@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use devstack::testing::TestDatabase;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, SqlStr};
-use store::{Manners, Store, StoreError};
+use store::{MigrateOptions, Store, StoreError};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -35,7 +35,7 @@ fn with_migration(description: &'static str, sql: &'static str, no_tx: bool) -> 
     Migrator::with_migrations(MIGRATOR.iter().cloned().chain([added]).collect())
 }
 
-/// Somebody who works on the database, over and over.
+/// A session that repeats statements.
 struct Worker {
     rounds: Arc<AtomicUsize>,
     longest: Arc<AtomicUsize>,
@@ -92,7 +92,7 @@ impl Worker {
     }
 }
 
-/// Somebody who has looked at the lines and not come to an end: nobody can change that table meanwhile, nor make an index of any.
+/// A transaction that has read the lines and stays open: it blocks every change of that table, and every concurrent index.
 async fn holding(url: &str) -> PgConnection {
     let mut connection = PgConnection::connect(url).await.unwrap();
     for statement in [
@@ -108,10 +108,10 @@ async fn holding(url: &str) -> PgConnection {
     connection
 }
 
-const HASTY: Duration = Duration::from_millis(300);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn a_migration_that_must_wait_lets_others_go_on_and_names_whom_it_waited_for() {
+async fn a_blocked_migration_lets_others_continue_and_names_the_blocker() {
     let (database, pool) = migrated().await;
     let held = holding(&database.url()).await;
     let reader = Worker::start(
@@ -119,84 +119,62 @@ async fn a_migration_that_must_wait_lets_others_go_on_and_names_whom_it_waited_f
         vec!["select count(*) from cloud_cost_lines".to_owned()],
     );
     let store = Store::connect(&database.url(), 2).await.unwrap();
-    let manners = Manners {
-        lock_timeout: HASTY,
-        patience: Duration::from_secs(3),
-    };
-    let error = store
-        .migrate_with(&with_a_column(), manners)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, StoreError::MigrationHeldUp { .. }),
-        "{error:?}"
+    let column = with_migration(
+        "remark",
+        "alter table cloud_cost_lines add column remark text",
+        false,
     );
-    let error = error.to_string();
-    for part in [
-        "migration 9000 (remark)",
-        "somebody's psql",
-        "idle in transaction",
-    ] {
-        assert!(error.contains(part), "{error}");
-    }
-    // They waited behind it no longer than it waits itself, and what a busy machine adds.
+    let options = MigrateOptions {
+        lock_timeout: LOCK_TIMEOUT,
+        give_up_after: Duration::from_secs(3),
+    };
+    let error = store.migrate_with(&column, options).await.unwrap_err();
+    let StoreError::MigrationBlocked {
+        migration,
+        blockers,
+        ..
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(migration, "migration 9000 (remark)");
+    assert!(blockers.contains("somebody's psql"), "{blockers}");
+    // Others waited no longer than the migration itself, and what a busy machine adds.
     reader.rounds(1).await;
     let longest = reader.stop().await;
-    assert!(longest < HASTY + Duration::from_secs(2), "{longest:?}");
-    // Nothing of it was kept: a second run begins where the first did.
+    assert!(
+        longest < LOCK_TIMEOUT + Duration::from_secs(2),
+        "{longest:?}"
+    );
     let version = "select max(version) from _sqlx_migrations";
     assert!(count(&pool, version).await < 9_000);
 
-    let migrating = tokio::spawn(async move {
-        store
-            .migrate_with(
-                &with_a_column(),
-                Manners {
-                    lock_timeout: HASTY,
-                    ..Manners::default()
-                },
-            )
-            .await
-    });
+    let options = MigrateOptions {
+        lock_timeout: LOCK_TIMEOUT,
+        ..MigrateOptions::default()
+    };
+    let migrating = tokio::spawn(async move { store.migrate_with(&column, options).await });
     drop(held);
-    tokio::time::timeout(LIMIT, migrating)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let migrated = tokio::time::timeout(LIMIT, migrating).await.unwrap();
+    migrated.unwrap().unwrap();
     assert_eq!(count(&pool, version).await, 9_000);
 }
 
-const INDEX: &str =
-    "create index concurrently if not exists cloud_resources_by_region on cloud_resources (region)";
-
-fn with_an_index() -> Migrator {
-    with_migration("index", INDEX, true)
-}
-
-fn with_a_column() -> Migrator {
-    let sql = "alter table cloud_cost_lines add column remark text";
-    with_migration("remark", sql, false)
-}
-
-const VALID: &str = "select count(*) from pg_index where indexrelid = to_regclass('cloud_resources_by_region') and indisvalid";
-
 #[tokio::test]
-async fn an_index_is_made_beside_others_by_one_of_two_migrators_and_waits_for_old_transactions() {
+async fn a_concurrent_index_waits_for_old_transactions() {
     let (database, pool) = migrated().await;
     let held = holding(&database.url()).await;
-    let manners = Manners {
-        lock_timeout: HASTY,
-        ..Manners::default()
+    let store = Store::connect(&database.url(), 2).await.unwrap();
+    let index = with_migration(
+        "index",
+        "create index concurrently cloud_resources_by_region on cloud_resources (region)",
+        true,
+    );
+    let options = MigrateOptions {
+        lock_timeout: LOCK_TIMEOUT,
+        ..MigrateOptions::default()
     };
-    let migrate = || {
-        let url = database.url();
-        tokio::spawn(async move {
-            let store = Store::connect(&url, 2).await.unwrap();
-            store.migrate_with(&with_an_index(), manners).await
-        })
-    };
-    let migrating = [migrate(), migrate()];
+    let migrating = tokio::spawn(async move { store.migrate_with(&index, options).await });
     // Longer than a migration in a transaction would wait.
     let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'virtualxid'
         and query like 'create index concurrently%' and now() - query_start > interval '1 second'";
@@ -206,56 +184,39 @@ async fn an_index_is_made_beside_others_by_one_of_two_migrators_and_waits_for_ol
         }
     };
     tokio::time::timeout(LIMIT, waiting).await.unwrap();
-    assert_eq!(count(&pool, VALID).await, 0);
     drop(held);
-    for migrated in migrating {
-        let migrated = tokio::time::timeout(LIMIT, migrated).await.unwrap();
-        migrated.unwrap().unwrap();
-    }
-    assert_eq!(count(&pool, VALID).await, 1);
+    let migrated = tokio::time::timeout(LIMIT, migrating).await.unwrap();
+    migrated.unwrap().unwrap();
+    let valid = "select count(*) from pg_index where indexrelid = to_regclass('cloud_resources_by_region') and indisvalid";
+    assert_eq!(count(&pool, valid).await, 1);
 }
 
 #[tokio::test]
-async fn an_index_that_a_try_left_half_made_is_made_anew() {
+async fn an_earlier_program_accepts_the_schema_of_a_later_one() {
     let (database, pool) = migrated().await;
     let store = Store::connect(&database.url(), 2).await.unwrap();
-    store.migrate().await.unwrap();
-    let held = holding(&database.url()).await;
-    let hasty = Manners {
-        lock_timeout: HASTY,
-        patience: HASTY,
-    };
-    let error = store.migrate_with(&with_an_index(), hasty).await;
-    let error = error.unwrap_err().to_string();
-    for part in [
-        "migration 9000 (index)",
-        "somebody's psql",
-        "begins this migration anew",
-    ] {
-        assert!(error.contains(part), "{error}");
-    }
-    let half_made = "select count(*) from pg_index where indexrelid = to_regclass('cloud_resources_by_region') and not indisvalid";
-    assert_eq!(count(&pool, half_made).await, 1);
-    drop(held);
-    store
-        .migrate_with(&with_an_index(), Manners::default())
-        .await
-        .unwrap();
-    assert_eq!(count(&pool, VALID).await, 1);
-}
-
-#[tokio::test]
-async fn a_program_of_an_earlier_version_finds_a_later_schema_good_enough() {
-    let database = devstack::testing::database().await;
-    let store = Store::connect(&database.url(), 2).await.unwrap();
-    store.migrate().await.unwrap();
-    let pool = PgPool::connect(&database.url()).await.unwrap();
     sqlx::query(
-        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'of the future', true, '\\x00', 1)",
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', true, '\\x00', 1)",
     )
     .execute(&pool)
     .await
     .unwrap();
     store.migrate().await.unwrap();
     store.check_ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_an_unreleased_commit_is_refused() {
+    let (database, pool) = migrated().await;
+    let store = Store::connect(&database.url(), 2).await.unwrap();
+    sqlx::query("update _sqlx_migrations set checksum = '\\x00' where version = 2")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for outcome in [store.migrate().await, store.check_ready().await] {
+        assert!(
+            matches!(outcome, Err(StoreError::OtherSchema { version: 2 })),
+            "{outcome:?}"
+        );
+    }
 }

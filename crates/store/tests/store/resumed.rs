@@ -46,9 +46,9 @@ impl Fixture {
 
     async fn left(&self) -> (i64, i64, i64) {
         (
-            self.count("select count(*) from cloud_begun_listings")
+            self.count("select count(*) from cloud_resumable_listings")
                 .await,
-            self.count("select count(*) from cloud_taken_pages").await,
+            self.count("select count(*) from cloud_listing_pages").await,
             self.count("select count(*) from cloud_staged_resources")
                 .await,
         )
@@ -194,7 +194,7 @@ async fn neither_another_run_nor_other_kinds_nor_too_late_an_attempt_goes_on() {
     }
     assert_eq!(fixture.left().await, (1, 10, 30));
     fixture
-        .execute("update cloud_begun_listings set taken_at = now() - interval '11 minutes'")
+        .execute("update cloud_resumable_listings set taken_at = now() - interval '11 minutes'")
         .await;
     let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
     assert_eq!(seen.taken_before(PATH), []);
@@ -205,7 +205,7 @@ async fn neither_another_run_nor_other_kinds_nor_too_late_an_attempt_goes_on() {
     }
     drop(seen);
     fixture
-        .execute("update cloud_begun_listings set started_at = now() - interval '61 minutes'")
+        .execute("update cloud_resumable_listings set started_at = now() - interval '61 minutes'")
         .await;
     let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
     assert_eq!(seen.taken_before(PATH), []);
@@ -220,12 +220,12 @@ async fn a_crash_of_the_database_makes_the_next_attempt_begin_anew() {
     let unlogged = fixture
         .count(
             "select count(*) from pg_class where relpersistence = 'u' and relname in
-             ('cloud_begun_listings', 'cloud_taken_pages', 'cloud_staged_resources')",
+             ('cloud_resumable_listings', 'cloud_listing_pages', 'cloud_staged_resources')",
         )
         .await;
     assert_eq!(unlogged, 3);
     fixture
-        .execute("truncate cloud_begun_listings, cloud_taken_pages, cloud_staged_resources")
+        .execute("truncate cloud_resumable_listings, cloud_listing_pages, cloud_staged_resources")
         .await;
     // The attempt that lives through it has lost what it staged.
     let noted = take(&mut first, 11).await;
@@ -285,7 +285,7 @@ async fn what_no_attempt_goes_on_with_is_cleared_away() {
     let fixture = fixture().await;
     drop(fixture.take_pages(&fixture.new_run(), 10).await);
     fixture
-        .execute("update cloud_begun_listings set taken_at = now() - interval '3 hours'")
+        .execute("update cloud_resumable_listings set taken_at = now() - interval '3 hours'")
         .await;
     fixture
         .execute("update cloud_staged_resources set staged_at = now() - interval '3 hours'")

@@ -1,0 +1,177 @@
+-- Resources: the mirror of everything in the account, with its history.
+
+-- Bound: one row a resource that ever existed. Kept for ever, because costs refer to them.
+create table cloud_resources (
+    id uuid primary key default gen_random_uuid(),
+    provider text not null default 'digitalocean',
+    kind text not null,
+    provider_id text not null,
+    name text not null,
+    region text,
+    status text,
+    tags text[] not null,
+    -- DigitalOcean's body, without secrets and without what repeats other resources.
+    attrs jsonb not null,
+    -- SHA-256 over the fields whose change is an event. A sync compares it instead of the bodies.
+    fingerprint bytea not null,
+    -- DigitalOcean's id of the project, for the few kinds whose body names it.
+    body_project_id text,
+    -- The project by DigitalOcean's evidence, overrides left out. Memberships are dated by it.
+    provider_project_id uuid references cloud_projects,
+    -- The resource whose overrides apply to this one too: the cluster of a node, the droplet of a
+    -- snapshot. Not a foreign key, because rows are never removed.
+    parent_id uuid,
+    -- The resource whose override is in force for this one: itself or a parent. Null without one.
+    overridden_by uuid,
+    -- The project and tenant in force now: those of the override, else of provider_project_id.
+    cloud_project_id uuid references cloud_projects,
+    tenant_id text,
+    -- The evidence for cloud_project_id and tenant_id; see 0004_attribution.sql.
+    attribution text check (attribution in ('operator', 'membership', 'body', 'parent', 'fallback')),
+    first_seen_at timestamptz not null,
+    last_seen_at timestamptz not null,
+    -- Complete listings in a row that lack the resource, and when the latest of them was counted.
+    stale_strike_count integer not null default 0,
+    last_struck_at timestamptz,
+    deleted_at timestamptz,
+    unique (provider, kind, provider_id)
+) with (
+    -- Every sighting updates last_seen_at. Free space on the page keeps that update out of the
+    -- indexes (HOT), and bodies in TOAST are not copied by it.
+    fillfactor = 45,
+    toast_tuple_target = 256
+);
+create index cloud_resources_project on cloud_resources (cloud_project_id);
+create index cloud_resources_parent on cloud_resources (parent_id) where parent_id is not null;
+create index cloud_resources_tenant on cloud_resources (tenant_id, kind, id);
+create index cloud_resources_name on cloud_resources (kind, lower(name));
+create trigger cloud_resources_are_never_removed
+    before delete or truncate on cloud_resources
+    for each statement execute function refuse_change();
+
+-- Changes of resources, append-only. States of the past are computed by undoing them.
+-- Bound: one row a change. No retention yet.
+create table cloud_resource_events (
+    id bigint generated always as identity primary key,
+    resource_id uuid not null references cloud_resources,
+    event text not null check (event in ('discovered', 'updated', 'deleted', 'drift_detected', 'tagged', 'restored')),
+    -- {"field": {"before": ..., "after": ...}}
+    changes jsonb not null,
+    occurred_at timestamptz not null default now(),
+    -- The Temporal run that saw the change. Null where an operator made it through the API.
+    workflow_id text,
+    run_id text
+);
+create index cloud_resource_events_of_resource on cloud_resource_events (resource_id, id desc);
+create index cloud_resource_events_by_time on cloud_resource_events
+    using brin (occurred_at) with (pages_per_range = 16);
+-- For the match of cost lines: a line is for the resource that had the name in the charge period.
+create index cloud_resource_events_renames on cloud_resource_events (resource_id, occurred_at)
+    where event in ('updated', 'restored') and changes ? 'name';
+create index cloud_resource_events_former_names on cloud_resource_events (lower(changes #>> '{name,before}'))
+    where event in ('updated', 'restored') and changes ? 'name';
+create trigger cloud_resource_events_are_append_only
+    before update or delete or truncate on cloud_resource_events
+    for each statement execute function refuse_change();
+
+-- Relations between resources, as the body of one of them states them. The other one is named by
+-- DigitalOcean's id, since the mirror may not have it (yet).
+-- Bound: the relations that the latest body of each resource states.
+create table cloud_resource_relations (
+    stated_by uuid not null references cloud_resources,
+    relation text not null,
+    -- to_other: stated_by is RELATION the other. from_other: the other is RELATION stated_by.
+    direction text not null check (direction in ('to_other', 'from_other')),
+    other_kind text not null,
+    other_provider_id text not null,
+    -- Whether stated_by is a part of the other, and so follows its project and tenant.
+    is_owner boolean not null default false,
+    primary key (stated_by, relation, direction, other_kind, other_provider_id)
+);
+create index cloud_resource_relations_other on cloud_resource_relations (other_kind, other_provider_id);
+create unique index cloud_resource_relations_owner on cloud_resource_relations (stated_by) where is_owner;
+
+-- The relations of live resources with both ends resolved: RESOURCE is RELATION RELATED. An end that
+-- the mirror does not have is null.
+create view cloud_relations as
+select
+    case when s.direction = 'to_other' then stating.id else other.id end as resource_id,
+    case when s.direction = 'to_other' then stating.kind else s.other_kind end as kind,
+    case when s.direction = 'to_other' then stating.provider_id else s.other_provider_id end as provider_id,
+    s.relation,
+    case when s.direction = 'to_other' then other.id else stating.id end as related_id,
+    case when s.direction = 'to_other' then s.other_kind else stating.kind end as related_kind,
+    case when s.direction = 'to_other' then s.other_provider_id else stating.provider_id end as related_provider_id,
+    s.stated_by
+from cloud_resource_relations s
+join cloud_resources stating on stating.id = s.stated_by
+left join cloud_resources other
+    on other.provider = 'digitalocean' and other.kind = s.other_kind and other.provider_id = s.other_provider_id
+where stating.deleted_at is null;
+
+-- The project that lists a resource, by the latest passes over the projects.
+-- Bound: one row a listed resource; rows that three passes lack are removed.
+create table cloud_project_members (
+    provider text not null default 'digitalocean',
+    kind text not null,
+    provider_id text not null,
+    cloud_project_id uuid not null references cloud_projects,
+    -- DigitalOcean's term: ok, not_found, service_down ...
+    status text not null,
+    -- DigitalOcean's time.
+    assigned_at timestamptz,
+    first_seen_at timestamptz not null default now(),
+    last_seen_at timestamptz not null,
+    stale_strike_count integer not null default 0,
+    last_struck_at timestamptz,
+    primary key (provider, kind, provider_id)
+);
+
+-- Projects of a resource over time, by DigitalOcean's evidence (provider_project_id). Overrides are
+-- in cloud_resource_overrides.
+-- Bound: one row a move between projects. Kept for ever, because months are attributed by them.
+create table cloud_project_memberships (
+    resource_id uuid not null references cloud_resources,
+    cloud_project_id uuid not null references cloud_projects,
+    valid_from timestamptz not null,
+    valid_to timestamptz,
+    check (valid_to > valid_from),
+    constraint cloud_project_memberships_do_not_overlap exclude using gist (
+        resource_id with =, tstzrange(valid_from, valid_to) with &&)
+);
+create index cloud_project_memberships_project on cloud_project_memberships (cloud_project_id);
+-- Attribution reads the memberships of a resource for each of its cost lines.
+create index cloud_project_memberships_resource on cloud_project_memberships (resource_id, valid_from);
+
+-- Overrides by operators: from valid_from on, a resource belongs to this tenant or project, whatever
+-- DigitalOcean reports. No sync changes them. To undo an override deletes its rows, so that costs are
+-- again as they were before it.
+-- Bound: one row an override. Kept for ever, because months are attributed by them.
+create table cloud_resource_overrides (
+    resource_id uuid not null references cloud_resources,
+    -- One of the two. The tenant of a resource may be overridden independently of its project.
+    tenant_id text,
+    cloud_project_id uuid references cloud_projects,
+    valid_from timestamptz not null,
+    valid_to timestamptz,
+    -- The latest project of DigitalOcean's that contradicts the override: each contradiction is
+    -- reported once (drift_detected).
+    contradicted_by uuid references cloud_projects,
+    -- The name of the access token.
+    set_by text not null,
+    set_at timestamptz not null,
+    check (num_nonnulls(tenant_id, cloud_project_id) = 1),
+    check (valid_to > valid_from),
+    constraint cloud_resource_overrides_of_tenant_do_not_overlap exclude using gist (
+        resource_id with =, tstzrange(valid_from, valid_to) with &&) where (tenant_id is not null),
+    constraint cloud_resource_overrides_of_project_do_not_overlap exclude using gist (
+        resource_id with =, tstzrange(valid_from, valid_to) with &&) where (cloud_project_id is not null)
+);
+create index cloud_resource_overrides_resource on cloud_resource_overrides (resource_id);
+create index cloud_resource_overrides_project on cloud_resource_overrides (cloud_project_id)
+    where cloud_project_id is not null;
+
+-- The overrides in force, one row a resource.
+create view cloud_current_overrides as
+select resource_id, max(tenant_id) as tenant_id, max(cloud_project_id::text)::uuid as cloud_project_id
+from cloud_resource_overrides where valid_to is null group by resource_id;

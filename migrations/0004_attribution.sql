@@ -1,0 +1,119 @@
+-- The rule of attribution: the project and tenant of each resource, and the evidence for them.
+-- Applied by crates/store/src/inventory/attribution.rs (stored resources) and rows.rs (staged ones).
+--
+-- DigitalOcean's evidence gives provider_project_id, by the first of these that applies:
+--   node        the project of the cluster whose node the resource is
+--   made        the project of the cluster that created it, unless somebody moved it out of the
+--               default project
+--   membership  the project that lists it
+--   body        the project that its body names
+--   part        the project of the resource that it is a part of
+--   claimed     the project of the droplet that names it as a backup
+--   fallback    the internal project, for kinds that always live in a project, once a complete pass
+--               over the projects that began after the resource was first seen lists it nowhere
+-- An override precedes all evidence. The override of a parent applies to its parts too: that of a
+-- cluster always, that of another parent where neither membership nor body names a project.
+-- The kinds that always live in a project are named here and in crates/domain/src/kind.rs.
+--
+-- listing is null for a stored resource.
+create view cloud_resource_attribution as
+select
+    subject.id,
+    subject.listing,
+    subject.kind,
+    decided.provider_project_id,
+    decided.parent_id,
+    override.resource_id as overridden_by,
+    effective.id as cloud_project_id,
+    coalesce(override.tenant_id, effective.tenant_id) as tenant_id,
+    case
+        when override.resource_id = subject.id then 'operator'
+        when override.resource_id is not null or decided.choice in ('node', 'made', 'part', 'claimed') then 'parent'
+        else decided.choice
+    end as attribution
+from (
+    select r.id, null::uuid as listing, r.kind, r.provider_id, r.body_project_id, r.first_seen_at,
+        own.relation as owner_relation, own.other_kind as owner_kind, own.other_provider_id as owner_provider_id
+    from cloud_resources r
+    left join cloud_resource_relations own on own.stated_by = r.id and own.is_owner
+    where r.provider = 'digitalocean' and r.deleted_at is null
+    union all
+    select id, listing, kind, provider_id, body_project_id, null, owner_relation, owner_kind, owner_provider_id
+    from cloud_staged_resources
+) subject
+left join cloud_project_members member
+    on member.provider = 'digitalocean' and member.kind = subject.kind and member.provider_id = subject.provider_id
+left join cloud_projects member_project on member_project.id = member.cloud_project_id
+left join cloud_projects named on named.provider = 'digitalocean' and named.provider_id = subject.body_project_id
+left join (
+    -- A droplet is a node of one cluster. Should two claim it, the choice is the same each time.
+    select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as cluster_id
+    from cloud_resource_relations s
+    join cloud_resources stating on stating.id = s.stated_by and stating.deleted_at is null
+    where s.relation = 'node_of' and s.direction = 'from_other'
+    group by s.other_kind, s.other_provider_id
+) node on node.other_kind = subject.kind and node.other_provider_id = subject.provider_id
+left join cloud_resources cluster on cluster.id = node.cluster_id
+left join (
+    -- The body of a backup does not name its droplet; the body of the droplet names its backups.
+    select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as claimant_id
+    from cloud_resource_relations s
+    where s.relation = 'backup_of' and s.direction = 'from_other'
+    group by s.other_kind, s.other_provider_id
+) claim on claim.other_kind = subject.kind and claim.other_provider_id = subject.provider_id
+left join cloud_resources claimant on claimant.id = claim.claimant_id
+left join cloud_resources owner
+    on owner.provider = 'digitalocean' and owner.kind = subject.owner_kind and owner.provider_id = subject.owner_provider_id
+left join (
+    select max(started_at) as started_at from cloud_listings where kind = 'project_member' and complete
+) last_pass on subject.first_seen_at < last_pass.started_at
+left join (
+    select id from cloud_projects
+    where provider = 'digitalocean' and is_internal and deleted_at is null
+    order by first_seen_at limit 1
+) internal
+    on last_pass.started_at is not null
+   and subject.kind in ('app', 'database_cluster', 'droplet', 'kubernetes_cluster', 'load_balancer', 'reserved_ip', 'spaces_bucket',
+       'volume')
+cross join lateral (
+    select
+        subject.owner_relation = 'made_by_kubernetes' and owner.id is not null and coalesce(member_project.is_default, true) as is_made
+) made
+cross join lateral (
+    select
+        case
+            when cluster.provider_project_id is not null then 'node'
+            when made.is_made and owner.provider_project_id is not null then 'made'
+            when member.cloud_project_id is not null then 'membership'
+            when named.id is not null then 'body'
+            when owner.provider_project_id is not null then 'part'
+            when claimant.provider_project_id is not null then 'claimed'
+            when internal.id is not null then 'fallback'
+        end as choice
+) chosen
+cross join lateral (
+    select
+        chosen.choice,
+        case chosen.choice
+            when 'node' then cluster.provider_project_id
+            when 'made' then owner.provider_project_id
+            when 'membership' then member.cloud_project_id
+            when 'body' then named.id
+            when 'part' then owner.provider_project_id
+            when 'claimed' then claimant.provider_project_id
+            when 'fallback' then internal.id
+        end as provider_project_id,
+        case
+            when cluster.id is not null then cluster.id
+            when made.is_made then owner.id
+            when member.cloud_project_id is null and named.id is null then coalesce(owner.id, claimant.id)
+        end as parent_id
+) decided
+left join cloud_current_overrides own on own.resource_id = subject.id
+left join cloud_current_overrides of_parent on of_parent.resource_id = decided.parent_id
+left join cloud_current_overrides above
+    on above.resource_id = case decided.parent_id
+       when cluster.id then cluster.overridden_by when owner.id then owner.overridden_by when claimant.id then claimant.overridden_by end
+left join cloud_current_overrides override
+    on override.resource_id = coalesce(own.resource_id, of_parent.resource_id, above.resource_id)
+left join cloud_projects effective on effective.id = coalesce(override.cloud_project_id, decided.provider_project_id);

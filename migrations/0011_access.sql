@@ -1,0 +1,52 @@
+-- Access: API tokens, the tenants, the DigitalOcean team, and the identity of this database.
+
+-- API tokens. Only the SHA-256 of a token is stored; tokens are long and random.
+-- Bound: one row a token. Kept for ever, because changes name the token that made them.
+create table api_tokens (
+    id uuid primary key default gen_random_uuid(),
+    name text not null,
+    role text not null check (role in ('platform_admin', 'tenant')),
+    tenant_id text,
+    token_sha256 bytea not null unique,
+    created_at timestamptz not null default now(),
+    -- To the minute.
+    last_used_at timestamptz,
+    revoked_at timestamptz,
+    check ((role = 'tenant') = (tenant_id is not null))
+);
+
+-- The tenants: every id that a token, a project, a resource, a cost or an allocation rule names. A
+-- revoked token alone makes no tenant. known_since is the earliest time at which a token, a project or
+-- a resource was assigned to the tenant; null where only costs or a rule name it.
+create view cloud_tenants as
+select tenant_id, min(since) as known_since
+from (
+    select tenant_id, created_at as since from api_tokens where revoked_at is null
+    union all select tenant_id, valid_from from cloud_project_tenants
+    union all select tenant_id, valid_from from cloud_resource_overrides
+    union all select tenant_id, null from cloud_cost_totals
+    union all select jsonb_object_keys(weights), null from cloud_allocation_rules where weights is not null
+) named
+where tenant_id is not null
+group by tenant_id;
+
+-- The DigitalOcean team of this database. A token of another team is refused, so that the resources and
+-- bills of two teams are never mixed.
+-- Bound: one row.
+create table cloud_teams (
+    provider text primary key default 'digitalocean',
+    -- As `GET /v2/account` states it.
+    team_uuid text not null check (team_uuid <> ''),
+    name text not null,
+    first_seen_at timestamptz not null default clock_timestamp()
+);
+
+-- The identity of this database. Temporal schedules carry it, so that the schedules of another
+-- installation are recognised. A restored copy keeps it.
+-- Bound: one row.
+create table installation (
+    id uuid primary key default gen_random_uuid(),
+    only_row boolean not null default true unique check (only_row),
+    created_at timestamptz not null default clock_timestamp()
+);
+insert into installation default values;
