@@ -9,7 +9,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::balance::{BalancePolled, definitions};
 
 use crate::failure::Failure;
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 
 pub struct BalanceActivities {
     pub digitalocean: Client,
@@ -24,7 +24,7 @@ impl BalanceActivities {
         context: ActivityContext,
     ) -> Result<BalancePolled, ActivityError> {
         let store = self.store.clone();
-        beating(&context, &store, async move { self.poll_balance().await }).await
+        heartbeating(&context, &store, async move { self.poll_balance().await }).await
     }
 }
 

@@ -7,7 +7,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::costs::{BooksChecked, definitions};
 
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 
 pub struct CostActivities {
     pub store: Store,
@@ -24,7 +24,7 @@ impl CostActivities {
         context: ActivityContext,
     ) -> Result<BooksChecked, ActivityError> {
         let store = self.store.clone();
-        let discrepancies = beating(&context, &self.store, async move {
+        let discrepancies = heartbeating(&context, &self.store, async move {
             Ok(store.cost_discrepancies().await?)
         })
         .await?;

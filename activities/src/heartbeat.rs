@@ -18,7 +18,7 @@ use crate::failure::Failure;
 /// A third of the heartbeat timeout, and less than the share of it by which the SDK throttles.
 const INTERVAL: Duration = Duration::from_secs(8);
 /// DigitalOcean answers within a minute, and a request is waited for for as long (`digitalocean`).
-const OTHERS_SILENCE: Duration = Duration::from_secs(90);
+const LONGEST_REQUEST: Duration = Duration::from_secs(90);
 
 /// How far work has come, for the Temporal UI. What the next attempt goes on with is in the database, not here.
 #[derive(Debug, Clone, Default)]
@@ -49,9 +49,9 @@ impl Progress {
 ///
 /// To the token's budget it is one piece of work: begun, it is not broken off for want of a request that comes within a minute.
 ///
-/// A cancelled activity ends at once, and its work goes on to its own end ([`Store::to_its_end`]), which harms nothing: it may be done
+/// A cancelled activity ends at once, and its work goes on to its own end ([`Store::run_to_completion`]), which harms nothing: it may be done
 /// twice anyway. It asks DigitalOcean for nothing more (`attempt.rs`).
-pub(crate) async fn beating<T: Send + 'static>(
+pub(crate) async fn heartbeating<T: Send + 'static>(
     context: &ActivityContext,
     store: &Store,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -72,13 +72,13 @@ pub(crate) async fn beating_with<T: Send + 'static>(
     let _over = attempt.until_dropped();
     let work = attempt.scope(one_piece(work));
     let work = work.with_current_context().in_current_span();
-    let mut work = pin!(store.to_its_end_asking_others(OTHERS_SILENCE, work));
+    let mut work = pin!(store.run_requests_to_completion(LONGEST_REQUEST, work));
     loop {
         tokio::select! {
             done = &mut work => {
                 let outcome = match done {
                     Ok(outcome) => outcome,
-                    Err(Unfinished::Silence(error)) => Err(error.into()),
+                    Err(Unfinished::Stalled(error)) => Err(error.into()),
                     Err(Unfinished::Panic(panic)) => return Err(anyhow::Error::from(panic).into()),
                 };
                 return outcome.map_err(Failure::report);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use workflows::held_deletions::{HoldDecision, HoldState, definitions};
 
 use crate::failure::Failure;
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 use crate::run_of;
 
 pub struct HeldDeletionActivities {
@@ -26,7 +26,7 @@ impl HeldDeletionActivities {
         hold: String,
     ) -> Result<HoldState, ActivityError> {
         let store = self.store.clone();
-        beating(&context, &store, async move {
+        heartbeating(&context, &store, async move {
             let hold = self.store.held_deletion(id(&hold)?).await?;
             Ok(state_of(hold))
         })
@@ -41,7 +41,7 @@ impl HeldDeletionActivities {
     ) -> Result<HoldState, ActivityError> {
         let run = run_of(&context);
         let store = self.store.clone();
-        beating(&context, &store, async move {
+        heartbeating(&context, &store, async move {
             self.carry_out(decision, &run).await
         })
         .await

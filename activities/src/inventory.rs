@@ -16,7 +16,7 @@ use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
 use self::buckets::KnownBuckets;
 use crate::failure::{Failure, is_pause};
-use crate::heartbeat::{Progress, beating, beating_with};
+use crate::heartbeat::{Progress, beating_with, heartbeating};
 use crate::run_of;
 
 pub struct InventoryActivities {
@@ -60,7 +60,7 @@ impl InventoryActivities {
     ) -> Result<Attributed, ActivityError> {
         let run = run_of(&context);
         let store = self.store.clone();
-        beating(&context, &store, async move {
+        heartbeating(&context, &store, async move {
             let moved = self.store.attribute(&run).await?;
             Ok(Attributed { moved })
         })

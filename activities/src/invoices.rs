@@ -18,7 +18,7 @@ use workflows::invoices::{
 };
 
 use crate::failure::Failure;
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 
 pub struct InvoiceActivities {
     pub digitalocean: Client,
@@ -38,7 +38,7 @@ impl InvoiceActivities {
         context: ActivityContext,
     ) -> Result<InvoicesDiscovered, ActivityError> {
         let store = self.store.clone();
-        beating(
+        heartbeating(
             &context,
             &store,
             async move { self.discover_invoices().await },
@@ -58,7 +58,7 @@ impl InvoiceActivities {
         });
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let (store, look_again) = (self.store.clone(), self.look_again());
-        let pending = beating(&context, &self.store, async move {
+        let pending = heartbeating(&context, &self.store, async move {
             Ok(store.pending_invoices(after, look_again, limit).await?)
         })
         .await?;
@@ -77,7 +77,7 @@ impl InvoiceActivities {
         context: ActivityContext,
     ) -> Result<usize, ActivityError> {
         let (store, look_again) = (self.store.clone(), self.look_again());
-        beating(&context, &self.store, async move {
+        heartbeating(&context, &self.store, async move {
             Ok(store.count_pending_invoices(look_again).await?)
         })
         .await
@@ -90,7 +90,7 @@ impl InvoiceActivities {
     ) -> Result<EstimateStored, ActivityError> {
         let attempt = context.info().attempt;
         let store = self.store.clone();
-        beating(&context, &store, async move {
+        heartbeating(&context, &store, async move {
             self.store_estimate(attempt).await
         })
         .await
@@ -104,7 +104,7 @@ impl InvoiceActivities {
     ) -> Result<InvoiceIngested, ActivityError> {
         let attempt = context.info().attempt;
         let store = self.store.clone();
-        beating(&context, &store, async move {
+        heartbeating(&context, &store, async move {
             self.ingest_invoice(invoice, attempt).await
         })
         .await
@@ -117,7 +117,7 @@ impl InvoiceActivities {
         failure: IngestFailure,
     ) -> Result<(), ActivityError> {
         let store = self.store.clone();
-        beating(&context, &self.store, async move {
+        heartbeating(&context, &self.store, async move {
             let IngestFailure {
                 invoice_uuid,
                 reason,

@@ -11,7 +11,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::ledger::{LedgerSynced, definitions};
 
 use crate::failure::Failure;
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 
 pub struct LedgerActivities {
     pub digitalocean: Client,
@@ -26,7 +26,7 @@ impl LedgerActivities {
         context: ActivityContext,
     ) -> Result<LedgerSynced, ActivityError> {
         let store = self.store.clone();
-        beating(&context, &store, async move { self.sync_ledger().await }).await
+        heartbeating(&context, &store, async move { self.sync_ledger().await }).await
     }
 }
 

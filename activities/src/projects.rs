@@ -14,7 +14,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::projects::{MembershipsWalked, ProjectsSynced, definitions};
 
 use crate::failure::{Failure, is_pause};
-use crate::heartbeat::beating;
+use crate::heartbeat::heartbeating;
 use crate::inventory::{listed_kinds, shortfall};
 use crate::run_of;
 
@@ -38,7 +38,7 @@ impl ProjectActivities {
     ) -> Result<ProjectsSynced, ActivityError> {
         let run = run_of(&context);
         let store = self.store.clone();
-        beating(
+        heartbeating(
             &context,
             &store,
             async move { self.sync_projects(run).await },
@@ -53,7 +53,7 @@ impl ProjectActivities {
     ) -> Result<MembershipsWalked, ActivityError> {
         let run = run_of(&context);
         let store = self.store.clone();
-        beating(&context, &store, async move { self.walk(run).await }).await
+        heartbeating(&context, &store, async move { self.walk(run).await }).await
     }
 }
 

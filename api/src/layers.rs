@@ -54,8 +54,8 @@ pub(crate) fn around(
 ) -> Router {
     let tracing = tracer.map(|tracer| from_fn_with_state(tracer, traces::trace));
     // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
-    let to_its_end = from_fn_with_state(store, to_its_end);
-    routes.layer(to_its_end).layer(
+    let run_to_completion = from_fn_with_state(store, run_to_completion);
+    routes.layer(run_to_completion).layer(
         ServiceBuilder::new()
             .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
@@ -81,10 +81,13 @@ pub(crate) fn around(
 }
 
 /// A caller who hangs up, and the timeout, leave the handler to its end, unless the database has nothing more to say.
-async fn to_its_end(State(store): State<Store>, request: Request, next: Next) -> Response {
-    match store.to_its_end(next.run(request).in_current_span()).await {
+async fn run_to_completion(State(store): State<Store>, request: Request, next: Next) -> Response {
+    match store
+        .run_to_completion(next.run(request).in_current_span())
+        .await
+    {
         Ok(response) => response,
-        Err(Unfinished::Silence(error)) => Problem::from(error).into_response(),
+        Err(Unfinished::Stalled(error)) => Problem::from(error).into_response(),
         Err(Unfinished::Panic(panic)) => resume_unwind(panic.into_panic()),
     }
 }

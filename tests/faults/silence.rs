@@ -107,7 +107,7 @@ impl Question {
         let store = Store::connect(&url, 1).await.unwrap();
         let kept = Kept::table("_sqlx_migrations", &database.url()).await;
         let asked = store.clone();
-        let asking = store.to_its_end(async move { asked.check_ready().await });
+        let asking = store.run_to_completion(async move { asked.check_ready().await });
         Self {
             store,
             asking: asking.boxed(),
@@ -128,7 +128,7 @@ async fn a_statement_that_is_never_answered_ends_and_gives_its_connection_up() {
     let question = Question::asked().await;
     question.kept.silence_in_the_middle(&question.wire).await;
     let ended = within(Duration::from_mins(1), "the statement", question.asking).await;
-    let error = ended.unwrap_err().silence().unwrap();
+    let error = ended.unwrap_err().stall().unwrap();
     assert!(error.is_transient(), "{error}");
     the_pool_has_a_connection_again(&question.store).await;
 }

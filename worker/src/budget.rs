@@ -36,7 +36,7 @@ pub struct SharedBudget {
     store: Store,
     limits: Limits,
     purpose: Purpose,
-    drawn: tokio::sync::Mutex<HashMap<TokenKey, Drawn>>,
+    drawn: tokio::sync::Mutex<HashMap<TokenKey, Leased>>,
     hints: Mutex<HashMap<TokenKey, (RateLimit, Instant)>>,
     /// How many 429s there were: what was drawn before the latest is not sent.
     refusals: Arc<AtomicU64>,
@@ -44,7 +44,7 @@ pub struct SharedBudget {
 
 /// What has been drawn from one budget.
 #[derive(Default)]
-struct Drawn {
+struct Leased {
     left: u32,
     until: Option<Instant>,
     /// How much was asked for last.
@@ -65,7 +65,7 @@ struct Asked {
     answer: BoxFuture<'static, Result<Lease, StoreError>>,
 }
 
-impl Drawn {
+impl Leased {
     /// One that may still be sent.
     fn next(&mut self) -> bool {
         let may_send = self.left > 0 && self.until.is_some_and(|until| Instant::now() < until);
@@ -185,7 +185,7 @@ impl SharedBudget {
     ) -> BoxFuture<'static, Result<Lease, StoreError>> {
         let (store, limits, purpose) = (self.store.clone(), self.limits, self.purpose.name());
         let hint = self.take_hint(token);
-        let drawing = self.store.to_its_end(async move {
+        let drawing = self.store.run_to_completion(async move {
             let hash = token.as_bytes();
             let share = share_of(purpose);
             if is_open {
@@ -203,7 +203,7 @@ impl SharedBudget {
         async move {
             match drawing.await {
                 Ok(lease) => lease,
-                Err(Unfinished::Silence(error)) => Err(error),
+                Err(Unfinished::Stalled(error)) => Err(error),
                 Err(Unfinished::Panic(_)) => Ok(Lease::Unknown),
             }
         }
@@ -241,7 +241,7 @@ impl RequestBudget for SharedBudget {
         );
         async move {
             self.refusals.fetch_add(1, Ordering::AcqRel);
-            let closing = self.store.to_its_end(async move {
+            let closing = self.store.run_to_completion(async move {
                 let closed = store.close_budget(token.as_bytes(), &limits, retry_after);
                 if let Err(error) = closed.await {
                     tracing::warn!(purpose, "the request budget could not be closed: {error}");

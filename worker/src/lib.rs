@@ -85,24 +85,24 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    run_in_sight(client, settings, Sight::default(), shutdown).await
+    run_with_telemetry(client, settings, Telemetry::default(), shutdown).await
 }
 
 /// By what a worker is seen at work.
 #[derive(Default)]
-pub struct Sight {
+pub struct Telemetry {
     pub metrics: Option<Metrics>,
     pub traces: Option<Traces>,
 }
 
 /// The same with metrics and traces, if any.
-pub async fn run_in_sight(
+pub async fn run_with_telemetry(
     client: Client,
     settings: Settings,
-    sight: Sight,
+    telemetry: Telemetry,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let Sight { metrics, traces } = sight;
+    let Telemetry { metrics, traces } = telemetry;
     let telemetry = metrics.as_ref().map(Metrics::telemetry);
     let options_of_runtime = RuntimeOptions::builder()
         .telemetry_options(telemetry.unwrap_or_default())

@@ -6,6 +6,7 @@
 mod apply;
 mod difference;
 mod installation;
+mod payload;
 mod wire;
 
 use std::fmt;

@@ -12,9 +12,9 @@ impl TeamGate for MirroredOnly {
         let (store, team) = (self.0.clone(), team.clone());
         // To its end, whoever gives up waiting: a connection is not handed back in the midst of an answer.
         let asked = team.clone();
-        let looking = self
-            .0
-            .to_its_end(async move { store.mirrored_team_or(&asked.uuid, &asked.name).await });
+        let looking = self.0.run_to_completion(async move {
+            store.mirrored_team_or(&asked.uuid, &asked.name).await
+        });
         async move {
             match looking.await {
                 Ok(Ok(mirrored)) if mirrored.team_uuid == team.uuid => Ok(()),

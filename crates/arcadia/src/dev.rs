@@ -16,7 +16,7 @@ use store::{Role, Store};
 use temporalio_client::{Client, NamespacedClient as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use worker::Sight;
+use worker::Telemetry;
 use worker::metrics::Metrics;
 use worker::schedules::{Installation, Plan};
 
@@ -143,15 +143,15 @@ async fn serve(
             system.instance.temporal_ui_url.clone(),
         )
     };
-    let sight = Sight {
+    let telemetry = Telemetry {
         metrics,
         traces: sending.of_worker(),
     };
     let mut api = tokio::spawn(api::serve(listener, api, wait(stopped.clone())));
-    let mut worker = std::pin::pin!(worker::run_in_sight(
+    let mut worker = std::pin::pin!(worker::run_with_telemetry(
         system.client.clone(),
         settings,
-        sight,
+        telemetry,
         wait(stopped)
     ));
     let until_stopped = async {

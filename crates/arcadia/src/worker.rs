@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use temporalio_client::Client;
-use worker::Sight;
+use worker::Telemetry;
 use worker::metrics::Metrics;
 use worker::search_attributes;
 
@@ -64,11 +64,11 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
         return Ok(());
     };
     let (client, settings, metrics) = started?;
-    let sight = Sight {
+    let telemetry = Telemetry {
         metrics,
         traces: sending.of_worker(),
     };
-    let worked = worker::run_in_sight(client, settings, sight, stop.asked()).await;
+    let worked = worker::run_with_telemetry(client, settings, telemetry, stop.asked()).await;
     sending.finish().await;
     worked
 }

@@ -18,6 +18,7 @@ pub mod leftover_variables;
 mod log;
 mod ports;
 mod postgres;
+mod private;
 mod progress;
 mod state;
 mod supervision;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::state::make_private_directory;
+use crate::private::make_private_directory;
 
 /// A server's log file, begun anew at each start; the one before it is kept as `NAME.1`.
 #[derive(Debug, Clone)]

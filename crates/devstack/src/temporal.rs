@@ -13,7 +13,7 @@ pub(crate) use server::{Server, Storage};
 
 use crate::log::Log;
 use crate::ports::Ports;
-use crate::state::make_private_directory;
+use crate::private::make_private_directory;
 use crate::supervision::{self, Failures, Supervised};
 use crate::tools::temporal::find_or_install;
 use crate::{Error, Progress, StateDir, known, leftover};

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use crate::client::Client;
 use crate::decode::{Amount, Unreadable, optional_text};
 use crate::listing::Listing;
-use crate::pages::{Paging, Source};
+use crate::pages::Source;
+use crate::paging::Paging;
 
 #[derive(Deserialize)]
 struct EntryBody {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
-use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +16,10 @@ use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
 use crate::base_url::BaseUrl;
 use crate::budget::{self, RequestBudget, UsedUp};
 use crate::error::{Answer, Call, Error};
+use crate::http::{ANSWER_LIMIT, http_client};
 use crate::observer::{Exchange, Observer, path_template};
 use crate::rate_limit::{self, RateLimit};
 use crate::tokens::{Token, TokenSource};
-
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// From the request to the last byte of the answer.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,35 +50,6 @@ impl fmt::Debug for Client {
             .field("base_url", &self.inner.base.as_str())
             .finish_non_exhaustive()
     }
-}
-
-/// Connections to a base URL, over which these headers go with every request.
-pub(crate) fn http_client(
-    base: &BaseUrl,
-    headers: HeaderMap,
-    limit: Duration,
-) -> Result<reqwest::Client, reqwest::Error> {
-    http_builder(base, headers, limit).build()
-}
-
-/// The same before it is built, for those who trust others as well.
-pub(crate) fn http_builder(base: &BaseUrl, headers: HeaderMap, limit: Duration) -> ClientBuilder {
-    // Fails when the process has chosen its provider already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_LIMIT)
-        .timeout(limit)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("arcadia-cloud/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers);
-    if base.is_plain_http() {
-        // The simulator must be reachable from a machine without CA certificates.
-        builder = builder.tls_certs_only([]);
-    }
-    if base.is_loopback() {
-        builder = builder.no_proxy();
-    }
-    builder
 }
 
 /// What a 2xx answer holds.

@@ -13,7 +13,8 @@ use crate::client::Client;
 use crate::decode::compact;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
-use crate::pages::{Beside, PageSink, Paging, Source};
+use crate::pages::{Beside, PageSink, Source};
+use crate::paging::Paging;
 use bodies::{read_header, read_item, read_preview, read_summary};
 
 const INVOICES: &str = "/v2/customers/my/invoices";

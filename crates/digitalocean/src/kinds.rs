@@ -46,7 +46,7 @@ use domain::inventory::ObservedResource;
 pub(crate) use body::Body;
 
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 /// How the resources of a kind are listed and read.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::decode::Unreadable;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
+use crate::paging::Paging;
 use domain::Completeness;
 use futures::{StreamExt as _, stream};
 use reading::{Collected, Reading};
@@ -25,15 +26,6 @@ const SIDE_BY_SIDE: usize = 4;
 const READINGS: usize = 3;
 /// Two million items: a server that promises more, or a next page without end, is not believed.
 const MOST_PAGES: u64 = 10_000;
-
-/// How a list is divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paging {
-    /// Into pages: `page` and `per_page`.
-    Pages,
-    /// Not at all; the endpoint knows no pages.
-    Whole,
-}
 
 /// What to read, and how an item of it is read.
 pub(crate) struct Source<'a, T> {

@@ -11,7 +11,8 @@ use crate::client::Client;
 use crate::decode::{Unreadable, optional_time};
 use crate::error::{Call, Error};
 use crate::listing::Listing;
-use crate::pages::{Paging, Source};
+use crate::pages::Source;
+use crate::paging::Paging;
 
 const PROJECTS: &str = "/v2/projects";
 

@@ -4,7 +4,8 @@ use crate::Error;
 use crate::client::Client;
 use crate::error::Call;
 use crate::kinds::{self, ResourceListing};
-use crate::pages::{PageAnswer, Paging};
+use crate::pages::PageAnswer;
+use crate::paging::Paging;
 use crate::tokens::Purpose;
 
 /// A list that a purpose reads.

@@ -21,7 +21,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::base_url::BaseUrl;
-use crate::client::{ANSWER_LIMIT, http_client};
+use crate::http::{ANSWER_LIMIT, http_client};
 use crate::rate_limit;
 
 pub use error::{SpacesAnswer, SpacesError};

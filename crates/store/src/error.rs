@@ -66,7 +66,7 @@ pub enum StoreError {
         "nothing has been heard of the database for {} s, longer than a statement may take: its connection was given up",
         longest.as_secs()
     )]
-    Silent { longest: Duration },
+    Stalled { longest: Duration },
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),
 }
@@ -80,7 +80,7 @@ impl StoreError {
     /// Whether the same work may succeed later: connections that broke, locks that collided, a pool run dry, pages that are gone.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TakenOver | Self::Silent { .. } => true,
+            Self::Unreachable { .. } | Self::TakenOver | Self::Stalled { .. } => true,
             Self::Database(error) => match error {
                 sqlx::Error::Database(error) => {
                     error.code().is_some_and(|code| passes_by_itself(&code))

@@ -7,6 +7,7 @@ mod history;
 pub(crate) mod intervals;
 mod observed;
 mod overrides;
+mod pages;
 mod relations;
 mod resumed;
 mod rows;
@@ -25,9 +26,26 @@ pub use observed::Observations;
 pub use overrides::{Commit, OverrideChange, ResourceOverride};
 
 pub use relations::Related;
-pub use sweep::SweepOutcome;
 
 use crate::{Store, StoreError};
+
+/// The changes that a sync of one kind stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepOutcome {
+    pub seen: usize,
+    pub discovered: usize,
+    /// Changed in more than tags.
+    pub updated: usize,
+    pub tagged: usize,
+    pub restored: usize,
+    /// Missed by this complete listing, and not yet by three.
+    pub struck: usize,
+    pub deleted: usize,
+    /// Moved to another project.
+    pub moved: usize,
+    /// The deletions of this kind that wait for an operator.
+    pub held: Option<HeldDeletion>,
+}
 
 /// A resource as it is stored.
 #[derive(Debug, Clone, PartialEq)]

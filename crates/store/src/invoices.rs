@@ -3,6 +3,7 @@
 mod bill;
 mod billed;
 mod check;
+mod content;
 mod documents;
 mod estimates;
 mod ingest;
@@ -21,9 +22,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use billed::BilledResource;
+pub use content::{InvoiceContent, Sources};
 pub use documents::{Document, DocumentWriter};
 pub use estimates::{Estimate, EstimateOutcome, Variance};
-pub use ingest::{IngestOutcome, InvoiceContent, Sources};
+pub use ingest::IngestOutcome;
 pub use months::{ListedMonth, Months};
 pub use reads::{
     AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice, InvoicePart,

@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::listings::{lock, now};
+use crate::listings::now;
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
 /// What a look at the billing history changed.
@@ -111,7 +112,7 @@ impl Store {
             .collect();
 
         let mut tx = self.pool.begin().await?;
-        lock(&mut tx, "ledger").await?;
+        locks::acquire(&mut tx, Lock::Ledger).await?;
         let at = now(&mut tx).await?;
         let new = sqlx::query_scalar!(
             r#"

@@ -6,6 +6,7 @@
 mod access;
 pub mod balance;
 pub mod budget;
+mod completion;
 mod copy;
 pub mod costs;
 mod error;
@@ -15,6 +16,7 @@ pub mod inventory;
 pub mod invoices;
 pub mod ledger;
 mod listings;
+mod locks;
 pub mod metrics;
 mod migrations;
 pub mod projects;
@@ -22,7 +24,6 @@ mod sessions;
 pub mod status;
 mod teams;
 mod tenants;
-mod to_its_end;
 
 use std::time::Duration;
 
@@ -31,23 +32,23 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
 pub use access::{Access, ApiToken, NewToken, Role};
+pub use completion::Unfinished;
 pub use error::StoreError;
 pub use freshness::KindFreshness;
 pub use listings::Run;
 pub use migrations::MigrateOptions;
 pub use teams::MirroredTeam;
 pub use tenants::Tenant;
-pub use to_its_end::Unfinished;
 
-use self::sessions::Suspicion;
+use self::sessions::StallSignal;
 
 /// The database. Cheap to clone: clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
     /// The longest that the server may take to answer; none where `DATABASE_URL` lets it take for ever.
-    longest_silence: Option<Duration>,
-    suspicion: Suspicion,
+    stall_after: Option<Duration>,
+    stall_signal: StallSignal,
 }
 
 impl Store {
@@ -88,11 +89,11 @@ impl Store {
                 )));
             }
         };
-        let suspicion = Suspicion::default();
+        let stall_signal = StallSignal::default();
         Ok(Self {
-            pool: sessions::pool(options, connections, CONNECT_TIMEOUT, &suspicion),
-            longest_silence: longest.map(|longest| longest + to_its_end::MARGIN),
-            suspicion,
+            pool: sessions::pool(options, connections, CONNECT_TIMEOUT, &stall_signal),
+            stall_after: longest.map(|longest| longest + completion::MARGIN),
+            stall_signal,
         })
     }
 

@@ -113,40 +113,6 @@ pub(crate) async fn now(tx: &mut PgConnection) -> Result<DateTime<Utc>, StoreErr
     Ok(now)
 }
 
-/// Waits until no other transaction holds the lock of that name; the lock goes with the transaction.
-pub(crate) async fn lock(tx: &mut PgConnection, name: &str) -> Result<(), StoreError> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended('arcadia ' || $1, 0))",
-        name
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Sweeps of different kinds go side by side and share this lock; what writes resources of all kinds takes it alone, so that no
-/// two transactions wait for each other's rows.
-const INVENTORY: &str = "inventory";
-
-pub(crate) async fn share_inventory(tx: &mut PgConnection) -> Result<(), StoreError> {
-    lock_shared(tx, INVENTORY).await
-}
-
-pub(crate) async fn lock_inventory(tx: &mut PgConnection) -> Result<(), StoreError> {
-    lock(tx, INVENTORY).await
-}
-
-/// Like [`lock`], but held side by side with others that share it.
-pub(crate) async fn lock_shared(tx: &mut PgConnection, name: &str) -> Result<(), StoreError> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock_shared(hashtextextended('arcadia ' || $1, 0))",
-        name
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// A listing that was written down.
 pub(crate) struct Recorded {
     pub(crate) id: Uuid,

@@ -17,8 +17,9 @@ use crate::costs::effect::{Effect, Measured};
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::{Commit, intervals};
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Which};
-use crate::listings::{ListingFacts, STRIKES, lock, lock_inventory, now, record};
+use crate::invoices::owners::{self, Affected};
+use crate::listings::{ListingFacts, STRIKES, now, record};
+use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
 /// A project as it is stored.
@@ -77,7 +78,7 @@ impl Store {
     /// create cannot race with another sync.
     pub async fn lock_project_creation(&self) -> Result<ProjectCreationGuard, StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock(&mut tx, "project creation").await?;
+        locks::acquire(&mut tx, Lock::ProjectCreation).await?;
         Ok(ProjectCreationGuard { _tx: tx })
     }
 
@@ -87,7 +88,7 @@ impl Store {
         sweep: ProjectSweep<'_>,
     ) -> Result<ProjectSweepOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock(&mut tx, "sweep project").await?;
+        locks::acquire(&mut tx, Lock::Listing("project")).await?;
         let recorded = record(&mut tx, "project", sweep.facts, sweep.projects.len()).await?;
         let discovered = upsert(&mut tx, &sweep).await?;
         let mut outcome = ProjectSweepOutcome {
@@ -100,8 +101,8 @@ impl Store {
         }
         let at = now(&mut tx).await?;
         let renamed = intervals::follow_names(&mut tx, at).await?;
-        matching::match_named_projects_again(&mut tx, &renamed).await?;
-        owners::own_again(&mut tx, Which::OfProjects(&renamed)).await?;
+        matching::rematch_named_projects(&mut tx, &renamed).await?;
+        owners::reallocate(&mut tx, Affected::OfProjects(&renamed)).await?;
         tx.commit().await?;
         Ok(outcome)
     }
@@ -199,11 +200,11 @@ impl Store {
         commit: Commit,
     ) -> Result<(Project, Measured), StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock_inventory(&mut tx).await?;
+        locks::acquire(&mut tx, Lock::Inventory).await?;
         let at = now(&mut tx).await?;
         let mut measured = Measured::default();
         if let Some(tenant) = &change.tenant_id {
-            matching::take_lock(&mut tx).await?;
+            locks::acquire(&mut tx, Lock::CostLines).await?;
             let before = Effect::start(&mut tx).await?;
             let assign = Assignment {
                 project: id,
@@ -278,7 +279,7 @@ async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), Stor
     .await?;
     matching::note_cause(tx, "operator", Some(assign.assigned_by), None).await?;
     attribution::attribute(tx, Scope::All, None, assign.at).await?;
-    owners::own_again(tx, Which::OfProjects(&[assign.project])).await
+    owners::reallocate(tx, Affected::OfProjects(&[assign.project])).await
 }
 
 /// See [`Store::lock_project_creation`].

@@ -49,9 +49,9 @@ pub(crate) fn pool(
     options: PgConnectOptions,
     connections: u32,
     patience: Duration,
-    suspicion: &Suspicion,
+    stall_signal: &StallSignal,
 ) -> PgPool {
-    let suspicion = suspicion.clone();
+    let stall_signal = stall_signal.clone();
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(patience)
@@ -59,7 +59,7 @@ pub(crate) fn pool(
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(check(connection).await.is_ok()) }))
         .after_release(move |connection, _| {
-            let is_suspicious = suspicion.is_raised();
+            let is_suspicious = stall_signal.is_raised();
             Box::pin(async move {
                 if is_suspicious {
                     return Err(silent());
@@ -82,9 +82,9 @@ fn silent() -> sqlx::Error {
 
 /// Whether the database has just been silent to somebody, so that connections are to be closed rather than used again.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Suspicion(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct StallSignal(Arc<Mutex<Option<Instant>>>);
 
-impl Suspicion {
+impl StallSignal {
     pub(crate) fn raise(&self) {
         let mut raised_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *raised_at = Some(Instant::now());

@@ -20,8 +20,6 @@ pub(crate) struct Written {
     pub(crate) updates: i64,
     /// Updates that touched no index.
     pub(crate) heap_only: i64,
-    /// Pieces of bodies that were written out of line.
-    pub(crate) body_pieces: i64,
 }
 
 impl Database {
@@ -65,12 +63,8 @@ impl Database {
     pub(crate) async fn written(&self, updates: i64) -> anyhow::Result<Written> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let (seen, heap_only, body_pieces) = sqlx::query_as::<_, (i64, i64, i64)>(
-                "select resources.n_tup_upd, resources.n_tup_hot_upd, bodies.n_tup_ins
-                 from pg_class
-                 join pg_stat_all_tables resources on resources.relid = pg_class.oid
-                 join pg_stat_all_tables bodies on bodies.relid = pg_class.reltoastrelid
-                 where pg_class.relname = 'cloud_resources'",
+            let (seen, heap_only) = sqlx::query_as::<_, (i64, i64)>(
+                "select n_tup_upd, n_tup_hot_upd from pg_stat_all_tables where relname = 'cloud_resources'",
             )
             .fetch_one(&self.pool)
             .await?;
@@ -78,7 +72,6 @@ impl Database {
                 return Ok(Written {
                     updates: seen,
                     heap_only,
-                    body_pieces,
                 });
             }
             if Instant::now() > deadline {

@@ -232,7 +232,7 @@ async fn unchanged(
     const EVENTS: &str = "select count(*) from cloud_resource_events";
     let (mut alone, mut totals, mut wal, mut heap_only) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut events, mut body_pieces) = (0, 0);
+    let mut events = 0;
     let updates = i64::try_from(rows)?;
     let mut before = database.written(0).await?;
     for _ in 0..RUNS {
@@ -249,7 +249,6 @@ async fn unchanged(
         events += database.number(EVENTS).await? - events_before;
         let after = database.written(before.updates + updates).await?;
         heap_only.push((after.heap_only - before.heap_only) as f64 / rows as f64);
-        body_pieces += after.body_pieces - before.body_pieces;
         before = after;
     }
     let (alone, total) = (median(alone), median(totals));
@@ -275,12 +274,6 @@ async fn unchanged(
         events as f64,
         0.0,
         Unit::Count("events"),
-    )?;
-    report.limited(
-        "unchanged: pieces of attrs written",
-        body_pieces as f64,
-        0.0,
-        Unit::Count("pieces"),
     )?;
     report.limited(
         "unchanged: write-ahead log a row",

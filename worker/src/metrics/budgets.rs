@@ -26,7 +26,7 @@ impl Metrics {
             ticks.tick().await;
             let asked = store.clone();
             let reading =
-                store.to_its_end(async move { asked.budgets_left(&limits, share_of).await });
+                store.run_to_completion(async move { asked.budgets_left(&limits, share_of).await });
             match reading.await {
                 Ok(Ok(budgets)) => {
                     gauges.tell_read();

@@ -12,7 +12,7 @@ use temporalio_common::protos::temporal::api::schedule::v1::{
 };
 use uuid::Uuid;
 
-use super::wire::json_payload;
+use super::payload::json_payload;
 
 /// The memo's field. It is on each schedule and on each run that it starts.
 pub const MEMO: &str = "ArcadiaInstallation";

@@ -2,7 +2,7 @@
 
 use digitalocean::ResourceListing;
 use temporalio_common::protos::temporal::api::common::v1::{
-    Payload, Payloads, SearchAttributes, WorkflowType,
+    Payloads, SearchAttributes, WorkflowType,
 };
 use temporalio_common::protos::temporal::api::enums::v1::ScheduleOverlapPolicy;
 use temporalio_common::protos::temporal::api::schedule::v1::{
@@ -14,6 +14,7 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
 use workflows::search_attributes;
 
+use super::payload::{json_payload, text_payload};
 use super::{Installation, Kinds, Schedule, When};
 
 impl Schedule {
@@ -131,16 +132,4 @@ fn range(start: u8, end: u8) -> Vec<Range> {
         end: end.into(),
         step: 1,
     }]
-}
-
-fn text_payload(text: &str) -> Payload {
-    json_payload(&serde_json::Value::from(text).to_string())
-}
-
-pub(super) fn json_payload(json: &str) -> Payload {
-    Payload {
-        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-        data: json.as_bytes().to_vec(),
-        ..Default::default()
-    }
 }

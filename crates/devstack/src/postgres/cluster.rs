@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::NAME;
 use crate::log::last_lines;
-use crate::state::write_private;
+use crate::private::write_private;
 use crate::tools::postgres::{Binaries, find_or_install};
 use crate::users::ServerUser;
 use crate::{Error, Progress, leftover};

@@ -11,7 +11,7 @@ use crate::Progress;
 use crate::log::Log;
 use crate::ports::{self, Ports};
 use crate::postgres::{Cluster, NAME, Server as PostgresServer, Settings};
-use crate::state::random_password;
+use crate::private::random_password;
 use crate::temporal::{Server as TemporalServer, Storage};
 use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;

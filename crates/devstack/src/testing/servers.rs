@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use crate::log::Log;
 use crate::ports::Ports;
 use crate::postgres::{Cluster, NAME, Server as PostgresServer, Settings};
-use crate::state::random_password;
+use crate::private::random_password;
 use crate::temporal::{Server as TemporalServer, Storage};
 use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;

@@ -4,7 +4,7 @@ use domain::ResourceKind;
 
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::DEDICATED_INFERENCE,

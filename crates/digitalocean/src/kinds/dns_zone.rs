@@ -6,7 +6,7 @@ use domain::inventory::{ObservedResource, RelationKind};
 use super::body::to;
 use super::{Body, Children, Item, ResourceListing};
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = zones(None);
 

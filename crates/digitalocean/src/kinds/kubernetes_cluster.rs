@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::body::{from, to};
 use super::{Body, Item, ResourceListing};
 use crate::decode::{Unreadable, text_of};
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::KUBERNETES_CLUSTER,

@@ -5,7 +5,7 @@ use domain::ResourceKind;
 use super::body::made_by_kubernetes;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::LOAD_BALANCER,

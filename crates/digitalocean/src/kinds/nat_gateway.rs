@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::body::to;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::NAT_GATEWAY,

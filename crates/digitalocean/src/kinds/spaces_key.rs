@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
-use crate::pages::Paging;
+use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::SPACES_KEY,

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use super::error::{TokenError, TokenSettingsError};
 use crate::answer_text::one_line;
 use crate::base_url::BaseUrl;
-use crate::client::http_builder;
 use crate::error::{Error, describe_network};
+use crate::http::http_builder;
 
 pub use error::VaultError;
 pub(super) use login::Login;

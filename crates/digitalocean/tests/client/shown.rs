@@ -1,4 +1,4 @@
-//! DigitalOcean's own examples of its lists, where they are at hand.
+//! DigitalOcean's own examples of its lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ pub(crate) enum Shown {
     Nowhere,
 }
 
-/// A list with the items that DigitalOcean shows; none if it shows none, or if its examples are not at hand.
+/// A list with the items that DigitalOcean shows; none if it shows none.
 pub(crate) fn shown(shown: &Shown, path: &str, envelope: &str) -> Option<Value> {
-    let directory = shared()?;
+    let directory = shared();
     let (example, key) = match shown {
         Shown::In(file, key) => (read_json(&directory.join("examples").join(file)), *key),
         Shown::WithPath => {
@@ -45,19 +45,11 @@ pub(crate) fn shown(shown: &Shown, path: &str, envelope: &str) -> Option<Value> 
     Some(json!({ envelope: items }))
 }
 
-/// DigitalOcean's material, where it is at hand.
-fn shared() -> Option<PathBuf> {
+/// DigitalOcean's specification and examples.
+fn shared() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let shared = std::env::var_os("ARCADIA_SHARED_DIR").map_or(beside, PathBuf::from);
-    let directory = shared.join("digitalocean");
-    if directory.join("examples").is_dir() {
-        return Some(directory);
-    }
-    eprintln!(
-        "skipped: no {}; set ARCADIA_SHARED_DIR",
-        directory.display()
-    );
-    None
+    shared.join("digitalocean")
 }
 
 fn read_json(path: &Path) -> Value {

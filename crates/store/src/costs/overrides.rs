@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::effect::{Before, Effect, Measured};
 use crate::inventory::Commit;
 use crate::invoices::matching;
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
 /// The override of a line.
@@ -77,7 +78,7 @@ impl Store {
         set_by: &str,
     ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        matching::take_lock(&mut tx).await?;
+        locks::acquire(&mut tx, Lock::CostLines).await?;
         matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
         must_be_invoiced(&mut tx, line).await?;
         Ok(tx)
@@ -102,7 +103,7 @@ async fn end_override(
     before: &Before,
     commit: Commit,
 ) -> Result<Measured, StoreError> {
-    matching::match_lines(&mut tx, &[line]).await?;
+    matching::rematch_lines(&mut tx, &[line]).await?;
     let effect = before.until_now(&mut tx).await?;
     match commit {
         Commit::Keep => tx.commit().await?,

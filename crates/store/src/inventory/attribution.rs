@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::intervals;
 use super::rows::join_by_hashing;
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Which};
+use crate::invoices::owners::{self, Affected};
 use crate::{Run, StoreError};
 
 /// Whose project and tenant to set.
@@ -52,8 +52,8 @@ pub(crate) async fn attribute(
     let moved = note_changes(tx, &before, run, at).await?;
     let changed: Vec<Uuid> = before.into_keys().collect();
     intervals::follow_projects(tx, &changed, at).await?;
-    matching::match_candidates_again(tx, &changed).await?;
-    owners::own_again(tx, Which::OfResources(&changed)).await?;
+    matching::rematch_candidates(tx, &changed).await?;
+    owners::reallocate(tx, Affected::OfResources(&changed)).await?;
     note_contradictions(tx, ids, run, at).await?;
     join_by_hashing(tx, 0).await?;
     Ok(moved)

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::intervals;
 use super::rows::{Gone, Writing};
-use crate::invoices::matching::{self, Learned};
-use crate::listings::{ListingFacts, STRIKES, lock, mark_held, now, share_inventory};
+use crate::invoices::matching::{self, RematchTrigger};
+use crate::listings::{ListingFacts, STRIKES, mark_held, now};
+use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
 /// Deletions that wait for an operator, or did.
@@ -189,8 +190,8 @@ impl Store {
     ) -> Result<HeldDeletion, StoreError> {
         let kind = self.held_deletion(id).await?.kind;
         let mut tx = self.pool.begin().await?;
-        share_inventory(&mut tx).await?;
-        lock(&mut tx, &format!("sweep {kind}")).await?;
+        locks::share(&mut tx, Lock::Inventory).await?;
+        locks::acquire(&mut tx, Lock::Listing(&kind)).await?;
         let at = now(&mut tx).await?;
         // By the same connection: a transaction that waits for another one could wait for ever.
         let hold = one(&mut *tx, id).await?;
@@ -284,11 +285,11 @@ async fn delete_held(
     .fetch_all(&mut *tx)
     .await?;
     let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
-    let learned = Learned {
+    let learned = RematchTrigger {
         names: gone.iter().map(|gone| gone.name.to_lowercase()).collect(),
         discovered: Vec::new(),
     };
     intervals::follow_projects(tx, &ids, at).await?;
-    matching::match_again(tx, &hold.kind, &learned, run).await?;
+    matching::rematch(tx, &hold.kind, &learned, run).await?;
     Ok(gone.len())
 }

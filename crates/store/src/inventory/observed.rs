@@ -10,7 +10,7 @@ use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
-use super::resumed::Pages;
+use super::pages::Pages;
 use crate::copy::array_literal;
 use crate::{Store, StoreError};
 

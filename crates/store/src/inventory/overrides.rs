@@ -9,8 +9,9 @@ use super::Resource;
 use super::attribution::{self, Scope};
 use crate::costs::effect::{Effect, Measured};
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Which};
-use crate::listings::{lock_inventory, now};
+use crate::invoices::owners::{self, Affected};
+use crate::listings::now;
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
 /// The override of a resource that is in force. It comes before all evidence of `DigitalOcean`, and no sync changes it.
@@ -78,8 +79,8 @@ impl Store {
         commit: Commit,
     ) -> Result<Measured, StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock_inventory(&mut tx).await?;
-        matching::take_lock(&mut tx).await?;
+        locks::acquire(&mut tx, Lock::Inventory).await?;
+        locks::acquire(&mut tx, Lock::CostLines).await?;
         let at = now(&mut tx).await?;
         must_exist(&mut tx, resource, change).await?;
         let parts = with_parts(&mut tx, resource).await?;
@@ -229,7 +230,7 @@ async fn apply(
     }
     matching::note_cause(tx, "operator", Some(changed_by), None).await?;
     attribution::attribute(tx, Scope::Of(parts), None, at).await?;
-    owners::own_again(tx, Which::OfResources(parts)).await
+    owners::reallocate(tx, Affected::OfResources(parts)).await
 }
 
 /// Changes one part of the override in time. See [`OverrideChange`].

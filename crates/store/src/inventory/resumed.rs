@@ -4,7 +4,6 @@
 //! giving it an id of its own, with all that is staged. The attempt before, should it still be alive, is left with an id that
 //! nothing belongs to, and is refused when it notes its next page or sweeps.
 
-use std::collections::HashMap;
 use std::mem;
 
 use chrono::{DateTime, Utc};
@@ -12,42 +11,12 @@ use domain::{ResourceKind, TakenPage};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Observations;
+use super::observed::Observations;
+use super::pages::{Page, Pages};
 use crate::{Run, Store, StoreError};
 
 /// So many pages are asked for again rather than written down: of most accounts nothing ever is.
 const WRITTEN_DOWN_FROM: usize = 10;
-
-/// The pages of a listing that a later attempt may go on with.
-pub(super) struct Pages {
-    run_id: String,
-    kinds: Vec<String>,
-    is_written_down: bool,
-    /// Not written down yet.
-    waiting: Vec<Page>,
-    /// Of the attempts before, by path, until they are asked for.
-    before: HashMap<String, Vec<TakenPage>>,
-}
-
-impl Pages {
-    fn of(run: &Run, kinds: &[ResourceKind]) -> Self {
-        Self {
-            run_id: run.run_id.clone(),
-            kinds: kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
-            is_written_down: false,
-            waiting: Vec::new(),
-            before: HashMap::new(),
-        }
-    }
-}
-
-struct Page {
-    path: String,
-    number: i32,
-    taken: TakenPage,
-    /// The resources that were on it, by kind and DigitalOcean's id.
-    resources: Vec<(ResourceKind, String)>,
-}
 
 impl Store {
     /// Goes on with what an earlier attempt of the same run observed of these kinds, where that broke off less than ten minutes

@@ -4,34 +4,18 @@ use domain::ResourceKind;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::SweepOutcome;
 use super::attribution::{self, Scope};
 use super::changes::change;
-use super::held_deletions::{HeldDeletion, pending};
+use super::held_deletions::pending;
 use super::intervals;
 use super::observed::Observations;
 use super::rows::{self, Differing, Writing};
 use super::strikes::strike;
-use crate::invoices::matching::{self, Learned};
-use crate::listings::{ListingFacts, lock, note_partial, now, record, share_inventory};
+use crate::invoices::matching::{self, RematchTrigger};
+use crate::listings::{ListingFacts, note_partial, now, record};
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
-
-/// What a sweep changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SweepOutcome {
-    pub seen: usize,
-    pub discovered: usize,
-    /// Changed in more than tags.
-    pub updated: usize,
-    pub tagged: usize,
-    pub restored: usize,
-    /// Missed by this complete listing, and not yet by three.
-    pub struck: usize,
-    pub deleted: usize,
-    /// Moved to another project.
-    pub moved: usize,
-    /// The deletions of this kind that wait for an operator.
-    pub held: Option<HeldDeletion>,
-}
 
 /// Changed bodies are compared in portions of this many rows: a bound on memory.
 const CHUNK: usize = 500;
@@ -47,7 +31,7 @@ impl Store {
     ) -> Result<SweepOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
         seen.hold(&mut tx).await?;
-        share_inventory(&mut tx).await?;
+        locks::share(&mut tx, Lock::Inventory).await?;
         let outcome = sweep_within(&mut tx, seen, kind, facts).await?;
         tx.commit().await?;
         Ok(outcome)
@@ -62,7 +46,7 @@ pub(crate) async fn sweep_within(
     facts: &ListingFacts,
 ) -> Result<SweepOutcome, StoreError> {
     // Two sweeps of one kind at once would count one absence twice.
-    lock(tx, &format!("sweep {kind}")).await?;
+    locks::acquire(tx, Lock::Listing(kind.as_str())).await?;
     seen.check_staged(tx, kind).await?;
     let writing = Writing {
         seen,
@@ -113,9 +97,9 @@ pub(crate) async fn sweep_within(
     outcome.moved = attribution::attribute(tx, scope, Some(&facts.run), writing.at).await?;
     affected.homed.append(&mut affected.changed);
     intervals::follow_projects(tx, &affected.homed, writing.at).await?;
-    matching::match_again(tx, kind.as_str(), &affected.learned, Some(&facts.run)).await?;
+    matching::rematch(tx, kind.as_str(), &affected.learned, Some(&facts.run)).await?;
     if is_partial_otherwise {
-        matching::match_unmatched_again(tx, kind.as_str(), &facts.run).await?;
+        matching::rematch_unmatched(tx, kind.as_str(), &facts.run).await?;
     }
     rows::unstage(tx, writing).await?;
     Ok(outcome)
@@ -132,7 +116,7 @@ struct Affected {
     /// Rows whose project is set already, or that are gone.
     homed: Vec<Uuid>,
     /// What cost lines may be matched by otherwise now.
-    learned: Learned,
+    learned: RematchTrigger,
 }
 
 async fn write_changes(

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ingest::{InvoiceContent, Sources};
+use super::content::{InvoiceContent, Sources};
 use crate::StoreError;
 
 /// What is stored of an invoice's sources and sums; amounts in USD.

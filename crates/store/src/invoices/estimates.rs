@@ -7,10 +7,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::{Bill, BillId, fingerprint};
-use super::ingest::InvoiceContent;
+use super::content::InvoiceContent;
 use super::lines::{check_total, delete_lines, exact_total, insert_lines, match_bill};
-use super::matching;
-use crate::listings::lock;
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
 /// What storing a preview came to; amounts in USD.
@@ -69,8 +68,8 @@ impl Store {
         let off_by = amount - total;
 
         let mut tx = self.pool.begin().await?;
-        matching::share_lock(&mut tx).await?;
-        lock(&mut tx, &month_lock(period)).await?;
+        locks::share(&mut tx, Lock::CostLines).await?;
+        locks::acquire(&mut tx, Lock::Estimate(period)).await?;
         let is_invoiced = sqlx::query_scalar!(
             r#"select exists (select 1 from cloud_invoices where period = $1 and version > 0) as "exists!""#,
             period
@@ -186,14 +185,12 @@ impl Store {
     }
 }
 
-/// A month's invoice and its preview must not miss each other.
-fn month_lock(period: NaiveDate) -> String {
-    format!("estimate of {period}")
-}
-
 /// The invoice has come: the estimate's lines make way, and what each product was estimated at is kept.
-pub(super) async fn give_way(tx: &mut PgConnection, period: NaiveDate) -> Result<(), StoreError> {
-    lock(tx, &month_lock(period)).await?;
+pub(super) async fn close_estimate(
+    tx: &mut PgConnection,
+    period: NaiveDate,
+) -> Result<(), StoreError> {
+    locks::acquire(tx, Lock::Estimate(period)).await?;
     let open = sqlx::query_scalar!(
         "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open' for update",
         period

@@ -4,55 +4,20 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::InvoiceUuid;
-use domain::invoices::{ChargePart, InvoiceLine, InvoiceSummary, Joined};
+use domain::invoices::{ChargePart, InvoiceLine, InvoiceSummary};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::{Bill, BillId, fingerprint};
 use super::check::{self, Proven, Reading};
-use super::documents::Document;
+use super::content::{InvoiceContent, Sources};
 use super::estimates;
 use super::lines::{
     check_total, delete_lines, exact_total, insert_lines, lines_by_rule, match_bill,
 };
-use super::matching;
+use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
-
-/// What an invoice's lines were read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sources {
-    CsvAndItems,
-    Csv,
-    Items,
-}
-
-impl Sources {
-    /// The column's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CsvAndItems => "csv+items",
-            Self::Csv => "csv",
-            Self::Items => "items",
-        }
-    }
-}
-
-/// An invoice as DigitalOcean shows it.
-pub struct InvoiceContent<'a> {
-    pub lines: &'a [InvoiceLine],
-    pub sources: Sources,
-    /// Why not from both.
-    pub source_note: Option<&'a str>,
-    /// Why items or summary could not be read, where a later reading may find them. Such a reading is provisional: it is stored, its
-    /// check counts as failed, so that the next run reads the invoice again, and a full reading replaces it within its version.
-    pub unread: Option<&'a str>,
-    pub joined: Option<Joined>,
-    /// As they came.
-    pub csv: Option<&'a Document>,
-    pub items: Option<&'a Document>,
-    pub summary: Option<&'a InvoiceSummary>,
-}
 
 /// What an invoice looks like after its lines were stored; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +86,7 @@ impl Store {
         let lines_sha256 = fingerprint(content.lines);
 
         let mut tx = self.pool.begin().await?;
-        matching::share_lock(&mut tx).await?;
+        locks::share(&mut tx, Lock::CostLines).await?;
         // Another ingest of this invoice waits here until this one is done.
         let header = sqlx::query_as!(
             Header,
@@ -194,7 +159,7 @@ impl Store {
             lines_sha256,
         };
         store_header(&mut tx, &stored, &content).await?;
-        estimates::give_way(&mut tx, header.period).await?;
+        estimates::close_estimate(&mut tx, header.period).await?;
         let rules = lines_by_rule(&mut tx, &bill).await?;
         check_total(&mut tx, &bill, total).await?;
         tx.commit().await?;

@@ -83,7 +83,7 @@ fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) 
             .resource_id
             .and_then(|resource| histories.resources.get(&resource)),
         project_name: &line.project_name,
-        is_matched_by_operator: found.rule == matching::OPERATOR,
+        is_matched_by_operator: found.rule == owners::OPERATOR,
     };
     owners_of(&charge, &histories.projects)
 }
@@ -170,8 +170,8 @@ pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(),
     .fetch_all(&mut *tx)
     .await?;
     matching::note_cause(tx, "ingest", None, None).await?;
-    matching::match_lines(tx, &lines).await?;
-    owners::own_again(tx, owners::Which::Lines(&lines)).await
+    matching::rematch_lines(tx, &lines).await?;
+    owners::reallocate(tx, owners::Affected::Lines(&lines)).await
 }
 
 /// How many lines each rule matched.

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::Bill;
-use super::owners::{self, Which};
-use crate::listings::{lock, lock_shared};
+use super::owners::{self, Affected};
+use crate::locks::{self, Lock};
 use crate::{Run, StoreError};
 
 /// What a line is matched to, and how.
@@ -20,21 +20,6 @@ pub(super) struct Match {
     pub(super) note: Option<String>,
     pub(super) candidates: Option<Vec<Uuid>>,
     pub(super) is_shared: bool,
-}
-
-/// The rule of lines whose resource an operator named.
-pub(super) const OPERATOR: &str = "operator";
-
-/// New lines see every resource that is committed, and a sweep that commits resources sees every line that is: what changes the
-/// matches or owners of stored lines takes this lock alone, ingests share it.
-const LOCK: &str = "match cost lines";
-
-pub(super) async fn share_lock(tx: &mut PgConnection) -> Result<(), StoreError> {
-    lock_shared(tx, LOCK).await
-}
-
-pub(crate) async fn take_lock(tx: &mut PgConnection) -> Result<(), StoreError> {
-    lock(tx, LOCK).await
 }
 
 /// Says for the rest of the transaction why stored lines change, for their record.
@@ -108,7 +93,7 @@ pub(super) async fn find(
 
 /// What a sweep learned of resources of one kind that lines may be matched by.
 #[derive(Debug, Default)]
-pub(crate) struct Learned {
+pub(crate) struct RematchTrigger {
     /// Names in lower case of resources that came, went, or are called otherwise.
     pub(crate) names: BTreeSet<String>,
     /// Resources that were not known before: DigitalOcean's items may name them.
@@ -116,16 +101,16 @@ pub(crate) struct Learned {
 }
 
 /// Matches the lines again that what was learned may concern, and no other.
-pub(crate) async fn match_again(
+pub(crate) async fn rematch(
     tx: &mut PgConnection,
     kind: &str,
-    learned: &Learned,
+    learned: &RematchTrigger,
     run: Option<&Run>,
 ) -> Result<(), StoreError> {
     if learned.names.is_empty() && learned.discovered.is_empty() {
         return Ok(());
     }
-    take_lock(tx).await?;
+    locks::acquire(tx, Lock::CostLines).await?;
     let names: Vec<&str> = learned.names.iter().map(String::as_str).collect();
     let concerned = sqlx::query_scalar!(
         r#"
@@ -151,36 +136,36 @@ pub(crate) async fn match_again(
         return Ok(());
     }
     note_cause(tx, "inventory", None, run).await?;
-    match_lines(tx, &concerned).await
+    rematch_lines(tx, &concerned).await
 }
 
 /// Matches the lines again of which one of these resources is a candidate: where it was decides, and that is known otherwise now.
-pub(crate) async fn match_candidates_again(
+pub(crate) async fn rematch_candidates(
     tx: &mut PgConnection,
     moved: &[Uuid],
 ) -> Result<(), StoreError> {
     if moved.is_empty() {
         return Ok(());
     }
-    take_lock(tx).await?;
+    locks::acquire(tx, Lock::CostLines).await?;
     let concerned = sqlx::query_scalar!(
         "select id from cloud_cost_lines where match_candidates is not null and match_candidates && $1",
         moved,
     )
     .fetch_all(&mut *tx)
     .await?;
-    match_lines(tx, &concerned).await
+    rematch_lines(tx, &concerned).await
 }
 
 /// Matches the lines again that have several candidates and name one of these projects, by any name that it has or had.
-pub(crate) async fn match_named_projects_again(
+pub(crate) async fn rematch_named_projects(
     tx: &mut PgConnection,
     renamed: &[Uuid],
 ) -> Result<(), StoreError> {
     if renamed.is_empty() {
         return Ok(());
     }
-    take_lock(tx).await?;
+    locks::acquire(tx, Lock::CostLines).await?;
     let concerned = sqlx::query_scalar!(
         r#"select line.id as "id!" from (
                select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
@@ -191,16 +176,16 @@ pub(crate) async fn match_named_projects_again(
     )
     .fetch_all(&mut *tx)
     .await?;
-    match_lines(tx, &concerned).await
+    rematch_lines(tx, &concerned).await
 }
 
 /// Matches the lines again that found no resource of a kind: their notes say what its listing leaves out.
-pub(crate) async fn match_unmatched_again(
+pub(crate) async fn rematch_unmatched(
     tx: &mut PgConnection,
     kind: &str,
     run: &Run,
 ) -> Result<(), StoreError> {
-    take_lock(tx).await?;
+    locks::acquire(tx, Lock::CostLines).await?;
     let concerned = sqlx::query_scalar!(
         "select id from cloud_cost_lines
          where identified_kind = $1 and resource_name is not null and match_rule = 'unmatched'",
@@ -209,11 +194,11 @@ pub(crate) async fn match_unmatched_again(
     .fetch_all(&mut *tx)
     .await?;
     note_cause(tx, "inventory", None, Some(run)).await?;
-    match_lines(tx, &concerned).await
+    rematch_lines(tx, &concerned).await
 }
 
 /// Matches these lines again, and sets anew whose those are that changed. The caller holds the lock.
-pub(crate) async fn match_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Result<(), StoreError> {
+pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Result<(), StoreError> {
     if lines.is_empty() {
         return Ok(());
     }
@@ -238,5 +223,5 @@ pub(crate) async fn match_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Result
     )
     .fetch_all(&mut *tx)
     .await?;
-    owners::own_again(tx, Which::Lines(&changed)).await
+    owners::reallocate(tx, Affected::Lines(&changed)).await
 }

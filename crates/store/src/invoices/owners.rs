@@ -11,12 +11,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::{end_of_month, start_of_month};
-use super::matching;
 use crate::StoreError;
+use crate::locks::{self, Lock};
 
 /// Which lines' owners to find anew.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which<'a> {
+pub(crate) enum Affected<'a> {
     Lines(&'a [Uuid]),
     OfResources(&'a [Uuid]),
     /// Lines of what was ever in these projects, or that name them.
@@ -157,7 +157,10 @@ async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
     Ok(projects)
 }
 
-/// A stored line, as far as it matters whose it is.
+/// The match rule of lines with an override.
+pub(super) const OPERATOR: &str = "operator";
+
+/// The fields of a stored line that attribution reads.
 struct Line {
     id: Uuid,
     resource_id: Option<Uuid>,
@@ -173,12 +176,15 @@ struct Line {
 }
 
 /// Sets anew whose lines are, where that is another now.
-pub(crate) async fn own_again(tx: &mut PgConnection, which: Which<'_>) -> Result<(), StoreError> {
+pub(crate) async fn reallocate(
+    tx: &mut PgConnection,
+    which: Affected<'_>,
+) -> Result<(), StoreError> {
     let lines = match which {
-        Which::Lines([]) | Which::OfResources([]) | Which::OfProjects([]) => return Ok(()),
-        Which::Lines(lines) => lines.to_vec(),
-        Which::OfResources(resources) => {
-            matching::take_lock(tx).await?;
+        Affected::Lines([]) | Affected::OfResources([]) | Affected::OfProjects([]) => return Ok(()),
+        Affected::Lines(lines) => lines.to_vec(),
+        Affected::OfResources(resources) => {
+            locks::acquire(tx, Lock::CostLines).await?;
             sqlx::query_scalar!(
                 "select id from cloud_cost_lines where resource_id = any($1)",
                 resources
@@ -186,8 +192,8 @@ pub(crate) async fn own_again(tx: &mut PgConnection, which: Which<'_>) -> Result
             .fetch_all(&mut *tx)
             .await?
         }
-        Which::OfProjects(projects) => {
-            matching::take_lock(tx).await?;
+        Affected::OfProjects(projects) => {
+            locks::acquire(tx, Lock::CostLines).await?;
             lines_of_projects(tx, projects).await?
         }
     };
@@ -196,7 +202,7 @@ pub(crate) async fn own_again(tx: &mut PgConnection, which: Which<'_>) -> Result
     }
     let mut histories = Histories::of_projects(tx).await?;
     for chunk in lines.chunks(CHUNK) {
-        own_chunk(tx, chunk, &mut histories).await?;
+        reallocate_chunk(tx, chunk, &mut histories).await?;
     }
     Ok(())
 }
@@ -250,7 +256,7 @@ pub(crate) async fn first_charge_of_project(
     Ok(first)
 }
 
-async fn own_chunk(
+async fn reallocate_chunk(
     tx: &mut PgConnection,
     ids: &[Uuid],
     histories: &mut Histories,
@@ -290,7 +296,7 @@ async fn own_chunk(
                 end: line.end_at.unwrap_or_else(|| end_of_month(line.period)),
                 resource: line.resource_id.and_then(|id| histories.resources.get(&id)),
                 project_name: &line.project_name,
-                is_matched_by_operator: line.match_rule == matching::OPERATOR,
+                is_matched_by_operator: line.match_rule == OPERATOR,
             },
             &histories.projects,
         );

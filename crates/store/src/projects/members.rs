@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::sweep::sweep_within;
-use crate::listings::{Guard, ListingFacts, STRIKES, lock_inventory, mark_held, now, record};
+use crate::listings::{Guard, ListingFacts, STRIKES, mark_held, now, record};
+use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
 /// What one project was seen to list.
@@ -60,7 +61,7 @@ impl Store {
         }
 
         let mut tx = self.pool.begin().await?;
-        lock_inventory(&mut tx).await?;
+        locks::acquire(&mut tx, Lock::Inventory).await?;
         let recorded = record(&mut tx, "project_member", pass.facts, members.len()).await?;
         upsert(&mut tx, &members).await?;
         let mut outcome = MembershipOutcome {
@@ -101,7 +102,7 @@ impl Store {
     /// another kind belong. Says how many moved.
     pub async fn attribute(&self, run: &Run) -> Result<usize, StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock_inventory(&mut tx).await?;
+        locks::acquire(&mut tx, Lock::Inventory).await?;
         let at = now(&mut tx).await?;
         let moved = attribution::attribute(&mut tx, Scope::All, Some(run), at).await?;
         tx.commit().await?;

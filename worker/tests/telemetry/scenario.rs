@@ -179,11 +179,11 @@ pub(crate) fn start_worker(
                 // Sent or dropped, both mean stop.
                 let _ = stopped.await;
             };
-            let sight = worker::Sight {
+            let telemetry = worker::Telemetry {
                 metrics: Some(metrics),
-                ..worker::Sight::default()
+                ..worker::Telemetry::default()
             };
-            worker::run_in_sight(client, settings, sight, stopped)
+            worker::run_with_telemetry(client, settings, telemetry, stopped)
                 .await
                 .unwrap();
         });

@@ -21,16 +21,16 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(10);
 pub enum Unfinished {
     /// Nothing was heard of the database for longer than a statement may take.
     #[error(transparent)]
-    Silence(StoreError),
+    Stalled(StoreError),
     #[error(transparent)]
     Panic(JoinError),
 }
 
 impl Unfinished {
     /// The database's silence, if that is what it was.
-    pub fn silence(self) -> Option<StoreError> {
+    pub fn stall(self) -> Option<StoreError> {
         match self {
-            Self::Silence(error) => Some(error),
+            Self::Stalled(error) => Some(error),
             Self::Panic(_) => None,
         }
     }
@@ -44,7 +44,7 @@ impl Store {
     /// A server whose machine is gone, or a wire that has forgotten the connection, never answers. So work that nothing has
     /// woken for longer than the server lets a statement take (`statement_timeout`) is given up, with the connections that it
     /// holds.
-    pub fn to_its_end<T, W>(
+    pub fn run_to_completion<T, W>(
         &self,
         work: W,
     ) -> impl Future<Output = Result<T, Unfinished>> + Send + use<T, W>
@@ -52,11 +52,11 @@ impl Store {
         T: Send + 'static,
         W: Future<Output = T> + Send + 'static,
     {
-        self.to_its_end_asking_others(Duration::ZERO, work)
+        self.run_requests_to_completion(Duration::ZERO, work)
     }
 
     /// The same for work that asks others as well, who may be silent for so long.
-    pub fn to_its_end_asking_others<T, W>(
+    pub fn run_requests_to_completion<T, W>(
         &self,
         others: Duration,
         work: W,
@@ -76,8 +76,8 @@ impl Store {
             })
             .await
         });
-        let longest = self.longest_silence.map(|longest| longest.max(others));
-        let suspicion = self.suspicion.clone();
+        let longest = self.stall_after.map(|longest| longest.max(others));
+        let stall_signal = self.stall_signal.clone();
         let watching = tokio::spawn(async move {
             let mut looks = tokio::time::interval(LOOK);
             loop {
@@ -88,10 +88,10 @@ impl Store {
                 let heard_at = *heard_at.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(longest) = longest else { continue };
                 if heard_at.elapsed() > longest {
-                    suspicion.raise();
+                    stall_signal.raise();
                     working.abort();
                     let _ = (&mut working).await;
-                    return Err(Unfinished::Silence(StoreError::Silent { longest }));
+                    return Err(Unfinished::Stalled(StoreError::Stalled { longest }));
                 }
             }
         });

@@ -1,0 +1,44 @@
+//! For build scripts: which prerequisites of tests this machine lacks.
+//!
+//! Each missing one sets the configuration `missing_NAME`, with which a test is ignored, so that the test
+//! runner reports it:
+//!
+//! ```text
+//! #[cfg_attr(missing_go, ignore = "needs go")]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "Cargo reads it")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Sets `missing_specification` unless DigitalOcean's specification is in `ARCADIA_SHARED_DIR`, or in
+/// `shared` beside the project. `to_root` leads from the package to the project.
+pub fn specification(to_root: &str) {
+    println!("cargo::rerun-if-env-changed=ARCADIA_SHARED_DIR");
+    let shared = env::var_os("ARCADIA_SHARED_DIR").map_or_else(
+        || {
+            let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+            Path::new(&package).join(to_root).join("../shared")
+        },
+        PathBuf::from,
+    );
+    let file = shared.join("digitalocean/openapi-subset.json");
+    println!("cargo::rerun-if-changed={}", file.display());
+    report("specification", file.is_file());
+}
+
+/// Sets `missing_NAME` unless the program is on the `PATH`.
+pub fn program(name: &str) {
+    println!("cargo::rerun-if-env-changed=PATH");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    report(name, is_there);
+}
+
+fn report(name: &str, is_there: bool) {
+    println!("cargo::rustc-check-cfg=cfg(missing_{name})");
+    if !is_there {
+        println!("cargo::rustc-cfg=missing_{name}");
+    }
+}

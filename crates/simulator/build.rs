@@ -1,0 +1,5 @@
+//! Finds out which tests can run here.
+
+fn main() {
+    prerequisites::specification("../..");
+}
