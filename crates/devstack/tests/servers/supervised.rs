@@ -86,12 +86,16 @@ async fn a_server_killed_five_times_within_a_minute_is_given_up() {
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut temporal = Temporal::start(&state, &quiet).await.unwrap();
-    for _ in 1..5 {
+    let mut kills = 0;
+    let error = loop {
         kill(process(directory.path(), TEMPORAL));
-        temporal.restarted(&quiet).await.unwrap();
-    }
-    kill(process(directory.path(), TEMPORAL));
-    let error = temporal.restarted(&quiet).await.unwrap_err();
+        kills += 1;
+        if let Err(error) = temporal.restarted(&quiet).await {
+            break error;
+        }
+    };
+    // On a busy machine a start may fail too, and counts.
+    assert!((2..=5).contains(&kills), "{kills}");
     assert!(
         matches!(error, Error::KeepsEnding { times: 5, .. }),
         "{error:?}"

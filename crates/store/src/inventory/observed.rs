@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
 use super::pages::Pages;
-use crate::copy::array_literal;
+use crate::json_rows::without_nul;
 use crate::{Store, StoreError};
 
 /// What a listing has seen so far, of one kind or of several that are listed together.
@@ -221,7 +221,7 @@ impl Observations {
             .execute(&mut *connection)
             .await?;
         }
-        // In one message: COPY takes two, and a connection that waits for the first to be acknowledged loses 40 ms with each page.
+        // Arrays: five times as fast as JSON for large bodies, and one message where COPY takes two.
         let ids: Vec<Uuid> = rows.iter().map(|_| Uuid::now_v7()).collect();
         let column = |value: fn(&ObservedResource) -> &str| -> Vec<&str> {
             rows.iter().map(|(resource, _)| value(resource)).collect()
@@ -319,11 +319,21 @@ fn make_storable(resource: &mut ObservedResource) {
     }
 }
 
-/// JSON without the character U+0000, which PostgreSQL's texts cannot hold: one body with it must not keep its whole kind out.
+/// JSON without the character U+0000: one body with it must not keep out the whole kind.
 fn storable(json: &str) -> Cow<'_, str> {
     if json.contains("\\u0000") {
-        json.replace("\\u0000", "\\ufffd").into()
+        without_nul(json.to_owned()).into()
     } else {
         json.into()
     }
+}
+
+/// An array of texts as PostgreSQL writes it.
+fn array_literal(texts: &[String]) -> String {
+    let quoted = texts
+        .iter()
+        .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
+    // PostgreSQL's texts cannot hold U+0000.
+    let joined = quoted.collect::<Vec<_>>().join(",").replace('\0', "");
+    format!("{{{joined}}}")
 }

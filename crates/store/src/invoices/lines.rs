@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::ResourceKind;
 use domain::costs::{Charge, Owned, owners_of};
 use domain::invoices::{InvoiceLine, line_total};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,7 +15,7 @@ use super::bill::Bill;
 use super::matching::{self, Match};
 use super::owners::{self, Histories, sole_tenant};
 use crate::StoreError;
-use crate::copy::{CopyIn, array_literal};
+use crate::json_rows::json_rows;
 
 /// The exact sum of lines, USD.
 pub(super) fn exact_total(lines: &[InvoiceLine]) -> Result<Decimal, StoreError> {
@@ -38,12 +41,12 @@ pub(super) async fn insert_lines(
         let matches = matching::find(tx, bill, lines, ids).await?;
         let resources = matches.iter().filter_map(|found| found.resource_id);
         histories.turn_to(tx, resources).await?;
-        copy_lines(tx, bill, lines, ids, &matches, &histories).await?;
+        insert_chunk(tx, bill, lines, ids, &matches, &histories).await?;
     }
     Ok(())
 }
 
-async fn copy_lines(
+async fn insert_chunk(
     tx: &mut PgConnection,
     bill: &Bill,
     lines: &[InvoiceLine],
@@ -51,27 +54,26 @@ async fn copy_lines(
     matches: &[Match],
     histories: &Histories,
 ) -> Result<(), StoreError> {
-    let mut copy = CopyIn::start(
-        tx,
-        "cloud_cost_lines (id, invoice_id, estimate_id, bill_period, line_no, product, kind, group_description, description, hours,
-             start_at, end_at, amount, project_name, category, resource_name, is_named_by_group, described_region, described_size, part, is_for_account,
-             item_resource_id, item_resource_uuid, identified_kind, resource_id, match_rule, match_note, match_candidates,
-             is_shared, tenant_id, is_split, attributed_by)",
+    let owned: Vec<Option<Owned>> = lines
+        .iter()
+        .zip(matches)
+        .map(|(line, found)| (!found.is_shared).then(|| owner(bill, line, found, histories)))
+        .collect();
+    let rows: Vec<Row<'_>> = lines
+        .iter()
+        .zip(ids)
+        .zip(matches.iter().zip(&owned))
+        .map(|((line, id), (found, owned))| Row::new(bill, line, *id, found, owned.as_ref()))
+        .collect();
+    sqlx::query!(
+        "insert into cloud_cost_lines select * from json_populate_recordset(null::cloud_cost_lines, $1::text::json)",
+        json_rows(&rows)?,
     )
+    .execute(&mut *tx)
     .await?;
-    let mut split: Vec<(Uuid, Owned)> = Vec::new();
-    for ((line, id), found) in lines.iter().zip(ids).zip(matches) {
-        let owned = (!found.is_shared).then(|| owner(bill, line, found, histories));
-        write_row(&mut copy, bill, line, *id, found, owned.as_ref());
-        copy.end_row().await?;
-        split.extend(
-            owned
-                .filter(|owned| owned.shares.len() > 1)
-                .map(|owned| (*id, owned)),
-        );
-    }
-    copy.finish().await?;
-    owners::store_shares(tx, split.iter().map(|(id, owned)| (*id, owned))).await
+    let split = ids.iter().zip(&owned);
+    let split = split.filter_map(|(id, owned)| owned.as_ref().map(|owned| (*id, owned)));
+    owners::store_shares(tx, split).await
 }
 
 fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) -> Owned {
@@ -88,54 +90,86 @@ fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) 
     owners_of(&charge, &histories.projects)
 }
 
-fn write_row(
-    row: &mut CopyIn<'_>,
-    bill: &Bill,
-    line: &InvoiceLine,
+/// A row of `cloud_cost_lines`: the fields have the names of all its columns.
+#[derive(Serialize)]
+struct Row<'a> {
     id: Uuid,
-    found: &Match,
-    owned: Option<&Owned>,
-) {
-    row.value(Some(id));
-    row.value(bill.id.invoice());
-    row.value(bill.id.estimate());
-    row.value(Some(bill.period));
-    row.value(Some(line.line_no));
-    row.text(Some(&line.product));
-    row.text(line.kind.as_ref().map(domain::ResourceKind::as_str));
-    row.text(Some(&line.group_description));
-    row.text(Some(&line.description));
-    row.value(line.hours);
-    row.time(line.start_at);
-    row.time(line.end_at);
-    row.value(Some(line.amount));
-    row.text(Some(&line.project_name));
-    row.text(line.category.as_deref());
-    row.text(line.resource_name.as_deref());
-    row.value(Some(line.is_named_by_group));
-    row.text(line.region.as_deref());
-    row.text(line.size.as_deref());
-    row.value(Some(line.part.as_str()));
-    row.value(Some(line.for_account));
-    row.text(line.item.resource_id.as_deref());
-    row.text(line.item.resource_uuid.as_deref());
-    row.text(
-        line.identified_kind
-            .as_ref()
-            .map(domain::ResourceKind::as_str),
-    );
-    row.value(found.resource_id);
-    row.text(Some(&found.rule));
-    row.text(found.note.as_deref());
-    let candidates = found.candidates.as_ref().map(|candidates| {
-        let ids: Vec<String> = candidates.iter().map(Uuid::to_string).collect();
-        array_literal(&ids)
-    });
-    row.text(candidates.as_deref());
-    row.value(Some(found.is_shared));
-    row.text(owned.and_then(sole_tenant));
-    row.value(Some(owned.is_some_and(|owned| owned.shares.len() > 1)));
-    row.text(Some(owned.map_or("shared", |owned| owned.basis.as_str())));
+    invoice_id: Option<Uuid>,
+    estimate_id: Option<Uuid>,
+    bill_period: NaiveDate,
+    line_no: i32,
+    product: &'a str,
+    kind: Option<&'a str>,
+    group_description: &'a str,
+    description: &'a str,
+    hours: Option<Decimal>,
+    start_at: Option<DateTime<Utc>>,
+    end_at: Option<DateTime<Utc>>,
+    amount: Decimal,
+    project_name: &'a str,
+    category: Option<&'a str>,
+    part: &'static str,
+    is_for_account: bool,
+    resource_name: Option<&'a str>,
+    is_named_by_group: bool,
+    described_region: Option<&'a str>,
+    described_size: Option<&'a str>,
+    item_resource_id: Option<&'a str>,
+    item_resource_uuid: Option<&'a str>,
+    identified_kind: Option<&'a str>,
+    resource_id: Option<Uuid>,
+    match_rule: &'a str,
+    match_note: Option<&'a str>,
+    match_candidates: Option<&'a [Uuid]>,
+    is_shared: bool,
+    is_split: bool,
+    tenant_id: Option<&'a str>,
+    attributed_by: &'static str,
+}
+
+impl<'a> Row<'a> {
+    fn new(
+        bill: &Bill,
+        line: &'a InvoiceLine,
+        id: Uuid,
+        found: &'a Match,
+        owned: Option<&'a Owned>,
+    ) -> Self {
+        Self {
+            id,
+            invoice_id: bill.id.invoice(),
+            estimate_id: bill.id.estimate(),
+            bill_period: bill.period,
+            line_no: line.line_no,
+            product: &line.product,
+            kind: line.kind.as_ref().map(ResourceKind::as_str),
+            group_description: &line.group_description,
+            description: &line.description,
+            hours: line.hours,
+            start_at: line.start_at,
+            end_at: line.end_at,
+            amount: line.amount,
+            project_name: &line.project_name,
+            category: line.category.as_deref(),
+            part: line.part.as_str(),
+            is_for_account: line.for_account,
+            resource_name: line.resource_name.as_deref(),
+            is_named_by_group: line.is_named_by_group,
+            described_region: line.region.as_deref(),
+            described_size: line.size.as_deref(),
+            item_resource_id: line.item.resource_id.as_deref(),
+            item_resource_uuid: line.item.resource_uuid.as_deref(),
+            identified_kind: line.identified_kind.as_ref().map(ResourceKind::as_str),
+            resource_id: found.resource_id,
+            match_rule: &found.rule,
+            match_note: found.note.as_deref(),
+            match_candidates: found.candidates.as_deref(),
+            is_shared: found.is_shared,
+            is_split: owned.is_some_and(|owned| owned.shares.len() > 1),
+            tenant_id: owned.and_then(sole_tenant),
+            attributed_by: owned.map_or("shared", |owned| owned.basis.as_str()),
+        }
+    }
 }
 
 /// Takes all lines of a bill away.
