@@ -125,7 +125,8 @@ impl Store {
                 count(*) filter (where ingest_status = 'failed') as "failed!",
                 count(*) filter (where ingest_status = 'pending' and version = 0) as "pending!",
                 min(first_seen_at) filter (where ingest_status = 'pending' and version = 0) as pending_since,
-                count(check_failed_since) as "unverified!", min(check_failed_since) as unverified_since,
+                count(*) filter (where ingest_status = 'ingested' and check_failed_since is not null) as "unverified!",
+                min(check_failed_since) filter (where ingest_status = 'ingested') as unverified_since,
                 count(*) filter (where not reconciled) as "unreconciled!"
             from cloud_invoices where provider = 'digitalocean'
             "#

@@ -13,7 +13,7 @@ fn droplets(count: u32) -> Vec<ObservedResource> {
 }
 
 /// The outcome of the third complete listing that shows only the first `left` of so many.
-async fn lose(fixture: &Fixture, count: u32, left: usize) -> SweepOutcome {
+pub(crate) async fn lose(fixture: &Fixture, count: u32, left: usize) -> SweepOutcome {
     let all = droplets(count);
     fixture.sweep(&all).await;
     fixture.sweep(&all[..left]).await;

@@ -3,8 +3,12 @@
 use std::time::Instant;
 
 use domain::ResourceKind;
-use store::status::LONGEST_COUNT;
+use domain::balance::BalanceReading;
+use store::inventory::Decision;
+use store::status::{HoldFacts, InvoiceFacts, LONGEST_COUNT};
 
+use super::bills::{header, ingest, uuid};
+use super::held_deletions::lose;
 use super::support::{droplet, fixture, incomplete};
 
 #[tokio::test]
@@ -54,4 +58,95 @@ async fn counting_discrepancies_is_given_up_after_its_limit() {
     let facts = fixture.store.status_facts().await.unwrap();
     assert_eq!(facts.discrepancies, None);
     assert!(asked.elapsed() >= LONGEST_COUNT);
+}
+
+#[tokio::test]
+async fn invoices_are_counted_by_the_attention_that_they_need() {
+    let fixture = fixture().await;
+    let facts = fixture.status_facts().await.unwrap();
+    assert_eq!(facts.invoices, InvoiceFacts::default());
+
+    let line = "Droplets,,web-1 (s-1vcpu-1gb),1,,,$6.00,web,iaas\n";
+    let months = [
+        (1, "2026-01", 600),
+        (2, "2026-02", 600),
+        (3, "2026-03", 600),
+        (4, "2026-04", 600),
+        (5, "2026-05", 601),
+    ];
+    let headers = months.map(|(number, period, cents)| header(number, period, cents));
+    fixture.discover_invoices(&headers).await.unwrap();
+    // The first needs nothing, and the second waits for its lines.
+    for number in [1, 4, 5] {
+        ingest(&fixture, number, line).await;
+    }
+    for number in [3, 4] {
+        fixture.fail_invoice(uuid(number), "404").await.unwrap();
+    }
+
+    let pending_since = sqlx::query_scalar(
+        "select first_seen_at from cloud_invoices where ingest_status = 'pending'",
+    )
+    .fetch_one(&fixture.pool)
+    .await
+    .unwrap();
+    let unverified = fixture.invoice(uuid(4).as_uuid()).await.unwrap();
+    let facts = fixture.status_facts().await.unwrap();
+    assert_eq!(
+        facts.invoices,
+        InvoiceFacts {
+            failed: 1,
+            pending: 1,
+            pending_since: Some(pending_since),
+            unverified: 1,
+            unverified_since: unverified.check_failed_since,
+            unreconciled: 1,
+        }
+    );
+}
+
+#[tokio::test]
+async fn pending_holds_are_among_the_facts_until_they_are_decided() {
+    let fixture = fixture().await;
+    let hold = lose(&fixture, 40, 20).await.held.unwrap();
+    let facts = fixture.status_facts().await.unwrap();
+    assert_eq!(
+        facts.holds,
+        [HoldFacts {
+            kind: "droplet".to_owned(),
+            held_at: hold.held_at,
+            would_delete: 20,
+        }]
+    );
+    let [kind] = &*facts.kinds else {
+        panic!("{facts:?}")
+    };
+    assert_eq!(kind.last_state, "held");
+    let reason = kind.last_reason.as_deref().unwrap();
+    assert!(reason.contains(&hold.id.to_string()), "{reason}");
+
+    fixture
+        .decide_held_deletion(hold.id, Decision::Reject, "ann", None)
+        .await
+        .unwrap();
+    assert_eq!(fixture.status_facts().await.unwrap().holds, []);
+}
+
+#[tokio::test]
+async fn the_last_poll_of_the_balance_is_among_the_facts() {
+    let fixture = fixture().await;
+    let polled_at = async || fixture.status_facts().await.unwrap().balance_polled_at;
+    assert_eq!(polled_at().await, None);
+    let reading = BalanceReading {
+        month_to_date_balance: "23.44".parse().unwrap(),
+        account_balance: "12.23".parse().unwrap(),
+        month_to_date_usage: "11.21".parse().unwrap(),
+        generated_at: "2026-04-09T15:01:12Z".parse().unwrap(),
+    };
+    fixture.store_balance(&reading).await.unwrap();
+    let first = polled_at().await;
+    assert!(first > Some(reading.generated_at));
+    // The same reading again is a poll of its own.
+    fixture.store_balance(&reading).await.unwrap();
+    assert!(polled_at().await > first);
 }
