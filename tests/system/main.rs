@@ -8,6 +8,7 @@ mod budget;
 mod by_hand;
 mod cancelled;
 mod demo;
+mod deployment;
 mod docs;
 mod every_cent;
 mod first_day;
