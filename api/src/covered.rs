@@ -41,3 +41,28 @@ impl CoveredDays {
         Self::of_month(time.date_naive(), time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_outside_the_month_covers_nothing_or_all_of_it() {
+        let february = "2026-02-01".parse().unwrap();
+        for (until, covers_to, days_elapsed) in [
+            ("2026-01-31T12:00:00Z", "2026-02-01T00:00:00Z", "0"),
+            ("2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z", "0"),
+            ("2026-02-10T06:00:00Z", "2026-02-10T06:00:00Z", "9.25"),
+            ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "28"),
+            ("2026-04-15T00:00:00Z", "2026-03-01T00:00:00Z", "28"),
+        ] {
+            let covered = CoveredDays::of_month(february, until.parse().unwrap());
+            assert_eq!(
+                covered.covers_to,
+                covers_to.parse::<DateTime<Utc>>().unwrap()
+            );
+            assert_eq!(covered.days_elapsed.to_string(), days_elapsed, "{until}");
+            assert_eq!(covered.days_in_month, 28);
+        }
+    }
+}
