@@ -65,6 +65,9 @@ async fn a_url_of_the_own_database_is_recognised_by_its_password() {
     ] {
         assert_eq!(named(foreign).await, Named::Foreign, "{foreign}");
     }
+    // The own password on another machine is that of a copy.
+    let copy = stopped.url.replace("127.0.0.1", "db.example.com");
+    assert_eq!(named(&copy).await, Named::Foreign);
 }
 
 #[tokio::test]
