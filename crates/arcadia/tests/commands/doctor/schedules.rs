@@ -278,6 +278,12 @@ async fn schedules_of_another_installation_are_reported_and_taken_over() {
     );
     let (_, told) = namespace.apply(&["--dry-run"]).await;
     assert_eq!(told.matches("unchanged").count(), 5, "{told}");
+    // An update by the CLI removes the memo of the runs, and leaves the schedule's own.
+    let update = "schedule update --schedule-id poll-balance --interval 1h --type PollBalance";
+    let run = "--task-queue cloud-billing --workflow-id poll-balance";
+    namespace.cli(&format!("{update} {run}")).await;
+    let listed = list().await;
+    assert_eq!(listed.matches(foreign).count(), 5, "{listed}");
 
     let take_over = ["apply", "--take-over"];
     let (status, told, errors) = namespace.schedules_of(&other.url(), &take_over).await;
@@ -290,6 +296,40 @@ async fn schedules_of_another_installation_are_reported_and_taken_over() {
     assert_eq!(list().await.matches("active, ").count(), 5);
     let (status, told) = namespace.apply(&[]).await;
     assert_eq!(status, Some(1), "{told}");
+}
+
+#[tokio::test]
+async fn prune_leaves_the_schedules_of_another_installation() {
+    let namespace = Namespace::create("schedules-prune-foreign").await;
+    namespace.apply(&[]).await;
+    for (id, memo) in [
+        ("poll-usage", ""),
+        (
+            "poll-spend",
+            "--schedule-memo ArcadiaInstallation={\"id\":\"00000000-0000-4000-8000-000000000002\"}",
+        ),
+    ] {
+        let create = format!("schedule create --schedule-id {id} --interval 1h --type PollBalance");
+        let run = format!("--task-queue cloud-billing --workflow-id {id}");
+        let mark = "--schedule-search-attribute ArcadiaPurpose=\"cloud-billing\"";
+        let create = format!("{create} {run} {mark} {memo}");
+        namespace.cli(create.trim_end()).await;
+    }
+    eventually("the schedules are listed", async || {
+        let (_, told) = namespace.schedules(&["list"]).await;
+        ["poll-usage", "poll-spend"]
+            .iter()
+            .all(|id| told.contains(id))
+            .then_some(())
+    })
+    .await;
+    let (status, told) = namespace.apply(&["--prune"]).await;
+    assert_eq!(status, Some(0), "{told}");
+    let line = |id: &str| told.lines().find(|line| line.starts_with(id)).unwrap();
+    holds(line("poll-usage"), &["removed"]);
+    holds(line("poll-spend"), &["belongs to another installation"]);
+    let described = ["schedule", "describe", "--schedule-id", "poll-spend"].join(" ");
+    namespace.cli(&described).await;
 }
 
 #[tokio::test]
