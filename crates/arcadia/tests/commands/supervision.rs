@@ -119,6 +119,29 @@ async fn dev_starts_a_killed_server_again_and_syncs_go_on() {
 }
 
 #[tokio::test]
+async fn a_temporal_that_lost_its_store_is_restarted_with_the_schedules() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Dev::start(dev(state.path()), state.path()).await;
+    let schedules = async || {
+        let listed = cli(&instance, &["schedule", "list", "-o", "json"]).await;
+        let listed: Value = serde_json::from_str(&listed).ok()?;
+        (listed.as_array()?.len() == 5).then_some(())
+    };
+    eventually("the schedules are listed", schedules).await;
+
+    for file in fs::read_dir(state.path().join("temporal")).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_string_lossy().contains("temporal.db") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    kill(state.path(), TEMPORAL).await;
+    restarts(state.path(), "Temporal", 1).await;
+    eventually("the schedules are created again", schedules).await;
+    instance.stop().await;
+}
+
+#[tokio::test]
 async fn dev_gives_up_a_server_that_keeps_ending() {
     let state = tempfile::tempdir().unwrap();
     let instance = Dev::start(dev(state.path()), state.path()).await;
