@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -40,7 +39,7 @@ impl Dev {
         let _ = fs::remove_file(&ready_file);
         let said = state.join("said.log");
         let mut process = command
-            .stdout(Stdio::null())
+            .stdout(File::create(state.join("printed.txt")).unwrap())
             .stderr(File::create(&said).unwrap())
             .spawn()
             .unwrap();

@@ -71,6 +71,15 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     let address = instance.says("temporal_address").to_owned();
     assert_ne!(address, elsewhere);
 
+    // Both lines can be copied to a shell.
+    let printed = fs::read_to_string(state.join("printed.txt")).unwrap();
+    let export = format!("export TEMPORAL_ADDRESS={address}");
+    assert!(printed.lines().any(|line| line == export), "{printed}");
+    let path = state.canonicalize().unwrap();
+    let path = path.to_string_lossy().replace('\'', r"'\''");
+    let all = format!("eval \"$(arcadia dev --print-env --state-dir '{path}')\"");
+    assert!(printed.contains(&all), "{printed}");
+
     let variables = evaluated(&state).await;
     for (name, field) in [
         ("DATABASE_URL", "database_url"),
@@ -96,13 +105,12 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
 
     // Whatever other servers the variables name.
     let mut list = at(&state, &["schedules", "list"]);
-    list.env("TEMPORAL_ADDRESS", &elsewhere);
+    list.env("TEMPORAL_ADDRESS", &elsewhere)
+        .env("DATABASE_URL", "postgres://127.0.0.1:1/elsewhere");
     let (table, errors) = told(&output(list).await);
     assert_eq!(table.matches("active, ").count(), 5, "{table}");
-    assert!(
-        errors.contains(&address) && errors.contains("--state-dir"),
-        "{errors}"
-    );
+    assert!(errors.contains(&address), "{errors}");
+    assert_eq!(errors.matches("--state-dir").count(), 2, "{errors}");
     assert!(!errors.contains(&password(&instance)), "{errors}");
 
     let mut list = arcadia(&["schedules", "list"]);
