@@ -66,6 +66,8 @@ pub enum Code {
     SyncStopped,
     /// Temporal lacks a schedule.
     ScheduleMissing,
+    /// Schedules belong to another installation, so that nothing starts the runs of this one.
+    ScheduleForeign,
     /// Two sums that should be the same are not.
     BooksDiscrepancy,
 

@@ -32,6 +32,8 @@ pub struct OnServer {
     pub is_paused: bool,
     /// Whether it is as this program wants it.
     pub is_current: bool,
+    /// The installation that it belongs to, if that is another one.
+    pub foreign: Option<String>,
     /// Why it is paused, or what it is for.
     pub note: Option<String>,
     pub running: Vec<WorkflowRun>,

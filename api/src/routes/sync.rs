@@ -124,7 +124,8 @@ struct Schedule {
     /// `active`; `paused`; or `missing` where Temporal has no such schedule: `arcadia schedules apply` creates it.
     state: &'static str,
     paused: bool,
-    /// Whether Temporal has it as this program wants it; where not, `arcadia schedules apply` corrects it.
+    /// Whether Temporal has it as this program wants it; where not, `arcadia schedules apply` corrects it, unless it belongs to another
+    /// installation, which `note` names.
     is_current: bool,
     /// Why it is paused, or what it is for.
     note: Option<String>,

@@ -29,9 +29,18 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
             reasons.push(Reason::new(code, text(&names(&ids))).about(ids));
         }
     };
+    let foreign: Vec<_> = schedules
+        .iter()
+        .filter(|schedule| owner(schedule).is_some())
+        .collect();
+    // Another installation's schedules are as that one wants them.
+    let own: Vec<_> = schedules
+        .iter()
+        .filter(|schedule| owner(schedule).is_none())
+        .collect();
     let all = |is_so: &dyn Fn(&OnServer) -> bool| -> Vec<&ScheduleStatus> {
         let found = |schedule: &&ScheduleStatus| schedule.on_server.as_ref().is_some_and(is_so);
-        schedules.iter().filter(found).collect()
+        own.iter().copied().filter(found).collect()
     };
     let missing = schedules
         .iter()
@@ -41,6 +50,15 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
             "Temporal lacks {ids}, so that nothing starts their runs: run `arcadia schedules apply`"
         )
     });
+    if let Some(owner) = foreign.first().and_then(|first| owner(first)) {
+        about(Code::ScheduleForeign, foreign.clone(), &|ids| {
+            format!(
+                "{ids} belong to another installation ({owner}), so that nothing starts the runs of this one: correct DATABASE_URL, \
+                 TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that database and Temporal belong together; `arcadia schedules apply \
+                 --take-over` replaces them where that installation has ended"
+            )
+        });
+    }
     about(
         Code::SchedulePaused,
         all(&|server| server.is_paused),
@@ -55,7 +73,7 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         all(&|server| !server.is_current),
         &|ids| format!("{ids} differ from what this version wants: run `arcadia schedules apply`"),
     );
-    let failed: Vec<_> = schedules
+    let failed: Vec<_> = own
         .iter()
         .filter_map(|schedule| Some((schedule, FailedRuns::of(schedule.on_server.as_ref()?)?)))
         .collect();
@@ -78,6 +96,11 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         );
     }
     reasons
+}
+
+/// The other installation that a schedule belongs to.
+fn owner(schedule: &ScheduleStatus) -> Option<&str> {
+    schedule.on_server.as_ref()?.foreign.as_deref()
 }
 
 /// The runs that did not complete since the last one that did.

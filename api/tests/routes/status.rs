@@ -329,6 +329,25 @@ fn each_fault_of_a_schedule_has_its_reason() {
 }
 
 #[test]
+fn a_schedule_of_another_installation_is_failing_and_has_no_other_reason() {
+    let mut foreign = schedules();
+    for schedule in &mut foreign[..2] {
+        let server = schedule.on_server.as_mut().unwrap();
+        server.foreign = Some("team Kestrel (a1), database 1".to_owned());
+        server.is_current = false;
+        server.is_paused = true;
+        server.last_runs.insert(0, run(Some("failed"), 1));
+    }
+    let verdict = verdict(&healthy(), Schedules::Known(&foreign));
+    assert_verdict(&verdict, Status::Failing, &[Code::ScheduleForeign]);
+    let reason = &verdict.reasons[0];
+    assert_eq!(reason.subjects, ["sync-projects", "sync-inventory"]);
+    for part in ["team Kestrel (a1)", "TEMPORAL_NAMESPACE", "--take-over"] {
+        assert!(reason.detail.contains(part), "{reason:?}");
+    }
+}
+
+#[test]
 fn a_failed_run_counts_until_a_later_one_completes() {
     let failed = |status| run(Some(status), 30);
     for (runs, since) in [

@@ -106,6 +106,7 @@ async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
     let on_server = OnServer {
         is_paused: true,
         is_current: true,
+        foreign: None,
         note: Some("the token is being renewed".to_owned()),
         running: vec![run("2")],
         last_runs: vec![ScheduledRun {

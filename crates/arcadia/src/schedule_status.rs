@@ -134,6 +134,7 @@ fn on_server(
     OnServer {
         is_paused: stopped.is_some(),
         is_current: foreign.is_none() && schedule.is_current(description),
+        foreign: foreign.as_ref().map(ToString::to_string),
         note,
         running: running
             .map(|action| WorkflowRun {

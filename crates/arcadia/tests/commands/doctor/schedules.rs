@@ -276,6 +276,16 @@ async fn schedules_of_another_installation_are_reported_and_taken_over() {
         schedules.unwrap(),
         &["FAIL", "sync-projects", "another installation"],
     );
+    let variables = [
+        ("TEMPORAL_NAMESPACE", &*namespace.name),
+        ("DATABASE_URL", &url),
+    ];
+    let status = output(namespace.healthy.run("status", &variables)).await;
+    assert_eq!(status.status.code(), Some(2));
+    let verdict = String::from_utf8(status.stdout).unwrap();
+    let reason = "failing   schedule_foreign: sync-projects";
+    assert!(verdict.contains(reason), "{verdict}");
+    assert!(!verdict.contains("schedule_outdated"), "{verdict}");
     let (_, told) = namespace.apply(&["--dry-run"]).await;
     assert_eq!(told.matches("unchanged").count(), 5, "{told}");
     // An update by the CLI removes the memo of the runs, and leaves the schedule's own.
