@@ -99,14 +99,21 @@ async fn check_order(
     )
     .fetch_all(tx)
     .await?;
+    // Whoever holds the inventory alone may write the resources of several kinds.
+    let is_alone = held
+        .iter()
+        .any(|held| held.rank == Lock::Inventory.rank() && held.mode == EXCLUSIVE);
     for other in &held {
         assert!(
-            other.rank < lock.rank() || (other.rank == lock.rank() && other.has_name),
+            other.rank < lock.rank() || (other.rank == lock.rank() && (other.has_name || is_alone)),
             "{lock:?} is acquired while the transaction holds a lock of rank {}: see the order in locks.rs",
             other.rank
         );
     }
-    let own = || held.iter().filter(|other| other.rank == lock.rank());
+    let own = || {
+        held.iter()
+            .filter(|other| other.rank == lock.rank() && other.has_name)
+    };
     assert!(
         own().count() == 0 || own().any(|own| own.mode == mode || own.mode == EXCLUSIVE),
         "{lock:?} is shared by the transaction that acquires it: two of them would wait for each other"
