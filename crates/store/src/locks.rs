@@ -82,7 +82,7 @@ pub(crate) async fn share(tx: &mut PgConnection, lock: Lock<'_>) -> Result<(), S
 }
 
 /// Panics in debug builds if the transaction holds a later lock, another one of the same rank, or this
-/// one in a weaker mode.
+/// one in a weaker mode. A lock that it holds already is granted at once.
 async fn check_order(
     tx: &mut PgConnection,
     lock: Lock<'_>,
@@ -99,24 +99,27 @@ async fn check_order(
     )
     .fetch_all(tx)
     .await?;
-    // Whoever holds the inventory alone may write the resources of several kinds.
-    let is_alone = held
-        .iter()
-        .any(|held| held.rank == Lock::Inventory.rank() && held.mode == EXCLUSIVE);
-    for other in &held {
-        assert!(
-            other.rank < lock.rank() || (other.rank == lock.rank() && (other.has_name || is_alone)),
-            "{lock:?} is acquired while the transaction holds a lock of rank {}: see the order in locks.rs",
-            other.rank
-        );
-    }
     let own = || {
         held.iter()
             .filter(|other| other.rank == lock.rank() && other.has_name)
     };
+    if own().any(|own| own.mode == mode || own.mode == EXCLUSIVE) {
+        return Ok(());
+    }
     assert!(
-        own().count() == 0 || own().any(|own| own.mode == mode || own.mode == EXCLUSIVE),
+        own().next().is_none(),
         "{lock:?} is shared by the transaction that acquires it: two of them would wait for each other"
     );
+    // A transaction that holds the inventory alone may write the resources of several kinds.
+    let is_alone = held
+        .iter()
+        .any(|other| other.rank == Lock::Inventory.rank() && other.mode == EXCLUSIVE);
+    for other in &held {
+        assert!(
+            other.rank < lock.rank() || (other.rank == lock.rank() && is_alone),
+            "{lock:?} is acquired while the transaction holds a lock of rank {}: see the order in locks.rs",
+            other.rank
+        );
+    }
     Ok(())
 }

@@ -62,6 +62,9 @@ impl Store {
 
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::Inventory).await?;
+        for kind in &kinds {
+            locks::acquire(&mut tx, Lock::Listing(kind.as_str())).await?;
+        }
         let recorded = record(&mut tx, "project_member", pass.facts, members.len()).await?;
         upsert(&mut tx, &members).await?;
         let mut outcome = MembershipOutcome {
