@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::{
     Account,
     access::Caller,
-    errors::{ApiError, json_answer},
-    server::Shared,
+    answers::{amount, ok},
+    errors::ApiError,
+    state::Shared,
 };
 
 /// The user to whom the tokens belong: not the team.
@@ -53,17 +54,6 @@ impl Account {
     }
 }
 
-/// An amount as the JSON API writes it: `12.34`.
-pub(crate) fn amount(amount: Decimal) -> String {
-    // What is taken off nothing is nothing, not `-0.00`.
-    let amount = if amount.is_zero() {
-        Decimal::ZERO
-    } else {
-        amount
-    };
-    format!("{amount:.2}")
-}
-
 pub(crate) async fn get(
     State(shared): State<Shared>,
     caller: Caller,
@@ -76,7 +66,7 @@ pub(crate) async fn get(
         "month_to_date_usage": amount(balance.month_to_date_usage),
         "generated_at": balance.generated_at,
     });
-    Ok(json_answer(axum::http::StatusCode::OK, body.to_string()))
+    Ok(ok(&body))
 }
 
 pub(crate) async fn account(
@@ -98,5 +88,5 @@ pub(crate) async fn account(
         "status_message": "",
         "team": { "uuid": team.uuid, "name": team.name },
     }});
-    Ok(json_answer(axum::http::StatusCode::OK, body.to_string()))
+    Ok(ok(&body))
 }

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use crate::{Fault, ReceivedRequest, server::Shared};
+use crate::{Fault, ReceivedRequest, state::Shared};
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()

@@ -7,11 +7,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    Account,
-    access::Caller,
-    errors::ApiError,
-    paging::PageRequest,
-    server::{Shared, one},
+    Account, access::Caller, answers::one, errors::ApiError, paging::PageRequest, state::Shared,
 };
 
 /// A DNS zone.

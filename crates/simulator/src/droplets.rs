@@ -11,11 +11,12 @@ use uuid::Uuid;
 use crate::{
     Account, MemberStatus,
     access::Caller,
+    answers::one,
     catalogue::{self, DiskInfo, GpuInfo, REGION_SLUGS, Region, Size},
     errors::ApiError,
     identifiers::{identifier, spread},
     paging::PageRequest,
-    server::{Shared, one},
+    state::Shared,
     tags,
 };
 

@@ -6,6 +6,8 @@ use axum::{
 };
 use serde_json::json;
 
+use crate::answers::json_answer;
+
 /// A refusal. The gate in front of the routes turns it into `{id, message, request_id}`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -128,35 +130,4 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// A body that is JSON already.
-pub(crate) fn json_answer(status: StatusCode, body: String) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
-        body,
-    )
-        .into_response()
-}
-
-/// The page that Cloudflare puts in place of DigitalOcean's answer when the origin does not respond in time.
-pub(crate) fn html_answer(status: StatusCode) -> Response {
-    let title = match status.as_u16() {
-        524 => "A timeout occurred",
-        _ => "Gateway time-out",
-    };
-    let code = status.as_u16();
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en-US\">\n<head>\n<title>api.digitalocean.com | {code}: {title}</title>\n\
-         <meta charset=\"UTF-8\" />\n</head>\n<body>\n<div id=\"cf-wrapper\">\n<h1>{title}</h1>\n\
-         <span>Error code {code}</span>\n<p>The web server reported a gateway time-out error.</p>\n\
-         </div>\n</body>\n</html>\n"
-    );
-    (
-        status,
-        [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
-        page,
-    )
-        .into_response()
 }

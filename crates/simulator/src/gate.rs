@@ -5,15 +5,16 @@ use std::time::Instant;
 use crate::{
     FaultKind, ReceivedRequest,
     access::{Caller, bearer_token},
+    answers::{html_answer, status_code},
     delivery::deliver,
-    errors::{ApiError, html_answer},
+    errors::ApiError,
     paging::Disturbance,
     rate_limit::{Refusal, Standing},
-    server::Shared,
+    state::Shared,
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
@@ -74,16 +75,15 @@ async fn answer(
         Some(Refusal::Hourly) => return refuse(ApiError::too_many_requests(None)),
         None => {}
     }
-    let status = |status: u16| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     match fault {
         Some(FaultKind::RateLimited { retry_after }) => {
             return refuse(ApiError::too_many_requests(Some(*retry_after)));
         }
         Some(FaultKind::ServerError { status: code }) => {
-            return refuse(ApiError::server_error(status(*code)));
+            return refuse(ApiError::server_error(status_code(*code)));
         }
         Some(FaultKind::HtmlError { status: code }) => {
-            return Ok((html_answer(status(*code)), standing));
+            return Ok((html_answer(status_code(*code)), standing));
         }
         Some(FaultKind::Unauthorized) => return refuse(ApiError::unauthorized()),
         Some(FaultKind::Forbidden) => return refuse(ApiError::forbidden()),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    Account, Balance, access::Caller, balance::amount, errors::ApiError, paging::PageRequest,
-    server::Shared,
+    Account, Balance, access::Caller, answers::amount, errors::ApiError, paging::PageRequest,
+    state::Shared,
 };
 
 /// One entry. DigitalOcean gives it no id.

@@ -12,12 +12,13 @@ use serde_json::Value;
 use crate::{
     Account,
     access::Caller,
+    answers::one,
     bodies::compute::public_images,
     errors::ApiError,
     kinds::{self, SNAPSHOT_IMAGE},
-    listings::{answer, parameter},
-    paging::PageRequest,
-    server::{Shared, one},
+    listings::answer,
+    paging::{PageRequest, parameter},
+    state::Shared,
     stock::Resource,
 };
 

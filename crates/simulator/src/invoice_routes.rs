@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -11,14 +11,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Account, Invoice, InvoiceLine,
-    access::Caller,
-    balance::amount,
-    errors::{ApiError, json_answer},
-    invoice_summary,
-    paging::PageRequest,
-    projects::OWNER_ID,
-    server::Shared,
+    Account, Invoice, InvoiceLine, access::Caller, answers::amount, answers::ok, errors::ApiError,
+    invoice_summary, paging::PageRequest, projects::OWNER_ID, state::Shared,
 };
 
 pub(crate) async fn list(
@@ -127,7 +121,7 @@ pub(crate) async fn summary(
         return Err(ApiError::not_found());
     }
     let body = invoice_summary::body(invoice);
-    Ok(json_answer(StatusCode::OK, body.to_string()))
+    Ok(ok(&body))
 }
 
 pub(crate) async fn csv(

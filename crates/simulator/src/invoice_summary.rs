@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::{Invoice, InvoiceLine, balance::amount};
+use crate::{Invoice, InvoiceLine, answers::amount};
 
 /// What a summary says of its parts, in US dollars. What is not set is the sum of the part's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

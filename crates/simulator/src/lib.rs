@@ -66,6 +66,7 @@
 
 mod access;
 mod account;
+mod answers;
 mod balance;
 mod bodies;
 mod catalogue;
@@ -107,6 +108,7 @@ mod resources;
 mod secrets;
 mod server;
 mod spaces;
+mod state;
 mod stock;
 mod tags;
 mod volumes;

@@ -15,12 +15,13 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     Account,
     access::Caller,
+    answers::one,
     catalogue,
     errors::ApiError,
     kinds::{KINDS, Kind},
-    paging::PageRequest,
+    paging::{PageRequest, parameter},
     paging_styles::{Style, answer_whole},
-    server::{Shared, one},
+    state::Shared,
     stock::{Parent, Resource},
     tags,
 };
@@ -133,12 +134,6 @@ pub(crate) fn answer<R: Borrow<Resource>>(
         return in_style(kind, &narrowed, caller, parts);
     }
     in_style(kind, resources, caller, parts)
-}
-
-/// A parameter of a query as it is written there.
-pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    let mut parameters = query.split('&');
-    parameters.find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn in_style<R: Borrow<Resource>>(

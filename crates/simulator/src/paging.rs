@@ -3,16 +3,13 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::{header, request::Parts},
     response::Response,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use crate::{
-    NoneForm,
-    errors::{ApiError, json_answer},
-};
+use crate::{NoneForm, answers::ok, errors::ApiError};
 
 const DEFAULT_PER_PAGE: usize = 20;
 const MOST_PER_PAGE: usize = 200;
@@ -72,13 +69,16 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
     }
 }
 
+/// A parameter of a query as written, without percent-decoding.
+pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut parameters = query.split('&');
+    parameters.find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
+}
+
 /// A parameter that must be a whole number of at least 1. What DigitalOcean does with others is not documented;
 /// refusing them shows a client's mistake.
 fn number(query: &str, name: &str) -> Result<Option<usize>, ApiError> {
-    let value = query
-        .split('&')
-        .find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
-    value
+    parameter(query, name)
         .map(|value| match value.parse() {
             Ok(number) if number >= 1 => Ok(number),
             _ => Err(ApiError::unprocessable(&format!(
@@ -127,7 +127,7 @@ impl PageRequest {
         beside: Option<(&'static str, Value)>,
     ) -> Response {
         let (page, total) = self.window(items);
-        written(&Envelope {
+        ok(&Envelope {
             list: self.list(key, page.into_iter().map(body).collect(), total),
             beside,
             links: self.links(total),
@@ -206,14 +206,6 @@ impl PageRequest {
             link.push_str(parameter);
         }
         link
-    }
-}
-
-/// A body as the answer that carries it.
-pub(crate) fn written(body: &impl Serialize) -> Response {
-    match serde_json::to_string(body) {
-        Ok(text) => json_answer(StatusCode::OK, text),
-        Err(_) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, String::new()),
     }
 }
 

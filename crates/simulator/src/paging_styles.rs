@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     NoneForm,
-    paging::{Disturbance, List, PageRequest, none_form_of, written},
+    answers::ok,
+    paging::{Disturbance, List, PageRequest, none_form_of},
 };
 
 /// How a list is written.
@@ -44,7 +45,7 @@ impl PageRequest {
         if number < last {
             pages.insert("next".to_owned(), self.link(number + 1).into());
         }
-        written(&Keyed {
+        ok(&Keyed {
             list: self.list(key, page.into_iter().map(body).collect(), total),
             rest: vec![
                 ("links", json!({ "pages": pages })),
@@ -64,7 +65,7 @@ impl PageRequest {
         body: impl Fn(&'a T) -> B,
     ) -> Response {
         let (page, total) = self.window(items);
-        written(&Keyed {
+        ok(&Keyed {
             list: self.list(key, page.into_iter().map(body).collect(), total),
             rest: vec![("total", total.into())],
         })
@@ -88,7 +89,7 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
         NoneForm::NoKey => NoneForm::Null,
         form => form,
     };
-    written(&Keyed {
+    ok(&Keyed {
         list: List {
             key,
             items: items[..seen].iter().map(body).collect(),

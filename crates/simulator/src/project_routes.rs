@@ -14,11 +14,13 @@ use uuid::Uuid;
 use crate::{
     Account, Member, Project,
     access::Caller,
-    errors::{ApiError, json_answer},
+    answers::json_answer,
+    answers::one,
+    errors::ApiError,
     identifiers::identifier,
     members::kind_and_id,
     paging::{Origin, PageRequest},
-    server::{Shared, one},
+    state::Shared,
 };
 
 /// The purposes that DigitalOcean's control panel offers. Any other is stored as `Other: ` and the text.

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use crate::{
     Account,
     access::Caller,
+    answers::one,
     catalogue::{self, Region},
     droplets::DropletBody,
     errors::ApiError,
     paging::PageRequest,
-    server::{Shared, one},
+    state::Shared,
 };
 
 /// A reserved IPv4 address.

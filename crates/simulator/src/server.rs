@@ -3,29 +3,16 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, middleware, response::Response, routing::get};
-use serde::Serialize;
-use serde_json::json;
+use axum::{Router, middleware, routing::get};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use uuid::Uuid;
 
 use crate::{
-    Account, Fault, ReceivedRequest, balance, control, domains, droplets,
-    errors::{ApiError, json_answer},
-    faults::Faults,
-    gate, history,
-    identifiers::identifier,
-    images, invoice_routes, listings, project_routes,
-    rate_limit::Accounting,
-    requests::RequestLog,
-    reserved_ips, spaces, tags, volumes,
+    Account, Fault, ReceivedRequest, balance, control, domains, droplets, errors::ApiError, gate,
+    history, images, invoice_routes, listings, project_routes, reserved_ips, spaces, state::Shared,
+    tags, volumes,
 };
 
 /// How long a stopping server waits for answers under way.
@@ -116,70 +103,6 @@ impl Simulator {
     }
 }
 
-/// What the routes and the owner of the server share.
-#[derive(Clone)]
-pub(crate) struct Shared(Arc<State>);
-
-struct State {
-    account: RwLock<Account>,
-    faults: Mutex<Faults>,
-    accounting: Mutex<Accounting>,
-    requests: Mutex<RequestLog>,
-    request_number: AtomicU64,
-}
-
-/// A panic in a test's closure must not make the server useless for the assertions that follow.
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    fn new(account: Account) -> Self {
-        Self(Arc::new(State {
-            account: RwLock::new(account),
-            faults: Mutex::default(),
-            accounting: Mutex::default(),
-            requests: Mutex::default(),
-            request_number: AtomicU64::new(0),
-        }))
-    }
-
-    pub(crate) fn account(&self) -> RwLockReadGuard<'_, Account> {
-        self.0
-            .account
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn account_mut(&self) -> RwLockWriteGuard<'_, Account> {
-        self.0
-            .account
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        unpoisoned(&self.0.faults)
-    }
-
-    pub(crate) fn accounting(&self) -> MutexGuard<'_, Accounting> {
-        unpoisoned(&self.0.accounting)
-    }
-
-    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
-        unpoisoned(&self.0.requests).all()
-    }
-
-    pub(crate) fn record(&self, request: ReceivedRequest) {
-        unpoisoned(&self.0.requests).record(request);
-    }
-
-    pub(crate) fn next_request_id(&self) -> Uuid {
-        let number = self.0.request_number.fetch_add(1, Ordering::Relaxed);
-        identifier("request", number)
-    }
-}
-
 fn routes(shared: &Shared) -> Router {
     let invoice = "/v2/customers/my/invoices/{uuid}";
     let api = Router::new()
@@ -219,9 +142,4 @@ fn routes(shared: &Shared) -> Router {
         .merge(spaces::routes())
         .merge(api)
         .with_state(shared.clone())
-}
-
-/// `{"KEY": body}`.
-pub(crate) fn one(key: &'static str, body: &impl Serialize) -> Response {
-    json_answer(StatusCode::OK, json!({ key: body }).to_string())
 }

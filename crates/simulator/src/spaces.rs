@@ -14,7 +14,11 @@ use axum::{
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{
-    Account, FaultKind, delivery::deliver, errors::html_answer, projects::OWNER_ID, server::Shared,
+    Account, FaultKind,
+    answers::{html_answer, status_code},
+    delivery::deliver,
+    projects::OWNER_ID,
+    state::Shared,
 };
 use signature::Signature;
 
@@ -122,7 +126,7 @@ async fn list(
     let fault = shared.faults().take(request.uri().path(), query);
     let request_id = shared.next_request_id().simple();
     match fault {
-        Some(FaultKind::HtmlError { status }) => return html_answer(status_of(status)),
+        Some(FaultKind::HtmlError { status }) => return html_answer(status_code(status)),
         Some(FaultKind::Slow { delay }) => tokio::time::sleep(delay).await,
         _ => {}
     }
@@ -154,7 +158,7 @@ fn answer(
             return Err((StatusCode::SERVICE_UNAVAILABLE, "SlowDown"));
         }
         Some(FaultKind::ServerError { status }) => {
-            return Err((status_of(*status), "InternalError"));
+            return Err((status_code(*status), "InternalError"));
         }
         Some(FaultKind::Unauthorized) => return Err(forbidden("InvalidAccessKeyId")),
         Some(FaultKind::Forbidden) => return Err(forbidden("AccessDenied")),
@@ -172,10 +176,6 @@ fn answer(
         return Err(forbidden("SignatureDoesNotMatch"));
     }
     Ok(account.list_buckets(region, fault))
-}
-
-fn status_of(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 fn xml(status: StatusCode, body: &str) -> Response {

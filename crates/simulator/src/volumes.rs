@@ -11,11 +11,12 @@ use uuid::Uuid;
 use crate::{
     Account,
     access::Caller,
+    answers::one,
     catalogue::{self, Region},
     errors::ApiError,
     identifiers::identifier,
     paging::PageRequest,
-    server::{Shared, one},
+    state::Shared,
     tags,
 };
 
