@@ -1,14 +1,19 @@
-//! Bearer tokens and what each may read.
+//! The tokens and Spaces keys that an account accepts, and the scopes of tokens.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    convert::Infallible,
     fmt,
 };
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use crate::secrets;
 
-use crate::errors::ApiError;
+/// The token that every account accepts. It is invalid outside the simulator.
+pub const DEMO_TOKEN: &str = "dop_v1_simulator_demo_token_that_opens_nothing_else";
+
+/// The key that every account accepts.
+pub const DEMO_SPACES_KEY: &str = "DO00SIMULATORDEMOKEY";
+/// The secret of [`DEMO_SPACES_KEY`], for clients to sign with. It is never sent.
+pub const DEMO_SPACES_SECRET: &str = secrets::SPACES;
 
 /// What a token may do: everything, or only what its custom scopes name (`droplet:read`, `billing:read`, …).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,11 @@ impl Scopes {
     /// A token with custom scopes, in the words of DigitalOcean's specification.
     pub fn only<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         Self(Some(scopes.into_iter().map(str::to_owned).collect()))
+    }
+
+    /// Whether nothing is hidden from the token.
+    pub(crate) fn allow_everything(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Whether a scope is among them. `project:update` also grants `project:assign_resource`.
@@ -59,50 +69,28 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The token of an `Authorization: Bearer` header. The scheme is case-insensitive (RFC 9110).
-pub(crate) fn bearer_token(parts: &Parts) -> Option<&str> {
-    let header = parts
-        .headers
-        .get(axum::http::header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
-    let (scheme, token) = header.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
-}
+/// The secrets of accepted keys. Its `Debug` counts them and shows none.
+#[derive(Clone, Default)]
+pub(crate) struct SpacesKeys(HashMap<String, String>);
 
-/// The caller of a request that has passed the gate.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Scopes);
-
-impl Caller {
-    /// Whether nothing is hidden from this caller.
-    pub(crate) fn may_everything(&self) -> bool {
-        self.0.0.is_none()
-    }
-
-    pub(crate) fn may(&self, scope: &str) -> bool {
-        self.0.allow(scope)
-    }
-
-    /// Refuses a caller whose token lacks the scope an endpoint documents.
-    pub(crate) fn needs(&self, scope: &str) -> Result<(), ApiError> {
-        if self.may(scope) {
-            Ok(())
-        } else {
-            Err(ApiError::forbidden())
-        }
+impl fmt::Debug for SpacesKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} Spaces keys", self.0.len())
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Infallible;
+impl SpacesKeys {
+    pub(crate) fn accept(&mut self, access_key_id: &str, secret: &str) {
+        let secret = secret.to_owned();
+        self.0.insert(access_key_id.to_owned(), secret);
+    }
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        // Without the gate in front nobody has been let in, so nothing is allowed.
-        let caller = parts.extensions.get::<Self>().cloned();
-        Ok(caller.unwrap_or_else(|| Self(Scopes::only([]))))
+    pub(crate) fn revoke(&mut self, access_key_id: &str) {
+        self.0.remove(access_key_id);
+    }
+
+    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<&str> {
+        self.0.get(access_key_id).map(String::as_str)
     }
 }
 

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use crate::{
     Balance, Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Domain, Droplet,
     HistoryEntry, Invoice, NoneForm, Project, RateLimit, ReservedIp, Scopes, Volume,
-    access::Tokens, identifiers::identifier, projects::OWNER_UUID, spaces::SpacesKeys,
+    access::{SpacesKeys, Tokens},
+    dates::month_start,
+    identifiers::OWNER_UUID,
+    identifiers::identifier,
     stock::Stock,
 };
 
@@ -68,7 +71,7 @@ impl Account {
     /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
     /// [`DEMO_SPACES_KEY`] accepted. Each list says so in the form that was observed of it, so that all of [`NoneForm`] occur.
     pub fn empty() -> Self {
-        let founded = moment_of(2026, 5);
+        let founded = month_start(2026, 5);
         let mut account = Self {
             tokens: Tokens::default(),
             spaces_keys: SpacesKeys::default(),
@@ -197,10 +200,4 @@ impl Account {
         self.moment += TimeDelta::seconds(1);
         self.moment
     }
-}
-
-/// The first moment of a month, UTC.
-pub(crate) fn moment_of(year: i32, month: u32) -> DateTime<Utc> {
-    let first = chrono::NaiveDate::from_ymd_opt(year, month, 1).unwrap_or_default();
-    first.and_time(chrono::NaiveTime::MIN).and_utc()
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::{
     Account,
-    access::Caller,
     answers::{amount, ok},
+    caller::Caller,
     errors::ApiError,
     state::Shared,
 };

@@ -1,6 +1,9 @@
 //! The sizes and regions that droplets and volumes refer to, with DigitalOcean's public figures.
 
 use serde::Serialize;
+use uuid::Uuid;
+
+use crate::identifiers::identifier;
 
 /// A droplet size as the API writes it. Prices are floats there, as DigitalOcean sends them.
 #[derive(Clone, Debug, Serialize)]
@@ -173,4 +176,9 @@ pub(crate) fn region(slug: &str) -> Region<'_> {
 /// Every region of the catalogue.
 pub(crate) fn regions() -> Vec<Region<'static>> {
     REGION_NAMES.iter().map(|(slug, _)| region(slug)).collect()
+}
+
+/// The VPC that a region's resources are in unless they are put into another.
+pub(crate) fn default_vpc(region: &str) -> Uuid {
+    identifier("vpc", region.bytes().map(u64::from).sum())
 }

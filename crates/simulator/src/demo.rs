@@ -2,13 +2,11 @@
 
 use crate::{
     Account, Balance, Domain, Droplet, MemberStatus, Project,
-    demo_fleet::{API, DOMAINS, MACHINES, MAIN, TOOLING, WEBSITE, moment},
+    dates::moment,
+    demo_fleet::{API, DOMAINS, MACHINES, MAIN, TOOLING, WEBSITE},
     demo_invoices,
     identifiers::identifier,
 };
-
-/// A token that [`Account::demo`] and [`Account::empty`] accept. It opens nothing outside the simulator.
-pub const DEMO_TOKEN: &str = "dop_v1_simulator_demo_token_that_opens_nothing_else";
 
 const REGION: &str = "syd1";
 

@@ -1,10 +1,9 @@
 //! What the demo account has had since 2014: the tables from which its present and its invoices are made.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-/// Year, month, day and hour, UTC.
-type Moment = (i32, u32, u32, u32);
+use crate::dates::{Moment, moment};
 
 /// A droplet, or one of its sizes when it has been resized: then it has several rows with one id.
 pub(crate) struct Machine {
@@ -25,11 +24,6 @@ impl Machine {
     pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
         self.until.map(moment)
     }
-}
-
-pub(crate) fn moment((year, month, day, hour): Moment) -> DateTime<Utc> {
-    let date = NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default();
-    date.and_hms_opt(hour, 0, 0).unwrap_or_default().and_utc()
 }
 
 /// The default project.

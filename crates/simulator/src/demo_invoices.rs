@@ -5,10 +5,10 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::{
     Account, CsvForm, Invoice, InvoiceLine,
-    account::moment_of,
+    dates::{moment, month_start},
     demo_fleet::{
         API, APRIL_2026_PREVIEWS, BACKED_UP, BUCKETS, MACHINES, MAIN, SUBSCRIPTIONS, TOOLING,
-        WEBSITE, moment, monthly_price,
+        WEBSITE, monthly_price,
     },
     identifiers::{identifier, spread},
 };
@@ -48,7 +48,7 @@ struct Period {
 
 impl Period {
     fn new(year: i32, month: u32, so_far: Option<DateTime<Utc>>) -> Self {
-        let start = moment_of(year, month);
+        let start = month_start(year, month);
         let next = start.checked_add_months(Months::new(1)).unwrap_or(start);
         Self {
             year,
@@ -108,7 +108,7 @@ fn invoice(period: &Period, previews_so_far: &mut u64) -> Invoice {
     lines.extend(extraordinary(period));
     let untaxed: Decimal = lines.iter().map(|line| line.amount).sum();
     // Australia has taxed digital services from abroad since July 2017.
-    if period.start >= moment_of(2017, 7) {
+    if period.start >= month_start(2017, 7) {
         let tax = cents(untaxed * Decimal::new(10, 2));
         lines.push(InvoiceLine {
             start: Some(period.start),

@@ -7,7 +7,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    Account, access::Caller, answers::one, errors::ApiError, paging::PageRequest, state::Shared,
+    Account, answers::one, caller::Caller, errors::ApiError, paging::PageRequest, state::Shared,
 };
 
 /// A DNS zone.

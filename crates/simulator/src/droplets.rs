@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::{
     Account, MemberStatus,
-    access::Caller,
     answers::one,
-    catalogue::{self, DiskInfo, GpuInfo, REGION_SLUGS, Region, Size},
+    caller::Caller,
+    catalogue::{self, DiskInfo, GpuInfo, REGION_SLUGS, Region, Size, default_vpc},
     errors::ApiError,
-    identifiers::{identifier, spread},
+    identifiers::spread,
     paging::PageRequest,
     state::Shared,
     tags,
@@ -84,11 +84,6 @@ impl Droplet {
             vpc_uuid: self.vpc_id.unwrap_or_else(|| default_vpc(&self.region)),
         }
     }
-}
-
-/// The VPC that a region's resources are in unless they are put into another.
-pub(crate) fn default_vpc(region: &str) -> Uuid {
-    identifier("vpc", region.bytes().map(u64::from).sum())
 }
 
 /// A droplet as the API writes it: every field of the specification.

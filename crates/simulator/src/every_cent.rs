@@ -8,7 +8,7 @@ mod months;
 
 use uuid::Uuid;
 
-use crate::{Account, demo_fleet::moment};
+use crate::{Account, dates::moment};
 use ledger::Ledger;
 
 /// Seventeen invoices from January 2025 to April 2026 and the preview of May 2026, for some twenty resources in four

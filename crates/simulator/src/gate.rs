@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::{
     FaultKind, ReceivedRequest,
-    access::{Caller, bearer_token},
     answers::{html_answer, status_code},
+    caller::{Caller, bearer_token},
     delivery::deliver,
     errors::ApiError,
     paging::Disturbance,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    Account, Balance, access::Caller, answers::amount, errors::ApiError, paging::PageRequest,
+    Account, Balance, answers::amount, caller::Caller, errors::ApiError, paging::PageRequest,
     state::Shared,
 };
 

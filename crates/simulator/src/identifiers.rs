@@ -2,6 +2,11 @@
 
 use uuid::{Builder, Uuid};
 
+/// The UUID of the team: 40 hexadecimal digits, as in the specification's examples.
+pub(crate) const OWNER_UUID: &str = "5a3c1f07e94b26d8f0b7a2c4916ed35807fb4c21";
+/// The number of the same team.
+pub(crate) const OWNER_ID: u64 = 6_173_678;
+
 /// A version 4 UUID for the `number`th thing of a kind. The same arguments always give the same UUID.
 pub(crate) fn identifier(kind: &str, number: u64) -> Uuid {
     let seed = kind
@@ -22,6 +27,12 @@ pub(crate) fn spread(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+/// The kind and the id in a URN. An invalid URN counts as a kind without an id.
+pub(crate) fn kind_and_id(urn: &str) -> (&str, &str) {
+    let rest = urn.strip_prefix("do:").unwrap_or(urn);
+    rest.split_once(':').unwrap_or((rest, ""))
 }
 
 #[cfg(test)]

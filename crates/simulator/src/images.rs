@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::{
     Account,
-    access::Caller,
     answers::one,
     bodies::compute::public_images,
+    caller::Caller,
     errors::ApiError,
     kinds::{self, SNAPSHOT_IMAGE},
     listings::answer,

@@ -140,13 +140,13 @@ fn push_cell(text: &mut String, cell: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::moment_of;
+    use crate::dates::month_start;
 
     #[test]
     fn lines_are_written_as_the_specifications_example_writes_them() {
         let tax = InvoiceLine {
-            start: Some(moment_of(2020, 7)),
-            end: Some(moment_of(2020, 8) - chrono::TimeDelta::seconds(1)),
+            start: Some(month_start(2020, 7)),
+            end: Some(month_start(2020, 8) - chrono::TimeDelta::seconds(1)),
             ..InvoiceLine::new("Taxes", "STATE SALES TAX (6.25%)", Decimal::new(16, 2))
         };
         assert_eq!(

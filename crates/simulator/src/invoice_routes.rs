@@ -11,8 +11,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Account, Invoice, InvoiceLine, access::Caller, answers::amount, answers::ok, errors::ApiError,
-    invoice_summary, paging::PageRequest, projects::OWNER_ID, state::Shared,
+    Account, Invoice, InvoiceLine,
+    answers::{amount, ok},
+    caller::Caller,
+    errors::ApiError,
+    identifiers::OWNER_ID,
+    invoice_summary,
+    paging::PageRequest,
+    state::Shared,
 };
 
 pub(crate) async fn list(

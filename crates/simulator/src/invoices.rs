@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::{
-    Account, CsvForm, account::moment_of, identifiers::identifier, invoice_csv,
+    Account, CsvForm, dates::month_start, identifiers::identifier, invoice_csv,
     invoice_summary::SummaryParts,
 };
 
@@ -128,7 +128,7 @@ impl Invoice {
         Self {
             uuid: identifier("invoice", number),
             id: (418_000_000 + number * 7_919).to_string(),
-            period: moment_of(year, month),
+            period: month_start(year, month),
             amount: total(&lines),
             lines,
             items: None,

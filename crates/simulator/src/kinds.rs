@@ -1,14 +1,11 @@
 //! The kinds of resources that need no type of their own: where each is listed, in which style, under which scope,
 //! and how its body is written. The paths, keys and scopes are those of DigitalOcean's specification.
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{
-    bodies::{compute, data, genai, network, platform, storage},
+    bodies::{New, compute, data, genai, network, platform, storage},
     identifiers::{identifier, spread},
-    paging_styles::Style,
     stock::Parent,
 };
 
@@ -40,6 +37,19 @@ pub(crate) struct Kind {
     body: fn(&New<'_>) -> Value,
 }
 
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `links.pages` with `first`, `prev`, `next` and `last`, and `meta.total`.
+    Pages,
+    /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and `total`.
+    GenAi,
+    /// Pages without links, and `total` beside the list.
+    Total,
+    /// Everything at once: no pages, no links, no total.
+    Whole,
+}
+
 /// What an id looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
@@ -67,33 +77,6 @@ pub(crate) enum Home {
     MemberThatTells(&'static str),
     /// No project lists it; only its `project_id` tells.
     Tells,
-}
-
-/// What the body of a resource is made from.
-#[derive(Clone, Debug)]
-pub(crate) struct New<'a> {
-    pub(crate) id: String,
-    pub(crate) name: &'a str,
-    /// The slug.
-    pub(crate) region: &'a str,
-    /// Given to no other resource of the account.
-    pub(crate) number: u64,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) project: Uuid,
-    pub(crate) parent: Option<Parent>,
-}
-
-impl New<'_> {
-    /// An address of the range for benchmarks (RFC 2544) that belongs to this resource.
-    pub(crate) fn address(&self) -> String {
-        let [a, b, ..] = spread(self.number).to_be_bytes();
-        format!("198.19.{a}.{b}")
-    }
-
-    /// A UUID for some part of this resource.
-    pub(crate) fn part(&self, what: &str) -> Uuid {
-        identifier(what, self.number)
-    }
 }
 
 impl Kind {

@@ -14,13 +14,13 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     Account,
-    access::Caller,
     answers::one,
+    caller::Caller,
     catalogue,
     errors::ApiError,
-    kinds::{KINDS, Kind},
+    kinds::{KINDS, Kind, Style},
     paging::{PageRequest, parameter},
-    paging_styles::{Style, answer_whole},
+    paging_styles::answer_whole,
     state::Shared,
     stock::{Parent, Resource},
     tags,

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     Account, Invoice, InvoiceLine,
-    account::moment_of,
+    dates::month_start,
     identifiers::{identifier, spread},
     stock::Parent,
 };
@@ -55,7 +55,7 @@ impl Account {
         let mut account = Self::with_droplets(40);
         // Newest first, which is how they are kept: putting each into its place would take very long.
         for back in 0..MONTHS.min(count) {
-            let end = moment_of(2026, 5);
+            let end = month_start(2026, 5);
             let month = end.checked_sub_months(Months::new(back + 1));
             let numbers = (back..count).step_by(MONTHS as usize);
             let invoices = numbers.map(|number| small(&account, month.unwrap_or(end), number));

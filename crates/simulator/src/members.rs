@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::{access::Caller, paging::Origin};
+use crate::{caller::Caller, identifiers::kind_and_id, paging::Origin};
 
 /// One resource in a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +76,6 @@ impl Member {
         };
         caller.may(&scope)
     }
-}
-
-/// The two variable parts of a URN. What is no URN counts as a kind without an id.
-pub(crate) fn kind_and_id(urn: &str) -> (&str, &str) {
-    let rest = urn.strip_prefix("do:").unwrap_or(urn);
-    rest.split_once(':').unwrap_or((rest, ""))
 }
 
 fn collection(kind: &str) -> &str {

@@ -11,19 +11,6 @@ use crate::{
     paging::{Disturbance, List, PageRequest, none_form_of},
 };
 
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// `links.pages` with `first`, `prev`, `next` and `last`, and `meta.total`.
-    Pages,
-    /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and `total`.
-    GenAi,
-    /// Pages without links, and `total` beside the list.
-    Total,
-    /// Everything at once: no pages, no links, no total.
-    Whole,
-}
-
 impl PageRequest {
     /// The page asked for in the style of gen-ai.
     pub(crate) fn answer_gen_ai<'a, T, B: Serialize>(

@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use crate::{
     Account, Member, Project,
-    access::Caller,
     answers::json_answer,
     answers::one,
+    caller::Caller,
     errors::ApiError,
     identifiers::identifier,
-    members::kind_and_id,
+    identifiers::kind_and_id,
     paging::{Origin, PageRequest},
     state::Shared,
 };

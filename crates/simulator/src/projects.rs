@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Account, Member, MemberStatus, identifiers::identifier};
+use crate::{
+    Account, Member, MemberStatus,
+    identifiers::{OWNER_ID, OWNER_UUID, identifier},
+};
 
 /// A project with its members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +46,6 @@ pub(crate) struct ProjectBody<'a> {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
-
-/// The team that owns everything here: 40 hexadecimal digits, as in the specification's examples.
-pub(crate) const OWNER_UUID: &str = "5a3c1f07e94b26d8f0b7a2c4916ed35807fb4c21";
-pub(crate) const OWNER_ID: u64 = 6_173_678;
 
 impl Project {
     pub(crate) fn body(&self) -> ProjectBody<'_> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::{Account, CsvForm, Invoice, InvoiceLine, account::moment_of, identifiers::spread};
+use crate::{Account, CsvForm, Invoice, InvoiceLine, dates::month_start, identifiers::spread};
 
 /// Numbers that follow from a seed.
 struct Dice {
@@ -42,7 +42,7 @@ impl Account {
     pub fn add_random_invoices(&mut self, seed: u64, months: u32) -> Vec<Uuid> {
         let mut dice = Dice { seed, rolls: 0 };
         let known = known_lines(self);
-        let end = moment_of(2026, 5);
+        let end = month_start(2026, 5);
         let mut uuids = Vec::new();
         for back in (1..=months).rev() {
             let month = end.checked_sub_months(Months::new(back)).unwrap_or(end);

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     Account,
-    access::Caller,
     answers::one,
+    caller::Caller,
     catalogue::{self, Region},
     droplets::DropletBody,
     errors::ApiError,

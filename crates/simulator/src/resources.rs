@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use crate::{
     Account,
-    kinds::{self, KINDS, Kind, New, SNAPSHOT_IMAGE},
-    members::kind_and_id,
+    bodies::New,
+    identifiers::kind_and_id,
+    kinds::{self, KINDS, Kind, SNAPSHOT_IMAGE},
     stock::{Parent, Resource},
 };
 

@@ -2,7 +2,7 @@
 
 mod signature;
 
-use std::{collections::HashMap, fmt, fmt::Write as _};
+use std::fmt::Write as _;
 
 use axum::{
     Router,
@@ -17,15 +17,10 @@ use crate::{
     Account, FaultKind,
     answers::{html_answer, status_code},
     delivery::deliver,
-    projects::OWNER_ID,
+    identifiers::OWNER_ID,
     state::Shared,
 };
 use signature::Signature;
-
-/// The key that every account accepts.
-pub const DEMO_SPACES_KEY: &str = "DO00SIMULATORDEMOKEY";
-/// The secret of [`DEMO_SPACES_KEY`], for clients to sign with. It is never sent.
-pub const DEMO_SPACES_SECRET: &str = crate::secrets::SPACES;
 
 /// A Spaces bucket. Projects know it by its name, and S3 by its region too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +33,6 @@ pub struct Bucket {
     pub created_at: DateTime<Utc>,
 }
 
-/// The secrets of accepted keys. Its `Debug` counts them and shows none.
-#[derive(Clone, Default)]
-pub(crate) struct SpacesKeys(HashMap<String, String>);
-
-impl fmt::Debug for SpacesKeys {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} Spaces keys", self.0.len())
-    }
-}
-
 impl Account {
     /// The buckets, oldest first.
     pub fn buckets(&self) -> &[Bucket] {
@@ -56,13 +41,12 @@ impl Account {
 
     /// Lets a key list the buckets by S3, when its secret has signed the request.
     pub fn accept_spaces_key(&mut self, access_key_id: &str, secret: &str) {
-        let secret = secret.to_owned();
-        self.spaces_keys.0.insert(access_key_id.to_owned(), secret);
+        self.spaces_keys.accept(access_key_id, secret);
     }
 
     /// Refuses a key from now on.
     pub fn revoke_spaces_key(&mut self, access_key_id: &str) {
-        self.spaces_keys.0.remove(access_key_id);
+        self.spaces_keys.revoke(access_key_id);
     }
 
     /// Creates a bucket in place of one of the same name.
@@ -167,7 +151,7 @@ fn answer(
     }
     let account = shared.account();
     let signature = Signature::of(request).ok_or(forbidden("AccessDenied"))?;
-    let secret = account.spaces_keys.0.get(&signature.access_key_id);
+    let secret = account.spaces_keys.secret_of(&signature.access_key_id);
     let secret = secret.ok_or(forbidden("InvalidAccessKeyId"))?;
     if signature.region != region {
         return Err((StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed"));

@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use serde_json::{Value, json};
 
 use crate::{
-    Account, access::Caller, errors::ApiError, kinds::KINDS, paging::PageRequest, state::Shared,
+    Account, caller::Caller, errors::ApiError, kinds::KINDS, paging::PageRequest, state::Shared,
 };
 
 /// The scope without which lists of resources leave `tags` out, without a word.

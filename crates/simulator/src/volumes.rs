@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     Account,
-    access::Caller,
     answers::one,
+    caller::Caller,
     catalogue::{self, Region},
     errors::ApiError,
     identifiers::identifier,

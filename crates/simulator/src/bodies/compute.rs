@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{catalogue::REGION_SLUGS, droplets::default_vpc, kinds::New, secrets};
+use crate::{
+    bodies::New,
+    catalogue::{REGION_SLUGS, default_vpc},
+    secrets,
+};
 
 pub(crate) fn autoscale_pool(new: &New<'_>) -> Value {
     json!({

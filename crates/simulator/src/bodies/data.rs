@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{droplets::default_vpc, kinds::New, projects::OWNER_UUID, secrets};
+use crate::{bodies::New, catalogue::default_vpc, identifiers::OWNER_UUID, secrets};
 
 /// A connection with its password twice: in a field and in the URI.
 fn connection(scheme: &str, host: &str, port: u16, password: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{droplets::default_vpc, kinds::New, projects::OWNER_ID};
+use crate::{bodies::New, catalogue::default_vpc, identifiers::OWNER_ID};
 
 pub(crate) fn agent(new: &New<'_>) -> Value {
     json!({

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{catalogue, droplets::default_vpc, kinds::New};
+use crate::{
+    bodies::New,
+    catalogue::{self, default_vpc},
+};
 
 /// Unassigned; its id is the address.
 pub(crate) fn reserved_ipv6(new: &New<'_>) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{kinds::New, projects::OWNER_UUID, secrets};
+use crate::{bodies::New, identifiers::OWNER_UUID, secrets};
 
 /// An app with a component of every sort. Its environment variables are on the app and on every component, and once
 /// more in the deployment that is active. `GENERAL` ones are in plain text; `SECRET` ones are encrypted.

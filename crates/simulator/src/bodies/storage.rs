@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{droplets::default_vpc, kinds::New};
+use crate::{bodies::New, catalogue::default_vpc};
 
 /// For the bucket of its name.
 pub(crate) fn cdn_endpoint(new: &New<'_>) -> Value {

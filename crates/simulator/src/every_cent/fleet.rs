@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::{Account, Droplet, account::moment_of, demo_fleet::moment};
+use crate::{
+    Account, Droplet,
+    dates::{moment, month_start},
+};
 
 pub(super) const SHOP: &str = "Shop";
 pub(super) const ANALYTICS: &str = "Analytics";
@@ -41,7 +44,7 @@ pub(super) fn uuid(id: &str) -> Uuid {
 
 /// Everything but `cache-01` and `trainer-01` has been there since before the first invoice.
 pub(super) fn create(account: &mut Account) -> Fleet {
-    let founded = moment_of(2024, 6);
+    let founded = month_start(2024, 6);
     account.continue_at(founded);
     for project in &mut account.projects {
         (project.created_at, project.updated_at) = (founded, founded);

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::{Account, HistoryEntry, demo_fleet::moment};
+use crate::{Account, HistoryEntry, dates::moment};
 
 /// Year, month, day and hour, UTC.
 type Moment = (i32, u32, u32, u32);

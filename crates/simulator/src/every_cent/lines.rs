@@ -8,7 +8,10 @@ use super::{
     ResourceName, Truth,
     fleet::{ANALYTICS, CACHE_REBUILT, CLAIM, Fleet, OLD_CACHE, PLATFORM, SERVICE, SHOP},
 };
-use crate::{InvoiceLine, account::moment_of, demo_fleet::moment};
+use crate::{
+    InvoiceLine,
+    dates::{moment, month_start},
+};
 
 pub(super) struct Billed {
     pub(super) line: InvoiceLine,
@@ -45,7 +48,7 @@ pub(super) struct Month<'a> {
 
 impl<'a> Month<'a> {
     pub(super) fn new(fleet: &'a Fleet, (year, month): (i32, u32)) -> Self {
-        let start = moment_of(year, month);
+        let start = month_start(year, month);
         Self {
             fleet,
             start,

@@ -10,7 +10,7 @@ use super::{
     ledger::Ledger,
     lines::{Billed, Month},
 };
-use crate::{CsvForm, Invoice, InvoiceLine, demo_fleet::moment, identifiers::identifier};
+use crate::{CsvForm, Invoice, InvoiceLine, dates::moment, identifiers::identifier};
 
 const CENT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
