@@ -1,19 +1,44 @@
 //! An account: everything the simulator knows, as plain data.
 
+mod balance;
+mod buckets;
+mod domains;
+mod droplet_body;
+mod droplets;
+mod history;
+mod invoice_csv;
+mod invoice_lines;
+mod invoices;
+mod projects;
+mod relations;
+mod reserved_ips;
+mod resources;
+mod volumes;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
-    Balance, Bucket, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Domain, Droplet,
-    HistoryEntry, Invoice, NoneForm, Project, RateLimit, ReservedIp, Scopes, Volume,
+    DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, NoneForm, RateLimit, Scopes,
     access::{SpacesKeys, Tokens},
     dates::month_start,
-    identifiers::OWNER_UUID,
-    identifiers::identifier,
+    identifiers::{OWNER_UUID, identifier},
     stock::Stock,
 };
+pub use balance::Balance;
+pub use buckets::Bucket;
+pub use domains::Domain;
+pub(crate) use droplet_body::DropletBody;
+pub use droplets::Droplet;
+pub use history::HistoryEntry;
+pub use invoice_csv::CsvForm;
+pub use invoice_lines::InvoiceLine;
+pub use invoices::{Invoice, SummaryParts};
+pub use projects::{Member, MemberStatus, Project};
+pub use reserved_ips::ReservedIp;
+pub use volumes::Volume;
 
 /// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
 /// runs; it never changes by itself, and the same calls always give the same ids, dates and bodies.
@@ -56,18 +81,6 @@ pub(crate) struct Team {
 }
 
 impl Account {
-    /// What [`Account::named`] knows, for the help of a command line.
-    pub const NAMES: &[&str] = &[
-        "demo",
-        "empty",
-        "one-droplet",
-        "everything",
-        "every-cent",
-        "20000-droplets",
-        "100000-resources",
-        "10000-invoices",
-    ];
-
     /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
     /// [`DEMO_SPACES_KEY`] accepted. Each list says so in the form that was observed of it, so that all of [`NoneForm`] occur.
     pub fn empty() -> Self {
@@ -114,48 +127,6 @@ impl Account {
         account
     }
 
-    /// An account on its first day: one droplet in the default project, and nothing else.
-    pub fn one_droplet() -> Self {
-        let mut account = Self::empty();
-        account.add_droplet("web-1", "s-1vcpu-1gb", "nyc3");
-        account
-    }
-
-    /// An account with so many droplets of various sizes and regions, spread over four projects, and nothing else.
-    pub fn with_droplets(count: usize) -> Self {
-        const SIZES: &[&str] = &["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
-        const REGIONS: &[&str] = &["nyc3", "syd1", "fra1"];
-        let mut account = Self::empty();
-        let projects =
-            ["storefront", "analytics", "platform"].map(|name| account.add_project(name));
-        for number in 0..count {
-            let size = SIZES[number % SIZES.len()];
-            let region = REGIONS[number % REGIONS.len()];
-            let name = format!("node-{number:06}.{region}");
-            let mut droplet = account.new_droplet(&name, size, region);
-            droplet.tags = vec!["env:production".to_owned(), format!("rack-{}", number % 40)];
-            let project = projects.get(number % 4).copied();
-            let project = project.unwrap_or_else(|| account.default_project());
-            account.insert_droplet_into(project, droplet);
-        }
-        account
-    }
-
-    /// The account of a name among [`Account::NAMES`].
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "demo" => Some(Self::demo()),
-            "empty" => Some(Self::empty()),
-            "one-droplet" => Some(Self::one_droplet()),
-            "everything" => Some(Self::everything()),
-            "every-cent" => Some(Self::every_cent()),
-            "100000-resources" => Some(Self::with_resources(100_000)),
-            "10000-invoices" => Some(Self::with_invoices(10_000)),
-            "20000-droplets" => Some(Self::with_droplets(20_000)),
-            _ => None,
-        }
-    }
-
     /// Lets a token in, with these scopes from now on.
     pub fn accept_token(&mut self, token: &str, scopes: Scopes) {
         self.tokens.accept(token, scopes);
@@ -164,6 +135,16 @@ impl Account {
     /// Refuses a token from now on.
     pub fn revoke_token(&mut self, token: &str) {
         self.tokens.revoke(token);
+    }
+
+    /// Lets a key list the buckets by S3, when its secret has signed the request.
+    pub fn accept_spaces_key(&mut self, access_key_id: &str, secret: &str) {
+        self.spaces_keys.accept(access_key_id, secret);
+    }
+
+    /// Refuses a key from now on.
+    pub fn revoke_spaces_key(&mut self, access_key_id: &str) {
+        self.spaces_keys.revoke(access_key_id);
     }
 
     /// Says from now on that it is this team's, as `GET /v2/account` tells it.
@@ -177,6 +158,15 @@ impl Account {
     /// How many requests each token may make. Accounts start with [`RateLimit::GENEROUS`].
     pub fn set_rate_limit(&mut self, limit: RateLimit) {
         self.rate_limit = limit;
+    }
+
+    /// Gives every list this form of "none", in place of the one that was observed of it.
+    pub fn answer_none_as(&mut self, form: NoneForm) {
+        self.none_form = Some(form);
+    }
+
+    pub(crate) fn none_form_of(&self, path: &str) -> NoneForm {
+        self.none_form.unwrap_or_else(|| NoneForm::observed(path))
     }
 
     /// A number not given out before, for ids.

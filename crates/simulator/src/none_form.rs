@@ -1,7 +1,5 @@
 //! How a list says that nothing is in it. DigitalOcean has several forms for that, by list.
 
-use crate::Account;
-
 /// A form of "none".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoneForm {
@@ -31,16 +29,5 @@ impl NoneForm {
             .iter()
             .find(|(parent, _)| path.starts_with(parent));
         own.or(below).map_or(Self::EmptyList, |(_, form)| *form)
-    }
-}
-
-impl Account {
-    /// Gives every list this form of "none", in place of the one that was observed of it.
-    pub fn answer_none_as(&mut self, form: NoneForm) {
-        self.none_form = Some(form);
-    }
-
-    pub(crate) fn none_form_of(&self, path: &str) -> NoneForm {
-        self.none_form.unwrap_or_else(|| NoneForm::observed(path))
     }
 }

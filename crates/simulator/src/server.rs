@@ -1,4 +1,4 @@
-//! The running server: the routes, and the gate that every request under `/v2` passes.
+//! The running server.
 
 use std::{
     io,
@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware, routing::get};
+use axum::{Router, middleware};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{
-    Account, Fault, ReceivedRequest, balance, control, domains, droplets, errors::ApiError, gate,
-    history, images, invoice_routes, listings, project_routes, reserved_ips, spaces, state::Shared,
-    tags, volumes,
-};
+use crate::{Account, Fault, ReceivedRequest, gate, routes, state::Shared};
 
 /// How long a stopping server waits for answers under way.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,7 +34,7 @@ impl Simulator {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Shared::new(account);
-        let app = routes(&shared);
+        let app = router(&shared);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             // Sent or dropped, both mean stop.
@@ -103,43 +99,10 @@ impl Simulator {
     }
 }
 
-fn routes(shared: &Shared) -> Router {
-    let invoice = "/v2/customers/my/invoices/{uuid}";
-    let api = Router::new()
-        .route("/v2/account", get(balance::account))
-        .route(
-            "/v2/projects",
-            get(project_routes::list).post(project_routes::create),
-        )
-        .route("/v2/projects/{id}", get(project_routes::get))
-        .route(
-            "/v2/projects/{id}/resources",
-            get(project_routes::resources).post(project_routes::assign),
-        )
-        .route("/v2/droplets", get(droplets::list))
-        .route("/v2/droplets/{id}", get(droplets::get))
-        .route("/v2/domains", get(domains::list))
-        .route("/v2/domains/{name}", get(domains::get))
-        .route("/v2/tags", get(tags::list))
-        .route("/v2/volumes", get(volumes::list))
-        .route("/v2/volumes/{id}", get(volumes::get))
-        .route("/v2/floating_ips", get(reserved_ips::list_floating))
-        .route("/v2/floating_ips/{ip}", get(reserved_ips::get_floating))
-        .route("/v2/reserved_ips", get(reserved_ips::list_reserved))
-        .route("/v2/reserved_ips/{ip}", get(reserved_ips::get_reserved))
-        .route("/v2/customers/my/balance", get(balance::get))
-        .route("/v2/customers/my/billing_history", get(history::list))
-        .route("/v2/customers/my/invoices", get(invoice_routes::list))
-        .route(invoice, get(invoice_routes::items))
-        .route(&format!("{invoice}/summary"), get(invoice_routes::summary))
-        .route(&format!("{invoice}/csv"), get(invoice_routes::csv))
-        .merge(listings::routes())
-        .merge(images::routes())
-        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .fallback(|| async { ApiError::not_found() })
-        .layer(middleware::from_fn_with_state(shared.clone(), gate::pass));
-    control::routes()
-        .merge(spaces::routes())
+fn router(shared: &Shared) -> Router {
+    let api = routes::api().layer(middleware::from_fn_with_state(shared.clone(), gate::pass));
+    routes::control()
+        .merge(routes::spaces())
         .merge(api)
         .with_state(shared.clone())
 }

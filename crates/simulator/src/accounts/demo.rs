@@ -1,10 +1,11 @@
 //! The demo account: a small Australian company's, with eleven years of invoices.
 
-use crate::{
-    Account, Balance, Domain, Droplet, MemberStatus, Project,
-    dates::moment,
-    demo_fleet::{API, DOMAINS, MACHINES, MAIN, TOOLING, WEBSITE},
+use super::{
+    demo_fleet::{API, DOMAINS, MACHINES, MAIN, Machine, TOOLING, WEBSITE},
     demo_invoices,
+};
+use crate::{
+    Account, Balance, Domain, Droplet, MemberStatus, Project, dates::moment,
     identifiers::identifier,
 };
 
@@ -79,7 +80,7 @@ fn found_projects(account: &mut Account) {
 fn create_droplets(account: &mut Account) {
     for machine in MACHINES.iter().filter(|machine| machine.until().is_none()) {
         let rows = MACHINES.iter().filter(|row| row.id == machine.id);
-        let created_at = rows.map(crate::demo_fleet::Machine::from).min();
+        let created_at = rows.map(Machine::from).min();
         let tags: &[&str] = match machine.project {
             WEBSITE => &["web", "env:prod"],
             API => &["api", "env:prod"],

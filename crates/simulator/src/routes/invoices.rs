@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::invoice_summary;
 use crate::{
     Account, Invoice, InvoiceLine,
     answers::{amount, ok},
     caller::Caller,
     errors::ApiError,
     identifiers::OWNER_ID,
-    invoice_summary,
     paging::PageRequest,
     state::Shared,
 };

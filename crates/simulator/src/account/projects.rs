@@ -4,10 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    Account, Member, MemberStatus,
-    identifiers::{OWNER_ID, OWNER_UUID, identifier},
-};
+use super::{Account, ReservedIp};
+use crate::identifiers::identifier;
 
 /// A project with its members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,36 +30,27 @@ pub struct Project {
     pub members: Vec<Member>,
 }
 
-/// A project as the API writes it.
-#[derive(Serialize)]
-pub(crate) struct ProjectBody<'a> {
-    id: Uuid,
-    owner_uuid: &'static str,
-    owner_id: u64,
-    name: &'a str,
-    description: &'a str,
-    purpose: &'a str,
-    environment: &'a str,
-    is_default: bool,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+/// One resource in a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// `do:KIND:ID`; the kind is an open word.
+    pub urn: String,
+    /// When it was put into the project.
+    pub assigned_at: DateTime<Utc>,
+    /// What the project says about it.
+    pub status: MemberStatus,
 }
 
-impl Project {
-    pub(crate) fn body(&self) -> ProjectBody<'_> {
-        ProjectBody {
-            id: self.id,
-            owner_uuid: OWNER_UUID,
-            owner_id: OWNER_ID,
-            name: &self.name,
-            description: &self.description,
-            purpose: &self.purpose,
-            environment: &self.environment,
-            is_default: self.is_default,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
-    }
+/// The state of a [`Member`] when a project's resources are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberStatus {
+    /// It is there.
+    Ok,
+    /// The resource is gone and the membership dangles.
+    NotFound,
+    /// The service that holds it did not answer; no sign that it is gone.
+    ServiceDown,
 }
 
 impl Account {
@@ -152,7 +141,7 @@ impl Account {
                 ip.droplet_id
                     .is_some_and(|id| urn == format!("do:droplet:{id}"))
             })
-            .map(crate::ReservedIp::urn)
+            .map(ReservedIp::urn)
             .collect();
         for follower in followers {
             self.assign(project, &follower);

@@ -1,60 +1,19 @@
-//! The account's balance, and what the account says about itself.
+//! The account and its balance.
 
 use axum::{extract::State, response::Response};
-use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::{
-    Account,
     answers::{amount, ok},
     caller::Caller,
     errors::ApiError,
     state::Shared,
 };
 
-/// The user to whom the tokens belong: not the team.
+/// The user who created the tokens, as opposed to the team.
 const USER_UUID: &str = "b6fc48dbf6d9906cace5f3c78dc9851e757381ef";
 
-/// What is owed, in US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// What is owed for past months; negative for credit.
-    pub account_balance: Decimal,
-    /// What the current month has cost so far.
-    pub month_to_date_usage: Decimal,
-    /// DigitalOcean computes balances now and then: may be hours before the request.
-    pub generated_at: DateTime<Utc>,
-}
-
-impl Balance {
-    pub(crate) fn zero(generated_at: DateTime<Utc>) -> Self {
-        Self {
-            account_balance: Decimal::ZERO,
-            month_to_date_usage: Decimal::ZERO,
-            generated_at,
-        }
-    }
-
-    /// The sum of the two, as DigitalOcean reports it.
-    pub fn month_to_date_balance(&self) -> Decimal {
-        self.account_balance + self.month_to_date_usage
-    }
-}
-
-impl Account {
-    /// The current balance.
-    pub fn balance(&self) -> Balance {
-        self.balance
-    }
-
-    /// Sets the balance.
-    pub fn set_balance(&mut self, balance: Balance) {
-        self.balance = balance;
-    }
-}
-
-pub(crate) async fn get(
+pub(crate) async fn balance(
     State(shared): State<Shared>,
     caller: Caller,
 ) -> Result<Response, ApiError> {

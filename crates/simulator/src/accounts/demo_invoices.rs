@@ -3,13 +3,13 @@
 use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use super::demo_fleet::{
+    API, APRIL_2026_PREVIEWS, BACKED_UP, BUCKETS, MACHINES, MAIN, SUBSCRIPTIONS, TOOLING, WEBSITE,
+    monthly_price,
+};
 use crate::{
     Account, CsvForm, Invoice, InvoiceLine,
     dates::{moment, month_start},
-    demo_fleet::{
-        API, APRIL_2026_PREVIEWS, BACKED_UP, BUCKETS, MACHINES, MAIN, SUBSCRIPTIONS, TOOLING,
-        WEBSITE, monthly_price,
-    },
     identifiers::{identifier, spread},
 };
 

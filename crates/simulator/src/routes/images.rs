@@ -9,6 +9,7 @@ use axum::{
 };
 use serde_json::Value;
 
+use super::listings::answer;
 use crate::{
     Account,
     answers::one,
@@ -16,10 +17,9 @@ use crate::{
     caller::Caller,
     errors::ApiError,
     kinds::{self, SNAPSHOT_IMAGE},
-    listings::answer,
     paging::{PageRequest, parameter},
     state::Shared,
-    stock::Resource,
+    stock::{Parent, Resource},
 };
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -100,7 +100,7 @@ async fn list_volume_snapshots(
     if !volumes.any(|volume| volume.id.to_string() == id) {
         return Err(ApiError::not_found());
     }
-    let parent = crate::stock::Parent::new("volume", &id);
+    let parent = Parent::new("volume", &id);
     let all = account.stock.of("snapshot").iter();
     let its: Vec<&Resource> = all.filter(|snapshot| snapshot.is_of(&parent)).collect();
     Ok(page.answer("snapshots", &its, |snapshot| snapshot.text()))

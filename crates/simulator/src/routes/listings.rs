@@ -12,6 +12,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
+use super::tags;
 use crate::{
     Account,
     answers::one,
@@ -23,7 +24,6 @@ use crate::{
     paging_styles::answer_whole,
     state::Shared,
     stock::{Parent, Resource},
-    tags,
 };
 
 pub(crate) fn routes() -> Router<Shared> {

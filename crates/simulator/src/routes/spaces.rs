@@ -11,88 +11,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 
 use crate::{
-    Account, FaultKind,
+    Account, Bucket, FaultKind,
     answers::{html_answer, status_code},
     delivery::deliver,
     identifiers::OWNER_ID,
     state::Shared,
 };
 use signature::Signature;
-
-/// A Spaces bucket. Projects know it by its name, and S3 by its region too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// Its id as well.
-    pub name: String,
-    /// The region's slug.
-    pub region: String,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
-}
-
-impl Account {
-    /// The buckets, oldest first.
-    pub fn buckets(&self) -> &[Bucket] {
-        &self.buckets
-    }
-
-    /// Lets a key list the buckets by S3, when its secret has signed the request.
-    pub fn accept_spaces_key(&mut self, access_key_id: &str, secret: &str) {
-        self.spaces_keys.accept(access_key_id, secret);
-    }
-
-    /// Refuses a key from now on.
-    pub fn revoke_spaces_key(&mut self, access_key_id: &str) {
-        self.spaces_keys.revoke(access_key_id);
-    }
-
-    /// Creates a bucket in place of one of the same name.
-    pub(crate) fn insert_bucket(&mut self, name: &str, region: &str) {
-        self.remove_bucket(name);
-        self.assign_new(&format!("do:space:{name}"));
-        let created_at = self.latest_moment();
-        self.buckets.push(Bucket {
-            name: name.to_owned(),
-            region: region.to_owned(),
-            created_at,
-        });
-    }
-
-    pub(crate) fn remove_bucket(&mut self, name: &str) {
-        self.buckets.retain(|bucket| bucket.name != name);
-        self.remove_member(&format!("do:space:{name}"));
-    }
-
-    fn list_buckets(&self, region: &str, fault: Option<&FaultKind>) -> String {
-        let buckets = self.buckets.iter();
-        let mut buckets: Vec<&Bucket> = buckets.filter(|bucket| bucket.region == region).collect();
-        match fault {
-            Some(FaultKind::EmptyList) => buckets.clear(),
-            Some(FaultKind::ShortPage) => drop(buckets.pop()),
-            _ => {}
-        }
-        let mut body = format!(
-            "<ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-             <Owner><ID>{OWNER_ID}</ID><DisplayName>{OWNER_ID}</DisplayName></Owner><Buckets>"
-        );
-        for bucket in buckets {
-            // Writing to a text cannot fail.
-            let _ = write!(
-                body,
-                "<Bucket><Name>{}</Name><CreationDate>{}</CreationDate></Bucket>",
-                escape(&bucket.name),
-                bucket
-                    .created_at
-                    .to_rfc3339_opts(SecondsFormat::Millis, true)
-            );
-        }
-        body.push_str("</Buckets></ListAllMyBucketsResult>");
-        body
-    }
-}
 
 /// The paths of the template `http://ADDRESS/spaces/{region}`.
 pub(crate) fn routes() -> Router<Shared> {
@@ -159,7 +87,34 @@ fn answer(
     if !signature.is_by(secret, request) {
         return Err(forbidden("SignatureDoesNotMatch"));
     }
-    Ok(account.list_buckets(region, fault))
+    Ok(list_buckets(&account, region, fault))
+}
+
+fn list_buckets(account: &Account, region: &str, fault: Option<&FaultKind>) -> String {
+    let buckets = account.buckets.iter();
+    let mut buckets: Vec<&Bucket> = buckets.filter(|bucket| bucket.region == region).collect();
+    match fault {
+        Some(FaultKind::EmptyList) => buckets.clear(),
+        Some(FaultKind::ShortPage) => drop(buckets.pop()),
+        _ => {}
+    }
+    let mut body = format!(
+        "<ListAllMyBucketsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+         <Owner><ID>{OWNER_ID}</ID><DisplayName>{OWNER_ID}</DisplayName></Owner><Buckets>"
+    );
+    for bucket in buckets {
+        // Writing to a text cannot fail.
+        let _ = write!(
+            body,
+            "<Bucket><Name>{}</Name><CreationDate>{}</CreationDate></Bucket>",
+            escape(&bucket.name),
+            bucket
+                .created_at
+                .to_rfc3339_opts(SecondsFormat::Millis, true)
+        );
+    }
+    body.push_str("</Buckets></ListAllMyBucketsResult>");
+    body
 }
 
 fn xml(status: StatusCode, body: &str) -> Response {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::InvoiceLine;
+use super::InvoiceLine;
 
 /// How the CSV of an invoice is written. Exports of different years, and files that a spreadsheet has saved again, hold
 /// the same lines in other forms.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Account, identifiers::identifier, kinds, resources::put, stock::Parent};
+use super::{Account, resources::put};
+use crate::{identifiers::identifier, kinds, stock::Parent};
 
 impl Account {
     /// Takes a snapshot of a droplet and returns its id, a number as text, by which it is also among the images.

@@ -6,19 +6,17 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use chrono::{SubsecRound, Utc};
-use serde::Deserialize;
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    Account, Member, Project,
-    answers::json_answer,
-    answers::one,
+    Account, Member, MemberStatus, Project,
+    answers::{json_answer, one},
     caller::Caller,
     errors::ApiError,
-    identifiers::identifier,
-    identifiers::kind_and_id,
+    identifiers::{OWNER_ID, OWNER_UUID, identifier, kind_and_id},
     paging::{Origin, PageRequest},
     state::Shared,
 };
@@ -47,6 +45,102 @@ const ASSIGNABLE: &[&str] = &[
     "space",
     "volume",
 ];
+
+/// A project as the API writes it.
+#[derive(Serialize)]
+pub(crate) struct ProjectBody<'a> {
+    id: Uuid,
+    owner_uuid: &'static str,
+    owner_id: u64,
+    name: &'a str,
+    description: &'a str,
+    purpose: &'a str,
+    environment: &'a str,
+    is_default: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Project {
+    pub(crate) fn body(&self) -> ProjectBody<'_> {
+        ProjectBody {
+            id: self.id,
+            owner_uuid: OWNER_UUID,
+            owner_id: OWNER_ID,
+            name: &self.name,
+            description: &self.description,
+            purpose: &self.purpose,
+            environment: &self.environment,
+            is_default: self.is_default,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// A member as the API writes it.
+#[derive(Serialize)]
+pub(crate) struct MemberBody<'a> {
+    urn: &'a str,
+    assigned_at: DateTime<Utc>,
+    links: SelfLink,
+    status: &'a str,
+}
+
+#[derive(Serialize)]
+struct SelfLink {
+    #[serde(rename = "self")]
+    this: String,
+}
+
+impl Member {
+    pub(crate) fn body<'a>(&'a self, origin: &Origin, status: &'a str) -> MemberBody<'a> {
+        let (kind, id) = kind_and_id(&self.urn);
+        MemberBody {
+            urn: &self.urn,
+            assigned_at: self.assigned_at,
+            links: SelfLink {
+                this: format!("{}/v2/{}/{id}", origin.0, collection(kind)),
+            },
+            status,
+        }
+    }
+
+    pub(crate) fn status_word(&self) -> &'static str {
+        match self.status {
+            MemberStatus::Ok => "ok",
+            MemberStatus::NotFound => "not_found",
+            MemberStatus::ServiceDown => "service_down",
+        }
+    }
+
+    /// Whether a token's scopes let it see this member. A token without them gets a shorter list and no error.
+    pub(crate) fn visible_to(&self, caller: &Caller) -> bool {
+        let scope = match kind_and_id(&self.urn).0 {
+            "dbaas" => "database:read".to_owned(),
+            "floatingip" => "reserved_ip:read".to_owned(),
+            "loadbalancer" => "load_balancer:read".to_owned(),
+            "space" => "spaces_key:read".to_owned(),
+            "volume" => "block_storage:read".to_owned(),
+            kind => format!("{kind}:read"),
+        };
+        caller.may(&scope)
+    }
+}
+
+fn collection(kind: &str) -> &str {
+    match kind {
+        "app" => "apps",
+        "dbaas" => "databases",
+        "domain" => "domains",
+        "droplet" => "droplets",
+        "floatingip" => "floating_ips",
+        "kubernetes" => "kubernetes/clusters",
+        "loadbalancer" => "load_balancers",
+        "volume" => "volumes",
+        other => other,
+    }
+}
 
 pub(crate) async fn list(
     State(shared): State<Shared>,

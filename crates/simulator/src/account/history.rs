@@ -1,15 +1,10 @@
 //! The billing history: what was invoiced, what was paid, and what else happened.
 
-use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    Account, Balance, answers::amount, caller::Caller, errors::ApiError, paging::PageRequest,
-    state::Shared,
-};
+use super::{Account, Balance};
 
 /// One entry. DigitalOcean gives it no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +19,6 @@ pub struct HistoryEntry {
     pub date: DateTime<Utc>,
     /// `Invoice`, `Payment`, `Refund`, …: an open word.
     pub kind: String,
-}
-
-#[derive(Serialize)]
-struct EntryBody<'a> {
-    description: &'a str,
-    amount: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invoice_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invoice_uuid: Option<Uuid>,
-    date: DateTime<Utc>,
-    #[serde(rename = "type")]
-    kind: &'a str,
 }
 
 impl HistoryEntry {
@@ -58,17 +40,6 @@ impl HistoryEntry {
     /// Whether what is owed changes by the amount. A failed attempt to pay says how much was tried.
     pub fn moves_money(&self) -> bool {
         self.kind != Self::ATTEMPT_FAILED
-    }
-
-    fn body(&self) -> EntryBody<'_> {
-        EntryBody {
-            description: &self.description,
-            amount: amount(self.amount),
-            invoice_id: self.invoice.as_ref().map(|(id, _)| id.as_str()),
-            invoice_uuid: self.invoice.as_ref().map(|(_, uuid)| *uuid),
-            date: self.date,
-            kind: &self.kind,
-        }
     }
 }
 
@@ -120,14 +91,4 @@ impl Account {
             generated_at: self.balance.generated_at,
         });
     }
-}
-
-pub(crate) async fn list(
-    State(shared): State<Shared>,
-    caller: Caller,
-    page: PageRequest,
-) -> Result<Response, ApiError> {
-    caller.needs("billing:read")?;
-    let entries = shared.account().history();
-    Ok(page.answer("billing_history", &entries, HistoryEntry::body))
 }

@@ -7,19 +7,6 @@ use serde_json::{Value, json};
 
 use crate::{Invoice, InvoiceLine, answers::amount};
 
-/// What a summary says of its parts, in US dollars. What is not set is the sum of the part's lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SummaryParts {
-    /// Of `product_charges`; what it says of each product stays the sum of the product's lines.
-    pub product_charges: Option<Decimal>,
-    /// Of `overages`.
-    pub overages: Option<Decimal>,
-    /// Of `taxes`.
-    pub taxes: Option<Decimal>,
-    /// Of `credits_and_adjustments`; negative for what is taken off.
-    pub credits_and_adjustments: Option<Decimal>,
-}
-
 /// Which part of the summary a line counts towards.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {

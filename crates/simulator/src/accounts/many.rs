@@ -27,6 +27,26 @@ const KINDS: [&str; 10] = [
 const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
 
 impl Account {
+    /// An account with so many droplets of various sizes and regions, spread over four projects, and nothing else.
+    pub fn with_droplets(count: usize) -> Self {
+        const SIZES: &[&str] = &["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
+        const REGIONS: &[&str] = &["nyc3", "syd1", "fra1"];
+        let mut account = Self::empty();
+        let projects =
+            ["storefront", "analytics", "platform"].map(|name| account.add_project(name));
+        for number in 0..count {
+            let size = SIZES[number % SIZES.len()];
+            let region = REGIONS[number % REGIONS.len()];
+            let name = format!("node-{number:06}.{region}");
+            let mut droplet = account.new_droplet(&name, size, region);
+            droplet.tags = vec!["env:production".to_owned(), format!("rack-{}", number % 40)];
+            let project = projects.get(number % 4).copied();
+            let project = project.unwrap_or_else(|| account.default_project());
+            account.insert_droplet_into(project, droplet);
+        }
+        account
+    }
+
     /// An account with so many resources, spread evenly over ten kinds: droplets, volumes, DNS zones, reserved IPs,
     /// snapshots of volumes, load balancers, VPCs, firewalls, certificates and uptime checks. Those that projects
     /// list are spread over four projects.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Account;
 use crate::{
-    Account,
     bodies::New,
     identifiers::kind_and_id,
     kinds::{self, KINDS, Kind, SNAPSHOT_IMAGE},

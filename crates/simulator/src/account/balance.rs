@@ -1,0 +1,44 @@
+//! The balance of an account.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use super::Account;
+
+/// What is owed, in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// What is owed for past months; negative for credit.
+    pub account_balance: Decimal,
+    /// What the current month has cost so far.
+    pub month_to_date_usage: Decimal,
+    /// DigitalOcean computes balances now and then: may be hours before the request.
+    pub generated_at: DateTime<Utc>,
+}
+
+impl Balance {
+    pub(crate) fn zero(generated_at: DateTime<Utc>) -> Self {
+        Self {
+            account_balance: Decimal::ZERO,
+            month_to_date_usage: Decimal::ZERO,
+            generated_at,
+        }
+    }
+
+    /// The sum of the two, as DigitalOcean reports it.
+    pub fn month_to_date_balance(&self) -> Decimal {
+        self.account_balance + self.month_to_date_usage
+    }
+}
+
+impl Account {
+    /// The current balance.
+    pub fn balance(&self) -> Balance {
+        self.balance
+    }
+
+    /// Sets the balance.
+    pub fn set_balance(&mut self, balance: Balance) {
+        self.balance = balance;
+    }
+}

@@ -1,0 +1,40 @@
+//! Spaces buckets.
+
+use chrono::{DateTime, Utc};
+
+use super::Account;
+
+/// A Spaces bucket. Projects know it by its name, and S3 by its region too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its id as well.
+    pub name: String,
+    /// The region's slug.
+    pub region: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Account {
+    /// The buckets, oldest first.
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
+    /// Creates a bucket in place of one of the same name.
+    pub(crate) fn insert_bucket(&mut self, name: &str, region: &str) {
+        self.remove_bucket(name);
+        self.assign_new(&format!("do:space:{name}"));
+        let created_at = self.latest_moment();
+        self.buckets.push(Bucket {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            created_at,
+        });
+    }
+
+    pub(crate) fn remove_bucket(&mut self, name: &str) {
+        self.buckets.retain(|bucket| bucket.name != name);
+        self.remove_member(&format!("do:space:{name}"));
+    }
+}
