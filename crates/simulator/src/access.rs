@@ -85,10 +85,6 @@ impl SpacesKeys {
         self.0.insert(access_key_id.to_owned(), secret);
     }
 
-    pub(crate) fn revoke(&mut self, access_key_id: &str) {
-        self.0.remove(access_key_id);
-    }
-
     pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<&str> {
         self.0.get(access_key_id).map(String::as_str)
     }

@@ -142,11 +142,6 @@ impl Account {
         self.spaces_keys.accept(access_key_id, secret);
     }
 
-    /// Refuses a key from now on.
-    pub fn revoke_spaces_key(&mut self, access_key_id: &str) {
-        self.spaces_keys.revoke(access_key_id);
-    }
-
     /// Says from now on that it is this team's, as `GET /v2/account` tells it.
     pub fn set_team(&mut self, uuid: &str, name: &str) {
         self.team = Team {

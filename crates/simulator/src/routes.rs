@@ -39,10 +39,6 @@ pub(crate) fn api() -> Router<Shared> {
         .route("/v2/tags", get(tags::list))
         .route("/v2/volumes", get(volumes::list))
         .route("/v2/volumes/{id}", get(volumes::get))
-        .route("/v2/floating_ips", get(reserved_ips::list_floating))
-        .route("/v2/floating_ips/{ip}", get(reserved_ips::get_floating))
-        .route("/v2/reserved_ips", get(reserved_ips::list_reserved))
-        .route("/v2/reserved_ips/{ip}", get(reserved_ips::get_reserved))
         .route("/v2/customers/my/balance", get(account::balance))
         .route("/v2/customers/my/billing_history", get(history::list))
         .route("/v2/customers/my/invoices", get(invoices::list))
@@ -51,6 +47,7 @@ pub(crate) fn api() -> Router<Shared> {
         .route(&format!("{invoice}/csv"), get(invoices::csv))
         .merge(listings::routes())
         .merge(images::routes())
+        .merge(reserved_ips::routes())
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .fallback(|| async { ApiError::not_found() })
 }

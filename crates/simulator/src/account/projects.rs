@@ -1,7 +1,6 @@
 //! Projects and what belongs to them: every resource that has a project is in exactly one.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Account, ReservedIp};
@@ -42,8 +41,7 @@ pub struct Member {
 }
 
 /// The state of a [`Member`] when a project's resources are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberStatus {
     /// It is there.
     Ok,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, Months, Utc};
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
 use crate::{
     Account, Invoice, InvoiceLine,
@@ -26,23 +27,22 @@ const KINDS: [&str; 10] = [
 
 const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
 
+/// The months from December 2014 to April 2026.
+const MONTHS: u32 = 137;
+
 impl Account {
     /// An account with so many droplets of various sizes and regions, spread over four projects, and nothing else.
     pub fn with_droplets(count: usize) -> Self {
         const SIZES: &[&str] = &["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
-        const REGIONS: &[&str] = &["nyc3", "syd1", "fra1"];
         let mut account = Self::empty();
-        let projects =
-            ["storefront", "analytics", "platform"].map(|name| account.add_project(name));
+        let projects = four_projects(&mut account);
         for number in 0..count {
             let size = SIZES[number % SIZES.len()];
             let region = REGIONS[number % REGIONS.len()];
             let name = format!("node-{number:06}.{region}");
             let mut droplet = account.new_droplet(&name, size, region);
             droplet.tags = vec!["env:production".to_owned(), format!("rack-{}", number % 40)];
-            let project = projects.get(number % 4).copied();
-            let project = project.unwrap_or_else(|| account.default_project());
-            account.insert_droplet_into(project, droplet);
+            account.insert_droplet_into(projects[number % projects.len()], droplet);
         }
         account
     }
@@ -52,9 +52,7 @@ impl Account {
     /// list are spread over four projects.
     pub fn with_resources(count: usize) -> Self {
         let mut account = Self::empty();
-        let others = ["storefront", "analytics", "platform"].map(|name| account.add_project(name));
-        let [first, second, third] = others;
-        let projects = [first, second, third, account.default_project()];
+        let projects = four_projects(&mut account);
         for number in 0..count {
             let (round, kind) = (number / KINDS.len(), KINDS[number % KINDS.len()]);
             let project = projects[round % projects.len()];
@@ -62,12 +60,7 @@ impl Account {
         }
         account
     }
-}
 
-/// The months from December 2014 to April 2026.
-const MONTHS: u32 = 137;
-
-impl Account {
     /// An account with so many invoices of a handful of lines each, for forty droplets that are there and others that
     /// are gone. They are spread evenly over the months from December 2014 to April 2026, so that most are
     /// supplementary ones, and all are paid.
@@ -87,7 +80,14 @@ impl Account {
     }
 }
 
-/// Three to six lines.
+/// Three new projects and the default one.
+fn four_projects(account: &mut Account) -> [Uuid; 4] {
+    let [first, second, third] =
+        ["storefront", "analytics", "platform"].map(|name| account.add_project(name));
+    [first, second, third, account.default_project()]
+}
+
+/// An invoice with three to six lines.
 fn small(account: &Account, month: DateTime<Utc>, number: u32) -> Invoice {
     let line = |place: u32| {
         let chance = spread(u64::from(number) * 8 + u64::from(place));

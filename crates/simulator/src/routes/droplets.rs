@@ -38,9 +38,6 @@ pub(crate) async fn list(
         Some("gpus") => &account.gpu_droplets,
         Some(_) => return Err(ApiError::unprocessable("type must be droplets or gpus")),
     };
-    if filter.tag_name.is_none() && filter.name.is_none() {
-        return Ok(page.answer("droplets", all, |droplet| droplet.body(with_tags)));
-    }
     let wanted = |droplet: &&Droplet| {
         let tag = filter.tag_name.as_ref();
         let name = filter.name.as_ref();

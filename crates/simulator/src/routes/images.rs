@@ -56,8 +56,8 @@ async fn list_snapshots(
             .as_ref()
             .map_or("volume", |made_of| made_of.kind)
     };
-    let matching: Vec<&Resource> = all.iter().filter(|one| source(one) == wanted).collect();
-    answer(kind, &matching, &caller, &parts)
+    let matching = all.iter().filter(|one| source(one) == wanted);
+    answer(kind, matching, &caller, &parts)
 }
 
 async fn get_snapshot(

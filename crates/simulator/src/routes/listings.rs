@@ -1,7 +1,5 @@
 //! The lists, and single resources, of every kind in [`crate::kinds`] that is listed like the others.
 
-use std::borrow::Borrow;
-
 use axum::{
     Router,
     extract::{Path, State},
@@ -81,8 +79,8 @@ fn children(
     }
     let parent = Parent::new(parent, id);
     let all = account.stock.of(kind.word).iter();
-    let its: Vec<&Resource> = all.filter(|resource| resource.is_of(&parent)).collect();
-    answer(kind, &its, caller, parts)
+    let children = all.filter(|resource| resource.is_of(&parent));
+    answer(kind, children, caller, parts)
 }
 
 fn is_there(account: &Account, kind: &str, id: &str) -> bool {
@@ -109,9 +107,9 @@ fn single(
 }
 
 /// A list in the style of its kind, narrowed by the filters in the query.
-pub(crate) fn answer<R: Borrow<Resource>>(
+pub(crate) fn answer<'a>(
     kind: &Kind,
-    resources: &[R],
+    resources: impl IntoIterator<Item = &'a Resource>,
     caller: &Caller,
     parts: &Parts,
 ) -> Result<Response, ApiError> {
@@ -121,39 +119,25 @@ pub(crate) fn answer<R: Borrow<Resource>>(
         .iter()
         .filter_map(|(name, pointer)| Some((*pointer, parameter(query, name)?)))
         .collect();
+    let mut resources: Vec<&Resource> = resources.into_iter().collect();
     if !wanted.is_empty() {
-        let fits = |resource: &&Resource| {
+        resources.retain(|resource| {
             let body = resource.body();
             let has = |(pointer, value): &(&str, &str)| {
                 body.pointer(pointer).is_some_and(|found| found == value)
             };
             wanted.iter().all(has)
-        };
-        let all = resources.iter().map(R::borrow);
-        let narrowed: Vec<&Resource> = all.filter(fits).collect();
-        return in_style(kind, &narrowed, caller, parts);
+        });
     }
-    in_style(kind, resources, caller, parts)
-}
-
-fn in_style<R: Borrow<Resource>>(
-    kind: &Kind,
-    resources: &[R],
-    caller: &Caller,
-    parts: &Parts,
-) -> Result<Response, ApiError> {
     let key = kind.key;
-    let with_projects = parameter(parts.uri.query().unwrap_or_default(), "with_projects");
-    let whole = caller.may_everything() && (kind.word != "app" || with_projects == Some("true"));
-    let body = |resource| {
-        let resource = <R as Borrow<Resource>>::borrow(resource);
-        Shown::of(kind, resource, caller, whole)
-    };
+    let with_projects = parameter(query, "with_projects") == Some("true");
+    let whole = caller.may_everything() && (kind.word != "app" || with_projects);
+    let body = |resource: &&'a Resource| Shown::of(kind, resource, caller, whole);
     Ok(match kind.style {
-        Style::Pages => PageRequest::of(parts)?.answer(key, resources, body),
-        Style::GenAi => PageRequest::of(parts)?.answer_gen_ai(key, resources, body),
-        Style::Total => PageRequest::of(parts)?.answer_with_total(key, resources, body),
-        Style::Whole => answer_whole(parts, key, resources, body),
+        Style::Pages => PageRequest::of(parts)?.answer(key, &resources, body),
+        Style::GenAi => PageRequest::of(parts)?.answer_gen_ai(key, &resources, body),
+        Style::Total => PageRequest::of(parts)?.answer_with_total(key, &resources, body),
+        Style::Whole => answer_whole(parts, key, &resources, body),
     })
 }
 

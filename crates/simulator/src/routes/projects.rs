@@ -48,7 +48,7 @@ const ASSIGNABLE: &[&str] = &[
 
 /// A project as the API writes it.
 #[derive(Serialize)]
-pub(crate) struct ProjectBody<'a> {
+struct ProjectBody<'a> {
     id: Uuid,
     owner_uuid: &'static str,
     owner_id: u64,
@@ -62,7 +62,7 @@ pub(crate) struct ProjectBody<'a> {
 }
 
 impl Project {
-    pub(crate) fn body(&self) -> ProjectBody<'_> {
+    fn body(&self) -> ProjectBody<'_> {
         ProjectBody {
             id: self.id,
             owner_uuid: OWNER_UUID,
@@ -80,7 +80,7 @@ impl Project {
 
 /// A member as the API writes it.
 #[derive(Serialize)]
-pub(crate) struct MemberBody<'a> {
+struct MemberBody<'a> {
     urn: &'a str,
     assigned_at: DateTime<Utc>,
     links: SelfLink,
@@ -94,7 +94,7 @@ struct SelfLink {
 }
 
 impl Member {
-    pub(crate) fn body<'a>(&'a self, origin: &Origin, status: &'a str) -> MemberBody<'a> {
+    fn body<'a>(&'a self, origin: &Origin, status: &'a str) -> MemberBody<'a> {
         let (kind, id) = kind_and_id(&self.urn);
         MemberBody {
             urn: &self.urn,
@@ -106,7 +106,7 @@ impl Member {
         }
     }
 
-    pub(crate) fn status_word(&self) -> &'static str {
+    fn status_name(&self) -> &'static str {
         match self.status {
             MemberStatus::Ok => "ok",
             MemberStatus::NotFound => "not_found",
@@ -115,7 +115,7 @@ impl Member {
     }
 
     /// Whether a token's scopes let it see this member. A token without them gets a shorter list and no error.
-    pub(crate) fn visible_to(&self, caller: &Caller) -> bool {
+    fn visible_to(&self, caller: &Caller) -> bool {
         let scope = match kind_and_id(&self.urn).0 {
             "dbaas" => "database:read".to_owned(),
             "floatingip" => "reserved_ip:read".to_owned(),
@@ -248,17 +248,12 @@ pub(crate) async fn resources(
     caller.needs("project:read")?;
     let account = shared.account();
     let members = &find(&account, &id)?.members;
-    if caller.may_everything() {
-        return Ok(page.answer("resources", members, |member| {
-            member.body(&page.origin, member.status_word())
-        }));
-    }
     let visible: Vec<&Member> = members
         .iter()
-        .filter(|member| member.visible_to(&caller))
+        .filter(|member| caller.may_everything() || member.visible_to(&caller))
         .collect();
     Ok(page.answer("resources", &visible, |member| {
-        member.body(&page.origin, member.status_word())
+        member.body(&page.origin, member.status_name())
     }))
 }
 
@@ -300,7 +295,7 @@ pub(crate) async fn assign(
             let status = match () {
                 () if already.contains(&&member.urn) => "already_assigned",
                 () if wanted.resources.contains(&member.urn) => "assigned",
-                () => member.status_word(),
+                () => member.status_name(),
             };
             member.body(&origin, status)
         })

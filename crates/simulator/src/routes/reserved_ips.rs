@@ -1,8 +1,10 @@
-//! The reserved IPs API, which lists the same addresses under two paths: DigitalOcean kept the former one.
+//! The reserved IPs API. It answers under the former name, floating IPs, as well.
 
 use axum::{
+    Router,
     extract::{Path, State},
     response::Response,
+    routing::get,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -44,24 +46,23 @@ impl ReservedIp {
     }
 }
 
-pub(crate) async fn list_floating(
-    State(shared): State<Shared>,
-    caller: Caller,
-    page: PageRequest,
-) -> Result<Response, ApiError> {
-    list(&shared, &caller, &page, "floating_ips")
-}
-
-pub(crate) async fn list_reserved(
-    State(shared): State<Shared>,
-    caller: Caller,
-    page: PageRequest,
-) -> Result<Response, ApiError> {
-    list(&shared, &caller, &page, "reserved_ips")
+pub(crate) fn routes() -> Router<Shared> {
+    let mut router = Router::new();
+    for (path, list_key, key) in [
+        ("/v2/floating_ips", "floating_ips", "floating_ip"),
+        ("/v2/reserved_ips", "reserved_ips", "reserved_ip"),
+    ] {
+        let list = async move |shared, caller, page| list(&shared, &caller, &page, list_key);
+        let single = async move |shared, caller, ip| single(&shared, &caller, &ip, key);
+        router = router
+            .route(path, get(list))
+            .route(&format!("{path}/{{ip}}"), get(single));
+    }
+    router
 }
 
 fn list(
-    shared: &Shared,
+    State(shared): &State<Shared>,
     caller: &Caller,
     page: &PageRequest,
     key: &'static str,
@@ -71,31 +72,15 @@ fn list(
     Ok(page.answer(key, &account.reserved_ips, |ip| ip.body(&account, caller)))
 }
 
-pub(crate) async fn get_floating(
-    State(shared): State<Shared>,
-    caller: Caller,
-    Path(ip): Path<String>,
-) -> Result<Response, ApiError> {
-    get(&shared, &caller, &ip, "floating_ip")
-}
-
-pub(crate) async fn get_reserved(
-    State(shared): State<Shared>,
-    caller: Caller,
-    Path(ip): Path<String>,
-) -> Result<Response, ApiError> {
-    get(&shared, &caller, &ip, "reserved_ip")
-}
-
-fn get(
-    shared: &Shared,
+fn single(
+    State(shared): &State<Shared>,
     caller: &Caller,
-    ip: &str,
+    Path(ip): &Path<String>,
     key: &'static str,
 ) -> Result<Response, ApiError> {
     caller.needs("reserved_ip:read")?;
     let account = shared.account();
-    let found = account.reserved_ips.iter().find(|known| known.ip == ip);
+    let found = account.reserved_ips.iter().find(|known| known.ip == *ip);
     let found = found.ok_or_else(ApiError::not_found)?;
     Ok(one(key, &found.body(&account, caller)))
 }

@@ -67,9 +67,6 @@ pub(crate) async fn list(
     caller.needs("block_storage:read")?;
     let account = shared.account();
     let with_tags = caller.may(tags::SCOPE);
-    if filter.name.is_none() && filter.region.is_none() {
-        return Ok(page.answer("volumes", &account.volumes, |volume| volume.body(with_tags)));
-    }
     let wanted = |volume: &&Volume| {
         let name = filter.name.as_ref();
         let region = filter.region.as_ref();
