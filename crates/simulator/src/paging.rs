@@ -1,6 +1,8 @@
 //! Lists, a page at a time: `page` and `per_page`, absolute links built from the request's own host, the total.
 //! Lists in another style are in [`crate::paging_styles`].
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -129,9 +131,9 @@ impl PageRequest {
         let (page, total) = self.window(items);
         ok(&Envelope {
             list: self.list(key, page.into_iter().map(body).collect(), total),
-            beside,
+            beside: beside.map(|field| BTreeMap::from([field])),
             links: self.links(total),
-            total,
+            meta: Meta { total },
         })
     }
 
@@ -227,34 +229,26 @@ pub(crate) struct List<B> {
     pub(crate) form: NoneForm,
 }
 
-impl<B: Serialize> List<B> {
-    pub(crate) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        match self.form {
-            NoneForm::Null if self.items.is_empty() => map.serialize_entry(self.key, &()),
-            NoneForm::NoKey if self.items.is_empty() => Ok(()),
-            _ => map.serialize_entry(self.key, &self.items),
-        }
-    }
-}
-
-struct Envelope<B> {
-    list: List<B>,
-    beside: Option<(&'static str, Value)>,
-    links: Links,
-    total: usize,
-}
-
-impl<B: Serialize> Serialize for Envelope<B> {
+impl<B: Serialize> Serialize for List<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        self.list.write(&mut map)?;
-        if let Some((name, value)) = &self.beside {
-            map.serialize_entry(name, value)?;
+        match self.form {
+            NoneForm::Null if self.items.is_empty() => map.serialize_entry(self.key, &())?,
+            NoneForm::NoKey if self.items.is_empty() => {}
+            _ => map.serialize_entry(self.key, &self.items)?,
         }
-        map.serialize_entry("links", &self.links)?;
-        map.serialize_entry("meta", &Meta { total: self.total })?;
         map.end()
     }
+}
+
+#[derive(Serialize)]
+struct Envelope<B: Serialize> {
+    #[serde(flatten)]
+    list: List<B>,
+    #[serde(flatten)]
+    beside: Option<BTreeMap<&'static str, Value>>,
+    links: Links,
+    meta: Meta,
 }
 
 #[derive(Serialize)]

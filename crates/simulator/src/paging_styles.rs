@@ -2,7 +2,7 @@
 //! vector databases, and those that come whole.
 
 use axum::{http::request::Parts, response::Response};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,13 +34,10 @@ impl PageRequest {
         }
         ok(&Keyed {
             list: self.list(key, page.into_iter().map(body).collect(), total),
-            rest: vec![
-                ("links", json!({ "pages": pages })),
-                (
-                    "meta",
-                    json!({ "page": number, "pages": last, "total": total }),
-                ),
-            ],
+            rest: json!({
+                "links": { "pages": pages },
+                "meta": { "page": number, "pages": last, "total": total },
+            }),
         })
     }
 
@@ -54,7 +51,7 @@ impl PageRequest {
         let (page, total) = self.window(items);
         ok(&Keyed {
             list: self.list(key, page.into_iter().map(body).collect(), total),
-            rest: vec![("total", total.into())],
+            rest: json!({ "total": total }),
         })
     }
 }
@@ -76,29 +73,18 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
         NoneForm::NoKey => NoneForm::Null,
         form => form,
     };
-    ok(&Keyed {
-        list: List {
-            key,
-            items: items[..seen].iter().map(body).collect(),
-            form,
-        },
-        rest: Vec::new(),
+    ok(&List {
+        key,
+        items: items[..seen].iter().map(body).collect(),
+        form,
     })
 }
 
-/// A list under its key, and what stands beside it.
-struct Keyed<B> {
+/// A list under its key, and other fields.
+#[derive(Serialize)]
+struct Keyed<B: Serialize> {
+    #[serde(flatten)]
     list: List<B>,
-    rest: Vec<(&'static str, Value)>,
-}
-
-impl<B: Serialize> Serialize for Keyed<B> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.list.write(&mut map)?;
-        for (name, value) in &self.rest {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
+    #[serde(flatten)]
+    rest: Value,
 }
