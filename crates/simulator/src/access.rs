@@ -10,12 +10,13 @@ use crate::secrets;
 /// The token that every account accepts. It is invalid outside the simulator.
 pub const DEMO_TOKEN: &str = "dop_v1_simulator_demo_token_that_opens_nothing_else";
 
-/// The key that every account accepts.
+/// The Spaces key that every account accepts.
 pub const DEMO_SPACES_KEY: &str = "DO00SIMULATORDEMOKEY";
-/// The secret of [`DEMO_SPACES_KEY`], for clients to sign with. It is never sent.
+/// The secret of [`DEMO_SPACES_KEY`], for signing requests. It is never sent.
 pub const DEMO_SPACES_SECRET: &str = secrets::SPACES;
 
-/// What a token may do: everything, or only what its custom scopes name (`droplet:read`, `billing:read`, …).
+/// The permissions of a token: all, or those of its custom scopes (`droplet:read`, `billing:read`,
+/// …).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes(Option<BTreeSet<String>>);
 
@@ -25,17 +26,17 @@ impl Scopes {
         Self(None)
     }
 
-    /// A token with custom scopes, in the words of DigitalOcean's specification.
+    /// A token with custom scopes, named as in DigitalOcean's specification.
     pub fn only<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         Self(Some(scopes.into_iter().map(str::to_owned).collect()))
     }
 
-    /// Whether nothing is hidden from the token.
+    /// Returns whether the token has full access.
     pub(crate) fn allow_everything(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Whether a scope is among them. `project:update` also grants `project:assign_resource`.
+    /// Returns whether a scope is granted. `project:update` includes `project:assign_resource`.
     pub(crate) fn allow(&self, scope: &str) -> bool {
         self.0.as_ref().is_none_or(|granted| {
             granted.contains(scope)
@@ -44,7 +45,7 @@ impl Scopes {
     }
 }
 
-/// The tokens an account accepts. Its `Debug` counts them and shows none.
+/// The accepted tokens. `Debug` prints only their number.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens(HashMap<String, Scopes>);
 
@@ -57,7 +58,7 @@ impl Tokens {
         self.0.remove(token);
     }
 
-    /// The scopes of the token in an `Authorization` header, or nothing when it is missing, malformed or unknown.
+    /// The scopes of a token; `None` for an unknown one.
     pub(crate) fn scopes_of(&self, token: &str) -> Option<Scopes> {
         self.0.get(token).cloned()
     }
@@ -69,7 +70,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The secrets of accepted keys. Its `Debug` counts them and shows none.
+/// The secrets of the accepted keys. `Debug` prints only their number.
 #[derive(Clone, Default)]
 pub(crate) struct SpacesKeys(HashMap<String, String>);
 

@@ -1,4 +1,4 @@
-//! An account: everything the simulator knows, as plain data.
+//! An account: all data that the simulator serves.
 
 mod balance;
 mod buckets;
@@ -40,8 +40,9 @@ pub use projects::{Member, MemberStatus, Project};
 pub use reserved_ips::ReservedIp;
 pub use volumes::Volume;
 
-/// A DigitalOcean account. It is changed before the server starts or, with [`crate::Simulator::change`], while it
-/// runs; it never changes by itself, and the same calls always give the same ids, dates and bodies.
+/// A DigitalOcean account. It changes only by calls, before the server starts or, with
+/// [`crate::Simulator::change`], while it runs. The same calls always produce the same ids, dates
+/// and bodies.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub(crate) tokens: Tokens,
@@ -49,31 +50,31 @@ pub struct Account {
     pub(crate) rate_limit: RateLimit,
     pub(crate) team: Team,
     pub(crate) projects: Vec<Project>,
-    /// Which project each member's URN is in.
-    pub(crate) homes: HashMap<String, Uuid>,
-    /// Where new resources go when that is not the default project.
-    pub(crate) new_home: Option<Uuid>,
+    /// The project of each member, by URN.
+    pub(crate) projects_by_urn: HashMap<String, Uuid>,
+    /// The project of new resources, if it differs from the default project.
+    pub(crate) project_override: Option<Uuid>,
     pub(crate) droplets: Vec<Droplet>,
     pub(crate) gpu_droplets: Vec<Droplet>,
     pub(crate) domains: Vec<Domain>,
     pub(crate) volumes: Vec<Volume>,
     pub(crate) reserved_ips: Vec<ReservedIp>,
     pub(crate) buckets: Vec<Bucket>,
-    /// Every other kind of resource.
+    /// All other kinds of resources.
     pub(crate) stock: Stock,
     pub(crate) balance: Balance,
     /// Newest first.
     pub(crate) invoices: Vec<Invoice>,
     pub(crate) preview: Option<Invoice>,
     pub(crate) other_history: Vec<HistoryEntry>,
-    /// The form in which every list says that nothing is in it; none for the form that was observed of each.
+    /// The form of all empty lists; `None` for the form observed of each list.
     pub(crate) none_form: Option<NoneForm>,
-    /// How many numbers have been given out.
+    /// The latest number that [`Account::next_number`] returned.
     last_number: u64,
     moment: DateTime<Utc>,
 }
 
-/// Whose account it is.
+/// The team that owns the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Team {
     pub(crate) uuid: String,
@@ -81,8 +82,9 @@ pub(crate) struct Team {
 }
 
 impl Account {
-    /// A new account: the default project, nothing in it, no invoices, and [`DEMO_TOKEN`] and
-    /// [`DEMO_SPACES_KEY`] accepted. Each list says so in the form that was observed of it, so that all of [`NoneForm`] occur.
+    /// Creates an account that has a default project and no resources or invoices, and accepts
+    /// [`DEMO_TOKEN`] and [`DEMO_SPACES_KEY`]. Empty lists have the form observed of each, so that
+    /// all of [`NoneForm`] occur.
     pub fn empty() -> Self {
         let founded = month_start(2026, 5);
         let mut account = Self {
@@ -94,8 +96,8 @@ impl Account {
                 name: "Kestrel".to_owned(),
             },
             projects: Vec::new(),
-            homes: HashMap::new(),
-            new_home: None,
+            projects_by_urn: HashMap::new(),
+            project_override: None,
             droplets: Vec::new(),
             gpu_droplets: Vec::new(),
             domains: Vec::new(),
@@ -127,22 +129,22 @@ impl Account {
         account
     }
 
-    /// Lets a token in, with these scopes from now on.
+    /// Accepts a token with these scopes.
     pub fn accept_token(&mut self, token: &str, scopes: Scopes) {
         self.tokens.accept(token, scopes);
     }
 
-    /// Refuses a token from now on.
+    /// Rejects a token from now on.
     pub fn revoke_token(&mut self, token: &str) {
         self.tokens.revoke(token);
     }
 
-    /// Lets a key list the buckets by S3, when its secret has signed the request.
+    /// Accepts a Spaces key: requests signed with its secret can list the buckets.
     pub fn accept_spaces_key(&mut self, access_key_id: &str, secret: &str) {
         self.spaces_keys.accept(access_key_id, secret);
     }
 
-    /// Says from now on that it is this team's, as `GET /v2/account` tells it.
+    /// Sets the team that `GET /v2/account` returns.
     pub fn set_team(&mut self, uuid: &str, name: &str) {
         self.team = Team {
             uuid: uuid.to_owned(),
@@ -150,12 +152,12 @@ impl Account {
         };
     }
 
-    /// How many requests each token may make. Accounts start with [`RateLimit::GENEROUS`].
+    /// Sets the rate limit of each token. Accounts start with [`RateLimit::GENEROUS`].
     pub fn set_rate_limit(&mut self, limit: RateLimit) {
         self.rate_limit = limit;
     }
 
-    /// Gives every list this form of "none", in place of the one that was observed of it.
+    /// Sets one form for all empty lists.
     pub fn answer_none_as(&mut self, form: NoneForm) {
         self.none_form = Some(form);
     }
@@ -164,23 +166,23 @@ impl Account {
         self.none_form.unwrap_or_else(|| NoneForm::observed(path))
     }
 
-    /// A number not given out before, for ids.
+    /// Returns a number that was not returned before, for ids.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
 
-    /// What [`Account::next_moment`] gave last.
+    /// Returns the latest date of [`Account::next_moment`].
     pub(crate) fn latest_moment(&self) -> DateTime<Utc> {
         self.moment
     }
 
-    /// Lets the moments that follow come after this one.
+    /// Sets the date after which those of [`Account::next_moment`] follow.
     pub(crate) fn continue_at(&mut self, moment: DateTime<Utc>) {
         self.moment = moment;
     }
 
-    /// A moment one second after the one before, so that dates do not depend on the clock.
+    /// Returns a date one second after the previous one, so that dates do not depend on the clock.
     pub(crate) fn next_moment(&mut self) -> DateTime<Utc> {
         self.moment += TimeDelta::seconds(1);
         self.moment

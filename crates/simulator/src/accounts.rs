@@ -13,7 +13,7 @@ pub use every_cent::{EveryCent, LineTruth, ResourceName, Traps, Truth};
 use crate::Account;
 
 impl Account {
-    /// What [`Account::named`] knows, for the help of a command line.
+    /// The names that [`Account::named`] accepts.
     pub const NAMES: &[&str] = &[
         "demo",
         "empty",
@@ -25,7 +25,7 @@ impl Account {
         "10000-invoices",
     ];
 
-    /// The account of a name among [`Account::NAMES`].
+    /// Creates the account with a name of [`Account::NAMES`].
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "demo" => Some(Self::demo()),
@@ -40,7 +40,7 @@ impl Account {
         }
     }
 
-    /// An account on its first day: one droplet in the default project, and nothing else.
+    /// Creates an account with one droplet in the default project.
     pub fn one_droplet() -> Self {
         let mut account = Self::empty();
         account.add_droplet("web-1", "s-1vcpu-1gb", "nyc3");

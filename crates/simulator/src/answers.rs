@@ -21,7 +21,7 @@ pub(crate) fn one(key: &'static str, body: &impl Serialize) -> Response {
     ok(&json!({ key: body }))
 }
 
-/// An amount as the JSON API writes it: `12.34`.
+/// Formats an amount for the JSON API: `12.34`.
 pub(crate) fn amount(amount: Decimal) -> String {
     // Without this, a negated zero is written as `-0.00`.
     let amount = if amount.is_zero() {
@@ -47,7 +47,7 @@ pub(crate) fn json_answer(status: StatusCode, body: String) -> Response {
         .into_response()
 }
 
-/// The page that Cloudflare puts in place of DigitalOcean's answer when the origin does not respond in time.
+/// The page of Cloudflare when DigitalOcean does not respond in time.
 pub(crate) fn html_answer(status: StatusCode) -> Response {
     let title = match status.as_u16() {
         524 => "A timeout occurred",

@@ -1,4 +1,4 @@
-//! Bodies as DigitalOcean writes them, by product: every field of the specification that its examples show.
+//! Bodies in DigitalOcean's format, by product, with all fields of the specification's examples.
 
 pub(crate) mod compute;
 pub(crate) mod data;
@@ -15,14 +15,14 @@ use crate::{
     stock::Parent,
 };
 
-/// What the body of a resource is made from.
+/// The values that a resource's body is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct New<'a> {
     pub(crate) id: String,
     pub(crate) name: &'a str,
-    /// The slug.
+    /// The region's slug.
     pub(crate) region: &'a str,
-    /// Given to no other resource of the account.
+    /// Unique in the account.
     pub(crate) number: u64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) project: Uuid,
@@ -30,13 +30,13 @@ pub(crate) struct New<'a> {
 }
 
 impl New<'_> {
-    /// An address of the range for benchmarks (RFC 2544) that belongs to this resource.
+    /// The resource's address, in the range for benchmarks (RFC 2544).
     pub(crate) fn address(&self) -> String {
         let [a, b, ..] = spread(self.number).to_be_bytes();
         format!("198.19.{a}.{b}")
     }
 
-    /// A UUID for some part of this resource.
+    /// The UUID of a part of the resource.
     pub(crate) fn part(&self, what: &str) -> Uuid {
         identifier(what, self.number)
     }

@@ -19,12 +19,12 @@ pub(crate) fn bearer_token(parts: &Parts) -> Option<&str> {
         .then_some(token.trim())
 }
 
-/// The caller of a request that has passed the gate.
+/// The caller of a request that was authenticated by [`crate::gate`].
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) Scopes);
 
 impl Caller {
-    /// Whether nothing is hidden from this caller.
+    /// Returns whether the caller has full access.
     pub(crate) fn may_everything(&self) -> bool {
         self.0.allow_everything()
     }
@@ -33,7 +33,7 @@ impl Caller {
         self.0.allow(scope)
     }
 
-    /// Refuses a caller whose token lacks the scope an endpoint documents.
+    /// Returns an error if the caller's token lacks a scope.
     pub(crate) fn needs(&self, scope: &str) -> Result<(), ApiError> {
         if self.may(scope) {
             Ok(())
@@ -47,7 +47,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        // Without the gate in front nobody has been let in, so nothing is allowed.
+        // Without authentication the caller has no permissions.
         let caller = parts.extensions.get::<Self>().cloned();
         Ok(caller.unwrap_or_else(|| Self(Scopes::only([]))))
     }

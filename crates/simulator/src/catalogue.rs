@@ -133,7 +133,8 @@ const REGION_FEATURES: &[&str] = &[
     "image_transfer",
 ];
 
-/// A size by its slug. One that is not in the catalogue keeps its slug and takes the figures of the smallest.
+/// A size by its slug. One that is not in the catalogue keeps its slug and takes the figures of the
+/// smallest.
 pub(crate) fn size(slug: &str) -> Size<'_> {
     let known = SIZES.iter().find(|(known, _)| *known == slug);
     let (_, (memory, vcpus, disk, transfer, price_monthly, price_hourly, description)) =

@@ -1,4 +1,4 @@
-//! What every request under `/v2` passes: faults, the token, the rate limit; and what every answer gets.
+//! The middleware of all requests under `/v2`: faults, authentication, rate limits, headers.
 
 use std::time::Instant;
 
@@ -101,7 +101,7 @@ async fn answer(
         Some(FaultKind::LaggingList) => {
             parts.extensions.insert(Disturbance::Lagging);
         }
-        // These meet the answer on its way out.
+        // These apply to the answer, in `deliver`.
         Some(
             FaultKind::CutOff
             | FaultKind::Reset

@@ -1,4 +1,4 @@
-//! Identifiers that look like DigitalOcean's and are the same on every run.
+//! Identifiers in DigitalOcean's format, the same on every run.
 
 use uuid::{Builder, Uuid};
 
@@ -7,7 +7,7 @@ pub(crate) const OWNER_UUID: &str = "5a3c1f07e94b26d8f0b7a2c4916ed35807fb4c21";
 /// The number of the same team.
 pub(crate) const OWNER_ID: u64 = 6_173_678;
 
-/// A version 4 UUID for the `number`th thing of a kind. The same arguments always give the same UUID.
+/// Returns the version 4 UUID of a thing of a kind. The same arguments return the same UUID.
 pub(crate) fn identifier(kind: &str, number: u64) -> Uuid {
     let seed = kind
         .bytes()
@@ -21,7 +21,7 @@ pub(crate) fn identifier(kind: &str, number: u64) -> Uuid {
     Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// Spreads near values over all 64 bits (the finaliser of `SplitMix64`).
+/// Maps adjacent values to distant ones (the finalizer of `SplitMix64`).
 pub(crate) fn spread(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

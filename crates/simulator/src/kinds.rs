@@ -1,5 +1,5 @@
-//! The kinds of resources that need no type of their own: where each is listed, in which style, under which scope,
-//! and how its body is written. The paths, keys and scopes are those of DigitalOcean's specification.
+//! The kinds of resources that have no type of their own: path, style and scope of the list, and
+//! format of the body. The paths, keys and scopes are those of DigitalOcean's specification.
 
 use serde_json::Value;
 
@@ -12,53 +12,54 @@ use crate::{
 /// A kind of resource.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
-    /// Our word for it, as in [`crate::Account::add_resource`].
-    pub(crate) word: &'static str,
-    /// Where it is listed. `{id}` stands for the parent's id. Empty when only [`crate::images`] lists it.
+    /// The name in [`crate::Account::add_resource`].
+    pub(crate) slug: &'static str,
+    /// The path of the list. `{id}` stands for the parent's id. Empty for images and snapshots.
     pub(crate) path: &'static str,
     /// The list's key in the answer.
     pub(crate) key: &'static str,
-    /// The scope that reading it needs.
+    /// The scope for reading it.
     pub(crate) scope: &'static str,
     pub(crate) style: Style,
-    /// The key of the answer about a single one at `path/{id}`, where there is one.
+    /// The key of a single resource at `path/{id}`, if that path exists.
     pub(crate) single: Option<&'static str>,
-    /// What the id looks like.
+    /// The format of the id.
     pub(crate) identity: Identity,
-    /// Where in the body a person's name for it is; empty when it has none that could change.
+    /// The JSON pointer to the name; empty if the kind has no name that can change.
     pub(crate) name: &'static str,
-    pub(crate) home: Home,
-    /// Where in the body its VPC is.
+    pub(crate) membership: Membership,
+    /// The JSON pointer to the VPC.
     pub(crate) vpc: Option<&'static str>,
     /// The kind of the parent that `{id}` in the path stands for.
     pub(crate) parent: Option<&'static str>,
-    /// Query parameters that narrow the list, and where in the body the value they are compared with is.
+    /// Query parameters that filter the list, each with the JSON pointer to the compared value.
     pub(crate) filters: &'static [(&'static str, &'static str)],
     body: fn(&New<'_>) -> Value,
 }
 
-/// How a list is written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// `links.pages` with `first`, `prev`, `next` and `last`, and `meta.total`.
     Pages,
-    /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and `total`.
+    /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and
+    /// `total`.
     GenAi,
-    /// Pages without links, and `total` beside the list.
+    /// Pages without links; only `total` beside the list.
     Total,
-    /// Everything at once: no pages, no links, no total.
+    /// The whole list: no pages, no links, no total.
     Whole,
 }
 
-/// What an id looks like.
+/// The format of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
     Uuid,
-    /// Whole numbers from here.
+    /// Integers from this one.
     Number(u64),
-    /// A number for what was made of a droplet, and a UUID otherwise.
+    /// A number for droplets' snapshots, and a UUID otherwise.
     Snapshot,
-    /// The name itself.
+    /// The name.
     Name,
     /// `fn-` and a UUID.
     Namespace,
@@ -66,29 +67,29 @@ pub(crate) enum Identity {
     AccessKey,
 }
 
-/// How a kind has to do with projects.
+/// The relation of a kind to projects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// Not at all.
-    Nowhere,
-    /// It is a project's member under a URN with this word; its body does not tell.
+pub(crate) enum Membership {
+    /// None.
+    NoProject,
+    /// A project member with this kind in its URN; the body has no `project_id`.
     Member(&'static str),
-    /// It is a member, and its `project_id` tells of which project.
-    MemberThatTells(&'static str),
-    /// No project lists it; only its `project_id` tells.
-    Tells,
+    /// A project member whose body has a `project_id`.
+    MemberWithProjectId(&'static str),
+    /// Not a project member; the body has a `project_id`.
+    ProjectIdOnly,
 }
 
 impl Kind {
     const fn new(
-        word: &'static str,
+        slug: &'static str,
         path: &'static str,
         key: &'static str,
         scope: &'static str,
         body: fn(&New<'_>) -> Value,
     ) -> Self {
         Self {
-            word,
+            slug,
             path,
             key,
             scope,
@@ -96,7 +97,7 @@ impl Kind {
             single: None,
             identity: Identity::Uuid,
             name: "/name",
-            home: Home::Nowhere,
+            membership: Membership::NoProject,
             vpc: None,
             parent: None,
             filters: &[],
@@ -123,8 +124,8 @@ impl Kind {
         Self { name, ..self }
     }
 
-    const fn home(self, home: Home) -> Self {
-        Self { home, ..self }
+    const fn membership(self, membership: Membership) -> Self {
+        Self { membership, ..self }
     }
 
     const fn vpc(self, pointer: &'static str) -> Self {
@@ -145,9 +146,9 @@ impl Kind {
         Self { filters, ..self }
     }
 
-    /// The id of the `number`th resource.
+    /// The id of the resource with a number.
     pub(crate) fn id(&self, number: u64, name: &str, parent: Option<&Parent>) -> String {
-        let uuid = || identifier(self.word, number).to_string();
+        let uuid = || identifier(self.slug, number).to_string();
         match self.identity {
             Identity::Number(first) => (first + number).to_string(),
             Identity::Snapshot if parent.is_some_and(|parent| parent.kind == "droplet") => {
@@ -164,32 +165,39 @@ impl Kind {
         (self.body)(new)
     }
 
-    /// `do:WORD:ID`, when projects list this kind.
+    /// `do:KIND:ID`, if projects list this kind.
     pub(crate) fn urn(&self, id: &str) -> Option<String> {
-        match self.home {
-            Home::Member(word) | Home::MemberThatTells(word) => Some(format!("do:{word}:{id}")),
-            Home::Nowhere | Home::Tells => None,
+        match self.membership {
+            Membership::Member(word) | Membership::MemberWithProjectId(word) => {
+                Some(format!("do:{word}:{id}"))
+            }
+            Membership::NoProject | Membership::ProjectIdOnly => None,
         }
     }
 
-    /// Whether the body has a `project_id`.
-    pub(crate) fn tells_its_project(&self) -> bool {
-        matches!(self.home, Home::MemberThatTells(_) | Home::Tells)
+    /// Returns whether the body has a `project_id`.
+    pub(crate) fn has_project_id(&self) -> bool {
+        matches!(
+            self.membership,
+            Membership::MemberWithProjectId(_) | Membership::ProjectIdOnly
+        )
     }
 }
 
-/// The kind that our word stands for.
-pub(crate) fn named(word: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.word == word)
+/// The kind with a slug.
+pub(crate) fn named(slug: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.slug == slug)
 }
 
-/// The kind that the second part of a URN stands for.
-pub(crate) fn of_urn_word(word: &str) -> Option<&'static Kind> {
-    let is = |home: Home| matches!(home, Home::Member(known) | Home::MemberThatTells(known) if known == word);
-    KINDS.iter().find(|kind| is(kind.home))
+/// The kind with a name in URNs.
+pub(crate) fn of_urn_kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| match kind.membership {
+        Membership::Member(known) | Membership::MemberWithProjectId(known) => known == name,
+        Membership::NoProject | Membership::ProjectIdOnly => false,
+    })
 }
 
-/// The images that droplet snapshots also are. Not a word of [`crate::Account::add_resource`].
+/// The images of droplet snapshots. Not accepted by [`crate::Account::add_resource`].
 pub(crate) const SNAPSHOT_IMAGE: &str = "snapshot_image";
 
 /// Every kind.
@@ -206,16 +214,16 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("reserved_ipv6", "/v2/reserved_ipv6", "reserved_ipv6s", "reserved_ip:read", network::reserved_ipv6)
         .single("reserved_ipv6").identity(Identity::Name).named_at(""),
     Kind::new("load_balancer", "/v2/load_balancers", "load_balancers", "load_balancer:read", network::load_balancer)
-        .single("load_balancer").home(Home::MemberThatTells("loadbalancer")).vpc("/vpc_uuid"),
+        .single("load_balancer").membership(Membership::MemberWithProjectId("loadbalancer")).vpc("/vpc_uuid"),
     Kind::new("database_cluster", "/v2/databases", "databases", "database:read", data::cluster)
-        .style(Style::Whole).single("database").home(Home::MemberThatTells("dbaas")).vpc("/private_network_uuid"),
+        .style(Style::Whole).single("database").membership(Membership::MemberWithProjectId("dbaas")).vpc("/private_network_uuid"),
     Kind::new("database_replica", "/v2/databases/{id}/replicas", "replicas", "database:read", data::replica)
         .style(Style::Whole).below("database_cluster").vpc("/private_network_uuid"),
     Kind::new("kubernetes_cluster", "/v2/kubernetes/clusters", "kubernetes_clusters", "kubernetes:read",
               compute::kubernetes_cluster)
-        .single("kubernetes_cluster").home(Home::Member("kubernetes")).vpc("/vpc_uuid"),
+        .single("kubernetes_cluster").membership(Membership::Member("kubernetes")).vpc("/vpc_uuid"),
     Kind::new("app", "/v2/apps", "apps", "app:read", platform::app)
-        .single("app").home(Home::MemberThatTells("app")).named_at("/spec/name").vpc("/vpc/id"),
+        .single("app").membership(Membership::MemberWithProjectId("app")).named_at("/spec/name").vpc("/vpc/id"),
     Kind::new("registry", "/v2/registries", "registries", "registry:read", platform::registry)
         .style(Style::Whole).identity(Identity::Name).named_at(""),
     Kind::new("cdn_endpoint", "/v2/cdn/endpoints", "endpoints", "cdn:read", storage::cdn_endpoint)
@@ -227,7 +235,7 @@ pub(crate) const KINDS: &[Kind] = &[
         .style(Style::Whole).single("namespace").identity(Identity::Namespace).named_at("/label"),
     Kind::new("vpc", "/v2/vpcs", "vpcs", "vpc:read", network::vpc).single("vpc"),
     Kind::new("nat_gateway", "/v2/vpc_nat_gateways", "vpc_nat_gateways", "nat_gateway:read", network::nat_gateway)
-        .single("vpc_nat_gateway").home(Home::Tells).vpc("/vpcs/0/vpc_uuid")
+        .single("vpc_nat_gateway").membership(Membership::ProjectIdOnly).vpc("/vpcs/0/vpc_uuid")
         .filters(&[("name", "/name"), ("region", "/region"), ("state", "/state"), ("type", "/type")]),
     Kind::new("vpc_peering", "/v2/vpc_peerings", "vpc_peerings", "vpc_peering:read", network::vpc_peering)
         .single("vpc_peering"),
@@ -240,22 +248,22 @@ pub(crate) const KINDS: &[Kind] = &[
         .style(Style::Whole).filters(&[("region", "/region"), ("share_id", "/share_id")]),
     Kind::new("uptime_check", "/v2/uptime/checks", "checks", "uptime:read", platform::uptime_check).single("check"),
     Kind::new("genai_agent", "/v2/gen-ai/agents", "agents", "genai:read", genai::agent)
-        .style(Style::GenAi).single("agent").home(Home::Tells),
+        .style(Style::GenAi).single("agent").membership(Membership::ProjectIdOnly),
     Kind::new("genai_knowledge_base", "/v2/gen-ai/knowledge_bases", "knowledge_bases", "genai:read",
               genai::knowledge_base)
-        .style(Style::GenAi).single("knowledge_base").home(Home::Tells),
+        .style(Style::GenAi).single("knowledge_base").membership(Membership::ProjectIdOnly),
     Kind::new("saas_addon", "/v2/add-ons/saas", "resources", "addon:read", platform::saas_addon)
         .style(Style::Whole).single("resource"),
     Kind::new("dedicated_inference", "/v2/dedicated-inferences", "dedicated_inferences", "dedicated_inference:read",
               genai::dedicated_inference)
         .single("dedicated_inference").named_at("/spec/name").vpc("/vpc_uuid").filters(&[("region", "/region")]),
     Kind::new("vector_database", "/v2/vector-databases", "vector_dbs", "database:read", data::vector_database)
-        .style(Style::Total).single("vector_db").home(Home::Tells),
+        .style(Style::Total).single("vector_db").membership(Membership::ProjectIdOnly),
     Kind::new("partner_attachment", "/v2/partner_network_connect/attachments", "partner_attachments",
               "partner_network_connect:read", network::partner_attachment)
         .single("partner_attachment").vpc("/vpc_ids/0"),
     Kind::new("byoip_prefix", "/v2/byoip_prefixes", "byoip_prefixes", "byoip_prefix:read", network::byoip_prefix)
-        .single("byoip_prefix").home(Home::Tells),
+        .single("byoip_prefix").membership(Membership::ProjectIdOnly),
     Kind::new("alert_policy", "/v2/monitoring/alerts", "policies", "monitoring:read", platform::alert_policy)
         .single("policy").named_at("/description"),
     Kind::new("dns_record", "/v2/domains/{id}/records", "domain_records", "domain:read", network::dns_record)
@@ -267,17 +275,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_and_path_is_used_once() {
+    fn slugs_and_paths_are_unique() {
         for (position, kind) in KINDS.iter().enumerate() {
             for other in &KINDS[position + 1..] {
-                assert_ne!(kind.word, other.word);
+                assert_ne!(kind.slug, other.slug);
                 assert!(kind.path.is_empty() || kind.path != other.path);
             }
         }
     }
 
     #[test]
-    fn a_snapshot_of_a_droplet_has_a_number_and_any_other_a_uuid() {
+    fn snapshots_of_droplets_have_numbers_and_others_uuids() {
         let kind = named("snapshot").unwrap();
         let droplet = Parent::new("droplet", "5");
         assert_eq!(kind.id(7, "", Some(&droplet)), "190000007");

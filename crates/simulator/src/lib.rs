@@ -1,9 +1,9 @@
-//! A DigitalOcean API v2 in memory: stateful, deterministic, and able to fail on request.
+//! A DigitalOcean API v2 in memory: stateful, deterministic, and with faults on request.
 //!
-//! It speaks JSON in the shape of DigitalOcean's public specification and shares no code with our own client,
-//! so that what the client reads here is a second opinion and not an echo. `arcadia dev` shows the demo account
-//! through it, the tests of other crates change an [`Account`] while it is being read, and people start it with
-//! `arcadia simulator`.
+//! It implements DigitalOcean's public specification and shares no code with our client, so that
+//! tests of the client check it against an independent implementation. `arcadia dev` reads the
+//! demo account from it, tests of other crates change an [`Account`] while it is served, and
+//! `arcadia simulator` starts it on its own.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -18,51 +18,52 @@
 //! ```
 //!
 //! # Resources
-//! Every kind that is billed, or that decides who pays, is listed where DigitalOcean lists it, in the style and under
-//! the scope of its specification. [`Account::add_resource`] and its neighbours take our word for a kind;
-//! [`Account::everything`] has some of each, and [`SECRETS`] are the secrets in its bodies. What a token's scopes do
-//! not cover is left out of bodies without a word: `project_id` without `project:read`, and the credentials of
-//! databases without `database:view_credentials`.
+//! Every kind of resource that is billed, or that decides who pays, is listed under the path, in
+//! the style and with the scope of the specification. [`Account::add_resource`] creates resources
+//! by kind; [`Account::everything`] has some of each; [`SECRETS`] are the secrets in bodies. As in
+//! the live API, bodies omit what the token's scopes do not cover: `project_id` without
+//! `project:read`, and database credentials without `database:view_credentials`.
 //!
 //! # Empty lists
-//! DigitalOcean says "none" as an empty list, as null, or by leaving the list out. Each list does so in the form that clients of the
-//! live API report of it; [`Account::answer_none_as`] gives one [`NoneForm`] to all. [`Account::one_droplet`] is a real account's
-//! first day: one list has an item, and all others are in such forms.
+//! DigitalOcean sends an empty list as an empty array, as null, or without the key. Each list has
+//! the form that clients of the live API report; [`Account::answer_none_as`] sets one [`NoneForm`]
+//! for all. In [`Account::one_droplet`] one list has an item, and all others are empty.
 //!
 //! # Invoices
-//! The header, the JSON items, the summary and the CSV of an [`Invoice`] all follow from its lines, unless it says
-//! otherwise: [`Invoice::items`], [`Invoice::csv_form`], [`Invoice::summary_parts`], [`Invoice::lacks_csv`] and their
-//! neighbours. [`Account::change_invoice`] corrects one that was issued. [`EveryCent`] is an account with a trap in
-//! every invoice and the truth about every line, and [`Account::add_random_invoices`] makes invoices that nobody
-//! thought of.
+//! The header, the JSON items, the summary and the CSV of an [`Invoice`] follow from its lines
+//! unless set otherwise, for example by [`Invoice::items`], [`Invoice::csv_form`],
+//! [`Invoice::summary_parts`] or [`Invoice::lacks_csv`]. [`Account::change_invoice`] corrects an
+//! issued invoice. [`EveryCent`] is an account with a trap in every invoice and the expected
+//! attribution of every line; [`Account::add_random_invoices`] issues generated invoices.
 //!
 //! # Spaces
-//! Under `/spaces/{region}` the buckets of a region are listed as S3 does it ([`Simulator::spaces_url`] is the template
-//! for all regions), for requests that the secret of an accepted key has signed: [`DEMO_SPACES_KEY`] everywhere, and
-//! what [`Account::accept_spaces_key`] lets in.
+//! `/spaces/{region}` lists the buckets of a region as S3 does ([`Simulator::spaces_url`] is the
+//! template for all regions). Requests must be signed with the secret of an accepted key:
+//! [`DEMO_SPACES_KEY`], or a key of [`Account::accept_spaces_key`].
 //!
 //! # Faults
-//! A [`Fault`] meets any path under `/v2` and `/spaces`. [`FaultKind`] says what can happen: errors (`rate_limited`, `server_error`,
-//! `html_error`, `unauthorized`, `forbidden`, `not_found`), answers that are late or broken off (`slow`, `drip`,
-//! `cut_off`, `reset`),
-//! and lists that are not what they should be (`empty_list`, `item_moves_between_pages`, `short_page`,
-//! `lagging_list`).
+//! A [`Fault`] applies to paths under `/v2` and `/spaces`. The [`FaultKind`]s are errors
+//! (`rate_limited`, `server_error`, `html_error`, `unauthorized`, `forbidden`, `not_found`), slow
+//! or incomplete answers (`slow`, `drip`, `cut_off`, `reset`), wrong lists (`empty_list`,
+//! `item_moves_between_pages`, `short_page`, `lagging_list`) and wrong CSVs (`renamed_column`,
+//! `last_line_missing`).
 //!
-//! A fault without `times` lasts until it is cleared, and each path is met by itself: for one invoice
+//! A fault without `times` applies until it is removed. For one invoice:
 //!
-//! - `html_error:/v2/customers/my/invoices/UUID*` answers for its items, summary and CSV with Cloudflare's 504 for ever;
-//! - `html_error:/v2/customers/my/invoices/UUID/csv:times=2` lets its CSV fail twice and then work. With a `*` in the
-//!   path the two failures are those of the first two requests, whichever they are for.
+//! - `html_error:/v2/customers/my/invoices/UUID*` answers requests for its items, summary and CSV
+//!   with Cloudflare's 504;
+//! - `html_error:/v2/customers/my/invoices/UUID/csv:times=2` fails the first two requests for its
+//!   CSV. If the path has a `*`, these are the first two requests for any matching path.
 //!
 //! # The control endpoint
-//! The same address answers under `/simulator/`, without a token, for processes that cannot call the Rust API:
+//! The same address serves `/simulator/`, without a token, for other processes:
 //!
 //! | request | effect |
 //! |---|---|
-//! | `POST /simulator/faults` | body: one fault a line, as [`Fault`] is written; they are added |
-//! | `GET /simulator/faults` | the faults still to come, one a line |
-//! | `DELETE /simulator/faults` | forget them all |
-//! | `GET /simulator/requests` | what has been asked so far: `[{"method","path","query","status"}]`, oldest first |
+//! | `POST /simulator/faults` | adds faults: one a line, in the text form of [`Fault`] |
+//! | `GET /simulator/faults` | lists the remaining faults, one a line |
+//! | `DELETE /simulator/faults` | removes all faults |
+//! | `GET /simulator/requests` | lists requests: `[{"method","path","query","status"}]`, oldest first |
 
 mod access;
 mod account;

@@ -1,5 +1,5 @@
-//! Lists, a page at a time: `page` and `per_page`, absolute links built from the request's own host, the total.
-//! Lists in another style are in [`crate::paging_styles`].
+//! Lists with `page` and `per_page`, absolute links built from the request's host, and a total.
+//! Lists in other styles are in [`crate::paging_styles`].
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ use crate::{NoneForm, answers::ok, errors::ApiError};
 const DEFAULT_PER_PAGE: usize = 20;
 const MOST_PER_PAGE: usize = 200;
 
-/// What a fault does to the list being read.
+/// The effect of a fault on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disturbance {
-    /// Nothing is there.
+    /// The list is empty.
     Empty,
-    /// The last item of page 1 has moved to the front of page 2.
+    /// The last item of page 1 is the first of page 2.
     ItemMoved,
-    /// The last item of the page is missing, and still counted.
+    /// The last item of the page is missing but counted.
     Short,
-    /// The last item of all is neither there nor counted.
+    /// The last item of the list is neither present nor counted.
     Lagging,
 }
 
-/// The scheme and host by which the caller reached the simulator: links in answers start with it.
+/// The scheme and host of the request, with which links start.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin(pub(crate) String);
 
@@ -51,7 +51,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     }
 }
 
-/// The page asked for.
+/// The requested page.
 #[derive(Clone, Debug)]
 pub(crate) struct PageRequest {
     pub(crate) origin: Origin,
@@ -77,8 +77,8 @@ pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     parameters.find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// A parameter that must be a whole number of at least 1. What DigitalOcean does with others is not documented;
-/// refusing them shows a client's mistake.
+/// A parameter that must be an integer of at least 1. DigitalOcean does not document others; an
+/// error exposes a client's mistake.
 fn number(query: &str, name: &str) -> Result<Option<usize>, ApiError> {
     parameter(query, name)
         .map(|value| match value.parse() {
@@ -110,7 +110,7 @@ impl PageRequest {
         })
     }
 
-    /// The page of `items` asked for, each as `body` writes it, under `key`.
+    /// The requested page of `items` under `key`, each formatted by `body`.
     pub(crate) fn answer<'a, T, B: Serialize>(
         &self,
         key: &'static str,
@@ -120,7 +120,7 @@ impl PageRequest {
         self.answer_with(key, items, body, None)
     }
 
-    /// The same, with one more field beside the list, on every page.
+    /// The requested page with another field beside the list.
     pub(crate) fn answer_with<'a, T, B: Serialize>(
         &self,
         key: &'static str,
@@ -137,7 +137,7 @@ impl PageRequest {
         })
     }
 
-    /// A page of a list of so many items.
+    /// A page of a list with a total.
     pub(crate) fn list<B>(&self, key: &'static str, items: Vec<B>, total: usize) -> List<B> {
         let form = if total == 0 {
             self.none_form
@@ -147,7 +147,7 @@ impl PageRequest {
         List { key, items, form }
     }
 
-    /// The items of the page asked for, and how many there are on all pages.
+    /// The items of the requested page, and the total.
     pub(crate) fn window<'a, T>(&self, items: &'a [T]) -> (Vec<&'a T>, usize) {
         let items = match self.disturbance {
             Some(Disturbance::Empty) => &[],
@@ -171,7 +171,7 @@ impl PageRequest {
         (page, items.len())
     }
 
-    /// The page asked for and the last page of so many items, both from 1.
+    /// The requested page and the last page, both from 1.
     pub(crate) fn position(&self, total: usize) -> (usize, usize) {
         (self.page, total.div_ceil(self.per_page).max(1))
     }
@@ -190,7 +190,7 @@ impl PageRequest {
         }
         let is_written = last > 1
             || self.page > 1
-            // As observed together.
+            // `NoKey` was observed together with empty pages.
             || (total == 0 && self.none_form == NoneForm::NoKey);
         Links {
             pages: is_written.then_some(pages),
@@ -211,9 +211,9 @@ impl PageRequest {
     }
 }
 
-/// The form of "none" that the gate has chosen for the list that was asked for.
+/// The form of an empty list, as set by the gate.
 pub(crate) fn none_form_of(parts: &Parts) -> NoneForm {
-    // The fault hides what is there behind an empty list.
+    // The fault hides items behind an empty list.
     if parts.extensions.get() == Some(&Disturbance::Empty) {
         return NoneForm::EmptyList;
     }
@@ -225,7 +225,7 @@ pub(crate) fn none_form_of(parts: &Parts) -> NoneForm {
 pub(crate) struct List<B> {
     pub(crate) key: &'static str,
     pub(crate) items: Vec<B>,
-    /// Of an empty list.
+    /// The form if there are no items.
     pub(crate) form: NoneForm,
 }
 

@@ -1,5 +1,5 @@
-//! The lists that DigitalOcean writes in another style than the usual one: those of its gen-ai product, the one of
-//! vector databases, and those that come whole.
+//! Lists in other styles: those of the gen-ai product, that of vector databases, and those without
+//! pages.
 
 use axum::{http::request::Parts, response::Response};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl PageRequest {
-    /// The page asked for in the style of gen-ai.
+    /// The requested page in the style of gen-ai.
     pub(crate) fn answer_gen_ai<'a, T, B: Serialize>(
         &self,
         key: &'static str,
@@ -41,7 +41,7 @@ impl PageRequest {
         })
     }
 
-    /// The page asked for with nothing but the total beside it.
+    /// The requested page with only the total beside it.
     pub(crate) fn answer_with_total<'a, T, B: Serialize>(
         &self,
         key: &'static str,
@@ -56,7 +56,7 @@ impl PageRequest {
     }
 }
 
-/// All of a list that has no pages. `page` and `per_page` mean nothing to it.
+/// A list without pages, which ignores `page` and `per_page`.
 pub(crate) fn answer_whole<'a, T, B: Serialize>(
     parts: &Parts,
     key: &'static str,
@@ -69,7 +69,7 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
         Some(Disturbance::ItemMoved) | None => items.len(),
     };
     let form = match none_form_of(parts) {
-        // `{}` would not differ from an answer about something else.
+        // `{}` could be an answer to any request.
         NoneForm::NoKey => NoneForm::Null,
         form => form,
     };

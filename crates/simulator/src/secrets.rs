@@ -1,4 +1,5 @@
-//! The secrets in the bodies. They open nothing, and none of them may ever be found outside the simulator's answers.
+//! The secrets in the bodies. They are invalid elsewhere and must not appear outside the
+//! simulator's answers.
 
 pub(crate) const DATABASE: &str = "sim-secret-db-password-1";
 pub(crate) const DATABASE_PRIVATE: &str = "sim-secret-db-private-password-1";
@@ -30,9 +31,9 @@ pub(crate) const AUTOSCALE_USER_DATA: &str = "sim-secret-autoscale-user-data-1";
 pub(crate) const SPACES: &str = "sim-secret-spaces-secret-key-1";
 pub(crate) const SAAS_SSO_URL: &str = "sim-secret-saas-sso-token-1";
 
-/// Every secret that the body of some resource has: passwords (in a field and in a connection's URI), keys, tokens,
-/// values of environment variables; and [`crate::DEMO_SPACES_SECRET`], which is in none. Whatever stores or shows what
-/// it has read here, or signed, must have left them out.
+/// All secrets in the bodies of resources: passwords (in fields and in connection URIs), keys,
+/// tokens and values of environment variables; and [`crate::DEMO_SPACES_SECRET`], which is in no
+/// body. Programs that store or show data from here must omit them.
 pub const SECRETS: &[&str] = &[
     DATABASE,
     DATABASE_PRIVATE,

@@ -11,8 +11,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{Account, Fault, ReceivedRequest, gate, routes, state::Shared};
 
-/// How long a stopping server waits for answers under way.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a stopping server waits for answers in progress.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server. Dropping it closes the port.
 pub struct Simulator {
@@ -29,7 +29,7 @@ impl Simulator {
         Self::bind(account, (Ipv4Addr::LOCALHOST, 0).into()).await
     }
 
-    /// Serves an account on an address; port 0 stands for any free one. Fails when the port is taken.
+    /// Serves an account on an address; port 0 selects a free port. Fails if the port is taken.
     pub async fn bind(account: Account, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -37,7 +37,7 @@ impl Simulator {
         let app = router(&shared);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
-            // Sent or dropped, both mean stop.
+            // A sent message and a dropped sender both stop the server.
             let _ = stopped.await;
         };
         let serve = axum::serve(listener, app).with_graceful_shutdown(stopped);
@@ -50,12 +50,12 @@ impl Simulator {
         })
     }
 
-    /// The base of the API, without `/v2` and without a slash at the end: `http://127.0.0.1:41234`.
+    /// The base URL of the API, without `/v2` and a final slash: `http://127.0.0.1:41234`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where S3's `ListBuckets` is answered for each region: `http://127.0.0.1:41234/spaces/{region}`.
+    /// The URL template of S3's `ListBuckets`: `http://127.0.0.1:41234/spaces/{region}`.
     pub fn spaces_url(&self) -> String {
         format!("{}/spaces/{{region}}", self.url())
     }
@@ -65,17 +65,17 @@ impl Simulator {
         change(&mut self.shared.account_mut())
     }
 
-    /// Looks at the account as it is now.
+    /// Reads the current account.
     pub fn read<R>(&self, read: impl FnOnce(&Account) -> R) -> R {
         read(&self.shared.account())
     }
 
-    /// Lets coming requests fail. Of several faults that meet a request, the one asked for first applies.
+    /// Adds a fault. If several faults match a request, the oldest applies.
     pub fn fail(&self, fault: Fault) {
         self.shared.faults().add(fault);
     }
 
-    /// Forgets all faults still to come.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.faults().clear();
     }
@@ -85,14 +85,15 @@ impl Simulator {
         self.shared.requests()
     }
 
-    /// Serves until `stop` is done, for example until Ctrl-C; answers under way get a second to finish.
+    /// Serves until `stop` is done, for example until Ctrl-C. Answers in progress have a second to
+    /// finish.
     pub async fn serve_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let mut server = self.server;
         tokio::select! {
             ended = &mut server => return ended.map_err(io::Error::other)?,
             () = stop => drop(self.stop),
         }
-        match tokio::time::timeout(PATIENCE, server).await {
+        match tokio::time::timeout(SHUTDOWN_TIMEOUT, server).await {
             Ok(ended) => ended.map_err(io::Error::other)?,
             Err(_) => Ok(()),
         }

@@ -24,7 +24,8 @@ struct State {
     request_number: AtomicU64,
 }
 
-/// A panic in a test's closure must not make the server useless for the assertions that follow.
+/// Locks a mutex after a panic in a test's closure too, so that later assertions can still use the
+/// server.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The resources of the kinds that need no type of their own: each is kept as the text that the API sends.
+//! The resources of kinds without a type of their own, each stored as the JSON to send.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use serde_json::{
 /// A resource of a kind in [`crate::kinds`].
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
-    /// DigitalOcean's id, as text where it is a number.
+    /// DigitalOcean's id as text.
     pub(crate) id: String,
-    /// What it was made of or belongs to.
+    /// The resource that it was made of or belongs to.
     pub(crate) parent: Option<Parent>,
-    /// The body, ready to be sent.
+    /// The body as JSON.
     text: Box<RawValue>,
 }
 
-/// What a snapshot, a backup, a replica or a record was made of.
+/// The resource that a snapshot, a backup, a replica or a record belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parent {
-    /// A word of ours: `droplet`, `volume`, `database_cluster`, `dns_zone`, `nfs_share`.
+    /// `droplet`, `volume`, `database_cluster`, `dns_zone` or `nfs_share`.
     pub(crate) kind: &'static str,
     pub(crate) id: String,
 }
@@ -65,16 +65,16 @@ impl Resource {
     }
 }
 
-/// Writing a [`Value`] cannot fail, so there always is one.
+/// Serializes a [`Value`], which does not fail.
 fn text_of(body: &Value) -> Option<Box<RawValue>> {
     to_raw_value(body).ok()
 }
 
-/// The resources of every kind, by the kind's word.
+/// The resources of all kinds, by the kind's slug.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stock(HashMap<&'static str, Listing>);
 
-/// The resources of one kind in the order of their listing, and where each is in it.
+/// The resources of one kind in the order of their list, and the position of each by id.
 #[derive(Clone, Debug, Default)]
 struct Listing {
     items: Vec<Resource>,
@@ -98,7 +98,7 @@ impl Stock {
         listing.items.push(resource);
     }
 
-    /// Changes a body in place and tells whether there is one with this id.
+    /// Changes a body in place and returns whether the id is known.
     pub(crate) fn change(&mut self, kind: &str, id: &str, change: impl FnOnce(&mut Value)) -> bool {
         let found = self.0.get_mut(kind).and_then(|listing| {
             let position = *listing.positions.get(id)?;
@@ -107,7 +107,7 @@ impl Stock {
         found.map(|resource| resource.change(change)).is_some()
     }
 
-    /// Changes every body of a kind in place.
+    /// Changes all bodies of a kind in place.
     pub(crate) fn change_all(&mut self, kind: &str, mut change: impl FnMut(&mut Value)) {
         let listing = self.0.get_mut(kind);
         for resource in listing.into_iter().flat_map(|listing| &mut listing.items) {
@@ -127,7 +127,7 @@ impl Stock {
         Some(removed)
     }
 
-    /// The ids of those of a kind that have this parent.
+    /// The ids of a parent's children of a kind.
     pub(crate) fn children(&self, kind: &str, parent: &Parent) -> Vec<String> {
         let children = self.of(kind).iter().filter(|child| child.is_of(parent));
         children.map(|child| child.id.clone()).collect()

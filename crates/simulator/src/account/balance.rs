@@ -12,7 +12,7 @@ pub struct Balance {
     pub account_balance: Decimal,
     /// What the current month has cost so far.
     pub month_to_date_usage: Decimal,
-    /// DigitalOcean computes balances now and then: may be hours before the request.
+    /// When the balance was computed, which may be hours ago.
     pub generated_at: DateTime<Utc>,
 }
 

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::Account;
 
-/// A Spaces bucket. Projects know it by its name, and S3 by its region too.
+/// A Spaces bucket. Projects identify it by its name, S3 by its name and region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its id as well.
+    /// The name, which is also the id.
     pub name: String,
     /// The region's slug.
     pub region: String,
@@ -21,7 +21,7 @@ impl Account {
         &self.buckets
     }
 
-    /// Creates a bucket in place of one of the same name.
+    /// Creates a bucket. Replaces one of the same name.
     pub(crate) fn insert_bucket(&mut self, name: &str, region: &str) {
         self.remove_bucket(name);
         self.assign_new(&format!("do:space:{name}"));

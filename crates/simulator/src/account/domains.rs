@@ -7,7 +7,7 @@ use super::Account;
 pub struct Domain {
     /// `example.com`; also its id.
     pub name: String,
-    /// Seconds that answers may be cached.
+    /// The time to live of records, in seconds.
     pub ttl: u32,
     /// The address of the zone's A record.
     pub address: String,
@@ -37,14 +37,14 @@ impl Account {
         self.domains.push(domain);
     }
 
-    /// Deletes a domain; it leaves its project too, and its records go with it.
+    /// Deletes a domain with its project membership and its records.
     pub fn remove_domain(&mut self, name: &str) {
         self.domains.retain(|domain| domain.name != name);
         self.remove_member(&format!("do:domain:{name}"));
         self.remove_children("dns_record", "dns_zone", name);
     }
 
-    /// Sets how many seconds a domain's answers may be cached.
+    /// Sets the time to live of a domain's records, in seconds.
     pub fn set_domain_ttl(&mut self, name: &str, ttl: u32) {
         for domain in self.domains.iter_mut().filter(|domain| domain.name == name) {
             domain.ttl = ttl;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Droplet {
-    /// As a caller sees it who may read tags, or may not.
+    /// The body, with the tags if the caller's token has the scope for them.
     pub(crate) fn body(&self, with_tags: bool) -> DropletBody<'_> {
         let size = catalogue::size(&self.size);
         DropletBody {
@@ -42,7 +42,7 @@ impl Droplet {
     }
 }
 
-/// A droplet as the API writes it: every field of the specification.
+/// A droplet in the API's format, with all fields of the specification.
 #[derive(Serialize)]
 pub(crate) struct DropletBody<'a> {
     id: u64,
@@ -124,7 +124,7 @@ struct Interface<Netmask> {
     kind: &'static str,
 }
 
-/// Addresses that belong to nobody: for private use, for benchmarks (RFC 2544) and for documentation (RFC 3849).
+/// Addresses of reserved ranges: private use, benchmarks (RFC 2544), documentation (RFC 3849).
 fn networks(id: u64) -> Networks {
     let [a, b, c, d, ..] = spread(id).to_be_bytes();
     Networks {

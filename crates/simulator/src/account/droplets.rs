@@ -1,11 +1,11 @@
-//! Droplets, and GPU droplets, which DigitalOcean lists apart from the others.
+//! Droplets. GPU droplets have a list of their own.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Account, MemberStatus};
 
-/// A droplet. What is not here follows from the id, the size and the region.
+/// A droplet. Other fields of its body follow from the id, the size and the region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Droplet {
     /// DigitalOcean's integer id.
@@ -18,7 +18,7 @@ pub struct Droplet {
     pub region: String,
     /// `new`, `active`, `off` or `archive`.
     pub status: String,
-    /// In the order in which they were given.
+    /// In the order in which they were added.
     pub tags: Vec<String>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -28,7 +28,7 @@ pub struct Droplet {
     pub snapshot_ids: Vec<u64>,
     /// The backups made of it.
     pub backup_ids: Vec<u64>,
-    /// The VPC it is in; `None` stands for its region's default one, which is not listed.
+    /// The VPC; `None` for the region's default VPC, which is not listed.
     pub vpc_id: Option<Uuid>,
     /// Whether it is listed under `?type=gpus` only.
     pub gpu: bool,
@@ -42,7 +42,7 @@ impl Droplet {
 }
 
 impl Account {
-    /// The droplets of the plain listing, in its order.
+    /// The droplets of the default listing, in its order.
     pub fn droplets(&self) -> &[Droplet] {
         &self.droplets
     }
@@ -58,8 +58,8 @@ impl Account {
         all.find(|droplet| droplet.id == id)
     }
 
-    /// Creates an active droplet in the default project and returns its id. A size or region that DigitalOcean does
-    /// not have is kept as given.
+    /// Creates an active droplet in the default project and returns its id. The size and the region
+    /// may be unknown to DigitalOcean.
     pub fn add_droplet(&mut self, name: &str, size: &str, region: &str) -> u64 {
         let droplet = self.new_droplet(name, size, region);
         self.insert_droplet(droplet)
@@ -93,7 +93,7 @@ impl Account {
 
     /// Adds a droplet as described, in the default project, and returns its id.
     pub fn insert_droplet(&mut self, droplet: Droplet) -> u64 {
-        self.insert_droplet_into(self.home_of_new(), droplet)
+        self.insert_droplet_into(self.project_of_new(), droplet)
     }
 
     pub(crate) fn insert_droplet_into(&mut self, project: Uuid, droplet: Droplet) -> u64 {
@@ -107,8 +107,8 @@ impl Account {
         id
     }
 
-    /// Destroys a droplet: it leaves the listings and its project, and its backups go with it; snapshots stay, and
-    /// so do volumes and reserved IPs, detached.
+    /// Deletes a droplet with its project membership and its backups. Snapshots stay; volumes and
+    /// reserved IPs are detached.
     pub fn remove_droplet(&mut self, id: u64) {
         self.droplets.retain(|droplet| droplet.id != id);
         self.gpu_droplets.retain(|droplet| droplet.id != id);
@@ -122,7 +122,7 @@ impl Account {
         self.remove_children("droplet_backup", "droplet", &id.to_string());
     }
 
-    /// Changes a droplet in place. Does nothing when there is none with this id.
+    /// Changes a droplet in place. Does nothing if the id is unknown.
     pub fn change_droplet(&mut self, id: u64, change: impl FnOnce(&mut Droplet)) {
         let mut all = self.droplets.iter_mut().chain(&mut self.gpu_droplets);
         if let Some(droplet) = all.find(|droplet| droplet.id == id) {
@@ -130,12 +130,12 @@ impl Account {
         }
     }
 
-    /// Gives a droplet another name.
+    /// Renames a droplet.
     pub fn rename_droplet(&mut self, id: u64, name: &str) {
         self.change_droplet(id, |droplet| name.clone_into(&mut droplet.name));
     }
 
-    /// Adds a tag to a droplet, unless it has it.
+    /// Adds a tag to a droplet, unless it is present.
     pub fn tag_droplet(&mut self, id: u64, tag: &str) {
         self.change_droplet(id, |droplet| {
             if !droplet.tags.iter().any(|known| known == tag) {

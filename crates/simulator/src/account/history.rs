@@ -1,4 +1,4 @@
-//! The billing history: what was invoiced, what was paid, and what else happened.
+//! The billing history: invoices, payments and other entries.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -6,27 +6,28 @@ use uuid::Uuid;
 
 use super::{Account, Balance};
 
-/// One entry. DigitalOcean gives it no id.
+/// One entry. It has no id in the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
     /// `Invoice for May 2018`.
     pub description: String,
-    /// US dollars: positive for what is owed, negative for what was paid.
+    /// US dollars: positive for charges, negative for payments.
     pub amount: Decimal,
     /// The invoice's number and UUID, for entries of type `Invoice`.
     pub invoice: Option<(String, Uuid)>,
     /// When it happened.
     pub date: DateTime<Utc>,
-    /// `Invoice`, `Payment`, `Refund`, …: an open word.
+    /// `Invoice`, `Payment`, `Refund`, …: an open set.
     pub kind: String,
 }
 
 impl HistoryEntry {
-    /// The word for a payment that did not go through: nothing was moved.
+    /// The type of a failed payment, which moves no money.
     const ATTEMPT_FAILED: &str = "AttemptFailed";
 
-    /// An entry that belongs to no invoice. The amount is positive when more is owed afterwards (`Refund`,
-    /// `CreditExpiration`, `Chargeback`, `ACHFailure`) and negative when less is (`Payment`, `Credit`).
+    /// Creates an entry without an invoice. The amount is positive if the team owes more afterwards
+    /// (`Refund`, `CreditExpiration`, `Chargeback`, `ACHFailure`) and negative if it owes less
+    /// (`Payment`, `Credit`).
     pub fn new(kind: &str, description: &str, amount: Decimal, date: DateTime<Utc>) -> Self {
         Self {
             description: description.to_owned(),
@@ -37,15 +38,15 @@ impl HistoryEntry {
         }
     }
 
-    /// Whether what is owed changes by the amount. A failed attempt to pay says how much was tried.
+    /// Returns whether the entry changes the amount owed. The amount of a failed payment does not.
     pub fn moves_money(&self) -> bool {
         self.kind != Self::ATTEMPT_FAILED
     }
 }
 
 impl Account {
-    /// The billing history, newest first: every invoice, the payment that settled it ([`crate::Invoice::paid_after`]), and
-    /// what was added with [`Account::add_history`].
+    /// The billing history, newest first: all invoices, their payments
+    /// ([`crate::Invoice::paid_after`]), and the entries of [`Account::add_history`].
     pub fn history(&self) -> Vec<HistoryEntry> {
         let mut entries = self.other_history.clone();
         for invoice in &self.invoices {
@@ -70,19 +71,19 @@ impl Account {
         entries
     }
 
-    /// Adds an entry that belongs to no invoice: a refund, a credit, a failed attempt.
+    /// Adds an entry without an invoice: a refund, a credit, a failed payment.
     pub fn add_history(&mut self, entry: HistoryEntry) {
         self.other_history.push(entry);
     }
 
-    /// What is owed by the history: the sum of its entries that move money.
+    /// The amount owed: the sum of the entries that move money.
     pub fn owed_by_history(&self) -> Decimal {
         let entries = self.history();
         let moving = entries.iter().filter(|entry| entry.moves_money());
         moving.map(|entry| entry.amount).sum()
     }
 
-    /// Makes the balance say what the history and the preview come to.
+    /// Sets the balance to the totals of the history and the preview.
     pub fn settle_balance(&mut self) {
         let usage = self.preview().map(|preview| preview.amount);
         self.set_balance(Balance {

@@ -5,14 +5,14 @@ use rust_decimal::Decimal;
 
 use super::InvoiceLine;
 
-/// How the CSV of an invoice is written. Exports of different years, and files that a spreadsheet has saved again, hold
-/// the same lines in other forms.
+/// The form of an invoice's CSV. Exports of different years, and files saved by a spreadsheet,
+/// contain the same lines in other forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvForm {
-    /// The names in the header, in their order. What a column holds follows from its name, whatever its case; below
-    /// a name that DigitalOcean does not use the cells are empty.
+    /// The header's column names, in order. The name determines the cells, ignoring case; the cells
+    /// of unknown columns are empty.
     pub columns: Vec<&'static str>,
-    /// What ends every line, the header's too.
+    /// The line terminator, also of the header.
     pub line_end: &'static str,
     /// Whether the file starts with U+FEFF.
     pub has_byte_order_mark: bool,
@@ -53,14 +53,14 @@ impl CsvForm {
         }
     }
 
-    /// The same without a column.
+    /// Removes a column.
     #[must_use]
     pub fn without(mut self, column: &str) -> Self {
         self.columns.retain(|known| *known != column);
         self
     }
 
-    /// The same as Windows programs save it: with a byte order mark, and CRLF at the end of every line.
+    /// The form written by Windows programs: with a byte order mark, and CRLF as terminator.
     #[must_use]
     pub fn saved_on_windows(mut self) -> Self {
         self.line_end = "\r\n";
@@ -112,7 +112,7 @@ fn date(moment: Option<DateTime<Utc>>) -> String {
     })
 }
 
-/// `$3.11`, `-$1,779.55`: the minus before the sign, a comma for every thousand.
+/// Formats `$3.11` or `-$1,779.55`: the minus precedes the sign, and commas group thousands.
 fn dollars(amount: Decimal) -> String {
     let digits = format!("{:.2}", amount.abs());
     let (whole, cents) = digits.split_once('.').unwrap_or((&digits, "00"));

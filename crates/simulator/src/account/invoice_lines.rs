@@ -7,11 +7,11 @@ use uuid::Uuid;
 /// One line of an invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InvoiceLine {
-    /// `Droplets`, `Volumes`, `Taxes`, …: an open word.
+    /// `Droplets`, `Volumes`, `Taxes`, …: an open set.
     pub product: String,
-    /// The cluster or database a line belongs to; mostly empty.
+    /// The cluster or database that the resource belongs to; usually empty.
     pub group_description: String,
-    /// Names the resource, mostly as `NAME (SIZE)`.
+    /// The name of the resource, usually as `NAME (SIZE)`.
     pub description: String,
     /// Absent for taxes.
     pub hours: Option<u32>,
@@ -21,7 +21,7 @@ pub struct InvoiceLine {
     pub end: Option<DateTime<Utc>>,
     /// US dollars; negative for discounts.
     pub amount: Decimal,
-    /// The name of the project then; empty for taxes.
+    /// The name of the project at that time; empty for taxes.
     pub project_name: String,
     /// `iaas` or `paas`.
     pub category: String,
@@ -32,7 +32,7 @@ pub struct InvoiceLine {
 }
 
 impl InvoiceLine {
-    /// A line with a product, a description and an amount; the rest is empty.
+    /// Creates a line with a product, a description and an amount.
     pub fn new(product: &str, description: &str, amount: Decimal) -> Self {
         Self {
             product: product.to_owned(),
@@ -43,7 +43,7 @@ impl InvoiceLine {
         }
     }
 
-    /// The time it covers.
+    /// Sets the period of the usage.
     #[must_use]
     pub fn during(mut self, hours: u32, start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
         self.hours = Some(hours);
@@ -52,28 +52,30 @@ impl InvoiceLine {
         self
     }
 
-    /// The cluster or database that it belongs to.
+    /// Sets the cluster or database that the resource belongs to.
     #[must_use]
     pub fn in_group(mut self, name: &str) -> Self {
         name.clone_into(&mut self.group_description);
         self
     }
 
-    /// The number by which its JSON item names the resource: a droplet's (for its backups too) or a droplet snapshot's.
+    /// Sets the number that identifies the resource in the JSON item: a droplet's (also for its
+    /// backups) or a droplet snapshot's.
     #[must_use]
     pub fn with_id(mut self, id: &impl ToString) -> Self {
         self.resource_id = Some(id.to_string());
         self
     }
 
-    /// The UUID by which its JSON item names the resource: a volume's, a database's, a load balancer's.
+    /// Sets the UUID that identifies the resource in the JSON item: a volume's, a database's, a
+    /// load balancer's.
     #[must_use]
     pub fn with_uuid(mut self, uuid: Uuid) -> Self {
         self.resource_uuid = Some(uuid);
         self
     }
 
-    /// The project it is charged to.
+    /// Sets the project that is charged.
     #[must_use]
     pub fn in_project(mut self, name: &str) -> Self {
         name.clone_into(&mut self.project_name);

@@ -1,5 +1,5 @@
-//! Invoices and their lines. The header's amount, the items, the summary and the CSV all come from the lines unless
-//! a test says otherwise.
+//! Invoices. The amount, the items, the summary and the CSV follow from the lines unless set
+//! otherwise.
 
 use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -18,48 +18,48 @@ pub struct Invoice {
     pub uuid: Uuid,
     /// DigitalOcean's decimal number for the same invoice.
     pub id: String,
-    /// The first moment of the month billed.
+    /// The start of the billed month.
     pub period: DateTime<Utc>,
-    /// What the header says, in US dollars: the sum of the lines unless set otherwise.
+    /// The header's amount in US dollars: the sum of the lines unless set otherwise.
     pub amount: Decimal,
     /// In the order of the items and of the CSV.
     pub lines: Vec<InvoiceLine>,
-    /// The JSON items, where they are not the lines: in another order, too few, too many.
+    /// The JSON items, if they differ from the lines.
     pub items: Option<Vec<InvoiceLine>>,
-    /// How the lines are written as CSV.
+    /// The form of the CSV.
     pub csv_form: CsvForm,
-    /// A CSV to send instead of the one made from the lines, to the byte.
+    /// The exact CSV to send, in place of the one written from the lines.
     pub csv: Option<String>,
-    /// What the summary says is to be paid, where that is not the header's amount.
+    /// The summary's amount, if it differs from the header's.
     pub summary_amount: Option<Decimal>,
-    /// What the summary says of its four parts, where that is not the sum of their lines.
+    /// The summary's parts, if they differ from the sums of their lines.
     pub summary_parts: SummaryParts,
-    /// Whether the items are answered with 404, though the invoice is listed.
+    /// Whether a request for the items is answered with 404 although the invoice is listed.
     pub lacks_items: bool,
-    /// Whether the CSV is answered with 404.
+    /// Whether a request for the CSV is answered with 404.
     pub lacks_csv: bool,
-    /// Whether the summary is answered with 404.
+    /// Whether a request for the summary is answered with 404.
     pub lacks_summary: bool,
-    /// How long after it was issued it was paid; nothing for one that is still owed.
+    /// The time from issue to payment; `None` for an unpaid invoice.
     pub paid_after: Option<TimeDelta>,
 }
 
-/// What a summary says of its parts, in US dollars. What is not set is the sum of the part's lines.
+/// The parts of a summary, in US dollars. `None` stands for the sum of the part's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SummaryParts {
-    /// Of `product_charges`; what it says of each product stays the sum of the product's lines.
+    /// `product_charges`; the products in it remain the sums of their lines.
     pub product_charges: Option<Decimal>,
-    /// Of `overages`.
+    /// `overages`.
     pub overages: Option<Decimal>,
-    /// Of `taxes`.
+    /// `taxes`.
     pub taxes: Option<Decimal>,
-    /// Of `credits_and_adjustments`; negative for what is taken off.
+    /// `credits_and_adjustments`; negative for deductions.
     pub credits_and_adjustments: Option<Decimal>,
 }
 
 impl Invoice {
-    /// The invoice for a month (1 to 12), whose amount is the sum of its lines. The UUID and the number follow from
-    /// the month.
+    /// Creates the invoice of a month (1 to 12). Its amount is the sum of its lines; the UUID and
+    /// the number follow from the month.
     pub fn for_month(year: i32, month: u32, lines: Vec<InvoiceLine>) -> Self {
         let number = u64::from(year.unsigned_abs()) * 12 + u64::from(month);
         Self {
@@ -80,12 +80,12 @@ impl Invoice {
         }
     }
 
-    /// The exact sum of the lines, which is the header's amount unless that was set to something else.
+    /// The exact sum of the lines.
     pub fn total(&self) -> Decimal {
         total(&self.lines)
     }
 
-    /// The items as the JSON has them.
+    /// The JSON items.
     pub fn json_items(&self) -> &[InvoiceLine] {
         self.items.as_ref().unwrap_or(&self.lines)
     }
@@ -95,14 +95,14 @@ impl Invoice {
         self.period.format("%Y-%m").to_string()
     }
 
-    /// The CSV as it is sent.
+    /// The CSV to send.
     pub fn csv_text(&self) -> String {
         self.csv
             .clone()
             .unwrap_or_else(|| invoice_csv::write(&self.lines, &self.csv_form))
     }
 
-    /// When it was issued: on the first of the next month.
+    /// The date of issue: on the first of the next month.
     pub(crate) fn issued_at(&self) -> DateTime<Utc> {
         let next = self.period.checked_add_months(Months::new(1));
         next.unwrap_or(self.period)
@@ -117,22 +117,23 @@ fn total(lines: &[InvoiceLine]) -> Decimal {
 }
 
 impl Account {
-    /// The invoices, newest first. The preview is not among them.
+    /// The invoices without the preview, newest first.
     pub fn invoices(&self) -> &[Invoice] {
         &self.invoices
     }
 
-    /// One invoice.
+    /// The invoice with a UUID.
     pub fn invoice(&self, uuid: Uuid) -> Option<&Invoice> {
         self.invoices.iter().find(|invoice| invoice.uuid == uuid)
     }
 
-    /// The invoice of the running month, if there is one.
+    /// The preview: the invoice of the current month.
     pub fn preview(&self) -> Option<&Invoice> {
         self.preview.as_ref()
     }
 
-    /// Issues an invoice and returns its UUID. A second one for the same month gets a UUID and number of its own.
+    /// Issues an invoice and returns its UUID. A second one for the same month receives a UUID and
+    /// number of its own.
     pub fn add_invoice(&mut self, mut invoice: Invoice) -> Uuid {
         if self.invoice(invoice.uuid).is_some() {
             let number = self.next_number();
@@ -146,14 +147,14 @@ impl Account {
         uuid
     }
 
-    /// Sets the invoice of the running month, or takes it away.
+    /// Sets or removes the preview.
     pub fn set_preview(&mut self, preview: Option<Invoice>) {
         self.preview = preview;
     }
 
-    /// Changes an invoice in place, the preview too. When its lines change, so do its items, summary, CSV and history,
-    /// unless a text or amount of their own was set; and so does its amount, if that was their sum. Does nothing when
-    /// there is none with this UUID.
+    /// Changes an invoice or the preview in place. The items, the summary, the CSV and the history
+    /// follow changed lines unless they were set; so does the amount, if it was the sum of the
+    /// lines. Does nothing if the UUID is unknown.
     pub fn change_invoice(&mut self, uuid: Uuid, change: impl FnOnce(&mut Invoice)) {
         let mut invoices = self.invoices.iter_mut().chain(&mut self.preview);
         if let Some(invoice) = invoices.find(|invoice| invoice.uuid == uuid) {
@@ -166,12 +167,12 @@ impl Account {
         }
     }
 
-    /// Replaces the CSV of an invoice by this text, to the byte; its JSON stays as it is.
+    /// Sets the exact CSV of an invoice. Its JSON remains.
     pub fn set_invoice_csv(&mut self, uuid: Uuid, text: &str) {
         self.change_invoice(uuid, |invoice| invoice.csv = Some(text.to_owned()));
     }
 
-    /// Sets what the header of an invoice says, whatever its lines sum to.
+    /// Sets the header's amount of an invoice, whatever its lines total.
     pub fn set_invoice_amount(&mut self, uuid: Uuid, amount: Decimal) {
         self.change_invoice(uuid, |invoice| invoice.amount = amount);
     }

@@ -1,4 +1,4 @@
-//! Projects and what belongs to them: every resource that has a project is in exactly one.
+//! Projects and their members. A resource is in at most one project.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -11,15 +11,15 @@ use crate::identifiers::identifier;
 pub struct Project {
     /// DigitalOcean's UUID.
     pub id: Uuid,
-    /// Unique at any one time; at most 175 characters.
+    /// Unique; at most 175 characters.
     pub name: String,
     /// At most 255 characters.
     pub description: String,
-    /// One of DigitalOcean's phrases, or `Other: ` and the text given.
+    /// One of DigitalOcean's phrases, or `Other: ` and free text.
     pub purpose: String,
     /// `Development`, `Staging` or `Production`.
     pub environment: String,
-    /// New resources go there.
+    /// Whether new resources become members of it.
     pub is_default: bool,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -29,25 +29,25 @@ pub struct Project {
     pub members: Vec<Member>,
 }
 
-/// One resource in a project.
+/// A member of a project: one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// `do:KIND:ID`; the kind is an open word.
+    /// `do:KIND:ID`; the kinds are an open set.
     pub urn: String,
-    /// When it was put into the project.
+    /// When it was assigned to the project.
     pub assigned_at: DateTime<Utc>,
-    /// What the project says about it.
+    /// The status that the project reports.
     pub status: MemberStatus,
 }
 
 /// The state of a [`Member`] when a project's resources are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberStatus {
-    /// It is there.
+    /// The resource exists.
     Ok,
-    /// The resource is gone and the membership dangles.
+    /// The resource does not exist; the membership dangles.
     NotFound,
-    /// The service that holds it did not answer; no sign that it is gone.
+    /// The service of the resource did not answer, so its existence is unknown.
     ServiceDown,
 }
 
@@ -62,9 +62,9 @@ impl Account {
         self.projects.iter().find(|project| project.id == id)
     }
 
-    /// The project that a resource is in.
+    /// The project of a resource.
     pub fn project_of(&self, urn: &str) -> Option<Uuid> {
-        self.homes.get(urn).copied()
+        self.projects_by_urn.get(urn).copied()
     }
 
     /// The id of the default project. It cannot be removed.
@@ -94,13 +94,13 @@ impl Account {
     pub fn insert_project(&mut self, project: Project) -> Uuid {
         let id = project.id;
         for member in &project.members {
-            self.homes.insert(member.urn.clone(), id);
+            self.projects_by_urn.insert(member.urn.clone(), id);
         }
         self.projects.push(project);
         id
     }
 
-    /// Changes a project's own fields in place. Does nothing when there is none with this id.
+    /// Changes a project's own fields in place. Does nothing if the id is unknown.
     pub fn change_project(&mut self, id: Uuid, change: impl FnOnce(&mut Project)) {
         let moment = self.next_moment();
         if let Some(project) = self.projects.iter_mut().find(|project| project.id == id) {
@@ -109,12 +109,12 @@ impl Account {
         }
     }
 
-    /// Gives a project another name.
+    /// Renames a project.
     pub fn rename_project(&mut self, id: Uuid, name: &str) {
         self.change_project(id, |project| name.clone_into(&mut project.name));
     }
 
-    /// Deletes a project. Its members move to the default project, which itself is never deleted.
+    /// Deletes a project, unless it is the default one. Its members move to the default project.
     pub fn remove_project(&mut self, id: Uuid) {
         let default = self.default_project();
         let position = self.projects.iter().position(|project| project.id == id);
@@ -122,11 +122,12 @@ impl Account {
             for member in self.projects.remove(position).members {
                 self.insert_member(default, member);
             }
-            self.forget_project(id);
+            self.reset_project_id(id);
         }
     }
 
-    /// Moves a resource of any kind into a project by its URN; bodies with a `project_id` tell. A droplet takes the reserved IPs that point to it along.
+    /// Moves a resource of any kind into a project by its URN, and sets `project_id` in its body.
+    /// The reserved IPs of a droplet move with it.
     pub fn assign(&mut self, project: Uuid, urn: &str) {
         if self.project(project).is_none() || self.project_of(urn) == Some(project) {
             return;
@@ -146,8 +147,8 @@ impl Account {
         }
     }
 
-    /// Puts anything at all into a project: kinds that have no listing here, unknown words, dangling members.
-    /// A member with this URN is replaced, wherever it is.
+    /// Adds a member to a project: also of unknown kinds, of kinds without a listing, and dangling
+    /// ones. Replaces the member with this URN in any project.
     pub fn add_member(&mut self, project: Uuid, urn: &str, status: MemberStatus) {
         self.remove_member(urn);
         let assigned_at = self.next_moment();
@@ -161,31 +162,32 @@ impl Account {
         );
     }
 
-    /// Takes a resource out of the project it is in. The resource itself stays in its own listing.
+    /// Removes a resource from its project. The resource itself remains.
     pub fn remove_member(&mut self, urn: &str) {
-        if let Some(home) = self.homes.remove(urn)
-            && let Some(project) = self.projects.iter_mut().find(|project| project.id == home)
+        if let Some(id) = self.projects_by_urn.remove(urn)
+            && let Some(project) = self.projects.iter_mut().find(|project| project.id == id)
         {
             project.members.retain(|member| member.urn != urn);
         }
     }
 
-    /// A resource just created goes to the default project.
+    /// Adds a new resource to the project of new resources.
     pub(crate) fn assign_new(&mut self, urn: &str) {
-        self.add_member(self.home_of_new(), urn, MemberStatus::Ok);
+        self.add_member(self.project_of_new(), urn, MemberStatus::Ok);
     }
 
-    /// Where what is created goes: the default project, except within [`Account::create_in`].
-    pub(crate) fn home_of_new(&self) -> Uuid {
-        self.new_home.unwrap_or_else(|| self.default_project())
+    /// The project of new resources: the default one, except within [`Account::create_in`].
+    pub(crate) fn project_of_new(&self) -> Uuid {
+        self.project_override
+            .unwrap_or_else(|| self.default_project())
     }
 
     fn insert_member(&mut self, id: Uuid, member: Member) {
         if let Some(project) = self.projects.iter_mut().find(|project| project.id == id) {
-            self.homes.insert(member.urn.clone(), id);
+            self.projects_by_urn.insert(member.urn.clone(), id);
             let urn = member.urn.clone();
             project.members.push(member);
-            self.tell_member(&urn, id);
+            self.update_project_id(&urn, id);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Resources that are made of, belong to, or stand in each other.
+//! Resources that depend on other resources.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,14 +7,14 @@ use super::{Account, resources::put};
 use crate::{identifiers::identifier, kinds, stock::Parent};
 
 impl Account {
-    /// Takes a snapshot of a droplet and returns its id, a number as text, by which it is also among the images.
+    /// Takes a snapshot of a droplet and returns its id, a number that also identifies an image.
     pub fn add_droplet_snapshot(&mut self, droplet_id: u64, name: &str) -> String {
         let region = self.region_of_droplet(droplet_id);
         let parent = Parent::new("droplet", &droplet_id.to_string());
         self.add_child("snapshot", name, &region, Some(parent))
     }
 
-    /// Makes a backup of a droplet and returns its id: an image of the type `backup`, as a number in text.
+    /// Creates a backup of a droplet and returns its id: the number of an image of type `backup`.
     pub fn add_droplet_backup(&mut self, droplet_id: u64, name: &str) -> String {
         let region = self.region_of_droplet(droplet_id);
         let parent = Parent::new("droplet", &droplet_id.to_string());
@@ -52,7 +52,8 @@ impl Account {
         self.add_child("database_replica", name, region, Some(parent))
     }
 
-    /// Adds a record, such as type `MX`, name `@` and data `mail.example.com.`, to a zone and returns its id.
+    /// Adds a record, such as type `MX`, name `@` and data `mail.example.com.`, to a zone and
+    /// returns its id.
     pub fn add_dns_record(&mut self, domain: &str, kind: &str, name: &str, data: &str) -> String {
         let parent = Parent::new("dns_zone", domain);
         let id = self.add_child("dns_record", name, "", Some(parent));
@@ -61,8 +62,8 @@ impl Account {
         id
     }
 
-    /// Lets a Kubernetes cluster's newest pool start one more node: a droplet with the tags `k8s`, `k8s:CLUSTER` and
-    /// `k8s:worker`, which lands in the default project whatever project the cluster is in. Returns its id.
+    /// Adds a node to the newest pool of a Kubernetes cluster: a droplet with the tags `k8s`,
+    /// `k8s:CLUSTER` and `k8s:worker`, always in the default project. Returns its id.
     pub fn add_kubernetes_node(&mut self, cluster_id: &str, droplet_name: &str) -> u64 {
         let region = self.text_of("kubernetes_cluster", cluster_id, "region");
         let default = self.default_project();
@@ -96,7 +97,8 @@ impl Account {
         id
     }
 
-    /// Adds a pool without nodes to a Kubernetes cluster and returns its id. Nodes are started in the newest pool.
+    /// Adds an empty pool to a Kubernetes cluster and returns its id. New nodes join the newest
+    /// pool.
     pub fn add_kubernetes_node_pool(&mut self, cluster_id: &str, name: &str, size: &str) -> String {
         let id = identifier("kubernetes node pool", self.next_number()).to_string();
         let pool = json!({
@@ -116,7 +118,7 @@ impl Account {
         id
     }
 
-    /// Lets a Kubernetes cluster give up a node: its droplet is destroyed and the pool no longer lists it.
+    /// Removes a node from its pool and deletes its droplet.
     pub fn remove_kubernetes_node(&mut self, cluster_id: &str, droplet_id: u64) {
         let gone = droplet_id.to_string();
         self.change_pools(cluster_id, |pools| {
@@ -127,7 +129,7 @@ impl Account {
         self.remove_droplet(droplet_id);
     }
 
-    /// Changes a cluster's pools; each counts its nodes afterwards.
+    /// Changes a cluster's pools and updates their node counts.
     fn change_pools(&mut self, cluster_id: &str, change: impl FnOnce(&mut Vec<Value>)) {
         self.stock.change("kubernetes_cluster", cluster_id, |body| {
             let Some(pools) = body["node_pools"].as_array_mut() else {
@@ -153,8 +155,8 @@ impl Account {
             .collect()
     }
 
-    /// A load balancer as a Kubernetes service makes it: it names the cluster in its tags, points to the nodes, and
-    /// lands in the default project. Returns its id.
+    /// Creates a load balancer as a Kubernetes service does: it has the cluster's tag, points to
+    /// the nodes, and is in the default project. Returns its id.
     pub fn add_kubernetes_load_balancer(&mut self, cluster_id: &str, name: &str) -> String {
         let region = self.text_of("kubernetes_cluster", cluster_id, "region");
         let default = self.default_project();
@@ -171,8 +173,8 @@ impl Account {
         id
     }
 
-    /// A volume as a Kubernetes claim makes it: it names the cluster in its tags and lands in the default project.
-    /// Returns its id.
+    /// Creates a volume as a Kubernetes claim does: it has the cluster's tag and is in the default
+    /// project. Returns its id.
     pub fn add_kubernetes_volume(
         &mut self,
         cluster_id: &str,
@@ -188,8 +190,8 @@ impl Account {
         id
     }
 
-    /// Puts a resource into a VPC: the field of its body that names one (`vpc_uuid`, `private_network_uuid`, …) says
-    /// so. Does nothing for kinds that have none.
+    /// Sets the VPC in a resource's body (`vpc_uuid`, `private_network_uuid`, …). Does nothing for
+    /// kinds without a VPC.
     pub fn put_in_vpc(&mut self, kind: &str, id: &str, vpc_id: &str) {
         if kind == "droplet" {
             self.change_droplet(id.parse().unwrap_or_default(), |droplet| {
@@ -198,16 +200,16 @@ impl Account {
         } else if let Some(kind) = kinds::named(kind)
             && let Some(pointer) = kind.vpc
         {
-            self.stock.change(kind.word, id, |body| {
+            self.stock.change(kind.slug, id, |body| {
                 put(body, pointer, vpc_id.into());
-                if kind.word == "dedicated_inference" {
+                if kind.slug == "dedicated_inference" {
                     put(body, "/spec/vpc/uuid", vpc_id.into());
                 }
             });
         }
     }
 
-    /// Lets an IPv6 address point to a droplet; its body holds the whole droplet as it is now.
+    /// Assigns an IPv6 address to a droplet. The address's body contains the current droplet.
     pub fn attach_reserved_ipv6(&mut self, ip: &str, droplet_id: u64) {
         let droplet = self
             .droplet(droplet_id)
@@ -216,8 +218,8 @@ impl Account {
         self.set_resource_field("reserved_ipv6", ip, "droplet", droplet);
     }
 
-    /// Lets a Spaces key open a bucket with `read`, `readwrite` or `fullaccess`. The first grant for a bucket takes
-    /// the place of the full access to all of them that a key starts with.
+    /// Grants a Spaces key `read`, `readwrite` or `fullaccess` to a bucket. The first grant
+    /// replaces the full access to all buckets that a new key has.
     pub fn grant_bucket(&mut self, key_id: &str, bucket: &str, permission: &str) {
         self.stock.change("spaces_key", key_id, |body| {
             if let Some(grants) = body["grants"].as_array_mut() {

@@ -5,16 +5,16 @@ use super::Account;
 /// A reserved IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedIp {
-    /// The address; also its id.
+    /// The address, which is also the id.
     pub ip: String,
     /// The region's slug.
     pub region: String,
-    /// The droplet it points to. Unassigned ones are billed.
+    /// The droplet that it is assigned to. Unassigned addresses are billed.
     pub droplet_id: Option<u64>,
 }
 
 impl ReservedIp {
-    /// `do:floatingip:IP`: the projects API kept the older name.
+    /// `do:floatingip:IP`: URNs have the former name.
     pub fn urn(&self) -> String {
         format!("do:floatingip:{}", self.ip)
     }
@@ -26,7 +26,7 @@ impl Account {
         &self.reserved_ips
     }
 
-    /// Reserves an address: in the project of the droplet it points to, or unassigned in the default project.
+    /// Reserves an address, in the project of its droplet or unassigned in the default project.
     pub fn add_reserved_ip(&mut self, ip: &str, region: &str, droplet_id: Option<u64>) {
         let reserved = ReservedIp {
             ip: ip.to_owned(),
@@ -42,7 +42,7 @@ impl Account {
         }
     }
 
-    /// Lets an address point to a droplet, into whose project it goes.
+    /// Assigns an address to a droplet and moves it to the droplet's project.
     pub fn attach_reserved_ip(&mut self, ip: &str, droplet_id: u64) {
         self.set_droplet_of(ip, Some(droplet_id));
         if let Some(project) = self.project_of(&format!("do:droplet:{droplet_id}")) {
@@ -50,7 +50,7 @@ impl Account {
         }
     }
 
-    /// Lets an address point to nothing. It stays in its project.
+    /// Unassigns an address. It stays in its project.
     pub fn detach_reserved_ip(&mut self, ip: &str) {
         self.set_droplet_of(ip, None);
     }
@@ -62,7 +62,7 @@ impl Account {
         }
     }
 
-    /// Gives an address back; it leaves its project too.
+    /// Releases an address and removes it from its project.
     pub fn remove_reserved_ip(&mut self, ip: &str) {
         self.reserved_ips.retain(|reserved| reserved.ip != ip);
         self.remove_member(&format!("do:floatingip:{ip}"));

@@ -1,4 +1,4 @@
-//! Creating, changing and removing resources of any kind by our word for it.
+//! Creating, changing and removing resources of any kind.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,36 +7,36 @@ use super::Account;
 use crate::{
     bodies::New,
     identifiers::kind_and_id,
-    kinds::{self, KINDS, Kind, SNAPSHOT_IMAGE},
+    kinds::{self, KINDS, Kind, Membership, SNAPSHOT_IMAGE},
     stock::{Parent, Resource},
 };
 
-/// The kind that a word of ours stands for, which must be one of [`Account::resource_kinds`].
-fn kind_named(word: &str) -> &'static Kind {
-    kinds::named(word).unwrap_or_else(|| panic!("{word:?} is no kind of resource"))
+/// The kind with a slug of [`Account::resource_kinds`]; panics for others.
+fn kind_named(slug: &str) -> &'static Kind {
+    kinds::named(slug).unwrap_or_else(|| panic!("invalid kind of resource: {slug:?}"))
 }
 
-/// The members of projects that no list of the API tells about.
+/// Buckets, which are project members but have no list in the API.
 const BUCKET: &str = "spaces_bucket";
 
 impl Account {
-    /// The words for kinds of resources that the functions about resources know.
+    /// The slugs of the kinds that the functions for resources accept.
     pub fn resource_kinds() -> impl Iterator<Item = &'static str> {
-        let words = KINDS.iter().map(|kind| kind.word);
-        let listed = words.filter(|word| *word != SNAPSHOT_IMAGE);
+        let slugs = KINDS.iter().map(|kind| kind.slug);
+        let listed = slugs.filter(|slug| *slug != SNAPSHOT_IMAGE);
         ["droplet", "volume", "dns_zone", "reserved_ip", BUCKET]
             .into_iter()
             .chain(listed)
     }
 
-    /// Creates a resource and returns DigitalOcean's id for it as text. Kinds that projects list go to the default
-    /// project. For `reserved_ip` and `reserved_ipv6` the name is the address; for `dns_zone`, `registry` and
-    /// `spaces_bucket` it is the id. A bucket has no listing in the API: it becomes a member of a project, and S3
-    /// lists it in its region. What cannot be without a parent gets the one created last: a `database_replica` a
-    /// cluster, a `dns_record` a zone (either is created if there is none), a `droplet_backup` a droplet. A `snapshot`
-    /// is one of a volume that is gone.
+    /// Creates a resource and returns its id as text. Kinds that projects list become members of
+    /// the default project. The name is the address for `reserved_ip` and `reserved_ipv6`, and the
+    /// id for `dns_zone`, `registry` and `spaces_bucket`. A bucket has no list in the API: it is a
+    /// project member, and S3 lists it. Kinds that need a parent use the newest one: a
+    /// `database_replica` a cluster, a `dns_record` a zone (created if there is none), a
+    /// `droplet_backup` a droplet. A `snapshot` is of a deleted volume.
     ///
-    /// Panics when `kind` is not one of [`Account::resource_kinds`].
+    /// Panics if `kind` is unknown.
     pub fn add_resource(&mut self, kind: &str, name: &str, region: &str) -> String {
         match kind {
             "droplet" => return self.add_droplet(name, "s-1vcpu-1gb", region).to_string(),
@@ -69,7 +69,7 @@ impl Account {
         Some(Parent::new(word, &id?))
     }
 
-    /// Creates a resource made of, or belonging to, another.
+    /// Creates a resource with a parent.
     pub(crate) fn add_child(
         &mut self,
         kind: &str,
@@ -85,7 +85,7 @@ impl Account {
             region,
             number,
             created_at: self.next_moment(),
-            project: self.home_of_new(),
+            project: self.project_of_new(),
             parent,
         };
         if let Some(urn) = kind.urn(&new.id) {
@@ -93,9 +93,9 @@ impl Account {
         }
         self.insert_new(kind, &new);
         if let Some(parent) = &new.parent {
-            self.tell_droplet(kind.word, &new.id, parent);
+            self.list_in_droplet(kind.slug, &new.id, parent);
         }
-        if kind.word == "snapshot" && new.id.parse::<u64>().is_ok() {
+        if kind.slug == "snapshot" && new.id.parse::<u64>().is_ok() {
             self.insert_new(kind_named(SNAPSHOT_IMAGE), &new);
         }
         new.id
@@ -103,11 +103,11 @@ impl Account {
 
     fn insert_new(&mut self, kind: &'static Kind, new: &New<'_>) {
         let resource = Resource::new(new.id.clone(), new.parent.clone(), &kind.body(new));
-        self.stock.insert(kind.word, resource);
+        self.stock.insert(kind.slug, resource);
     }
 
-    /// A droplet's body names its backups and snapshots.
-    fn tell_droplet(&mut self, kind: &str, id: &str, parent: &Parent) {
+    /// Adds a backup or snapshot to the lists in its droplet's body.
+    fn list_in_droplet(&mut self, kind: &str, id: &str, parent: &Parent) {
         let (Ok(id), Ok(droplet)) = (id.parse(), parent.id.parse()) else {
             return;
         };
@@ -119,9 +119,9 @@ impl Account {
         }
     }
 
-    /// Deletes a resource; it leaves its project too. What DigitalOcean deletes with it goes as well: a cluster's
-    /// replicas, a Kubernetes cluster's node droplets, a droplet's backups, a zone's records. A snapshot of a
-    /// droplet is gone from the images too. Does nothing when there is none with this id.
+    /// Deletes a resource and its project membership, and all that DigitalOcean deletes with it: a
+    /// cluster's replicas, a Kubernetes cluster's node droplets, a droplet's backups, a zone's
+    /// records, the image of a droplet's snapshot. Does nothing if the id is unknown.
     pub fn remove_resource(&mut self, kind: &str, id: &str) {
         match kind {
             "droplet" => drop(id.parse().map(|id| self.remove_droplet(id))),
@@ -134,19 +134,19 @@ impl Account {
     }
 
     fn remove_listed(&mut self, kind: &'static Kind, id: &str) {
-        if kind.word == "kubernetes_cluster" {
+        if kind.slug == "kubernetes_cluster" {
             for node in self.kubernetes_nodes(id) {
                 self.remove_droplet(node);
             }
         }
-        if self.stock.remove(kind.word, id).is_none() {
+        if self.stock.remove(kind.slug, id).is_none() {
             return;
         }
         if let Some(urn) = kind.urn(id) {
             self.remove_member(&urn);
         }
-        match kind.word {
-            "database_cluster" => self.remove_children("database_replica", kind.word, id),
+        match kind.slug {
+            "database_cluster" => self.remove_children("database_replica", kind.slug, id),
             "snapshot" => {
                 self.stock.remove(SNAPSHOT_IMAGE, id);
             }
@@ -154,7 +154,7 @@ impl Account {
         }
         if let Ok(id) = id.parse::<u64>() {
             for droplet in self.droplets.iter_mut().chain(&mut self.gpu_droplets) {
-                match kind.word {
+                match kind.slug {
                     "snapshot" => droplet.snapshot_ids.retain(|&known| known != id),
                     "droplet_backup" => droplet.backup_ids.retain(|&known| known != id),
                     _ => {}
@@ -169,8 +169,7 @@ impl Account {
         }
     }
 
-    /// Gives a resource another name. Does nothing when there is none with this id, and nothing for kinds whose name
-    /// is their id.
+    /// Renames a resource. Does nothing if the id is unknown or the kind's name is its id.
     pub fn rename_resource(&mut self, kind: &str, id: &str, new_name: &str) {
         match kind {
             "droplet" => drop(id.parse().map(|id| self.rename_droplet(id, new_name))),
@@ -181,24 +180,25 @@ impl Account {
             _ => {
                 let kind = kind_named(kind);
                 if !kind.name.is_empty() {
-                    self.set_resource_field(kind.word, id, kind.name, new_name.into());
+                    self.set_resource_field(kind.slug, id, kind.name, new_name.into());
                 }
             }
         }
     }
 
-    /// Sets a field of a body: a key such as `tags` or a JSON pointer such as `/node_pools/0/count`. A last part
-    /// that is not there yet is added. Of droplets `name`, `size_slug`, `status` and `tags` can be set, of volumes
-    /// `name`, `size_gigabytes` and `tags`, of DNS zones `ttl`. Does nothing when there is none with this id.
+    /// Sets a field of a body: a key such as `tags` or a JSON pointer such as
+    /// `/node_pools/0/count`. Adds a missing last part. Supports `name`, `size_slug`, `status` and
+    /// `tags` of droplets, `name`, `size_gigabytes` and `tags` of volumes, and `ttl` of DNS zones.
+    /// Does nothing if the id is unknown.
     pub fn set_resource_field(&mut self, kind: &str, id: &str, field: &str, value: Value) {
         match kind {
             "droplet" | "volume" | "dns_zone" => self.set_typed_field(kind, id, field, &value),
             "reserved_ip" | BUCKET => {}
             _ => {
-                let word = kind_named(kind).word;
+                let slug = kind_named(kind).slug;
                 self.stock
-                    .change(word, id, |body| put(body, field, value.clone()));
-                if word == "snapshot" {
+                    .change(slug, id, |body| put(body, field, value.clone()));
+                if slug == "snapshot" {
                     self.stock
                         .change(SNAPSHOT_IMAGE, id, |body| put_known(body, field, value));
                 }
@@ -206,8 +206,7 @@ impl Account {
         }
     }
 
-    /// Takes a field out of a body: DigitalOcean leaves out what it has nothing to say about. Does nothing for kinds
-    /// with a type of their own.
+    /// Removes a field from a body. Does nothing for kinds with a type of their own.
     pub fn remove_resource_field(&mut self, kind: &str, id: &str, key: &str) {
         self.stock.change(kind, id, |body| {
             if let Some(fields) = body.as_object_mut() {
@@ -250,7 +249,7 @@ impl Account {
 
     /// The ids of a kind's resources, in the order of their listing.
     ///
-    /// Panics when `kind` is not one of [`Account::resource_kinds`].
+    /// Panics if `kind` is unknown.
     pub fn resource_ids(&self, kind: &str) -> Vec<String> {
         match kind {
             "droplet" => {
@@ -266,18 +265,18 @@ impl Account {
                 let buckets = split.filter(|(word, _)| *word == "space");
                 buckets.map(|(_, name)| name.to_owned()).collect()
             }
-            _ => ids(self.stock.of(kind_named(kind).word), |known| {
+            _ => ids(self.stock.of(kind_named(kind).slug), |known| {
                 known.id.clone()
             }),
         }
     }
 
-    /// A resource's whole body, for kinds that [`Account::set_resource_field`] can change freely.
+    /// A resource's body, for the kinds without a type of their own.
     pub fn resource_body(&self, kind: &str, id: &str) -> Option<Value> {
         Some(self.stock.find(kind, id)?.body())
     }
 
-    /// The URN by which projects call a resource; nothing for kinds that they do not list.
+    /// The URN of a resource; `None` for kinds that projects do not list.
     pub fn resource_urn(kind: &str, id: &str) -> Option<String> {
         let word = match kind {
             "droplet" | "volume" => kind,
@@ -289,45 +288,48 @@ impl Account {
         Some(format!("do:{word}:{id}"))
     }
 
-    /// Moves a resource to a project, whether projects list its kind (then this is [`Account::assign`] with its URN)
-    /// or only its body tells (`genai_agent`, `genai_knowledge_base`, `vector_database`, `byoip_prefix`,
-    /// `nat_gateway`). Does nothing for kinds that have no project.
+    /// Moves a resource to a project: by [`Account::assign`] if projects list its kind, or by the
+    /// `project_id` in its body (`genai_agent`, `genai_knowledge_base`, `vector_database`,
+    /// `byoip_prefix`, `nat_gateway`). Does nothing for kinds without a project.
     pub fn set_resource_project(&mut self, kind: &str, id: &str, project: Uuid) {
         if let Some(urn) = Self::resource_urn(kind, id) {
             self.assign(project, &urn);
-        } else if kind_named(kind).tells_its_project() {
+        } else if kind_named(kind).has_project_id() {
             self.set_resource_field(kind, id, "project_id", project.to_string().into());
         }
     }
 
-    /// Moves a member of any kind to a project by its URN: [`Account::assign`] under another name.
+    /// An alias of [`Account::assign`].
     pub fn move_to_project(&mut self, project: Uuid, urn: &str) {
         self.assign(project, urn);
     }
 
-    /// Puts whatever `create` creates into a project, as if it were the default one.
+    /// Runs `create` with a project in the place of the default one.
     pub fn create_in<R>(&mut self, project: Uuid, create: impl FnOnce(&mut Self) -> R) -> R {
-        let before = self.new_home.replace(project);
+        let before = self.project_override.replace(project);
         let created = create(self);
-        self.new_home = before;
+        self.project_override = before;
         created
     }
 
-    /// Writes into the body of a member which project it is in now.
-    pub(crate) fn tell_member(&mut self, urn: &str, project: Uuid) {
+    /// Updates the `project_id` in a member's body.
+    pub(crate) fn update_project_id(&mut self, urn: &str, project: Uuid) {
         let (word, id) = kind_and_id(urn);
-        if let Some(kind) = kinds::of_urn_word(word).filter(|kind| kind.tells_its_project()) {
-            self.stock.change(kind.word, id, |body| {
+        if let Some(kind) = kinds::of_urn_kind(word).filter(|kind| kind.has_project_id()) {
+            self.stock.change(kind.slug, id, |body| {
                 put(body, "project_id", project.to_string().into());
             });
         }
     }
 
-    /// What only its body says is in a project goes to the default one with the project's members.
-    pub(crate) fn forget_project(&mut self, project: Uuid) {
+    /// Moves resources that only have a `project_id` from a deleted project to the default one.
+    pub(crate) fn reset_project_id(&mut self, project: Uuid) {
         let (gone, default) = (project.to_string(), self.default_project().to_string());
-        for kind in KINDS.iter().filter(|kind| kind.home == kinds::Home::Tells) {
-            self.stock.change_all(kind.word, |body| {
+        for kind in KINDS
+            .iter()
+            .filter(|kind| kind.membership == Membership::ProjectIdOnly)
+        {
+            self.stock.change_all(kind.slug, |body| {
                 if body["project_id"] == gone {
                     body["project_id"] = default.clone().into();
                 }
@@ -340,7 +342,7 @@ fn ids<T>(items: &[T], id: impl Fn(&T) -> String) -> Vec<String> {
     items.iter().map(id).collect()
 }
 
-/// Sets what a key or a JSON pointer names, unless what should hold it is not there.
+/// Sets the value at a key or JSON pointer, if its parent exists.
 pub(crate) fn put(body: &mut Value, field: &str, value: Value) {
     let pointer = if field.starts_with('/') {
         field.to_owned()
@@ -365,7 +367,7 @@ pub(crate) fn put(body: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// Sets a key that is there already.
+/// Sets the value of an existing key.
 fn put_known(body: &mut Value, field: &str, value: Value) {
     if let Some(known) = body.get_mut(field.trim_start_matches('/')) {
         *known = value;

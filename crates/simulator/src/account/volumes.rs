@@ -19,7 +19,7 @@ pub struct Volume {
     pub size_gigabytes: u32,
     /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// In the order in which they were given.
+    /// In the order in which they were added.
     pub tags: Vec<String>,
     /// The droplet it is attached to; DigitalOcean allows one.
     pub droplet_ids: Vec<u64>,
@@ -55,7 +55,7 @@ impl Account {
         id
     }
 
-    /// Attaches a volume to a droplet; both bodies tell.
+    /// Attaches a volume to a droplet, in both bodies.
     pub fn attach_volume(&mut self, id: Uuid, droplet_id: u64) {
         for volume in self.volumes.iter_mut().filter(|volume| volume.id == id) {
             volume.droplet_ids = vec![droplet_id];
@@ -63,14 +63,14 @@ impl Account {
         self.change_droplet(droplet_id, |droplet| droplet.volume_ids.push(id));
     }
 
-    /// Changes a volume in place. Does nothing when there is none with this id.
+    /// Changes a volume in place. Does nothing if the id is unknown.
     pub fn change_volume(&mut self, id: Uuid, change: impl FnOnce(&mut Volume)) {
         if let Some(volume) = self.volumes.iter_mut().find(|volume| volume.id == id) {
             change(volume);
         }
     }
 
-    /// Deletes a volume; it leaves its project and its droplet too.
+    /// Deletes a volume with its project membership and its attachment.
     pub fn remove_volume(&mut self, id: Uuid) {
         self.volumes.retain(|volume| volume.id != id);
         for droplet in self.droplets.iter_mut().chain(&mut self.gpu_droplets) {

@@ -12,9 +12,10 @@ use crate::{
 const REGION: &str = "syd1";
 
 impl Account {
-    /// Five droplets and seven domains in four projects, and an invoice for each of the 137 months from December
-    /// 2014 to April 2026. April 2026 has 33 lines that sum to $86.92; six of them name the five droplets, one of
-    /// which was resized in the middle of the month, and the others droplets that are gone, Spaces and GST.
+    /// Creates five droplets and seven domains in four projects, and an invoice for each of the 137
+    /// months from December 2014 to April 2026. April 2026 has 33 lines that total $86.92; six
+    /// lines are of the five droplets, one of which was resized in mid-month, and the others of
+    /// deleted droplets, Spaces and GST.
     pub fn demo() -> Self {
         let mut account = Self::empty();
         found_projects(&mut account);

@@ -1,11 +1,11 @@
-//! What the demo account has had since 2014: the tables from which its present and its invoices are made.
+//! The tables of the demo account since 2014, from which its resources and invoices are made.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::dates::{Moment, moment};
 
-/// A droplet, or one of its sizes when it has been resized: then it has several rows with one id.
+/// A droplet; a resized one has a row for each of its sizes.
 pub(crate) struct Machine {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
@@ -50,7 +50,7 @@ const fn machine(
     }
 }
 
-/// Every droplet that lasted, oldest first; the last six rows are the five that are running.
+/// The long-lived droplets, oldest first. The last six rows are the five running ones.
 #[rustfmt::skip]
 pub(crate) const MACHINES: &[Machine] = &[
     machine(3_402_118, "blog", "512mb", MAIN, (2014, 12, 3, 4), Some((2016, 8, 20, 11))),
@@ -76,7 +76,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     machine(476_550_983, "postgres-primary", "s-1vcpu-2gb", API, (2026, 4, 15, 0), None),
 ];
 
-/// Droplets that were backed up while they ran, for a fifth of their price.
+/// Droplets with backups, at a fifth of their price.
 pub(crate) const BACKED_UP: &[&str] = &["db1", "jenkins", "pg-legacy"];
 
 /// The domains of each project.
@@ -90,7 +90,7 @@ pub(crate) const DOMAINS: &[(&str, &str)] = &[
     ("kestrel-parked.example", MAIN),
 ];
 
-/// What was charged by the month at a fixed price (cents) and is no droplet.
+/// A product with a fixed monthly price (cents), other than droplets.
 pub(crate) struct Subscription {
     pub(crate) product: &'static str,
     pub(crate) description: &'static str,
@@ -162,7 +162,7 @@ pub(crate) const SUBSCRIPTIONS: &[Subscription] = &[
     },
 ];
 
-/// A Spaces bucket. Invoices name buckets since August 2024; what each costs (cents) grows by the month.
+/// A Spaces bucket. Invoices name buckets since August 2024; the cost (cents) grows each month.
 pub(crate) struct Bucket {
     pub(crate) name: &'static str,
     pub(crate) region: &'static str,
@@ -196,7 +196,7 @@ pub(crate) const BUCKETS: &[Bucket] = &[
     bucket("pg-wal-archive", "syd1", (2025, 6), 95, 11),
 ];
 
-/// Short-lived preview droplets of April 2026: hours and size, chosen so that the invoice comes to $86.92.
+/// Preview droplets of April 2026: hours and size, chosen for an invoice total of $86.92.
 #[rustfmt::skip]
 pub(crate) const APRIL_2026_PREVIEWS: &[(u32, &str)] = &[
     (9, "s-1vcpu-1gb"), (26, "s-1vcpu-1gb"), (31, "s-1vcpu-1gb"), (44, "s-1vcpu-1gb"),

@@ -217,7 +217,8 @@ fn subscriptions(period: &Period) -> Vec<InvoiceLine> {
         let hours = whole_hours(from, until);
         let amount = charge(Decimal::new(subscription.cents, 2), hours);
         let project = subscription.project.map(|name| period.project(name));
-        // The specification's example ends such lines with the last second, droplets with the first of the next.
+        // As in the specification's example, such lines end with the last second; lines of droplets
+        // end with the next month's first.
         let last = until - TimeDelta::seconds(1);
         let is_volume = subscription.product == "Volumes";
         let is_snapshot = subscription.product == "Droplet Snapshots";

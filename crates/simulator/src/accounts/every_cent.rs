@@ -1,4 +1,4 @@
-//! An account whose invoices hold every trap for whoever explains them, with the truth about every line.
+//! An account with a trap in every invoice, and the expected attribution of every line.
 
 mod fleet;
 mod history;
@@ -11,25 +11,25 @@ use uuid::Uuid;
 use crate::{Account, dates::moment};
 use ledger::Ledger;
 
-/// Seventeen invoices from January 2025 to April 2026 and the preview of May 2026, for some twenty resources in four
-/// projects, with the truth about each line.
+/// Seventeen invoices from January 2025 to April 2026 and the preview of May 2026, for about twenty
+/// resources in four projects, with the expected attribution of each line.
 #[derive(Clone, Debug)]
 pub struct EveryCent {
-    /// What the simulator serves.
+    /// The account to serve.
     pub account: Account,
-    /// One for each line of each invoice and of the preview, oldest invoice first, in the order of the file.
+    /// The expected attribution of each line, by invoice from the oldest, in the order of the file.
     pub truth: Vec<LineTruth>,
-    /// Which invoice holds which trap.
+    /// The invoice with each trap.
     pub traps: Traps,
 }
 
-/// A resource by our word for its kind, as in [`Account::add_resource`], and DigitalOcean's id.
+/// A resource: its kind, as in [`Account::add_resource`], and DigitalOcean's id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceName {
-    /// `droplet`, `volume`, `snapshot`, `database_cluster`, `database_replica`, `kubernetes_cluster`,
-    /// `load_balancer`, `reserved_ip`, `spaces_bucket` or `app`.
+    /// `droplet`, `volume`, `snapshot`, `database_cluster`, `database_replica`,
+    /// `kubernetes_cluster`, `load_balancer`, `reserved_ip`, `spaces_bucket` or `app`.
     pub kind: &'static str,
-    /// As text, also where it is a number.
+    /// The id as text.
     pub provider_id: String,
 }
 
@@ -42,52 +42,55 @@ impl ResourceName {
     }
 }
 
-/// What a line truly paid for, as far as anybody can tell from what DigitalOcean sends.
+/// The expected attribution of a line, as far as DigitalOcean's data determines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Truth {
-    /// A resource that the account has. A backup's line pays for its droplet.
+    /// A resource in the account. A backup's line belongs to its droplet.
     Resource(ResourceName),
-    /// A resource that was gone before anybody looked at the account. Its id is known where the JSON names it
-    /// ([`LineTruth::named_by_json`]).
+    /// A resource that was deleted before the account was first read. Its id is known if the JSON
+    /// has it ([`LineTruth::named_by_json`]).
     Gone(ResourceName),
     /// The account as a whole: taxes, credits, support, subscriptions.
     Account,
-    /// One of these, and nothing that DigitalOcean sends tells which.
+    /// One of several resources, which DigitalOcean's data does not distinguish.
     CannotBeTold(Vec<ResourceName>),
-    /// Nothing says what it paid for, or a number without a kind does.
+    /// Unknown: the data has no resource, or a number without a kind.
     Unknown,
 }
 
-/// The truth about one line.
+/// The expected attribution of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineTruth {
     /// The invoice's UUID.
     pub invoice: Uuid,
     /// 1 for the first line of the file.
     pub line_no: usize,
-    /// What it paid for. Of rows alike in everything, the first has the id of the first item that is like them.
+    /// The attribution. The first of several identical rows has the id of the first identical item.
     pub truth: Truth,
-    /// Whether a JSON item is there for this line and names the resource in [`LineTruth::truth`].
+    /// Whether the line has a JSON item with the id of the resource in [`LineTruth::truth`].
     pub named_by_json: bool,
-    /// The cluster that the resource belongs to. Where no item names the resource, the line says no more than this,
-    /// and it is a right answer.
+    /// The cluster of the resource. If no item has the resource's id, the cluster is a correct
+    /// attribution of the line.
     pub group: Option<ResourceName>,
 }
 
-/// The invoices with a trap of their own. Every other trap is in all of them, or in several.
+/// The invoices with a trap of their own. Other traps are in all of them, or in several.
 #[derive(Clone, Copy, Debug)]
 pub struct Traps {
     /// January 2025. Its CSV is the older form of eight columns.
     pub legacy: Uuid,
-    /// February 2025. Its CSV has other columns in another order and case; it holds amounts of thousands.
+    /// February 2025. Its CSV has other columns in another order and case, and amounts of
+    /// thousands.
     pub reordered: Uuid,
     /// March 2025. Its CSV has a byte order mark and CRLF.
     pub windows: Uuid,
     /// April 2025. Its CSV lacks `group_description` and `hours`.
     pub few_columns: Uuid,
-    /// May 2025. It has no items (404). A droplet was re-created under its name: only their lifetimes tell them apart.
+    /// May 2025. It has no items (404). A droplet was re-created with the same name: only the
+    /// lifetimes differ.
     pub recreated_without_items: Uuid,
-    /// June 2025. It has no items (404). Only regions tell two volumes apart; nothing tells two droplets apart.
+    /// June 2025. It has no items (404). Only the regions of two volumes differ; two droplets do
+    /// not.
     pub without_items: Uuid,
     /// July 2025. It has no CSV (404).
     pub without_csv: Uuid,
@@ -105,8 +108,8 @@ pub struct Traps {
     pub shuffled: Uuid,
     /// February 2026. One row has no item, and one item has no row.
     pub items_differ: Uuid,
-    /// March 2026. A droplet was destroyed and re-created within a second, and two taxes are alike: rows alike in
-    /// everything. Products that nobody knows.
+    /// March 2026. A droplet was re-created within a second, and two taxes are equal: identical
+    /// rows. Some products are unknown.
     pub alike: Uuid,
     /// April 2026. The largest, with a discount of thousands. It is not paid yet.
     pub unpaid: Uuid,

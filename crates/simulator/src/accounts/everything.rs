@@ -1,10 +1,10 @@
-//! An account with some of everything that DigitalOcean bills or that matters for who pays.
+//! An account with some of each kind of resource that DigitalOcean bills or that affects costs.
 
 use uuid::Uuid;
 
 use crate::{Account, MemberStatus};
 
-/// What the account's parts have to know of each other.
+/// The projects that the parts of the account use.
 struct Projects {
     shop: Uuid,
     analytics: Uuid,
@@ -12,10 +12,11 @@ struct Projects {
 }
 
 impl Account {
-    /// Two or three of every kind of resource in four projects, with everything that makes them hard to attribute:
-    /// two volumes of one name, a Kubernetes cluster outside the default project whose nodes, load balancer and
-    /// volume are in it, snapshots whose source is gone, a bucket that only a key knows, members of a kind that
-    /// nobody knows, one that is gone and one whose service is down. The bodies hold [`crate::SECRETS`].
+    /// Two or three resources of each kind in four projects, including those that are hard to
+    /// attribute: two volumes with one name, a Kubernetes cluster outside the default project whose
+    /// nodes, load balancer and volume are in it, snapshots of deleted resources, a bucket that
+    /// only a key names, members of an unknown kind, a dangling member and one whose service is
+    /// down. The bodies contain [`crate::SECRETS`].
     pub fn everything() -> Self {
         let mut account = Self::empty();
         let projects = Projects {

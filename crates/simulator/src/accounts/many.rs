@@ -31,7 +31,7 @@ const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
 const MONTHS: u32 = 137;
 
 impl Account {
-    /// An account with so many droplets of various sizes and regions, spread over four projects, and nothing else.
+    /// Creates an account with droplets of various sizes and regions in four projects.
     pub fn with_droplets(count: usize) -> Self {
         const SIZES: &[&str] = &["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
         let mut account = Self::empty();
@@ -47,9 +47,9 @@ impl Account {
         account
     }
 
-    /// An account with so many resources, spread evenly over ten kinds: droplets, volumes, DNS zones, reserved IPs,
-    /// snapshots of volumes, load balancers, VPCs, firewalls, certificates and uptime checks. Those that projects
-    /// list are spread over four projects.
+    /// Creates an account with resources of ten kinds in equal numbers: droplets, volumes, DNS
+    /// zones, reserved IPs, snapshots of volumes, load balancers, VPCs, firewalls, certificates and
+    /// uptime checks. Project members are in four projects.
     pub fn with_resources(count: usize) -> Self {
         let mut account = Self::empty();
         let projects = four_projects(&mut account);
@@ -61,12 +61,12 @@ impl Account {
         account
     }
 
-    /// An account with so many invoices of a handful of lines each, for forty droplets that are there and others that
-    /// are gone. They are spread evenly over the months from December 2014 to April 2026, so that most are
-    /// supplementary ones, and all are paid.
+    /// Creates an account with invoices of a few lines each, for forty droplets and for deleted
+    /// ones. They are distributed evenly over the months from December 2014 to April 2026, so that
+    /// most are supplementary, and all are paid.
     pub fn with_invoices(count: u32) -> Self {
         let mut account = Self::with_droplets(40);
-        // Newest first, which is how they are kept: putting each into its place would take very long.
+        // Appends in the order of the list, newest first: sorted insertion would be slow.
         for back in 0..MONTHS.min(count) {
             let end = month_start(2026, 5);
             let month = end.checked_sub_months(Months::new(back + 1));
@@ -121,7 +121,7 @@ fn create(account: &mut Account, kind: &str, round: usize) {
         "reserved_ip" => {
             let number = u32::try_from(round).unwrap_or_default();
             let [_, b, c, d] = number.to_be_bytes();
-            // 198.18.0.0 and what follows.
+            // From 198.18.0.0.
             account.add_reserved_ip(&format!("198.{}.{c}.{d}", 18 + u32::from(b)), region, None);
         }
         "dns_zone" => account.add_domain(&format!("zone-{round:06}.example")),

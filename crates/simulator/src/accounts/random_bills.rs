@@ -1,4 +1,4 @@
-//! Invoices that nobody thought of, for tests of what must hold of any.
+//! Generated invoices, for tests of properties that hold for all invoices.
 
 use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -19,7 +19,7 @@ impl Dice {
         spread(self.seed ^ spread(self.rolls)) % sides.max(1)
     }
 
-    /// Happens once in so many times.
+    /// Returns true once in so many times.
     fn once_in(&mut self, times: u64) -> bool {
         self.roll(times) == 0
     }
@@ -35,10 +35,10 @@ impl Dice {
 }
 
 impl Account {
-    /// Issues invoices for so many months before May 2026, oldest first, and returns their UUIDs. They bill what the
-    /// account has now, what is gone, taxes, credits and things unknown, to projects that are there and to others; some
-    /// months have a second invoice. Every header is the exact sum of its lines. The same seed and account always give
-    /// the same invoices.
+    /// Issues invoices for the months before May 2026, oldest first, and returns their UUIDs. Their
+    /// lines are of resources in the account, of deleted ones, of taxes, credits and unknown
+    /// products, in known and unknown projects; some months have a second invoice. The header's
+    /// amount is the exact sum of the lines. The same seed and account give the same invoices.
     pub fn add_random_invoices(&mut self, seed: u64, months: u32) -> Vec<Uuid> {
         let mut dice = Dice { seed, rolls: 0 };
         let known = known_lines(self);

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{bodies::New, identifiers::OWNER_UUID, secrets};
 
-/// An app with a component of every sort. Its environment variables are on the app and on every component, and once
-/// more in the deployment that is active. `GENERAL` ones are in plain text; `SECRET` ones are encrypted.
+/// An app with a component of every sort. Its environment variables are on the app and on every
+/// component, and once more in the deployment that is active. `GENERAL` ones are in plain text;
+/// `SECRET` ones are encrypted.
 pub(crate) fn app(new: &New<'_>) -> Value {
     // `nyc` for `nyc3`: apps know no data centres.
     let region = new

@@ -16,7 +16,8 @@ pub(crate) fn cdn_endpoint(new: &New<'_>) -> Value {
     })
 }
 
-/// With full access, which is a grant for the bucket without a name. The secret key is shown once, on creation.
+/// With full access, which is a grant for the bucket without a name. The secret key is shown once,
+/// on creation.
 pub(crate) fn spaces_key(new: &New<'_>) -> Value {
     json!({
         "name": new.name,

@@ -1,4 +1,4 @@
-//! The control endpoint: what the Rust API does, for people and for other processes.
+//! The control endpoint: the Rust API over HTTP.
 
 use axum::{
     Json, Router,

@@ -1,4 +1,5 @@
-//! Snapshots and images. A snapshot of a droplet is in both lists, under one number; a backup is an image.
+//! Snapshots and images. A droplet's snapshot is in both lists with the same number; a backup is an
+//! image.
 
 use axum::{
     Router,
@@ -40,7 +41,7 @@ async fn list_snapshots(
     caller.needs("snapshot:read")?;
     let kind = kinds::named("snapshot").ok_or_else(ApiError::not_found)?;
     let account = shared.account();
-    let all = account.stock.of(kind.word);
+    let all = account.stock.of(kind.slug);
     let Some(wanted) = parameter(parts.uri.query().unwrap_or_default(), "resource_type") else {
         return answer(kind, all, &caller, &parts);
     };
@@ -49,7 +50,7 @@ async fn list_snapshots(
             "resource_type must be droplet or volume",
         ));
     }
-    // A snapshot without a parent is one of a volume that is gone.
+    // A snapshot without a parent is of a deleted volume.
     let source = |resource: &Resource| {
         resource
             .parent
@@ -106,7 +107,7 @@ async fn list_volume_snapshots(
     Ok(page.answer("snapshots", &its, |snapshot| snapshot.text()))
 }
 
-/// The account's own images: uploaded ones, backups, and the snapshots of droplets.
+/// The account's private images: uploads, backups and droplet snapshots.
 fn private_images(account: &Account) -> impl Iterator<Item = &Resource> {
     ["image", "droplet_backup", SNAPSHOT_IMAGE]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The summary of an invoice: its amount, and the four parts that sum to it.
+//! The summary of an invoice: its amount, and its four parts.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{Invoice, InvoiceLine, answers::amount};
 
-/// Which part of the summary a line counts towards.
+/// The part of the summary that includes a line.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Charge,
@@ -64,7 +64,7 @@ pub(crate) fn body(invoice: &Invoice) -> Value {
     })
 }
 
-/// What each product was charged with, by name.
+/// The charges of each product, by name.
 fn products(invoice: &Invoice) -> Vec<Value> {
     let mut products: BTreeMap<&str, (Decimal, u32)> = BTreeMap::new();
     for line in of_part(invoice, Part::Charge) {

@@ -45,7 +45,7 @@ fn header_of(invoice: &Invoice) -> Value {
     })
 }
 
-/// An invoice by its UUID; the word `preview` stands for the UUID of the running month's.
+/// The invoice with a UUID; `preview` is an alias of the preview's UUID.
 fn find<'a>(account: &'a Account, uuid: &str) -> Result<&'a Invoice, ApiError> {
     let preview = account.preview.as_ref();
     let found = match uuid {

@@ -1,4 +1,4 @@
-//! The lists, and single resources, of every kind in [`crate::kinds`] that is listed like the others.
+//! The lists and single resources of the kinds in [`crate::kinds`].
 
 use axum::{
     Router,
@@ -61,7 +61,7 @@ fn list(
 ) -> Result<Response, ApiError> {
     caller.needs(kind.scope)?;
     let account = shared.account();
-    answer(kind, account.stock.of(kind.word), caller, parts)
+    answer(kind, account.stock.of(kind.slug), caller, parts)
 }
 
 fn children(
@@ -78,7 +78,7 @@ fn children(
         return Err(ApiError::not_found());
     }
     let parent = Parent::new(parent, id);
-    let all = account.stock.of(kind.word).iter();
+    let all = account.stock.of(kind.slug).iter();
     let children = all.filter(|resource| resource.is_of(&parent));
     answer(kind, children, caller, parts)
 }
@@ -100,13 +100,13 @@ fn single(
 ) -> Result<Response, ApiError> {
     caller.needs(kind.scope)?;
     let account = shared.account();
-    let found = account.stock.find(kind.word, id);
+    let found = account.stock.find(kind.slug, id);
     let mut body = found.ok_or_else(ApiError::not_found)?.body();
     hide(kind, &mut body, caller);
     Ok(one(key, &body))
 }
 
-/// A list in the style of its kind, narrowed by the filters in the query.
+/// A list in the style of its kind, filtered by the query.
 pub(crate) fn answer<'a>(
     kind: &Kind,
     resources: impl IntoIterator<Item = &'a Resource>,
@@ -131,7 +131,7 @@ pub(crate) fn answer<'a>(
     }
     let key = kind.key;
     let with_projects = parameter(query, "with_projects") == Some("true");
-    let whole = caller.may_everything() && (kind.word != "app" || with_projects);
+    let whole = caller.may_everything() && (kind.slug != "app" || with_projects);
     let body = |resource: &&'a Resource| Shown::of(kind, resource, caller, whole);
     Ok(match kind.style {
         Style::Pages => PageRequest::of(parts)?.answer(key, &resources, body),
@@ -141,7 +141,7 @@ pub(crate) fn answer<'a>(
     })
 }
 
-/// A body as one caller sees it.
+/// A body with the fields that the caller's scopes cover.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown<'a> {
@@ -160,17 +160,17 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Takes away what the caller's scopes do not cover, as DigitalOcean does without a word, and what only a list of
-/// apps that asks for projects has.
+/// Removes the fields that the caller's scopes do not cover, as DigitalOcean does without an error,
+/// and `project_id` of apps, which only a list with `with_projects` has.
 fn hide(kind: &Kind, body: &mut Value, caller: &Caller) {
     let Value::Object(fields) = body else { return };
     if !caller.may(tags::SCOPE) {
         fields.remove("tags");
     }
-    if !caller.may("project:read") || kind.word == "app" {
+    if !caller.may("project:read") || kind.slug == "app" {
         fields.remove("project_id");
     }
-    if !caller.may("database:view_credentials") && kind.word.starts_with("database_") {
+    if !caller.may("database:view_credentials") && kind.slug.starts_with("database_") {
         fields.retain(|name, _| !name.ends_with("connection"));
         let users = fields.get_mut("users").and_then(Value::as_array_mut);
         for user in users.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -21,7 +21,7 @@ use crate::{
     state::Shared,
 };
 
-/// The purposes that DigitalOcean's control panel offers. Any other is stored as `Other: ` and the text.
+/// The purposes in DigitalOcean's control panel. Others are stored as `Other: ` and the text.
 const PURPOSES: &[&str] = &[
     "Just trying out DigitalOcean",
     "Class project / Educational purposes",
@@ -46,7 +46,7 @@ const ASSIGNABLE: &[&str] = &[
     "volume",
 ];
 
-/// A project as the API writes it.
+/// A project in the API's format.
 #[derive(Serialize)]
 struct ProjectBody<'a> {
     id: Uuid,
@@ -78,7 +78,7 @@ impl Project {
     }
 }
 
-/// A member as the API writes it.
+/// A member in the API's format.
 #[derive(Serialize)]
 struct MemberBody<'a> {
     urn: &'a str,
@@ -114,7 +114,8 @@ impl Member {
         }
     }
 
-    /// Whether a token's scopes let it see this member. A token without them gets a shorter list and no error.
+    /// Returns whether the caller's scopes cover this member. Members that they do not cover are
+    /// omitted without an error.
     fn visible_to(&self, caller: &Caller) -> bool {
         let scope = match kind_and_id(&self.urn).0 {
             "dbaas" => "database:read".to_owned(),
@@ -160,7 +161,7 @@ pub(crate) async fn get(
     Ok(one("project", &find(&shared.account(), &id)?.body()))
 }
 
-/// A project by its id or the word `default`.
+/// The project with an id; `default` is an alias of the default project's id.
 fn find<'a>(account: &'a Account, id: &str) -> Result<&'a Project, ApiError> {
     let id = match id {
         "default" => Ok(account.default_project()),
@@ -311,12 +312,12 @@ fn refuse_unassignable(account: &Account, project: Uuid, urn: &str) -> Result<()
              Droplet Firewall FloatingIp Image Kubernetes LoadBalancer MarketplaceApp Saas Volume",
         ));
     }
-    let home = account.project_of(urn).ok_or_else(ApiError::not_found)?;
+    let current = account.project_of(urn).ok_or_else(ApiError::not_found)?;
     let attached = account
         .reserved_ips
         .iter()
         .any(|ip| kind == "floatingip" && ip.ip == id && ip.droplet_id.is_some());
-    if attached && home != project {
+    if attached && current != project {
         return Err(ApiError::precondition_failed(
             "Cannot move a Reserved IP with an associated Droplet; move the Droplet instead",
         ));

@@ -31,7 +31,8 @@ struct ReservedIpBody<'a> {
 }
 
 impl ReservedIp {
-    /// The droplet needs the scope `droplet:read` and the project `project:read`; without them the fields are empty.
+    /// Without the scope `droplet:read` the droplet is null; without `project:read` there is no
+    /// project.
     fn body<'a>(&'a self, account: &'a Account, caller: &Caller) -> ReservedIpBody<'a> {
         let droplet = self.droplet_id.filter(|_| caller.may("droplet:read"));
         ReservedIpBody {

@@ -1,4 +1,4 @@
-//! Spaces: the account's buckets as S3 lists them, per region, in XML. No token opens it, a key does.
+//! Spaces: lists the buckets of a region as S3 does, in XML. Requests are signed with a Spaces key.
 
 mod signature;
 
@@ -55,7 +55,7 @@ async fn list(
     deliver(response, fault.as_ref()).await
 }
 
-/// The status and S3's word for it.
+/// The status and S3's error code.
 type Refusal = (StatusCode, &'static str);
 
 fn answer(
@@ -103,7 +103,7 @@ fn list_buckets(account: &Account, region: &str, fault: Option<&FaultKind>) -> S
          <Owner><ID>{OWNER_ID}</ID><DisplayName>{OWNER_ID}</DisplayName></Owner><Buckets>"
     );
     for bucket in buckets {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             body,
             "<Bucket><Name>{}</Name><CreationDate>{}</CreationDate></Bucket>",

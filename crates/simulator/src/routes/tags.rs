@@ -1,4 +1,4 @@
-//! `/v2/tags`: the tags that droplets, volumes and the other kinds bear, each with how many of what.
+//! `/v2/tags`: the tags of all resources, with the number of resources of each.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     Account, caller::Caller, errors::ApiError, kinds::KINDS, paging::PageRequest, state::Shared,
 };
 
-/// The scope without which lists of resources leave `tags` out, without a word.
+/// The scope for `tags`. Without it, lists of resources omit them without an error.
 pub(crate) const SCOPE: &str = "tag:read";
 
 pub(crate) async fn list(
@@ -23,34 +23,34 @@ pub(crate) async fn list(
 }
 
 fn tags(account: &Account) -> Vec<Value> {
-    let mut borne: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
-    let mut bear = |collection, tags: &[String]| {
+    let mut counts_by_tag: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
+    let mut count = |collection, tags: &[String]| {
         for tag in tags {
-            let counts = borne.entry(tag.clone()).or_default();
+            let counts = counts_by_tag.entry(tag.clone()).or_default();
             *counts.entry(collection).or_default() += 1;
         }
     };
     for droplet in account.droplets.iter().chain(&account.gpu_droplets) {
-        bear("droplets", &droplet.tags);
+        count("droplets", &droplet.tags);
     }
     for volume in &account.volumes {
-        bear("volumes", &volume.tags);
+        count("volumes", &volume.tags);
     }
-    // The API counts these apart; of what else bears tags, only the sum tells.
-    let counted = |word: &str| match word {
+    // The API counts these separately; others are only part of the sum.
+    let collection = |kind: &str| match kind {
         "database_cluster" => "databases",
         "image" => "images",
         "snapshot" => "volume_snapshots",
         _ => "others",
     };
     for kind in KINDS {
-        for resource in account.stock.of(kind.word) {
+        for resource in account.stock.of(kind.slug) {
             let tags: Option<Vec<String>> =
                 serde_json::from_value(resource.body()["tags"].take()).ok();
-            bear(counted(kind.word), &tags.unwrap_or_default());
+            count(collection(kind.slug), &tags.unwrap_or_default());
         }
     }
-    let tags = borne.into_iter().map(|(name, counts)| {
+    let tags = counts_by_tag.into_iter().map(|(name, counts)| {
         let mut resources = json!({ "count": counts.values().sum::<u64>() });
         for collection in [
             "droplets",
@@ -59,8 +59,8 @@ fn tags(account: &Account) -> Vec<Value> {
             "volume_snapshots",
             "databases",
         ] {
-            let count = counts.get(collection).copied().unwrap_or_default();
-            resources[collection] = json!({ "count": count });
+            let number = counts.get(collection).copied().unwrap_or_default();
+            resources[collection] = json!({ "count": number });
         }
         json!({ "name": name, "resources": resources })
     });

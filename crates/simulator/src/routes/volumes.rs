@@ -35,7 +35,7 @@ struct VolumeBody<'a> {
 }
 
 impl Volume {
-    /// As a caller sees it who may read tags, or may not.
+    /// The body, with the tags if the caller's token has the scope for them.
     fn body(&self, with_tags: bool) -> VolumeBody<'_> {
         VolumeBody {
             id: self.id,

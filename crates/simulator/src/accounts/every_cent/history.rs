@@ -7,7 +7,7 @@ use crate::{Account, HistoryEntry, dates::moment};
 /// Year, month, day and hour, UTC.
 type Moment = (i32, u32, u32, u32);
 
-/// Every type that the specification has, a word that it has not, and two entries alike in everything.
+/// Entries of every type in the specification and of an unknown type, and two identical ones.
 #[rustfmt::skip]
 const ENTRIES: &[(&str, &str, i64, Moment)] = &[
     ("Credit", "Promotional credit", -5000, (2025, 1, 15, 9)),

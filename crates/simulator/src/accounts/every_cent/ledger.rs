@@ -1,4 +1,4 @@
-//! Issuing invoices and writing down the truth about their lines.
+//! Issues invoices and records the expected attribution of their lines.
 
 use uuid::Uuid;
 
@@ -58,7 +58,7 @@ impl Ledger {
             let truth = match (item, &row.without_item) {
                 (None, Some(truth)) => truth,
                 (None, None) => &row.truth,
-                // Of rows that are alike the items decide which is which.
+                // The items distinguish identical rows.
                 (Some(item), _) => {
                     let meant = billed.iter().find(|other| other.line == *item);
                     &meant.unwrap_or(row).truth
@@ -76,7 +76,7 @@ impl Ledger {
     }
 }
 
-/// The item of the row at a place. The first of some rows that are alike has the first of the items like them.
+/// The item of the row at a position. The n-th of several identical rows has the n-th such item.
 fn item_of<'a>(
     place: usize,
     rows: &[InvoiceLine],
@@ -88,7 +88,7 @@ fn item_of<'a>(
     like_it.nth(before.count())
 }
 
-/// Whether two lines are alike in everything that a CSV tells.
+/// Returns whether two lines are identical in a CSV.
 fn are_alike(one: &InvoiceLine, other: &InvoiceLine) -> bool {
     let without_ids = |line: &InvoiceLine| InvoiceLine {
         resource_id: None,
