@@ -1,4 +1,4 @@
-//! Faults as people write them on a command line: `rate_limited:/v2/droplets:times=3:retry_after=2`.
+//! The text form of faults: `rate_limited:/v2/droplets:times=3:retry_after=2`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,14 +6,35 @@ use thiserror::Error;
 
 use crate::{Fault, FaultKind};
 
-const KINDS: &str = "rate_limited, server_error, html_error, slow, drip, cut_off, reset, unauthorized, forbidden, not_found, \
-                     empty_list, item_moves_between_pages, short_page, lagging_list, renamed_column, last_line_missing";
+/// The kinds with their default options.
+const KINDS: [FaultKind; 16] = [
+    FaultKind::RateLimited { retry_after: 1 },
+    FaultKind::ServerError { status: 500 },
+    FaultKind::HtmlError { status: 504 },
+    FaultKind::Slow {
+        delay: Duration::from_secs(1),
+    },
+    FaultKind::Drip {
+        delay: Duration::from_secs(1),
+    },
+    FaultKind::CutOff,
+    FaultKind::Reset,
+    FaultKind::Unauthorized,
+    FaultKind::Forbidden,
+    FaultKind::NotFound,
+    FaultKind::EmptyList,
+    FaultKind::ItemMovesBetweenPages,
+    FaultKind::ShortPage,
+    FaultKind::LaggingList,
+    FaultKind::RenamedColumn,
+    FaultKind::LastLineMissing,
+];
 
 /// Why a text is not a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FaultTextError {
     /// The first part names no fault.
-    #[error("unknown fault {0:?}; write one of: {KINDS}")]
+    #[error("unknown fault {0:?}; write one of: {names}", names = names())]
     UnknownKind(String),
     /// The second part is missing or no path.
     #[error("a fault needs a path after its kind, such as {0}:/v2/droplets")]
@@ -36,16 +57,17 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, FaultTextError> {
         let mut parts = text.trim().split(':');
-        let word = parts.next().unwrap_or_default();
-        let kind = kind_named(word).ok_or_else(|| FaultTextError::UnknownKind(word.to_owned()))?;
+        let name = parts.next().unwrap_or_default();
+        let kind = KINDS.into_iter().find(|kind| kind.name() == name);
+        let kind = kind.ok_or_else(|| FaultTextError::UnknownKind(name.to_owned()))?;
         let target = parts
             .next()
             .filter(|target| target.starts_with('/'))
-            .ok_or_else(|| FaultTextError::NoPath(word.to_owned()))?;
+            .ok_or_else(|| FaultTextError::NoPath(name.to_owned()))?;
         let mut fault = Self::new(kind, target);
         for option in parts {
             apply(&mut fault, option).ok_or_else(|| FaultTextError::BadOption {
-                kind: word.to_owned(),
+                kind: name.to_owned(),
                 option: option.to_owned(),
             })?;
         }
@@ -53,30 +75,31 @@ impl FromStr for Fault {
     }
 }
 
-fn kind_named(word: &str) -> Option<FaultKind> {
-    Some(match word {
-        "rate_limited" => FaultKind::RateLimited { retry_after: 1 },
-        "server_error" => FaultKind::ServerError { status: 500 },
-        "html_error" => FaultKind::HtmlError { status: 504 },
-        "slow" => FaultKind::Slow {
-            delay: Duration::from_secs(1),
-        },
-        "drip" => FaultKind::Drip {
-            delay: Duration::from_secs(1),
-        },
-        "cut_off" => FaultKind::CutOff,
-        "reset" => FaultKind::Reset,
-        "unauthorized" => FaultKind::Unauthorized,
-        "forbidden" => FaultKind::Forbidden,
-        "not_found" => FaultKind::NotFound,
-        "empty_list" => FaultKind::EmptyList,
-        "item_moves_between_pages" => FaultKind::ItemMovesBetweenPages,
-        "short_page" => FaultKind::ShortPage,
-        "renamed_column" => FaultKind::RenamedColumn,
-        "last_line_missing" => FaultKind::LastLineMissing,
-        "lagging_list" => FaultKind::LaggingList,
-        _ => return None,
-    })
+impl FaultKind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::ServerError { .. } => "server_error",
+            Self::HtmlError { .. } => "html_error",
+            Self::Slow { .. } => "slow",
+            Self::Drip { .. } => "drip",
+            Self::CutOff => "cut_off",
+            Self::Reset => "reset",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::EmptyList => "empty_list",
+            Self::ItemMovesBetweenPages => "item_moves_between_pages",
+            Self::ShortPage => "short_page",
+            Self::LaggingList => "lagging_list",
+            Self::RenamedColumn => "renamed_column",
+            Self::LastLineMissing => "last_line_missing",
+        }
+    }
+}
+
+fn names() -> String {
+    KINDS.map(|kind| kind.name()).join(", ")
 }
 
 fn apply(fault: &mut Fault, option: &str) -> Option<()> {
@@ -119,34 +142,25 @@ fn duration(text: &str) -> Option<Duration> {
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, option) = match &self.kind {
-            FaultKind::RateLimited { retry_after } => {
-                ("rate_limited", format!(":retry_after={retry_after}"))
-            }
-            FaultKind::ServerError { status } => ("server_error", format!(":status={status}")),
-            FaultKind::HtmlError { status } => ("html_error", format!(":status={status}")),
-            FaultKind::Slow { delay } => ("slow", format!(":delay={}ms", delay.as_millis())),
-            FaultKind::Drip { delay } => ("drip", format!(":delay={}ms", delay.as_millis())),
-            FaultKind::CutOff => ("cut_off", String::new()),
-            FaultKind::Reset => ("reset", String::new()),
-            FaultKind::Unauthorized => ("unauthorized", String::new()),
-            FaultKind::Forbidden => ("forbidden", String::new()),
-            FaultKind::NotFound => ("not_found", String::new()),
-            FaultKind::EmptyList => ("empty_list", String::new()),
-            FaultKind::ItemMovesBetweenPages => ("item_moves_between_pages", String::new()),
-            FaultKind::ShortPage => ("short_page", String::new()),
-            FaultKind::RenamedColumn => ("renamed_column", String::new()),
-            FaultKind::LastLineMissing => ("last_line_missing", String::new()),
-            FaultKind::LaggingList => ("lagging_list", String::new()),
-        };
-        write!(formatter, "{word}:{}", self.path)?;
+        write!(formatter, "{}:{}", self.kind.name(), self.path)?;
         if !self.query.is_empty() {
             write!(formatter, "?{}", self.query.join("&"))?;
         }
         if let Some(times) = self.times {
             write!(formatter, ":times={times}")?;
         }
-        formatter.write_str(&option)
+        match &self.kind {
+            FaultKind::RateLimited { retry_after } => {
+                write!(formatter, ":retry_after={retry_after}")
+            }
+            FaultKind::ServerError { status } | FaultKind::HtmlError { status } => {
+                write!(formatter, ":status={status}")
+            }
+            FaultKind::Slow { delay } | FaultKind::Drip { delay } => {
+                write!(formatter, ":delay={}ms", delay.as_millis())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
