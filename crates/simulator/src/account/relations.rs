@@ -118,17 +118,6 @@ impl Account {
         id
     }
 
-    /// Removes a node from its pool and deletes its droplet.
-    pub fn remove_kubernetes_node(&mut self, cluster_id: &str, droplet_id: u64) {
-        let gone = droplet_id.to_string();
-        self.change_pools(cluster_id, |pools| {
-            for nodes in pools.iter_mut().filter_map(nodes_of) {
-                nodes.retain(|node| node["droplet_id"] != gone);
-            }
-        });
-        self.remove_droplet(droplet_id);
-    }
-
     /// Changes a cluster's pools and updates their node counts.
     fn change_pools(&mut self, cluster_id: &str, change: impl FnOnce(&mut Vec<Value>)) {
         self.stock.change("kubernetes_cluster", cluster_id, |body| {

@@ -44,21 +44,12 @@ impl Account {
 
     /// Assigns an address to a droplet and moves it to the droplet's project.
     pub fn attach_reserved_ip(&mut self, ip: &str, droplet_id: u64) {
-        self.set_droplet_of(ip, Some(droplet_id));
-        if let Some(project) = self.project_of(&format!("do:droplet:{droplet_id}")) {
-            self.assign(project, &format!("do:floatingip:{ip}"));
-        }
-    }
-
-    /// Unassigns an address. It stays in its project.
-    pub fn detach_reserved_ip(&mut self, ip: &str) {
-        self.set_droplet_of(ip, None);
-    }
-
-    fn set_droplet_of(&mut self, ip: &str, droplet_id: Option<u64>) {
         let mut all = self.reserved_ips.iter_mut();
         if let Some(reserved) = all.find(|reserved| reserved.ip == ip) {
-            reserved.droplet_id = droplet_id;
+            reserved.droplet_id = Some(droplet_id);
+        }
+        if let Some(project) = self.project_of(&format!("do:droplet:{droplet_id}")) {
+            self.assign(project, &format!("do:floatingip:{ip}"));
         }
     }
 
