@@ -6,7 +6,6 @@ mod domains;
 mod droplets;
 mod history;
 mod images;
-mod invoice_summary;
 mod invoices;
 mod listings;
 mod projects;

@@ -6,8 +6,8 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
-    Account, InvoiceLine,
-    invoice_csv::{self, CsvForm},
+    Account,
+    invoice_lines::{CsvForm, InvoiceLine, write_csv},
 };
 use crate::{dates::month_start, identifiers::identifier};
 
@@ -99,7 +99,7 @@ impl Invoice {
     pub fn csv_text(&self) -> String {
         self.csv
             .clone()
-            .unwrap_or_else(|| invoice_csv::write(&self.lines, &self.csv_form))
+            .unwrap_or_else(|| write_csv(&self.lines, &self.csv_form))
     }
 
     /// The date of issue: on the first of the next month.
