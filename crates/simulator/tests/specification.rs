@@ -1,6 +1,6 @@
 //! Every answer against DigitalOcean's own specification, so that the simulator is no echo of our client.
 //!
-//! The specification is not part of this repository; without it the checks say so and are skipped.
+//! The specification is not part of this repository: without it, these tests are ignored.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 mod support;
@@ -47,10 +47,9 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn every_page_of_every_list_is_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let asker = Asker::of(account_of_everything()).await;
     for (path, key) in LISTS {
         let mut items = 0;
@@ -112,10 +111,9 @@ const WHOLE_LISTS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn every_list_of_an_account_with_everything_is_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let account = Account::everything();
     let cluster = account.resource_ids("database_cluster")[0].clone();
     let asker = Asker::of(account).await;
@@ -164,10 +162,9 @@ async fn every_list_of_an_account_with_everything_is_as_specified() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let account = Account::everything();
     let cases = [
         ("snapshot", "/v2/snapshots/", "{snapshot_id}"),
@@ -195,10 +192,9 @@ async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn every_single_thing_is_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let account = account_of_everything();
     let droplet = account.droplets()[0].id;
     let project = account.default_project();
@@ -246,10 +242,9 @@ async fn every_single_thing_is_as_specified() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn every_list_of_the_account_with_every_trap_is_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let EveryCent {
         mut account, traps, ..
     } = EveryCent::new();
@@ -279,10 +274,9 @@ async fn every_list_of_the_account_with_every_trap_is_as_specified() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn creating_and_assigning_answer_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let account = Account::demo();
     let urn = account.droplets()[0].urn();
     let asker = Asker::of(account).await;
@@ -301,10 +295,9 @@ async fn creating_and_assigning_answer_as_specified() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn errors_and_the_headers_of_every_answer_are_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let mut account = Account::empty();
     account.accept_token("dop_v1_nothing", Scopes::only([]));
     let asker = Asker::of(account).await;
@@ -358,10 +351,9 @@ async fn check_error(specification: &Specification, template: &str, response: Re
 }
 
 #[test]
+#[cfg_attr(missing_specification, ignore = "needs specification")]
 fn the_check_itself_refuses_what_is_not_as_specified() {
-    let Some(specification) = Specification::at_hand() else {
-        return;
-    };
+    let specification = Specification::read();
     let validator = specification.validator("get", "/v2/droplets", 200);
     let wrong = json!({ "droplets": [{ "id": "a string" }], "links": {}, "meta": { "total": 1 } });
     let found: Vec<String> = validator

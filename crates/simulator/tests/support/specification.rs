@@ -1,11 +1,5 @@
-//! DigitalOcean's own specification, where it is at hand: beside this repository (`../shared/digitalocean/` from the
-//! workspace's root) or in the directory that `ARCADIA_SHARED_DIR` names.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::allow_attributes,
-    reason = "it says why it is skipped"
-)]
+//! DigitalOcean's own specification: in `../shared/digitalocean/` beside this repository, or in the
+//! directory that `ARCADIA_SHARED_DIR` names.
 
 use std::{env, fs, path::PathBuf};
 
@@ -15,20 +9,12 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Specification(Value);
 
 impl Specification {
-    pub(crate) fn at_hand() -> Option<Self> {
+    pub(crate) fn read() -> Self {
         let shared = env::var_os("ARCADIA_SHARED_DIR").map_or_else(
             || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
             PathBuf::from,
         );
-        let path = shared.join("digitalocean/openapi-subset.json");
-        let Ok(text) = fs::read_to_string(&path) else {
-            println!(
-                "skipped: DigitalOcean's specification is not at {}; set ARCADIA_SHARED_DIR to the directory that \
-                 holds digitalocean/openapi-subset.json",
-                path.display()
-            );
-            return None;
-        };
+        let text = fs::read_to_string(shared.join("digitalocean/openapi-subset.json")).unwrap();
         let mut document: Value = serde_json::from_str(&text).unwrap();
         as_json_schema(&mut document);
         // The projects API returns kinds of resources that the pattern lacks, such as `app`.
@@ -38,7 +24,7 @@ impl Specification {
             .unwrap()
             .remove("enum")
             .expect("the enum of regions, which lacks atl1");
-        Some(Self(document))
+        Self(document)
     }
 
     /// What a path's answer of this status must look like.
