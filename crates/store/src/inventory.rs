@@ -29,6 +29,28 @@ pub use relations::Related;
 
 use crate::{Store, StoreError};
 
+/// Queries resources, from `cloud_resources` or from a table of the same columns: the one list of
+/// the columns of [`Resource`]. A `with` query may precede it.
+macro_rules! query_resources {
+    (with $with:tt, from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Resource,
+            $with
+                + r#" select id as "id!", provider as "provider!", kind as "kind!",
+                provider_id as "provider_id!", name as "name!", region, status, tags as "tags!",
+                attrs as "attrs!", cloud_project_id, tenant_id, attribution,
+                first_seen_at as "first_seen_at!", last_seen_at as "last_seen_at!",
+                stale_strike_count as "stale_strike_count!", deleted_at from "#
+                + $rest
+            $($arguments)*
+        )
+    };
+    (from $rest:tt $($arguments:tt)*) => {
+        query_resources!(with "", from $rest $($arguments)*)
+    };
+}
+use query_resources;
+
 /// The changes that a sync of one kind stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepOutcome {
@@ -121,12 +143,8 @@ impl Store {
             State::Deleted => Some(true),
             State::All => None,
         };
-        let resources = sqlx::query_as!(
-            Resource,
-            r#"
-            select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
-                first_seen_at, last_seen_at, stale_strike_count, deleted_at
-            from cloud_resources
+        let resources = query_resources!(
+            from r#"cloud_resources
             where ($1::text is null or kind = $1)
               and ($2::uuid is null or cloud_project_id = $2)
               and ($3::text is null or tenant_id = $3)
@@ -155,17 +173,17 @@ impl Store {
 
     /// One resource, of the given tenant only where one is given.
     pub async fn resource(&self, id: Uuid, tenant: Option<&str>) -> Result<Resource, StoreError> {
-        sqlx::query_as!(
-            Resource,
-            "select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
-                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
-             from cloud_resources where id = $1 and ($2::text is null or tenant_id = $2)",
+        query_resources!(
+            from "cloud_resources where id = $1 and ($2::text is null or tenant_id = $2)",
             id,
             tenant,
         )
         .fetch_optional(&self.pool)
         .await?
-        .ok_or(StoreError::NotFound { what: "resource", id })
+        .ok_or(StoreError::NotFound {
+            what: "resource",
+            id,
+        })
     }
 
     /// A resource's events, the newest first.

@@ -22,6 +22,20 @@ use crate::listings::{ListingFacts, STRIKES, now, record};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
+/// Queries projects: the one list of the columns of [`Project`].
+macro_rules! query_projects {
+    (from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Project,
+            "select id, provider, provider_id, name, description, environment, is_default,
+                 is_internal, tenant_id, purpose, attrs, first_seen_at, last_seen_at,
+                 stale_strike_count, deleted_at from "
+                + $rest
+            $($arguments)*
+        )
+    };
+}
+
 /// A project as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Project {
@@ -150,11 +164,8 @@ impl Store {
         after: Option<(&str, Uuid)>,
         limit: i64,
     ) -> Result<Vec<Project>, StoreError> {
-        let projects = sqlx::query_as!(
-            Project,
-            "select id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
-                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
-             from cloud_projects
+        let projects = query_projects!(
+            from "cloud_projects
              where deleted_at is null
                and ($1::text is null or tenant_id = $1)
                and ($2::text is null or (name, id) > ($2, $3))
@@ -175,17 +186,17 @@ impl Store {
         id: Uuid,
         tenant: Option<&TenantId>,
     ) -> Result<Project, StoreError> {
-        sqlx::query_as!(
-            Project,
-            "select id, provider, provider_id, name, description, environment, is_default, is_internal, tenant_id, purpose, attrs,
-                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
-             from cloud_projects where id = $1 and ($2::text is null or tenant_id = $2)",
+        query_projects!(
+            from "cloud_projects where id = $1 and ($2::text is null or tenant_id = $2)",
             id,
             tenant.map(TenantId::as_str),
         )
         .fetch_optional(&self.pool)
         .await?
-        .ok_or(StoreError::NotFound { what: "project", id })
+        .ok_or(StoreError::NotFound {
+            what: "project",
+            id,
+        })
     }
 
     /// Changes tenant and purpose of a project, and returns the project with what that moves between tenants. Resources and cost lines

@@ -11,6 +11,18 @@ use crate::listings::{ListingFacts, STRIKES, mark_held, now};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
+/// Queries held deletions: the one list of the columns of [`HeldDeletion`].
+macro_rules! query_held_deletions {
+    (from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            HeldDeletion,
+            "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from "
+                + $rest
+            $($arguments)*
+        )
+    };
+}
+
 /// Deletions that wait for an operator, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldDeletion {
@@ -116,9 +128,8 @@ pub(super) async fn pending(
     tx: &mut PgConnection,
     kind: &str,
 ) -> Result<Option<HeldDeletion>, StoreError> {
-    let held = sqlx::query_as!(
-        HeldDeletion,
-        "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from cloud_held_deletions
+    let held = query_held_deletions!(
+        from "cloud_held_deletions
          where provider = 'digitalocean' and kind = $1 and state = 'pending'",
         kind,
     )
@@ -139,9 +150,8 @@ pub enum Decision {
 impl Store {
     /// Holds, those that wait first, then the newest.
     pub async fn held_deletions(&self, limit: i64) -> Result<Vec<HeldDeletion>, StoreError> {
-        let held = sqlx::query_as!(
-            HeldDeletion,
-            "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from cloud_held_deletions
+        let held = query_held_deletions!(
+            from "cloud_held_deletions
              order by state <> 'pending', held_at desc limit $1",
             limit,
         )
@@ -222,27 +232,25 @@ impl Store {
                 0
             }
         };
-        let hold = sqlx::query_as!(
-            HeldDeletion,
-            "update cloud_held_deletions set state = $2, decided_by = $3, decided_at = $4, deleted = $5 where id = $1
-             returning id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted",
+        sqlx::query!(
+            "update cloud_held_deletions set state = $2, decided_by = $3, decided_at = $4, deleted = $5 where id = $1",
             id,
             state,
             decided_by,
             at,
             i32::try_from(deleted).unwrap_or(i32::MAX),
         )
-        .fetch_one(&mut *tx)
+        .execute(&mut *tx)
         .await?;
+        let hold = one(&mut *tx, id).await?;
         tx.commit().await?;
         Ok(hold)
     }
 }
 
 async fn one(executor: impl PgExecutor<'_>, id: Uuid) -> Result<HeldDeletion, StoreError> {
-    sqlx::query_as!(
-        HeldDeletion,
-        "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from cloud_held_deletions
+    query_held_deletions!(
+        from "cloud_held_deletions
              where id = $1",
         id,
     )

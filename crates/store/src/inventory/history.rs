@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{AfterResource, Resource, ResourceEvent, ResourceFilter, State};
+use super::{AfterResource, Resource, ResourceEvent, ResourceFilter, State, query_resources};
 use crate::{Store, StoreError};
 
 impl Store {
@@ -55,9 +55,8 @@ impl Store {
         };
         // Of each field that changed after that time, the first change says what it was before. Whose it was then is known only when all
         // is undone; that it is a tenant's, or was taken from it since, can be told before, and leaves little to undo.
-        let resources = sqlx::query_as!(
-            Resource,
-            r#"
+        let resources = query_resources!(
+            with r#"
             with undone as (
                 select distinct on (e.resource_id, c.key) e.resource_id, c.key as field, c.value -> 'before' as value
                 from cloud_resource_events e
@@ -90,17 +89,15 @@ impl Store {
                         else r.cloud_project_id end as cloud_project_id,
                     case when undo.was ? 'tenant_id' then undo.was ->> 'tenant_id' else r.tenant_id end as tenant_id,
                     case when undo.was ? 'attribution' then undo.was ->> 'attribution' else r.attribution end as attribution,
-                    r.first_seen_at, least(r.last_seen_at, $10) as last_seen_at,
+                    r.first_seen_at, least(r.last_seen_at, $10) as last_seen_at, 0 as stale_strike_count,
                     case when undo.was ? 'deleted_at' then (undo.was ->> 'deleted_at')::timestamptz
                         else r.deleted_at end as deleted_at
                 from cloud_resources r
                 left join undo on undo.resource_id = r.id
                 where r.first_seen_at <= $10 and ($11::uuid is null or r.id = $11) and ($1::text is null or r.kind = $1)
             )
-            select id as "id!", provider as "provider!", kind as "kind!", provider_id as "provider_id!", name as "name!", region,
-                status, tags as "tags!", attrs as "attrs!", cloud_project_id, tenant_id, attribution,
-                first_seen_at as "first_seen_at!", last_seen_at as "last_seen_at!", 0 as "stale_strike_count!", deleted_at
-            from state
+            "#,
+            from r#"state
             where ($2::uuid is null or cloud_project_id = $2)
               and ($3::text is null or tenant_id = $3)
               and ($4::bool is null or (deleted_at is not null) = $4)

@@ -5,8 +5,8 @@ use domain::TenantId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Resource;
 use super::attribution::{self, Scope};
+use super::{Resource, query_resources};
 use crate::costs::effect::{Effect, Measured};
 use crate::invoices::matching;
 use crate::invoices::owners::{self, Affected};
@@ -115,11 +115,8 @@ impl Store {
         after: Option<(&str, Uuid)>,
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
-        let zones = sqlx::query_as!(
-            Resource,
-            "select id, provider, kind, provider_id, name, region, status, tags, attrs, cloud_project_id, tenant_id, attribution,
-                 first_seen_at, last_seen_at, stale_strike_count, deleted_at
-             from cloud_resources
+        let zones = query_resources!(
+            from "cloud_resources
              where kind = 'dns_zone' and deleted_at is null and cloud_project_id is null and tenant_id is null
                and ($1::text is null or (name, id) > ($1, $2))
              order by name, id limit $3",

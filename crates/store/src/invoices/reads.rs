@@ -7,6 +7,42 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
+/// Queries invoices: the one list of the columns of [`Invoice`].
+macro_rules! query_invoices {
+    (from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Invoice,
+            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status,
+                 ingested_at, checked_at, verified_at, check_failed_since, last_check_error,
+                 missing_since, line_count, line_total, reconciled, off_by, summary_amount,
+                 summary_off_by, is_final, version, sources, source_note, rows_without_item,
+                 items_without_row, last_error from "
+                + $rest
+            $($arguments)*
+        )
+    };
+}
+
+/// Queries the lines that count, from `cloud_cost_lines line` and `cloud_invoices invoice`: the one
+/// list of the columns of [`CostLine`].
+macro_rules! query_lines {
+    (from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            CostLine,
+            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?",
+                 line.estimate_id is not null as "is_estimate!", line.bill_period as "period!",
+                 line.line_no, line.product, line.kind, line.group_description, line.description,
+                 line.hours, line.start_at, line.end_at, line.amount, line.project_name,
+                 line.category, line.part, line.resource_name, line.described_region as region,
+                 line.described_size as size, line.item_resource_id, line.item_resource_uuid,
+                 line.resource_id, line.match_rule, line.match_note, line.match_candidates,
+                 line.tenant_id, line.is_shared, line.is_split, line.attributed_by from "#
+                + $rest
+            $($arguments)*
+        )
+    };
+}
+
 /// An invoice as it is stored; amounts in USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invoice {
@@ -165,12 +201,8 @@ impl Store {
         after: Option<AfterInvoice>,
         limit: i64,
     ) -> Result<Vec<Invoice>, StoreError> {
-        let invoices = sqlx::query_as!(
-            Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, verified_at,
-                 check_failed_since, last_check_error, missing_since, line_count, line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
-                 rows_without_item, items_without_row, last_error
-             from cloud_invoices
+        let invoices = query_invoices!(
+            from "cloud_invoices
              where $1::date is null or period < $1 or (period = $1 and invoice_uuid > $2)
              order by period desc, invoice_uuid limit $3",
             after.map(|after| after.period),
@@ -183,17 +215,16 @@ impl Store {
     }
 
     pub async fn invoice(&self, invoice_uuid: Uuid) -> Result<Invoice, StoreError> {
-        sqlx::query_as!(
-            Invoice,
-            "select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status, ingested_at, checked_at, verified_at,
-                 check_failed_since, last_check_error, missing_since, line_count, line_total, reconciled, off_by, summary_amount, summary_off_by, is_final, version, sources, source_note,
-                 rows_without_item, items_without_row, last_error
-             from cloud_invoices where invoice_uuid = $1",
+        query_invoices!(
+            from "cloud_invoices where invoice_uuid = $1",
             invoice_uuid,
         )
         .fetch_optional(&self.pool)
         .await?
-        .ok_or(StoreError::NotFound { what: "invoice", id: invoice_uuid })
+        .ok_or(StoreError::NotFound {
+            what: "invoice",
+            id: invoice_uuid,
+        })
     }
 
     /// The four sums of an invoice.
@@ -259,14 +290,8 @@ impl Store {
         after: Option<AfterLine>,
         limit: i64,
     ) -> Result<Vec<CostLine>, StoreError> {
-        let lines = sqlx::query_as!(
-            CostLine,
-            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
-                 line.bill_period as "period!", line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
-                 line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
-                 line.described_region as region, line.described_size as size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
-                 line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
-             from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
+        let lines = query_lines!(
+            from r#"cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
              where line.bill_period = $1
                and ($2::text is null or line.kind = $2)
                and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
@@ -317,14 +342,8 @@ impl Store {
 
     /// One line.
     pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
-        sqlx::query_as!(
-            CostLine,
-            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?", line.estimate_id is not null as "is_estimate!",
-                 line.bill_period as "period!", line.line_no, line.product, line.kind, line.group_description, line.description, line.hours,
-                 line.start_at, line.end_at, line.amount, line.project_name, line.category, line.part, line.resource_name,
-                 line.described_region as region, line.described_size as size, line.item_resource_id, line.item_resource_uuid, line.resource_id, line.match_rule,
-                 line.match_note, line.match_candidates, line.tenant_id, line.is_shared, line.is_split, line.attributed_by
-             from cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
+        query_lines!(
+            from r#"cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
              where line.id = $1"#,
             id,
         )
