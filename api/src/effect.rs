@@ -7,7 +7,7 @@ use store::costs::Measured;
 use store::inventory::Commit;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::usd::Usd;
+use store::Usd;
 
 /// `?dry_run=true` on a change.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -87,6 +87,14 @@ pub(crate) struct List<T> {
 }
 
 impl<T> List<T> {
+    /// Converts the rows.
+    pub(crate) fn into<U: From<T>>(self) -> List<U> {
+        List {
+            data: self.data.into_iter().map(U::from).collect(),
+            meta: self.meta,
+        }
+    }
+
     pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.about.as_of = time.unwrap_or(self.meta.about.as_of);
         self

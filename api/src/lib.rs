@@ -21,7 +21,6 @@ mod serving;
 pub mod status;
 mod temporal;
 mod traces;
-mod usd;
 mod view;
 mod words;
 

@@ -94,11 +94,11 @@ impl<A> Page<A> {
     }
 
     /// The page, of as many rows as [`Page::rows_to_fetch`] asked for; `place` tells where a row stands, as `A` is read.
-    pub(crate) fn show<R, T: From<R>, P: Serialize>(
+    pub(crate) fn show<R, P: Serialize>(
         &self,
         mut rows: Vec<R>,
         place: impl FnOnce(&R) -> P,
-    ) -> List<T> {
+    ) -> List<R> {
         let limit = usize::from(self.limit.0);
         let next_cursor = if rows.len() > limit {
             rows.truncate(limit);
@@ -110,17 +110,13 @@ impl<A> Page<A> {
             None
         };
         List {
-            data: rows.into_iter().map(T::from).collect(),
+            data: rows,
             meta: ListMeta::now(self.limit.0, next_cursor),
         }
     }
 
     /// The page, of all rows of a list that is read whole since it is short: in the order of their places, each place once.
-    pub(crate) fn show_of_all<R, T: From<R>>(
-        &self,
-        mut rows: Vec<R>,
-        place: impl Fn(&R) -> A,
-    ) -> List<T>
+    pub(crate) fn show_of_all<R>(&self, mut rows: Vec<R>, place: impl Fn(&R) -> A) -> List<R>
     where
         A: Ord + Serialize,
     {
@@ -173,7 +169,7 @@ mod tests {
     }
 
     fn cursor_after_two_rows(page: &Page<u32>) -> Cursor {
-        let shown: List<u32> = page.show(vec![1_u32, 2, 3], |row| *row);
+        let shown = page.show(vec![1_u32, 2, 3], |row| *row);
         assert_eq!(shown.data, [1, 2]);
         Cursor(shown.meta.next_cursor.unwrap())
     }
@@ -187,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_just_full_is_the_last() {
-        let shown: List<u32> = first_page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
+        let shown = first_page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
         assert_eq!(
             (shown.data.len(), shown.meta.next_cursor.as_deref()),
             (2, None)
@@ -197,10 +193,10 @@ mod tests {
     #[test]
     fn a_page_of_a_list_that_is_read_whole_is_in_order_and_has_each_place_once() {
         let rows = vec![4, 3, 1, 2, 3];
-        let first: List<u32> = first_page(json!("numbers")).show_of_all(rows.clone(), |row| *row);
+        let first = first_page(json!("numbers")).show_of_all(rows.clone(), |row| *row);
         assert_eq!(first.data, [1, 2]);
         let cursor = Cursor(first.meta.next_cursor.unwrap());
-        let last: List<u32> = page_after(json!("numbers"), cursor)
+        let last = page_after(json!("numbers"), cursor)
             .unwrap()
             .show_of_all(rows, |row| *row);
         assert_eq!((last.data, last.meta.next_cursor), (vec![3, 4], None));

@@ -15,7 +15,7 @@ use crate::covered::CoveredDays;
 use crate::envelope::One;
 use crate::extract::NoParameters;
 use crate::problem::{Absent, Invalid, Problem};
-use crate::usd::Usd;
+use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(latest))

@@ -1,6 +1,5 @@
 //! The lines of invoices and estimates: what each paid for, whose it is, and how that is known.
 
-mod line;
 mod matching;
 
 use std::str::FromStr;
@@ -10,8 +9,7 @@ use axum::extract::State;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::Store;
-use store::invoices::{AfterLine, CostLineFilter, CostLineTotal};
+use store::invoices::{AfterLine, CostLine, CostLineFilter, CostLineTotal};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,24 +22,14 @@ use crate::extract::{Id, KnownKind, Period, Query, Text, optional};
 use crate::notes::{self, Coverage};
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Invalid, Problem};
-use crate::usd::Usd;
 use crate::words;
-
-pub(super) use self::line::{CostLine, add_shares, split_lines};
+use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(unmatched))
         .merge(matching::routes())
-}
-
-async fn add_stored_shares(store: &Store, lines: &mut [CostLine]) -> Result<(), Problem> {
-    let split = split_lines(lines);
-    if !split.is_empty() {
-        add_shares(lines, store.line_shares(&split).await?);
-    }
-    Ok(())
 }
 
 /// A page of lines, and what all pages come to.
@@ -121,11 +109,10 @@ async fn page_of_lines(
         .cost_lines(&filter, after, page.rows_to_fetch())
         .await?;
     let total = store.cost_line_total(&filter).await?;
-    let mut list: List<CostLine> = page.show(lines, |last| LinePlace {
+    let list = page.show(lines, |last| LinePlace {
         bill: last.invoice_uuid.or(estimate).unwrap_or_default(),
         line_no: last.line_no,
     });
-    add_stored_shares(store, &mut list.data).await?;
     let is_estimate = estimate.is_some();
     let coverage = Coverage::of(store, filter.period, filter.period).await?;
     let mut notes = coverage.notes;

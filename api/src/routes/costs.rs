@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use chrono::{Datelike as _, NaiveDate};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::costs::GroupBy;
+use store::costs::{Discrepancy, GroupBy, Verification};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,8 +25,8 @@ use crate::extract::{Period, Query, required};
 use crate::notes::{self, Coverage};
 use crate::paging::{Cursor, Limit, Page, PageQuery};
 use crate::problem::{Invalid, Problem};
-use crate::usd::Usd;
 use crate::words;
+use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -113,33 +113,6 @@ struct StatementMeta {
     spread_rule: SpreadRule,
 }
 
-/// How well a month's invoices are verified.
-#[derive(Debug, Serialize, ToSchema)]
-struct Verification {
-    /// When all of the month's invoices had last been read and agreed with what is stored; null where one of them never was.
-    verified_at: Option<DateTime<Utc>>,
-    /// Since when one of them could not be verified; null while the last check of each succeeded. What was proven before stays final.
-    not_verified_since: Option<DateTime<Utc>>,
-    /// Why the last check of the one that could not be verified for longest failed.
-    last_check_error: Option<String>,
-    /// How many of them DigitalOcean no longer lists. Their lines count as before, and the month is not final.
-    withdrawn_invoices: i64,
-    /// Since when the first of these is missing.
-    withdrawn_since: Option<DateTime<Utc>>,
-}
-
-impl From<store::costs::Verification> for Verification {
-    fn from(verification: store::costs::Verification) -> Self {
-        Self {
-            verified_at: verification.verified_at,
-            not_verified_since: verification.not_verified_since,
-            last_check_error: verification.last_check_error,
-            withdrawn_invoices: verification.withdrawn_invoices,
-            withdrawn_since: verification.withdrawn_since,
-        }
-    }
-}
-
 /// A month shared out to the tenants, what nobody owns first: the totals come to what the month's lines come to
 #[utoipa::path(
     get,
@@ -170,6 +143,7 @@ async fn statements(
     let has_difference = month.invoices > 0 && !month.is_estimate;
     let List { data, meta } = page
         .show_of_all(month.rows, |row| row.tenant_id.clone())
+        .into()
         .noting(coverage.notes);
     Ok(Json(StatementList {
         data,
@@ -183,7 +157,7 @@ async fn statements(
             invoices: month.invoices,
             final_invoices: month.final_invoices,
             is_final,
-            verification: month.verification.into(),
+            verification: month.verification,
             is_estimate: month.is_estimate,
             has_data: coverage.has_data,
             spread_rule: month.rule.into(),
@@ -369,6 +343,7 @@ async fn series(
     let coverage = Coverage::of(&state.store, from, to).await?;
     let List { mut data, meta } = page
         .show_of_all(costs, |row| (row.period, row.group.clone()))
+        .into()
         .noting(coverage.notes);
     match group_by {
         Grouping::Resource => names::add_resources(&state.store, &billed, &mut data).await?,
@@ -386,34 +361,6 @@ async fn series(
             has_data: coverage.has_data,
         },
     }))
-}
-
-/// A place where the books do not balance; USD.
-#[derive(Debug, Serialize, ToSchema)]
-struct Discrepancy {
-    /// The first of the month.
-    period: NaiveDate,
-    /// `invoice_uuid` of the invoice, or the id of the estimate or of the line.
-    bill: Uuid,
-    /// Which two sums should be the same.
-    what: String,
-    expected: Usd,
-    found: Usd,
-    /// `expected` less `found`.
-    off_by: Usd,
-}
-
-impl From<store::costs::Discrepancy> for Discrepancy {
-    fn from(discrepancy: store::costs::Discrepancy) -> Self {
-        Self {
-            period: discrepancy.period,
-            bill: discrepancy.bill,
-            what: discrepancy.what,
-            expected: Usd(discrepancy.expected),
-            found: Usd(discrepancy.found),
-            off_by: Usd(discrepancy.expected - discrepancy.found),
-        }
-    }
 }
 
 /// Where the books do not balance, the latest month first, at most 100 places: none, unless somebody wrote to the database by hand
@@ -435,7 +382,7 @@ async fn checks(
 ) -> Result<Json<List<Discrepancy>>, Problem> {
     let page = query.page(json!("checks"))?;
     let discrepancies = state.store.cost_discrepancies().await?;
-    let place = |row: &store::costs::Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
-    let shown: List<Discrepancy> = page.show_of_all(discrepancies, place);
+    let place = |row: &Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
+    let shown = page.show_of_all(discrepancies, place);
     Ok(Json(shown.noting(notes::on_books(&state.store).await?)))
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
+use store::invoices::Variance;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,7 +19,7 @@ use crate::extract::{InPath, Period, Query};
 use crate::notes::{Coverage, Note};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
-use crate::usd::Usd;
+use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -98,31 +99,8 @@ async fn list(
         detail: "no month has been estimated yet: the schedule billing-history reads the preview of the open month's invoice every day"
             .to_owned(),
     });
-    let shown: List<Estimate> = page.show(estimates, |last| last.period);
-    Ok(Json(shown.noting(none)))
-}
-
-/// What a product was estimated to cost in a month, and what it did; USD.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "it is the word for it")]
-struct Variance {
-    product: String,
-    /// By the last estimate before the invoice.
-    estimated: Usd,
-    invoiced: Usd,
-    /// `invoiced` less `estimated`.
-    variance: Usd,
-}
-
-impl From<store::invoices::Variance> for Variance {
-    fn from(variance: store::invoices::Variance) -> Self {
-        Self {
-            product: variance.product,
-            estimated: Usd(variance.estimated),
-            invoiced: Usd(variance.invoiced),
-            variance: Usd(variance.variance),
-        }
-    }
+    let shown = page.show(estimates, |last| last.period);
+    Ok(Json(shown.into().noting(none)))
 }
 
 /// A page of products, and what all pages come to.

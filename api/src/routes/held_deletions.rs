@@ -4,10 +4,9 @@ use std::cmp::Reverse;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::inventory::{Decision, HeldDeletion as StoredHold, HeldResource as StoredHeldResource};
+use store::inventory::{Decision, HeldDeletion, HeldResource};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,54 +27,15 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(one, decide))
 }
 
-/// A complete listing that lacks so much that nothing was deleted for it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct HeldDeletion {
-    id: Uuid,
-    #[schema(example = "droplet")]
-    kind: String,
-    /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing that saw enough again.
-    state: String,
-    /// How many resources would have been deleted.
-    would_delete: i32,
-    /// How many of the kind were live then.
-    live: i32,
-    held_at: DateTime<Utc>,
-    /// The name of the access token by which it was decided, or who said so in Temporal.
-    decided_by: Option<String>,
-    decided_at: Option<DateTime<Utc>>,
-    /// How many the decision deleted.
-    deleted: Option<i32>,
-}
-
-impl From<StoredHold> for HeldDeletion {
-    fn from(hold: StoredHold) -> Self {
-        Self {
-            id: hold.id,
-            kind: hold.kind,
-            state: hold.state,
-            would_delete: hold.would_delete,
-            live: hold.live,
-            held_at: hold.held_at,
-            decided_by: hold.decided_by,
-            decided_at: hold.decided_at,
-            deleted: hold.deleted,
-        }
-    }
-}
-
 /// More than operators will ever have decided: one hold a kind waits at a time.
 const ALL: i64 = 10_000;
 const PENDING: &str = "pending";
 
 /// Those that wait for an operator; they come first of all.
 pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Problem> {
-    let holds = state.store.held_deletions(ALL).await?;
-    Ok(holds
-        .into_iter()
-        .filter(|hold| hold.state == PENDING)
-        .map(HeldDeletion::from)
-        .collect())
+    let mut holds = state.store.held_deletions(ALL).await?;
+    holds.retain(|hold| hold.state == PENDING);
+    Ok(holds)
 }
 
 /// Held deletions: those that wait for an operator first, then the newest
@@ -95,34 +55,8 @@ async fn list(
 ) -> Result<Json<List<HeldDeletion>>, Problem> {
     let page = query.page(json!("held-deletions"))?;
     let holds = state.store.held_deletions(ALL).await?;
-    let place = |hold: &StoredHold| (hold.state != PENDING, Reverse(hold.held_at), hold.id);
+    let place = |hold: &HeldDeletion| (hold.state != PENDING, Reverse(hold.held_at), hold.id);
     Ok(Json(page.show_of_all(holds, place)))
-}
-
-/// A resource that would be deleted, or was.
-#[derive(Debug, Serialize, ToSchema)]
-struct HeldResource {
-    id: Uuid,
-    /// DigitalOcean's id of it.
-    provider_id: String,
-    name: String,
-    tenant_id: Option<String>,
-    /// A resource that was seen again after the listing is not deleted, whatever is decided.
-    last_seen_at: DateTime<Utc>,
-    deleted_at: Option<DateTime<Utc>>,
-}
-
-impl From<StoredHeldResource> for HeldResource {
-    fn from(resource: StoredHeldResource) -> Self {
-        Self {
-            id: resource.id,
-            provider_id: resource.provider_id,
-            name: resource.name,
-            tenant_id: resource.tenant_id,
-            last_seen_at: resource.last_seen_at,
-            deleted_at: resource.deleted_at,
-        }
-    }
 }
 
 /// A held deletion with a page of the resources that it is about.
@@ -184,7 +118,7 @@ async fn one(
         .fresh(freshness);
     Ok(Json(HeldDeletionPage {
         data: HeldDeletionDetail {
-            hold: hold.into(),
+            hold,
             resources: data,
         },
         meta,
@@ -247,5 +181,5 @@ async fn decide(
         .await?;
     tracing::info!(token = %admin.token_id, by = admin.token_name, hold = %id, kind = hold.kind, state = hold.state,
         deleted = hold.deleted, "a held deletion was decided");
-    Ok(Json(One::now(hold.into())))
+    Ok(Json(One::now(hold)))
 }

@@ -11,8 +11,8 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use store::inventory::{AfterResource, ResourceFilter};
+use serde_json::json;
+use store::inventory::{AfterResource, Resource, ResourceFilter, ResourceOverride};
 use store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -37,59 +37,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(overrides::unclassified))
         .merge(history::routes())
         .merge(relations::routes())
-}
-
-/// A resource of the account, live or gone.
-#[derive(Debug, Serialize, ToSchema)]
-struct Resource {
-    id: Uuid,
-    provider: String,
-    #[schema(example = "droplet")]
-    kind: String,
-    /// DigitalOcean's id of it: a number, a uuid, a name or an address, by kind.
-    provider_id: String,
-    name: String,
-    region: Option<String>,
-    status: Option<String>,
-    tags: Vec<String>,
-    /// DigitalOcean's body of it, less secrets; for a tenant also less what names other things, of which its relations show those
-    /// that are its own.
-    #[schema(value_type = Object)]
-    attrs: Value,
-    cloud_project_id: Option<Uuid>,
-    /// Whose it is.
-    tenant_id: Option<String>,
-    /// How its project is known: `operator`, `membership`, `body`, `parent` or `fallback`.
-    attribution: Option<String>,
-    first_seen_at: DateTime<Utc>,
-    last_seen_at: DateTime<Utc>,
-    /// How many complete listings in a row have missed it; three make a tombstone.
-    stale_strike_count: i32,
-    /// When it was found to be gone; null while it is live.
-    deleted_at: Option<DateTime<Utc>>,
-}
-
-impl From<store::inventory::Resource> for Resource {
-    fn from(resource: store::inventory::Resource) -> Self {
-        Self {
-            id: resource.id,
-            provider: resource.provider,
-            kind: resource.kind,
-            provider_id: resource.provider_id,
-            name: resource.name,
-            region: resource.region,
-            status: resource.status,
-            tags: resource.tags,
-            attrs: resource.attrs,
-            cloud_project_id: resource.cloud_project_id,
-            tenant_id: resource.tenant_id,
-            attribution: resource.attribution,
-            first_seen_at: resource.first_seen_at,
-            last_seen_at: resource.last_seen_at,
-            stale_strike_count: resource.stale_strike_count,
-            deleted_at: resource.deleted_at,
-        }
-    }
 }
 
 /// Whether a resource still exists.
@@ -222,7 +169,7 @@ async fn list(
     for resource in &mut resources {
         view.narrow_resource(resource);
     }
-    let shown: List<Resource> = page.show(
+    let shown = page.show(
         resources,
         |last| json!({ "kind": last.kind, "name": last.name, "id": last.id }),
     );
@@ -284,7 +231,7 @@ struct ResourceDetail {
     resource: Resource,
     /// The override in force, for the role `platform_admin`. Null without one, for a tenant, and with `as_of`; the events have the
     /// overrides of the past.
-    pin: Option<overrides::Pin>,
+    pin: Option<ResourceOverride>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -329,7 +276,7 @@ async fn one(
 
 async fn detail(
     store: &Store,
-    resource: store::inventory::Resource,
+    resource: Resource,
     shows_pin: bool,
 ) -> Result<One<ResourceDetail>, Problem> {
     let pin = if shows_pin {
@@ -338,9 +285,5 @@ async fn detail(
         None
     };
     let freshness = freshness::of(store, [&*resource.kind]).await?;
-    let detail = ResourceDetail {
-        resource: resource.into(),
-        pin: pin.map(overrides::Pin::from),
-    };
-    Ok(One::now(detail).fresh(freshness))
+    Ok(One::now(ResourceDetail { resource, pin }).fresh(freshness))
 }

@@ -18,7 +18,7 @@ use crate::extract::{Query, Text, optional};
 use crate::notes::{self, Note};
 use crate::paging::{Cursor, Limit, Page};
 use crate::problem::{Invalid, Problem};
-use crate::usd::Usd;
+use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list))
@@ -165,6 +165,7 @@ async fn list(
             date: last.date,
             id: last.id,
         })
+        .into()
         .noting(notes);
     Ok(Json(EntryList {
         data,

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use store::projects::ProjectChange;
+use serde_json::json;
+use store::inventory::Tenancy;
+use store::projects::{Project, ProjectChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,55 +31,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list))
         .routes(routes!(one, change))
         .routes(routes!(tenants))
-}
-
-/// A project of the account.
-#[derive(Debug, Serialize, ToSchema)]
-struct Project {
-    id: Uuid,
-    provider: String,
-    /// DigitalOcean's id of it.
-    provider_id: String,
-    name: String,
-    description: String,
-    environment: Option<String>,
-    is_default: bool,
-    /// Whether it is the project where resources of no project fall.
-    is_internal: bool,
-    /// Whose it is, and so whose its resources are: an operator's word.
-    tenant_id: Option<String>,
-    /// What it is for: an operator's word. DigitalOcean's own is in `attrs`.
-    purpose: Option<String>,
-    #[schema(value_type = Object)]
-    attrs: Value,
-    first_seen_at: DateTime<Utc>,
-    last_seen_at: DateTime<Utc>,
-    /// How many complete listings in a row have missed it; three make a tombstone.
-    stale_strike_count: i32,
-    /// When it was found to be gone; null while it is live.
-    deleted_at: Option<DateTime<Utc>>,
-}
-
-impl From<store::projects::Project> for Project {
-    fn from(project: store::projects::Project) -> Self {
-        Self {
-            id: project.id,
-            provider: project.provider,
-            provider_id: project.provider_id,
-            name: project.name,
-            description: project.description,
-            environment: project.environment,
-            is_default: project.is_default,
-            is_internal: project.is_internal,
-            tenant_id: project.tenant_id,
-            purpose: project.purpose,
-            attrs: project.attrs,
-            first_seen_at: project.first_seen_at,
-            last_seen_at: project.last_seen_at,
-            stale_strike_count: project.stale_strike_count,
-            deleted_at: project.deleted_at,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -115,36 +66,21 @@ async fn list(
             page.rows_to_fetch(),
         )
         .await?;
-    let shown: List<Project> =
-        page.show(projects, |last| json!({ "name": last.name, "id": last.id }));
+    let shown = page.show(projects, |last| json!({ "name": last.name, "id": last.id }));
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// How long a project was a tenant's.
-#[derive(Debug, Serialize, ToSchema)]
-struct Tenancy {
-    tenant_id: String,
-    valid_from: DateTime<Utc>,
-    /// Null while it holds.
-    valid_to: Option<DateTime<Utc>>,
-    /// The name of the access token by which it was said, where one is known; null to a tenant.
-    assigned_by: Option<String>,
-}
-
 /// Whose a project was and is, the latest first, as far as the caller may know it.
 async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenancy>, Problem> {
-    let tenancies = state.store.tenancies(id).await?;
-    Ok(tenancies
-        .into_iter()
-        .filter(|tenancy| view.shows_tenant(Some(&tenancy.tenant_id)))
-        .map(|tenancy| Tenancy {
-            tenant_id: tenancy.tenant_id,
-            valid_from: tenancy.valid_from,
-            valid_to: tenancy.valid_to,
-            assigned_by: tenancy.assigned_by.filter(|_| view.shows_all()),
-        })
-        .collect())
+    let mut tenancies = state.store.tenancies(id).await?;
+    tenancies.retain(|tenancy| view.shows_tenant(Some(&tenancy.tenant_id)));
+    if !view.shows_all() {
+        for tenancy in &mut tenancies {
+            tenancy.assigned_by = None;
+        }
+    }
+    Ok(tenancies)
 }
 
 /// A project with all that is known of whose it was.
@@ -176,7 +112,7 @@ async fn one(
     let view = View::of(&caller, &state.store).await?;
     let detail = ProjectDetail {
         tenants: tenancies(&state, project.id, &view).await?,
-        project: project.into(),
+        project,
     };
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
     Ok(Json(One::now(detail).fresh(freshness)))
@@ -203,7 +139,7 @@ async fn tenants(
     let view = View::of(&caller, &state.store).await?;
     let tenancies = tenancies(&state, project.id, &view).await?;
     let place = |tenancy: &Tenancy| Reverse(tenancy.valid_from);
-    let shown: List<Tenancy> = page.show_of_all(tenancies, place);
+    let shown = page.show_of_all(tenancies, place);
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
     Ok(Json(shown.fresh(freshness)))
 }
@@ -291,8 +227,6 @@ async fn change(
         .await?;
     tracing::info!(token = %admin.token_id, project = %id, ?change, ?commit, "project changed");
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    let answer = One::now(project.into())
-        .fresh(freshness)
-        .since(tenant_since);
+    let answer = One::now(project).fresh(freshness).since(tenant_since);
     Ok(Json(answer.with_effect(Effect::of(measured, commit))))
 }

@@ -96,7 +96,8 @@ async fn list(
     let page = query.page(json!("spread-rules"))?;
     let rules = state.store.spread_rules().await?;
     Ok(Json(
-        page.show_of_all(rules, |rule| Reverse(rule.valid_from)),
+        page.show_of_all(rules, |rule| Reverse(rule.valid_from))
+            .into(),
     ))
 }
 

@@ -7,12 +7,13 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use store::KindFreshness;
+use store::inventory::HeldDeletion;
 use store::projects::UnmatchedMembers;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::held_deletions::{HeldDeletion, pending};
+use super::held_deletions::pending;
 use crate::access::Admin;
 use crate::envelope::One;
 use crate::extract::NoParameters;

@@ -2,10 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
+use store::Tenant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,38 +16,6 @@ use crate::problem::{Invalid, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list))
-}
-
-/// A tenant that a token, a project, a resource, a cost or an allocation rule names.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "it has this name in every other answer"
-)]
-struct Tenant {
-    #[schema(example = "acme")]
-    tenant_id: String,
-    /// The earliest time at which a token, a project or a resource was this tenant's; null where only costs or an allocation rule
-    /// name it.
-    known_since: Option<DateTime<Utc>>,
-    /// Live projects that are assigned to it now.
-    projects: i64,
-    /// Resources of it that are not deleted.
-    live_resources: i64,
-    /// Whether any line of an invoice or of an open estimate is its own, wholly or in part; shared costs do not count.
-    has_costs: bool,
-}
-
-impl From<store::Tenant> for Tenant {
-    fn from(tenant: store::Tenant) -> Self {
-        Self {
-            tenant_id: tenant.tenant_id,
-            known_since: tenant.known_since,
-            projects: tenant.projects,
-            live_resources: tenant.live_resources,
-            has_costs: tenant.has_costs,
-        }
-    }
 }
 
 /// Lists the tenants that are known, by name

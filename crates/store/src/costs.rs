@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::costs::{SpreadRule, spread};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ pub use names::{ProjectName, ResourceName};
 pub use overrides::Override;
 pub use rules::StoredSpreadRule;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, usd};
 
 /// What one tenant bears of a month; USD. No tenant: what nobody owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,18 +58,22 @@ pub struct Statements {
     pub rule: SpreadRule,
 }
 
-/// How well the invoices of a month are verified.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How well a month's invoices are verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
-    /// When the one that was verified longest ago was; none where one never was, and of a month without invoices.
+    /// When all of the month's invoices had last been read and agreed with what is stored; null
+    /// where one of them never was.
     pub verified_at: Option<DateTime<Utc>>,
-    /// The earliest failed check that no successful one followed.
+    /// Since when one of them could not be verified; null while the last check of each succeeded.
+    /// What was proven before stays final.
     pub not_verified_since: Option<DateTime<Utc>>,
-    /// Why the last check of that invoice failed.
+    /// Why the last check of the one that could not be verified for longest failed.
     pub last_check_error: Option<String>,
-    /// Invoices that DigitalOcean no longer lists.
+    /// How many of them DigitalOcean no longer lists. Their lines count as before, and the month is
+    /// not final.
     pub withdrawn_invoices: i64,
-    /// Since when the first of them is missing.
+    /// Since when the first of these is missing.
     pub withdrawn_since: Option<DateTime<Utc>>,
 }
 
@@ -110,15 +115,26 @@ impl Cost {
     }
 }
 
-/// Where the books do not balance; USD.
-#[derive(Debug, Clone, PartialEq)]
+/// A place where the books do not balance; USD.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Discrepancy {
+    /// The first of the month.
     pub period: NaiveDate,
-    /// The invoice's uuid, or the id of the estimate or of the line.
+    /// `invoice_uuid` of the invoice, or the id of the estimate or of the line.
     pub bill: Uuid,
+    /// Which two sums should be the same.
     pub what: String,
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub expected: Decimal,
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub found: Decimal,
+    /// `expected` less `found`.
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
+    pub off_by: Decimal,
 }
 
 type DirectCosts = BTreeMap<Option<String>, Decimal>;
@@ -262,7 +278,8 @@ impl Store {
     pub async fn cost_discrepancies(&self) -> Result<Vec<Discrepancy>, StoreError> {
         let discrepancies = sqlx::query_as!(
             Discrepancy,
-            r#"select period as "period!", bill as "bill!", what as "what!", expected as "expected!", found as "found!"
+            r#"select period as "period!", bill as "bill!", what as "what!", expected as "expected!", found as "found!",
+                   expected - found as "off_by!"
                from cloud_cost_discrepancies order by period desc, bill limit 100"#
         )
         .fetch_all(&self.pool)

@@ -15,6 +15,7 @@ mod strikes;
 pub(crate) mod sweep;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -69,35 +70,50 @@ pub struct SweepOutcome {
     pub held: Option<HeldDeletion>,
 }
 
-/// A resource as it is stored.
-#[derive(Debug, Clone, PartialEq)]
+/// A resource of the account, live or gone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resource {
     pub id: Uuid,
     pub provider: String,
+    #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
+    /// DigitalOcean's id of it: a number, a uuid, a name or an address, by kind.
     pub provider_id: String,
     pub name: String,
     pub region: Option<String>,
     pub status: Option<String>,
     pub tags: Vec<String>,
+    /// DigitalOcean's body of it, less secrets; for a tenant also less what names other things, of
+    /// which its relations show those that are its own.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub attrs: Value,
     pub cloud_project_id: Option<Uuid>,
+    /// Whose it is.
     pub tenant_id: Option<String>,
+    /// How its project is known: `operator`, `membership`, `body`, `parent` or `fallback`.
     pub attribution: Option<String>,
     pub first_seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
+    /// How many complete listings in a row have missed it; three make a tombstone.
     pub stale_strike_count: i32,
+    /// When it was found to be gone; null while it is live.
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
-/// What happened to a resource, and in which Temporal run that was seen.
-#[derive(Debug, Clone, PartialEq)]
+/// What happened to a resource.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]
 pub struct ResourceEvent {
     pub id: i64,
     pub resource_id: Uuid,
+    /// `discovered`, `updated`, `deleted`, `drift_detected`, `tagged` or `restored`.
     pub event: String,
+    /// `{"field": {"before": ..., "after": ...}}`
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub changes: Value,
     pub occurred_at: DateTime<Utc>,
+    /// The Temporal workflow that saw it; null where an operator made the change.
     pub workflow_id: Option<String>,
     pub run_id: Option<String>,
 }

@@ -4,6 +4,7 @@ mod bill;
 mod billed;
 mod check;
 mod content;
+mod cost_lines;
 mod documents;
 mod estimates;
 mod ingest;
@@ -23,14 +24,12 @@ use uuid::Uuid;
 
 pub use billed::BilledResource;
 pub use content::{InvoiceContent, Sources};
+pub use cost_lines::{AfterLine, CostLine, CostLineFilter, CostLineTotal, LineChange, Share};
 pub use documents::{Document, DocumentWriter};
 pub use estimates::{Estimate, EstimateOutcome, Variance};
 pub use ingest::IngestOutcome;
 pub use months::{ListedMonth, Months};
-pub use reads::{
-    AfterInvoice, AfterLine, CostLine, CostLineFilter, CostLineTotal, Invoice, InvoicePart,
-    InvoiceVersion, LineChange, LineShare,
-};
+pub use reads::{AfterInvoice, Invoice, InvoicePart, InvoiceVersion};
 
 use crate::{Store, StoreError};
 

@@ -24,6 +24,7 @@ mod sessions;
 pub mod status;
 mod teams;
 mod tenants;
+mod usd;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub use listings::Run;
 pub use migrations::MigrateOptions;
 pub use teams::MirroredTeam;
 pub use tenants::Tenant;
+pub use usd::Usd;
 
 use self::sessions::StallSignal;
 

@@ -1,16 +1,17 @@
 //! Projects, and which resources they list.
 
 mod members;
+mod reads;
 mod unmatched;
 
 use chrono::{DateTime, Utc};
 use domain::projects::ObservedProject;
 use domain::{Completeness, TenantId};
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
+pub use reads::Project;
 pub use unmatched::UnmatchedMembers;
 
 use crate::costs::effect::{Effect, Measured};
@@ -21,40 +22,6 @@ use crate::invoices::owners::{self, Affected};
 use crate::listings::{ListingFacts, STRIKES, now, record};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
-
-/// Queries projects: the one list of the columns of [`Project`].
-macro_rules! query_projects {
-    (from $rest:tt $($arguments:tt)*) => {
-        sqlx::query_as!(
-            Project,
-            "select id, provider, provider_id, name, description, environment, is_default,
-                 is_internal, tenant_id, purpose, attrs, first_seen_at, last_seen_at,
-                 stale_strike_count, deleted_at from "
-                + $rest
-            $($arguments)*
-        )
-    };
-}
-
-/// A project as it is stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Project {
-    pub id: Uuid,
-    pub provider: String,
-    pub provider_id: String,
-    pub name: String,
-    pub description: String,
-    pub environment: Option<String>,
-    pub is_default: bool,
-    pub is_internal: bool,
-    pub tenant_id: Option<String>,
-    pub purpose: Option<String>,
-    pub attrs: Value,
-    pub first_seen_at: DateTime<Utc>,
-    pub last_seen_at: DateTime<Utc>,
-    pub stale_strike_count: i32,
-    pub deleted_at: Option<DateTime<Utc>>,
-}
 
 /// What one listing of all projects saw.
 pub struct ProjectSweep<'a> {
@@ -155,48 +122,6 @@ impl Store {
             None => Completeness::Incomplete("the projects were not listed in this run".to_owned()),
         };
         Ok((projects, completeness))
-    }
-
-    /// Projects by name, those of one tenant only where one is given; tombstoned ones are left out.
-    pub async fn projects(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<(&str, Uuid)>,
-        limit: i64,
-    ) -> Result<Vec<Project>, StoreError> {
-        let projects = query_projects!(
-            from "cloud_projects
-             where deleted_at is null
-               and ($1::text is null or tenant_id = $1)
-               and ($2::text is null or (name, id) > ($2, $3))
-             order by name, id limit $4",
-            tenant.map(TenantId::as_str),
-            after.map(|(name, _)| name),
-            after.map(|(_, id)| id),
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(projects)
-    }
-
-    /// One project, of the given tenant only where one is given; a tombstoned one too.
-    pub async fn project(
-        &self,
-        id: Uuid,
-        tenant: Option<&TenantId>,
-    ) -> Result<Project, StoreError> {
-        query_projects!(
-            from "cloud_projects where id = $1 and ($2::text is null or tenant_id = $2)",
-            id,
-            tenant.map(TenantId::as_str),
-        )
-        .fetch_optional(&self.pool)
-        .await?
-        .ok_or(StoreError::NotFound {
-            what: "project",
-            id,
-        })
     }
 
     /// Changes tenant and purpose of a project, and returns the project with what that moves between tenants. Resources and cost lines

@@ -1,21 +1,25 @@
 //! The tenants that are named anywhere: tenants have no table of their own.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::{Store, StoreError};
 
 /// A tenant that a token, a project, a resource, a cost or an allocation rule names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tenant {
+    #[cfg_attr(feature = "openapi", schema(example = "acme"))]
     pub tenant_id: String,
-    /// The earliest time at which a token, a project or a resource was this tenant's; none where only costs or an allocation rule
-    /// name it.
+    /// The earliest time at which a token, a project or a resource was this tenant's; null where
+    /// only costs or an allocation rule name it.
     pub known_since: Option<DateTime<Utc>>,
     /// Live projects that are assigned to it now.
     pub projects: i64,
     /// Resources of it that are not deleted.
     pub live_resources: i64,
-    /// Whether any line of an invoice or of an open estimate is its own, wholly or in part; shared costs do not count.
+    /// Whether any line of an invoice or of an open estimate is its own, wholly or in part; shared
+    /// costs do not count.
     pub has_costs: bool,
 }
 

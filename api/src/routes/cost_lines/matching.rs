@@ -2,16 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use store::Store;
+use store::costs::Override;
+use store::invoices::{CostLine, LineChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{CostLine, add_stored_shares};
 use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
@@ -36,67 +35,11 @@ struct CostLineDetail {
     changes: Vec<LineChange>,
 }
 
-/// An operator's word on what a line is for: it comes before all other rules, and outlives every ingest.
-#[derive(Debug, Serialize, ToSchema)]
-struct Override {
-    /// Null: for no resource, so that all tenants bear it.
-    resource_id: Option<Uuid>,
-    reason: Option<String>,
-    /// The name of the access token by which it was said.
-    set_by: String,
-    set_at: DateTime<Utc>,
-}
-
-impl From<store::costs::Override> for Override {
-    fn from(word: store::costs::Override) -> Self {
-        Self {
-            resource_id: word.resource_id,
-            reason: word.reason,
-            set_by: word.set_by,
-            set_at: word.set_at,
-        }
-    }
-}
-
-/// What became of a line.
-#[derive(Debug, Serialize, ToSchema)]
-struct LineChange {
-    /// `{"field": {"before": ..., "after": ...}}`
-    #[schema(value_type = Object)]
-    changes: Value,
-    /// `inventory`, which has learned something, or `operator`.
-    cause: String,
-    /// The name of the operator's access token.
-    changed_by: Option<String>,
-    changed_at: DateTime<Utc>,
-    /// The Temporal workflow that changed it; null where an operator did.
-    workflow_id: Option<String>,
-    run_id: Option<String>,
-}
-
-impl From<store::invoices::LineChange> for LineChange {
-    fn from(change: store::invoices::LineChange) -> Self {
-        Self {
-            changes: change.changes,
-            cause: change.cause,
-            changed_by: change.changed_by,
-            changed_at: change.changed_at,
-            workflow_id: change.workflow_id,
-            run_id: change.run_id,
-        }
-    }
-}
-
 async fn detail(store: &Store, id: Uuid) -> Result<One<CostLineDetail>, Problem> {
-    let mut lines = [CostLine::from(store.cost_line(id).await?)];
-    add_stored_shares(store, &mut lines).await?;
-    let word = store.override_of(id).await?;
-    let changes = store.line_changes(id).await?;
-    let [line] = lines;
     Ok(One::now(CostLineDetail {
-        line,
-        r#override: word.map(Override::from),
-        changes: changes.into_iter().map(LineChange::from).collect(),
+        line: store.cost_line(id).await?,
+        r#override: store.override_of(id).await?,
+        changes: store.line_changes(id).await?,
     }))
 }
 

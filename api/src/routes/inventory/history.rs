@@ -5,14 +5,12 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
-use serde_json::{Value, json};
-use store::inventory::{PastState, ResourceEvent};
+use serde_json::json;
+use store::inventory::{PastState, Resource, ResourceEvent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
-use super::Resource;
 use crate::ApiState;
 use crate::access::Caller;
 use crate::envelope::List;
@@ -28,37 +26,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(timeline))
 }
 
-/// What happened to a resource.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "they are the columns' names")]
-struct Event {
-    id: i64,
-    resource_id: Uuid,
-    /// `discovered`, `updated`, `deleted`, `drift_detected`, `tagged` or `restored`.
-    event: String,
-    /// `{"field": {"before": ..., "after": ...}}`
-    #[schema(value_type = Object)]
-    changes: Value,
-    occurred_at: DateTime<Utc>,
-    /// The Temporal workflow that saw it; null where an operator made the change.
-    workflow_id: Option<String>,
-    run_id: Option<String>,
-}
-
-impl From<ResourceEvent> for Event {
-    fn from(event: ResourceEvent) -> Self {
-        Self {
-            id: event.id,
-            resource_id: event.resource_id,
-            event: event.event,
-            changes: event.changes,
-            occurred_at: event.occurred_at,
-            workflow_id: event.workflow_id,
-            run_id: event.run_id,
-        }
-    }
-}
-
 /// What happened to a resource, the newest first; to a tenant, while it was its own
 #[utoipa::path(
     get,
@@ -67,14 +34,14 @@ impl From<ResourceEvent> for Event {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
-    responses((status = OK, body = List<Event>, description = "A page of events"), Invalid, Absent)
+    responses((status = OK, body = List<ResourceEvent>, description = "A page of events"), Invalid, Absent)
 )]
 async fn events(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<Event>>, Problem> {
+) -> Result<Json<List<ResourceEvent>>, Problem> {
     let page: Page<i64> = query.page(json!({ "events": id }))?;
     let tenant = caller.tenant().map(TenantId::as_str);
     let resource = state.store.resource(id, tenant).await?;
@@ -135,7 +102,7 @@ impl From<PastState> for TimelineEntry {
             event_id: event.id,
             workflow_id: event.workflow_id,
             run_id: event.run_id,
-            resource: resource.into(),
+            resource,
         }
     }
 }
@@ -169,6 +136,8 @@ async fn timeline(
     }
     let freshness = freshness::of(&state.store, [resource.kind]).await?;
     Ok(Json(
-        page.show(states, |last| last.event.id).fresh(freshness),
+        page.show(states, |last| last.event.id)
+            .into()
+            .fresh(freshness),
     ))
 }

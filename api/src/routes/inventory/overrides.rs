@@ -2,15 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use domain::TenantId;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
-use store::inventory::{OverrideChange, ResourceOverride};
+use store::inventory::{OverrideChange, Resource};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Resource, ResourceDetail, detail};
+use super::{ResourceDetail, detail};
 use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
@@ -19,36 +18,6 @@ use crate::extract::{Body, Id, Query, Text, TimeOrDate, not_in_the_future, prese
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{Absent, Invalid, Problem};
-
-/// The override of a resource that is in force. It comes before all evidence of DigitalOcean, and no sync changes it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Pin {
-    tenant_id: Option<String>,
-    /// From when on the tenant holds.
-    tenant_since: Option<DateTime<Utc>>,
-    cloud_project_id: Option<Uuid>,
-    /// From when on the project holds.
-    project_since: Option<DateTime<Utc>>,
-    /// `id` of the last project of DigitalOcean's that contradicts it.
-    contradicted_by: Option<Uuid>,
-    /// The name of the access token by which it was last changed.
-    pinned_by: String,
-    pinned_at: DateTime<Utc>,
-}
-
-impl From<ResourceOverride> for Pin {
-    fn from(of: ResourceOverride) -> Self {
-        Self {
-            tenant_id: of.tenant_id,
-            tenant_since: of.tenant_since,
-            cloud_project_id: of.cloud_project_id,
-            project_since: of.project_since,
-            contradicted_by: of.contradicted_by,
-            pinned_by: of.set_by,
-            pinned_at: of.set_at,
-        }
-    }
-}
 
 /// A change of the override of a resource; an absent field stays.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -149,8 +118,7 @@ pub(super) async fn unclassified(
             page.rows_to_fetch(),
         )
         .await?;
-    let shown: List<Resource> =
-        page.show(zones, |last| json!({ "name": last.name, "id": last.id }));
+    let shown = page.show(zones, |last| json!({ "name": last.name, "id": last.id }));
     let freshness = freshness::of(&state.store, ["dns_zone"]).await?;
     Ok(Json(shown.fresh(freshness)))
 }

@@ -90,7 +90,7 @@ async fn relations(
             related.provider_id.clone(),
         )
     };
-    let shown: List<RelatedResource> = page.show_of_all(related, place);
+    let shown: List<RelatedResource> = page.show_of_all(related, place).into();
     let others = shown.data.iter().map(|relation| &*relation.kind);
     let kinds = others.chain([&*resource.kind]);
     let freshness = freshness::of(&state.store, kinds).await?;
@@ -150,7 +150,7 @@ async fn memberships(
         .map(|membership| Membership::new(membership, &view))
         .collect();
     let place = |membership: &Membership| Reverse(membership.valid_from);
-    let shown: List<Membership> = page.show_of_all(memberships, place);
+    let shown = page.show_of_all(memberships, place);
     let kinds = [&*resource.kind].into_iter().chain(freshness::OF_PROJECTS);
     let freshness = freshness::of(&state.store, kinds).await?;
     Ok(Json(shown.fresh(freshness)))

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::invoices::fits;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::effect::{Before, Effect, Measured};
@@ -10,12 +11,15 @@ use crate::invoices::matching;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// The override of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An operator's word on what a line is for: it comes before all other rules, and outlives every
+/// ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Override {
-    /// None: the line is for no resource, and its cost is shared.
+    /// Null: for no resource, so that all tenants bear it.
     pub resource_id: Option<Uuid>,
     pub reason: Option<String>,
+    /// The name of the access token by which it was said.
     pub set_by: String,
     pub set_at: DateTime<Utc>,
 }

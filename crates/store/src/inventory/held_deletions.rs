@@ -1,6 +1,7 @@
 //! What holds strikes back: a listing that would tombstone much at once tombstones nothing until an operator says so.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -13,41 +14,49 @@ use crate::{Run, Store, StoreError};
 
 /// Queries held deletions: the one list of the columns of [`HeldDeletion`].
 macro_rules! query_held_deletions {
-    (from $rest:tt $($arguments:tt)*) => {
+    ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
             HeldDeletion,
-            "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted from "
+            "select id, kind, state, would_delete, live, held_at, decided_by, decided_at, deleted
+             from cloud_held_deletions "
                 + $rest
             $($arguments)*
         )
     };
 }
 
-/// Deletions that wait for an operator, or did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A complete listing that lacks so much that nothing was deleted for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldDeletion {
     pub id: Uuid,
+    #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
-    /// `pending`, `approved`, `rejected` or `superseded`.
+    /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing that saw
+    /// enough again.
     pub state: String,
-    /// How many resources the listing would have tombstoned.
+    /// How many resources would have been deleted.
     pub would_delete: i32,
-    /// How many were live then.
+    /// How many of the kind were live then.
     pub live: i32,
     pub held_at: DateTime<Utc>,
+    /// The name of the access token by which it was decided, or who said so in Temporal.
     pub decided_by: Option<String>,
     pub decided_at: Option<DateTime<Utc>>,
-    /// How many were tombstoned by the decision.
+    /// How many the decision deleted.
     pub deleted: Option<i32>,
 }
 
-/// A resource that a hold is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A resource that would be deleted, or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldResource {
     pub id: Uuid,
+    /// DigitalOcean's id of it.
     pub provider_id: String,
     pub name: String,
     pub tenant_id: Option<String>,
+    /// A resource that was seen again after the listing is not deleted, whatever is decided.
     pub last_seen_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
 }
@@ -129,8 +138,7 @@ pub(super) async fn pending(
     kind: &str,
 ) -> Result<Option<HeldDeletion>, StoreError> {
     let held = query_held_deletions!(
-        from "cloud_held_deletions
-         where provider = 'digitalocean' and kind = $1 and state = 'pending'",
+        "where provider = 'digitalocean' and kind = $1 and state = 'pending'",
         kind,
     )
     .fetch_optional(tx)
@@ -150,13 +158,10 @@ pub enum Decision {
 impl Store {
     /// Holds, those that wait first, then the newest.
     pub async fn held_deletions(&self, limit: i64) -> Result<Vec<HeldDeletion>, StoreError> {
-        let held = query_held_deletions!(
-            from "cloud_held_deletions
-             order by state <> 'pending', held_at desc limit $1",
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let held =
+            query_held_deletions!("order by state <> 'pending', held_at desc limit $1", limit,)
+                .fetch_all(&self.pool)
+                .await?;
         Ok(held)
     }
 
@@ -249,14 +254,10 @@ impl Store {
 }
 
 async fn one(executor: impl PgExecutor<'_>, id: Uuid) -> Result<HeldDeletion, StoreError> {
-    query_held_deletions!(
-        from "cloud_held_deletions
-             where id = $1",
-        id,
-    )
-    .fetch_optional(executor)
-    .await?
-    .ok_or(StoreError::NotFound { what: "hold", id })
+    query_held_deletions!("where id = $1", id,)
+        .fetch_optional(executor)
+        .await?
+        .ok_or(StoreError::NotFound { what: "hold", id })
 }
 
 async fn delete_held(

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -22,13 +23,14 @@ pub struct Membership {
 }
 
 /// How long a project was a tenant's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tenancy {
     pub tenant_id: String,
     pub valid_from: DateTime<Utc>,
-    /// None while it holds.
+    /// Null while it holds.
     pub valid_to: Option<DateTime<Utc>>,
-    /// The name of the access token by which it was said, where one is known.
+    /// The name of the access token by which it was said, where one is known; null to a tenant.
     pub assigned_by: Option<String>,
 }
 

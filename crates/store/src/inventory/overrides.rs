@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,8 +15,10 @@ use crate::listings::now;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// The override of a resource that is in force. It comes before all evidence of `DigitalOcean`, and no sync changes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The override of a resource that is in force. It comes before all evidence of DigitalOcean, and
+/// no sync changes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Pin))]
 pub struct ResourceOverride {
     pub tenant_id: Option<String>,
     /// From when on the tenant holds.
@@ -23,10 +26,12 @@ pub struct ResourceOverride {
     pub cloud_project_id: Option<Uuid>,
     /// From when on the project holds.
     pub project_since: Option<DateTime<Utc>>,
-    /// The last project of `DigitalOcean`'s that contradicts it.
+    /// `id` of the last project of DigitalOcean's that contradicts it.
     pub contradicted_by: Option<Uuid>,
     /// The name of the access token by which it was last changed.
+    #[serde(rename = "pinned_by")]
     pub set_by: String,
+    #[serde(rename = "pinned_at")]
     pub set_at: DateTime<Utc>,
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::invoices::InvoicePeriod;
 use rust_decimal::Decimal;
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::bill::{Bill, BillId, fingerprint};
 use super::content::InvoiceContent;
 use super::lines::{check_total, delete_lines, exact_total, insert_lines, match_bill};
 use crate::locks::{self, Lock};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, usd};
 
 /// What storing a preview came to; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +45,21 @@ pub struct Estimate {
     pub finalised_at: Option<DateTime<Utc>>,
 }
 
-/// What a product was estimated to cost in a month, and what it was invoiced at; USD.
-#[derive(Debug, Clone, PartialEq)]
+/// What a product was estimated to cost in a month, and what it did; USD.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Variance {
     pub product: String,
+    /// By the last estimate before the invoice.
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub estimated: Decimal,
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub invoiced: Decimal,
     /// `invoiced` less `estimated`.
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub variance: Decimal,
 }
 

@@ -122,7 +122,7 @@ async fn an_id_that_the_mirror_never_saw_is_historic_and_no_name_is_taken_instea
             Some("DigitalOcean names droplet 7, which this mirror has never seen")
         )
     );
-    assert_eq!(historic.item_resource_id.as_deref(), Some("7"));
+    assert_eq!(historic.provider_resource_id.as_deref(), Some("7"));
 
     // It was there all the time, and is listed at last.
     fixture

@@ -1,13 +1,13 @@
-//! Amounts in answers.
+//! Amounts as the API shows them.
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
 
 /// An amount in USD, as a decimal string: all its digits, and cents even where they are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(value_type = String, examples("86.92", "-1779.55"))]
-pub(crate) struct Usd(pub(crate) Decimal);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, examples("86.92", "-1779.55")))]
+pub struct Usd(pub Decimal);
 
 impl Serialize for Usd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -18,6 +18,20 @@ impl Serialize for Usd {
         }
         serializer.collect_str(&amount)
     }
+}
+
+/// Serialises an amount of a read model as [`Usd`].
+pub(crate) fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    Usd(*amount).serialize(serializer)
+}
+
+/// Serialises an amount that may be unknown as [`Usd`] or null.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(crate) fn serialize_optional<S: Serializer>(
+    amount: &Option<Decimal>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    amount.map(Usd).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -1,0 +1,288 @@
+//! Lines of invoices and of estimates as they are read.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::reads::Invoice;
+use crate::{Store, StoreError, usd};
+
+/// Queries the lines that count, as `line`: the one list of the columns of [`CostLine`].
+macro_rules! query_lines {
+    ($rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            CostLine,
+            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?",
+                 line.estimate_id is not null as "is_estimate!", false as "superseded!",
+                 line.bill_period as "period!", line.line_no, line.product, line.kind,
+                 line.group_description, line.description, line.hours, line.start_at, line.end_at,
+                 line.amount, line.project_name, line.category, line.part, line.resource_name,
+                 line.described_region as region, line.described_size as size,
+                 line.item_resource_id as provider_resource_id,
+                 line.item_resource_uuid as provider_resource_uuid, line.resource_id,
+                 line.match_rule, line.match_note, line.match_candidates, line.is_shared,
+                 line.tenant_id,
+                 case when line.is_split then (
+                     select coalesce(jsonb_agg(
+                         jsonb_build_object('tenant_id', share.tenant_id, 'amount', share.amount::text)
+                         order by share.tenant_id nulls first), '[]')
+                     from cloud_cost_line_shares share where share.line_id = line.id
+                 ) end as "shares: Json<Vec<Share>>",
+                 line.attributed_by as "attributed_by?"
+             from cloud_cost_lines line
+             left join cloud_invoices invoice on invoice.id = line.invoice_id "#
+                + $rest
+            $($arguments)*
+        )
+    };
+}
+
+/// What one tenant bears of a line; USD.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Share {
+    /// Null for what is nobody's.
+    pub tenant_id: Option<String>,
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
+    pub amount: Decimal,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LineChange {
+    /// `{"field": {"before": ..., "after": ...}}`
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub changes: Value,
+    /// `inventory`, which has learned something, or `operator`.
+    pub cause: String,
+    /// The name of the operator's access token.
+    pub changed_by: Option<String>,
+    pub changed_at: DateTime<Utc>,
+    /// The Temporal workflow that changed it; null where an operator did.
+    pub workflow_id: Option<String>,
+    pub run_id: Option<String>,
+}
+
+/// A line of an invoice or of an estimate; the amount in USD.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CostLine {
+    pub id: Uuid,
+    /// `id` of the invoice; null for a line of an estimate.
+    pub invoice_id: Option<Uuid>,
+    /// `invoice_uuid` of the invoice; null for a line of an estimate.
+    pub invoice_uuid: Option<Uuid>,
+    /// Whether it is a line of the open month's estimate, which the invoice will replace.
+    pub is_estimate: bool,
+    /// Whether a correction of the invoice took it away; it counts nowhere then.
+    pub superseded: bool,
+    /// The first of the month.
+    pub period: NaiveDate,
+    /// 1 for the first line of the file.
+    pub line_no: i32,
+    pub product: String,
+    /// The kind of resource it paid for; null where it paid for none or the product is not known.
+    pub kind: Option<String>,
+    pub group_description: String,
+    pub description: String,
+    pub hours: Option<Decimal>,
+    pub start_at: Option<DateTime<Utc>>,
+    pub end_at: Option<DateTime<Utc>>,
+    /// Negative for credits.
+    #[serde(serialize_with = "usd::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
+    pub amount: Decimal,
+    /// The project's name when it was billed.
+    pub project_name: String,
+    pub category: Option<String>,
+    /// `product_charges`, `overages`, `taxes` or `credits_and_adjustments`; null for a superseded
+    /// line.
+    pub part: Option<String>,
+    /// Taken out of the description or the group.
+    pub resource_name: Option<String>,
+    /// As the description gives it.
+    pub region: Option<String>,
+    /// As the description gives it.
+    pub size: Option<String>,
+    /// The number by which DigitalOcean names the resource.
+    pub provider_resource_id: Option<String>,
+    /// The uuid by which DigitalOcean names the resource.
+    pub provider_resource_uuid: Option<String>,
+    /// The resource in the inventory, where one was found.
+    pub resource_id: Option<Uuid>,
+    /// How, by trust: `operator`; `uuid` and `id`, which DigitalOcean names; `group`; `name`, with
+    /// kind, region or size, and lifetime; `project`, of several that these leave the only one that
+    /// was in the project which the line names; `historic`, where the resource was gone before this
+    /// mirror began; `account` for what no resource stands behind; `ambiguous`; `unmatched`.
+    pub match_rule: String,
+    /// Why, where the rule alone does not say it.
+    pub match_note: Option<String>,
+    /// `id` of each resource that has the name; of a line that is `ambiguous`, and of one that
+    /// `project` decided.
+    pub match_candidates: Option<Vec<Uuid>>,
+    /// Whether all tenants bear it, since no resource stands behind it.
+    pub is_shared: bool,
+    /// Whose it is; null for nobody's, all tenants', and several tenants'.
+    pub tenant_id: Option<String>,
+    /// Whose how much is, of a line that is several tenants' by time: they come to the line. Null
+    /// of every other line.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Share>>))]
+    pub shares: Option<Json<Vec<Share>>>,
+    /// How that is known: `resource`, `project_name`, `first_known`, `none` or `shared`; null for a
+    /// superseded line.
+    pub attributed_by: Option<String>,
+}
+
+/// Which lines: those of one month's invoices, or of its estimate while there is none.
+#[derive(Debug, Clone)]
+pub struct CostLineFilter {
+    /// The first of the month.
+    pub period: NaiveDate,
+    pub kind: Option<String>,
+    /// Matched by one of these; by any where none is given.
+    pub match_rules: Vec<String>,
+    /// Of these only; what is split among several counts for each.
+    pub tenant_id: Option<String>,
+    pub resource_id: Option<Uuid>,
+}
+
+/// Where a page of lines ended.
+#[derive(Debug, Clone, Copy)]
+pub struct AfterLine {
+    /// The invoice's uuid, or the estimate's id.
+    pub bill: Uuid,
+    pub line_no: i32,
+}
+
+/// What a month's lines come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostLineTotal {
+    pub count: i64,
+    pub amount: Decimal,
+}
+
+impl Store {
+    /// The lines of a version that counts no longer, in the order of the file.
+    pub async fn superseded_lines(
+        &self,
+        invoice: &Invoice,
+        version: i32,
+        after_line: i32,
+        limit: i64,
+    ) -> Result<Vec<CostLine>, StoreError> {
+        let lines = sqlx::query_as!(
+            CostLine,
+            r#"select line.id, line.invoice_id as "invoice_id?", $5::uuid as invoice_uuid, false as "is_estimate!",
+                   true as "superseded!", $6::date as "period!", line.line_no, line.product, line.kind, line.group_description,
+                   line.description, line.hours, line.start_at, line.end_at, line.amount, line.project_name, line.category,
+                   null::text as part, line.resource_name, null::text as region, null::text as size,
+                   line.item_resource_id as provider_resource_id, line.item_resource_uuid as provider_resource_uuid,
+                   line.resource_id, line.match_rule, null::text as match_note, null::uuid[] as match_candidates,
+                   line.match_rule = 'account' as "is_shared!", line.tenant_id,
+                   case when line.shares is not null then (
+                       select coalesce(jsonb_agg(
+                           jsonb_build_object('tenant_id', nullif(share.key, ''), 'amount', share.value)
+                           order by share.key), '[]')
+                       from jsonb_each_text(line.shares) share
+                   ) end as "shares: Json<Vec<Share>>",
+                   null::text as attributed_by
+               from cloud_superseded_cost_lines line
+               where line.invoice_id = $1 and line.version = $2 and line.line_no > $3
+               order by line.line_no limit $4"#,
+            invoice.id,
+            version,
+            after_line,
+            limit,
+            invoice.invoice_uuid,
+            invoice.period,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lines)
+    }
+
+    /// The lines of a month, in the order of the files.
+    pub async fn cost_lines(
+        &self,
+        filter: &CostLineFilter,
+        after: Option<AfterLine>,
+        limit: i64,
+    ) -> Result<Vec<CostLine>, StoreError> {
+        let lines = query_lines!(
+            r#"where line.bill_period = $1
+               and ($2::text is null or line.kind = $2)
+               and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+               and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                   select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+               and ($5::uuid is null or line.resource_id = $5)
+               and ($6::uuid is null or (coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no) > ($6, $7))
+             order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no limit $8"#,
+            filter.period,
+            filter.kind,
+            &filter.match_rules,
+            filter.tenant_id,
+            filter.resource_id,
+            after.map(|after| after.bill),
+            after.map(|after| after.line_no),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(lines)
+    }
+
+    /// How many lines there are and what they come to, over all pages.
+    pub async fn cost_line_total(
+        &self,
+        filter: &CostLineFilter,
+    ) -> Result<CostLineTotal, StoreError> {
+        let total = sqlx::query_as!(
+            CostLineTotal,
+            r#"select count(*) as "count!", coalesce(sum(line.amount), 0) as "amount!"
+               from cloud_cost_lines line
+               where line.bill_period = $1
+                 and ($2::text is null or line.kind = $2)
+                 and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+                 and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                     select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+                 and ($5::uuid is null or line.resource_id = $5)"#,
+            filter.period,
+            filter.kind,
+            &filter.match_rules,
+            filter.tenant_id,
+            filter.resource_id,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(total)
+    }
+
+    /// One line.
+    pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
+        query_lines!(r#"where line.id = $1"#, id,)
+            .fetch_optional(&self.pool)
+            .await?
+            .ok_or(StoreError::NotFound {
+                what: "cost line",
+                id,
+            })
+    }
+
+    /// What became of a line since it was stored, the latest first; at most 100 changes.
+    pub async fn line_changes(&self, line: Uuid) -> Result<Vec<LineChange>, StoreError> {
+        let changes = sqlx::query_as!(
+            LineChange,
+            "select changes, cause, changed_by, changed_at, workflow_id, run_id
+             from cloud_cost_line_changes where line_id = $1 order by id desc limit 100",
+            line,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(changes)
+    }
+}
