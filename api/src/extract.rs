@@ -13,6 +13,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
@@ -32,11 +33,29 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|rejection| {
-                let (name, message) = split_name(first_cause(&rejection));
-                Problem::InvalidParameter(explain(Place::Query, &name, &message))
-            })
+            .map_err(|rejection| invalid_parameter(first_cause(&rejection)))
     }
+}
+
+/// Reads a `T` from some parameters of a query string. `further` are the names of parameters that
+/// are read elsewhere: an unknown parameter is refused with these among the known ones.
+pub(crate) fn read_parameters<T: DeserializeOwned>(
+    parameters: Vec<(String, String)>,
+    further: &[&str],
+) -> Result<T, Problem> {
+    let parameters = MapDeserializer::<_, serde::de::value::Error>::new(parameters.into_iter());
+    serde_path_to_error::deserialize(parameters).map_err(|error| {
+        let mut text = error.to_string();
+        if text.contains("unknown field `") {
+            text.extend(further.iter().map(|name| format!(", `{name}`")));
+        }
+        invalid_parameter(text)
+    })
+}
+
+fn invalid_parameter(error: String) -> Problem {
+    let (name, message) = split_name(error);
+    Problem::InvalidParameter(explain(Place::Query, &name, &message))
 }
 
 /// The name and the message of `NAME: MESSAGE`; names have letters and underscores only.

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -10,14 +12,14 @@ use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use crate::envelope::{List, ListMeta};
-use crate::extract::optional;
+use crate::extract::{Query, optional, read_parameters};
 use crate::problem::Problem;
 
 const MAX_LIMIT: u16 = 500;
 
 /// How many rows a page may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limit(u16);
+struct Limit(u16);
 
 impl Default for Limit {
     fn default() -> Self {
@@ -46,9 +48,9 @@ impl<'de> Deserialize<'de> for Limit {
 /// A page's `cursor` parameter as it was given; empty for the first page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Cursor(String);
+struct Cursor(String);
 
-/// The parameters of a list that has no filter.
+/// The parameters of a page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,8 +66,38 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
+    const PARAMETERS: [&str; 2] = ["limit", "cursor"];
+
+    /// The page of a list, which is known by its name and filter.
     pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
-        Page::of(list, self.limit, &self.cursor)
+        let after = read_cursor(&list, &self.cursor)?;
+        Ok(Page {
+            list,
+            limit: self.limit,
+            after,
+        })
+    }
+}
+
+/// The query string of a list that has a filter.
+pub(crate) struct Paged<F> {
+    pub(crate) filter: F,
+    pub(crate) pages: PageQuery,
+}
+
+impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(parameters) =
+            Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+        let (pages, filter) = parameters
+            .into_iter()
+            .partition(|(name, _)| PageQuery::PARAMETERS.contains(&name.as_str()));
+        Ok(Self {
+            filter: read_parameters(filter, &PageQuery::PARAMETERS)?,
+            pages: read_parameters(pages, &[])?,
+        })
     }
 }
 
@@ -80,14 +112,6 @@ pub(crate) struct Page<A> {
 }
 
 impl<A> Page<A> {
-    pub(crate) fn of(list: Value, limit: Limit, cursor: &Cursor) -> Result<Self, Problem>
-    where
-        A: DeserializeOwned,
-    {
-        let after = read_cursor(&list, cursor)?;
-        Ok(Self { list, limit, after })
-    }
-
     /// How many rows to fetch: one more than the page shows tells whether another page follows.
     pub(crate) fn rows_to_fetch(&self) -> i64 {
         i64::from(self.limit.0) + 1
@@ -157,6 +181,8 @@ fn invalid_cursor() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     fn first_page(list: Value) -> Page<u32> {
@@ -214,6 +240,66 @@ mod tests {
         for text in ["x", "!", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
             let refused = page_after(json!(null), Cursor(text.to_owned()));
             assert!(refused.is_err(), "{text}");
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Filter {
+        #[serde(default, deserialize_with = "optional")]
+        kind: Option<u8>,
+    }
+
+    fn parts(query: &str) -> Parts {
+        let request = Request::get(format!("/?{query}")).body(());
+        request.unwrap().into_parts().0
+    }
+
+    async fn read_query<F: DeserializeOwned>(query: &str) -> Result<Paged<F>, String> {
+        Paged::from_request_parts(&mut parts(query), &())
+            .await
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_filter_and_its_page_are_read_from_one_query() {
+        for query in ["kind=7&limit=2&cursor=x", "li%6Dit=2&cursor=x&kind=7"] {
+            let Paged { filter, pages } = read_query::<Filter>(query).await.unwrap();
+            assert_eq!((filter.kind, pages.limit), (Some(7), Limit(2)));
+            assert_eq!(pages.cursor.0, "x");
+        }
+        let Paged { filter, pages } = read_query::<Filter>("kind=&limit=").await.unwrap();
+        assert_eq!((filter.kind, pages.limit), (None, Limit::default()));
+    }
+
+    #[tokio::test]
+    async fn a_query_is_refused_as_if_filter_and_page_were_one() {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its errors are compared")]
+        struct All {
+            #[serde(default, deserialize_with = "optional")]
+            kind: Option<u8>,
+            #[serde(default)]
+            limit: Limit,
+            #[serde(default)]
+            cursor: Cursor,
+        }
+        for query in [
+            "limits=2",
+            "x",
+            "kind=droplet",
+            "kind=1&kind=2",
+            "limit=0",
+            "limit=1&limit=2",
+        ] {
+            let expected = Query::<All>::from_request_parts(&mut parts(query), &()).await;
+            let refused = read_query::<Filter>(query).await.err();
+            assert_eq!(
+                refused,
+                expected.err().map(|problem| problem.to_string()),
+                "{query}"
+            );
         }
     }
 

@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
-use crate::extract::{Id, KnownKind, Period, Query, Text, optional};
+use crate::extract::{Id, KnownKind, Period, Text, optional};
 use crate::notes::{self, Coverage};
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{Page, PageQuery, Paged};
 use crate::problem::{Invalid, Problem};
 use crate::words;
 use store::Usd;
@@ -88,8 +88,7 @@ async fn page_of_lines(
     state: &ApiState,
     name: &str,
     filter: CostLineFilter,
-    limit: Limit,
-    cursor: &Cursor,
+    pages: &PageQuery,
 ) -> Result<Json<CostLineList>, Problem> {
     let list = json!({ name: {
         "period": filter.period,
@@ -98,7 +97,7 @@ async fn page_of_lines(
         "tenant": filter.tenant_id,
         "resource": filter.resource_id,
     }});
-    let page: Page<LinePlace> = Page::of(list, limit, cursor)?;
+    let page: Page<LinePlace> = pages.page(list)?;
     let after = page.after.as_ref().map(|place| AfterLine {
         bill: place.bill,
         line_no: place.line_no,
@@ -174,14 +173,6 @@ struct CostLinesQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = Uuid)]
     resource: Option<Id>,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 /// The lines of one month's invoices, in the order of the files; of its estimate while there is no invoice
@@ -191,13 +182,16 @@ struct CostLinesQuery {
     operation_id = "list_cost_lines",
     tag = "billing",
     security(("bearer" = [])),
-    params(CostLinesQuery),
+    params(CostLinesQuery, PageQuery),
     responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
 )]
 async fn list(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<CostLinesQuery>,
+    Paged {
+        filter: query,
+        pages,
+    }: Paged<CostLinesQuery>,
 ) -> Result<Json<CostLineList>, Problem> {
     let filter = CostLineFilter {
         period: query.period.0,
@@ -210,7 +204,7 @@ async fn list(
         tenant_id: query.tenant.map(String::from),
         resource_id: query.resource.map(|Id(id)| id),
     };
-    page_of_lines(&state, "cost-lines", filter, query.limit, &query.cursor).await
+    page_of_lines(&state, "cost-lines", filter, &pages).await
 }
 
 /// What else to count as unmatched.
@@ -236,14 +230,6 @@ struct UnmatchedQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     include: Option<Historic>,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 /// The lines of one month whose resource is not known, each with the reason, or with the resources that it may be for
@@ -255,13 +241,16 @@ struct UnmatchedQuery {
     operation_id = "list_unmatched_cost_lines",
     tag = "billing",
     security(("bearer" = [])),
-    params(UnmatchedQuery),
+    params(UnmatchedQuery, PageQuery),
     responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
 )]
 async fn unmatched(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<UnmatchedQuery>,
+    Paged {
+        filter: query,
+        pages,
+    }: Paged<UnmatchedQuery>,
 ) -> Result<Json<CostLineList>, Problem> {
     let mut rules = vec![UNMATCHED.to_owned(), AMBIGUOUS.to_owned()];
     rules.extend(query.include.map(|Historic| HISTORIC.to_owned()));
@@ -272,5 +261,5 @@ async fn unmatched(
         tenant_id: None,
         resource_id: None,
     };
-    page_of_lines(&state, "unmatched", filter, query.limit, &query.cursor).await
+    page_of_lines(&state, "unmatched", filter, &pages).await
 }

@@ -23,7 +23,7 @@ use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Period, Query, required};
 use crate::notes::{self, Coverage};
-use crate::paging::{Cursor, Limit, Page, PageQuery};
+use crate::paging::{PageQuery, Paged};
 use crate::problem::{Invalid, Problem};
 use crate::words;
 use store::Usd;
@@ -66,14 +66,6 @@ struct StatementsQuery {
     /// The month.
     #[param(inline, value_type = Period)]
     period: Period,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 /// A page of statements, and what the month comes to.
@@ -120,17 +112,16 @@ struct StatementMeta {
     operation_id = "list_statements",
     tag = "billing",
     security(("bearer" = [])),
-    params(StatementsQuery),
+    params(StatementsQuery, PageQuery),
     responses((status = OK, body = StatementList, description = "A page of statements, and what the month comes to"), Invalid)
 )]
 async fn statements(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<StatementsQuery>,
+    Paged { filter, pages }: Paged<StatementsQuery>,
 ) -> Result<Json<StatementList>, Problem> {
-    let period = query.period.0;
-    let list = json!({ "statements": period });
-    let page = Page::of(list, query.limit, &query.cursor)?;
+    let period = filter.period.0;
+    let page = pages.page(json!({ "statements": period }))?;
     let month = state.store.statements(period).await?;
     let total: Decimal = month.rows.iter().map(store::costs::Statement::total).sum();
     let difference = month.invoice_total - total;
@@ -267,14 +258,6 @@ struct CostsQuery {
     /// The last month; at most 120 months.
     #[param(inline, value_type = Period)]
     to: Period,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 const MOST_MONTHS: i32 = 120;
@@ -325,18 +308,17 @@ struct CostMeta {
     operation_id = "list_costs",
     tag = "billing",
     security(("bearer" = [])),
-    params(CostsQuery),
+    params(CostsQuery, PageQuery),
     responses((status = OK, body = CostList, description = "A page of the series, and what all pages come to"), Invalid)
 )]
 async fn series(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<CostsQuery>,
+    Paged { filter, pages }: Paged<CostsQuery>,
 ) -> Result<Json<CostList>, Problem> {
-    let group_by = query.group_by;
-    let (from, to) = months(query.from, query.to)?;
-    let list = json!({ "costs": [group_by, from, to] });
-    let page = Page::of(list, query.limit, &query.cursor)?;
+    let group_by = filter.group_by;
+    let (from, to) = months(filter.from, filter.to)?;
+    let page = pages.page(json!({ "costs": [group_by, from, to] }))?;
     let costs = state.store.costs(group_by.into(), from, to).await?;
     let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
     let billed = names::billed(&costs);

@@ -25,7 +25,7 @@ use crate::envelope::{List, One};
 use crate::extract::{Id, KnownKind, Query, Text, TimeOrDate, optional};
 use crate::freshness;
 use crate::notes;
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{PageQuery, Paged};
 use crate::problem::{Absent, Invalid, Problem};
 use crate::view::View;
 use crate::words;
@@ -100,14 +100,6 @@ struct InventoryQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(inline, value_type = TimeOrDate)]
     as_of: Option<TimeOrDate>,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 #[derive(Deserialize)]
@@ -124,13 +116,16 @@ struct ResourcePlace {
     operation_id = "list_resources",
     tag = "inventory",
     security(("bearer" = [])),
-    params(InventoryQuery),
+    params(InventoryQuery, PageQuery),
     responses((status = OK, body = List<Resource>, description = "A page of resources"), Invalid)
 )]
 async fn list(
     caller: Caller,
     State(state): State<ApiState>,
-    Query(query): Query<InventoryQuery>,
+    Paged {
+        filter: query,
+        pages,
+    }: Paged<InventoryQuery>,
 ) -> Result<Json<List<Resource>>, Problem> {
     let as_of = past(&state.store, query.as_of).await?;
     let existence = query.state.unwrap_or_default();
@@ -149,7 +144,7 @@ async fn list(
         "q": filter.text,
         "as_of": as_of,
     }});
-    let mut page = Page::of(name, query.limit, &query.cursor)?;
+    let mut page = pages.page(name)?;
     let after = page.after.take().map(|place: ResourcePlace| AfterResource {
         kind: place.kind.into(),
         name: place.name.into(),

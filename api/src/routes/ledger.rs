@@ -14,9 +14,9 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, ListMeta};
-use crate::extract::{Query, Text, optional};
+use crate::extract::{Text, optional};
 use crate::notes::{self, Note};
-use crate::paging::{Cursor, Limit, Page};
+use crate::paging::{Page, PageQuery, Paged};
 use crate::problem::{Invalid, Problem};
 use store::Usd;
 
@@ -81,14 +81,6 @@ struct EntriesQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     r#type: Option<Text>,
-    /// The most rows of a page.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
-    limit: Limit,
-    /// `meta.next_cursor` of the page before.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,17 +122,16 @@ struct EntryMeta {
     operation_id = "list_billing_entries",
     tag = "billing",
     security(("bearer" = [])),
-    params(EntriesQuery),
+    params(EntriesQuery, PageQuery),
     responses((status = OK, body = EntryList, description = "A page of entries, and what all entries come to"), Invalid)
 )]
 async fn list(
     _: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<EntriesQuery>,
+    Paged { filter, pages }: Paged<EntriesQuery>,
 ) -> Result<Json<EntryList>, Problem> {
-    let entry_type = query.r#type.as_ref().map(Text::as_str);
-    let list = json!({ "entries": entry_type });
-    let page: Page<EntryPlace> = Page::of(list, query.limit, &query.cursor)?;
+    let entry_type = filter.r#type.as_ref().map(Text::as_str);
+    let page: Page<EntryPlace> = pages.page(json!({ "entries": entry_type }))?;
     let after = page.after.as_ref().map(|place| AfterEntry {
         date: place.date,
         id: place.id,
