@@ -92,6 +92,7 @@ fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) 
 
 /// A row of `cloud_cost_lines`: the fields have the names of all its columns.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "one field a column")]
 struct Row<'a> {
     id: Uuid,
     invoice_id: Option<Uuid>,
