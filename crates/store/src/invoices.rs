@@ -7,6 +7,7 @@ mod content;
 mod cost_lines;
 mod documents;
 mod estimates;
+mod histories;
 mod ingest;
 mod lines;
 pub(crate) mod matching;

@@ -12,8 +12,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::Bill;
+use super::histories::Histories;
 use super::matching::{self, Match};
-use super::owners::{self, Histories, sole_tenant};
+use super::owners::{self, sole_tenant};
 use crate::StoreError;
 use crate::json_rows::json_rows;
 
