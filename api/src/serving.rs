@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,13 +50,24 @@ const HEADER_FIELDS: usize = 100;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// Answers requests until `shutdown` is done, then finishes those under way, ten seconds at most.
-pub async fn serve(
+/// Answers requests until `shutdown` is done, then finishes requests in progress, ten seconds at most.
+///
+/// Boxed, so that the server is compiled in this crate and not once more in each that calls it.
+pub fn serve(
     listener: TcpListener,
     settings: impl Into<Settings>,
     shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Boxed<io::Result<()>> {
+    Box::pin(serve_until(listener, settings.into(), Box::pin(shutdown)))
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+async fn serve_until(
+    listener: TcpListener,
+    mut settings: Settings,
+    shutdown: Boxed<()>,
 ) -> io::Result<()> {
-    let mut settings = settings.into();
     let stopping = CancellationToken::new();
     let metrics_listener = settings.metrics_listener.take();
     let (router, metrics_router) = routers(settings, metrics_listener.is_some());

@@ -22,7 +22,8 @@ use activities::invoices::InvoiceActivities;
 use activities::ledger::LedgerActivities;
 use activities::projects::ProjectActivities;
 use digitalocean::{Purpose, SpacesClient, Tokens};
-use futures::future::try_join_all;
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, try_join_all};
 use store::Store;
 use store::budget::Limits;
 use store::inventory::Rules;
@@ -79,28 +80,38 @@ const CACHED_WORKFLOWS: usize = 200;
 
 /// Runs a worker on the task queue of every purpose that has a token, until `shutdown` resolves; activities then have 20 seconds to end.
 ///
-/// The future is not `Send`: workflow code runs on the thread that polls it.
-pub async fn run(
+/// The future is not `Send`: workflow code runs on the thread that polls it. It is boxed, so that the worker is compiled in this crate
+/// and not once more in each that calls it.
+pub fn run<'a>(
     client: Client,
     settings: Settings,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    run_with_telemetry(client, settings, Telemetry::default(), shutdown).await
+    shutdown: impl Future<Output = ()> + 'a,
+) -> LocalBoxFuture<'a, anyhow::Result<()>> {
+    run_with_telemetry(client, settings, Telemetry::default(), shutdown)
 }
 
-/// By what a worker is seen at work.
+/// Metrics and traces of a worker.
 #[derive(Default)]
 pub struct Telemetry {
     pub metrics: Option<Metrics>,
     pub traces: Option<Traces>,
 }
 
-/// The same with metrics and traces, if any.
-pub async fn run_with_telemetry(
+/// Like [`run`], with metrics and traces.
+pub fn run_with_telemetry<'a>(
     client: Client,
     settings: Settings,
     telemetry: Telemetry,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + 'a,
+) -> LocalBoxFuture<'a, anyhow::Result<()>> {
+    work(client, settings, telemetry, shutdown.boxed_local()).boxed_local()
+}
+
+async fn work(
+    client: Client,
+    settings: Settings,
+    telemetry: Telemetry,
+    shutdown: LocalBoxFuture<'_, ()>,
 ) -> anyhow::Result<()> {
     let Telemetry { metrics, traces } = telemetry;
     let telemetry = metrics.as_ref().map(Metrics::telemetry);

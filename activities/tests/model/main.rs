@@ -20,7 +20,7 @@ use reference::Reference;
 use world::World;
 
 /// Enough to meet each pair of neighbouring steps many times; more by hand.
-const SEQUENCES: u32 = 120;
+const SEQUENCES: u32 = 30;
 const LONGEST: usize = 32;
 
 /// Each half in a database of its own, side by side.

@@ -36,6 +36,13 @@ pub fn program(name: &str) {
     report(name, is_there);
 }
 
+/// Sets `missing_long_tests` unless `ARCADIA_LONG_TESTS` is set: tests of more than some seconds that repeat
+/// what shorter ones show.
+pub fn long_tests() {
+    println!("cargo::rerun-if-env-changed=ARCADIA_LONG_TESTS");
+    report("long_tests", env::var_os("ARCADIA_LONG_TESTS").is_some());
+}
+
 fn report(name: &str, is_there: bool) {
     println!("cargo::rustc-check-cfg=cfg(missing_{name})");
     if !is_there {
