@@ -2,4 +2,5 @@
 
 fn main() {
     prerequisites::program("go");
+    prerequisites::long_tests();
 }

@@ -20,6 +20,7 @@ const STORY: Story = Story::Everything;
 const SYNCS: usize = 3;
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn an_older_database_beside_a_newer_temporal_converges() {
     let (restored, never) = tokio::join!(
         Box::pin(told_with_lost_syncs(true)),
@@ -29,6 +30,7 @@ async fn an_older_database_beside_a_newer_temporal_converges() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn an_older_temporal_beside_a_newer_database_converges() {
     let restored = Box::pin(told_with_another_temporal(Replacement::Older));
     let (restored, never) = tokio::join!(restored, expected(STORY));
@@ -36,6 +38,7 @@ async fn an_older_temporal_beside_a_newer_database_converges() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn an_empty_temporal_beside_a_newer_database_converges() {
     let restored = Box::pin(told_with_another_temporal(Replacement::Empty));
     let (restored, never) = tokio::join!(restored, expected(STORY));

@@ -32,6 +32,7 @@ async fn a_decision_that_a_restore_lost_is_asked_for_again() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn the_run_of_a_hold_that_a_restore_lost_deletes_nothing() {
     let mut site = before_a_hold().await;
     let backup = DatabaseBackup::of(&mut site).await;
@@ -60,6 +61,7 @@ async fn the_run_of_a_hold_that_a_restore_lost_deletes_nothing() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_run_that_a_restore_reopened_keeps_the_decision() {
     let mut site = before_a_hold().await;
     let hold = hold_deletions(&site).await;
@@ -87,6 +89,7 @@ async fn a_run_that_a_restore_reopened_keeps_the_decision() {
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn the_run_of_a_hold_is_started_again_in_an_empty_temporal() {
     let mut site = before_a_hold().await;
     let hold = hold_deletions(&site).await;

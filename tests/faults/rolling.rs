@@ -79,6 +79,7 @@ async fn count(site: &Site, query: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
     let account = Account::demo();
     let mut bills: Vec<(String, i64, String)> = account
@@ -124,6 +125,7 @@ async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
 
 /// 20,000 of them where runs are asked for by hand, else as many as there is time for.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_part() {
     let droplets = if number("ARCADIA_FAULT_RUNS").is_some() {
         20_000

@@ -11,6 +11,7 @@ use super::site::{Servers, Site};
 const GRACE: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_worker_that_holds_the_books_against_themselves_ends_within_its_grace() {
     let mut site = Site::start(Account::empty(), Servers::Shared).await;
     // Without invoices nothing but the check reads them.

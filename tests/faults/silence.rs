@@ -249,6 +249,7 @@ async fn sync_everything(site: &Site) {
 const EVENTS: &str = "cloud_resource_events";
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_machine_that_dies_in_mid_sweep_holds_nobody_up() {
     let mut site = Box::pin(site()).await;
     let events = Kept::table(EVENTS, &site.database_url).await;
@@ -268,6 +269,7 @@ async fn a_machine_that_dies_in_mid_sweep_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_wire_that_falls_silent_in_mid_sweep_holds_its_worker_up_for_a_moment() {
     let site = Box::pin(site()).await;
     let events = Kept::table(EVENTS, &site.database_url).await;

@@ -210,6 +210,7 @@ async fn ingest_all_again(system: &TestSystem, invoices: impl Iterator<Item = &U
 }
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn an_invoice_that_answers_504_for_ever_fails_with_that_reason_and_delays_nobody() {
     let account = simulator::Account::every_cent();
     let invoices = account.invoices().len();

@@ -182,6 +182,7 @@ const PROVEN: &str = "select concat_ws('|', ingest_status, is_final, version, li
     from cloud_invoices order by period";
 
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
     let line = |name: &str| {
         InvoiceLine::new(
@@ -305,6 +306,7 @@ async fn a_429_is_tried_again_when_digitalocean_said() {
 
 /// More often than there are attempts, and for longer than a minute.
 #[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
 async fn no_429_fails_an_invoice_or_keeps_a_part_of_it_back() {
     for (retry_after, times, least) in [(1, 10, 15), (61, 1, 61)] {
         let (account, invoice) = account_with_one_invoice();

@@ -66,45 +66,62 @@ impl Store {
         let connect = (*self.pool.connect_options()).clone();
         let connect = connect.application_name("arcadia migrate");
         let give_up_at = Instant::now() + options.give_up_after;
-        for migration in migrator.iter() {
-            let name = format!(
-                "migration {} ({})",
-                migration.version, migration.description
-            );
-            loop {
-                // A new session for each attempt: a failed one leaves its advisory lock.
-                let session = PgPoolOptions::new()
-                    .max_connections(1)
-                    .connect_with(connect.clone())
-                    .await?;
-                prepare(&session, migration, options.lock_timeout).await?;
-                let backend = sqlx::query_scalar("select pg_backend_pid()")
-                    .fetch_one(&session)
-                    .await?;
-                let run = migrator.run_to(migration.version, &session);
-                let (outcome, blockers) = self.watch(backend, run).await;
-                session.close().await;
-                let error = match outcome {
-                    Ok(()) => break,
-                    Err(MigrateError::VersionMismatch(version)) => {
-                        return Err(StoreError::OtherSchema { version });
-                    }
-                    Err(error) if is_lock_timeout(&error) => error,
-                    Err(error) => return Err(error.into()),
-                };
-                let blockers = blockers.unwrap_or_else(|| error.to_string());
-                if Instant::now() + PAUSE > give_up_at {
-                    return Err(StoreError::MigrationBlocked {
-                        migration: name,
-                        waited: options.give_up_after,
-                        blockers,
-                    });
+        loop {
+            // A new session for each attempt: a failed one leaves its advisory lock.
+            let session = PgPoolOptions::new()
+                .max_connections(1)
+                .connect_with(connect.clone())
+                .await?;
+            let attempt = self.attempt(migrator, &session, options.lock_timeout).await;
+            session.close().await;
+            let Err(Blocked { migration, by }) = attempt? else {
+                return Ok(());
+            };
+            if Instant::now() + PAUSE > give_up_at {
+                return Err(StoreError::MigrationBlocked {
+                    migration,
+                    waited: options.give_up_after,
+                    blockers: by,
+                });
+            }
+            tracing::warn!("{migration} is blocked by {by}; trying again");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Applies the missing migrations until one is blocked.
+    async fn attempt(
+        &self,
+        migrator: &Migrator,
+        session: &PgPool,
+        lock_timeout: Duration,
+    ) -> Result<Result<(), Blocked>, StoreError> {
+        let backend = sqlx::query_scalar("select pg_backend_pid()")
+            .fetch_one(session)
+            .await?;
+        let mut migrations = migrator.iter().peekable();
+        while let Some(migration) = migrations.next() {
+            // Those in transactions are run together, up to the next one without.
+            if !migration.no_tx && migrations.peek().is_some_and(|next| !next.no_tx) {
+                continue;
+            }
+            prepare(session, migration, lock_timeout).await?;
+            let run = migrator.run_to(migration.version, session);
+            match self.watch(backend, run).await {
+                (Ok(()), _) => {}
+                (Err(MigrateError::VersionMismatch(version)), _) => {
+                    return Err(StoreError::OtherSchema { version });
                 }
-                tracing::warn!("{name} is blocked by {blockers}; trying again");
-                tokio::time::sleep(PAUSE).await;
+                (Err(error), blockers) if is_lock_timeout(&error) => {
+                    return Ok(Err(Blocked {
+                        migration: name_of(migrator, &error),
+                        by: blockers.unwrap_or_else(|| error.to_string()),
+                    }));
+                }
+                (Err(error), _) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Checks that the database answers and that its schema is the one this program was built for, or
@@ -180,6 +197,12 @@ impl Store {
     }
 }
 
+/// A migration, and the sessions that hold a lock that it needs.
+struct Blocked {
+    migration: String,
+    by: String,
+}
+
 /// Sets the timeouts of a session for a migration.
 async fn prepare(
     session: &PgPool,
@@ -198,6 +221,18 @@ async fn prepare(
     );
     sqlx::raw_sql(AssertSqlSafe(set)).execute(session).await?;
     Ok(())
+}
+
+/// The number and name of the migration that failed.
+fn name_of(migrator: &Migrator, error: &MigrateError) -> String {
+    let MigrateError::ExecuteMigration(_, version) = error else {
+        return "the migration".to_owned();
+    };
+    let mut migrations = migrator.iter();
+    let description = migrations
+        .find(|migration| migration.version == *version)
+        .map_or("", |migration| &*migration.description);
+    format!("migration {version} ({description})")
 }
 
 /// Returns true if another session holds a lock that the migration needs.

@@ -205,8 +205,13 @@ async fn undo_all(fixture: &Fixture) {
     }
 }
 
+/// More of them with `ARCADIA_LONG_TESTS`.
+fn cases() -> u32 {
+    std::env::var_os("ARCADIA_LONG_TESTS").map_or(8, |_| 24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn undone_overrides_and_assignments_leave_no_trace(steps in prop::collection::vec(step(), 1..8)) {
