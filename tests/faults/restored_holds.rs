@@ -19,6 +19,8 @@ async fn a_decision_that_a_restore_lost_is_asked_for_again() {
     let backup = DatabaseBackup::of(&mut site).await;
     decide(&site, hold, true).await;
     until_deleted(&site, DROPLETS).await;
+    // Otherwise the sync after the restore finds the old run still open, and starts no new one.
+    until_run_ends(&site, hold).await;
 
     site.stop_workers().await;
     backup.restore(&site).await;
@@ -208,6 +210,14 @@ async fn decide(site: &Site, hold: Uuid, approve: bool) {
         "workflow", "update", "execute", "--workflow-id", &id, "--name", "decide", "--input", &decision,
     ];
     temporal_cli(site, &update).await.unwrap();
+}
+
+/// Waits for the result of a hold's run.
+async fn until_run_ends(site: &Site, hold: Uuid) {
+    let id = id_of(hold);
+    temporal_cli(site, &["workflow", "result", "--workflow-id", &id])
+        .await
+        .unwrap();
 }
 
 async fn until_deleted(site: &Site, droplets: i64) {

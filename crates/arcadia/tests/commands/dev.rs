@@ -15,7 +15,16 @@ use crate::support::{LIMIT, arcadia, eventually, refusal, stop};
 
 const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
 
+/// `arcadia dev` on ports of its own: a test beside this one may use the default ones once this
+/// instance has stopped.
 pub(crate) fn dev(state: &Path) -> Command {
+    for note in ["postgres.port", "temporal.port"] {
+        let note = state.join(note);
+        if state.exists() && !note.exists() {
+            let port = devstack::free_port().unwrap();
+            fs::write(note, port.to_string()).unwrap();
+        }
+    }
     let mut command = arcadia(&["dev", "--api-bind", "127.0.0.1:0"]);
     command
         .arg("--state-dir")

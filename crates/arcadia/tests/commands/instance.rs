@@ -261,9 +261,6 @@ async fn a_shell_that_kept_the_variables_of_a_stopped_dev_starts_it_again() {
 #[tokio::test]
 async fn variables_of_another_state_directory_are_refused_with_its_name() {
     let others = tempfile::tempdir().unwrap();
-    // Not the default port: a test beside this one may use it once this instance has stopped.
-    let port = devstack::free_port().unwrap();
-    fs::write(others.path().join("temporal.port"), port.to_string()).unwrap();
     let instance = Dev::start(dev(others.path()), others.path()).await;
     let kept = names_servers(&evaluated(others.path()).await);
 

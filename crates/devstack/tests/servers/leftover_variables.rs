@@ -17,6 +17,11 @@ struct Stopped {
 impl Stopped {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        // Not the default ports: a test beside this one may use them once these servers have stopped.
+        for note in ["postgres.port", "temporal.port"] {
+            let port = devstack::free_port().unwrap();
+            std::fs::write(directory.path().join(note), port.to_string()).unwrap();
+        }
         let state = StateDir::open(directory.path()).unwrap();
         let quiet = Progress::quiet();
         let postgres = Postgres::start(&state, &quiet).await.unwrap();
