@@ -172,7 +172,7 @@ impl Account {
         self.change_invoice(uuid, |invoice| invoice.csv = Some(text.to_owned()));
     }
 
-    /// Sets the header's amount of an invoice, whatever its lines total.
+    /// Sets the header's amount of an invoice, independently of the total of its lines.
     pub fn set_invoice_amount(&mut self, uuid: Uuid, amount: Decimal) {
         self.change_invoice(uuid, |invoice| invoice.amount = amount);
     }

@@ -56,7 +56,7 @@ pub struct HeldResource {
     pub provider_id: String,
     pub name: String,
     pub tenant_id: Option<String>,
-    /// A resource that was seen again after the listing is not deleted, whatever is decided.
+    /// A resource that was seen again after the listing is not deleted, even if the deletion is approved.
     pub last_seen_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
 }

@@ -44,7 +44,7 @@ macro_rules! query_lines {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Share {
-    /// Null for what is nobody's.
+    /// Null for unallocated costs.
     pub tenant_id: Option<String>,
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
@@ -125,15 +125,15 @@ pub struct CostLine {
     /// `id` of each resource that has the name; of a line that is `ambiguous`, and of one that
     /// `project` decided.
     pub match_candidates: Option<Vec<Uuid>>,
-    /// Whether all tenants bear it, since no resource stands behind it.
+    /// Whether the line is a shared cost: no resource is behind it.
     pub is_shared: bool,
-    /// Whose it is; null for nobody's, all tenants', and several tenants'.
+    /// The tenant; null for an unallocated, shared or split line.
     pub tenant_id: Option<String>,
-    /// Whose how much is, of a line that is several tenants' by time: they come to the line. Null
-    /// of every other line.
+    /// The shares of a line that is split between tenants by time; they total the line. Null for
+    /// every other line.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Share>>))]
     pub shares: Option<Json<Vec<Share>>>,
-    /// How that is known: `resource`, `project_name`, `first_known`, `none` or `shared`; null for a
+    /// How the tenant is known: `resource`, `project_name`, `first_known`, `none` or `shared`; null for a
     /// superseded line.
     pub attributed_by: Option<String>,
 }

@@ -62,7 +62,7 @@ pub struct Invoice {
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub line_total: Option<Decimal>,
-    /// Whether the lines come to the invoice's own total.
+    /// Whether the lines total the amount that the invoice states.
     pub reconciled: Option<bool>,
     /// `amount` less `line_total`.
     #[serde(serialize_with = "usd::serialize_optional")]
