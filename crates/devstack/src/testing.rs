@@ -1,12 +1,15 @@
-//! Servers for tests: one PostgreSQL and one Temporal for a whole test process, started when first
-//! asked for and gone when the process ends; and servers that one test has for itself, to stop and start them as it likes.
+//! Servers for tests: one PostgreSQL and one Temporal per test process, started at first use and
+//! stopped when the process ends, and servers of a single test, which it can stop and restart.
 //!
-//! A test that cannot have its server cannot say anything, so these panic where others return errors.
+//! The functions here panic instead of returning errors, because a test cannot run without its
+//! server.
 
+mod addresses;
 mod databases;
 mod own_servers;
 mod servers;
 
+pub use addresses::unused_address;
 pub use databases::{TestDatabase, database};
 pub use own_servers::{OwnPostgres, OwnTemporal, PostgresClient, Stop};
 pub use servers::{TestTemporal, temporal};

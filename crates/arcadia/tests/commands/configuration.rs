@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use devstack::testing::unused_address;
 use simulator::{Account, Simulator};
 use store::Store;
 use tokio::process::Command;
@@ -9,15 +10,6 @@ use tokio::process::Command;
 use crate::support::{arcadia, output, refusal};
 
 const SECRET: &str = "s3cr3t-that-nobody-may-see";
-
-/// A port that nobody listens on.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
     command.envs(variables.iter().copied());
@@ -42,7 +34,7 @@ async fn without_a_database_every_command_that_needs_one_names_its_variable() {
 
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_named_without_its_password() {
-    let address = format!("127.0.0.1:{}", closed_port());
+    let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
     let refusal = refusal(with(arcadia(&["migrate"]), &[("DATABASE_URL", &url)])).await;
     assert!(refusal.contains(&address), "{refusal}");
@@ -183,7 +175,7 @@ async fn a_token_that_digitalocean_refuses_is_not_shown() {
 
 #[tokio::test]
 async fn a_temporal_that_does_not_answer_is_named() {
-    let address = format!("127.0.0.1:{}", closed_port());
+    let address = unused_address().to_string();
     let variables = [("TEMPORAL_ADDRESS", address.as_str())];
     let refusal = refusal(with(arcadia(&["schedules", "list"]), &variables)).await;
     assert!(

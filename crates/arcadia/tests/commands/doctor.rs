@@ -5,7 +5,7 @@ pub(crate) mod schedules;
 
 use std::net::TcpListener;
 
-use devstack::testing::TestDatabase;
+use devstack::testing::{TestDatabase, unused_address};
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Scopes, Simulator};
 use store::Store;
 use tokio::process::Command;
@@ -61,7 +61,7 @@ impl Healthy {
         account.accept_token(SECRET, Scopes::all());
         account.add_project(INTERNAL_PROJECT);
         let simulator = Simulator::start(account).await.unwrap();
-        let free = closed_address();
+        let unused = unused_address().to_string();
         let variables = vec![
             ("DATABASE_URL", database.url()),
             (
@@ -73,7 +73,7 @@ impl Healthy {
             ("SPACES_ACCESS_KEY_ID", DEMO_SPACES_KEY.to_owned()),
             ("SPACES_SECRET_ACCESS_KEY", DEMO_SPACES_SECRET.to_owned()),
             ("SPACES_ENDPOINT_URL", simulator.spaces_url()),
-            ("ARCADIA_API_BIND", free),
+            ("ARCADIA_API_BIND", unused),
             (
                 "ARCADIA_TEMPORAL_UI_URL",
                 "https://temporal.example.com".to_owned(),
@@ -149,12 +149,6 @@ impl Said {
     }
 }
 
-/// `HOST:PORT` where nobody listens.
-pub(crate) fn closed_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 #[tokio::test]
 async fn a_configuration_that_lacks_nothing_is_all_ok() {
     let healthy = Healthy::start().await;
@@ -193,7 +187,7 @@ async fn a_database_that_is_missing_away_or_without_the_schema_is_told() {
     let said = healthy.says(&[("DATABASE_URL", "")]).await;
     said.only(&["FAIL  database:", "set DATABASE_URL"]);
 
-    let address = closed_address();
+    let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
     let said = healthy.says(&[("DATABASE_URL", &url)]).await;
     said.only(&["FAIL  database:", &address, "start PostgreSQL there"]);
@@ -206,7 +200,7 @@ async fn a_database_that_is_missing_away_or_without_the_schema_is_told() {
 #[tokio::test]
 async fn a_temporal_that_is_away_or_lacks_the_namespace_is_told() {
     let healthy = Healthy::start().await;
-    let address = closed_address();
+    let address = unused_address().to_string();
     let said = healthy.says(&[("TEMPORAL_ADDRESS", &address)]).await;
     said.only(&["FAIL  temporal:", &address, "set TEMPORAL_ADDRESS"]);
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use devstack::testing::unused_address;
 use domain::balance::BalanceReading;
 use domain::{Completeness, ResourceKind};
 use sqlx::{Connection as _, PgConnection};
@@ -9,7 +10,7 @@ use store::inventory::{Guard, ListingFacts, Rules, Shortfall};
 use store::projects::ProjectSweep;
 use store::{Run, Store};
 
-use crate::doctor::{Healthy, SECRET, closed_address};
+use crate::doctor::{Healthy, SECRET};
 use crate::support::output;
 
 /// The exit status and the lines that are printed with these variables changed.
@@ -94,7 +95,7 @@ async fn a_mirror_that_keeps_up_is_ok() {
 #[tokio::test]
 async fn servers_that_cannot_be_reached_are_failing() {
     let healthy = Healthy::start().await;
-    let address = closed_address();
+    let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
     let away = [("DATABASE_URL", &*url), ("TEMPORAL_ADDRESS", &*address)];
     let (code, lines) = status(&healthy, &away).await;

@@ -265,9 +265,7 @@ async fn a_server_that_repeats_the_request_or_redirects_it_gets_nothing_into_an_
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_named_without_the_signature() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+    let address = "127.0.0.1:1";
     let client = client(&format!("http://{address}/{{region}}"));
     let error = client.list_buckets().await.unwrap_err();
     assert!(error.is_retryable());

@@ -46,11 +46,11 @@ async fn a_database_without_the_schema_is_told_from_one_that_has_it() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_named_without_its_password() {
-    let port = devstack::free_port().unwrap();
-    let url = format!("postgres://arcadia:hunter2@127.0.0.1:{port}/arcadia");
+    let address = devstack::testing::unused_address();
+    let url = format!("postgres://arcadia:hunter2@{address}/arcadia");
     let error = Store::connect(&url, 1).await.unwrap_err().to_string();
     assert!(
-        error.contains(&format!("127.0.0.1:{port}/arcadia")) && !error.contains("hunter2"),
+        error.contains(&format!("{address}/arcadia")) && !error.contains("hunter2"),
         "{error}"
     );
 }

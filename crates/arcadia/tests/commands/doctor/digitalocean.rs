@@ -2,9 +2,10 @@
 
 use axum::Router;
 use axum::http::StatusCode;
+use devstack::testing::unused_address;
 use simulator::{Fault, FaultKind, RateLimit, Scopes};
 
-use super::{Healthy, SECRET, closed_address};
+use super::{Healthy, SECRET};
 use crate::dev::{connection, count};
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn a_vault_without_an_address_without_a_login_or_away_is_told() {
         .await
         .only(&["FAIL  digitalocean:", "VAULT_ADDR is not"]);
 
-    let address = format!("http://{}", closed_address());
+    let address = format!("http://{}", unused_address());
     let vault = ("VAULT_ADDR", address.as_str());
     healthy
         .says(&[path, vault])
@@ -254,7 +255,7 @@ async fn a_token_that_others_have_used_up_is_told_and_left_alone() {
 async fn the_limits_in_force_are_told_however_digitaloceans_address_is_written() {
     let healthy = Healthy::start().await;
     // Nobody is there, so that no request leaves this machine.
-    let proxy = format!("http://{}", closed_address());
+    let proxy = format!("http://{}", unused_address());
     let limits = async |url: &str, otherwise: &[(&str, &str)]| {
         let mut variables = vec![("DIGITALOCEAN_API_URL", url), ("HTTPS_PROXY", &proxy)];
         variables.extend(otherwise);
@@ -317,7 +318,7 @@ async fn keys_of_spaces_that_are_no_pair_are_told() {
 #[tokio::test]
 async fn a_digitalocean_that_is_away_is_told_once() {
     let healthy = Healthy::start().await;
-    let address = format!("http://{}", closed_address());
+    let address = format!("http://{}", unused_address());
     let away = ("DIGITALOCEAN_API_URL", address.as_str());
     let said = healthy.says(&[away]).await;
     said.only(&["FAIL  digitalocean:", &address, "this machine's way to it"]);
