@@ -8,9 +8,9 @@ use rust_decimal::Decimal;
 pub struct BalanceReading {
     /// `account_balance` plus `month_to_date_usage`.
     pub month_to_date_balance: Decimal,
-    /// What was owed before this month's usage; negative when there is credit.
+    /// The amount owed before this month's usage; negative for a credit.
     pub account_balance: Decimal,
     pub month_to_date_usage: Decimal,
-    /// When DigitalOcean worked the figures out: hours may lie between two of them.
+    /// When DigitalOcean calculated the figures. Hours can pass between two calculations.
     pub generated_at: DateTime<Utc>,
 }

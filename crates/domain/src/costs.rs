@@ -1,9 +1,9 @@
-//! Whose a charge is: by time, to the cent.
+//! Attributes charges to tenants by time, and allocates shared costs, exact to the cent.
 
-mod owners;
+mod attribution;
 mod split;
 
-pub use owners::{
-    Basis, Charge, Interval, Overrides, Owned, Projects, ResourceHistory, Share, owners_of,
+pub use attribution::{
+    Attribution, Basis, Charge, Interval, Overrides, Projects, ResourceHistory, Share, attribute,
 };
-pub use split::{SpreadRule, split, spread};
+pub use split::{AllocationRule, allocate, split};

@@ -1,4 +1,4 @@
-//! Typed ids.
+//! Typed ids of invoices and tenants.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,16 +6,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text that is no id of the kind that was asked for.
+/// A text that is not an id of the requested type.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{given:?} is no {what}: {expected}")]
+#[error("invalid {id_type} {text:?}: {expected}")]
 pub struct InvalidId {
-    what: &'static str,
-    given: String,
+    id_type: &'static str,
+    text: String,
     expected: &'static str,
 }
 
-/// The uuid by which DigitalOcean names an invoice (spec: `invoice_uuid`).
+/// DigitalOcean's uuid of an invoice (spec: `invoice_uuid`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InvoiceUuid(Uuid);
@@ -37,9 +37,9 @@ impl FromStr for InvoiceUuid {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::try_parse(text).map(Self).map_err(|_| InvalidId {
-            what: "invoice uuid",
-            given: text.to_owned(),
-            expected: "expected a form like 22737513-0ea7-4206-8ceb-98a575af7681",
+            id_type: "invoice uuid",
+            text: text.to_owned(),
+            expected: "expected e.g. 22737513-0ea7-4206-8ceb-98a575af7681",
         })
     }
 }
@@ -64,7 +64,8 @@ impl fmt::Display for InvoiceUuid {
     }
 }
 
-/// Whose a project, a resource or a cost is. Chosen by operators; 1 to 100 characters without white space at the ends.
+/// The tenant of a project, a resource or a cost. Chosen by operators; 1 to 100 characters without
+/// white space at the ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TenantId(String);
@@ -87,8 +88,8 @@ impl FromStr for TenantId {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId {
-                what: "tenant id",
-                given: text.to_owned(),
+                id_type: "tenant id",
+                text: text.to_owned(),
                 expected: "expected 1 to 100 characters, no control characters, no white space at the ends",
             })
         }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_no_invoice_uuid_and_the_error_shows_the_form() {
+    fn an_invalid_invoice_uuid_is_rejected_with_an_example() {
         let error = "preview".parse::<InvoiceUuid>().unwrap_err().to_string();
         assert!(
             error.contains("\"preview\"") && error.contains("22737513"),

@@ -1,4 +1,4 @@
-//! Resources as a listing saw them.
+//! Resources as read from DigitalOcean's lists, and the relations between them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,44 +6,45 @@ use uuid::Uuid;
 
 use crate::kind::{ResourceKind, Urn};
 
-/// One resource of a listing, without what is secret.
+/// One resource of a listing, without its secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedResource {
     pub kind: ResourceKind,
-    /// DigitalOcean's own id: a number, a uuid, a name or an address, by kind.
+    /// DigitalOcean's id: a number, a uuid, a name or an address, depending on the kind.
     pub provider_id: String,
     pub name: String,
     pub region: Option<String>,
     pub status: Option<String>,
     pub tags: Vec<String>,
-    /// DigitalOcean's id of the project, for the few kinds whose body names it.
+    /// DigitalOcean's id of the project, for the few kinds that have it in their body.
     pub project_id: Option<Uuid>,
-    /// What its body says of how it and others belong together.
+    /// The relations to other resources that the body states.
     pub relations: Vec<Relation>,
-    /// The body as given, less secrets and less what repeats other resources.
+    /// The body without secrets and without copies of other resources.
     pub attrs: Attrs,
 }
 
-/// That two resources belong together, as the body of one of them says. The other may be one that the mirror does not have.
+/// A relation between two resources, stated in the body of one of them. The other resource can be
+/// missing from the mirror.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Relation {
     pub relation: RelationKind,
     /// The resource that the body names.
     pub other: Urn,
-    /// Which of the two the sentence begins with.
+    /// The subject of the relation.
     pub direction: Direction,
 }
 
-/// Who is meant by "A is `relation` B".
+/// The subject A in "A is `relation` B".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// The resource that says so is A: a snapshot names its droplet.
+    /// A is the resource that states the relation: a snapshot names its droplet.
     ToOther,
-    /// The other one is A: a cluster names the droplets that are its nodes.
+    /// A is the other resource: a cluster names the droplets that are its nodes.
     FromOther,
 }
 
-/// How one resource belongs to another (rule of ours; the words are columns' values).
+/// The kind of a relation (rule of ours). The names are values of a database column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
@@ -51,7 +52,7 @@ pub enum RelationKind {
     AttachedTo,
     BackupOf,
     InVpc,
-    /// A droplet, a load balancer or a volume that a cluster made for itself.
+    /// A droplet, a load balancer or a volume that a cluster created for itself.
     MadeByKubernetes,
     /// A droplet to its cluster.
     NodeOf,
@@ -81,24 +82,25 @@ impl RelationKind {
         }
     }
 
-    /// Whether A is B's, so that A's project and tenant follow B's.
+    /// Returns true if A is a part of B, so that A's project and tenant follow those of B.
     pub fn makes_a_part(self) -> bool {
         !matches!(self, Self::InVpc)
     }
 }
 
-/// A resource's body: a JSON object, kept as text, which takes a fraction of the memory that a tree of values does. Two that are
-/// written differently are not equal, even where they say the same.
+/// The body of a resource: a JSON object, stored as text, which takes a fraction of the memory of a
+/// tree of values. Equality compares the text, not the JSON values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attrs(Box<str>);
 
 impl Attrs {
-    /// Writes a body as JSON. Fails for what has no form in JSON, like a map whose keys are no texts.
+    /// Serialises a body. Fails for values without a JSON form, e.g. a map with keys that are not
+    /// strings.
     pub fn of(body: &impl Serialize) -> Result<Self, serde_json::Error> {
         Ok(Self(serde_json::to_string(body)?.into()))
     }
 
-    /// Of a resource of which nothing but its name is known.
+    /// The attributes of a resource of which only the name is known.
     pub fn empty() -> Self {
         Self("{}".into())
     }
@@ -108,7 +110,7 @@ impl Attrs {
     }
 
     pub fn to_value(&self) -> Value {
-        // What serde_json wrote, it can read.
+        // Serialised by serde_json, so it parses.
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Invoices and their lines.
+//! Types of invoices and their lines, and the exact total of an invoice's lines.
 
 mod csv_file;
 mod encoding;
@@ -27,7 +27,7 @@ pub use unreadable::UnreadableInvoice;
 use crate::ids::InvoiceUuid;
 use crate::kind::ResourceKind;
 
-/// The month an invoice is for (spec: `invoice_period`, `YYYY-MM`).
+/// The month of an invoice (spec: `invoice_period`, `YYYY-MM`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InvoicePeriod(NaiveDate);
 
@@ -38,9 +38,9 @@ impl InvoicePeriod {
     }
 }
 
-/// A text that is no month.
+/// A text that is not a month.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no invoice period: expected YYYY-MM")]
+#[error("invalid invoice period {0:?}: expected YYYY-MM")]
 pub struct InvalidPeriod(String);
 
 impl FromStr for InvoicePeriod {
@@ -66,27 +66,29 @@ impl fmt::Display for InvoicePeriod {
     }
 }
 
-/// An invoice as the list of invoices shows it; the amount is in USD.
+/// An invoice as returned by the list of invoices; the amount is in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceHeader {
     pub invoice_uuid: InvoiceUuid,
-    /// The number printed on the invoice; absent from old answers.
+    /// The number printed on the invoice; absent from old responses.
     pub invoice_id: Option<String>,
     pub period: InvoicePeriod,
     pub amount: Decimal,
 }
 
-/// The invoice of the running month as the list of invoices shows it beside the issued ones; the amount is in USD.
+/// The preview of the current month's invoice, which the list of invoices returns in addition to
+/// the issued ones; the amount is in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoicePreview {
     pub period: InvoicePeriod,
     pub amount: Decimal,
-    /// When DigitalOcean worked it out: daily (spec).
+    /// When DigitalOcean calculated it: daily (spec).
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// One line of an invoice's CSV. Two lines may be alike in everything but their place (observed: a droplet destroyed and made
-/// again under one name, several tax rows), so the place is what tells them apart.
+/// One line of an invoice's CSV. Two lines can be equal in everything except their position
+/// (observed: a droplet destroyed and re-created under one name, several tax rows), so the position
+/// identifies a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceLine {
     /// 1 for the first line below the header.
@@ -96,7 +98,7 @@ pub struct InvoiceLine {
     pub description: CompactString,
     pub hours: Option<Decimal>,
     pub start_at: Option<DateTime<Utc>>,
-    /// Exclusive for droplets, inclusive for volumes and taxes (observed); kept as given.
+    /// Exclusive for droplets, inclusive for volumes and taxes (observed); stored unchanged.
     pub end_at: Option<DateTime<Utc>>,
     /// USD; negative for credits and discounts.
     pub amount: Decimal,
@@ -104,37 +106,40 @@ pub struct InvoiceLine {
     pub project_name: CompactString,
     /// `iaas` or `paas`; absent from old files.
     pub category: Option<CompactString>,
-    /// The kind of resource the line paid for; none for taxes, credits, subscriptions and products not known here.
+    /// The kind of the charged resource; none for taxes, credits, subscriptions and unknown
+    /// products.
     pub kind: Option<ResourceKind>,
-    /// The kind of what the line's name and its item's ids mean, which may be another than what was paid for: a backup names its
-    /// droplet (observed). None where the product is not known here: ids of different kinds can be the same number.
+    /// The kind of the resource that the line's name and its item's ids identify. It can differ
+    /// from the charged kind: a backup names its droplet (observed). None for unknown products: ids
+    /// of different kinds can be the same number.
     pub identified_kind: Option<ResourceKind>,
-    /// The resource's name, taken out of the description or of the group.
+    /// The resource's name, read from the description or from the group.
     pub resource_name: Option<CompactString>,
-    /// Whether that name is the group's: a cluster or a database with several charges below it.
+    /// Whether the name is the group's: a cluster or a database with several charges.
     pub is_named_by_group: bool,
-    /// The region in the description, where the product's lines give one: `NAME (REGION) 100GB`.
+    /// The region in the description, for products with lines of the form `NAME (REGION) 100GB`.
     pub region: Option<CompactString>,
-    /// The size in the description, where the product's lines give one: `NAME (SIZE)`.
+    /// The size in the description, for products with lines of the form `NAME (SIZE)`.
     pub size: Option<CompactString>,
-    /// Whether the line pays for the account as a whole, and so for no resource by nature.
+    /// Whether the line charges the account as a whole, and so never a resource.
     pub for_account: bool,
     pub part: ChargePart,
-    /// DigitalOcean's ids of the resource: only the JSON items have them, not the CSV.
+    /// DigitalOcean's ids of the resource: in the JSON items only, not in the CSV.
     pub item: ItemIds,
 }
 
-/// Which resource a JSON item names. Empty where it names none, or where no item was found for the line.
+/// The ids of the resource in a JSON item. Empty if the item has none, or if no item was found for
+/// the line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemIds {
-    /// For kinds whose id is a uuid.
+    /// For kinds with a uuid.
     pub resource_uuid: Option<CompactString>,
-    /// For kinds whose id is a number.
+    /// For kinds with a numeric id.
     pub resource_id: Option<CompactString>,
 }
 
-/// Which of the four sums of an invoice's summary a line belongs to (spec: `product_charges`, `overages`, `taxes`,
-/// `credits_and_adjustments`).
+/// The sum of an invoice's summary that includes a line (spec: `product_charges`, `overages`,
+/// `taxes`, `credits_and_adjustments`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChargePart {
     ProductCharges,
@@ -151,7 +156,7 @@ impl ChargePart {
         Self::CreditsAndAdjustments,
     ];
 
-    /// The spec's word for it, which is also the column's value.
+    /// The spec's name, which is also the column's value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProductCharges => "product_charges",
@@ -162,15 +167,16 @@ impl ChargePart {
     }
 }
 
-/// One JSON item of an invoice (`GET /v2/customers/my/invoices/{uuid}`). Items have no id: two may be alike in everything.
+/// One JSON item of an invoice (`GET /v2/customers/my/invoices/{uuid}`). Items have no id: two can
+/// be equal in every field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceItem {
     pub product: CompactString,
     pub group_description: CompactString,
     pub description: CompactString,
-    /// For kinds whose id is a uuid.
+    /// For kinds with a uuid.
     pub resource_uuid: Option<CompactString>,
-    /// For kinds whose id is a number; a backup names its droplet (observed).
+    /// For kinds with a numeric id; a backup names its droplet (observed).
     pub resource_id: Option<CompactString>,
     /// USD; negative for credits and discounts.
     pub amount: Decimal,
@@ -185,28 +191,29 @@ pub struct InvoiceItem {
     pub category: Option<CompactString>,
 }
 
-/// What an invoice's summary says of its sums (`GET /v2/customers/my/invoices/{uuid}/summary`); USD. The person's name and address
-/// that come along are left out.
+/// The sums of an invoice's summary (`GET /v2/customers/my/invoices/{uuid}/summary`); USD. The
+/// person's name and address in the response are not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceSummary {
-    /// None for the preview where it gives the word `preview` in place of a uuid.
+    /// None for a preview with the word `preview` in place of a uuid.
     pub invoice_uuid: Option<InvoiceUuid>,
     pub invoice_id: Option<String>,
     pub period: InvoicePeriod,
     pub amount: Decimal,
-    /// Of each part that the summary gives; the amounts are added with their signs (spec's example).
+    /// The amount of each part in the summary. The amounts add up with their signs (spec's
+    /// example).
     pub parts: Vec<(ChargePart, Decimal)>,
     /// The products that the summary counts as product charges.
     pub charged_products: Vec<String>,
 }
 
-/// The exact sum of the lines, USD; none where it has more than 28 digits.
+/// Returns the exact sum of the lines in USD; none if it has more than 28 digits.
 pub fn line_total(lines: &[InvoiceLine]) -> Option<Decimal> {
     let mut amounts = lines.iter().map(|line| line.amount);
     amounts.try_fold(Decimal::ZERO, exact_sum)
 }
 
-/// `checked_add` alone rounds what has more digits than fit.
+/// Adds exactly, or returns none: `checked_add` rounds sums with too many digits.
 fn exact_sum(one: Decimal, other: Decimal) -> Option<Decimal> {
     let sum = one.checked_add(other)?;
     let decimals = one.normalize().scale().max(other.normalize().scale());

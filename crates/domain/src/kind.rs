@@ -1,4 +1,4 @@
-//! What a resource is, and DigitalOcean's URNs.
+//! Kinds of resources, and DigitalOcean's URNs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider_id::Spelling;
 
-/// What a resource is, in this system's words (`droplet`, `dns_zone`, ...). An open set: DigitalOcean adds products, and a word
-/// that is not known here is kept as it is.
+/// The kind of a resource by this system's name (`droplet`, `dns_zone`, ...). An open set:
+/// DigitalOcean adds products, and an unknown name is kept unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceKind(Cow<'static, str>);
 
-/// DigitalOcean's URN words that differ from this system's (rule of ours; the words are the spec's).
-const URN_WORDS: &[(&str, ResourceKind)] = &[
+/// Kinds in DigitalOcean's URNs that differ from this system's names (rule of ours; the URN kinds
+/// are the spec's).
+const URN_KINDS: &[(&str, ResourceKind)] = &[
     ("domain", ResourceKind::DNS_ZONE),
     ("space", ResourceKind::SPACES_BUCKET),
     ("floatingip", ResourceKind::RESERVED_IP),
@@ -28,45 +29,46 @@ const URN_WORDS: &[(&str, ResourceKind)] = &[
 ];
 
 impl ResourceKind {
-    pub const ALERT_POLICY: Self = Self::word("alert_policy");
-    pub const APP: Self = Self::word("app");
-    pub const AUTOSCALE_POOL: Self = Self::word("autoscale_pool");
-    pub const BYOIP_PREFIX: Self = Self::word("byoip_prefix");
-    pub const CDN_ENDPOINT: Self = Self::word("cdn_endpoint");
-    pub const CERTIFICATE: Self = Self::word("certificate");
-    pub const DATABASE_CLUSTER: Self = Self::word("database_cluster");
-    pub const DATABASE_REPLICA: Self = Self::word("database_replica");
-    pub const DEDICATED_INFERENCE: Self = Self::word("dedicated_inference");
-    pub const DNS_RECORD: Self = Self::word("dns_record");
-    pub const DNS_ZONE: Self = Self::word("dns_zone");
-    pub const DROPLET: Self = Self::word("droplet");
-    pub const DROPLET_BACKUP: Self = Self::word("droplet_backup");
-    pub const FIREWALL: Self = Self::word("firewall");
-    pub const FUNCTION_NAMESPACE: Self = Self::word("function_namespace");
-    pub const GENAI_AGENT: Self = Self::word("genai_agent");
-    pub const GENAI_KNOWLEDGE_BASE: Self = Self::word("genai_knowledge_base");
-    pub const IMAGE: Self = Self::word("image");
-    pub const KUBERNETES_CLUSTER: Self = Self::word("kubernetes_cluster");
-    pub const KUBERNETES_NODE_POOL: Self = Self::word("kubernetes_node_pool");
-    pub const LOAD_BALANCER: Self = Self::word("load_balancer");
-    pub const NAT_GATEWAY: Self = Self::word("nat_gateway");
-    pub const NFS_SHARE: Self = Self::word("nfs_share");
-    pub const NFS_SNAPSHOT: Self = Self::word("nfs_snapshot");
-    pub const PARTNER_ATTACHMENT: Self = Self::word("partner_attachment");
-    pub const REGISTRY: Self = Self::word("registry");
-    pub const RESERVED_IP: Self = Self::word("reserved_ip");
-    pub const RESERVED_IPV6: Self = Self::word("reserved_ipv6");
-    pub const SAAS_ADDON: Self = Self::word("saas_addon");
-    pub const SNAPSHOT: Self = Self::word("snapshot");
-    pub const SPACES_BUCKET: Self = Self::word("spaces_bucket");
-    pub const SPACES_KEY: Self = Self::word("spaces_key");
-    pub const UPTIME_CHECK: Self = Self::word("uptime_check");
-    pub const VECTOR_DATABASE: Self = Self::word("vector_database");
-    pub const VOLUME: Self = Self::word("volume");
-    pub const VPC: Self = Self::word("vpc");
-    pub const VPC_PEERING: Self = Self::word("vpc_peering");
+    pub const ALERT_POLICY: Self = Self::known("alert_policy");
+    pub const APP: Self = Self::known("app");
+    pub const AUTOSCALE_POOL: Self = Self::known("autoscale_pool");
+    pub const BYOIP_PREFIX: Self = Self::known("byoip_prefix");
+    pub const CDN_ENDPOINT: Self = Self::known("cdn_endpoint");
+    pub const CERTIFICATE: Self = Self::known("certificate");
+    pub const DATABASE_CLUSTER: Self = Self::known("database_cluster");
+    pub const DATABASE_REPLICA: Self = Self::known("database_replica");
+    pub const DEDICATED_INFERENCE: Self = Self::known("dedicated_inference");
+    pub const DNS_RECORD: Self = Self::known("dns_record");
+    pub const DNS_ZONE: Self = Self::known("dns_zone");
+    pub const DROPLET: Self = Self::known("droplet");
+    pub const DROPLET_BACKUP: Self = Self::known("droplet_backup");
+    pub const FIREWALL: Self = Self::known("firewall");
+    pub const FUNCTION_NAMESPACE: Self = Self::known("function_namespace");
+    pub const GENAI_AGENT: Self = Self::known("genai_agent");
+    pub const GENAI_KNOWLEDGE_BASE: Self = Self::known("genai_knowledge_base");
+    pub const IMAGE: Self = Self::known("image");
+    pub const KUBERNETES_CLUSTER: Self = Self::known("kubernetes_cluster");
+    pub const KUBERNETES_NODE_POOL: Self = Self::known("kubernetes_node_pool");
+    pub const LOAD_BALANCER: Self = Self::known("load_balancer");
+    pub const NAT_GATEWAY: Self = Self::known("nat_gateway");
+    pub const NFS_SHARE: Self = Self::known("nfs_share");
+    pub const NFS_SNAPSHOT: Self = Self::known("nfs_snapshot");
+    pub const PARTNER_ATTACHMENT: Self = Self::known("partner_attachment");
+    pub const REGISTRY: Self = Self::known("registry");
+    pub const RESERVED_IP: Self = Self::known("reserved_ip");
+    pub const RESERVED_IPV6: Self = Self::known("reserved_ipv6");
+    pub const SAAS_ADDON: Self = Self::known("saas_addon");
+    pub const SNAPSHOT: Self = Self::known("snapshot");
+    pub const SPACES_BUCKET: Self = Self::known("spaces_bucket");
+    pub const SPACES_KEY: Self = Self::known("spaces_key");
+    pub const UPTIME_CHECK: Self = Self::known("uptime_check");
+    pub const VECTOR_DATABASE: Self = Self::known("vector_database");
+    pub const VOLUME: Self = Self::known("volume");
+    pub const VPC: Self = Self::known("vpc");
+    pub const VPC_PEERING: Self = Self::known("vpc_peering");
 
-    /// Every kind that this version knows, by name. DigitalOcean adds others, which a URN may name before this list does.
+    /// Every kind that this version knows, by name. URNs can have kinds that are not in this list
+    /// yet.
     pub const ALL: [Self; 37] = [
         Self::ALERT_POLICY,
         Self::APP,
@@ -107,31 +109,31 @@ impl ResourceKind {
         Self::VPC_PEERING,
     ];
 
-    const fn word(word: &'static str) -> Self {
-        Self(Cow::Borrowed(word))
+    const fn known(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
     }
 
-    /// The kind that a URN's middle word stands for; an unknown word is its own kind.
-    pub fn from_urn_word(word: &str) -> Self {
-        URN_WORDS
+    /// Returns the kind for the middle part of a URN; an unknown part becomes its own kind.
+    pub fn from_urn_kind(urn_kind: &str) -> Self {
+        URN_KINDS
             .iter()
-            .find(|(urn_word, _)| *urn_word == word)
+            .find(|(known, _)| *known == urn_kind)
             .map_or_else(
-                || Self(Cow::Owned(word.to_owned())),
+                || Self(Cow::Owned(urn_kind.to_owned())),
                 |(_, kind)| kind.clone(),
             )
     }
 
-    /// A kind by this system's own word for it.
-    pub fn named(word: impl Into<String>) -> Self {
-        Self(Cow::Owned(word.into()))
+    /// Returns the kind with this system's name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self(Cow::Owned(name.into()))
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The resource of this kind with this id, in whatever spelling the id comes.
+    /// Returns the resource of this kind with this id, in any spelling of the id.
     pub fn with_id(self, provider_id: impl Into<String>) -> Urn {
         Urn {
             provider_id: self.spelling().normalise(provider_id.into()),
@@ -158,15 +160,17 @@ impl fmt::Display for ResourceKind {
 
 /// A text that is not of the form `do:KIND:ID`.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no DigitalOcean URN: expected do:KIND:ID")]
+#[error("invalid DigitalOcean URN {0:?}: expected do:KIND:ID")]
 pub struct InvalidUrn(String);
 
-/// A resource as the Projects API names it: `do:KIND:ID` (spec). The id may hold colons itself (IPv6). Made by parsing or by
-/// [`ResourceKind::with_id`], so that two spellings of one id are one URN.
+/// A resource as the Projects API names it: `do:KIND:ID` (spec). The id can have colons itself
+/// (IPv6). Built by parsing or by [`ResourceKind::with_id`], so that two spellings of one id give
+/// equal URNs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Urn {
     pub kind: ResourceKind,
-    /// DigitalOcean's own id, in the one spelling that the mirror uses: a number, a uuid, a name or an address, by kind.
+    /// DigitalOcean's id in the mirror's spelling: a number, a uuid, a name or an address,
+    /// depending on the kind.
     pub provider_id: String,
 }
 
@@ -176,8 +180,8 @@ impl FromStr for Urn {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("do"), Some(word), Some(id)) if !word.is_empty() && !id.is_empty() => {
-                Ok(ResourceKind::from_urn_word(word).with_id(id))
+            (Some("do"), Some(kind), Some(id)) if !kind.is_empty() && !id.is_empty() => {
+                Ok(ResourceKind::from_urn_kind(kind).with_id(id))
             }
             _ => Err(InvalidUrn(text.to_owned())),
         }
@@ -189,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_projects_apis_words_become_ours() {
+    fn urn_kinds_map_to_the_kinds_of_this_system() {
         for (urn, kind, id) in [
             ("do:droplet:42", "droplet", "42"),
             ("do:domain:example.com", "dns_zone", "example.com"),
@@ -210,15 +214,15 @@ mod tests {
     #[test]
     fn all_kinds_are_listed_once_and_in_order() {
         let all = ResourceKind::ALL;
-        let words: Vec<_> = all.iter().map(ResourceKind::as_str).collect();
-        assert!(words.is_sorted_by(|one, next| one < next), "{words:?}");
-        for (_, kind) in URN_WORDS {
+        let names: Vec<_> = all.iter().map(ResourceKind::as_str).collect();
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+        for (_, kind) in URN_KINDS {
             assert!(ResourceKind::ALL.contains(kind), "{kind}");
         }
     }
 
     #[test]
-    fn an_unknown_word_is_kept_as_it_is() {
+    fn an_unknown_urn_kind_is_kept() {
         let urn: Urn = "do:quantumcomputer:7".parse().unwrap();
         assert_eq!(urn.kind, ResourceKind::named("quantumcomputer"));
     }
@@ -260,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_urn_is_refused() {
+    fn invalid_urns_are_rejected() {
         for text in [
             "",
             "droplet:1",

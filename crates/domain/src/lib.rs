@@ -1,7 +1,7 @@
-//! The words of Arcadia Cloud: ids, money, resource kinds, URNs and invoice lines.
+//! Types shared by all crates: ids, money, resource kinds, URNs and invoice lines. No I/O.
 //!
-//! Nothing here does I/O; every other crate speaks in these types. A fact's source is named where it is written:
-//! *spec* (DigitalOcean's public API description), *observed* (seen in real accounts) or *rule of ours*.
+//! Docs name the source of each fact about DigitalOcean: *spec* (DigitalOcean's public API
+//! description), *observed* (seen in real accounts) or *rule of ours*.
 
 pub mod balance;
 pub mod costs;
@@ -17,5 +17,5 @@ mod provider_id;
 
 pub use ids::{InvalidId, InvoiceUuid, TenantId};
 pub use kind::{InvalidUrn, ResourceKind, Urn};
-pub use listing::{Completeness, TakenPage};
+pub use listing::{Completeness, RecordedPage};
 pub use provider_id::normalised_id;

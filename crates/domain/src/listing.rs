@@ -1,14 +1,16 @@
-//! How much of what DigitalOcean has a listing saw.
+//! The completeness of a listing, and its pages as they were read.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a listing saw everything there was. Only a complete one may count as evidence that a resource is gone.
+/// Whether a listing returned everything. Only a complete listing is evidence that a resource is
+/// missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state", content = "reason")]
 pub enum Completeness {
-    /// Every page answered 2xx with its expected key, and the distinct ids equal `meta.total` where DigitalOcean gives one.
+    /// Every page responded 2xx with its expected key, and the distinct ids equal `meta.total` if
+    /// DigitalOcean returns one.
     Complete,
-    /// Anything else, and why.
+    /// Anything else, with the reason.
     Incomplete(String),
 }
 
@@ -17,7 +19,7 @@ impl Completeness {
         matches!(self, Self::Complete)
     }
 
-    /// Why it is not complete.
+    /// The reason, if the listing is not complete.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Complete => None,
@@ -25,7 +27,7 @@ impl Completeness {
         }
     }
 
-    /// Complete only if both are; the first reason wins.
+    /// Complete only if both are; otherwise the first reason is kept.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match self {
@@ -35,13 +37,13 @@ impl Completeness {
     }
 }
 
-/// A page of a list as it was when it was taken: by this is told whether the list is still the same.
+/// A page of a list as it was read, which shows whether the list has changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenPage {
+pub struct RecordedPage {
     /// DigitalOcean's count of all items.
     pub total: u64,
-    /// Of its items, in the list's order.
+    /// The ids of its items, in the list's order.
     pub ids: Vec<String>,
-    /// Whether another page was promised.
+    /// Whether the page linked to a next one.
     pub has_next: bool,
 }

@@ -1,16 +1,18 @@
-//! Amounts in USD, exact.
+//! Exact amounts in USD.
 
 use rust_decimal::Decimal;
 
-/// A text that is no amount.
+/// A text that is not an amount.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no amount: expected one like $3.11 or -$1,779.55")]
+#[error("invalid amount {0:?}: expected e.g. $3.11 or -$1,779.55")]
 pub struct InvalidAmount(pub String);
 
-/// Reads an amount in USD as invoices write it: `$3.11`, `-$1,779.55` (observed), and also `3.11`, `$-3.11` and `($3.11)`.
+/// Parses an amount in USD as written on invoices: `$3.11`, `-$1,779.55` (observed), and also
+/// `3.11`, `$-3.11` and `($3.11)`.
 ///
-/// Strict about everything else, since a cut-off or shifted column must not turn into a number: thousands commas must stand
-/// where thousands are, a decimal point must have digits on both sides.
+/// Rejects everything else, since a truncated or shifted column must not turn into a number:
+/// thousands commas must separate groups of three digits, and a decimal point must have digits on
+/// both sides.
 pub fn parse_amount(text: &str) -> Result<Decimal, InvalidAmount> {
     let invalid = || InvalidAmount(text.to_owned());
     let trimmed = text.trim();
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_read_as_invoices_write_them() {
+    fn amounts_on_invoices_are_parsed() {
         for (text, expected) in [
             ("$3.11", "3.11"),
             ("-$1,779.55", "-1779.55"),
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn invalid_amounts_are_rejected() {
         for text in [
             "",
             "$",
@@ -134,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".*") {
+        fn no_text_causes_a_panic(text in ".*") {
             let _ = parse_amount(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Projects and what lives in them, as DigitalOcean tells it.
+//! Projects and their members as DigitalOcean reports them.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,24 +9,24 @@ use crate::kind::Urn;
 /// A project as `GET /v2/projects` lists it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedProject {
-    /// DigitalOcean's id of it.
+    /// DigitalOcean's id of the project.
     pub provider_id: Uuid,
     pub name: String,
     pub description: String,
     /// `Development`, `Staging` or `Production` (spec); kept open.
     pub environment: Option<String>,
     pub is_default: bool,
-    /// The rest of the body, DigitalOcean's own `purpose` text included.
+    /// The rest of the body, including DigitalOcean's `purpose` text.
     pub attrs: Value,
 }
 
-/// What a project must have to be created.
+/// The fields of a project to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewProject {
     /// At most 175 characters, unique in the account (spec).
     pub name: String,
     pub description: String,
-    /// At most 255 characters; DigitalOcean stores one it does not know as `Other: ...` (spec).
+    /// At most 255 characters; DigitalOcean stores an unknown purpose as `Other: ...` (spec).
     pub purpose: String,
 }
 
@@ -35,25 +35,26 @@ pub struct NewProject {
 pub struct ProjectMember {
     pub urn: Urn,
     pub status: MemberStatus,
-    /// When it was put there: of two projects that both list a resource that moves, the later one holds it.
+    /// The time of the assignment. If two projects list a resource that is being moved, the later
+    /// assignment counts.
     pub assigned_at: Option<DateTime<Utc>>,
 }
 
-/// What the Projects API says of a member (spec).
+/// The status of a member in the Projects API (spec).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberStatus {
-    /// It exists.
+    /// The resource exists.
     Ok,
-    /// A dangling entry: the resource is gone.
+    /// A dangling entry: the resource is deleted.
     NotFound,
-    /// `service_down` or a word this system does not know: nothing can be said.
+    /// `service_down` or an unknown status: it proves neither existence nor absence.
     Unknown(String),
 }
 
 impl MemberStatus {
-    pub fn from_word(word: &str) -> Self {
-        match word {
-            // The last two are answers to an assignment.
+    pub fn from_status(status: &str) -> Self {
+        match status {
+            // The last two are returned by an assignment.
             "ok" | "assigned" | "already_assigned" => Self::Ok,
             "not_found" => Self::NotFound,
             other => Self::Unknown(other.to_owned()),
@@ -64,7 +65,7 @@ impl MemberStatus {
         match self {
             Self::Ok => "ok",
             Self::NotFound => "not_found",
-            Self::Unknown(word) => word,
+            Self::Unknown(status) => status,
         }
     }
 }

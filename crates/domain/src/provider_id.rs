@@ -1,30 +1,32 @@
-//! The one spelling of an id by which the mirror knows a resource.
+//! The canonical spelling of a resource's id in the mirror.
 //!
-//! DigitalOcean does not tell ids apart by the case of a uuid or of a domain name, nor by how an IPv6 address is written, and
-//! its lists, its URNs and the bodies that refer to a resource may each spell an id in their own way.
+//! DigitalOcean ignores the case of uuids and of domain names, and the notation of IPv6 addresses.
+//! Its lists, its URNs and the bodies that refer to a resource can each write an id differently.
 
 use std::net::Ipv6Addr;
 
 use uuid::Uuid;
 
-/// Which spellings of an id mean the same.
+/// The spellings of an id that are equivalent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
-    /// None but the id's own: it is a name or a key, in which case can tell two apart. A name that happens to look like a uuid is
-    /// still a name.
+    /// No other spelling is equivalent: the id is a name or a key, and case matters. A name that
+    /// looks like a uuid is still a name.
     Exact,
-    /// A domain name in any case, with or without the dot of the root zone (RFC 4343; RFC 1034, section 3.1).
+    /// A domain name in any case, with or without the dot of the root zone (RFC 4343; RFC 1034,
+    /// section 3.1).
     DomainName,
-    /// A uuid with its hyphens in any case, an IPv6 address in any form; anything else is exact.
+    /// A uuid with hyphens in any case, an IPv6 address in any notation; other ids are exact.
     Usual,
 }
 
-/// Length of a uuid with its hyphens. A uuid can also be written without them, in braces or with a prefix; DigitalOcean does not.
+/// Length of a uuid with hyphens. DigitalOcean uses none of the other forms: without hyphens, in
+/// braces, with a prefix.
 const HYPHENATED: usize = 36;
 
 impl Spelling {
-    /// Writes an id in the mirror's spelling: lower case, and IPv6 addresses as RFC 5952 says. An id of an unexpected form is kept as
-    /// it is.
+    /// Returns the id in the mirror's spelling: lower case, and IPv6 addresses as in RFC 5952. An
+    /// id of an unexpected form is returned unchanged.
     pub(crate) fn normalise(self, id: String) -> String {
         match self {
             Self::Exact => id,
@@ -48,7 +50,7 @@ impl Spelling {
     }
 }
 
-/// Writes an id of which nothing tells the kind, such as that of an invoice's item, in the mirror's spelling.
+/// Returns an id of an unknown kind, such as that of an invoice's item, in the mirror's spelling.
 pub fn normalised_id(id: String) -> String {
     Spelling::Usual.normalise(id)
 }
@@ -58,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_id_becomes_one() {
+    fn all_spellings_of_an_id_become_equal() {
         let uuid = "5f1b0c3e-0a4d-4b7c-9d5e-2a1f3c4b5d6e";
         let address = "2604:a880:800:14::dc9:c001";
-        for (spelling, given, expected) in [
+        for (spelling, id, expected) in [
             (
                 Spelling::Usual,
                 "5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E",
@@ -83,12 +85,12 @@ mod tests {
             (Spelling::DomainName, "example.com.", "example.com"),
             (Spelling::DomainName, "BÜCHER.example", "bücher.example"),
         ] {
-            assert_eq!(spelling.normalise(given.to_owned()), expected, "{given}");
+            assert_eq!(spelling.normalise(id.to_owned()), expected, "{id}");
         }
     }
 
     #[test]
-    fn an_id_that_is_exact_or_of_another_form_is_kept() {
+    fn exact_ids_and_ids_of_other_forms_are_kept() {
         for (spelling, id) in [
             (Spelling::Exact, "Backups.Example."),
             (Spelling::Exact, "5F1B0C3E-0A4D-4B7C-9D5E-2A1F3C4B5D6E"),

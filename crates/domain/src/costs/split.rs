@@ -1,17 +1,19 @@
-//! Splitting an amount so that the parts sum to it exactly.
+//! Splits amounts into parts that sum to them exactly, and allocates shared costs.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-/// Cents, unless the amount itself is finer.
+/// Digits after the point: cents, unless the amount itself is finer.
 const CENTS: u32 = 2;
 
-/// Splits an amount (USD) in proportion to the weights, in whole cents, by largest remainder: each part is its exact share rounded
-/// towards zero, and the cents left over go one each to the parts that lost most, the first of equals first. The parts sum to the
-/// amount exactly. Of an amount finer than cents the smallest unit is the amount's own.
+/// Splits an amount (USD) in proportion to the weights, in whole cents, by largest remainder: each
+/// part is its exact share rounded towards zero, and the leftover cents go one each to the parts
+/// with the largest remainders, the first of equals first. The parts sum to the amount exactly. The
+/// unit of an amount finer than cents is the amount's own.
 ///
-/// Weights below zero count as zero. Where all are zero the parts are equal. No weights, no parts.
+/// Weights below zero count as zero. If all are zero, the parts are equal. Without weights there
+/// are no parts.
 pub fn split(amount: Decimal, weights: &[Decimal]) -> Vec<Decimal> {
     if weights.is_empty() {
         return Vec::new();
@@ -19,14 +21,14 @@ pub fn split(amount: Decimal, weights: &[Decimal]) -> Vec<Decimal> {
     let scale = amount.scale().max(CENTS);
     let units = rescaled(amount, scale);
     let weights = whole_weights(weights, units);
-    // Weights are at least zero and one of them is more: the sum is more than zero.
+    // Positive: no weight is negative, and at least one is positive.
     let sum: u128 = weights.iter().sum();
     let mut parts: Vec<u128> = weights.iter().map(|weight| units * weight / sum).collect();
     let left_over = units - parts.iter().sum::<u128>();
 
-    let mut by_loss: Vec<usize> = (0..parts.len()).collect();
-    by_loss.sort_by_key(|&place| std::cmp::Reverse(units * weights[place] % sum));
-    for place in by_loss
+    let mut by_remainder: Vec<usize> = (0..parts.len()).collect();
+    by_remainder.sort_by_key(|&place| std::cmp::Reverse(units * weights[place] % sum));
+    for place in by_remainder
         .into_iter()
         .take(usize::try_from(left_over).unwrap_or(usize::MAX))
     {
@@ -43,15 +45,16 @@ pub fn split(amount: Decimal, weights: &[Decimal]) -> Vec<Decimal> {
         .collect()
 }
 
-/// The magnitude in units of the scale.
+/// The absolute value in units of the scale.
 fn rescaled(amount: Decimal, scale: u32) -> u128 {
     let mut amount = amount.abs();
     amount.rescale(scale);
     amount.mantissa().unsigned_abs()
 }
 
-/// Weights as whole numbers small enough to be multiplied with the amount. Dropping the last bits of huge weights moves the parts
-/// by less than a cent in a trillion dollars, and their sum not at all.
+/// Returns the weights as integers small enough to multiply with the amount. Dropping the last bits
+/// of huge weights changes the parts by less than a cent in a trillion dollars, and their sum not
+/// at all.
 fn whole_weights(weights: &[Decimal], units: u128) -> Vec<u128> {
     let finest = weights.iter().map(Decimal::scale).max().unwrap_or_default();
     let mut whole: Vec<u128> = weights
@@ -77,37 +80,39 @@ fn whole_weights(weights: &[Decimal], units: u128) -> Vec<u128> {
     whole
 }
 
-/// How what all bear is spread over the tenants of a month.
+/// The rule that allocates the shared costs of a month to tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum SpreadRule {
-    /// In proportion to what each costs directly, what is nobody's included: the tax on it is nobody's too.
+pub enum AllocationRule {
+    /// In proportion to the direct costs, unallocated ones included: the tax on them is unallocated
+    /// too.
     #[default]
     Proportional,
-    /// The same for every tenant that has costs.
+    /// In equal parts to all tenants with costs.
     Even,
-    /// By weights that an operator gave.
+    /// By weights that an operator set.
     Fixed(BTreeMap<String, Decimal>),
 }
 
-/// Spreads what all bear (USD) over those who have direct costs (none stands for what is nobody's). The parts sum to the amount
-/// exactly; where the rule names nobody who could bear it, it stays nobody's.
-pub fn spread(
+/// Allocates shared costs (USD) to the tenants with direct costs (`None` for unallocated
+/// costs). The parts sum to the amount exactly. If the rule names no tenant, the amount stays
+/// unallocated.
+pub fn allocate(
     amount: Decimal,
     direct: &BTreeMap<Option<String>, Decimal>,
-    rule: &SpreadRule,
+    rule: &AllocationRule,
 ) -> BTreeMap<Option<String>, Decimal> {
     let weighted: Vec<(Option<String>, Decimal)> = match rule {
-        SpreadRule::Proportional => direct
+        AllocationRule::Proportional => direct
             .iter()
             .filter(|(_, direct)| **direct > Decimal::ZERO)
             .map(|(tenant, direct)| (tenant.clone(), *direct))
             .collect(),
-        SpreadRule::Even => direct
+        AllocationRule::Even => direct
             .keys()
             .filter(|tenant| tenant.is_some())
             .map(|tenant| (tenant.clone(), Decimal::ONE))
             .collect(),
-        SpreadRule::Fixed(weights) => weights
+        AllocationRule::Fixed(weights) => weights
             .iter()
             .filter(|(_, weight)| **weight > Decimal::ZERO)
             .map(|(tenant, weight)| (Some(tenant.clone()), *weight))
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cent_that_cannot_be_divided_goes_to_the_part_that_lost_most() {
+    fn a_leftover_cent_goes_to_the_part_with_the_largest_remainder() {
         let thirds = [Decimal::ONE, Decimal::ONE, Decimal::ONE];
         assert_eq!(
             split(cents(100), &thirds),
@@ -152,7 +157,7 @@ mod tests {
             split(cents(-100), &thirds),
             [cents(-34), cents(-33), cents(-33)]
         );
-        // 0.625, 0.375: the first lost more.
+        // The exact shares are 0.625 and 0.375: the first has the larger remainder.
         assert_eq!(
             split(cents(1), &[Decimal::from(5), Decimal::from(3)]),
             [cents(1), cents(0)]
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_weight_the_parts_are_equal_and_what_is_below_zero_weighs_nothing() {
+    fn negative_weights_are_zero_and_zero_weights_give_equal_parts() {
         assert_eq!(
             split(cents(10), &[Decimal::ZERO, Decimal::NEGATIVE_ONE]),
             [cents(5), cents(5)]
@@ -178,19 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn a_tax_follows_what_each_costs_and_that_of_nobody_stays_nobodys() {
+    fn each_rule_allocates_shared_costs_by_its_weights() {
         let direct = BTreeMap::from([
             (None, cents(2500)),
             (Some(tenant("acme")), cents(7500)),
             (Some(tenant("beta")), cents(-100)),
         ]);
-        let spread_by = |rule: &SpreadRule| spread(cents(1000), &direct, rule);
+        let allocate_by = |rule: &AllocationRule| allocate(cents(1000), &direct, rule);
         assert_eq!(
-            spread_by(&SpreadRule::Proportional),
+            allocate_by(&AllocationRule::Proportional),
             BTreeMap::from([(None, cents(250)), (Some(tenant("acme")), cents(750))])
         );
         assert_eq!(
-            spread_by(&SpreadRule::Even),
+            allocate_by(&AllocationRule::Even),
             BTreeMap::from([
                 (Some(tenant("acme")), cents(500)),
                 (Some(tenant("beta")), cents(500))
@@ -201,7 +206,7 @@ mod tests {
             (tenant("gamma"), Decimal::ONE),
         ]);
         assert_eq!(
-            spread_by(&SpreadRule::Fixed(weights)),
+            allocate_by(&AllocationRule::Fixed(weights)),
             BTreeMap::from([
                 (Some(tenant("acme")), cents(900)),
                 (Some(tenant("gamma")), cents(100))
@@ -210,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_could_bear_is_nobodys() {
+    fn shared_costs_without_tenants_stay_unallocated() {
         for rule in [
-            SpreadRule::Proportional,
-            SpreadRule::Even,
-            SpreadRule::Fixed(BTreeMap::new()),
+            AllocationRule::Proportional,
+            AllocationRule::Even,
+            AllocationRule::Fixed(BTreeMap::new()),
         ] {
-            let spread = spread(cents(7), &BTreeMap::new(), &rule);
-            assert_eq!(spread, BTreeMap::from([(None, cents(7))]));
+            let parts = allocate(cents(7), &BTreeMap::new(), &rule);
+            assert_eq!(parts, BTreeMap::from([(None, cents(7))]));
         }
     }
 
@@ -228,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_sum_to_the_whole_and_none_is_off_by_a_unit(
+        fn the_parts_sum_to_the_amount_and_each_is_within_a_unit(
             amount in amounts(),
             weights in prop::collection::vec(amounts(), 1..12),
         ) {
@@ -243,7 +248,7 @@ mod tests {
                 }
                 let share = (weight.max(&Decimal::ZERO) / sum).checked_mul(amount);
                 if let Some(exact) = share {
-                    // A division of 28 digits is not exact itself.
+                    // The division itself is rounded to 28 digits.
                     let tolerance = unit + amount.abs() * Decimal::new(1, 24);
                     prop_assert!((part - exact).abs() <= tolerance, "{} of {} by {:?}", part, amount, weights);
                 }
@@ -251,19 +256,19 @@ mod tests {
         }
 
         #[test]
-        fn whatever_the_rule_what_is_spread_sums_to_what_was_there(
+        fn every_rule_allocates_exactly_the_amount(
             amount in amounts(),
             direct in prop::collection::btree_map(prop::option::of("[a-d]"), amounts(), 0..6),
             fixed in prop::collection::btree_map("[a-f]", amounts(), 0..4),
-            which in 0..3,
+            rule in 0..3,
         ) {
             let direct = direct.into_iter().map(|(name, amount)| (name.map(|name| tenant(&name)), amount)).collect();
-            let rule = match which {
-                0 => SpreadRule::Proportional,
-                1 => SpreadRule::Even,
-                _ => SpreadRule::Fixed(fixed.into_iter().map(|(name, weight)| (tenant(&name), weight)).collect()),
+            let rule = match rule {
+                0 => AllocationRule::Proportional,
+                1 => AllocationRule::Even,
+                _ => AllocationRule::Fixed(fixed.into_iter().map(|(name, weight)| (tenant(&name), weight)).collect()),
             };
-            let parts = spread(amount, &direct, &rule);
+            let parts = allocate(amount, &direct, &rule);
             prop_assert_eq!(parts.values().sum::<Decimal>(), amount);
         }
     }

@@ -1,4 +1,5 @@
-//! Reading an invoice's CSV: right or not at all.
+//! Reads the lines of an invoice's CSV, or rejects the whole file with the place of the first
+//! problem.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use compact_str::CompactString;
@@ -7,23 +8,23 @@ use rust_decimal::Decimal;
 
 use super::InvoiceLine;
 use super::encoding;
-use super::line::{Stated, said};
+use super::line::{LineFields, non_empty};
 use super::unreadable::{FETCH_AGAIN, Place, REPORT, UnreadableInvoice};
 use crate::money::parse_amount;
 
-/// An invoice's lines, and which of the columns that not every file has this one had (files of different years differ).
+/// The lines of an invoice, and the optional columns of its file (files of different years differ).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceCsv {
     pub lines: Vec<InvoiceLine>,
     pub columns: CsvColumns,
 }
 
-/// Of each optional column, whether the file has it: an empty field of a column that is there says something, a column that is not
-/// there nothing.
+/// The optional columns of a file. An empty field means an empty value if the column exists, and an
+/// unknown value if it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "one for each column, which come and go independently"
+    reason = "one for each column; any combination occurs"
 )]
 pub struct CsvColumns {
     pub group_description: bool,
@@ -34,7 +35,8 @@ pub struct CsvColumns {
     pub category: bool,
 }
 
-/// Where each known column stands; columns are found by name, in any order and case (files of different years differ).
+/// The index of each known column. Columns are found by name, in any order and case (files of
+/// different years differ).
 struct Columns {
     product: usize,
     description: usize,
@@ -48,7 +50,7 @@ struct Columns {
     count: usize,
 }
 
-/// The amount's column is named for its currency (spec).
+/// The column of the amount is named after its currency (spec).
 const AMOUNT: &str = "USD";
 
 impl Columns {
@@ -62,7 +64,7 @@ impl Columns {
                 (Some(_), Some(_)) => Err(UnreadableInvoice::in_column(
                     1,
                     name,
-                    "this column stands in the header twice",
+                    "duplicate column in the header",
                     REPORT,
                 )),
                 (first, _) => Ok(first.map(|(index, _)| index)),
@@ -78,7 +80,7 @@ impl Columns {
                 UnreadableInvoice::in_column(
                     1,
                     name,
-                    format!("this column is missing; the header has {titles:?}"),
+                    format!("missing column; the header has {titles:?}"),
                     REPORT,
                 )
             })
@@ -111,9 +113,10 @@ impl Columns {
 
 /// Reads the lines of an invoice's CSV (`GET /v2/customers/my/invoices/{uuid}/csv`).
 ///
-/// Tolerates what differs between files that mean the same: a BOM, CRLF, the order and case of columns, unknown columns, and
-/// missing optional ones; empty hours and dates. Refuses everything that might be read wrong: the first problem ends it with
-/// its line, its column and a remedy, and no line is returned.
+/// Accepts every form of the same content: with or without a BOM, LF or CRLF, columns in any order
+/// and case, unknown columns, missing optional columns, empty hours and dates. Rejects everything
+/// that could be misread: the first problem is returned with its line, its column and a hint, and
+/// without any line.
 pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
     let file = encoding::utf8_text(file)?;
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
@@ -132,7 +135,7 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         let place = Place::of(file, record.position());
         if record.len() != columns.count {
             let problem = format!(
-                "it has {} fields where the header has {}: the file is cut off, or a field with a comma or a line break is not quoted",
+                "{} fields, but the header has {}: the file is truncated, or a field with a comma or a line break is not quoted",
                 record.len(),
                 columns.count
             );
@@ -147,9 +150,8 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
                 FETCH_AGAIN,
             ));
         }
-        let line_no = i32::try_from(lines.len() + 1).map_err(|_| {
-            UnreadableInvoice::at(place.line(), "there are more lines than can be counted")
-        })?;
+        let line_no = i32::try_from(lines.len() + 1)
+            .map_err(|_| UnreadableInvoice::at(place.line(), "too many lines"))?;
         lines.push(read_line(&columns, &record, line_no, place)?);
         let rest = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         if rest >= file.len() {
@@ -162,7 +164,7 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
     })
 }
 
-/// A file that was cut inside its last field can still have the right number of fields.
+/// Rejects a truncated last field: the number of fields can be correct nevertheless.
 fn check_end(
     columns: &Columns,
     header: &StringRecord,
@@ -172,7 +174,7 @@ fn check_end(
     let last_record = place.rest();
     if ends_inside_quotes(last_record) {
         let last_title = header.get(columns.count - 1).unwrap_or_default();
-        let problem = "the file is cut off inside a quoted field";
+        let problem = "the file is truncated inside a quoted field";
         let line = place.line();
         return Err(UnreadableInvoice::in_column(
             line,
@@ -185,13 +187,13 @@ fn check_end(
         .last()
         .is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
     if !is_terminated && columns.amount + 1 == columns.count {
-        // $86.9 may be the rest of $86.92: invoices write cents with two digits.
+        // `$86.9` can be the start of `$86.92`: invoices write cents with two digits.
         let text = record.get(columns.amount).unwrap_or_default();
         let has_cents = text
             .rsplit_once('.')
             .is_some_and(|(_, cents)| cents.trim_end_matches(')').len() >= 2);
         if !has_cents {
-            let problem = format!("the file is cut off inside the amount {text:?}");
+            let problem = format!("the file is truncated inside the amount {text:?}");
             let line = place.line();
             return Err(UnreadableInvoice::in_column(
                 line,
@@ -210,7 +212,7 @@ fn ends_inside_quotes(record: &[u8]) -> bool {
     for &byte in record {
         match byte {
             b'"' if quoted || at_field_start => {
-                // A doubled quote closes and opens again, which comes to the same.
+                // A doubled quote closes and opens, which has no effect.
                 quoted = !quoted;
                 at_field_start = !quoted;
             }
@@ -240,7 +242,7 @@ fn read_line(
 
     let amount =
         parse_amount(field(columns.amount)).map_err(|error| bad(AMOUNT, error.to_string()))?;
-    let stated = Stated {
+    let fields = LineFields {
         product: field(columns.product).into(),
         group_description: optional(columns.group_description).into(),
         description: field(columns.description).into(),
@@ -249,9 +251,9 @@ fn read_line(
         end_at: parse_time(optional(columns.end)).map_err(|problem| bad("end", problem))?,
         amount,
         project_name: optional(columns.project_name).into(),
-        category: said(optional(columns.category)).map(CompactString::from),
+        category: non_empty(optional(columns.category)).map(CompactString::from),
     };
-    Ok(stated.into_line(line_no))
+    Ok(fields.into_line(line_no))
 }
 
 fn parse_hours(text: &str) -> Result<Option<Decimal>, String> {
@@ -261,7 +263,7 @@ fn parse_hours(text: &str) -> Result<Option<Decimal>, String> {
     text.replace(',', "")
         .parse()
         .map(Some)
-        .map_err(|_| format!("{text:?} is no number of hours"))
+        .map_err(|_| format!("invalid number of hours {text:?}"))
 }
 
 /// `2026-04-01 00:00:00 +0000` (observed), RFC 3339, or a bare date for midnight UTC.
@@ -275,7 +277,7 @@ fn parse_time(text: &str) -> Result<Option<DateTime<Utc>>, String> {
         .ok()
         .or_else(|| parse_utc_without_offset(text))
         .map(Some)
-        .ok_or_else(|| format!("{text:?} is no time: expected one like 2026-04-01 00:00:00 +0000"))
+        .ok_or_else(|| format!("invalid time {text:?}: expected e.g. 2026-04-01 00:00:00 +0000"))
 }
 
 fn parse_utc_without_offset(text: &str) -> Option<DateTime<Utc>> {

@@ -1,5 +1,5 @@
-//! The encoding of an invoice's CSV: UTF-8, with or without a BOM. Other encodings are refused, since an amount or a name that is
-//! guessed may be wrong.
+//! Checks that an invoice's CSV is UTF-8, with or without a BOM. Other encodings are rejected,
+//! since a guessed amount or name may be wrong.
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -7,10 +7,11 @@ use super::unreadable::{FETCH_AGAIN, Place, UnreadableInvoice};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Returns the file without BOMs, or the first field that is not UTF-8 text, by line and column.
+/// Returns the file without BOMs. The error has line and column of the first field that is not
+/// UTF-8.
 pub(super) fn utf8_text(file: &[u8]) -> Result<&[u8], UnreadableInvoice> {
     if let Some(title) = first_title_in_utf16(file) {
-        let problem = "the file is in UTF-16: expected UTF-8";
+        let problem = "the file is encoded in UTF-16: expected UTF-8";
         return Err(UnreadableInvoice::in_column(
             1,
             &title,
@@ -25,11 +26,10 @@ pub(super) fn utf8_text(file: &[u8]) -> Result<&[u8], UnreadableInvoice> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableInvoice::at(1, "the file is empty"));
     }
-    let holds_zero = |field: &[u8]| field.contains(&0);
-    if holds_zero(text) {
-        let problem =
-            |_: &[u8]| "it holds a zero byte, which no text does: expected UTF-8".to_owned();
-        return Err(first_bad_field(text, holds_zero, problem));
+    let has_zero = |field: &[u8]| field.contains(&0);
+    if has_zero(text) {
+        let problem = |_: &[u8]| "the field contains a zero byte: expected UTF-8 text".to_owned();
+        return Err(first_bad_field(text, has_zero, problem));
     }
     if std::str::from_utf8(text).is_err() {
         let is_bad = |field: &[u8]| std::str::from_utf8(field).is_err();
@@ -38,7 +38,8 @@ pub(super) fn utf8_text(file: &[u8]) -> Result<&[u8], UnreadableInvoice> {
     Ok(text)
 }
 
-/// The first title of a file that begins with a BOM of UTF-16, or whose first characters have a zero byte beside each letter.
+/// Returns the first title of a UTF-16 file: one that begins with a BOM of UTF-16, or with a zero
+/// byte next to each of its first letters.
 fn first_title_in_utf16(file: &[u8]) -> Option<String> {
     let (is_little, text) = match file {
         [0xff, 0xfe, text @ ..] => (true, text),
@@ -58,7 +59,7 @@ fn first_title_in_utf16(file: &[u8]) -> Option<String> {
     let title: String = char::decode_utf16(units)
         .map_while(Result::ok)
         .take_while(|letter| !matches!(letter, ',' | '\r' | '\n'))
-        .take(LONGEST_SHOWN)
+        .take(MAX_SHOWN)
         .collect();
     let title = title.trim().trim_matches('"');
     Some(if title.is_empty() {
@@ -68,13 +69,13 @@ fn first_title_in_utf16(file: &[u8]) -> Option<String> {
     })
 }
 
-/// Characters of a field that errors show.
-const LONGEST_SHOWN: usize = 40;
+/// Maximum number of characters of a field in an error.
+const MAX_SHOWN: usize = 40;
 
 fn not_utf8(field: &[u8]) -> String {
     let shown: String = String::from_utf8_lossy(field)
         .chars()
-        .take(LONGEST_SHOWN)
+        .take(MAX_SHOWN)
         .collect();
     let bad = std::str::from_utf8(field)
         .err()
@@ -82,11 +83,11 @@ fn not_utf8(field: &[u8]) -> String {
         .copied()
         .unwrap_or_default();
     format!(
-        "{shown:?} is not UTF-8 text: byte 0x{bad:02X} (the file may be in Latin-1 or Windows-1252)"
+        "invalid UTF-8 in {shown:?}: byte 0x{bad:02X}; the file may be encoded in Latin-1 or Windows-1252"
     )
 }
 
-/// Where the first field is of which `is_bad` is true. The file holds such a field.
+/// Returns the error for the first field for which `is_bad` is true. The file must have one.
 fn first_bad_field(
     file: &[u8],
     is_bad: impl Fn(&[u8]) -> bool,

@@ -1,23 +1,24 @@
-//! Which kinds of resources a line can be for.
+//! Decides which kinds of resources a cost line can charge.
 
-/// Charges of a cluster or a database that are listed below its name may be for one of its parts.
+/// A charge listed under the name of a cluster or a database may be for one of its parts.
 const PARTS: &[(&str, &[&str])] = &[
     (
         "kubernetes_cluster",
         &["kubernetes_node_pool", "droplet", "load_balancer", "volume"],
     ),
     ("database_cluster", &["database_replica"]),
-    // DigitalOcean lists snapshots among a team's images too.
+    // A team's images include its snapshots.
     ("snapshot", &["image"]),
     ("image", &["snapshot"]),
     ("reserved_ip", &["reserved_ipv6"]),
 ];
 
-/// Returns true where a line of these kinds can be for a resource of the kind `resource`.
+/// Returns true if a line of these kinds can charge a resource of the kind `resource`.
 ///
-/// `kind` is what the line is for and `identified` is the kind of what it names: a charge for a backup names its droplet, and fits
-/// both. A line whose product is not known here (`kind` is none) fits any resource. A droplet's line does not fit a volume that is
-/// attached to it, since volumes have lines of their own.
+/// `kind` is the charged kind, and `identified` the kind of the resource that the line names: a
+/// charge for a backup names its droplet, and fits both. A line with an unknown product (`kind` is
+/// none) fits any resource. A line of a droplet does not fit an attached volume, since volumes have
+/// their own lines.
 pub fn fits(kind: Option<&str>, identified: Option<&str>, resource: &str) -> bool {
     let Some(kind) = kind.or(identified) else {
         return true;

@@ -1,5 +1,6 @@
-//! Joining an invoice's CSV, which names no resource, with its JSON items, which do. Neither has ids for its lines, and lines that are
-//! alike in everything are usual, so both are joined as multisets.
+//! Joins an invoice's CSV, which has no resource ids, with its JSON items, which have them.
+//!
+//! Neither has line ids, and equal lines are common, so both are joined as multisets.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,10 +8,10 @@ use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 use rust_decimal::Decimal;
 
-use super::line::said;
+use super::line::non_empty;
 use super::{CsvColumns, InvoiceCsv, InvoiceItem, InvoiceLine};
 
-/// How a join went.
+/// The counts of a join.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Joined {
     pub joined: usize,
@@ -18,27 +19,28 @@ pub struct Joined {
     pub items_without_row: usize,
 }
 
-/// Gives each row of the CSV what its item says: the ids, and the category and whole columns that the CSV lacks. What the CSV itself
-/// says stays. Kind, name and part follow a group that was lacking.
+/// Adds the data of its item to each row of the CSV: the ids, and the category and the columns that
+/// the CSV lacks. Values of the CSV are kept. Kind, name and part are read again if the group was
+/// added.
 ///
-/// The order of the items means nothing but for rows that are alike in everything: of those the first gets the item listed first. An
-/// invoice listed in another order is joined the same, as far as anybody can tell. A row whose item cannot be
-/// told gets none (rule of ours): a missing id leaves a cost open, a wrong one charges another tenant.
+/// The order of the items matters only for equal rows: the first of them gets the item listed
+/// first. A row without a certain item gets no item (rule of ours): a missing id leaves a cost
+/// unallocated, a wrong id charges another tenant.
 pub fn join_items(csv: &mut InvoiceCsv, items: &[InvoiceItem]) -> Joined {
     let mut pairs = Vec::with_capacity(csv.lines.len().min(items.len()));
-    let mut open = Open {
+    let mut unpaired = Unpaired {
         rows: (0..csv.lines.len()).collect(),
         items: (0..items.len()).collect(),
     };
-    for likeness in TIERS {
+    for criteria in TIERS {
         let join = Join {
             columns: csv.columns,
-            likeness,
+            criteria,
             rows: &csv.lines,
             items,
         };
-        let paired = join.pair(&open);
-        open.close(&paired);
+        let paired = join.pair(&unpaired);
+        unpaired.remove(&paired);
         pairs.extend(paired);
     }
     for pair in &pairs {
@@ -51,60 +53,62 @@ pub fn join_items(csv: &mut InvoiceCsv, items: &[InvoiceItem]) -> Joined {
     }
     Joined {
         joined: pairs.len(),
-        rows_without_item: open.rows.len(),
-        items_without_row: open.items.len(),
+        rows_without_item: unpaired.rows.len(),
+        items_without_row: unpaired.items.len(),
     }
 }
 
-/// What a row and an item must have in common, beside product, group, description and amount.
+/// The fields that a row and an item must share, in addition to product, group, description and
+/// amount.
 #[derive(Clone, Copy)]
-struct Likeness {
+struct Criteria {
     hours: bool,
     times: bool,
     project: bool,
 }
 
-const EXACT: Likeness = Likeness {
+const EXACT: Criteria = Criteria {
     hours: true,
     times: true,
     project: true,
 };
 
-/// The most alike first. A project may have been renamed between the making of the one and the other; a duration in another unit
-/// than hours compares with none; and in the end the two may tell times differently.
-const TIERS: [Likeness; 5] = [
+/// From the strictest criteria to the loosest. A project may have been renamed between the
+/// generation of the CSV and of the items; a duration in a unit other than hours is not comparable;
+/// and the two can state different times.
+const TIERS: [Criteria; 5] = [
     EXACT,
-    Likeness {
+    Criteria {
         project: false,
         ..EXACT
     },
-    Likeness {
+    Criteria {
         hours: false,
         ..EXACT
     },
-    Likeness {
+    Criteria {
         hours: false,
         project: false,
         ..EXACT
     },
-    Likeness {
+    Criteria {
         hours: false,
         times: false,
         project: false,
     },
 ];
 
-/// The places of what has no partner yet, ascending.
-struct Open {
+/// Indexes of the rows and items without a partner, ascending.
+struct Unpaired {
     rows: Vec<usize>,
     items: Vec<usize>,
 }
 
-impl Open {
-    fn close(&mut self, pairs: &[Pair]) {
-        let without = |open: &mut Vec<usize>, mut gone: Vec<usize>| {
-            gone.sort_unstable();
-            open.retain(|place| gone.binary_search(place).is_err());
+impl Unpaired {
+    fn remove(&mut self, pairs: &[Pair]) {
+        let without = |unpaired: &mut Vec<usize>, mut paired: Vec<usize>| {
+            paired.sort_unstable();
+            unpaired.retain(|place| paired.binary_search(place).is_err());
         };
         without(&mut self.rows, pairs.iter().map(|pair| pair.row).collect());
         without(
@@ -117,20 +121,21 @@ impl Open {
 struct Pair {
     row: usize,
     item: usize,
-    /// Whether the ids are all that is certain: the row's item is one of several that agree in no more.
+    /// Whether only the ids are certain: the item is one of several with equal ids and different
+    /// other fields.
     only_ids: bool,
 }
 
-/// A duration as it is compared.
+/// A duration for comparison.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Hours {
-    NotGiven,
-    Given(Decimal),
-    /// Only an item's can be, so that it is like no row's.
-    InAnotherUnit,
+    Missing,
+    Known(Decimal),
+    /// Only items have other units, so it equals no row's duration.
+    OtherUnit,
 }
 
-/// What is compared. What is not is left empty, and so is alike.
+/// The compared fields. A field that is not compared is empty, and so equal.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key<'a> {
     description: &'a str,
@@ -151,7 +156,7 @@ impl<'a> Key<'a> {
             amount: row.amount,
             product: &row.product,
             group_description: &row.group_description,
-            hours: row.hours.map_or(Hours::NotGiven, Hours::Given),
+            hours: row.hours.map_or(Hours::Missing, Hours::Known),
             start: row.start_at.map(|time| time.timestamp()),
             end: row.end_at.map(|time| time.timestamp()),
             project_name: &row.project_name,
@@ -165,9 +170,9 @@ impl<'a> Key<'a> {
             product: &item.product,
             group_description: &item.group_description,
             hours: match item.duration {
-                None => Hours::NotGiven,
-                Some(hours) if item.counts_hours() => Hours::Given(hours),
-                Some(_) => Hours::InAnotherUnit,
+                None => Hours::Missing,
+                Some(hours) if item.counts_hours() => Hours::Known(hours),
+                Some(_) => Hours::OtherUnit,
             },
             start: item.start_time.map(|time| time.timestamp()),
             end: item.end_time.map(|time| time.timestamp()),
@@ -176,9 +181,9 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What an item adds to a row; none where the CSV has a column of its own for it.
+/// The data that an item can add to a row; none for each field that has a column in the CSV.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Told<'a> {
+struct ItemFields<'a> {
     resource_uuid: Option<&'a str>,
     resource_id: Option<&'a str>,
     category: Option<&'a str>,
@@ -189,17 +194,18 @@ struct Told<'a> {
     project_name: Option<&'a str>,
 }
 
-impl<'a> Told<'a> {
-    fn by(item: &'a InvoiceItem, columns: CsvColumns) -> Self {
+impl<'a> ItemFields<'a> {
+    fn of(item: &'a InvoiceItem, columns: CsvColumns) -> Self {
         Self {
-            resource_uuid: item.resource_uuid.as_deref().and_then(said),
-            resource_id: item.resource_id.as_deref().and_then(said),
-            category: item.category.as_deref().and_then(said),
-            group_description: said(&item.group_description).filter(|_| !columns.group_description),
+            resource_uuid: item.resource_uuid.as_deref().and_then(non_empty),
+            resource_id: item.resource_id.as_deref().and_then(non_empty),
+            category: item.category.as_deref().and_then(non_empty),
+            group_description: non_empty(&item.group_description)
+                .filter(|_| !columns.group_description),
             hours: item.hours().filter(|_| !columns.hours),
             start_at: item.start_time.filter(|_| !columns.start),
             end_at: item.end_time.filter(|_| !columns.end),
-            project_name: said(&item.project_name).filter(|_| !columns.project_name),
+            project_name: non_empty(&item.project_name).filter(|_| !columns.project_name),
         }
     }
 
@@ -208,8 +214,8 @@ impl<'a> Told<'a> {
     }
 }
 
-/// A row or an item, sorted by what it is compared by. Keys are made anew for each comparison: a hundred thousand of them kept would
-/// weigh more than the invoice.
+/// A row or an item in a list sorted by key. Keys are rebuilt for each comparison: a hundred
+/// thousand stored keys would need more memory than the invoice.
 struct Entry {
     hash: u64,
     is_item: bool,
@@ -218,18 +224,18 @@ struct Entry {
 
 struct Join<'a> {
     columns: CsvColumns,
-    likeness: Likeness,
+    criteria: Criteria,
     rows: &'a [InvoiceLine],
     items: &'a [InvoiceItem],
 }
 
 impl<'a> Join<'a> {
-    fn pair(&self, open: &Open) -> Vec<Pair> {
-        if open.rows.is_empty() || open.items.is_empty() {
+    fn pair(&self, unpaired: &Unpaired) -> Vec<Pair> {
+        if unpaired.rows.is_empty() || unpaired.items.is_empty() {
             return Vec::new();
         }
-        let rows = open.rows.iter().map(|row| self.entry(false, *row));
-        let items = open.items.iter().map(|item| self.entry(true, *item));
+        let rows = unpaired.rows.iter().map(|row| self.entry(false, *row));
+        let items = unpaired.items.iter().map(|item| self.entry(true, *item));
         let mut entries: Vec<Entry> = rows.chain(items).collect();
         entries.sort_unstable_by(|one, other| {
             (one.hash.cmp(&other.hash))
@@ -249,39 +255,43 @@ impl<'a> Join<'a> {
         pairs
     }
 
-    /// Pairs rows and items that are alike as far as they are compared, the first with the first.
+    /// Pairs rows and items with equal keys, the first with the first.
     ///
-    /// Rows that are alike in everything cost the same, so that no cent depends on which of them gets which id, as long as each
-    /// of the items has its row. Where their numbers differ, an id might go to a row that is not its; and where the rows differ in
-    /// what was not compared, nothing tells which of them an id belongs to. There, only ids that are all the same are given.
+    /// Equal rows cost the same, so no cent depends on which of them gets which id, as long as each
+    /// item has its row. If their numbers differ, an id could go to the wrong row. If the rows
+    /// differ in fields that were not compared, the row of an id is unknown. In both cases only ids
+    /// that all the items share are assigned.
     fn pair_group(&self, rows: &[Entry], items: &[Entry], pairs: &mut Vec<Pair>) {
-        let mut told: Vec<(Told<'_>, usize)> = items
+        let mut candidates: Vec<(ItemFields<'_>, usize)> = items
             .iter()
-            .map(|item| (self.told(item), item.place))
+            .map(|item| (self.fields(item), item.place))
             .collect();
-        let agree = |alike: &dyn Fn(&Told<'_>, &Told<'_>) -> bool| {
-            told.windows(2).all(|pair| alike(&pair[0].0, &pair[1].0))
+        let all_equal = |is_equal: &dyn Fn(&ItemFields<'_>, &ItemFields<'_>) -> bool| {
+            let mut pairs = candidates.windows(2);
+            pairs.all(|pair| is_equal(&pair[0].0, &pair[1].0))
         };
         let exact = Join {
-            likeness: EXACT,
+            criteria: EXACT,
             ..*self
         };
-        let rows_are_alike = rows
+        let rows_are_equal = rows
             .windows(2)
             .all(|pair| exact.key(&pair[0]) == exact.key(&pair[1]));
-        let one_to_one =
-            rows.len() == told.len() && rows_are_alike && (self.likeness.times || rows.len() == 1);
-        let one_resource = agree(&|one, other| one.ids() == other.ids())
-            && (rows.len() <= told.len() || rows_are_alike);
+        let one_to_one = rows.len() == candidates.len()
+            && rows_are_equal
+            && (self.criteria.times || rows.len() == 1);
+        let one_resource = all_equal(&|one, other| one.ids() == other.ids())
+            && (rows.len() <= candidates.len() || rows_are_equal);
         if !one_to_one && !one_resource {
             return;
         }
-        let only_ids = !one_to_one && !agree(&|one, other| one == other);
-        // Items that are left over pair with other rows later: which ones they are must not depend on the order of the list.
+        let only_ids = !one_to_one && !all_equal(&|one, other| one == other);
+        // Leftover items pair with other rows in a later tier, so their choice must not depend on
+        // the order of the list.
         if !one_to_one {
-            told.sort_unstable();
+            candidates.sort_unstable();
         }
-        pairs.extend(rows.iter().zip(&told).map(|(row, (_, item))| Pair {
+        pairs.extend(rows.iter().zip(&candidates).map(|(row, (_, item))| Pair {
             row: row.place,
             item: *item,
             only_ids,
@@ -294,15 +304,15 @@ impl<'a> Join<'a> {
             is_item,
             place,
         };
-        // Of a fixed seed; equal hashes of different keys cost a comparison and no more.
+        // Has a fixed seed. A collision of hashes only costs one more comparison.
         let mut hasher = DefaultHasher::new();
         self.key(&entry).hash(&mut hasher);
         entry.hash = hasher.finish();
         entry
     }
 
-    fn told(&self, item: &Entry) -> Told<'a> {
-        Told::by(&self.items[item.place], self.columns)
+    fn fields(&self, item: &Entry) -> ItemFields<'a> {
+        ItemFields::of(&self.items[item.place], self.columns)
     }
 
     fn key(&self, entry: &Entry) -> Key<'a> {
@@ -311,21 +321,21 @@ impl<'a> Join<'a> {
         } else {
             Key::of_row(&self.rows[entry.place])
         };
-        let (columns, likeness) = (self.columns, self.likeness);
+        let (columns, criteria) = (self.columns, self.criteria);
         let text = |is_compared: bool, text: &'a str| if is_compared { text.trim() } else { "" };
         Key {
             description: all.description.trim(),
             amount: all.amount,
             product: all.product.trim(),
             group_description: text(columns.group_description, all.group_description),
-            hours: if columns.hours && likeness.hours {
+            hours: if columns.hours && criteria.hours {
                 all.hours
             } else {
-                Hours::NotGiven
+                Hours::Missing
             },
-            start: all.start.filter(|_| columns.start && likeness.times),
-            end: all.end.filter(|_| columns.end && likeness.times),
-            project_name: text(columns.project_name && likeness.project, all.project_name),
+            start: all.start.filter(|_| columns.start && criteria.times),
+            end: all.end.filter(|_| columns.end && criteria.times),
+            project_name: text(columns.project_name && criteria.project, all.project_name),
         }
     }
 }
@@ -335,17 +345,17 @@ fn fill(line: &mut InvoiceLine, item: &InvoiceItem, pair: &Pair, columns: CsvCol
     if pair.only_ids {
         return;
     }
-    let told = Told::by(item, columns);
+    let added = ItemFields::of(item, columns);
     if line.category.is_none() {
-        line.category = told.category.map(CompactString::from);
+        line.category = added.category.map(CompactString::from);
     }
-    line.hours = line.hours.or(told.hours);
-    line.start_at = line.start_at.or(told.start_at);
-    line.end_at = line.end_at.or(told.end_at);
-    if let Some(project_name) = told.project_name {
+    line.hours = line.hours.or(added.hours);
+    line.start_at = line.start_at.or(added.start_at);
+    line.end_at = line.end_at.or(added.end_at);
+    if let Some(project_name) = added.project_name {
         line.project_name = project_name.into();
     }
-    if let Some(group_description) = told.group_description {
+    if let Some(group_description) = added.group_description {
         line.group_description = group_description.into();
         line.read_charge();
     }

@@ -1,3 +1,5 @@
+//! Properties of the join of CSV rows and JSON items, after random changes to the items.
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
@@ -5,17 +7,17 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 
-/// What could have happened to an item since the CSV was made.
+/// A change to an item after the generation of the CSV.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
-    Kept,
+enum ItemChange {
+    Unchanged,
     Missing,
     Renamed,
     OtherUnit,
     OtherTimes,
 }
 
-/// Charges from few words, so that many are alike.
+/// Charges from a small vocabulary, so that many are equal.
 fn charges() -> impl Strategy<Value = Vec<InvoiceItem>> {
     let charge = (
         select(vec!["Droplets", "Kubernetes Clusters"]),
@@ -51,7 +53,7 @@ fn columns() -> impl Strategy<Value = CsvColumns> {
     )
 }
 
-/// The same charges, each with an id of its own: the place of its row.
+/// The same charges, each with a unique id: the index of its row.
 fn with_ids(charges: &[InvoiceItem]) -> Vec<InvoiceItem> {
     (0..)
         .zip(charges)
@@ -65,58 +67,58 @@ fn with_ids(charges: &[InvoiceItem]) -> Vec<InvoiceItem> {
         .collect()
 }
 
-fn befallen((item, fate): (InvoiceItem, Fate)) -> Option<InvoiceItem> {
-    match fate {
-        Fate::Kept => Some(item),
-        Fate::Missing => None,
-        Fate::Renamed => Some(InvoiceItem {
+fn changed((item, item_change): (InvoiceItem, ItemChange)) -> Option<InvoiceItem> {
+    match item_change {
+        ItemChange::Unchanged => Some(item),
+        ItemChange::Missing => None,
+        ItemChange::Renamed => Some(InvoiceItem {
             project_name: "renamed".into(),
             ..item
         }),
-        Fate::OtherUnit => Some(InvoiceItem {
+        ItemChange::OtherUnit => Some(InvoiceItem {
             duration: item.duration.map(|hours| hours * Decimal::from(3600)),
             duration_unit: Some("Seconds".into()),
             ..item
         }),
-        Fate::OtherTimes => Some(InvoiceItem {
+        ItemChange::OtherTimes => Some(InvoiceItem {
             end_time: Some(time(99)),
             ..item
         }),
     }
 }
 
-fn fates() -> impl Strategy<Value = Vec<Fate>> {
-    let fate = prop_oneof![
-        4 => Just(Fate::Kept),
-        1 => Just(Fate::Missing),
-        1 => Just(Fate::Renamed),
-        1 => Just(Fate::OtherUnit),
-        1 => Just(Fate::OtherTimes),
+fn item_changes() -> impl Strategy<Value = Vec<ItemChange>> {
+    let item_change = prop_oneof![
+        4 => Just(ItemChange::Unchanged),
+        1 => Just(ItemChange::Missing),
+        1 => Just(ItemChange::Renamed),
+        1 => Just(ItemChange::OtherUnit),
+        1 => Just(ItemChange::OtherTimes),
     ];
-    prop::collection::vec(fate, 24)
+    prop::collection::vec(item_change, 24)
 }
 
-/// Checks that each id went to its own row, or to one that the CSV does not tell from it.
-fn check_owners(csv: &InvoiceCsv, before: &InvoiceCsv) -> Result<(), TestCaseError> {
+/// Checks that each id went to its own row, or to a row that is equal in the CSV.
+fn check_ids(csv: &InvoiceCsv, before: &InvoiceCsv) -> Result<(), TestCaseError> {
     let unplaced = |place: usize| InvoiceLine {
         line_no: 0,
         ..before.lines[place].clone()
     };
-    let mut given = HashSet::new();
+    let mut assigned = HashSet::new();
     for (place, line) in csv.lines.iter().enumerate() {
         let Some(id) = &line.item.resource_id else {
             continue;
         };
-        prop_assert!(given.insert(id.clone()), "the id {} was given twice", id);
-        let owner = id.parse().unwrap();
-        prop_assert_eq!(unplaced(place), unplaced(owner));
+        prop_assert!(assigned.insert(id.clone()), "id {} assigned twice", id);
+        let source = id.parse().unwrap();
+        prop_assert_eq!(unplaced(place), unplaced(source));
     }
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn the_order_of_the_items_changes_nothing_that_anybody_could_tell(
+    fn the_order_of_items_does_not_change_the_joined_lines(
         charges in charges(),
         others in charges(),
         columns in columns(),
@@ -132,13 +134,13 @@ proptest! {
         let mut other = csv.clone();
         let joined = join_items(&mut csv, &pick(&items));
         prop_assert_eq!(join_items(&mut other, &pick(&shuffled)), joined);
-        // Of rows alike in everything, either may have the one id and the other.
-        let told = |csv: &InvoiceCsv| {
+        // Equal rows may have each other's ids.
+        let sorted = |csv: &InvoiceCsv| {
             let mut lines: Vec<String> = csv.lines.iter().map(|line| format!("{:?}", InvoiceLine { line_no: 0, ..line.clone() })).collect();
             lines.sort_unstable();
             lines
         };
-        prop_assert_eq!(told(&other), told(&csv));
+        prop_assert_eq!(sorted(&other), sorted(&csv));
     }
 
     #[test]
@@ -168,19 +170,19 @@ proptest! {
         let mut csv = csv(columns, &charges);
         let before = csv.clone();
         prop_assert_eq!(join_items(&mut csv, &with_ids(&charges)).joined, charges.len());
-        check_owners(&csv, &before)?;
+        check_ids(&csv, &before)?;
     }
 
     #[test]
-    fn no_row_gets_anothers_id_though_items_are_missing_or_tell_it_otherwise(
+    fn no_row_gets_a_foreign_id_if_items_are_missing_or_changed(
         charges in charges(),
-        fates in fates(),
+        item_changes in item_changes(),
         columns in columns(),
     ) {
         let mut csv = csv(columns, &charges);
         let before = csv.clone();
-        let items: Vec<InvoiceItem> = with_ids(&charges).into_iter().zip(fates).filter_map(befallen).collect();
+        let items: Vec<InvoiceItem> = with_ids(&charges).into_iter().zip(item_changes).filter_map(changed).collect();
         join_items(&mut csv, &items);
-        check_owners(&csv, &before)?;
+        check_ids(&csv, &before)?;
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of the join of CSV rows and JSON items.
+
 use chrono::TimeDelta;
 
 use super::*;
@@ -34,7 +36,7 @@ fn droplet(id: &str) -> InvoiceItem {
     }
 }
 
-/// The CSV of an invoice with these items, so far as it has columns for what they say.
+/// The CSV of an invoice with these items, limited to these columns.
 fn csv(columns: CsvColumns, items: &[InvoiceItem]) -> InvoiceCsv {
     let shown: Vec<InvoiceItem> = items.iter().map(|item| shown(item, columns)).collect();
     InvoiceCsv {
@@ -135,7 +137,7 @@ fn a_row_gets_the_ids_of_its_item_and_keeps_the_rest() {
 }
 
 #[test]
-fn alike_rows_share_out_the_ids_of_as_many_alike_items() {
+fn equal_rows_get_the_ids_of_as_many_equal_items() {
     let items = [droplet("9"), droplet("7"), droplet("8")];
     let mut csv = csv(ALL, &items);
     assert_eq!(join_items(&mut csv, &items).joined, 3);
@@ -143,7 +145,7 @@ fn alike_rows_share_out_the_ids_of_as_many_alike_items() {
 }
 
 #[test]
-fn alike_rows_get_no_id_from_another_number_of_items() {
+fn equal_rows_get_no_id_from_another_number_of_items() {
     let two = [droplet("7"), droplet("8")];
     let mut three_rows = csv(ALL, &[droplet("7"), droplet("8"), droplet("9")]);
     let joined = join_items(&mut three_rows, &two);
@@ -161,7 +163,7 @@ fn alike_rows_get_no_id_from_another_number_of_items() {
 }
 
 #[test]
-fn items_that_all_have_one_id_are_given_whatever_their_number() {
+fn items_with_one_id_are_joined_with_any_number_of_rows() {
     let items = [droplet("7"), droplet("7")];
     for (rows, expected) in [
         (vec![droplet("")], vec!["7"]),
@@ -174,7 +176,7 @@ fn items_that_all_have_one_id_are_given_whatever_their_number() {
 }
 
 #[test]
-fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
+fn a_renamed_project_does_not_prevent_a_join() {
     let renamed = InvoiceItem {
         project_name: "store".into(),
         ..droplet("7")
@@ -203,7 +205,7 @@ fn a_project_renamed_since_does_not_part_a_row_from_its_item() {
 }
 
 #[test]
-fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_nothing_else_fits() {
+fn other_units_and_times_are_ignored_if_one_row_fits() {
     let in_seconds = InvoiceItem {
         duration: Some(86_400.into()),
         duration_unit: Some("Seconds".into()),
@@ -213,9 +215,9 @@ fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_noth
         end_time: Some(time(24) - TimeDelta::seconds(1)),
         ..droplet("7")
     };
-    for told in [in_seconds, inclusive.clone()] {
+    for changed in [in_seconds, inclusive.clone()] {
         let mut csv = csv(ALL, &[droplet("7")]);
-        assert_eq!(join_items(&mut csv, &[told]).joined, 1);
+        assert_eq!(join_items(&mut csv, &[changed]).joined, 1);
         assert_eq!(ids(&csv), ["7"]);
     }
     let longer = InvoiceItem {
@@ -231,7 +233,7 @@ fn durations_in_another_unit_and_times_told_otherwise_are_passed_over_where_noth
 }
 
 #[test]
-fn several_rows_and_items_that_tell_the_times_otherwise_are_not_paired() {
+fn several_rows_and_items_with_other_times_are_not_joined() {
     let inclusive = |id: &str| InvoiceItem {
         end_time: Some(time(24) - TimeDelta::seconds(1)),
         ..droplet(id)
@@ -247,7 +249,7 @@ fn several_rows_and_items_that_tell_the_times_otherwise_are_not_paired() {
 }
 
 #[test]
-fn the_category_of_the_csv_stays() {
+fn the_category_of_the_csv_is_kept() {
     let platform = InvoiceItem {
         category: Some("paas".into()),
         ..droplet("7")
@@ -264,7 +266,7 @@ fn the_category_of_the_csv_stays() {
 }
 
 #[test]
-fn an_item_of_another_amount_is_never_a_rows() {
+fn an_item_with_another_amount_is_not_joined() {
     let dearer = InvoiceItem {
         amount: Decimal::new(601, 2),
         ..droplet("7")
@@ -279,7 +281,7 @@ fn an_item_of_another_amount_is_never_a_rows() {
 }
 
 #[test]
-fn an_old_csv_is_filled_with_what_it_has_no_column_for() {
+fn an_old_csv_gets_its_missing_columns_from_the_items() {
     let node = InvoiceItem {
         product: "Kubernetes Clusters".into(),
         group_description: "prod".into(),
@@ -305,7 +307,7 @@ fn an_old_csv_is_filled_with_what_it_has_no_column_for() {
 }
 
 #[test]
-fn only_the_ids_are_given_where_nothing_else_is_certain() {
+fn only_ids_are_added_if_other_fields_are_uncertain() {
     let columns = CsvColumns {
         start: false,
         category: false,
@@ -325,7 +327,7 @@ fn only_the_ids_are_given_where_nothing_else_is_certain() {
 }
 
 #[test]
-fn an_empty_field_is_not_filled_where_the_csv_has_the_column() {
+fn an_empty_field_of_an_existing_column_stays_empty() {
     let mut csv = csv(
         ALL,
         &[InvoiceItem {

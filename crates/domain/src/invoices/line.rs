@@ -1,4 +1,4 @@
-//! Making an invoice's lines: out of what a row of the CSV says, or a JSON item.
+//! Builds invoice lines from rows of the CSV and from JSON items.
 
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
@@ -6,8 +6,8 @@ use rust_decimal::Decimal;
 
 use super::{Charge, ChargePart, InvoiceItem, InvoiceLine, ItemIds, charged_for};
 
-/// What a row of the CSV and a JSON item both say of a charge.
-pub(super) struct Stated {
+/// The fields of a charge that a row of the CSV and a JSON item share.
+pub(super) struct LineFields {
     pub(super) product: CompactString,
     pub(super) group_description: CompactString,
     pub(super) description: CompactString,
@@ -19,8 +19,8 @@ pub(super) struct Stated {
     pub(super) category: Option<CompactString>,
 }
 
-impl Stated {
-    /// The line at this place, 1 for the first.
+impl LineFields {
+    /// Builds the line at this position, 1 for the first.
     pub(super) fn into_line(self, line_no: i32) -> InvoiceLine {
         let mut line = InvoiceLine {
             line_no,
@@ -49,7 +49,7 @@ impl Stated {
 }
 
 impl InvoiceLine {
-    /// Sets what follows from the product and the descriptions.
+    /// Sets the fields that are read from the product and the descriptions.
     pub(super) fn read_charge(&mut self) {
         let Charge {
             kind,
@@ -73,16 +73,17 @@ impl InvoiceLine {
 }
 
 impl InvoiceItem {
-    /// None where the duration is in another unit.
+    /// The duration in hours; none if it is in another unit.
     pub(super) fn hours(&self) -> Option<Decimal> {
         self.duration.filter(|_| self.counts_hours())
     }
 
-    /// Whether the duration is in hours: the unit of the spec's examples, and what no unit is taken for.
+    /// Returns true if the duration is in hours: the unit of the spec's examples, and the default
+    /// for a missing unit.
     pub(super) fn counts_hours(&self) -> bool {
         self.duration_unit
             .as_deref()
-            .and_then(said)
+            .and_then(non_empty)
             .is_none_or(|unit| {
                 ["hours", "hour"]
                     .iter()
@@ -90,9 +91,10 @@ impl InvoiceItem {
             })
     }
 
-    /// The ids as the line of this item has them; an empty one is none.
+    /// The ids for the line of this item; an empty id is none.
     pub(super) fn ids(&self) -> ItemIds {
-        let id = |id: &Option<CompactString>| id.as_deref().and_then(said).map(CompactString::from);
+        let id =
+            |id: &Option<CompactString>| id.as_deref().and_then(non_empty).map(CompactString::from);
         ItemIds {
             resource_uuid: id(&self.resource_uuid),
             resource_id: id(&self.resource_id),
@@ -100,18 +102,18 @@ impl InvoiceItem {
     }
 }
 
-/// A text without the white space around it; none where nothing is left.
-pub(super) fn said(text: &str) -> Option<&str> {
+/// Trims the text; none if nothing is left.
+pub(super) fn non_empty(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-/// The lines of an invoice whose CSV is not to be had, in the order of its items.
+/// Builds the lines of an invoice without a CSV, in the order of its items.
 pub fn lines_of_items(items: &[InvoiceItem]) -> Vec<InvoiceLine> {
     (1..).zip(items).map(line_of_item).collect()
 }
 
 fn line_of_item((line_no, item): (i32, &InvoiceItem)) -> InvoiceLine {
-    let stated = Stated {
+    let fields = LineFields {
         product: item.product.trim().into(),
         group_description: item.group_description.trim().into(),
         description: item.description.trim().into(),
@@ -123,10 +125,10 @@ fn line_of_item((line_no, item): (i32, &InvoiceItem)) -> InvoiceLine {
         category: item
             .category
             .as_deref()
-            .and_then(said)
+            .and_then(non_empty)
             .map(CompactString::from),
     };
-    let mut line = stated.into_line(line_no);
+    let mut line = fields.into_line(line_no);
     line.item = item.ids();
     line
 }
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_in_another_unit_is_no_number_of_hours() {
+    fn a_duration_in_another_unit_has_no_hours() {
         for (unit, hours) in [
             (None, Some(60)),
             (Some("Hours"), Some(60)),

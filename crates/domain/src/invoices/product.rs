@@ -1,4 +1,5 @@
-//! What an invoice line paid for, read from its product and its descriptions.
+//! Reads the charged resource, and the part of the bill, from an invoice line's product and
+//! descriptions.
 
 use std::collections::HashSet;
 
@@ -7,43 +8,47 @@ use compact_str::CompactString;
 use super::{ChargePart, InvoiceLine, InvoiceSummary};
 use crate::kind::ResourceKind;
 
-/// What a line paid for. Of a product that is not known here, only the part: the set of products is open.
+/// The charged resource and the part of the bill. An unknown product has only a part: the set of
+/// products is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    /// None for what the account as a whole pays, and for products not known here.
+    /// None for charges to the whole account, and for unknown products.
     pub kind: Option<ResourceKind>,
-    /// None where the line gives no name.
+    /// None if the line has no name.
     pub resource_name: Option<CompactString>,
-    /// Whether that name is the group's: a cluster or a database with several charges below it.
+    /// Whether the name is the group's: a cluster or a database with several charges.
     pub is_named_by_group: bool,
     pub region: Option<CompactString>,
     pub size: Option<CompactString>,
-    /// The kind that the JSON item's numeric `resource_id` counts in; for kinds with uuids the kind itself.
+    /// The kind that the JSON item's numeric `resource_id` identifies; for kinds with uuids the
+    /// kind itself.
     pub identified_kind: Option<ResourceKind>,
-    /// Whether no resource stands behind it by nature: taxes, credits, support, subscriptions.
+    /// Whether the charge is never for a resource: taxes, credits, support, subscriptions.
     pub for_account: bool,
     pub part: ChargePart,
 }
 
-/// Where a product's lines carry the resource's name, and what else they tell.
+/// The place of the resource's name in a product's lines, and their other fields.
 #[derive(Clone, Copy)]
 enum Form {
-    /// `NAME (SIZE)`. The brackets are the last ones; a droplet's own name has none (spec: a host name).
+    /// `NAME (SIZE)`: the size is in the last brackets. A droplet's own name has no brackets (spec:
+    /// a host name).
     Sized,
     /// `NAME (REGION)`, or `NAME (REGION) 100GB`.
     Regional,
-    /// `NAME`, or `NAME (...)` for kinds whose names have no brackets.
+    /// `NAME`, or `NAME (...)` for kinds with names without brackets.
     Named,
-    /// A name that people write freely, brackets included. Only brackets that hold a region or an amount of data are not its own
-    /// (rule of ours).
+    /// A free text that may include brackets. Brackets are not part of the name only if they hold a
+    /// region or an amount of data (rule of ours).
     FreelyNamed,
-    /// `group_description`, with single charges below it in `description`.
+    /// `group_description`; `description` names a single charge of the group.
     Grouped,
     /// `Unused Floating IP - ADDRESS`.
     Address,
 }
 
-/// Products by their words in lower case: API description, tests of DigitalOcean's clients, public exports.
+/// Products in lower case. Sources: API description, tests of DigitalOcean's clients, public
+/// exports.
 const RESOURCES: &[(&str, ResourceKind, Form)] = &[
     ("droplets", ResourceKind::DROPLET, Form::Sized),
     ("gpu droplets", ResourceKind::DROPLET, Form::Sized),
@@ -92,7 +97,7 @@ const RESOURCES: &[(&str, ResourceKind, Form)] = &[
     ("reserved ips", ResourceKind::RESERVED_IP, Form::Address),
 ];
 
-/// Products that no single resource stands behind, beside those that [`part_of_product`] tells.
+/// Products without a resource, in addition to those of [`part_of_product`].
 const ACCOUNT: &[&str] = &[
     "bandwidth",
     "spaces subscription",
@@ -103,15 +108,15 @@ const ACCOUNT: &[&str] = &[
     "premier support subscription",
 ];
 
-/// What a line paid for. A product that is not known here is no error.
+/// Reads the charge of a line. An unknown product is not an error.
 pub fn charged_for(product: &str, group_description: &str, description: &str) -> Charge {
     let product = product.trim().to_lowercase();
     let (group, description) = (group_description.trim(), description.trim());
     let part = part_of_product(&product);
     let known = part.is_none().then(|| resource_of(&product)).flatten();
     let Some((kind, form)) = known else {
-        let part =
-            part.or_else(|| says(description, OVERAGE_WORDS).then_some(ChargePart::Overages));
+        let part = part
+            .or_else(|| contains_any(description, OVERAGE_WORDS).then_some(ChargePart::Overages));
         return Charge {
             kind: None,
             resource_name: None,
@@ -130,8 +135,8 @@ pub fn charged_for(product: &str, group_description: &str, description: &str) ->
         other => (other, false),
     };
     let Parts { name, region, size } = parts_of(form, group, description);
-    // Elsewhere the word may be a resource's own name.
-    let is_overage = is_named_by_group && says(description, OVERAGE_WORDS);
+    // In other lines the word can be part of a resource's name.
+    let is_overage = is_named_by_group && contains_any(description, OVERAGE_WORDS);
     Charge {
         resource_name: text(name),
         is_named_by_group,
@@ -148,8 +153,9 @@ pub fn charged_for(product: &str, group_description: &str, description: &str) ->
     }
 }
 
-/// Makes product charges of the lines whose product the summary counts among them, whatever the table here says. A product that the
-/// summary does not list stays what it was: summaries leave out products, and write some in other words.
+/// Changes lines to product charges if the summary counts their product as such, regardless of the
+/// table in this file. Lines with products that the summary does not list keep their part:
+/// summaries omit some products and write others differently.
 pub fn part_by_summary(lines: &mut [InvoiceLine], summary: &InvoiceSummary) {
     let key = |product: &str| product.trim().to_lowercase();
     let charged: HashSet<String> = summary
@@ -180,27 +186,28 @@ const ADJUSTMENT_WORDS: &[&str] = &[
 ];
 const OVERAGE_WORDS: &[&str] = &["overage", "overages"];
 
-/// The part of a product that is no usual charge; the summary sums these apart (spec).
+/// The part of a product that is not a usual charge. The summary has separate sums for these
+/// (spec).
 fn part_of_product(product: &str) -> Option<ChargePart> {
-    if says(product, TAX_WORDS) {
+    if contains_any(product, TAX_WORDS) {
         Some(ChargePart::Taxes)
-    } else if says(product, ADJUSTMENT_WORDS) {
+    } else if contains_any(product, ADJUSTMENT_WORDS) {
         Some(ChargePart::CreditsAndAdjustments)
-    } else if product == "droplet bandwidth" || says(product, OVERAGE_WORDS) {
-        // A droplet's bandwidth costs nothing up to the allowance.
+    } else if product == "droplet bandwidth" || contains_any(product, OVERAGE_WORDS) {
+        // Droplet bandwidth is free up to the allowance.
         Some(ChargePart::Overages)
     } else {
         None
     }
 }
 
-fn says(text: &str, words: &[&str]) -> bool {
+fn contains_any(text: &str, words: &[&str]) -> bool {
     text.split(|character: char| !character.is_alphanumeric())
-        .any(|said| words.iter().any(|word| word.eq_ignore_ascii_case(said)))
+        .any(|found| words.iter().any(|word| word.eq_ignore_ascii_case(found)))
 }
 
 fn resource_of(product: &str) -> Option<(&'static ResourceKind, Form)> {
-    // `Managed Databases: PostgreSQL` (seen in synthetic tests only) names the engine behind a colon.
+    // `Managed Databases: PostgreSQL` (seen in synthetic tests only) has the engine after a colon.
     let word = match product.split_once(':') {
         Some((word, _)) if word == "managed databases" => word,
         _ => product,
@@ -211,7 +218,7 @@ fn resource_of(product: &str) -> Option<(&'static ResourceKind, Form)> {
         .map(|(_, kind, form)| (kind, *form))
 }
 
-/// A backup is billed under its droplet's id (observed).
+/// A backup is billed with its droplet's id (observed).
 fn identified_kind(kind: &ResourceKind) -> ResourceKind {
     if *kind == ResourceKind::DROPLET_BACKUP {
         ResourceKind::DROPLET
@@ -256,8 +263,8 @@ fn parts_of<'a>(form: Form, group: &'a str, description: &'a str) -> Parts<'a> {
     }
 }
 
-/// `web-1` and `s-1vcpu-2gb` of `web-1 (s-1vcpu-2gb)`, `data` and `sfo2` of `data (sfo2) 100GB`. Brackets that belong to the name
-/// itself come before the last ones.
+/// Splits at the last brackets: `web-1` and `s-1vcpu-2gb` for `web-1 (s-1vcpu-2gb)`, `data` and
+/// `sfo2` for `data (sfo2) 100GB`. Earlier brackets are part of the name.
 fn last_brackets(description: &str) -> Option<(&str, &str)> {
     let (name, rest) = description
         .rsplit_once(" (")
@@ -268,8 +275,9 @@ fn last_brackets(description: &str) -> Option<(&str, &str)> {
 
 /// Regions of the API description (`region_slug.yml`), and `ams1`, which only its registry lists.
 ///
-/// A region that opens later is not taken for one until it stands here: its lines are then matched by name alone. A word that only
-/// looks like a region would keep a line from its resource.
+/// A new region is not recognised until it is added here; its lines match by name alone until then.
+/// A guess would be worse: a word that only looks like a region would prevent a match of the line
+/// with its resource.
 const REGIONS: [&str; 16] = [
     "ams1", "ams2", "ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo1", "sfo2",
     "sfo3", "sgp1", "syd1", "tor1",
@@ -279,10 +287,12 @@ fn is_region(text: &str) -> bool {
     REGIONS.contains(&text)
 }
 
-/// Returns true for the slug of a droplet's size: `s-1vcpu-2gb`, `c-2`, `so1_5-2vcpu-16gb`, `gpu-h100x1-80gb`, `512mb`.
+/// Returns true for the slug of a droplet's size: `s-1vcpu-2gb`, `c-2`, `so1_5-2vcpu-16gb`,
+/// `gpu-h100x1-80gb`, `512mb`.
 ///
-/// The set of sizes is open, so this compares the form: a family, then parts of which one counts processors or memory. Other words
-/// in the brackets, such as `10 GiB` or `old`, are no size.
+/// The set of sizes is open, so this checks the form: a family, followed by parts of which one
+/// counts processors or memory. Other text in the brackets, such as `10 GiB` or `old`, is not a
+/// size.
 fn is_size(text: &str) -> bool {
     let is_slug = text
         .bytes()
@@ -291,7 +301,7 @@ fn is_size(text: &str) -> bool {
     let (Some(family), true) = (parts.next(), is_slug) else {
         return false;
     };
-    // `512mb`, `16gb`: before sizes had families.
+    // Old sizes without a family: `512mb`, `16gb`.
     let is_counted = |part: &str| {
         ["vcpu", "gb", "mb"].iter().any(|unit| {
             part.strip_suffix(unit).is_some_and(|count| {

@@ -1,3 +1,5 @@
+//! Tests of reading products and descriptions of invoice lines.
+
 use rust_decimal::Decimal;
 
 use super::*;
@@ -15,7 +17,7 @@ fn name(product: &str, description: &str) -> Option<String> {
 }
 
 #[test]
-fn the_kind_and_the_name_are_taken_out_of_the_description() {
+fn kind_and_name_are_read_from_the_description() {
     for (product, description, kind, name) in [
         (
             "Droplets",
@@ -99,7 +101,7 @@ fn a_name_with_brackets_keeps_them() {
 }
 
 #[test]
-fn the_size_and_the_region_are_what_the_last_brackets_hold() {
+fn size_and_region_are_read_from_the_last_brackets() {
     let droplet = charge("Droplets", "", "web (x) (s-1vcpu-2gb)");
     assert_eq!(droplet.size.as_deref(), Some("s-1vcpu-2gb"));
     assert_eq!(droplet.region, None);
@@ -123,7 +125,7 @@ fn the_size_and_the_region_are_what_the_last_brackets_hold() {
 }
 
 #[test]
-fn words_in_brackets_that_are_no_region_or_size_are_neither() {
+fn other_words_in_brackets_are_neither_region_nor_size() {
     let words = [
         "10 GiB",
         "10GiB",
@@ -169,7 +171,7 @@ fn words_in_brackets_that_are_no_region_or_size_are_neither() {
                 format!("data - {word}"),
             ] {
                 let charge = charge(product, "", &description);
-                // Brackets are trimmed.
+                // The text in the brackets is trimmed.
                 let region = (word.trim() == "nyc3").then_some("nyc3");
                 assert!(
                     charge.region.is_none() || charge.region.as_deref() == region,
@@ -189,7 +191,7 @@ fn words_in_brackets_that_are_no_region_or_size_are_neither() {
     }
 }
 
-/// Products with every form of a description, and two that are not known.
+/// Products with every form of a description, one without a resource, and an unknown one.
 const PRODUCTS: [&str; 14] = [
     "Droplets",
     "GPU Droplets",
@@ -263,7 +265,7 @@ fn clusters_and_databases_are_named_by_their_group() {
 }
 
 #[test]
-fn an_items_number_counts_in_the_kind_that_it_names() {
+fn a_numeric_item_id_identifies_the_named_kind() {
     for (product, kind) in [
         ("Droplets", Some(ResourceKind::DROPLET)),
         ("Droplet Backups", Some(ResourceKind::DROPLET)),
@@ -281,7 +283,7 @@ fn an_items_number_counts_in_the_kind_that_it_names() {
 }
 
 #[test]
-fn what_the_account_pays_has_no_resource_and_its_own_part() {
+fn account_charges_have_a_part_and_no_resource() {
     for (product, description, part) in [
         ("Taxes", "STATE SALES TAX (6.25%)", ChargePart::Taxes),
         (
@@ -330,7 +332,7 @@ fn what_the_account_pays_has_no_resource_and_its_own_part() {
 }
 
 #[test]
-fn a_resource_named_overage_is_none() {
+fn a_resource_named_overage_is_a_product_charge() {
     let droplet = charge("Droplets", "", "overage (s-1vcpu-1gb)");
     assert_eq!(droplet.part, ChargePart::ProductCharges);
     let database = charge("Database Clusters", "prod", "Storage overage");
@@ -342,7 +344,7 @@ fn a_resource_named_overage_is_none() {
 }
 
 #[test]
-fn an_unknown_product_is_a_charge_for_nothing_known() {
+fn an_unknown_product_has_no_kind_and_no_name() {
     let charge = charge("Quantum Computers", "lab", "q-1 (big)");
     assert_eq!((charge.kind, charge.resource_name), (None, None));
     assert!(!charge.for_account && !charge.is_named_by_group);
@@ -356,7 +358,7 @@ fn a_line_without_a_description_has_no_name() {
 }
 
 #[test]
-fn what_the_summary_counts_as_charged_is_charged() {
+fn the_summary_decides_which_lines_are_product_charges() {
     let products = ["Droplet Bandwidth", "Taxes", "Quantum Computers"];
     let items = products.map(|product| item(product, "x", Decimal::ONE));
     let mut lines = lines_of_items(&items);

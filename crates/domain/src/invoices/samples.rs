@@ -1,11 +1,11 @@
-//! What the tests of this module start from.
+//! Invoice items for the tests of this module.
 
 use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use super::InvoiceItem;
 
-/// An item that says no more than this.
+/// Builds an item with these fields; all others are empty.
 pub(super) fn item(product: &str, description: &str, amount: Decimal) -> InvoiceItem {
     InvoiceItem {
         product: product.into(),

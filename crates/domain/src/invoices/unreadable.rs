@@ -1,20 +1,22 @@
-//! Why and where an invoice's CSV cannot be read.
+//! The error for an invoice CSV that cannot be read, and line numbers of positions in the file.
 
-/// Why a CSV could not be read, where, and what to do. Lines are counted as an editor does: the header is line 1.
+/// A problem in a CSV, its place, and a hint. Lines are numbered as in an editor: the header is
+/// line 1.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("the invoice's CSV cannot be read: line {line}{}: {problem}; {remedy}", column.as_ref().map(|column| format!(", column {column}")).unwrap_or_default())]
+#[error("cannot read the invoice's CSV: line {line}{}: {problem}; {hint}", column.as_ref().map(|column| format!(", column {column}")).unwrap_or_default())]
 pub struct UnreadableInvoice {
     pub line: u64,
-    /// The column's title, or `field N` where the title itself cannot be read; none where the problem is the whole file's.
+    /// The column's title, or `field N` if the title itself cannot be read; none if the problem
+    /// concerns the whole file.
     pub column: Option<String>,
     pub problem: String,
-    pub remedy: &'static str,
+    pub hint: &'static str,
 }
 
-/// What DigitalOcean may send right the next time.
-pub(super) const FETCH_AGAIN: &str = "run IngestInvoice again for this invoice, and report the file to DigitalOcean's support if the error stays";
-/// What this program has to learn.
-pub(super) const REPORT: &str = "run IngestInvoice again for this invoice, and report a changed format to the maintainers of this program if the error stays";
+/// For problems that a new download may fix.
+pub(super) const FETCH_AGAIN: &str = "run IngestInvoice again for this invoice; if the error persists, report the file to DigitalOcean's support";
+/// For formats that this program does not know.
+pub(super) const REPORT: &str = "run IngestInvoice again for this invoice; if the error persists, report the format to the maintainers of Arcadia Cloud";
 
 impl UnreadableInvoice {
     pub(super) fn at(line: u64, problem: impl Into<String>) -> Self {
@@ -22,7 +24,7 @@ impl UnreadableInvoice {
             line,
             column: None,
             problem: problem.into(),
-            remedy: FETCH_AGAIN,
+            hint: FETCH_AGAIN,
         }
     }
 
@@ -30,18 +32,18 @@ impl UnreadableInvoice {
         line: u64,
         column: &str,
         problem: impl Into<String>,
-        remedy: &'static str,
+        hint: &'static str,
     ) -> Self {
         Self {
             line,
             column: Some(column.to_owned()),
             problem: problem.into(),
-            remedy,
+            hint,
         }
     }
 }
 
-/// Where a record starts.
+/// The start of a record in the file.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     file: &'a [u8],
@@ -49,7 +51,8 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The parser's position may come before line breaks that end the record before (the second half of a CRLF), or between the two.
+    /// Skips line breaks at the parser's position: it can precede the end of the previous record
+    /// (the second half of a CRLF), or be between the two records.
     pub(super) fn of(file: &'a [u8], position: Option<&csv::Position>) -> Self {
         let byte = position.map_or(0, |position| {
             usize::try_from(position.byte()).unwrap_or(usize::MAX)
@@ -65,7 +68,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// As an editor counts: each LF, CRLF and CR begins a line. Reads the whole file up to here, so for errors only.
+    /// Returns the line number as in an editor: each LF, CRLF and CR begins a line. Reads the file
+    /// up to this place, so it is for errors only.
     pub(super) fn line(self) -> u64 {
         let before = &self.file[..self.byte];
         let breaks = before.iter().enumerate().filter(|(index, byte)| {

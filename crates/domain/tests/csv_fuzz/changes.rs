@@ -1,26 +1,26 @@
-//! Damage to a file's bytes.
+//! Random damage to the bytes of a file.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 
-/// A change to a file's bytes, at a place between its start (0) and its end.
+/// A change to a file's bytes at a place, which is taken modulo the number of places of the file.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    Put(Index, Vec<u8>),
-    Replace(Index, u8),
-    Remove(Index, usize),
-    Repeat(Index, usize),
-    CutOff(Index),
+    Put(usize, Vec<u8>),
+    Replace(usize, u8),
+    Remove(usize, usize),
+    Repeat(usize, usize),
+    CutOff(usize),
 }
 
 pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let place = any::<Index>;
-    let telling = select(b",\"\n\r$-().0123456789 \xef\xbb\xbf\xff\0e".to_vec());
+    let place = any::<usize>;
+    let special = select(b",\"\n\r$-().0123456789 \xef\xbb\xbf\xff\0e".to_vec());
     let change = prop_oneof![
-        (place(), vec(telling.clone(), 1..4)).prop_map(|(place, bytes)| Change::Put(place, bytes)),
+        (place(), vec(special.clone(), 1..4)).prop_map(|(place, bytes)| Change::Put(place, bytes)),
         (place(), vec(any::<u8>(), 1..4)).prop_map(|(place, bytes)| Change::Put(place, bytes)),
-        (place(), telling).prop_map(|(place, byte)| Change::Replace(place, byte)),
+        (place(), special).prop_map(|(place, byte)| Change::Replace(place, byte)),
         (place(), 1_usize..20).prop_map(|(place, count)| Change::Remove(place, count)),
         (place(), 1_usize..80).prop_map(|(place, count)| Change::Repeat(place, count)),
         place().prop_map(Change::CutOff),
@@ -29,7 +29,7 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
 }
 
 pub(crate) fn change(file: &mut Vec<u8>, change: &Change) {
-    let at = |place: &Index| place.index(file.len() + 1);
+    let at = |place: &usize| place % (file.len() + 1);
     match change {
         Change::Put(place, bytes) => {
             let at = at(place);

@@ -1,4 +1,4 @@
-//! Files, written in many forms.
+//! Random rows, and CSV files with these rows in many forms.
 
 use chrono::{DateTime, Utc};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use crate::BOM;
 
-/// What a line of a file says.
+/// The content of a line of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) product: String,
@@ -38,12 +38,9 @@ pub(crate) enum AmountForm {
     Bare,
 }
 
-/// How a file says it.
+/// The form of a file.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "choices that are made independently"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
 pub(crate) struct Form {
     pub(crate) columns: Vec<&'static str>,
     pub(crate) is_upper_case: bool,
@@ -66,7 +63,7 @@ const OPTIONAL: [&str; 8] = [
     "new, \"and\" unknown",
 ];
 
-/// Without white space at the ends, which the reader takes away.
+/// Text without white space at the ends, which the reader trims.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z0-9 ,\"'()$.;\n\r\t-]{0,24}",
@@ -99,18 +96,18 @@ pub(crate) fn row() -> impl Strategy<Value = Row> {
         text()
     ];
     let cents = prop_oneof![-1_000_i64..1_000, -10_000_000_000_i64..10_000_000_000_000];
-    let said = (product, text(), text(), text(), text());
-    let measured = (
+    let texts = (product, text(), text(), text(), text());
+    let values = (
         option::of(0_i64..10_000_000),
         time(),
         time(),
         cents,
         amount_form(),
     );
-    (said, measured, option::of(select(vec!["iaas", "paas"]))).prop_map(
-        |(said, measured, category)| {
-            let (product, group_description, description, project_name, extra) = said;
-            let (hundredths_of_hours, start, end, cents, amount_form) = measured;
+    (texts, values, option::of(select(vec!["iaas", "paas"]))).prop_map(
+        |(texts, values, category)| {
+            let (product, group_description, description, project_name, extra) = texts;
+            let (hundredths_of_hours, start, end, cents, amount_form) = values;
             Row {
                 product,
                 group_description,

@@ -1,4 +1,4 @@
-//! The sum of a file's amounts, worked out another way than the reader does.
+//! The sum of a file's amounts, calculated independently of the reader.
 
 use csv::ReaderBuilder;
 use domain::invoices::{InvoiceCsv, line_total};
@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use crate::BOM;
 
-/// Digits behind the point in the sums below.
+/// Digits after the point in the sums of this file.
 const DIGITS: usize = 18;
 
-/// The number of rows and the exact sum of a file's amounts, in units of the last of [`DIGITS`]. It takes every amount for valid, and
-/// shares nothing with the reader but the CSV parser. None where the numbers are too long for it.
+/// Returns the number of rows and the exact sum of a file's amounts, in units of the last of
+/// [`DIGITS`]. Treats every amount as valid, and shares only the CSV parser with the reader. None
+/// if the numbers are too long.
 fn independent_sum(file: &[u8]) -> Option<(usize, i128)> {
     let file = file.strip_prefix(BOM).unwrap_or(file);
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
@@ -36,14 +37,14 @@ fn units(amount: &[u8]) -> Option<i128> {
         .filter(|byte| byte.is_ascii_digit())
         .map(|byte| char::from(*byte))
         .collect();
-    let behind_the_point = amount
+    let after_the_point = amount
         .iter()
         .rev()
         .take_while(|byte| **byte != b'.')
         .filter(|byte| byte.is_ascii_digit())
         .count();
     let decimals = if amount.contains(&b'.') {
-        behind_the_point
+        after_the_point
     } else {
         0
     };
@@ -64,7 +65,7 @@ pub(crate) fn check_sum(file: &[u8], csv: &InvoiceCsv) -> Result<(), TestCaseErr
 }
 
 #[test]
-fn the_independent_sum_knows_every_form_of_an_amount() {
+fn the_independent_sum_reads_every_form_of_an_amount() {
     for (text, expected) in [
         ("$1,779.55", 177_955),
         ("-$1,779.55", -177_955),

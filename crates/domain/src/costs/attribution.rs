@@ -1,4 +1,4 @@
-//! The tenants of a charge, by the time that it is for.
+//! Attributes a charge to tenants, by the time that it covers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -9,74 +9,76 @@ use uuid::Uuid;
 
 use super::split::split;
 
-/// A value that holds for a time.
+/// A value and the interval in which it is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interval<T> {
     pub value: T,
     pub from: DateTime<Utc>,
-    /// None while it holds.
+    /// None if it is still valid.
     pub to: Option<DateTime<Utc>>,
 }
 
 impl<T> Interval<T> {
-    fn holds_at(&self, time: DateTime<Utc>) -> bool {
+    fn is_valid_at(&self, time: DateTime<Utc>) -> bool {
         self.from <= time && self.to.is_none_or(|to| time < to)
     }
 }
 
-/// The overrides of one resource by time, the earliest first; those of one list do not overlap.
+/// The overrides of one resource over time, the earliest first. The intervals of one list do not
+/// overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     pub tenants: Vec<Interval<String>>,
     pub projects: Vec<Interval<Uuid>>,
 }
 
-/// Projects and overrides of a resource by time.
+/// Projects and overrides of a resource over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResourceHistory {
-    /// The projects in which the mirror saw it, the earliest first; they do not overlap.
+    /// The projects that the mirror recorded for it, the earliest first. They do not overlap.
     pub projects: Vec<Interval<Uuid>>,
     /// Its own overrides, then those of its parent, of the parent's parent, and so on.
     pub overrides: Vec<Overrides>,
 }
 
-/// Names and tenants of projects by time.
+/// Names and tenants of projects over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Projects {
-    /// Of each project, the earliest first.
+    /// The tenants of each project, the earliest first.
     pub tenants: HashMap<Uuid, Vec<Interval<String>>>,
-    /// By the name in lower case: which projects had it.
+    /// The projects with each name, by the name in lower case.
     pub names: HashMap<String, Vec<Interval<Uuid>>>,
-    /// When each project was first known by any name.
+    /// When each project first became known, by any name.
     pub known_since: HashMap<Uuid, DateTime<Utc>>,
 }
 
-/// A charge, as far as it matters whose it is.
+/// The properties of a charge that decide its tenants.
 #[derive(Debug, Clone, Copy)]
 pub struct Charge<'a> {
     /// USD.
     pub amount: Decimal,
-    /// The time that it is for; a charge for no time is for the moment of its start.
+    /// The charged interval. If it is empty, the moment of its start counts.
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
-    /// The resource that it is for, where one is known.
+    /// The charged resource, if one is known.
     pub resource: Option<&'a ResourceHistory>,
-    /// The project that the invoice names; empty for none.
+    /// The project name on the invoice; empty for none.
     pub project_name: &'a str,
-    /// An operator named the resource: the project that the invoice names is no evidence then.
+    /// Whether an operator matched the resource. If so, the project name on the invoice is not
+    /// used.
     pub is_matched_by_operator: bool,
 }
 
-/// How an owner is known.
+/// The evidence for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Basis {
-    /// An override, or the project that the mirror saw the resource in at that time.
+    /// An override, or the project that the mirror recorded for the resource at that time.
     Resource,
-    /// The project that the invoice names.
+    /// The project name on the invoice.
     ProjectName,
-    /// The first project that the mirror saw the resource in, for a time before that.
+    /// The first project that the mirror recorded for the resource, for an earlier time.
     FirstKnown,
-    /// Nobody is known.
+    /// No tenant is known.
     None,
 }
 
@@ -92,32 +94,35 @@ impl Basis {
     }
 }
 
-/// One tenant's part of a charge (USD); none for what is nobody's.
+/// One tenant's part of a charge (USD); no tenant for the unallocated part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     pub tenant_id: Option<String>,
     pub amount: Decimal,
 }
 
-/// The tenants of a charge.
+/// The tenants of a charge and the evidence for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owned {
-    /// At least one, each of another tenant, in the order of their names; they sum to the charge.
+pub struct Attribution {
+    /// At least one, each with a different tenant, in the order of the tenants' names. They sum to
+    /// the charge.
     pub shares: Vec<Share>,
-    /// How the owner of the largest part of the time is known.
+    /// The evidence that covers the largest part of the time.
     pub basis: Basis,
 }
 
-/// Splits a charge among the tenants by time. At each moment, the first of these that applies (our rule):
+/// Splits a charge among tenants by time. At each moment the first rule that applies decides (rule
+/// of ours):
 ///
-/// 1. the override of the resource, or of the nearest parent that has one: its tenant, or the tenant of its project then;
-/// 2. the project that the mirror saw the resource in: its tenant then;
-/// 3. for a time when the mirror saw it in no project: the project that the invoice names, and its tenant then. Not for a line that
-///    an operator matched;
-/// 4. for a time before the first project: that project, and its tenant then.
+/// 1. The override of the resource, or of its nearest parent with an override: the tenant of the
+///    override, or the tenant of its project at that time.
+/// 2. The project that the mirror recorded for the resource: its tenant at that time.
+/// 3. If the mirror recorded no project for that time: the project name on the invoice, and the
+///    tenant of that project at that time. Not for a line that an operator matched.
+/// 4. For a time before the first recorded project: that project, and its tenant at that time.
 ///
-/// Overrides and assignments of tenants hold for the time that operators gave them, and for no other.
-pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
+/// Overrides and tenants of projects are valid only in the intervals that operators set.
+pub fn attribute(charge: &Charge<'_>, projects: &Projects) -> Attribution {
     let mut cuts = vec![charge.start];
     let mut cut_at = |time: DateTime<Utc>| {
         if charge.start < time && time < charge.end {
@@ -133,13 +138,13 @@ pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
     for (place, &from) in cuts.iter().enumerate() {
         let to = cuts.get(place + 1).copied().unwrap_or(charge.end);
         let time = (to - from).num_microseconds().unwrap_or(i64::MAX).max(0);
-        let (tenant, basis) = owner_at(charge, projects, from);
+        let (tenant, basis) = tenant_at(charge, projects, from);
         *by_tenant.entry(tenant.map(str::to_owned)).or_default() += time;
         *by_basis.entry(basis).or_default() += time;
     }
     if by_tenant.values().all(|time| *time == 0) {
-        // For a moment.
-        let (first, _) = owner_at(charge, projects, charge.start);
+        // The charged interval is empty.
+        let (first, _) = tenant_at(charge, projects, charge.start);
         by_tenant = BTreeMap::from([(first.map(str::to_owned), 1)]);
     }
     let longest = by_tenant.values().copied().max().unwrap_or_default();
@@ -150,7 +155,8 @@ pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
         .zip(amounts)
         .map(|((tenant_id, time), amount)| (Share { tenant_id, amount }, time))
         .collect();
-    // Who owes nothing has no share; of what costs nothing, who had it longest.
+    // Tenants with an amount of zero get no share. A charge of zero goes to the tenant with the
+    // longest time.
     if charge.amount.is_zero() {
         shares.retain(|(_, time)| *time == longest);
         shares.truncate(1);
@@ -163,7 +169,7 @@ pub fn owners_of(charge: &Charge<'_>, projects: &Projects) -> Owned {
         .rev()
         .max_by_key(|(_, time)| *time)
         .map_or(Basis::None, |(basis, _)| basis);
-    Owned { shares, basis }
+    Attribution { shares, basis }
 }
 
 fn visit_boundaries(
@@ -206,16 +212,16 @@ fn each_boundary<T>(intervals: &[Interval<T>], visit: &mut impl FnMut(DateTime<U
     }
 }
 
-fn owner_at<'a>(
+fn tenant_at<'a>(
     charge: &Charge<'a>,
     projects: &'a Projects,
     time: DateTime<Utc>,
 ) -> (Option<&'a str>, Basis) {
-    if let Some(owner) = overridden_at(charge, projects, time) {
-        return owner;
+    if let Some(overridden) = override_at(charge, projects, time) {
+        return overridden;
     }
     let memberships: &[Interval<Uuid>] = charge.resource.map_or(&[], |resource| &resource.projects);
-    let (tenant, basis) = if let Some(project) = held_at(memberships, time) {
+    let (tenant, basis) = if let Some(project) = value_at(memberships, time) {
         (projects.tenant_of(*project, time), Basis::Resource)
     } else if let Some(project) = projects.named_by(charge, time) {
         (projects.tenant_of(project, time), Basis::ProjectName)
@@ -227,30 +233,30 @@ fn owner_at<'a>(
     (tenant, tenant.map_or(Basis::None, |_| basis))
 }
 
-/// The tenant by the nearest override that holds: none where the override names a project without a tenant.
-fn overridden_at<'a>(
+/// The tenant of the nearest valid override; none if the override names a project without a tenant.
+fn override_at<'a>(
     charge: &Charge<'a>,
     projects: &'a Projects,
     time: DateTime<Utc>,
 ) -> Option<(Option<&'a str>, Basis)> {
     charge.resource?.overrides.iter().find_map(|overrides| {
-        if let Some(tenant) = held_at(&overrides.tenants, time) {
+        if let Some(tenant) = value_at(&overrides.tenants, time) {
             return Some((Some(tenant.as_str()), Basis::Resource));
         }
-        let project = held_at(&overrides.projects, time)?;
+        let project = value_at(&overrides.projects, time)?;
         let tenant = projects.tenant_of(*project, time);
         Some((tenant, tenant.map_or(Basis::None, |_| Basis::Resource)))
     })
 }
 
-fn held_at<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> {
+fn value_at<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> {
     intervals
         .iter()
-        .find(|interval| interval.holds_at(time))
+        .find(|interval| interval.is_valid_at(time))
         .map(|interval| &interval.value)
 }
 
-/// What was said first, if that was later.
+/// The first value, if it became valid after this time.
 fn first_after<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> {
     intervals
         .first()
@@ -260,7 +266,7 @@ fn first_after<T>(intervals: &[Interval<T>], time: DateTime<Utc>) -> Option<&T> 
 
 impl Projects {
     fn tenant_of(&self, project: Uuid, time: DateTime<Utc>) -> Option<&str> {
-        held_at(self.tenants.get(&project)?, time).map(String::as_str)
+        value_at(self.tenants.get(&project)?, time).map(String::as_str)
     }
 
     fn named_by(&self, charge: &Charge<'_>, time: DateTime<Utc>) -> Option<Uuid> {
@@ -270,13 +276,19 @@ impl Projects {
         self.named(charge.project_name, time)
     }
 
-    /// The project that had the name then; before any name of it was known, the first that is. Two are no answer.
+    /// The project with this name at that time; before that, the project that first became known by
+    /// this name. None if two projects qualify.
     fn named(&self, name: &str, time: DateTime<Utc>) -> Option<Uuid> {
         let intervals = self.names.get(&name.to_lowercase())?;
         if name.is_empty() {
             return None;
         }
-        only(intervals.iter().filter(|interval| interval.holds_at(time))).or_else(|| {
+        only(
+            intervals
+                .iter()
+                .filter(|interval| interval.is_valid_at(time)),
+        )
+        .or_else(|| {
             only(intervals.iter().filter(|interval| {
                 time < interval.from
                     && self.known_since.get(&interval.value) == Some(&interval.from)
@@ -295,5 +307,5 @@ fn only<'a, T: Copy + Eq + Hash + 'a>(
 }
 
 #[cfg(test)]
-#[path = "owners_tests.rs"]
+#[path = "attribution_tests.rs"]
 mod tests;

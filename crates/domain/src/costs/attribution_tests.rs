@@ -1,3 +1,5 @@
+//! Tests of the attribution of charges to tenants.
+
 use chrono::TimeZone as _;
 use proptest::prelude::*;
 
@@ -19,7 +21,8 @@ fn interval<T>(value: T, from: u32, to: Option<u32>) -> Interval<T> {
     }
 }
 
-/// Project 1, called "Web", is of acme; project 2, called "Data", of beta; project 3, called "Free", of nobody.
+/// Project 1, named "Web", has the tenant acme; project 2, named "Data", has beta; project 3, named
+/// "Free", has none.
 fn projects() -> Projects {
     let named = |number, from| vec![interval(project(number), from, None)];
     Projects {
@@ -44,7 +47,11 @@ fn in_projects(intervals: Vec<Interval<Uuid>>) -> ResourceHistory {
 }
 
 /// Ten dollars for ten days, the 11th to the 20th.
-fn owned(resource: Option<&ResourceHistory>, project_name: &str, projects: &Projects) -> Owned {
+fn attributed(
+    resource: Option<&ResourceHistory>,
+    project_name: &str,
+    projects: &Projects,
+) -> Attribution {
     let charge = Charge {
         amount: Decimal::from(10),
         start: april(11),
@@ -53,11 +60,11 @@ fn owned(resource: Option<&ResourceHistory>, project_name: &str, projects: &Proj
         project_name,
         is_matched_by_operator: false,
     };
-    owners_of(&charge, projects)
+    attribute(&charge, projects)
 }
 
-fn shares(owned: &Owned) -> Vec<(Option<&str>, Decimal)> {
-    owned
+fn shares(attributed: &Attribution) -> Vec<(Option<&str>, Decimal)> {
+    attributed
         .shares
         .iter()
         .map(|share| (share.tenant_id.as_deref(), share.amount))
@@ -69,23 +76,23 @@ fn dollars(dollars: i64) -> Decimal {
 }
 
 #[test]
-fn a_charge_is_the_tenants_in_whose_project_the_mirror_saw_the_resource() {
+fn a_charge_goes_to_the_tenant_of_the_recorded_project() {
     let resource = in_projects(vec![interval(project(1), 6, None)]);
-    let owned = owned(Some(&resource), "Data", &projects());
-    assert_eq!(shares(&owned), [(Some("acme"), dollars(10))]);
-    assert_eq!(owned.basis, Basis::Resource);
+    let attributed = attributed(Some(&resource), "Data", &projects());
+    assert_eq!(shares(&attributed), [(Some("acme"), dollars(10))]);
+    assert_eq!(attributed.basis, Basis::Resource);
 }
 
 #[test]
-fn a_charge_is_split_by_time_where_the_resource_moved() {
+fn a_charge_is_split_by_time_if_the_resource_moved() {
     let resource = in_projects(vec![
         interval(project(1), 6, Some(14)),
         interval(project(2), 14, Some(19)),
         interval(project(3), 19, None),
     ]);
-    let owned = owned(Some(&resource), "", &projects());
+    let attributed = attributed(Some(&resource), "", &projects());
     assert_eq!(
-        shares(&owned),
+        shares(&attributed),
         [
             (None, dollars(2)),
             (Some("acme"), dollars(3)),
@@ -95,7 +102,7 @@ fn a_charge_is_split_by_time_where_the_resource_moved() {
 }
 
 #[test]
-fn a_charge_is_split_by_time_where_the_project_changed_hands() {
+fn a_charge_is_split_by_time_if_the_tenant_changed() {
     let mut projects = projects();
     projects.tenants.insert(
         project(1),
@@ -106,7 +113,7 @@ fn a_charge_is_split_by_time_where_the_project_changed_hands() {
     );
     let resource = in_projects(vec![interval(project(1), 1, None)]);
     assert_eq!(
-        shares(&owned(Some(&resource), "", &projects)),
+        shares(&attributed(Some(&resource), "", &projects)),
         [
             (None, dollars(1)),
             (Some("acme"), dollars(1)),
@@ -116,13 +123,13 @@ fn a_charge_is_split_by_time_where_the_project_changed_hands() {
 }
 
 #[test]
-fn for_a_time_before_the_mirror_the_invoices_word_comes_before_what_was_first_seen() {
+fn before_the_first_record_the_invoices_project_takes_precedence() {
     let resource = in_projects(vec![interval(project(2), 25, None)]);
-    let by_invoice = owned(Some(&resource), "WEB", &projects());
+    let by_invoice = attributed(Some(&resource), "WEB", &projects());
     assert_eq!(shares(&by_invoice), [(Some("acme"), dollars(10))]);
     assert_eq!(by_invoice.basis, Basis::ProjectName);
 
-    let unnamed = owned(Some(&resource), "", &projects());
+    let unnamed = attributed(Some(&resource), "", &projects());
     assert_eq!(shares(&unnamed), [(Some("beta"), dollars(10))]);
     assert_eq!(unnamed.basis, Basis::FirstKnown);
 }
@@ -135,7 +142,7 @@ fn a_tenant_pays_from_the_time_of_its_assignment_on() {
         .insert(project(1), vec![interval("acme".to_owned(), 16, None)]);
     let resource = in_projects(vec![interval(project(1), 1, None)]);
     assert_eq!(
-        shares(&owned(Some(&resource), "", &projects)),
+        shares(&attributed(Some(&resource), "", &projects)),
         [(None, dollars(5)), (Some("acme"), dollars(5))]
     );
 }
@@ -148,11 +155,11 @@ fn override_tenant(tenant: &str, from: u32, to: Option<u32>) -> Overrides {
 }
 
 #[test]
-fn an_override_holds_for_its_own_time_only() {
+fn an_override_is_valid_in_its_interval_only() {
     let mut resource = in_projects(vec![interval(project(1), 1, None)]);
     resource.overrides = vec![override_tenant("gamma", 16, Some(18))];
     assert_eq!(
-        shares(&owned(Some(&resource), "", &projects())),
+        shares(&attributed(Some(&resource), "", &projects())),
         [(Some("acme"), dollars(8)), (Some("gamma"), dollars(2))]
     );
 }
@@ -168,7 +175,7 @@ fn an_override_of_the_project_follows_the_tenants_of_that_project() {
         ],
     }];
     assert_eq!(
-        shares(&owned(Some(&resource), "Data", &projects())),
+        shares(&attributed(Some(&resource), "Data", &projects())),
         [
             (None, dollars(5)),
             (Some("acme"), dollars(2)),
@@ -178,14 +185,14 @@ fn an_override_of_the_project_follows_the_tenants_of_that_project() {
 }
 
 #[test]
-fn the_nearest_override_of_a_resource_and_its_parents_holds() {
+fn the_nearest_override_of_a_resource_and_its_parents_applies() {
     let mut resource = in_projects(vec![interval(project(1), 1, None)]);
     resource.overrides = vec![
         override_tenant("own", 19, None),
         override_tenant("cluster", 15, None),
     ];
     assert_eq!(
-        shares(&owned(Some(&resource), "", &projects())),
+        shares(&attributed(Some(&resource), "", &projects())),
         [
             (Some("acme"), dollars(4)),
             (Some("cluster"), dollars(4)),
@@ -209,26 +216,25 @@ fn a_line_matched_by_an_operator_ignores_the_invoices_project() {
             is_matched_by_operator: true,
         };
         assert_eq!(
-            shares(&owners_of(&charge, &projects)),
+            shares(&attribute(&charge, &projects)),
             [(tenant, dollars(10))]
         );
     }
 }
 
 #[test]
-fn a_charge_for_no_known_resource_is_its_projects_and_one_that_names_none_is_nobodys() {
-    let by_name = owned(None, "data", &projects());
+fn without_a_resource_the_project_name_decides() {
+    let by_name = attributed(None, "data", &projects());
     assert_eq!(shares(&by_name), [(Some("beta"), dollars(10))]);
-    for name in ["", "free", "gone"] {
-        let nobodys = owned(None, name, &projects());
-        assert_eq!(shares(&nobodys), [(None, dollars(10))], "{name}");
-        assert_eq!(nobodys.basis, Basis::None);
+    for name in ["", "free", "unknown"] {
+        let unallocated = attributed(None, name, &projects());
+        assert_eq!(shares(&unallocated), [(None, dollars(10))], "{name}");
+        assert_eq!(unallocated.basis, Basis::None);
     }
 }
 
 #[test]
-fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_name_are_no_answer()
-{
+fn a_reused_project_name_is_resolved_by_date_and_an_ambiguous_one_is_not() {
     let mut projects = projects();
     projects.names.insert(
         "web".to_owned(),
@@ -239,7 +245,7 @@ fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_
     );
     projects.known_since.insert(project(2), april(1));
     assert_eq!(
-        shares(&owned(None, "web", &projects)),
+        shares(&attributed(None, "web", &projects)),
         [(Some("acme"), dollars(5)), (Some("beta"), dollars(5))]
     );
     projects.names.insert(
@@ -247,13 +253,13 @@ fn a_name_that_was_anothers_before_is_taken_by_its_date_and_two_projects_of_one_
         vec![interval(project(2), 1, None), interval(project(1), 1, None)],
     );
     assert_eq!(
-        shares(&owned(None, "web", &projects)),
+        shares(&attributed(None, "web", &projects)),
         [(None, dollars(10))]
     );
 }
 
 #[test]
-fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
+fn an_empty_interval_is_attributed_by_its_moment() {
     let resource = in_projects(vec![
         interval(project(1), 1, Some(11)),
         interval(project(2), 11, None),
@@ -268,12 +274,12 @@ fn a_charge_for_a_moment_is_whose_it_was_at_that_moment() {
         is_matched_by_operator: false,
     };
     assert_eq!(
-        shares(&owners_of(&charge, &projects)),
+        shares(&attribute(&charge, &projects)),
         [(Some("beta"), dollars(1))]
     );
 }
 
-/// Intervals of one thing: they follow each other, with gaps.
+/// Intervals of one resource or project: one after the other, with gaps.
 fn intervals(values: u128) -> impl Strategy<Value = Vec<Interval<u128>>> {
     prop::collection::vec((0..values, 1_u32..8, 0_u32..4), 0..4).prop_map(|parts| {
         let mut day = 1;
@@ -303,7 +309,7 @@ fn with_values<T>(intervals: Vec<Interval<u128>>, value: impl Fn(u128) -> T) -> 
 
 proptest! {
     #[test]
-    fn whatever_moved_the_shares_sum_to_the_charge_and_each_tenant_has_one(
+    fn the_shares_sum_to_the_charge_and_each_tenant_has_one_share(
         cents in any::<i32>(),
         memberships in intervals(3),
         overridden_tenants in intervals(2),
@@ -311,7 +317,7 @@ proptest! {
         is_matched_by_operator in any::<bool>(),
         tenants in prop::collection::vec(intervals(3), 3),
         start in 1_u32..28, days in 0_u32..10,
-        project_name in prop::sample::select(vec!["", "web", "data", "gone"]),
+        project_name in prop::sample::select(vec!["", "web", "data", "unknown"]),
     ) {
         let mut projects = projects();
         for (number, intervals) in (1..).zip(tenants) {
@@ -332,9 +338,9 @@ proptest! {
             project_name,
             is_matched_by_operator,
         };
-        let owned = owners_of(&charge, &projects);
-        prop_assert_eq!(owned.shares.iter().map(|share| share.amount).sum::<Decimal>(), charge.amount);
-        let tenants: Vec<_> = owned.shares.iter().map(|share| &share.tenant_id).collect();
+        let attributed = attribute(&charge, &projects);
+        prop_assert_eq!(attributed.shares.iter().map(|share| share.amount).sum::<Decimal>(), charge.amount);
+        let tenants: Vec<_> = attributed.shares.iter().map(|share| &share.tenant_id).collect();
         prop_assert!(!tenants.is_empty() && tenants.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }
