@@ -1,4 +1,4 @@
-//! Who may use the API.
+//! API tokens and their roles.
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// What a token's holder may see.
+/// The permissions of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// Everything.
+    /// Full access.
     PlatformAdmin,
-    /// The tenant's own inventory, and nothing of billing.
+    /// Read access to the tenant's own inventory; no access to billing.
     Tenant(TenantId),
 }
 
@@ -45,16 +45,16 @@ impl Role {
     }
 }
 
-/// A token to be stored: only its hash is.
+/// A token to be created. Only its hash is stored.
 pub struct NewToken<'a> {
-    /// What it is for, so that it can be told from others.
+    /// A name that distinguishes the token from others.
     pub name: &'a str,
     pub role: &'a Role,
-    /// The token itself: long and random, so that a plain SHA-256 cannot be guessed back.
+    /// The secret: long and random, so that its plain SHA-256 hash cannot be reversed by guessing.
     pub token: &'a str,
 }
 
-/// A token as it can be shown: without its secret.
+/// A stored token, without its secret.
 #[derive(Debug, Clone)]
 pub struct ApiToken {
     pub id: Uuid,
@@ -65,11 +65,11 @@ pub struct ApiToken {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Who stands behind a valid token.
+/// The identity of a caller with a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     pub token_id: Uuid,
-    /// The token's name: it stands in the record of what its holder does.
+    /// The name of the token, recorded with each change that the caller makes.
     pub token_name: String,
     pub role: Role,
 }
@@ -92,9 +92,10 @@ impl Store {
         Ok(id)
     }
 
-    /// Who a token stands for; none if it is unknown or revoked.
+    /// Returns the identity for a token; `None` if it is unknown or revoked.
     ///
-    /// The hash is looked up, never the token: what a comparison's timing gives away is a hash of what the caller sent.
+    /// Looks up the hash, never the token, so that the timing of comparisons reveals nothing about
+    /// stored tokens.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Access>, StoreError> {
         let found = sqlx::query!(
             "select id, name, role, tenant_id from api_tokens where token_sha256 = $1 and revoked_at is null",
@@ -103,7 +104,8 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some(found) = found else { return Ok(None) };
-        // Once a minute is enough to see which tokens are in use, and spares a write on every request.
+        // Updating `last_used_at` once a minute is precise enough and avoids a write on every
+        // request.
         sqlx::query!(
             "update api_tokens set last_used_at = now()
              where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')",
@@ -118,7 +120,7 @@ impl Store {
         }))
     }
 
-    /// All tokens, the newest first.
+    /// Lists all tokens, newest first.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         let rows = sqlx::query!(
             "select id, name, role, tenant_id, created_at, last_used_at, revoked_at from api_tokens order by created_at desc, id"
@@ -139,7 +141,7 @@ impl Store {
             .collect()
     }
 
-    /// Ends a token; one that is revoked already stays as it is.
+    /// Revokes a token. If it is already revoked, nothing changes.
     pub async fn revoke_token(&self, id: Uuid) -> Result<(), StoreError> {
         let changed = sqlx::query!(
             "update api_tokens set revoked_at = coalesce(revoked_at, now()) where id = $1",
@@ -148,7 +150,10 @@ impl Store {
         .execute(&self.pool)
         .await?;
         match changed.rows_affected() {
-            0 => Err(StoreError::NotFound { what: "token", id }),
+            0 => Err(StoreError::NotFound {
+                entity: "token",
+                id,
+            }),
             _ => Ok(()),
         }
     }

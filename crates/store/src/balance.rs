@@ -6,13 +6,13 @@ use rust_decimal::Decimal;
 
 use crate::{Store, StoreError};
 
-/// A reading as it was stored; amounts in USD.
+/// A stored reading; amounts in USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BalanceSnapshot {
     pub month_to_date_balance: Decimal,
     pub account_balance: Decimal,
     pub month_to_date_usage: Decimal,
-    /// DigitalOcean's time.
+    /// The time of the figures, as reported by DigitalOcean.
     pub generated_at: DateTime<Utc>,
     /// When these figures were first seen.
     pub captured_at: DateTime<Utc>,
@@ -21,7 +21,8 @@ pub struct BalanceSnapshot {
 }
 
 impl Store {
-    /// Stores a reading and says whether it was new: DigitalOcean shows the same figures for hours.
+    /// Stores a reading and returns true if it is new. DigitalOcean reports the same figures for
+    /// hours.
     pub async fn store_balance(&self, reading: &BalanceReading) -> Result<bool, StoreError> {
         let is_new = sqlx::query_scalar!(
             r#"
@@ -41,7 +42,7 @@ impl Store {
         Ok(is_new)
     }
 
-    /// The reading seen last; none before the first poll.
+    /// Returns the last reading; `None` before the first poll.
     pub async fn latest_balance(&self) -> Result<Option<BalanceSnapshot>, StoreError> {
         let snapshot = sqlx::query_as!(
             BalanceSnapshot,

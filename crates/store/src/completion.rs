@@ -1,4 +1,5 @@
-//! Work that nobody drops half-way, and that ends all the same where the database says nothing more.
+//! Runs database work to completion even if the caller is cancelled; aborts it when the connection
+//! stalls.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,15 +12,16 @@ use tokio::time::Instant;
 
 use crate::{Store, StoreError};
 
-/// How often it is looked.
-const LOOK: Duration = Duration::from_secs(1);
-/// The server ends a statement at its time, and has so long to say so.
-pub(crate) const MARGIN: Duration = Duration::from_secs(10);
+/// How often running work is checked for a stall.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The time after `statement_timeout` in which the server can report that it cancelled the
+/// statement.
+pub(crate) const CANCEL_MARGIN: Duration = Duration::from_secs(10);
 
-/// Why work did not come to its end.
+/// Why work did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfinished {
-    /// Nothing was heard of the database for longer than a statement may take.
+    /// The database did not respond for longer than a statement may run.
     #[error(transparent)]
     Stalled(StoreError),
     #[error(transparent)]
@@ -27,7 +29,7 @@ pub enum Unfinished {
 }
 
 impl Unfinished {
-    /// The database's silence, if that is what it was.
+    /// Returns the stall error; `None` for a panic.
     pub fn stall(self) -> Option<StoreError> {
         match self {
             Self::Stalled(error) => Some(error),
@@ -37,13 +39,14 @@ impl Unfinished {
 }
 
 impl Store {
-    /// Does work on the database in a task of its own, so that it comes to its end also where nobody waits for it any more. To drop
-    /// it half-way harms: a connection that is in the midst of a COPY or a BEGIN goes back to the pool as it is then, and gives
-    /// the next one who takes it the answers to somebody else's questions (sqlx 0.9.0).
+    /// Runs database work in a separate task, so that it completes even if the caller is cancelled.
+    /// Dropping the future would corrupt the pool: a connection in the middle of a COPY or a BEGIN
+    /// returns to the pool in that state, and its next user receives responses to the previous
+    /// user's queries (sqlx 0.9.0).
     ///
-    /// A server whose machine is gone, or a wire that has forgotten the connection, never answers. So work that nothing has
-    /// woken for longer than the server lets a statement take (`statement_timeout`) is given up, with the connections that it
-    /// holds.
+    /// A server on a failed host, or behind a network device that lost the connection, never
+    /// responds. So work that is not polled for longer than the server lets a statement run
+    /// (`statement_timeout`) is aborted, and its connections are closed.
     pub fn run_to_completion<T, W>(
         &self,
         work: W,
@@ -55,43 +58,46 @@ impl Store {
         self.run_requests_to_completion(Duration::ZERO, work)
     }
 
-    /// The same for work that asks others as well, who may be silent for so long.
+    /// Like [`Store::run_to_completion`], for work that also sends other requests, each of which
+    /// may take up to `request_limit` without progress.
     pub fn run_requests_to_completion<T, W>(
         &self,
-        others: Duration,
+        request_limit: Duration,
         work: W,
     ) -> impl Future<Output = Result<T, Unfinished>> + Send + use<T, W>
     where
         T: Send + 'static,
         W: Future<Output = T> + Send + 'static,
     {
-        let heard_at = Arc::new(Mutex::new(Instant::now()));
-        let heard = Arc::clone(&heard_at);
+        let progress_at = Arc::new(Mutex::new(Instant::now()));
+        let task_progress_at = Arc::clone(&progress_at);
         let mut working = tokio::spawn(async move {
             let mut work = pin!(work);
             poll_fn(|context| {
                 let outcome = work.poll_unpin(context);
-                *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                *task_progress_at
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 outcome
             })
             .await
         });
-        let longest = self.stall_after.map(|longest| longest.max(others));
+        let longest = self.stall_after.map(|longest| longest.max(request_limit));
         let stall_signal = self.stall_signal.clone();
         let watching = tokio::spawn(async move {
-            let mut looks = tokio::time::interval(LOOK);
+            let mut checks = tokio::time::interval(CHECK_INTERVAL);
             loop {
                 tokio::select! {
                     outcome = &mut working => return outcome.map_err(Unfinished::Panic),
-                    _ = looks.tick() => {}
+                    _ = checks.tick() => {}
                 }
-                let heard_at = *heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+                let progress_at = *progress_at.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(longest) = longest else { continue };
-                if heard_at.elapsed() > longest {
+                if progress_at.elapsed() > longest {
                     stall_signal.raise();
                     working.abort();
                     let _ = (&mut working).await;
-                    return Err(Unfinished::Stalled(StoreError::Stalled { longest }));
+                    return Err(Unfinished::Stalled(StoreError::Stalled { limit: longest }));
                 }
             }
         });

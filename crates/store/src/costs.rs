@@ -1,4 +1,5 @@
-//! What was spent, by whom and on what: read from the totals that the database keeps.
+//! Costs by month and by tenant, project, kind, product or resource, and the reconciliation of the
+//! books. Reads the totals that the database maintains.
 
 pub(crate) mod effect;
 mod names;
@@ -8,7 +9,7 @@ mod rules;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::costs::{SpreadRule, spread};
+use domain::costs::{AllocationRule, allocate};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -17,17 +18,17 @@ use uuid::Uuid;
 pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
 pub use names::{ProjectName, ResourceName};
 pub use overrides::Override;
-pub use rules::StoredSpreadRule;
+pub use rules::StoredAllocationRule;
 
 use crate::{Store, StoreError, usd};
 
-/// What one tenant bears of a month; USD. No tenant: what nobody owns.
+/// The costs of one tenant in a month; USD. Without a tenant: the unallocated costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub tenant_id: Option<String>,
-    /// For its own resources.
+    /// The costs of its own resources.
     pub direct: Decimal,
-    /// Its part of what all bear.
+    /// Its allocated part of the shared costs.
     pub shared: Decimal,
 }
 
@@ -37,72 +38,74 @@ impl Statement {
     }
 }
 
-/// A month shared out; USD.
+/// The costs of a month, allocated to tenants; USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statements {
     /// The first of the month.
     pub period: NaiveDate,
-    /// One a tenant, in the order of their names, what nobody owns first.
+    /// One statement per tenant, ordered by name, unallocated costs first.
     pub rows: Vec<Statement>,
-    /// What the month's lines come to: the rows sum to it.
+    /// The total of the month's lines, which the rows add up to.
     pub line_total: Decimal,
-    /// What the month's invoices come to by their own headers.
+    /// The total of the month's invoices, as their headers state it.
     pub invoice_total: Decimal,
     pub invoices: i64,
-    /// Of those, whose every sum agrees with every other.
+    /// The number of invoices of which all totals reconcile.
     pub final_invoices: i64,
-    /// How well the month's invoices are verified.
+    /// The verification of the month's invoices.
     pub verification: Verification,
-    /// The month's lines are an estimate.
+    /// True if the month's lines are an estimate.
     pub is_estimate: bool,
-    pub rule: SpreadRule,
+    pub rule: AllocationRule,
 }
 
-/// How well a month's invoices are verified.
+/// The verification of a month's invoices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verification {
-    /// When all of the month's invoices had last been read and agreed with what is stored; null
-    /// where one of them never was.
+    /// The earliest last verification of the month's invoices; null if one of them was never
+    /// verified. An invoice is verified when its documents are read and reconcile with the stored
+    /// lines.
     pub verified_at: Option<DateTime<Utc>>,
-    /// Since when one of them could not be verified; null while the last check of each succeeded.
-    /// What was proven before stays final.
+    /// The time of the first failed check of an invoice whose last check failed; null if the last
+    /// check of each invoice succeeded. A failed check does not unset `is_final`.
     pub not_verified_since: Option<DateTime<Utc>>,
-    /// Why the last check of the one that could not be verified for longest failed.
+    /// The error of the invoice whose checks have failed for the longest time.
     pub last_check_error: Option<String>,
-    /// How many of them DigitalOcean no longer lists. Their lines count as before, and the month is
-    /// not final.
+    /// The number of invoices that DigitalOcean no longer lists. Their lines still count, but the
+    /// month is not final.
     pub withdrawn_invoices: i64,
-    /// Since when the first of these is missing.
+    /// When the first of these invoices was missing.
     pub withdrawn_since: Option<DateTime<Utc>>,
 }
 
-/// What costs are grouped by.
+/// The dimension by which costs are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
     Tenant,
-    /// The project's name on the invoice.
+    /// The project name on the invoice.
     Project,
     Kind,
     Product,
     Resource,
 }
 
-/// What one group cost in one month; USD.
+/// The costs of one group in one month; USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
     pub period: NaiveDate,
-    /// None for what belongs to no group.
+    /// `None` for costs without a group.
     pub group: Option<String>,
     pub direct: Decimal,
-    /// Its part of what all bear; by tenant only.
+    /// Its allocated part of the shared costs; only when grouped by tenant.
     pub shared: Decimal,
     pub is_estimate: bool,
-    /// The name and the kind that the bill gives, of a resource that this mirror does not have; by resource only.
+    /// The name and the kind on the bill of a resource that is not stored; only when grouped by
+    /// resource.
     pub billed: Option<BilledResource>,
 }
 
-/// A resource as only the bill knows it.
+/// A resource that is known only from a bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BilledResource {
     pub name: Option<String>,
@@ -115,7 +118,7 @@ impl Cost {
     }
 }
 
-/// A place where the books do not balance; USD.
+/// Two totals that do not reconcile; USD.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Discrepancy {
@@ -123,7 +126,7 @@ pub struct Discrepancy {
     pub period: NaiveDate,
     /// `invoice_uuid` of the invoice, or the id of the estimate or of the line.
     pub bill: Uuid,
-    /// Which two sums should be the same.
+    /// The two totals that should be equal.
     pub what: String,
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
@@ -131,7 +134,7 @@ pub struct Discrepancy {
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub found: Decimal,
-    /// `expected` less `found`.
+    /// `expected` minus `found`.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub off_by: Decimal,
@@ -139,7 +142,7 @@ pub struct Discrepancy {
 
 type DirectCosts = BTreeMap<Option<String>, Decimal>;
 
-/// What a month's lines come to, before what all bear is spread.
+/// The totals of a month before the allocation of shared costs.
 #[derive(Debug, Default)]
 struct Month {
     direct: DirectCosts,
@@ -148,7 +151,7 @@ struct Month {
 }
 
 impl Store {
-    /// Shares a month out to the tenants.
+    /// Returns the statements of a month.
     pub async fn statements(&self, period: NaiveDate) -> Result<Statements, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let month = months(&mut connection, period, period)
@@ -156,7 +159,7 @@ impl Store {
             .remove(&period)
             .unwrap_or_default();
         drop(connection);
-        let rule = self.spread_rule(period).await?;
+        let rule = self.allocation_rule(period).await?;
         let invoices = sqlx::query!(
             r#"select coalesce(sum(amount), 0) as "amount!", count(*) as "invoices!", count(*) filter (where is_final) as "final!",
                    case when count(*) = count(verified_at) then min(verified_at) end as verified_at,
@@ -170,7 +173,7 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         let line_total = month.direct.values().sum::<Decimal>() + month.shared;
-        let rows = shared_out(&month, &rule);
+        let rows = allocate_month(&month, &rule);
         Ok(Statements {
             period,
             rows,
@@ -190,7 +193,7 @@ impl Store {
         })
     }
 
-    /// What was spent from one month to another, both included: a row a month and group, in that order.
+    /// Lists the costs of the months `from` to `to`, inclusive, ordered by month and group.
     pub async fn costs(
         &self,
         by: GroupBy,
@@ -204,7 +207,7 @@ impl Store {
             }
             GroupBy::Resource => self.costs_by_resource(from, to).await,
             GroupBy::Project | GroupBy::Kind | GroupBy::Product => {
-                let word = match by {
+                let column = match by {
                     GroupBy::Project => "project",
                     GroupBy::Kind => "kind",
                     _ => "product",
@@ -217,7 +220,7 @@ impl Store {
                        group by 1, 2 order by 1, 2 nulls first"#,
                     from,
                     to,
-                    word,
+                    column,
                 )
                 .fetch_all(&self.pool)
                 .await?;
@@ -236,7 +239,7 @@ impl Store {
         }
     }
 
-    /// A resource that is gone is known by DigitalOcean's id of it, so that its cost still adds up over time.
+    /// Groups a deleted resource by DigitalOcean's id, so that its costs still add up over time.
     async fn costs_by_resource(
         &self,
         from: NaiveDate,
@@ -274,7 +277,7 @@ impl Store {
             .collect())
     }
 
-    /// Where the books do not balance; at most 100 places.
+    /// Lists the totals that do not reconcile, at most 100.
     pub async fn cost_discrepancies(&self) -> Result<Vec<Discrepancy>, StoreError> {
         let discrepancies = sqlx::query_as!(
             Discrepancy,
@@ -314,7 +317,7 @@ async fn months(
     Ok(months)
 }
 
-/// The totals of tenants by month, shared costs allocated by the rule of the month.
+/// Returns the totals of tenants by month, with shared costs allocated by the month's rule.
 async fn costs_by_tenant(
     connection: &mut PgConnection,
     from: NaiveDate,
@@ -325,7 +328,7 @@ async fn costs_by_tenant(
     let mut costs = Vec::new();
     for (period, month) in months {
         let rule = rules::rule_for(&rules, period);
-        costs.extend(shared_out(&month, &rule).into_iter().map(|row| Cost {
+        costs.extend(allocate_month(&month, &rule).into_iter().map(|row| Cost {
             period,
             group: row.tenant_id,
             direct: row.direct,
@@ -337,7 +340,7 @@ async fn costs_by_tenant(
     Ok(costs)
 }
 
-fn shared_out(month: &Month, rule: &SpreadRule) -> Vec<Statement> {
+fn allocate_month(month: &Month, rule: &AllocationRule) -> Vec<Statement> {
     let mut rows: BTreeMap<Option<String>, Statement> = BTreeMap::new();
     let mut row_of = |tenant: &Option<String>, direct: Decimal, shared: Decimal| {
         let row = rows.entry(tenant.clone()).or_insert_with(|| Statement {
@@ -351,7 +354,7 @@ fn shared_out(month: &Month, rule: &SpreadRule) -> Vec<Statement> {
     for (tenant, direct) in &month.direct {
         row_of(tenant, *direct, Decimal::ZERO);
     }
-    for (tenant, shared) in spread(month.shared, &month.direct, rule) {
+    for (tenant, shared) in allocate(month.shared, &month.direct, rule) {
         row_of(&tenant, Decimal::ZERO, shared);
     }
     rows.into_values().collect()

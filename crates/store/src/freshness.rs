@@ -1,39 +1,41 @@
-//! How fresh the mirror is, kind by kind.
+//! The freshness of the mirror by kind.
 
 use chrono::{DateTime, Utc};
 
 use crate::{Store, StoreError};
 
-/// How fresh one kind is. Projects and their memberships count as kinds: `project`, `project_member`.
+/// The freshness of one kind. Projects and their members count as kinds: `project`,
+/// `project_member`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindFreshness {
     pub kind: String,
-    /// When the last complete listing began; none before the first.
+    /// When the last complete listing began; `None` before the first one.
     pub last_complete_at: Option<DateTime<Utc>>,
     pub last_attempt_at: DateTime<Utc>,
     /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: String,
-    /// Why it is not `complete`.
+    /// Why the state is not `complete`.
     pub last_reason: Option<String>,
-    /// Why the kind's sources are known not to tell of all there is, however complete the attempt was, and what to configure.
+    /// Why the kind's sources are known to be incomplete even after a complete listing, and how to
+    /// configure the missing ones.
     pub partial_reason: Option<String>,
-    /// Resources that the last attempt saw.
+    /// The number of resources in the last attempt.
     pub last_items: i32,
-    /// Requests to `DigitalOcean` that it took.
+    /// The number of requests to DigitalOcean in the last attempt.
     pub last_requests: i32,
     pub last_workflow_id: String,
     pub last_run_id: String,
 }
 
 impl KindFreshness {
-    /// Whether the last attempt saw everything.
+    /// Returns true if the last attempt did not list every resource.
     pub fn last_attempt_failed(&self) -> bool {
         !matches!(self.last_state.as_str(), "complete" | "held")
     }
 }
 
 impl Store {
-    /// The freshness of these kinds, or of all, by kind.
+    /// Returns the freshness of the given kinds, or of all, ordered by kind.
     pub async fn freshness(
         &self,
         kinds: Option<&[String]>,

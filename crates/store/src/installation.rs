@@ -1,11 +1,12 @@
-//! The identity of this database among others.
+//! The id that distinguishes this database from other installations.
 
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
 impl Store {
-    /// The id that the first migration made up. A restored copy keeps it: it is the same installation.
+    /// Returns the id that the first migration generated. A restored copy keeps it and so counts as
+    /// the same installation.
     pub async fn installation_id(&self) -> Result<Uuid, StoreError> {
         let id = sqlx::query_scalar!("select id from installation")
             .fetch_one(&self.pool)

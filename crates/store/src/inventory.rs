@@ -30,8 +30,8 @@ pub use relations::Related;
 
 use crate::{Store, StoreError};
 
-/// Queries resources, from `cloud_resources` or from a table of the same columns: the one list of
-/// the columns of [`Resource`]. A `with` query may precede it.
+/// Queries [`Resource`] from `cloud_resources` or from a table with the same columns. The only list
+/// of these columns. A `with` clause may precede the `select`.
 macro_rules! query_resources {
     (with $with:tt, from $rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -57,20 +57,20 @@ use query_resources;
 pub struct SweepOutcome {
     pub seen: usize,
     pub discovered: usize,
-    /// Changed in more than tags.
+    /// Changes other than of tags alone.
     pub updated: usize,
     pub tagged: usize,
     pub restored: usize,
-    /// Missed by this complete listing, and not yet by three.
+    /// Missing from this complete listing, with fewer than three strikes.
     pub struck: usize,
     pub deleted: usize,
     /// Moved to another project.
     pub moved: usize,
-    /// The deletions of this kind that wait for an operator.
+    /// The deletions of this kind that await an operator's decision.
     pub held: Option<HeldDeletion>,
 }
 
-/// A resource of the account, live or gone.
+/// A resource of the account, live or deleted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resource {
@@ -78,30 +78,31 @@ pub struct Resource {
     pub provider: String,
     #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
-    /// DigitalOcean's id of it: a number, a uuid, a name or an address, by kind.
+    /// The id at DigitalOcean: a number, a UUID, a name or an address, depending on the kind.
     pub provider_id: String,
     pub name: String,
     pub region: Option<String>,
     pub status: Option<String>,
     pub tags: Vec<String>,
-    /// DigitalOcean's body of it, less secrets; for a tenant also less what names other things, of
-    /// which its relations show those that are its own.
+    /// The body of the resource at DigitalOcean, without secrets. For a tenant, also without
+    /// references to other resources; the tenant's relations include those to its own resources.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub attrs: Value,
     pub cloud_project_id: Option<Uuid>,
-    /// Whose it is.
+    /// The tenant that the resource is attributed to; null if unassigned.
     pub tenant_id: Option<String>,
-    /// How its project is known: `operator`, `membership`, `body`, `parent` or `fallback`.
+    /// The source of the attribution: `operator`, `membership`, `body`, `parent` or `fallback`.
     pub attribution: Option<String>,
     pub first_seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
-    /// How many complete listings in a row have missed it; three make a tombstone.
+    /// The number of consecutive complete listings without this resource. The third marks it as
+    /// deleted.
     pub stale_strike_count: i32,
-    /// When it was found to be gone; null while it is live.
+    /// When the resource was marked as deleted; null while it is live.
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
-/// What happened to a resource.
+/// A change of a resource.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]
 pub struct ResourceEvent {
@@ -113,12 +114,12 @@ pub struct ResourceEvent {
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub changes: Value,
     pub occurred_at: DateTime<Utc>,
-    /// The Temporal workflow that saw it; null where an operator made the change.
+    /// The Temporal workflow that observed the change; null for a change by an operator.
     pub workflow_id: Option<String>,
     pub run_id: Option<String>,
 }
 
-/// Which resources, by whether they still exist.
+/// A filter by deletion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
     #[default]
@@ -127,18 +128,18 @@ pub enum State {
     All,
 }
 
-/// Which resources; an absent part does not narrow.
+/// A filter of resources. `None` in a field does not filter.
 #[derive(Debug, Clone, Default)]
 pub struct ResourceFilter {
     pub kind: Option<String>,
     pub project: Option<Uuid>,
     pub tenant: Option<String>,
     pub state: State,
-    /// Part of the name, of DigitalOcean's id or of a tag, in any case.
+    /// A part of the name, of DigitalOcean's id or of a tag; case-insensitive.
     pub text: Option<String>,
 }
 
-/// Where a page of resources ended: kind, name and id of its last one.
+/// The cursor of a page of resources: kind, name and id of its last resource.
 #[derive(Debug, Clone)]
 pub struct AfterResource {
     pub kind: String,
@@ -147,7 +148,7 @@ pub struct AfterResource {
 }
 
 impl Store {
-    /// Resources by kind and name.
+    /// Lists resources, ordered by kind, name and id.
     pub async fn resources(
         &self,
         filter: &ResourceFilter,
@@ -187,7 +188,7 @@ impl Store {
         Ok(resources)
     }
 
-    /// One resource, of the given tenant only where one is given.
+    /// Returns a resource; with `tenant`, only if it is attributed to that tenant.
     pub async fn resource(&self, id: Uuid, tenant: Option<&str>) -> Result<Resource, StoreError> {
         query_resources!(
             from "cloud_resources where id = $1 and ($2::text is null or tenant_id = $2)",
@@ -197,12 +198,12 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?
         .ok_or(StoreError::NotFound {
-            what: "resource",
+            entity: "resource",
             id,
         })
     }
 
-    /// A resource's events, the newest first.
+    /// Lists the events of a resource, latest first.
     pub async fn resource_events(
         &self,
         resource: Uuid,

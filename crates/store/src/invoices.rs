@@ -34,36 +34,36 @@ pub use reads::{AfterInvoice, Invoice, InvoicePart, InvoiceVersion};
 
 use crate::{Store, StoreError};
 
-/// What a look at the list of invoices changed.
+/// The changes by one read of the list of invoices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvoicesDiscovered {
     pub listed: usize,
     pub new: usize,
-    /// Whose amount is another than before: they are to be ingested again.
+    /// Invoices with a changed amount, which must be ingested again.
     pub corrected: usize,
-    /// Known before, and lacking from this complete list for the first time.
+    /// Known invoices that this complete list is the first to lack.
     pub missing: usize,
 }
 
-/// Where a page of invoices that wait for their lines ended.
+/// The cursor of a page of invoices to ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AfterPending {
     pub period: NaiveDate,
     pub invoice_uuid: InvoiceUuid,
 }
 
-/// Which invoices to look at again although their lines are here: `DigitalOcean` corrects what it has issued.
+/// When to recheck ingested invoices, because DigitalOcean corrects issued invoices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LookAgain {
-    /// Those of this month and of later ones.
+pub struct Recheck {
+    /// Recheck invoices of this month and of later months.
     pub since: NaiveDate,
-    /// That were not looked at for so long.
+    /// Recheck invoices that were not checked for this long.
     pub after: Duration,
 }
 
 impl Store {
-    /// Stores the headers of invoices that no listing has shown yet. A new one waits for its lines; one whose amount was corrected does
-    /// so again.
+    /// Stores the headers of invoices. A new invoice and one with a changed amount become
+    /// `pending`.
     pub async fn discover_invoices(
         &self,
         headers: &[InvoiceHeader],
@@ -74,10 +74,12 @@ impl Store {
         Ok(discovered)
     }
 
-    /// Stores a list of invoices, which began at `started_at` by the database's clock ([`Store::now`]).
+    /// Stores a list of invoices that was begun at `started_at` (database clock, see
+    /// [`Store::now`]).
     ///
-    /// A complete list marks known invoices that it lacks as missing; a listed one is missing no longer. Nothing is removed. A list that
-    /// began before the latest one that was stored changes nothing.
+    /// A complete list marks known invoices that it lacks as missing; a listed invoice is no longer
+    /// missing. Nothing is deleted. A list that was begun before the latest stored list changes
+    /// nothing.
     pub async fn store_invoice_list(
         &self,
         headers: &[InvoiceHeader],
@@ -85,7 +87,7 @@ impl Store {
         is_complete: bool,
     ) -> Result<InvoicesDiscovered, StoreError> {
         let mut tx = self.pool.begin().await?;
-        // Another list waits here until this one is stored.
+        // Concurrent lists wait here until this transaction ends.
         let is_latest = sqlx::query_scalar!(
             "insert into cloud_bill_listings as latest (list, started_at) values ('invoices', $1)
              on conflict (provider, list) do update set started_at = excluded.started_at
@@ -114,7 +116,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if is_complete {
-            // One that was stored since the list began may be younger than it.
+            // An invoice that was stored after the list was begun may be newer than the list.
             let missing = sqlx::query!(
                 "update cloud_invoices set missing_since = $2, updated_at = now()
                  where missing_since is null and first_seen_at < $2 and not invoice_uuid = any($1)",
@@ -130,12 +132,13 @@ impl Store {
         Ok(discovered)
     }
 
-    /// The next invoices to ingest, the newest first: those that wait for their lines or failed to get them, those whose last check
-    /// failed, and those to look at again. Of an invoice that DigitalOcean no longer lists there is nothing to confirm.
+    /// Lists the next invoices to ingest, newest first: those without lines, those with a failed
+    /// last check, and those to recheck. Omits ingested invoices that DigitalOcean no longer lists,
+    /// because there is nothing to check them against.
     pub async fn pending_invoices(
         &self,
         after: Option<AfterPending>,
-        look_again: LookAgain,
+        recheck: Recheck,
         limit: i64,
     ) -> Result<Vec<AfterPending>, StoreError> {
         let rows = sqlx::query!(
@@ -148,8 +151,8 @@ impl Store {
             after.map(|after| after.period),
             after.map(|after| after.invoice_uuid.as_uuid()),
             limit,
-            look_again.since,
-            look_again.after.as_secs_f64(),
+            recheck.since,
+            recheck.after.as_secs_f64(),
         )
         .fetch_all(&self.pool)
         .await?;
@@ -162,22 +165,22 @@ impl Store {
             .collect())
     }
 
-    /// How many there are of them in all.
-    pub async fn count_pending_invoices(&self, look_again: LookAgain) -> Result<usize, StoreError> {
+    /// Counts all invoices to ingest, see [`Self::pending_invoices`].
+    pub async fn count_pending_invoices(&self, recheck: Recheck) -> Result<usize, StoreError> {
         let count = sqlx::query_scalar!(
             r#"select count(*) as "count!" from cloud_invoices
                where ingest_status <> 'ingested'
                   or (missing_since is null and (check_failed_since is not null
                       or (period >= $1 and (checked_at is null or checked_at < now() - make_interval(secs => $2)))))"#,
-            look_again.since,
-            look_again.after.as_secs_f64(),
+            recheck.since,
+            recheck.after.as_secs_f64(),
         )
         .fetch_one(&self.pool)
         .await?;
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// Whether an invoice is written down.
+    /// Returns true if the invoice is stored.
     pub async fn has_invoice(&self, invoice: InvoiceUuid) -> Result<bool, StoreError> {
         let found = sqlx::query_scalar!(
             r#"select exists (select 1 from cloud_invoices where invoice_uuid = $1) as "found!""#,
@@ -188,11 +191,13 @@ impl Store {
         Ok(found)
     }
 
-    /// Records that an invoice could not be read, with the reason. One that is not stored has nowhere to record it.
+    /// Records that an invoice could not be read, and why. Does nothing if the invoice is not
+    /// stored.
     ///
-    /// An invoice that waits for its lines is `failed`. One whose lines are here stays `ingested`, with its lines, sums and versions:
-    /// what was proven stays proven, and only the failed check is recorded (`check_failed_since`, `last_check_error`). Its `last_error`
-    /// stays null, since that column says why an invoice is `failed`.
+    /// An invoice without lines becomes `failed`. An ingested invoice stays `ingested` with its
+    /// lines, totals and versions: only the failed check is recorded (`check_failed_since`,
+    /// `last_check_error`). Its `last_error` stays null, since that column explains the status
+    /// `failed`.
     pub async fn fail_invoice(&self, invoice: InvoiceUuid, reason: &str) -> Result<(), StoreError> {
         sqlx::query!(
             "update cloud_invoices set

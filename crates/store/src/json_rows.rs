@@ -1,21 +1,21 @@
-//! Rows on their way into a table, as one JSON parameter.
+//! Encodes rows as one JSON parameter of a query.
 //!
-//! `json_populate_recordset(null::TABLE, $1::text::json)` turns it into rows again. The fields of a row
+//! `json_populate_recordset(null::TABLE, $1::text::json)` decodes it into rows. The fields of a row
 //! have the names of the columns.
 
 use serde::Serialize;
 
 use crate::StoreError;
 
-/// Writes rows as a JSON array without the character U+0000, which PostgreSQL cannot store in a text:
-/// U+FFFD takes its place.
+/// Encodes rows as a JSON array. Replaces the character U+0000, which a PostgreSQL text cannot
+/// contain, by U+FFFD.
 pub(crate) fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
     let json = serde_json::to_string(rows)
         .map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))?;
     Ok(without_nul(json))
 }
 
-/// Replaces the escape of U+0000 in JSON. An escaped backslash before `u0000` is no such escape.
+/// Replaces the escape of U+0000 in JSON. `u0000` after an escaped backslash is not an escape.
 pub(crate) fn without_nul(json: String) -> String {
     const NUL: &str = "\\u0000";
     if !json.contains(NUL) {

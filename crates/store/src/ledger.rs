@@ -1,4 +1,4 @@
-//! The account's billing history: what was invoiced, paid, credited, and what else moved money.
+//! The billing history of the account: invoices, payments, credits and all other entries.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use crate::listings::now;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// What a look at the billing history changed.
+/// The changes by one read of the billing history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerOutcome {
     pub listed: usize,
     pub new: usize,
-    /// Known before, and lacking from this complete listing.
+    /// Entries that this complete listing newly lacks.
     pub missing: usize,
 }
 
-/// An entry as it is stored; amounts in USD.
+/// A stored entry; amounts in USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerEntry {
     pub id: Uuid,
@@ -31,41 +31,43 @@ pub struct LedgerEntry {
     pub date: DateTime<Utc>,
     pub invoice_id: Option<String>,
     pub invoice_uuid: Option<Uuid>,
-    /// The invoice's own amount, where it is known here.
+    /// The amount of the invoice, if the invoice is stored.
     pub invoice_amount: Option<Decimal>,
     pub moves_money: bool,
     pub missing_since: Option<DateTime<Utc>>,
-    /// What was owed after it: the sum of all that moved money up to and with it.
+    /// The amount owed after this entry: the sum of all entries up to it that move money.
     pub running_total: Decimal,
 }
 
-/// Where a page of entries ended.
+/// The cursor of a page of entries.
 #[derive(Debug, Clone, Copy)]
 pub struct AfterEntry {
     pub date: DateTime<Utc>,
     pub id: Uuid,
 }
 
-/// The ledger against the balance that DigitalOcean tells; amounts in USD.
+/// The ledger compared to the balance that DigitalOcean reports; amounts in USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerBalance {
     pub entries: i64,
-    /// What all entries that move money come to: what is owed for past months.
+    /// The total of all entries that move money: the amount owed for past months.
     pub total: Decimal,
-    /// What those come to that were there when DigitalOcean worked out its balance.
+    /// The total of the entries up to the time of DigitalOcean's balance.
     pub total_at_balance: Option<Decimal>,
     pub account_balance: Option<Decimal>,
-    /// `account_balance` less `total_at_balance`.
+    /// `account_balance` minus `total_at_balance`.
     pub difference: Option<Decimal>,
     pub balance_generated_at: Option<DateTime<Utc>>,
 }
 
-/// A payment that was only tried moves no money (rule of ours; DigitalOcean documents the word alone).
-const MOVES_NOTHING: &str = "AttemptFailed";
+/// The type of a failed payment, which moves no money (our rule; DigitalOcean documents only the
+/// name of the type).
+const ATTEMPT_FAILED: &str = "AttemptFailed";
 
 impl Store {
-    /// Writes the billing history down, each entry once, although DigitalOcean gives none an id. A complete listing says of entries
-    /// that it lacks that they are missing; nothing is removed.
+    /// Stores the billing history. Stores each entry once: DigitalOcean assigns no ids, so a hash
+    /// of the entry identifies it, and an ordinal distinguishes equal entries. A complete listing
+    /// marks stored entries that it lacks as missing; nothing is deleted.
     pub async fn store_ledger(
         &self,
         entries: &[BillingEntry],
@@ -74,10 +76,10 @@ impl Store {
         let mut keys: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
         let mut ordinals = Vec::with_capacity(entries.len());
         let mut ids = Vec::with_capacity(entries.len());
-        let mut alike: HashMap<[u8; 32], i32> = HashMap::new();
+        let mut ordinals_by_key: HashMap<[u8; 32], i32> = HashMap::new();
         for entry in entries {
             let key = entry_key(entry);
-            let ordinal = alike.entry(key).or_default();
+            let ordinal = ordinals_by_key.entry(key).or_default();
             *ordinal += 1;
             let mut hash = Sha256::new();
             hash.update(key);
@@ -108,7 +110,7 @@ impl Store {
             .collect();
         let moves: Vec<bool> = entries
             .iter()
-            .map(|entry| entry.entry_type != MOVES_NOTHING)
+            .map(|entry| entry.entry_type != ATTEMPT_FAILED)
             .collect();
 
         let mut tx = self.pool.begin().await?;
@@ -161,7 +163,7 @@ impl Store {
         })
     }
 
-    /// The entries, the latest first.
+    /// Lists the entries, latest first.
     pub async fn ledger(
         &self,
         entry_type: Option<&str>,
@@ -194,7 +196,7 @@ impl Store {
         Ok(entries)
     }
 
-    /// The types of all entries, in `DigitalOcean`'s spelling.
+    /// Lists the types of all entries, as DigitalOcean spells them.
     pub async fn entry_types(&self) -> Result<Vec<String>, StoreError> {
         let types = sqlx::query_scalar!(
             "select distinct entry_type from cloud_billing_entries order by entry_type"
@@ -204,7 +206,7 @@ impl Store {
         Ok(types)
     }
 
-    /// What the ledger comes to, against the balance polled last.
+    /// Returns the total of the ledger and the last polled balance.
     pub async fn ledger_balance(&self) -> Result<LedgerBalance, StoreError> {
         let balance = sqlx::query_as!(
             LedgerBalance,
@@ -240,7 +242,7 @@ fn entry_key(entry: &BillingEntry) -> [u8; 32] {
         .invoice_uuid
         .map(|uuid| uuid.to_string())
         .unwrap_or_default();
-    // Lengths keep fields apart: "ab", "c" is not "a", "bc".
+    // Each field is preceded by its length, so that "ab", "c" and "a", "bc" have different keys.
     for field in [
         entry.date.to_rfc3339().as_str(),
         &entry.entry_type,

@@ -1,11 +1,10 @@
-//! All SQL of the system: one file a noun, reads and writes together.
+//! All SQL of the system: one file per entity, reads and writes together.
 //!
-//! Every write is one transaction that may run twice, at once with itself, or die half-way, and comes to the same rows.
-//! [`Store::sweep`] is the only way by which resources are written.
+//! Each write is one transaction, is idempotent and safe under concurrency, and leaves no partial
+//! result if the process dies. Only [`Store::sweep`] writes resources.
 
 mod access;
 pub mod balance;
-pub mod budget;
 mod completion;
 pub mod costs;
 mod error;
@@ -20,6 +19,7 @@ mod locks;
 pub mod metrics;
 mod migrations;
 pub mod projects;
+pub mod rate_limit;
 mod sessions;
 pub mod status;
 mod teams;
@@ -44,28 +44,32 @@ pub use usd::Usd;
 
 use self::sessions::StallSignal;
 
-/// The database. Cheap to clone: clones share one pool.
+/// A pool of connections to the database. Clones are cheap and share the pool.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
-    /// The longest that the server may take to answer; none where `DATABASE_URL` lets it take for ever.
+    /// How long work may wait for the server before it counts as stalled; `None` if `DATABASE_URL`
+    /// disables `statement_timeout`.
     stall_after: Option<Duration>,
     stall_signal: StallSignal,
 }
 
 impl Store {
-    /// Connects with at most `connections` connections.
+    /// Connects with a pool of at most `connections` connections.
     ///
-    /// Fails if the database does not answer within ten seconds; the error names the database, not its password.
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidUrl`], or [`StoreError::Unreachable`] if the database does not answer
+    /// within ten seconds. The errors contain the server and the database, never the password.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(StoreError::InvalidUrl {
-                problem: "it does not start with postgres://".to_owned(),
+                problem: "the scheme is not postgres://".to_owned(),
             });
         }
-        if is_split_by_its_password(url) {
+        if password_splits_url(url) {
             return Err(StoreError::InvalidUrl {
-                problem: "its user name or password has one of the characters / ? # in it, where %2F, %3F or %23 has to stand"
+                problem: "unescaped / ? or # in the user name or password; write %2F, %3F or %23"
                     .to_owned(),
             });
         }
@@ -79,8 +83,9 @@ impl Store {
             target: target(&options),
             problem,
         };
-        // A pool would keep trying and in the end only say that it did: one connection first, which says what is wrong.
-        let first = tokio::time::timeout(CONNECT_TIMEOUT, longest_statement(&options));
+        // A pool retries until its timeout and then reports only the timeout, so a first connection
+        // is made without the pool to obtain the actual error.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, statement_timeout(&options));
         let longest = match first.await {
             Ok(Ok(longest)) => longest,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
@@ -94,17 +99,18 @@ impl Store {
         let stall_signal = StallSignal::default();
         Ok(Self {
             pool: sessions::pool(options, connections, CONNECT_TIMEOUT, &stall_signal),
-            stall_after: longest.map(|longest| longest + completion::MARGIN),
+            stall_after: longest.map(|longest| longest + completion::CANCEL_MARGIN),
             stall_signal,
         })
     }
 
-    /// The server and the database as `HOST:PORT/DATABASE`, without user and password.
+    /// Returns the server and the database as `HOST:PORT/DATABASE`, without user and password.
     pub fn target(&self) -> String {
         target(&self.pool.connect_options())
     }
 
-    /// The database's clock: the only one by which sightings and strikes are compared.
+    /// Returns the time of the database's clock. All times of observations and strikes come from
+    /// this clock, so that they are comparable.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
             .fetch_one(&self.pool)
@@ -119,16 +125,16 @@ fn target(options: &PgConnectOptions) -> String {
     format!("{host}:{port}/{database}")
 }
 
-/// Whether what stands before the `@` ends the part of the URL that it is in: the rest of a password would be taken for a host or a
-/// database, and told as one.
-fn is_split_by_its_password(url: &str) -> bool {
+/// Returns true if a `/`, `?` or `#` precedes the `@` of the URL. The parser would treat the rest
+/// of the password as the host or the database, and errors would then contain it.
+fn password_splits_url(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     !authority.contains('@') && path.contains('@')
 }
 
-/// What the server lets a statement take; none where it sets no limit.
-async fn longest_statement(options: &PgConnectOptions) -> Result<Option<Duration>, sqlx::Error> {
+/// Returns the server's `statement_timeout`; `None` if it is 0, which means no limit.
+async fn statement_timeout(options: &PgConnectOptions) -> Result<Option<Duration>, sqlx::Error> {
     let mut connection = options.connect().await?;
     let limit = "select setting::bigint from pg_settings where name = 'statement_timeout'";
     let milliseconds: i64 = sqlx::query_scalar(limit).fetch_one(&mut connection).await?;
@@ -144,21 +150,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_part_of_a_password_is_told_as_a_host() {
+    async fn errors_contain_no_part_of_the_password() {
         for password in ["hal/len", "hal?len", "hal#len", "hal/le@n"] {
             let url = format!("postgres://arcadia:{password}@127.0.0.1:1/arcadia");
-            let told = Store::connect(&url, 1).await.unwrap_err().to_string();
-            assert!(
-                told.contains("password") && !told.contains("hal") && !told.contains("len"),
-                "{told}"
-            );
+            let error = Store::connect(&url, 1).await.unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, StoreError::InvalidUrl { .. }), "{text}");
+            assert!(!text.contains("hal") && !text.contains("len"), "{text}");
         }
         let url = "postgres://arcadia:hal%2Fl@en@127.0.0.1:1/arcadia?application_name=a@b";
-        let told = Store::connect(url, 1).await.unwrap_err().to_string();
+        let error = Store::connect(url, 1).await.unwrap_err();
+        let text = error.to_string();
         assert!(
-            told.contains("127.0.0.1:1/arcadia cannot be reached"),
-            "{told}"
+            matches!(&error, StoreError::Unreachable { target, .. } if target == "127.0.0.1:1/arcadia"),
+            "{text}"
         );
-        assert!(!told.contains("hal"), "{told}");
+        assert!(!text.contains("hal"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The record of what each listing saw: the evidence behind each strike.
+//! The record of each listing, which is the evidence for its strikes.
 
 use std::time::Duration;
 
@@ -9,47 +9,49 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// How many strikes, each by a complete listing of its own, make a tombstone (rule of ours).
+/// The number of strikes, each by a different complete listing, that marks a row as deleted (our
+/// rule).
 pub(crate) const STRIKES: i32 = 3;
 
-/// The Temporal run in whose name something is written.
+/// The Temporal workflow run on behalf of which rows are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub workflow_id: String,
     pub run_id: String,
 }
 
-/// When absence counts, and how much of it is believed (rules of ours).
+/// When a listing counts strikes, and how many deletions it may make at once (our rules).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The least time between two strikes of one row.
+    /// The minimum time between two strikes of a row.
     pub strike_interval: Duration,
     pub guard: Guard,
 }
 
-/// A complete listing that would tombstone more than both of these tombstones nothing, and waits for an operator.
+/// The limits of one listing's deletions. A complete listing that would exceed both deletes
+/// nothing; its deletions are held for an operator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// Of the kind's live resources, in percent.
+    /// In percent of the kind's live resources.
     pub percent: u8,
     pub rows: u32,
 }
 
 impl Guard {
-    /// Nothing at all is tombstoned without an operator's word.
+    /// Holds every deletion for an operator's decision.
     pub(crate) const NOTHING: Self = Self {
         percent: 0,
         rows: 0,
     };
 
-    /// Whether so many tombstones among so many live rows are too many to be believed.
+    /// Returns true if deleting `doomed` of `live` rows exceeds both limits.
     pub(crate) fn holds(self, doomed: i64, live: i64) -> bool {
         doomed > i64::from(self.rows) && doomed * 100 > live * i64::from(self.percent)
     }
 }
 
 impl Default for Guard {
-    /// A fifth, and ten.
+    /// 20 percent and 10 rows.
     fn default() -> Self {
         Self {
             percent: 20,
@@ -58,33 +60,33 @@ impl Default for Guard {
     }
 }
 
-/// How a listing went, apart from what it saw.
+/// The result of a listing, apart from the resources that it observed.
 #[derive(Debug, Clone)]
 pub struct ListingFacts {
-    /// By the database's clock ([`crate::Store::now`]), before the first request.
+    /// The time of the database's clock ([`crate::Store::now`]) before the first request.
     pub started_at: DateTime<Utc>,
     pub completeness: Completeness,
-    /// Why it is not complete, in a word; of no meaning where it is.
+    /// The category of the reason if the listing is not complete; otherwise unused.
     pub shortfall: Shortfall,
-    /// DigitalOcean's own count, where it gives one.
+    /// The total that DigitalOcean reports, if it does.
     pub total: Option<u64>,
-    /// Requests made to DigitalOcean.
+    /// The number of requests to DigitalOcean.
     pub requests: u32,
     pub rules: Rules,
     pub run: Run,
 }
 
-/// What kept a listing from being complete.
+/// Why a listing is not complete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shortfall {
-    /// Its pages contradict each other, or an item cannot be read.
+    /// The pages contradict each other, or an item cannot be parsed.
     #[default]
     Incomplete,
-    /// The token may not read it, or the API does not know it.
+    /// The token lacks the scope to read the list, or the API does not know the path.
     NotReadable,
-    /// `DigitalOcean` refuses the token: it is wrong, expired, revoked or of another team.
+    /// DigitalOcean rejects the token: it is invalid, expired, revoked or of another team.
     Unauthorized,
-    /// Anything else that went wrong.
+    /// Any other failure.
     Failed,
 }
 
@@ -104,8 +106,8 @@ impl ListingFacts {
     }
 }
 
-/// The database's clock. Taken under a lock, so that of two transactions which write the same rows the later one has the later
-/// time: histories are ordered by it.
+/// Returns the time of the database's clock. Called under a lock, so that of two transactions that
+/// write the same rows the later one has the later time. Histories are ordered by this time.
 pub(crate) async fn now(tx: &mut PgConnection) -> Result<DateTime<Utc>, StoreError> {
     let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
         .fetch_one(tx)
@@ -113,15 +115,15 @@ pub(crate) async fn now(tx: &mut PgConnection) -> Result<DateTime<Utc>, StoreErr
     Ok(now)
 }
 
-/// A listing that was written down.
+/// A recorded listing.
 pub(crate) struct Recorded {
     pub(crate) id: Uuid,
-    /// It is complete, and this run has not struck yet. A retried activity lists anew under the same run and so never strikes
-    /// twice.
+    /// True if the listing is complete and no earlier listing of this run and kind counted strikes.
+    /// A retried activity lists again in the same run and so never counts a strike twice.
     pub(crate) may_strike: bool,
 }
 
-/// Writes the listing down, and how fresh its kind is by it.
+/// Records a listing and updates the freshness of its kind.
 pub(crate) async fn record(
     tx: &mut PgConnection,
     kind: &str,
@@ -197,8 +199,8 @@ pub(crate) async fn record(
     })
 }
 
-/// Notes why the sources of a kind are known not to tell of all there is, if so, and returns true where that is new. A listing that
-/// began before the latest one changes nothing.
+/// Stores why the sources of a kind are known to be incomplete, or `None`, and returns true if the
+/// reason changed. A listing that began before the latest one changes nothing.
 pub(crate) async fn note_partial(
     tx: &mut PgConnection,
     kind: &str,
@@ -218,7 +220,7 @@ pub(crate) async fn note_partial(
     Ok(changed > 0)
 }
 
-/// Notes that the deletions of a listing wait for an operator.
+/// Records that the deletions of a listing await an operator's decision.
 pub(crate) async fn mark_held(
     tx: &mut PgConnection,
     kind: &str,

@@ -1,35 +1,36 @@
-//! The advisory locks of PostgreSQL: the only place that acquires them, in one order.
+//! The advisory locks of PostgreSQL. Only this file acquires them, and in one order.
 
 use chrono::{Datelike as _, NaiveDate};
 use sqlx::PgConnection;
 
 use crate::StoreError;
 
-/// An advisory lock, held to the end of the transaction.
+/// An advisory lock, held until the end of the transaction.
 ///
-/// The variants stand in the order of acquisition: a transaction that holds one of them may acquire
-/// later ones only. So no two transactions wait for each other. Debug builds check this.
+/// The variants are listed in the order of acquisition: a transaction that holds one of them may
+/// acquire only later ones, so that no deadlock can occur. Debug builds check this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lock<'a> {
-    /// Creates the internal project. Two syncs at once would create two.
+    /// Creates the internal project. Two concurrent syncs would create two.
     ProjectCreation,
-    /// Writes resources of all kinds in an order of its own: passes over memberships, changes of
-    /// tenants and overrides, attribution. Syncs of single kinds share it.
+    /// Writes resources of all kinds in its own order: membership passes, changes of tenants and
+    /// overrides, attribution. Syncs of single kinds acquire it in shared mode.
     Inventory,
-    /// Writes the resources of a kind, or the projects. Two syncs at once would count one absence
-    /// twice.
+    /// Writes the resources of a kind, or the projects. Two concurrent syncs would count one
+    /// absence twice.
     Listing(&'a str),
-    /// Changes the match or tenant of stored lines. Ingests and estimates share it: a line that is
-    /// being stored and a resource that is being discovered must not miss each other.
+    /// Changes the match or the tenant of stored lines. Ingests and estimates acquire it in shared
+    /// mode, so that concurrent inserts of a line and of its resource cannot miss each other.
     CostLines,
     /// Stores the estimate of a month, or replaces it by the invoice.
     Estimate(NaiveDate),
-    /// Stores the billing history. Two at once would each find the entries of the other missing.
+    /// Stores the billing history. Two concurrent writers would each mark the other's entries as
+    /// missing.
     Ledger,
 }
 
 impl Lock<'_> {
-    /// The place in the order, from 1 on.
+    /// The position in the order of acquisition, starting at 1.
     fn rank(self) -> i32 {
         match self {
             Self::ProjectCreation => 1,
@@ -41,7 +42,7 @@ impl Lock<'_> {
         }
     }
 
-    /// Distinguishes locks of one rank. Hashed by PostgreSQL.
+    /// Distinguishes locks of the same rank. PostgreSQL hashes the name.
     fn name(self) -> String {
         match self {
             Self::Listing(kind) => kind.to_owned(),
@@ -51,11 +52,11 @@ impl Lock<'_> {
     }
 }
 
-/// The modes as `pg_locks` names them.
+/// The lock modes as named in `pg_locks`.
 const EXCLUSIVE: &str = "ExclusiveLock";
 const SHARED: &str = "ShareLock";
 
-/// Waits for a lock that no other transaction holds.
+/// Acquires a lock exclusively.
 pub(crate) async fn acquire(tx: &mut PgConnection, lock: Lock<'_>) -> Result<(), StoreError> {
     check_order(tx, lock, EXCLUSIVE).await?;
     sqlx::query!(
@@ -68,7 +69,7 @@ pub(crate) async fn acquire(tx: &mut PgConnection, lock: Lock<'_>) -> Result<(),
     Ok(())
 }
 
-/// Waits for a lock that no other transaction holds exclusively.
+/// Acquires a lock in shared mode.
 pub(crate) async fn share(tx: &mut PgConnection, lock: Lock<'_>) -> Result<(), StoreError> {
     check_order(tx, lock, SHARED).await?;
     sqlx::query!(
@@ -81,8 +82,8 @@ pub(crate) async fn share(tx: &mut PgConnection, lock: Lock<'_>) -> Result<(), S
     Ok(())
 }
 
-/// Panics in debug builds if the transaction holds a later lock, another one of the same rank, or this
-/// one in a weaker mode. A lock that it holds already is granted at once.
+/// Panics in debug builds if the transaction holds a later lock, another lock of the same rank, or
+/// this lock in a weaker mode. Returns at once for a lock that the transaction already holds.
 async fn check_order(
     tx: &mut PgConnection,
     lock: Lock<'_>,
@@ -108,15 +109,16 @@ async fn check_order(
     }
     assert!(
         own().next().is_none(),
-        "{lock:?} is shared by the transaction that acquires it: two of them would wait for each other"
+        "{lock:?} is held in shared mode by the transaction that acquires it: two such transactions would deadlock"
     );
-    // A transaction that holds the inventory alone may write the resources of several kinds.
-    let is_alone = held
+    // A transaction that holds the inventory lock exclusively may write the resources of several
+    // kinds.
+    let holds_inventory = held
         .iter()
         .any(|other| other.rank == Lock::Inventory.rank() && other.mode == EXCLUSIVE);
     for other in &held {
         assert!(
-            other.rank < lock.rank() || (other.rank == lock.rank() && is_alone),
+            other.rank < lock.rank() || (other.rank == lock.rank() && holds_inventory),
             "{lock:?} is acquired while the transaction holds a lock of rank {}: see the order in locks.rs",
             other.rank
         );

@@ -1,4 +1,4 @@
-//! What the metrics tell of the database: a few sums, each read with one query.
+//! The database values that the metrics export: a few aggregates, each read by one query.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -7,55 +7,55 @@ use crate::balance::BalanceSnapshot;
 use crate::ledger::LedgerBalance;
 use crate::{Store, StoreError};
 
-/// How the mirror and the bill stand, at one moment of the database's clock.
+/// The state of the mirror and of the bills at one time of the database's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gauges {
     pub at: DateTime<Utc>,
-    /// By kind; `project` and `project_member` count as kinds.
+    /// Ordered by kind; `project` and `project_member` count as kinds.
     pub kinds: Vec<KindGauges>,
     pub invoices: InvoiceGauges,
-    /// None before the first poll.
+    /// `None` before the first poll.
     pub balance: Option<BalanceSnapshot>,
     pub ledger: LedgerBalance,
-    /// The estimate of the month that is open; none while no month is.
+    /// The estimate of the open month; `None` if no month is open.
     pub estimate: Option<EstimateGauges>,
 }
 
-/// How one kind stands.
+/// The state of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindGauges {
     pub kind: String,
-    /// When the last complete listing began; none before the first.
+    /// When the last complete listing began; `None` before the first one.
     pub last_complete_at: Option<DateTime<Utc>>,
-    /// None for a kind that has no listing of its own.
+    /// `None` for a kind without a separate listing.
     pub last_attempt_at: Option<DateTime<Utc>>,
     /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: Option<String>,
-    /// Rows that are not deleted.
+    /// The number of rows that are not deleted.
     pub live: i64,
-    /// Of those, the ones that the last complete listings lacked.
+    /// The number of live rows with a strike.
     pub struck: i64,
-    /// Since when deletions of this kind wait for an operator; none where none do.
+    /// When deletions of this kind were held; `None` if none await a decision.
     pub held_at: Option<DateTime<Utc>>,
-    /// How many those are.
+    /// The number of held deletions.
     pub held_rows: i64,
 }
 
-/// How the invoices stand.
+/// The number of invoices by state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceGauges {
     pub pending: i64,
     pub ingested: i64,
     pub failed: i64,
-    /// Ingested, and the lines do not come to the invoice's amount.
+    /// Ingested invoices whose lines do not total the invoice's amount.
     pub unreconciled: i64,
-    /// What is missing or too much in those, added up without sign; USD.
+    /// The sum of the absolute differences of the unreconciled invoices; USD.
     pub off_by: Decimal,
-    /// Ingested, and some sum does not agree with another.
+    /// Ingested invoices of which some total does not reconcile.
     pub not_final: i64,
-    /// Ingested ones, still listed, whose last check failed.
+    /// Ingested invoices, still listed, with a failed last check.
     pub check_failed: i64,
-    /// Those that DigitalOcean no longer lists.
+    /// Invoices that DigitalOcean no longer lists.
     pub withdrawn: i64,
 }
 
@@ -64,19 +64,20 @@ pub struct InvoiceGauges {
 pub struct EstimateGauges {
     /// When the preview was last read.
     pub estimated_at: DateTime<Utc>,
-    /// The preview's own total; USD.
+    /// The total that the preview states; USD.
     pub amount: Decimal,
 }
 
 impl Gauges {
-    /// How long ago that was, in seconds; what lies ahead is now.
+    /// Returns the seconds from `moment` until `at`; 0 if `moment` is in the future.
     pub fn age_of(&self, moment: DateTime<Utc>) -> f64 {
         (self.at - moment).max(TimeDelta::zero()).as_seconds_f64()
     }
 }
 
 impl Store {
-    /// Reads all of it. None of it waits for a writer; it takes as long as going once over the live resources.
+    /// Reads all values. Waits for no writer; the duration is that of one scan of the live
+    /// resources.
     pub async fn gauges(&self) -> Result<Gauges, StoreError> {
         Ok(Gauges {
             at: self.now().await?,

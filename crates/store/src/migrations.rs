@@ -1,7 +1,7 @@
 //! Applies the migrations while other programs use the database.
 //!
-//! A statement that waits for a lock on a table also blocks every session that comes after it. So a
-//! migration waits for a lock for seconds only, is then rolled back, and is tried again.
+//! A statement that waits for a lock on a table blocks every later session on that table. So a
+//! migration waits only seconds for a lock, is then rolled back and retried.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use sqlx::{AssertSqlSafe, PgPool};
 use crate::{Store, StoreError};
 
 static MIGRATOR: Migrator = Migrator {
-    // A later version may have migrated the database already: see docs/upgrades.md.
+    // A later version may already have migrated the database: see docs/upgrades.md.
     ignore_missing: true,
     ..sqlx::migrate!("../../migrations")
 };
 
-/// How long migrations wait for locks.
+/// The timeouts of migrations that wait for locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MigrateOptions {
-    /// The longest wait of one statement.
+    /// The timeout of one statement that waits for a lock.
     pub lock_timeout: Duration,
-    /// When to stop trying again.
+    /// The time after which a blocked migration is no longer retried.
     pub give_up_after: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Default for MigrateOptions {
     }
 }
 
-/// Between two attempts, in which blocked sessions continue.
+/// The pause between two attempts, in which blocked sessions can continue.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the blocking sessions are queried.
 const POLL: Duration = Duration::from_millis(200);
@@ -45,13 +45,13 @@ const DEADLOCK_DETECTED: &str = "40P01";
 const UNDEFINED_TABLE: &str = "42P01";
 
 impl Store {
-    /// Applies all migrations. Any number of processes may call it at once: sqlx's advisory lock lets
-    /// one of them work.
+    /// Applies all migrations. Safe under concurrency: sqlx's advisory lock admits one process at a
+    /// time.
     ///
     /// # Errors
     ///
     /// [`StoreError::MigrationBlocked`] if another session holds a lock for five minutes, and
-    /// [`StoreError::OtherSchema`] for a database that other migrations created.
+    /// [`StoreError::OtherSchema`] if other migrations created the database.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.migrate_with(&MIGRATOR, MigrateOptions::default())
             .await
@@ -84,7 +84,7 @@ impl Store {
                     blockers: by,
                 });
             }
-            tracing::warn!("{migration} is blocked by {by}; trying again");
+            tracing::warn!("{migration} is blocked by {by}; retrying");
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -101,7 +101,8 @@ impl Store {
             .await?;
         let mut migrations = migrator.iter().peekable();
         while let Some(migration) = migrations.next() {
-            // Those in transactions are run together, up to the next one without.
+            // sqlx applies consecutive transactional migrations in one call, up to the next one
+            // without a transaction.
             if !migration.no_tx && migrations.peek().is_some_and(|next| !next.no_tx) {
                 continue;
             }
@@ -124,8 +125,8 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Checks that the database answers and that its schema is the one this program was built for, or
-    /// a later one.
+    /// Checks that the database responds and that its schema is the one of this program or a later
+    /// one.
     ///
     /// # Errors
     ///
@@ -154,7 +155,7 @@ impl Store {
                 None => {
                     return Err(StoreError::SchemaBehind {
                         applied: applied.len(),
-                        wanted: MIGRATOR.iter().count(),
+                        required: MIGRATOR.iter().count(),
                     });
                 }
             }
@@ -162,7 +163,7 @@ impl Store {
         Ok(())
     }
 
-    /// Runs a migration, and returns its result with the sessions that last blocked it.
+    /// Runs a migration and returns its result, with the sessions that last blocked it.
     async fn watch<T>(&self, backend: i32, run: impl Future<Output = T>) -> (T, Option<String>) {
         let mut run = std::pin::pin!(run);
         let mut polls = tokio::time::interval(POLL);
@@ -176,7 +177,7 @@ impl Store {
         }
     }
 
-    /// The sessions that block another one, without their queries, which may contain data.
+    /// Describes the sessions that block a session, without their queries, which may contain data.
     async fn blockers(&self, backend: i32) -> Option<String> {
         let sessions: Vec<(i32, String, String, f64)> = sqlx::query_as(
             "select pid, coalesce(nullif(application_name, ''), 'no name'), coalesce(state, 'unknown'),
@@ -209,7 +210,7 @@ async fn prepare(
     migration: &Migration,
     lock_timeout: Duration,
 ) -> Result<(), sqlx::Error> {
-    // `create index concurrently` blocks nobody, and would leave an invalid index if it timed out.
+    // `create index concurrently` blocks no session, and a timeout would leave an invalid index.
     let lock_timeout = if migration.no_tx {
         Duration::ZERO
     } else {

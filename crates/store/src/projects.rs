@@ -1,4 +1,4 @@
-//! Projects, and which resources they list.
+//! Projects, their changes by operators, and their members.
 
 mod members;
 mod reads;
@@ -23,15 +23,15 @@ use crate::listings::{ListingFacts, STRIKES, now, record};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
-/// What one listing of all projects saw.
+/// The result of one listing of all projects.
 pub struct ProjectSweep<'a> {
     pub projects: &'a [ObservedProject],
-    /// The name of the project that must exist.
+    /// The name of the internal project.
     pub internal_name: &'a str,
     pub facts: &'a ListingFacts,
 }
 
-/// What a sweep over the projects changed.
+/// The changes that a sweep of the projects stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProjectSweepOutcome {
     pub seen: usize,
@@ -40,30 +40,32 @@ pub struct ProjectSweepOutcome {
     pub deleted: usize,
 }
 
-/// A change by an operator of a project; the outer `None` leaves a field as it is.
+/// An operator's change of a project. An outer `None` leaves the field unchanged.
 ///
-/// A tenant holds from `tenant_since` on, or from now on; what was assigned for the time since then no longer holds. No tenant with
-/// `tenant_since` ends the assignment at that time; without it, every assignment of the project is undone.
+/// The tenant applies from `tenant_since` on, or from now on, and replaces later assignments. An
+/// inner `None` ends the assignment at `tenant_since`; without `tenant_since` it deletes all
+/// assignments of the project.
 #[derive(Debug, Clone, Default)]
 pub struct ProjectChange {
     pub tenant_id: Option<Option<TenantId>>,
-    /// Not in the future.
+    /// Must not be in the future.
     pub tenant_since: Option<DateTime<Utc>>,
     pub purpose: Option<Option<String>>,
 }
 
 impl Store {
-    /// Holds the right to create projects until the guard is dropped, against every other process.
+    /// Locks the creation of projects until the guard is dropped.
     ///
-    /// `DigitalOcean` refuses a second project of a name, but its listing may lag behind: under this lock, to list and then to
-    /// create cannot race with another sync.
+    /// DigitalOcean rejects a second project of the same name, but its listing may lag. This lock
+    /// prevents a race with another sync between listing and creation.
     pub async fn lock_project_creation(&self) -> Result<ProjectCreationGuard, StoreError> {
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::ProjectCreation).await?;
         Ok(ProjectCreationGuard { _tx: tx })
     }
 
-    /// Writes what a listing of the projects saw; a complete one strikes those that it lacks.
+    /// Stores the result of a listing of the projects. A complete listing adds a strike to each
+    /// project that it lacks.
     pub async fn sweep_projects(
         &self,
         sweep: ProjectSweep<'_>,
@@ -88,8 +90,9 @@ impl Store {
         Ok(outcome)
     }
 
-    /// DigitalOcean's ids of the projects that this run's listing saw, and whether that listing was complete; without such a
-    /// listing, as after a reset in mid-run, the live ones.
+    /// Returns DigitalOcean's ids and the names of the projects that this run's listing observed,
+    /// and the completeness of that listing. If the run has no listing, e.g. after a workflow
+    /// reset, returns the live projects.
     pub async fn projects_seen_by(
         &self,
         run: &Run,
@@ -119,15 +122,18 @@ impl Store {
         let completeness = match listing {
             Some(listing) if listing.complete => Completeness::Complete,
             Some(listing) => Completeness::Incomplete(listing.reason.unwrap_or_default()),
-            None => Completeness::Incomplete("the projects were not listed in this run".to_owned()),
+            None => Completeness::Incomplete("this run has not listed the projects".to_owned()),
         };
         Ok((projects, completeness))
     }
 
-    /// Changes tenant and purpose of a project, and returns the project with what that moves between tenants. Resources and cost lines
-    /// follow in the same transaction. After a dry run the project is as it was.
+    /// Changes the tenant or the purpose of a project. Returns the project and the costs that the
+    /// change moves between tenants. Resources and cost lines follow in the same transaction. A dry
+    /// run changes nothing.
     ///
-    /// Fails with [`StoreError::NotFound`] without such a project.
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is no such project.
     pub async fn change_project(
         &self,
         id: Uuid,
@@ -180,7 +186,8 @@ impl Store {
     }
 }
 
-/// An operator assigns a project to a tenant, or ends or undoes its assignments. See [`intervals::assign_tenant`].
+/// An operator's assignment of a project to a tenant, or the end or deletion of assignments. See
+/// [`intervals::assign_tenant`].
 #[derive(Debug, Clone, Copy)]
 struct Assignment<'a> {
     project: Uuid,
@@ -200,7 +207,7 @@ async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), Stor
     .await?;
     if updated.rows_affected() == 0 {
         return Err(StoreError::NotFound {
-            what: "project",
+            entity: "project",
             id: assign.project,
         });
     }
@@ -213,7 +220,7 @@ async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), Stor
         assign.assigned_by,
     )
     .await?;
-    matching::note_cause(tx, "operator", Some(assign.assigned_by), None).await?;
+    matching::set_cause(tx, "operator", Some(assign.assigned_by), None).await?;
     attribution::attribute(tx, Scope::All, None, assign.at).await?;
     owners::reallocate(tx, Affected::OfProjects(&[assign.project])).await
 }
@@ -254,7 +261,8 @@ async fn upsert(tx: &mut PgConnection, sweep: &ProjectSweep<'_>) -> Result<usize
         .iter()
         .map(|project| project.attrs.to_string())
         .collect();
-    // What stands as it is gets only its sighting: attrs are not written again.
+    // `attrs` is only replaced if it differs, so that unchanged values are not rewritten to TOAST
+    // storage.
     let discovered = sqlx::query_scalar!(
         r#"
         with observed as (

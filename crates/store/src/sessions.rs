@@ -1,7 +1,8 @@
-//! Sessions that end where one of their two sides is gone, or is heard of no more.
+//! Session settings and pool checks that end a connection when either side stops responding.
 //!
-//! A machine that loses its power says nothing, and neither does a firewall that forgets a connection. The server would keep a dead
-//! worker's locks for the two hours of TCP's own keepalive, and a worker would wait for a dead server's answer for ever.
+//! A host that loses power and a firewall that drops a connection send no packet. Without these
+//! settings, the server would keep a dead worker's locks for two hours (TCP's default keepalive),
+//! and a worker would wait for a dead server without limit.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,58 +12,61 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::{Instant, timeout};
 
-/// What sessions are set to, where `DATABASE_URL` says nothing else (`?options[statement_timeout]=10min`).
+/// Session settings, unless `DATABASE_URL` overrides them (`?options[statement_timeout]=10min`).
 const SETTINGS: [(&str, &str); 8] = [
-    // Compiling a statement takes longer than any of these, and is decided on by estimates that a first sync makes wrong.
+    // JIT compilation takes longer than any of our statements saves, and PostgreSQL enables it
+    // based on estimates that are wrong after a first sync.
     ("jit", "off"),
-    // The waiting for locks is part of it.
+    // Includes the time spent waiting for locks.
     ("statement_timeout", "3min"),
-    // Whoever creates a project holds a lock while DigitalOcean is asked.
+    // The creation of a project holds a lock during requests to DigitalOcean.
     ("idle_in_transaction_session_timeout", "5min"),
-    // A client whose machine is gone is missed within a minute, whatever its session does at that time: it sends nothing,
+    // The server detects a dead client within a minute in each state of the session: idle,
     ("tcp_keepalives_idle", "30"),
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
-    // is sent something,
+    // while data is sent to the client,
     ("tcp_user_timeout", "60s"),
-    // or waits for a lock.
+    // or during a wait for a lock.
     ("client_connection_check_interval", "10s"),
 ];
 
-/// How long a connection that is idle may take to say that it lives.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
-/// For so long after a silence, connections that come back are closed: among them are those that were silent.
-const SUSPICIOUS_FOR: Duration = Duration::from_secs(5);
+/// The timeout of the check of an idle connection.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// For this long after a stall, connections that return to the pool are closed: the stalled ones
+/// are among them.
+const STALL_SIGNAL_DURATION: Duration = Duration::from_secs(5);
 
-/// The options, with the settings that they do not make themselves.
+/// Adds the settings that the options do not contain.
 pub(crate) fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
-    let given = options.get_options().unwrap_or_default().to_owned();
+    let configured = options.get_options().unwrap_or_default().to_owned();
     let missing = SETTINGS.into_iter().filter(|(name, _)| {
-        let mut words = given.split([' ', '=']);
+        let mut words = configured.split([' ', '=']);
         !words.any(|word| word.trim_start_matches("-c") == *name)
     });
     options.options(missing)
 }
 
-/// A pool that neither hands out nor takes back a connection on which nothing is heard.
+/// Creates a pool that checks each connection on acquire and on release, and closes those that do
+/// not respond.
 pub(crate) fn pool(
     options: PgConnectOptions,
     connections: u32,
-    patience: Duration,
+    acquire_timeout: Duration,
     stall_signal: &StallSignal,
 ) -> PgPool {
     let stall_signal = stall_signal.clone();
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(patience)
-        // sqlx's own test waits for as long as it takes.
+        .acquire_timeout(acquire_timeout)
+        // sqlx's own check has no timeout.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(check(connection).await.is_ok()) }))
         .after_release(move |connection, _| {
-            let is_suspicious = stall_signal.is_raised();
+            let is_stalled = stall_signal.is_raised();
             Box::pin(async move {
-                if is_suspicious {
-                    return Err(silent());
+                if is_stalled {
+                    return Err(unresponsive());
                 }
                 check(connection).await.map(|()| true)
             })
@@ -71,16 +75,17 @@ pub(crate) fn pool(
 }
 
 async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    timeout(ANSWER_LIMIT, connection.ping())
+    timeout(PING_TIMEOUT, connection.ping())
         .await
-        .unwrap_or_else(|_| Err(silent()))
+        .unwrap_or_else(|_| Err(unresponsive()))
 }
 
-fn silent() -> sqlx::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "nothing is heard on it any more").into()
+fn unresponsive() -> sqlx::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no response on the connection").into()
 }
 
-/// Whether the database has just been silent to somebody, so that connections are to be closed rather than used again.
+/// Set for a few seconds after a stall of the database, so that the pool closes connections instead
+/// of reusing them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StallSignal(Arc<Mutex<Option<Instant>>>);
 
@@ -92,7 +97,7 @@ impl StallSignal {
 
     fn is_raised(&self) -> bool {
         let raised_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        raised_at.is_some_and(|at| at.elapsed() < SUSPICIOUS_FOR)
+        raised_at.is_some_and(|at| at.elapsed() < STALL_SIGNAL_DURATION)
     }
 }
 
@@ -101,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_url_sets_stands() {
+    fn settings_of_the_url_take_precedence() {
         for (query, own) in [
             (
                 "options[statement_timeout]=10min",
@@ -112,12 +117,20 @@ mod tests {
                 "statement_timeout=0",
             ),
         ] {
-            let url = format!("postgres://somebody@localhost/there?{query}");
+            let url = format!("postgres://user@localhost/there?{query}");
             let options = with_settings(url.parse().unwrap());
-            let given = options.get_options().unwrap();
-            assert!(given.contains(own), "{given}");
-            assert_eq!(given.matches("statement_timeout").count(), 1, "{given}");
-            assert_eq!(given.matches("tcp_user_timeout").count(), 1, "{given}");
+            let configured = options.get_options().unwrap();
+            assert!(configured.contains(own), "{configured}");
+            assert_eq!(
+                configured.matches("statement_timeout").count(),
+                1,
+                "{configured}"
+            );
+            assert_eq!(
+                configured.matches("tcp_user_timeout").count(),
+                1,
+                "{configured}"
+            );
         }
     }
 }

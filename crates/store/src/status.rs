@@ -1,4 +1,4 @@
-//! The facts behind the verdict on the mirror: a few small reads. The verdict itself is `api/src/status.rs`.
+//! The data from which `api/src/status.rs` evaluates the health of the mirror: a few small queries.
 
 use std::time::Duration;
 
@@ -8,22 +8,23 @@ use sqlx::Executor as _;
 use crate::projects::UnmatchedMembers;
 use crate::{Store, StoreError};
 
-/// How the mirror and the books stand, at one moment of the database's clock.
+/// The state of the mirror and of the books at one time of the database's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusFacts {
     pub at: DateTime<Utc>,
-    /// The time of the first migration.
+    /// When the first migration was applied.
     pub installed_at: DateTime<Utc>,
-    /// By name; `project` and `project_member` count as kinds.
+    /// Ordered by name; `project` and `project_member` count as kinds.
     pub kinds: Vec<KindFacts>,
-    /// By kind; those that wait for an operator.
+    /// Held deletions that await a decision, ordered by kind.
     pub holds: Vec<HoldFacts>,
     pub invoices: InvoiceFacts,
-    /// The time of the last successful poll; none before the first.
+    /// When the last successful poll happened; `None` before the first one.
     pub balance_polled_at: Option<DateTime<Utc>>,
-    /// Members of projects that match no resource, by kind.
+    /// The number of members of projects that match no resource, by kind.
     pub unmatched_members: Vec<UnmatchedMembers>,
-    /// Places where the books do not balance, at most 100; none where counting took longer than [`LONGEST_COUNT`].
+    /// The number of totals that do not reconcile, at most 100; `None` if counting took longer than
+    /// [`LONGEST_COUNT`].
     pub discrepancies: Option<i64>,
 }
 
@@ -31,18 +32,18 @@ pub struct StatusFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindFacts {
     pub kind: String,
-    /// When the last complete listing began; none before the first.
+    /// When the last complete listing began; `None` before the first one.
     pub last_complete_at: Option<DateTime<Utc>>,
     pub last_attempt_at: DateTime<Utc>,
     /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: String,
-    /// Why it is not `complete`.
+    /// Why the state is not `complete`.
     pub last_reason: Option<String>,
     /// When the first attempt after the last complete listing began.
     pub failing_since: Option<DateTime<Utc>>,
 }
 
-/// Deletions of one kind that wait for an operator.
+/// Deletions of one kind that await an operator's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldFacts {
     pub kind: String,
@@ -54,11 +55,11 @@ pub struct HoldFacts {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvoiceFacts {
     pub failed: i64,
-    /// Invoices without lines that no ingest has failed for.
+    /// Invoices without lines for which no ingest has failed.
     pub pending: i64,
-    /// When the first of those was listed.
+    /// When the first pending invoice was listed.
     pub pending_since: Option<DateTime<Utc>>,
-    /// Ingested invoices that could not be checked again, so that their lines are as they were confirmed last.
+    /// Ingested invoices with a failed recheck; their lines are the last verified ones.
     pub unverified: i64,
     /// When the first of those checks failed.
     pub unverified_since: Option<DateTime<Utc>>,
@@ -66,12 +67,13 @@ pub struct InvoiceFacts {
     pub unreconciled: i64,
 }
 
-/// Counting discrepancies adds up every line, which takes seconds where there are millions. The schedule `billing-history` does so every
-/// day and fails its run if any are found, so that nothing is overlooked where this count is given up.
+/// The timeout of the count of discrepancies, which sums every line and takes seconds for millions
+/// of lines. The schedule `billing-history` counts them daily without this timeout and fails its
+/// run if there are any, so that no discrepancy stays undetected.
 pub const LONGEST_COUNT: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Reads the facts.
+    /// Reads all status data.
     pub async fn status_facts(&self) -> Result<StatusFacts, StoreError> {
         let moment = sqlx::query!(
             r#"select clock_timestamp() as "at!", coalesce(min(installed_on), clock_timestamp()) as "installed_at!"
@@ -136,7 +138,8 @@ impl Store {
         Ok(invoices)
     }
 
-    /// The number of places where the books do not balance, at most 100; none if counting takes longer than `longest`.
+    /// Counts the totals that do not reconcile, at most 100; `None` if counting takes longer than
+    /// `longest`.
     async fn count_discrepancies(&self, longest: Duration) -> Result<Option<i64>, StoreError> {
         let mut tx = self.pool.begin().await?;
         let timeout = format!("set local statement_timeout = {}", longest.as_millis());
@@ -158,5 +161,5 @@ impl Store {
     }
 }
 
-/// SQLSTATE of a statement that was ended by `statement_timeout`.
+/// The SQLSTATE of a statement that `statement_timeout` cancelled.
 const QUERY_CANCELED: &str = "57014";

@@ -1,21 +1,21 @@
-//! The team whose resources and bills are here.
+//! The DigitalOcean team that this database mirrors.
 
 use chrono::{DateTime, Utc};
 
 use crate::{Store, StoreError};
 
-/// The team as the first token told it.
+/// The mirrored team. The first token of a team determines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirroredTeam {
-    /// DigitalOcean's, opaque.
+    /// DigitalOcean's id, opaque.
     pub team_uuid: String,
-    /// As it was told last.
+    /// The last reported name.
     pub name: String,
     pub first_seen_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// The team whose resources and bills are here; none before a token has told one.
+    /// Returns the mirrored team; `None` before the first token of a team is used.
     pub async fn mirrored_team(&self) -> Result<Option<MirroredTeam>, StoreError> {
         let team = sqlx::query_as!(
             MirroredTeam,
@@ -26,8 +26,8 @@ impl Store {
         Ok(team)
     }
 
-    /// The team whose resources and bills are here, now that a token of this team is used: this one if it is the first. Of several that come
-    /// first at once, one is.
+    /// Returns the mirrored team, and registers the given one if there is none yet. Updates the
+    /// name. Safe under concurrency: exactly one caller registers its team.
     pub async fn mirrored_team_or(
         &self,
         team_uuid: &str,
@@ -38,7 +38,8 @@ impl Store {
         {
             return Ok(team);
         }
-        // Another's row is written as it was, so that it is returned whosever it is.
+        // The update leaves the row of another team unchanged, so that `returning` yields the row
+        // in either case.
         let team = sqlx::query_as!(
             MirroredTeam,
             "insert into cloud_teams (team_uuid, name) values ($1, $2)

@@ -1,30 +1,31 @@
-//! The tenants that are named anywhere: tenants have no table of their own.
+//! The tenants: every name that a token, a project, a resource, a cost or an allocation rule refers
+//! to. Tenants have no table.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{Store, StoreError};
 
-/// A tenant that a token, a project, a resource, a cost or an allocation rule names.
+/// A tenant that a token, a project, a resource, a cost or an allocation rule refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tenant {
     #[cfg_attr(feature = "openapi", schema(example = "acme"))]
     pub tenant_id: String,
-    /// The earliest time at which a token, a project or a resource was this tenant's; null where
-    /// only costs or an allocation rule name it.
+    /// The earliest time at which a token, a project or a resource was assigned to the tenant; null
+    /// if only costs or an allocation rule refer to it.
     pub known_since: Option<DateTime<Utc>>,
-    /// Live projects that are assigned to it now.
+    /// The number of live projects that are assigned to the tenant.
     pub projects: i64,
-    /// Resources of it that are not deleted.
+    /// The number of its resources that are not deleted.
     pub live_resources: i64,
-    /// Whether any line of an invoice or of an open estimate is its own, wholly or in part; shared
-    /// costs do not count.
+    /// True if any line of an invoice or of an open estimate is attributed to the tenant, at least
+    /// in part. Allocated shared costs do not count.
     pub has_costs: bool,
 }
 
 impl Store {
-    /// The tenants by name. A revoked token alone makes nobody a tenant.
+    /// Lists the tenants by name. A name that only a revoked token refers to is not a tenant.
     pub async fn tenants(
         &self,
         after: Option<&str>,
@@ -53,7 +54,7 @@ impl Store {
         Ok(tenants)
     }
 
-    /// The names of all tenants.
+    /// Lists the names of all tenants.
     pub async fn tenant_ids(&self) -> Result<Vec<String>, StoreError> {
         let ids = sqlx::query_scalar!(
             r#"select tenant_id as "tenant_id!" from cloud_tenants order by tenant_id"#

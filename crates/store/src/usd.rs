@@ -1,9 +1,9 @@
-//! Amounts as the API shows them.
+//! Amounts in the format of the API.
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-/// An amount in USD, as a decimal string: all its digits, and cents even where they are zero.
+/// An amount in USD as a decimal string, with all its digits and at least two decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, examples("86.92", "-1779.55")))]
@@ -13,19 +13,19 @@ impl Serialize for Usd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut amount = self.0;
         if amount.scale() < 2 {
-            // PostgreSQL's 0.00 arrives as 0.
+            // sqlx decodes PostgreSQL's 0.00 as 0.
             amount.rescale(2);
         }
         serializer.collect_str(&amount)
     }
 }
 
-/// Serialises an amount of a read model as [`Usd`].
+/// Serialises an amount of a read model like [`Usd`].
 pub(crate) fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
     Usd(*amount).serialize(serializer)
 }
 
-/// Serialises an amount that may be unknown as [`Usd`] or null.
+/// Serialises an optional amount like [`Usd`], or as null.
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub(crate) fn serialize_optional<S: Serializer>(
     amount: &Option<Decimal>,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_have_their_cents_and_lose_no_digit() {
+    fn amounts_have_at_least_two_decimals_and_keep_every_digit() {
         for (stored, shown) in [
             ("0", "0.00"),
             ("6", "6.00"),

@@ -1,4 +1,4 @@
-//! The effect of an operator's change on the statements, measured inside its transaction.
+//! The effect of an operator's change on the statements, measured in the transaction of the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use sqlx::PgConnection;
 use super::{Cost, costs_by_tenant};
 use crate::StoreError;
 
-/// The amounts that a change moves between tenants, by month; months without a move are left out.
+/// The amounts that a change moves between tenants, by month. Months without a move are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// The earliest month first.
+    /// Ordered by month.
     pub months: Vec<MonthEffect>,
 }
 
@@ -21,18 +21,18 @@ pub struct Effect {
 pub struct MonthEffect {
     /// The first of the month.
     pub period: NaiveDate,
-    /// Every invoice of the month is final.
+    /// True if every invoice of the month is final.
     pub is_final: bool,
-    /// The month's lines are an estimate.
+    /// True if the month's lines are an estimate.
     pub is_estimate: bool,
-    /// Tenants whose total changes, unallocated costs first.
+    /// Tenants with a changed total, unallocated costs first.
     pub tenants: Vec<TenantEffect>,
 }
 
-/// The total of one tenant in a month before and after; USD.
+/// The total of a tenant in a month before and after a change; USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantEffect {
-    /// None for unallocated costs.
+    /// `None` for unallocated costs.
     pub tenant_id: Option<String>,
     pub before: Decimal,
     pub after: Decimal,
@@ -42,7 +42,8 @@ pub struct TenantEffect {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measured {
     pub effect: Effect,
-    /// In a dry run of a value without `since`: the start of the earliest charge that it concerns, and the effect with that `since`.
+    /// For a dry run of a value without `since`: the start of the earliest affected charge, and the
+    /// effect with that time as `since`.
     pub with_since: Option<(DateTime<Utc>, Effect)>,
 }
 
@@ -56,7 +57,7 @@ impl Measured {
 }
 
 impl MonthEffect {
-    /// The amount that comes to other tenants than before, USD.
+    /// Returns the amount that moves to other tenants; USD.
     pub fn moved(&self) -> Decimal {
         let gains = self
             .tenants
@@ -67,12 +68,12 @@ impl MonthEffect {
 }
 
 impl Effect {
-    /// Over all months, USD.
+    /// Returns the amount that moves in all months; USD.
     pub fn moved(&self) -> Decimal {
         self.months.iter().map(MonthEffect::moved).sum()
     }
 
-    /// Takes the totals of all tenants and months before a change. The caller's transaction goes on with the change.
+    /// Reads the totals of all tenants and months before a change in the same transaction.
     pub(crate) async fn start(tx: &mut PgConnection) -> Result<Before, StoreError> {
         Ok(Before {
             totals: totals(tx).await?,
@@ -101,7 +102,7 @@ async fn totals(tx: &mut PgConnection) -> Result<Totals, StoreError> {
 }
 
 impl Before {
-    /// Compares with the totals as they are now in the same transaction.
+    /// Compares the totals before the change to the current totals in the same transaction.
     pub(crate) async fn until_now(&self, tx: &mut PgConnection) -> Result<Effect, StoreError> {
         let after = totals(tx).await?;
         let keys: BTreeSet<_> = self.totals.keys().chain(after.keys()).collect();

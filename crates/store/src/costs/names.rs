@@ -1,11 +1,11 @@
-//! The names of what costs are grouped by.
+//! The names of resources and projects, by which costs are grouped and filtered.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// A resource, live or deleted, by its latest name.
+/// A resource, live or deleted, with its last known name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceName {
     pub id: Uuid,
@@ -13,22 +13,22 @@ pub struct ResourceName {
     pub name: String,
 }
 
-/// A project, live or deleted, that has or had a name.
+/// A project, live or deleted, that has or had a queried name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectName {
     pub id: Uuid,
-    /// The name that was asked for, in lower case.
+    /// The queried name, in lower case.
     pub asked: String,
-    /// The latest name.
+    /// The last known name.
     pub name: String,
-    /// From when the project had the name that was asked for.
+    /// When the project received the queried name.
     pub valid_from: DateTime<Utc>,
-    /// Until when; none while it has it.
+    /// When the project lost the queried name; `None` if it still has it.
     pub valid_to: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// The names of these resources.
+    /// Returns the names of these resources.
     pub async fn resource_names(&self, ids: &[Uuid]) -> Result<Vec<ResourceName>, StoreError> {
         let names = sqlx::query_as!(
             ResourceName,
@@ -40,7 +40,7 @@ impl Store {
         Ok(names)
     }
 
-    /// The projects that have or had one of these names, in any case.
+    /// Lists the projects that have or had one of these names; case-insensitive.
     pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ProjectName>, StoreError> {
         let projects = sqlx::query_as!(
             ProjectName,

@@ -1,4 +1,4 @@
-//! Overrides: resources that operators give to single lines.
+//! Overrides: resources that operators set for single cost lines.
 
 use chrono::{DateTime, Utc};
 use domain::invoices::fits;
@@ -11,25 +11,28 @@ use crate::invoices::matching;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// An operator's word on what a line is for: it comes before all other rules, and outlives every
-/// ingest.
+/// An operator's match of a line to a resource. It takes precedence over all match rules and
+/// remains after every ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Override {
-    /// Null: for no resource, so that all tenants bear it.
+    /// Null if the line is for no resource, so that it is a shared cost.
     pub resource_id: Option<Uuid>,
     pub reason: Option<String>,
-    /// The name of the access token by which it was said.
+    /// The name of the access token that set the override.
     pub set_by: String,
     pub set_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// Matches a line to a resource by an operator, or to none, and returns what that moves between tenants. The override outlives every
-    /// ingest. The tenant of the line follows in the same transaction.
+    /// Overrides the match of a line with a resource or with none, and returns the costs that this
+    /// moves between tenants. The override remains after every ingest. The tenant of the line
+    /// follows in the same transaction.
     ///
-    /// Fails with [`StoreError::KindMismatch`] for a resource of a kind that the line cannot be for ([`domain::invoices::fits`]), unless
-    /// it is forced.
+    /// # Errors
+    ///
+    /// [`StoreError::KindMismatch`] if the kind of the resource cannot be that of the line
+    /// ([`domain::invoices::fits`]), unless `is_forced`.
     pub async fn override_match(
         &self,
         line: Uuid,
@@ -58,7 +61,8 @@ impl Store {
         end_override(tx, line, &before, commit).await
     }
 
-    /// Removes the override of a line, so that the rules match it again, and returns what that moves between tenants.
+    /// Deletes the override of a line and rematches the line. Returns the costs that this moves
+    /// between tenants.
     pub async fn withdraw_override(
         &self,
         line: Uuid,
@@ -83,21 +87,21 @@ impl Store {
     ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::CostLines).await?;
-        matching::note_cause(&mut tx, "operator", Some(set_by), None).await?;
+        matching::set_cause(&mut tx, "operator", Some(set_by), None).await?;
         must_be_invoiced(&mut tx, line).await?;
         Ok(tx)
     }
 
-    /// The override of a line, if it has one.
+    /// Returns the override of a line, if there is one.
     pub async fn override_of(&self, line: Uuid) -> Result<Option<Override>, StoreError> {
-        let word = sqlx::query_as!(
+        let found = sqlx::query_as!(
             Override,
             "select resource_id, reason, set_by, set_at from cloud_cost_line_overrides where line_id = $1",
             line
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(word)
+        Ok(found)
     }
 }
 
@@ -127,7 +131,7 @@ async fn must_fit(
             .fetch_optional(&mut *tx)
             .await?
             .ok_or(StoreError::NotFound {
-                what: "resource",
+                entity: "resource",
                 id: resource,
             })?;
     let of_line = sqlx::query!(
@@ -161,10 +165,10 @@ async fn must_be_invoiced(tx: &mut sqlx::PgConnection, line: Uuid) -> Result<(),
     .await?;
     match is_estimate {
         Some(false) => Ok(()),
-        // Its id would not be that of the invoice's line, and the word would be lost.
+        // The line of the invoice will have a different id, so the override would be lost.
         Some(true) => Err(StoreError::Estimated { id: line }),
         None => Err(StoreError::NotFound {
-            what: "cost line",
+            entity: "cost line",
             id: line,
         }),
     }

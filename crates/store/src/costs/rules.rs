@@ -1,47 +1,47 @@
-//! By what rule what all bear is spread, from which month on.
+//! The rules by which shared costs are allocated, each from a month on.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::costs::SpreadRule;
+use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
 use crate::{Store, StoreError};
 
-/// A rule as it was set.
+/// A stored allocation rule.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StoredSpreadRule {
-    /// The first of the month from which on it holds, until the next one's.
+pub struct StoredAllocationRule {
+    /// The first of the month from which the rule applies, until the next rule.
     pub valid_from: NaiveDate,
-    pub rule: SpreadRule,
+    pub rule: AllocationRule,
     pub set_by: String,
     pub set_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// The rules, the latest month first.
-    pub async fn spread_rules(&self) -> Result<Vec<StoredSpreadRule>, StoreError> {
+    /// Lists the rules, latest month first.
+    pub async fn allocation_rules(&self) -> Result<Vec<StoredAllocationRule>, StoreError> {
         read(&mut *self.pool.acquire().await?).await
     }
 
-    /// The rule that holds in a month.
-    pub async fn spread_rule(&self, period: NaiveDate) -> Result<SpreadRule, StoreError> {
-        Ok(rule_for(&self.spread_rules().await?, period))
+    /// Returns the rule of a month.
+    pub async fn allocation_rule(&self, period: NaiveDate) -> Result<AllocationRule, StoreError> {
+        Ok(rule_for(&self.allocation_rules().await?, period))
     }
 
-    /// Sets the rule from a month on, until the next one that was set.
-    pub async fn set_spread_rule(
+    /// Sets the rule from a month on, until the next stored rule.
+    pub async fn set_allocation_rule(
         &self,
         valid_from: NaiveDate,
-        rule: &SpreadRule,
+        rule: &AllocationRule,
         set_by: &str,
     ) -> Result<(), StoreError> {
-        let (word, weights) = match rule {
-            SpreadRule::Proportional => ("proportional", None),
-            SpreadRule::Even => ("even", None),
-            SpreadRule::Fixed(weights) => {
+        let (name, weights) = match rule {
+            AllocationRule::Proportional => ("proportional", None),
+            AllocationRule::Even => ("even", None),
+            AllocationRule::Fixed(weights) => {
                 let weights: Map<String, Value> = weights
                     .iter()
                     .map(|(tenant, weight)| (tenant.clone(), Value::String(weight.to_string())))
@@ -54,7 +54,7 @@ impl Store {
              on conflict (valid_from) do update set
                  rule = excluded.rule, weights = excluded.weights, set_by = excluded.set_by, set_at = excluded.set_at",
             valid_from,
-            word,
+            name,
             weights,
             set_by,
         )
@@ -64,8 +64,8 @@ impl Store {
     }
 }
 
-/// `rules` are the latest first.
-pub(super) fn rule_for(rules: &[StoredSpreadRule], period: NaiveDate) -> SpreadRule {
+/// Returns the rule of a month. `rules` must be sorted latest first.
+pub(super) fn rule_for(rules: &[StoredAllocationRule], period: NaiveDate) -> AllocationRule {
     rules
         .iter()
         .find(|rule| rule.valid_from <= period)
@@ -74,10 +74,10 @@ pub(super) fn rule_for(rules: &[StoredSpreadRule], period: NaiveDate) -> SpreadR
 }
 
 fn read_weights(weights: Option<Value>) -> Result<BTreeMap<String, Decimal>, StoreError> {
-    let unreadable = |problem: String| StoreError::Database(sqlx::Error::Decode(problem.into()));
+    let invalid = |problem: String| StoreError::Database(sqlx::Error::Decode(problem.into()));
     let Some(Value::Object(weights)) = weights else {
-        return Err(unreadable(
-            "the weights of a spread rule are no object".to_owned(),
+        return Err(invalid(
+            "invalid weights of an allocation rule: not an object".to_owned(),
         ));
     };
     weights
@@ -89,15 +89,15 @@ fn read_weights(weights: Option<Value>) -> Result<BTreeMap<String, Decimal>, Sto
             };
             text.parse()
                 .map(|weight| (tenant, weight))
-                .map_err(|_| unreadable(format!("{text:?} is no weight of a spread rule")))
+                .map_err(|_| invalid(format!("invalid weight of an allocation rule: {text:?}")))
         })
         .collect()
 }
 
-/// The rules, the latest month first.
+/// Reads the rules, latest month first.
 pub(super) async fn read(
     connection: &mut PgConnection,
-) -> Result<Vec<StoredSpreadRule>, StoreError> {
+) -> Result<Vec<StoredAllocationRule>, StoreError> {
     let rows = sqlx::query!(
         "select valid_from, rule, weights, set_by, set_at from cloud_allocation_rules order by valid_from desc"
     )
@@ -106,11 +106,11 @@ pub(super) async fn read(
     rows.into_iter()
         .map(|row| {
             let rule = match row.rule.as_str() {
-                "even" => SpreadRule::Even,
-                "fixed" => SpreadRule::Fixed(read_weights(row.weights)?),
-                _ => SpreadRule::Proportional,
+                "even" => AllocationRule::Even,
+                "fixed" => AllocationRule::Fixed(read_weights(row.weights)?),
+                _ => AllocationRule::Proportional,
             };
-            Ok(StoredSpreadRule {
+            Ok(StoredAllocationRule {
                 valid_from: row.valid_from,
                 rule,
                 set_by: row.set_by,

@@ -1,4 +1,5 @@
-//! Project and tenant of resources. The rule itself is the SQL view `cloud_resource_attribution`.
+//! Attributes resources to projects and tenants. The rule is the SQL view
+//! `cloud_resource_attribution`.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +13,23 @@ use crate::invoices::matching;
 use crate::invoices::owners::{self, Affected};
 use crate::{Run, StoreError};
 
-/// Whose project and tenant to set.
+/// The resources to attribute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'a> {
-    /// Of all live resources. The caller holds the inventory's lock alone.
+    /// All live resources. The caller holds the inventory lock exclusively.
     All,
     Of(&'a [Uuid]),
 }
 
-/// A resource follows what it is a part of, which may follow something itself: a snapshot of a volume that a cluster made.
-const DEEPEST: usize = 4;
+/// The longest chain of parents that attribution follows, e.g. from a snapshot to its volume to the
+/// cluster that created the volume. A resource has the attribution of its parent.
+const MAX_DEPTH: usize = 4;
 
-/// Sets project, tenant and attribution of live resources, and says how many moved.
+/// Sets project, tenant and attribution of live resources, and returns the number of resources that
+/// moved to another project.
 ///
-/// A resource that leaves a project for another or for none has drifted; one that gets its first project is updated.
+/// A resource that leaves its project gets the event `drift_detected`; one that gets its first
+/// project gets `updated`.
 pub(crate) async fn attribute(
     tx: &mut PgConnection,
     scope: Scope<'_>,
@@ -37,40 +41,40 @@ pub(crate) async fn attribute(
         Scope::Of([]) => return Ok(0),
         Scope::Of(ids) => Some(ids),
     };
-    // Each row as it was before the first round. Rounds in between are not recorded.
-    let mut before: BTreeMap<Uuid, Home> = BTreeMap::new();
+    // The attribution of each row before the first round. Intermediate rounds are not recorded.
+    let mut before: BTreeMap<Uuid, Attribution> = BTreeMap::new();
     join_by_hashing(tx, ids.map_or(usize::MAX, <[Uuid]>::len)).await?;
-    for _ in 0..DEEPEST {
-        let changed = set_homes(tx, ids).await?;
+    for _ in 0..MAX_DEPTH {
+        let changed = set_attributions(tx, ids).await?;
         if changed.is_empty() {
             break;
         }
-        for (id, home) in changed {
-            before.entry(id).or_insert(home);
+        for (id, attribution) in changed {
+            before.entry(id).or_insert(attribution);
         }
     }
-    let moved = note_changes(tx, &before, run, at).await?;
+    let moved = record_changes(tx, &before, run, at).await?;
     let changed: Vec<Uuid> = before.into_keys().collect();
     intervals::follow_projects(tx, &changed, at).await?;
     matching::rematch_candidates(tx, &changed).await?;
     owners::reallocate(tx, Affected::OfResources(&changed)).await?;
-    note_contradictions(tx, ids, run, at).await?;
+    record_contradictions(tx, ids, run, at).await?;
     join_by_hashing(tx, 0).await?;
     Ok(moved)
 }
 
-/// Where a resource is, whose it is, and how that is known.
-struct Home {
+/// The project and the tenant of a resource, and the source of the attribution.
+struct Attribution {
     project: Option<Uuid>,
     tenant: Option<String>,
     attribution: Option<String>,
 }
 
-/// Sets what differs, and says what it was before.
-async fn set_homes(
+/// Updates the rows with a different attribution, and returns their previous attributions.
+async fn set_attributions(
     tx: &mut PgConnection,
     ids: Option<&[Uuid]>,
-) -> Result<Vec<(Uuid, Home)>, StoreError> {
+) -> Result<Vec<(Uuid, Attribution)>, StoreError> {
     let changed = sqlx::query!(
         r#"
         with changed as (
@@ -102,20 +106,20 @@ async fn set_homes(
     Ok(changed
         .into_iter()
         .map(|row| {
-            let home = Home {
+            let before = Attribution {
                 project: row.project_before,
                 tenant: row.tenant_before,
                 attribution: row.attribution_before,
             };
-            (row.id, home)
+            (row.id, before)
         })
         .collect())
 }
 
-/// Writes the events, and says how many resources left a project.
-async fn note_changes(
+/// Inserts the events, and returns the number of resources that left a project.
+async fn record_changes(
     tx: &mut PgConnection,
-    before: &BTreeMap<Uuid, Home>,
+    before: &BTreeMap<Uuid, Attribution>,
     run: Option<&Run>,
     at: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
@@ -123,10 +127,14 @@ async fn note_changes(
         return Ok(0);
     }
     let ids: Vec<Uuid> = before.keys().copied().collect();
-    let homes = || before.values();
-    let projects: Vec<Option<Uuid>> = homes().map(|home| home.project).collect();
-    let tenants: Vec<Option<&str>> = homes().map(|home| home.tenant.as_deref()).collect();
-    let attributions: Vec<Option<&str>> = homes().map(|home| home.attribution.as_deref()).collect();
+    let attributions = || before.values();
+    let projects: Vec<Option<Uuid>> = attributions().map(|before| before.project).collect();
+    let tenants: Vec<Option<&str>> = attributions()
+        .map(|before| before.tenant.as_deref())
+        .collect();
+    let sources: Vec<Option<&str>> = attributions()
+        .map(|before| before.attribution.as_deref())
+        .collect();
     let events = sqlx::query_scalar!(
         r#"
         with changed as (
@@ -155,7 +163,7 @@ async fn note_changes(
         &ids,
         &projects as &[Option<Uuid>],
         &tenants as &[Option<&str>],
-        &attributions as &[Option<&str>],
+        &sources as &[Option<&str>],
         run.map(|run| run.workflow_id.as_str()),
         run.map(|run| run.run_id.as_str()),
         at,
@@ -168,9 +176,10 @@ async fn note_changes(
         .count())
 }
 
-/// Records where DigitalOcean puts a resource into another project than its override does, or into one of another tenant: once for
-/// each such project, not with every sync.
-async fn note_contradictions(
+/// Records that DigitalOcean moved a resource to a project that contradicts its override: to
+/// another project, or to a project of another tenant. Records each such project once, not in every
+/// sync.
+async fn record_contradictions(
     tx: &mut PgConnection,
     ids: Option<&[Uuid]>,
     run: Option<&Run>,

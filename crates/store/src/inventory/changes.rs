@@ -1,4 +1,4 @@
-//! What differs between a resource as it stands and as it was seen, in the form events keep it.
+//! Compares a stored resource to an observed one. The differences have the format of events.
 
 use domain::inventory::{Direction, ObservedResource, Relation, RelationKind};
 use serde_json::{Map, Value, json};
@@ -12,11 +12,11 @@ pub(super) struct Fields {
     pub(super) status: Option<String>,
     pub(super) tags: Vec<String>,
     pub(super) attrs: Value,
-    /// As [`relations_json`] writes them; null for none.
+    /// In the format of [`relations_json`]; null if there are none.
     pub(super) relations: Value,
 }
 
-/// What happened to a resource.
+/// An event of a resource and its changes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Change {
     pub(super) event: &'static str,
@@ -24,7 +24,8 @@ pub(super) struct Change {
     pub(super) changes: Map<String, Value>,
 }
 
-/// What to call the difference; none where nothing that matters differs. `deleted_at` is when it was tombstoned, if it was.
+/// Compares two states; `None` if nothing relevant differs. `deleted_at` is the time at which the
+/// stored row was marked as deleted, if it was.
 pub(super) fn change(before: &Fields, deleted_at: Option<Value>, after: &Fields) -> Option<Change> {
     let mut changes = differences(before, after);
     let event = if let Some(deleted_at) = deleted_at {
@@ -82,7 +83,7 @@ fn differences(before: &Fields, after: &Fields) -> Map<String, Value> {
     fields
 }
 
-/// Tags are a set: `DigitalOcean` promises no order of them.
+/// Sorts and deduplicates the tags, because DigitalOcean guarantees no order.
 pub(super) fn sorted_tags(resource: &ObservedResource) -> Vec<String> {
     let mut tags = resource.tags.clone();
     tags.sort_unstable();
@@ -90,7 +91,8 @@ pub(super) fn sorted_tags(resource: &ObservedResource) -> Vec<String> {
     tags
 }
 
-/// Relations are a set too. None for none.
+/// Encodes the relations as JSON, sorted and deduplicated, because they have no order either.
+/// `None` if there are none.
 pub(super) fn relations_json(relations: &[Relation]) -> Option<String> {
     if relations.is_empty() {
         return None;
@@ -101,14 +103,14 @@ pub(super) fn relations_json(relations: &[Relation]) -> Option<String> {
     let rows: Vec<Value> = sorted
         .into_iter()
         .map(|relation| {
-            let (word, direction, kind, provider_id) = key(relation);
-            json!({ "relation": word, "direction": direction, "kind": kind, "provider_id": provider_id })
+            let (name, direction, kind, provider_id) = key(relation);
+            json!({ "relation": name, "direction": direction, "kind": kind, "provider_id": provider_id })
         })
         .collect();
     Some(Value::Array(rows).to_string())
 }
 
-/// As the columns hold it, and in the order in which the database gives rows back.
+/// Returns the values of the columns of a relation, in the database's sort order.
 fn key(relation: &Relation) -> (&'static str, &'static str, &str, &str) {
     let direction = match relation.direction {
         Direction::ToOther => "to_other",
@@ -122,7 +124,8 @@ fn key(relation: &Relation) -> (&'static str, &'static str, &str, &str) {
     )
 }
 
-/// What a resource is a part of. A cluster that made it comes first: whatever else it is attached to is the cluster's as well.
+/// Returns the relation to the parent of a resource. The cluster that created it takes precedence:
+/// other resources that it is attached to belong to that cluster as well.
 pub(super) fn owner(relations: &[Relation]) -> Option<&Relation> {
     relations
         .iter()
@@ -139,12 +142,14 @@ pub(super) fn owner(relations: &[Relation]) -> Option<&Relation> {
 
 pub(super) type Fingerprint = [u8; 16];
 
-/// Half of a SHA-256 over all that makes a change worth an event, and over what it is of. Bodies that differ only in how they are
-/// written have different ones: the comparison that follows finds no change then.
+/// The first half of a SHA-256 hash of the resource's identity and of all fields whose change is
+/// recorded as an event. Bodies that differ only in formatting have different fingerprints; the
+/// subsequent comparison finds no change then.
 pub(super) fn fingerprint(resource: &ObservedResource) -> Fingerprint {
     let mut hash = Sha256::new();
     let mut add = |text: Option<&str>| {
-        // Lengths keep fields apart: "ab", "c" is not "a", "bc".
+        // Each field is preceded by its length, so that "ab", "c" and "a", "bc" have different
+        // hashes.
         let length = text.map_or(u64::MAX, |text| text.len() as u64);
         hash.update(length.to_le_bytes());
         hash.update(text.unwrap_or_default());
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_is_no_change_whatever_the_order_of_tags_and_relations() {
+    fn the_order_of_tags_and_relations_is_no_change() {
         let mut before = observed();
         before.relations = vec![
             to(RelationKind::InVpc, ResourceKind::VPC, "v"),
@@ -222,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn two_resources_that_are_alike_have_different_fingerprints() {
+    fn equal_resources_with_different_ids_have_different_fingerprints() {
         let mut other = observed();
         other.provider_id = "2".to_owned();
         assert_ne!(fingerprint(&other), fingerprint(&observed()));
     }
 
     #[test]
-    fn tags_alone_are_tagged_and_anything_more_is_updated() {
+    fn a_change_of_tags_is_tagged_and_any_other_is_updated() {
         let before = fields(&observed());
         let mut after = observed();
         after.tags.push("new".to_owned());
@@ -255,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstoned_row_seen_again_is_restored_even_if_nothing_else_differs() {
+    fn a_deleted_resource_that_is_observed_again_is_restored() {
         let before = fields(&observed());
         let restored = change(&before, Some(json!("2026-05-09T05:00:00Z")), &before).unwrap();
         assert_eq!(restored.event, "restored");
@@ -266,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cluster_made_is_the_clusters_before_it_is_the_droplets_that_it_is_attached_to() {
+    fn a_cluster_takes_precedence_as_parent_over_a_droplet() {
         let relations = [
             to(RelationKind::InVpc, ResourceKind::VPC, "v"),
             to(RelationKind::AttachedTo, ResourceKind::DROPLET, "2"),

@@ -1,4 +1,5 @@
-//! What holds strikes back: a listing that would tombstone much at once tombstones nothing until an operator says so.
+//! Held deletions: a listing that would delete many resources at once deletes none until an
+//! operator decides.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,13 +7,13 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::intervals;
-use super::rows::{Gone, Writing};
+use super::rows::{DeletedResource, SweepContext};
 use crate::invoices::matching::{self, RematchTrigger};
 use crate::listings::{ListingFacts, STRIKES, mark_held, now};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
-/// Queries held deletions: the one list of the columns of [`HeldDeletion`].
+/// Queries [`HeldDeletion`]. The only list of its columns.
 macro_rules! query_held_deletions {
     ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -25,51 +26,53 @@ macro_rules! query_held_deletions {
     };
 }
 
-/// A complete listing that lacks so much that nothing was deleted for it.
+/// A complete listing that lacks so many resources that their deletion was held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldDeletion {
     pub id: Uuid,
     #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
-    /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing that saw
-    /// enough again.
+    /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing with few
+    /// enough missing resources.
     pub state: String,
-    /// How many resources would have been deleted.
+    /// The number of resources that would have been deleted.
     pub would_delete: i32,
-    /// How many of the kind were live then.
+    /// The number of live resources of the kind at that time.
     pub live: i32,
     pub held_at: DateTime<Utc>,
-    /// The name of the access token by which it was decided, or who said so in Temporal.
+    /// The name of the access token, or the name sent to Temporal, of the operator who decided.
     pub decided_by: Option<String>,
     pub decided_at: Option<DateTime<Utc>>,
-    /// How many the decision deleted.
+    /// The number of resources that the decision deleted.
     pub deleted: Option<i32>,
 }
 
-/// A resource that would be deleted, or was.
+/// A resource of a held deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldResource {
     pub id: Uuid,
-    /// DigitalOcean's id of it.
+    /// The resource's id at DigitalOcean.
     pub provider_id: String,
     pub name: String,
     pub tenant_id: Option<String>,
-    /// A resource that was seen again after the listing is not deleted, even if the deletion is approved.
+    /// A resource that was observed after the listing is not deleted, even if the deletion is
+    /// approved.
     pub last_seen_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
-/// Writes down what would be tombstoned. One hold a kind waits at a time; a later listing that comes to the same renews it.
+/// Stores the held deletion and its resources. Each kind has at most one pending held deletion; a
+/// later listing that would also delete too many updates it.
 pub(super) async fn hold(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     facts: &ListingFacts,
     listing: Uuid,
     (doomed, live): (i64, i64),
 ) -> Result<(), StoreError> {
-    let kind = writing.kind.as_str();
+    let kind = context.kind.as_str();
     let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
     let hold = sqlx::query_scalar!(
         "insert into cloud_held_deletions (kind, listing_id, listing_started_at, would_delete, live, held_at)
@@ -83,7 +86,7 @@ pub(super) async fn hold(
         facts.started_at,
         count(doomed),
         count(live),
-        writing.at,
+        context.at,
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -101,21 +104,21 @@ pub(super) async fn hold(
         facts.started_at,
         facts.strike_seconds(),
         STRIKES,
-        writing.at,
+        context.at,
         hold,
-        writing.is_partial(),
+        context.is_partial(),
     )
     .execute(&mut *tx)
     .await?;
     let reason = format!(
-        "it would tombstone {doomed} of {live}, more than {} rows and {} percent: approve or reject the hold {hold}",
+        "it would delete {doomed} of {live} resources, more than {} and {} percent: approve or reject the held deletion {hold}",
         facts.rules.guard.rows, facts.rules.guard.percent
     );
-    tracing::warn!(kind, doomed, live, %hold, "deletions are held for an operator");
+    tracing::warn!(kind, doomed, live, %hold, "deletions are held for an operator's decision");
     mark_held(tx, kind, listing, &reason).await
 }
 
-/// A complete listing that needs no hold ends the one that waits: so much came back that the rest is no mass deletion.
+/// Supersedes the pending held deletion of a kind, after a complete listing that needs none.
 pub(super) async fn supersede(
     tx: &mut PgConnection,
     kind: &str,
@@ -132,7 +135,7 @@ pub(super) async fn supersede(
     Ok(())
 }
 
-/// The hold of a kind that waits for an operator.
+/// Returns the pending held deletion of a kind.
 pub(super) async fn pending(
     tx: &mut PgConnection,
     kind: &str,
@@ -146,17 +149,18 @@ pub(super) async fn pending(
     Ok(held)
 }
 
-/// What an operator says of held deletions.
+/// An operator's decision on a held deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// They are gone: tombstone them.
+    /// The resources were deleted: mark them as deleted.
     Approve,
-    /// They are not: it takes three more listings to ask again.
+    /// The resources still exist: reset their strikes. Three more listings without them would hold
+    /// the deletions again.
     Reject,
 }
 
 impl Store {
-    /// Holds, those that wait first, then the newest.
+    /// Lists held deletions, pending ones first, then latest first.
     pub async fn held_deletions(&self, limit: i64) -> Result<Vec<HeldDeletion>, StoreError> {
         let held =
             query_held_deletions!("order by state <> 'pending', held_at desc limit $1", limit,)
@@ -165,12 +169,12 @@ impl Store {
         Ok(held)
     }
 
-    /// One hold.
+    /// Returns a held deletion.
     pub async fn held_deletion(&self, id: Uuid) -> Result<HeldDeletion, StoreError> {
         one(&self.pool, id).await
     }
 
-    /// The resources that a hold is about, by name.
+    /// Lists the resources of a held deletion by name.
     pub async fn held_resources(
         &self,
         hold: Uuid,
@@ -194,8 +198,9 @@ impl Store {
         Ok(resources)
     }
 
-    /// Carries out what an operator says of a hold. Only what no listing has seen since is tombstoned. A hold that is decided stays
-    /// as it is: the same word again changes nothing, another one is a [`StoreError::Decided`].
+    /// Stores and executes an operator's decision. Deletes only resources that no listing has
+    /// observed since. Repeating a decision changes nothing; a different decision fails with
+    /// [`StoreError::Decided`].
     pub async fn decide_held_deletion(
         &self,
         id: Uuid,
@@ -208,7 +213,8 @@ impl Store {
         locks::share(&mut tx, Lock::Inventory).await?;
         locks::acquire(&mut tx, Lock::Listing(&kind)).await?;
         let at = now(&mut tx).await?;
-        // By the same connection: a transaction that waits for another one could wait for ever.
+        // Uses the connection of the transaction: waiting for another connection while holding one
+        // can deadlock the pool.
         let hold = one(&mut *tx, id).await?;
         let state = match decision {
             Decision::Approve => "approved",
@@ -257,7 +263,10 @@ async fn one(executor: impl PgExecutor<'_>, id: Uuid) -> Result<HeldDeletion, St
     query_held_deletions!("where id = $1", id,)
         .fetch_optional(executor)
         .await?
-        .ok_or(StoreError::NotFound { what: "hold", id })
+        .ok_or(StoreError::NotFound {
+            entity: "held deletion",
+            id,
+        })
 }
 
 async fn delete_held(
@@ -267,8 +276,8 @@ async fn delete_held(
     decided_by: &str,
     run: Option<&Run>,
 ) -> Result<usize, StoreError> {
-    let gone = sqlx::query_as!(
-        Gone,
+    let deleted = sqlx::query_as!(
+        DeletedResource,
         "with gone as (
              update cloud_resources r set
                  stale_strike_count = stale_strike_count + 1, last_struck_at = $2, deleted_at = $2
@@ -293,12 +302,15 @@ async fn delete_held(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
-    let learned = RematchTrigger {
-        names: gone.iter().map(|gone| gone.name.to_lowercase()).collect(),
+    let ids: Vec<Uuid> = deleted.iter().map(|resource| resource.id).collect();
+    let trigger = RematchTrigger {
+        names: deleted
+            .iter()
+            .map(|resource| resource.name.to_lowercase())
+            .collect(),
         discovered: Vec::new(),
     };
     intervals::follow_projects(tx, &ids, at).await?;
-    matching::rematch(tx, &hold.kind, &learned, run).await?;
-    Ok(gone.len())
+    matching::rematch(tx, &hold.kind, &trigger, run).await?;
+    Ok(deleted.len())
 }

@@ -1,4 +1,4 @@
-//! Resources as they were: made by undoing what happened since.
+//! Past states of resources, reconstructed by undoing later events.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -8,9 +8,11 @@ use super::{AfterResource, Resource, ResourceEvent, ResourceFilter, State, query
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Resources by kind and name as they were at a time, as far as the mirror had seen it then. The filter is of that time too.
+    /// Lists resources by kind and name in their state at `at`, as observed by then. The filter
+    /// applies to that state.
     ///
-    /// `last_seen_at` is not kept and so no later than that time; strikes are not kept either and 0.
+    /// Past values of `last_seen_at` and of strikes are not stored: `last_seen_at` is capped at
+    /// `at`, and strikes are 0.
     pub async fn resources_as_of(
         &self,
         at: DateTime<Utc>,
@@ -21,7 +23,8 @@ impl Store {
         self.states_at(at, None, filter, after, limit).await
     }
 
-    /// One resource as it was at a time, of the given tenant only where one is given, by whose it was then.
+    /// Returns a resource in its state at `at`; with `tenant`, only if it was attributed to that
+    /// tenant then.
     pub async fn resource_as_of(
         &self,
         at: DateTime<Utc>,
@@ -35,7 +38,7 @@ impl Store {
         };
         let mut found = self.states_at(at, Some(id), &filter, None, 1).await?;
         found.pop().ok_or(StoreError::NotFound {
-            what: "resource of that time with the id",
+            entity: "resource at that time",
             id,
         })
     }
@@ -53,8 +56,9 @@ impl Store {
             State::Deleted => Some(true),
             State::All => None,
         };
-        // Of each field that changed after that time, the first change says what it was before. Whose it was then is known only when all
-        // is undone; that it is a tenant's, or was taken from it since, can be told before, and leaves little to undo.
+        // The first change of a field after `at` contains its value at `at`. The tenant at `at` is
+        // known only after undoing all events. The current tenant and the previous tenants in later
+        // events limit the rows before that.
         let resources = query_resources!(
             with r#"
             with undone as (
@@ -125,8 +129,8 @@ impl Store {
         Ok(resources)
     }
 
-    /// A resource's states, the newest first, of the given tenant's time only where one is given. `before` leads to those that began
-    /// before an event.
+    /// Lists the states of a resource, latest first; with `tenant`, only those attributed to that
+    /// tenant. With `before`, only states that began before that event.
     pub async fn timeline(
         &self,
         resource: &Resource,
@@ -137,19 +141,19 @@ impl Store {
         let mut state = resource.clone();
         let mut valid_to = None;
         let mut timeline = Vec::new();
-        let mut newest = None;
+        let mut cursor = None;
         let limit = usize::try_from(limit).unwrap_or_default();
         loop {
             let events = self
-                .resource_events(resource.id, newest, UNDONE_AT_A_TIME)
+                .resource_events(resource.id, cursor, EVENTS_PER_QUERY)
                 .await?;
             let Some(last) = events.last() else {
                 return Ok(timeline);
             };
-            newest = Some(last.id);
+            cursor = Some(last.id);
             for event in events {
-                let is_theirs = tenant.is_none() || state.tenant_id.as_deref() == tenant;
-                if is_theirs && before.is_none_or(|before| event.id < before) {
+                let is_visible = tenant.is_none() || state.tenant_id.as_deref() == tenant;
+                if is_visible && before.is_none_or(|before| event.id < before) {
                     timeline.push(PastState {
                         event: event.clone(),
                         resource: state.clone(),
@@ -166,19 +170,19 @@ impl Store {
     }
 }
 
-/// A resource as it was for a while.
+/// The state of a resource between two events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastState {
-    /// With which it began.
+    /// The event with which the state began.
     pub event: ResourceEvent,
     pub resource: Resource,
-    /// When the next event occurred; none for how the resource is now.
+    /// When the next event occurred; `None` for the current state.
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-const UNDONE_AT_A_TIME: i64 = 500;
+const EVENTS_PER_QUERY: i64 = 500;
 
-/// Takes an event back.
+/// Undoes an event.
 fn undo(state: &mut Resource, event: &ResourceEvent) {
     let Value::Object(changes) = &event.changes else {
         return;

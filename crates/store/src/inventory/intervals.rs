@@ -1,4 +1,4 @@
-//! Since when, and until when, which resource was in which project, and which project was whose.
+//! Intervals of validity: projects of resources, tenants of projects, names of projects.
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -8,34 +8,35 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// The time that a resource was in a project, by DigitalOcean's evidence or by an override.
+/// The interval in which a resource was in a project, according to DigitalOcean or to an override.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub cloud_project_id: Uuid,
-    /// An operator moved the resource there.
+    /// True if an operator moved the resource to the project.
     pub is_override: bool,
-    /// Name and tenant of the project as they are now.
+    /// The current name and tenant of the project.
     pub project_name: String,
     pub project_tenant_id: Option<String>,
     pub valid_from: DateTime<Utc>,
-    /// None while it holds.
+    /// `None` if the interval is current.
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-/// How long a project was a tenant's.
+/// The interval in which a project was assigned to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tenancy {
     pub tenant_id: String,
     pub valid_from: DateTime<Utc>,
-    /// Null while it holds.
+    /// Null while the assignment is current.
     pub valid_to: Option<DateTime<Utc>>,
-    /// The name of the access token by which it was said, where one is known; null to a tenant.
+    /// The name of the access token that assigned the tenant, if known; null in a tenant's view.
     pub assigned_by: Option<String>,
 }
 
 impl Store {
-    /// The projects of a resource by time, the latest first. For the time of an override of its own, only that counts.
+    /// Lists the projects of a resource, latest first. An override of the resource itself replaces
+    /// DigitalOcean's project for its interval.
     pub async fn memberships(&self, resource: Uuid) -> Result<Vec<Membership>, StoreError> {
         let memberships = sqlx::query_as!(
             Membership,
@@ -65,7 +66,7 @@ impl Store {
         Ok(memberships)
     }
 
-    /// Whose a project was, the latest first.
+    /// Lists the tenants of a project, latest first.
     pub async fn tenancies(&self, project: Uuid) -> Result<Vec<Tenancy>, StoreError> {
         let tenancies = sqlx::query_as!(
             Tenancy,
@@ -78,8 +79,11 @@ impl Store {
         Ok(tenancies)
     }
 
-    /// The projects that are a tenant's or were.
-    pub async fn projects_known_to(&self, tenant: &TenantId) -> Result<Vec<Uuid>, StoreError> {
+    /// Lists the projects that are or were assigned to a tenant.
+    pub async fn projects_ever_assigned_to(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Vec<Uuid>, StoreError> {
         let projects = sqlx::query_scalar!(
             r#"select id as "id!" from cloud_projects where tenant_id = $1
              union select cloud_project_id from cloud_project_tenants where tenant_id = $1"#,
@@ -91,7 +95,7 @@ impl Store {
     }
 }
 
-/// Dates the memberships of these resources: ends those that no longer hold and begins those that hold now.
+/// Ends the memberships of these resources that no longer hold, and begins the current ones.
 pub(crate) async fn follow_projects(
     tx: &mut PgConnection,
     resources: &[Uuid],
@@ -126,9 +130,9 @@ pub(crate) async fn follow_projects(
 
 /// Changes the tenant of a project, also for the past.
 ///
-/// A tenant is assigned from `since` on, or from now on; earlier assignments for the time since then no longer hold. No tenant with
-/// `since` ends the assignment at that time. No tenant without `since` undoes every assignment of the project, so that its costs
-/// are as if there had been none.
+/// A tenant is assigned from `since` on, or from now on, and replaces later assignments. Without a
+/// tenant, `since` ends the assignment at that time. Without both, all assignments of the project
+/// are deleted, and its costs are recomputed as if there had been none.
 pub(crate) async fn assign_tenant(
     tx: &mut PgConnection,
     project: Uuid,
@@ -183,12 +187,13 @@ pub(crate) async fn assign_tenant(
     Ok(())
 }
 
-/// Ends the intervals of names that projects have no longer, begins those of now, and says which projects that concerns.
+/// Ends the intervals of names that projects no longer have, begins the current ones, and returns
+/// the affected projects.
 pub(crate) async fn follow_names(
     tx: &mut PgConnection,
     at: DateTime<Utc>,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let mut concerned = sqlx::query_scalar!(
+    let mut affected = sqlx::query_scalar!(
         "update cloud_project_names n set valid_to = $1
          from cloud_projects p
          where n.cloud_project_id = p.id and n.valid_to is null and (p.deleted_at is not null or p.name <> n.name)
@@ -197,7 +202,7 @@ pub(crate) async fn follow_names(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let begun = sqlx::query_scalar!(
+    let started = sqlx::query_scalar!(
         "insert into cloud_project_names (cloud_project_id, name, valid_from)
          select p.id, p.name, $1
          from cloud_projects p
@@ -208,8 +213,8 @@ pub(crate) async fn follow_names(
     )
     .fetch_all(tx)
     .await?;
-    concerned.extend(begun);
-    concerned.sort_unstable();
-    concerned.dedup();
-    Ok(concerned)
+    affected.extend(started);
+    affected.sort_unstable();
+    affected.dedup();
+    Ok(affected)
 }

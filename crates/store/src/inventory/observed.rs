@@ -1,4 +1,4 @@
-//! What a listing sees, on its way into the database.
+//! The resources that a listing observes, until a sweep stores them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,28 +14,28 @@ use super::pages::Pages;
 use crate::json_rows::without_nul;
 use crate::{Store, StoreError};
 
-/// What a listing has seen so far, of one kind or of several that are listed together.
+/// The observed resources of a listing, of one kind or of several that are listed together.
 ///
-/// Most resources are stored as they are seen: of those only the id is kept here. The others are staged in the database at once,
-/// so that memory does not grow with the account, and wait there for the sweep.
+/// Most resources are unchanged: only their ids are kept in memory. The others are staged in the
+/// database at once, so that memory does not grow with the account, until the sweep stores them.
 pub struct Observations {
     pub(super) store: Store,
     pub(super) listing: Uuid,
     pub(super) started_at: DateTime<Utc>,
-    /// Fingerprints of all that is stored and live.
+    /// The fingerprints of all stored live resources of these kinds.
     stored: HashSet<Fingerprint>,
-    /// By kind and DigitalOcean's id, whether it is staged.
+    /// The observed resources by kind and DigitalOcean's id; true if the resource is staged.
     seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
-    /// Kinds whose listing is known to be partial.
+    /// Kinds with a listing that is known to be partial.
     partial: BTreeMap<ResourceKind, Partial>,
-    /// What came last, by kind and DigitalOcean's id.
+    /// The resources of the last call of [`Self::add`], by kind and DigitalOcean's id.
     pub(super) latest: Vec<(ResourceKind, String)>,
-    /// None for what no later attempt goes on with.
+    /// `None` if no later attempt can resume the listing.
     pub(super) pages: Option<Pages>,
 }
 
 impl Store {
-    /// Begins a listing of these kinds; to be called before its first request.
+    /// Begins a listing of these kinds. Must be called before its first request.
     pub async fn observe(&self, kinds: &[ResourceKind]) -> Result<Observations, StoreError> {
         let started_at = self.now().await?;
         self.begin(Uuid::now_v7(), started_at, kinds).await
@@ -47,17 +47,17 @@ impl Store {
         started_at: DateTime<Utc>,
         kinds: &[ResourceKind],
     ) -> Result<Observations, StoreError> {
-        let words: Vec<&str> = kinds.iter().map(ResourceKind::as_str).collect();
+        let names: Vec<&str> = kinds.iter().map(ResourceKind::as_str).collect();
         let stored = sqlx::query_scalar!(
             "select fingerprint from cloud_resources
              where provider = 'digitalocean' and kind = any($1) and deleted_at is null",
-            &words as &[&str],
+            &names as &[&str],
         )
         .fetch(&self.pool)
         .try_filter_map(|bytes| async move { Ok(Fingerprint::try_from(bytes).ok()) })
         .try_collect()
         .await?;
-        // What listings left that came to no end: none goes on for so long.
+        // Deletes rows of abandoned listings: no listing is resumed after this time.
         sqlx::query!(
             "with forgotten as (
                  delete from cloud_resumable_listings where taken_at < now() - interval '2 hours'
@@ -85,17 +85,17 @@ impl Store {
 /// Why a listing is known to be partial.
 struct Partial {
     reason: String,
-    /// It strikes only what its sources can know.
+    /// True if only resources known solely from these sources get strikes.
     limits_strikes: bool,
 }
 
 impl Observations {
-    /// By the database's clock, before the first request.
+    /// The time of the database's clock before the first request.
     pub fn started_at(&self) -> DateTime<Utc> {
         self.started_at
     }
 
-    /// How many resources of a kind were seen, each counted once.
+    /// Returns the number of observed resources of a kind, without duplicates.
     pub fn seen(&self, kind: &ResourceKind) -> usize {
         self.seen.get(kind).map_or(0, HashMap::len)
     }
@@ -105,8 +105,9 @@ impl Observations {
         ids.is_some_and(|ids| ids.contains_key(provider_id))
     }
 
-    /// Notes that the sources of a kind do not tell of all there is, however completely they are read, and what to configure. The
-    /// listing strikes nothing then that these sources cannot know: see [`super::strikes`].
+    /// Records that the sources of a kind are incomplete even if they are read completely, and what
+    /// to configure. Limits the strikes of the listing to resources that these sources can know:
+    /// see [`super::strikes`].
     pub fn note_partial(&mut self, kind: ResourceKind, reason: &str) {
         let (reason, limits_strikes) = (reason.to_owned(), true);
         self.partial.insert(
@@ -118,8 +119,8 @@ impl Observations {
         );
     }
 
-    /// Notes that another source contradicts a listing that should be full, and what to configure. It strikes as usual: what it
-    /// lacks of the stored rows it once had.
+    /// Records that another source contradicts a complete listing, and what to configure. Does not
+    /// limit strikes: a stored row that is missing from the listing was in it before.
     pub fn note_contradicted(&mut self, kind: ResourceKind, reason: &str) {
         let (reason, limits_strikes) = (reason.to_owned(), false);
         self.partial.insert(
@@ -135,14 +136,14 @@ impl Observations {
         self.partial.get(kind).map(|partial| &*partial.reason)
     }
 
-    /// Whether the listing strikes only what its sources can know. See [`Self::note_partial`].
+    /// Returns true if [`Self::note_partial`] limits the strikes of the kind.
     pub(super) fn limits_strikes(&self, kind: &ResourceKind) -> bool {
         self.partial
             .get(kind)
             .is_some_and(|partial| partial.limits_strikes)
     }
 
-    /// How many of them are staged.
+    /// Returns the number of staged resources of a kind.
     pub(super) fn staged(&self, kind: &ResourceKind) -> usize {
         let seen = self.seen.get(kind).into_iter().flat_map(HashMap::values);
         seen.filter(|is_staged| **is_staged).count()
@@ -157,18 +158,18 @@ impl Observations {
         ids.map(String::as_str).collect()
     }
 
-    /// Takes in what an earlier attempt saw.
+    /// Adds a resource that an earlier attempt observed.
     pub(super) fn remember(&mut self, kind: ResourceKind, provider_id: String, is_staged: bool) {
         let ids = self.seen.entry(kind).or_default();
         *ids.entry(provider_id).or_default() |= is_staged;
     }
 
-    /// Takes in what was seen. A resource that comes again stands for its earlier sighting.
+    /// Adds observed resources. A resource that is observed twice replaces its earlier version.
     pub async fn add(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
         let mut staged: HashMap<(ResourceKind, String), (ObservedResource, Fingerprint)> =
             HashMap::new();
         let mut order = Vec::new();
-        let mut again = Vec::new();
+        let mut replaced = Vec::new();
         self.latest.clear();
         for mut resource in resources {
             make_storable(&mut resource);
@@ -186,10 +187,10 @@ impl Observations {
             ids.insert(resource.provider_id.clone(), true);
             let key = (resource.kind.clone(), resource.provider_id.clone());
             match staged.insert(key.clone(), (resource, fingerprint)) {
-                // Seen twice on one page: the later version has taken the place.
+                // Twice on one page: the later version has replaced the earlier one.
                 Some(_) => {}
                 None if was_staged => {
-                    again.push(key.clone());
+                    replaced.push(key.clone());
                     order.push(key);
                 }
                 None => order.push(key),
@@ -199,18 +200,18 @@ impl Observations {
             return Ok(());
         }
         let rows: Vec<_> = order.iter().filter_map(|key| staged.get(key)).collect();
-        self.stage(&rows, &again).await
+        self.stage(&rows, &replaced).await
     }
 
     async fn stage(
         &self,
         rows: &[&(ObservedResource, Fingerprint)],
-        again: &[(ResourceKind, String)],
+        replaced: &[(ResourceKind, String)],
     ) -> Result<(), StoreError> {
         let mut connection = self.store.pool.acquire().await?;
-        if !again.is_empty() {
-            let kinds: Vec<&str> = again.iter().map(|(kind, _)| kind.as_str()).collect();
-            let ids: Vec<&str> = again.iter().map(|(_, id)| id.as_str()).collect();
+        if !replaced.is_empty() {
+            let kinds: Vec<&str> = replaced.iter().map(|(kind, _)| kind.as_str()).collect();
+            let ids: Vec<&str> = replaced.iter().map(|(_, id)| id.as_str()).collect();
             sqlx::query!(
                 "delete from cloud_staged_resources s using unnest($2::text[], $3::text[]) as again (kind, provider_id)
                  where s.listing = $1 and s.kind = again.kind and s.provider_id = again.provider_id",
@@ -221,7 +222,8 @@ impl Observations {
             .execute(&mut *connection)
             .await?;
         }
-        // Arrays: five times as fast as JSON for large bodies, and one message where COPY takes two.
+        // Array parameters: five times as fast as JSON for large bodies, and one message where COPY
+        // needs two.
         let ids: Vec<Uuid> = rows.iter().map(|_| Uuid::now_v7()).collect();
         let column = |value: fn(&ObservedResource) -> &str| -> Vec<&str> {
             rows.iter().map(|(resource, _)| value(resource)).collect()
@@ -237,7 +239,7 @@ impl Observations {
             .iter()
             .map(|(resource, _)| resource.status.as_deref())
             .collect();
-        // PostgreSQL has no arrays of arrays of different lengths.
+        // PostgreSQL has no arrays of arrays with different lengths.
         let tags: Vec<String> = rows
             .iter()
             .map(|(resource, _)| array_literal(&sorted_tags(resource)))
@@ -286,7 +288,7 @@ impl Observations {
                  as seen (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, relations,
                      owner_relation, owner_kind, owner_provider_id)",
             self.listing,
-            // Ids that grow keep neighbours together in the indexes.
+            // Ascending ids keep related rows close together in the indexes.
             &ids,
             &kinds as &[&str],
             &provider_ids as &[&str],
@@ -308,7 +310,7 @@ impl Observations {
     }
 }
 
-/// The same for the texts beside the body.
+/// Replaces U+0000 in the text fields, see [`storable`].
 fn make_storable(resource: &mut ObservedResource) {
     let texts = [&mut resource.name, &mut resource.provider_id].into_iter();
     let texts = texts
@@ -319,7 +321,8 @@ fn make_storable(resource: &mut ObservedResource) {
     }
 }
 
-/// JSON without the character U+0000: one body with it must not keep out the whole kind.
+/// Replaces U+0000 in JSON, which PostgreSQL cannot store. Otherwise a single body could block the
+/// sweep of its kind.
 fn storable(json: &str) -> Cow<'_, str> {
     if json.contains("\\u0000") {
         without_nul(json.to_owned()).into()
@@ -328,12 +331,12 @@ fn storable(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// An array of texts as PostgreSQL writes it.
+/// Formats an array of texts as a PostgreSQL literal.
 fn array_literal(texts: &[String]) -> String {
     let quoted = texts
         .iter()
         .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-    // PostgreSQL's texts cannot hold U+0000.
+    // PostgreSQL cannot store U+0000 in a text.
     let joined = quoted.collect::<Vec<_>>().join(",").replace('\0', "");
     format!("{{{joined}}}")
 }

@@ -1,4 +1,4 @@
-//! Overrides: tenants and projects that operators give to single resources.
+//! Overrides: tenants and projects that operators set for single resources.
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -15,47 +15,48 @@ use crate::listings::now;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// The override of a resource that is in force. It comes before all evidence of DigitalOcean, and
-/// no sync changes it.
+/// The current override of a resource. It takes precedence over DigitalOcean's data, and no sync
+/// changes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Pin))]
 pub struct ResourceOverride {
     pub tenant_id: Option<String>,
-    /// From when on the tenant holds.
+    /// The time from which the tenant applies.
     pub tenant_since: Option<DateTime<Utc>>,
     pub cloud_project_id: Option<Uuid>,
-    /// From when on the project holds.
+    /// The time from which the project applies.
     pub project_since: Option<DateTime<Utc>>,
-    /// `id` of the last project of DigitalOcean's that contradicts it.
+    /// The `id` of the last project at DigitalOcean that contradicts the override.
     pub contradicted_by: Option<Uuid>,
-    /// The name of the access token by which it was last changed.
+    /// The name of the access token of the last change.
     #[serde(rename = "pinned_by")]
     pub set_by: String,
     #[serde(rename = "pinned_at")]
     pub set_at: DateTime<Utc>,
 }
 
-/// A change of an override. The outer `None` leaves a part as it is.
+/// A change of an override. An outer `None` leaves the field unchanged.
 ///
-/// A value holds from `since` on, or from now on; what was set for the time since then no longer holds. The inner `None` with `since`
-/// ends the part at that time; without `since` it undoes the part for all time, so that costs are as if it had never been set.
+/// A value applies from `since` on, or from now on, and replaces later values. An inner `None` ends
+/// the value at `since`; without `since` it deletes all values, and costs are recomputed as if it
+/// had never been set.
 #[derive(Debug, Clone, Default)]
 pub struct OverrideChange {
     pub tenant_id: Option<Option<TenantId>>,
     pub cloud_project_id: Option<Option<Uuid>>,
-    /// Not in the future.
+    /// Must not be in the future.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Whether to keep a change or only to measure its effect.
+/// Whether to commit a change or only to measure its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
     Keep,
-    /// Everything is rolled back.
+    /// The transaction is rolled back.
     DryRun,
 }
 
-/// A part of an override.
+/// A tenant or a project of an override.
 #[derive(Debug, Clone, Copy)]
 enum Value<'a> {
     Tenant(Option<&'a str>),
@@ -63,7 +64,7 @@ enum Value<'a> {
 }
 
 impl Store {
-    /// The override of a resource that is in force.
+    /// Returns the current override of a resource.
     pub async fn resource_override(
         &self,
         resource: Uuid,
@@ -72,10 +73,12 @@ impl Store {
         in_force(&mut connection, resource).await
     }
 
-    /// Changes the override of a resource, and returns what that moves between tenants. Its parts and their cost lines follow in the
-    /// same transaction.
+    /// Changes the override of a resource, and returns the costs that the change moves between
+    /// tenants. Dependent resources and cost lines follow in the same transaction.
     ///
-    /// Fails with [`StoreError::NotFound`] without such a resource, or without such a live project.
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is no such resource or no such live project.
     pub async fn change_override(
         &self,
         resource: Uuid,
@@ -114,7 +117,7 @@ impl Store {
         Ok(measured)
     }
 
-    /// Live DNS zones without project and tenant: they wait for an operator to assign them.
+    /// Lists live DNS zones without project and tenant, which an operator has to assign.
     pub async fn unclassified_zones(
         &self,
         after: Option<(&str, Uuid)>,
@@ -148,7 +151,7 @@ async fn must_exist(
     .await?;
     if !exists {
         return Err(StoreError::NotFound {
-            what: "resource",
+            entity: "resource",
             id: resource,
         });
     }
@@ -165,13 +168,13 @@ async fn must_exist(
         Ok(())
     } else {
         Err(StoreError::NotFound {
-            what: "live project",
+            entity: "live project",
             id: project,
         })
     }
 }
 
-/// The resource and what follows it: its parts, their parts, and so on.
+/// Returns the resource and all resources below it in the tree of parents.
 async fn with_parts(tx: &mut PgConnection, resource: Uuid) -> Result<Vec<Uuid>, StoreError> {
     let parts = sqlx::query_scalar!(
         r#"with recursive part as (
@@ -187,7 +190,7 @@ async fn with_parts(tx: &mut PgConnection, resource: Uuid) -> Result<Vec<Uuid>, 
     Ok(parts)
 }
 
-/// The start of the earliest charge for one of these resources.
+/// Returns the start of the earliest charge for these resources.
 async fn first_charge(
     tx: &mut PgConnection,
     resources: &[Uuid],
@@ -230,12 +233,12 @@ async fn apply(
         )
         .await?;
     }
-    matching::note_cause(tx, "operator", Some(changed_by), None).await?;
+    matching::set_cause(tx, "operator", Some(changed_by), None).await?;
     attribution::attribute(tx, Scope::Of(parts), None, at).await?;
     owners::reallocate(tx, Affected::OfResources(parts)).await
 }
 
-/// Changes one part of the override in time. See [`OverrideChange`].
+/// Changes the tenant or the project of an override. See [`OverrideChange`].
 async fn change_part(
     tx: &mut PgConnection,
     resource: Uuid,
@@ -332,7 +335,7 @@ async fn in_force(
     Ok(found)
 }
 
-/// Writes the change into the resource's events, also where project and tenant stay the same.
+/// Records the change as an event, even if project and tenant of the resource stay the same.
 async fn record(
     tx: &mut PgConnection,
     resource: Uuid,

@@ -1,30 +1,30 @@
-//! The pages of a long listing.
+//! The pages of a long listing that a later attempt can resume.
 
 use std::collections::HashMap;
 
-use domain::{ResourceKind, TakenPage};
+use domain::{RecordedPage, ResourceKind};
 
 use crate::Run;
 
-/// The pages of a listing that a later attempt may go on with.
+/// The recorded and the pending pages of a listing that a later attempt can resume.
 pub(super) struct Pages {
     pub(super) run_id: String,
     pub(super) kinds: Vec<String>,
-    pub(super) is_written_down: bool,
-    /// Not written down yet.
+    pub(super) is_recorded: bool,
+    /// Pages that are not recorded yet.
     pub(super) waiting: Vec<Page>,
-    /// Of the attempts before, by path, until they are asked for.
-    pub(super) before: HashMap<String, Vec<TakenPage>>,
+    /// Pages of earlier attempts, by path, until they are taken from here.
+    pub(super) earlier: HashMap<String, Vec<RecordedPage>>,
 }
 
 impl Pages {
-    pub(super) fn of(run: &Run, kinds: &[ResourceKind]) -> Self {
+    pub(super) fn new(run: &Run, kinds: &[ResourceKind]) -> Self {
         Self {
             run_id: run.run_id.clone(),
             kinds: kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
-            is_written_down: false,
+            is_recorded: false,
             waiting: Vec::new(),
-            before: HashMap::new(),
+            earlier: HashMap::new(),
         }
     }
 }
@@ -32,7 +32,7 @@ impl Pages {
 pub(super) struct Page {
     pub(super) path: String,
     pub(super) number: i32,
-    pub(super) taken: TakenPage,
-    /// The resources that were on it, by kind and DigitalOcean's id.
+    pub(super) taken: RecordedPage,
+    /// The resources on the page, by kind and DigitalOcean's id.
     pub(super) resources: Vec<(ResourceKind, String)>,
 }

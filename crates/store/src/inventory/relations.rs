@@ -1,17 +1,17 @@
-//! How resources belong together, from both ends.
+//! Queries of relations between resources, from both ends.
 
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// One end of a relation, seen from the other.
+/// A related resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
     /// `attached_to`, `snapshot_of`, ...
     pub relation: String,
-    /// Whether the sentence begins with the resource that was asked about: it is RELATION the other.
+    /// True if the relation reads: the queried resource is RELATION this one.
     pub is_subject: bool,
-    /// None where the mirror does not have the other.
+    /// `None` if the related resource is not stored.
     pub id: Option<Uuid>,
     pub kind: String,
     pub provider_id: String,
@@ -20,7 +20,7 @@ pub struct Related {
 }
 
 impl Store {
-    /// What a resource is related to, and what is related to it.
+    /// Lists the resources that a resource is related to or that are related to it.
     pub async fn relations(&self, resource: Uuid) -> Result<Vec<Related>, StoreError> {
         let related = sqlx::query_as!(
             Related,

@@ -1,13 +1,14 @@
-//! Long listings that break off, and go on in a later attempt of the same run.
+//! Resumes long listings that fail midway, in a later attempt of the same run.
 //!
-//! From its tenth page on a listing is written down: which pages it took, and what was on them. The next attempt takes it over by
-//! giving it an id of its own, with all that is staged. The attempt before, should it still be alive, is left with an id that
-//! nothing belongs to, and is refused when it notes its next page or sweeps.
+//! From its tenth page on, a listing records the pages that it read and their resources. The next
+//! attempt takes the listing over by assigning a new id to it and to its staged rows. If the
+//! earlier attempt is still running, no row has its id any more, so its next page or sweep is
+//! rejected.
 
 use std::mem;
 
 use chrono::{DateTime, Utc};
-use domain::{ResourceKind, TakenPage};
+use domain::{RecordedPage, ResourceKind};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,18 +16,19 @@ use super::observed::Observations;
 use super::pages::{Page, Pages};
 use crate::{Run, Store, StoreError};
 
-/// So many pages are asked for again rather than written down: of most accounts nothing ever is.
-const WRITTEN_DOWN_FROM: usize = 10;
+/// Shorter listings are read again rather than recorded, so that most accounts never record a page.
+const RECORD_FROM_PAGE: usize = 10;
 
 impl Store {
-    /// Goes on with what an earlier attempt of the same run observed of these kinds, where that broke off less than ten minutes
-    /// ago and began less than an hour ago; otherwise begins, as [`Store::observe`] does. To be called before the first request.
-    pub async fn observe_again(
+    /// Resumes the listing of these kinds of an earlier attempt of the same run, if that attempt
+    /// failed less than ten minutes ago and began less than an hour ago. Otherwise begins a new
+    /// listing like [`Store::observe`]. Must be called before the first request.
+    pub async fn resume_or_observe(
         &self,
         run: &Run,
         kinds: &[ResourceKind],
     ) -> Result<Observations, StoreError> {
-        let mut pages = Pages::of(run, kinds);
+        let mut pages = Pages::new(run, kinds);
         let found = sqlx::query!(
             r#"
             select clock_timestamp() as "now!", begun.listing as "listing?",
@@ -45,7 +47,7 @@ impl Store {
             Some(listing) if found.is_fresh => {
                 seen = self.take_over(listing, kinds, &mut pages).await?;
             }
-            Some(listing) => self.forget(listing).await?,
+            Some(listing) => self.delete_listing(listing).await?,
             None => {}
         }
         let mut seen = match seen {
@@ -56,7 +58,7 @@ impl Store {
         Ok(seen)
     }
 
-    /// None if it has come to its end, or somebody else has taken it over meanwhile.
+    /// Returns `None` if the listing is finished, or if another attempt has taken it over.
     async fn take_over(
         &self,
         before: Uuid,
@@ -97,8 +99,8 @@ impl Store {
             for (kind, provider_id) in kinds.zip(page.provider_ids) {
                 seen.remember(kind, provider_id, false);
             }
-            let of_list = pages.before.entry(page.path).or_default();
-            of_list.push(TakenPage {
+            let earlier = pages.earlier.entry(page.path).or_default();
+            earlier.push(RecordedPage {
                 total: u64::try_from(page.total).unwrap_or_default(),
                 ids: page.item_ids,
                 has_next: page.has_next,
@@ -107,12 +109,12 @@ impl Store {
         for row in staged {
             seen.remember(ResourceKind::named(row.kind), row.provider_id, true);
         }
-        pages.is_written_down = true;
+        pages.is_recorded = true;
         Ok(Some(seen))
     }
 
-    /// Removes all that is left of a listing.
-    async fn forget(&self, listing: Uuid) -> Result<(), StoreError> {
+    /// Deletes all rows of a listing.
+    async fn delete_listing(&self, listing: Uuid) -> Result<(), StoreError> {
         sqlx::query!(
             "with gone as (delete from cloud_resumable_listings where listing = $1)
              delete from cloud_staged_resources where listing = $1",
@@ -125,20 +127,24 @@ impl Store {
 }
 
 impl Observations {
-    /// The pages that earlier attempts took of a list, from the first on. Given once.
-    pub fn taken_before(&mut self, path: &str) -> Vec<TakenPage> {
+    /// Returns the pages of a list that earlier attempts read, in order. A second call returns
+    /// none.
+    pub fn resumable_pages(&mut self, path: &str) -> Vec<RecordedPage> {
         let pages = self.pages.as_mut();
-        let before = pages.and_then(|pages| pages.before.remove(path));
-        before.unwrap_or_default()
+        let earlier = pages.and_then(|pages| pages.earlier.remove(path));
+        earlier.unwrap_or_default()
     }
 
-    /// Notes that what was added last is a page of this list, the next after those noted before. Fails where a later attempt goes
-    /// on with the listing.
-    pub async fn note(
+    /// Records the resources of the last [`Observations::add`] as the next page of this list.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TakenOver`] if a later attempt has taken the listing over.
+    pub async fn record_page(
         &mut self,
         path: &str,
         number: u64,
-        taken: TakenPage,
+        taken: RecordedPage,
     ) -> Result<(), StoreError> {
         let Some(pages) = &mut self.pages else {
             return Ok(());
@@ -149,14 +155,15 @@ impl Observations {
             taken,
             resources: mem::take(&mut self.latest),
         });
-        if !pages.is_written_down {
-            if pages.waiting.len() < WRITTEN_DOWN_FROM {
+        if !pages.is_recorded {
+            if pages.waiting.len() < RECORD_FROM_PAGE {
                 return Ok(());
             }
-            pages.is_written_down =
-                write_down(&self.store, self.listing, self.started_at, pages).await?;
-            if !pages.is_written_down {
-                // Another attempt was the first: this one goes on by itself, and nobody goes on with it.
+            pages.is_recorded =
+                record_listing(&self.store, self.listing, self.started_at, pages).await?;
+            if !pages.is_recorded {
+                // A concurrent attempt recorded its listing first. This one continues without
+                // recording.
                 self.pages = None;
                 return Ok(());
             }
@@ -167,13 +174,13 @@ impl Observations {
         Ok(())
     }
 
-    /// Forgets the pages of a list that is read from its start again.
-    pub async fn begin_again(&mut self, path: &str) -> Result<(), StoreError> {
+    /// Deletes the recorded pages of a list that is read from its start again.
+    pub async fn restart_list(&mut self, path: &str) -> Result<(), StoreError> {
         let Some(pages) = &mut self.pages else {
             return Ok(());
         };
         pages.waiting.retain(|page| page.path != path);
-        if pages.is_written_down {
+        if pages.is_recorded {
             sqlx::query!(
                 "delete from cloud_listing_pages where listing = $1 and path = $2",
                 self.listing,
@@ -185,18 +192,19 @@ impl Observations {
         Ok(())
     }
 
-    /// The listing has come to its end, and all of it is swept: no attempt goes on with it.
+    /// Deletes the record of the listing, after all of it is swept.
     pub async fn finish(self) -> Result<(), StoreError> {
-        if self.pages.is_some_and(|pages| pages.is_written_down) {
-            self.store.forget(self.listing).await?;
+        if self.pages.is_some_and(|pages| pages.is_recorded) {
+            self.store.delete_listing(self.listing).await?;
         }
         Ok(())
     }
 
-    /// Keeps others from taking the listing over until the transaction ends. Fails if somebody has.
-    pub(super) async fn hold(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
+    /// Prevents other attempts from taking the listing over until the transaction ends. Fails if
+    /// one already has.
+    pub(super) async fn lock(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
         let pages = self.pages.as_ref();
-        if !pages.is_some_and(|pages| pages.is_written_down) {
+        if !pages.is_some_and(|pages| pages.is_recorded) {
             return Ok(());
         }
         sqlx::query_scalar!(
@@ -209,8 +217,8 @@ impl Observations {
         .ok_or(StoreError::TakenOver)
     }
 
-    /// Fails where some of what was staged of a kind is gone: a crash of the database empties its table, and to sweep without it
-    /// would store less than was seen.
+    /// Checks that no staged row of the kind is missing. A crash of the database empties the
+    /// unlogged table of staged rows, and a sweep without them would miss resources.
     pub(super) async fn check_staged(
         &self,
         tx: &mut PgConnection,
@@ -220,14 +228,14 @@ impl Observations {
         if expected == 0 {
             return Ok(());
         }
-        let there = sqlx::query_scalar!(
+        let stored = sqlx::query_scalar!(
             r#"select count(*) as "count!" from cloud_staged_resources where listing = $1 and kind = $2"#,
             self.listing,
             kind.as_str(),
         )
         .fetch_one(tx)
         .await?;
-        if usize::try_from(there).is_ok_and(|there| there >= expected) {
+        if usize::try_from(stored).is_ok_and(|stored| stored >= expected) {
             Ok(())
         } else {
             Err(StoreError::TakenOver)
@@ -235,8 +243,8 @@ impl Observations {
     }
 }
 
-/// Says whether it is the only listing of these kinds that its run has.
-async fn write_down(
+/// Records the listing; returns false if its run already has a recorded listing of these kinds.
+async fn record_listing(
     store: &Store,
     listing: Uuid,
     started_at: DateTime<Utc>,
@@ -261,7 +269,8 @@ async fn write_page(store: &Store, listing: Uuid, page: Page) -> Result<(), Stor
         .map(|(kind, id)| (kind.as_str(), id.as_str()))
         .unzip();
     let item_ids = page.taken.ids.iter();
-    // Such a page will look changed, and the list be read from its start.
+    // A page with a replaced id looks changed when it is compared, so that the list is read from
+    // its start.
     let item_ids: Vec<String> = item_ids.map(|id| id.replace('\0', "\u{fffd}")).collect();
     let written = sqlx::query!(
         "with mine as (

@@ -1,4 +1,4 @@
-//! Rows of resources and their events, many at a time, from what is staged.
+//! Bulk statements that copy staged resources to the stored rows, their relations and events.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::ResourceKind;
@@ -10,38 +10,40 @@ use super::changes::{Change, Fields};
 use super::observed::Observations;
 use crate::{Run, StoreError};
 
-/// In whose name rows are written, and when.
+/// The listing that is stored, its run, and the time of the writes.
 #[derive(Clone, Copy)]
-pub(super) struct Writing<'a> {
+pub(super) struct SweepContext<'a> {
     pub(super) seen: &'a Observations,
     pub(super) kind: &'a ResourceKind,
     pub(super) run: &'a Run,
-    /// Before the listing's first request.
+    /// The time before the listing's first request.
     pub(super) started_at: DateTime<Utc>,
     pub(super) at: DateTime<Utc>,
 }
 
-/// A staged resource, and the stored one that it is.
+/// A staged resource and the stored row with the same provider id.
 pub(super) struct Staged {
     pub(super) staged: Uuid,
-    /// Of the stored row; none for one that was never seen.
+    /// The id of the stored row; `None` for a new resource.
     pub(super) id: Option<Uuid>,
 }
 
-impl Writing<'_> {
-    /// Whether the listing's sources are known not to tell of all there is.
+impl SweepContext<'_> {
+    /// Returns true if the sources of the listing are known to be incomplete.
     pub(super) fn is_partial(&self) -> bool {
         self.seen.limits_strikes(self.kind)
     }
 }
 
-/// What is staged, apart from what another listing saw after this one began: what this one holds of it may be older. No other sweep
-/// of this kind runs meanwhile, so that what is not stored now is new.
+/// Lists the staged resources that are new or changed, without those that another listing observed
+/// after this one began: the staged data may be older. No other sweep of this kind runs
+/// concurrently, so a resource without a stored row is new.
 pub(super) async fn staged(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
 ) -> Result<Vec<Staged>, StoreError> {
-    // A lookup for each row, by the whole index, whatever the statistics say: after a first sync there are none yet.
+    // The lateral join forces an index lookup per row: after a first sync there are no statistics
+    // to plan with.
     let rows = sqlx::query_as!(
         Staged,
         r#"
@@ -57,22 +59,27 @@ pub(super) async fn staged(
                    and r.last_seen_at <= $3 and coalesce(r.deleted_at <= $3, true)))
         order by s.id
         "#,
-        writing.seen.listing(),
-        writing.kind.as_str(),
-        writing.started_at,
+        context.seen.listing(),
+        context.kind.as_str(),
+        context.started_at,
     )
     .fetch_all(tx)
     .await?;
     Ok(rows)
 }
 
-/// From how many rows on a statement joins by hashing alone: without statistics, as after a first sync, PostgreSQL would compare each
-/// row with each.
-const MANY: usize = 200;
+/// The number of rows above which nested loop joins are disabled. Without statistics, as after a
+/// first sync, PostgreSQL would compare every row to every other.
+const NESTED_LOOP_LIMIT: usize = 200;
 
-/// Lets the statements that follow in this transaction join by hashing alone, or by whatever seems best.
+/// Disables nested loop joins for the rest of the transaction if there are many rows; enables them
+/// otherwise.
 pub(crate) async fn join_by_hashing(tx: &mut PgConnection, rows: usize) -> Result<(), StoreError> {
-    let nested_loops = if rows > MANY { "off" } else { "on" };
+    let nested_loops = if rows > NESTED_LOOP_LIMIT {
+        "off"
+    } else {
+        "on"
+    };
     sqlx::query!(
         "select set_config('enable_nestloop', $1, true) as set",
         nested_loops
@@ -82,19 +89,20 @@ pub(crate) async fn join_by_hashing(tx: &mut PgConnection, rows: usize) -> Resul
     Ok(())
 }
 
-/// Stores what was never seen, its project and tenant with it, and returns its names.
+/// Inserts new resources with project and tenant, and returns their names.
 ///
-/// What a cluster made lies in the default project, and is the cluster's: as long as the mirror does not know where that is, it has
-/// no home at all, rather than one that it would leave in a moment. When all kinds are swept, the rule says where it is.
+/// A resource that a cluster created is in DigitalOcean's default project, but has the attribution
+/// of its cluster. Until the cluster's project is known, it gets no project, to avoid a move in the
+/// next moment. The attribution after all sweeps sets it.
 pub(super) async fn insert(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     new: &[Uuid],
 ) -> Result<Vec<String>, StoreError> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    let (listing, kind) = (writing.seen.listing(), writing.kind.as_str());
+    let (listing, kind) = (context.seen.listing(), context.kind.as_str());
     join_by_hashing(tx, new.len()).await?;
     let names = sqlx::query_scalar!(
         r#"
@@ -115,13 +123,13 @@ pub(super) async fn insert(
         "#,
         listing,
         kind,
-        writing.at,
+        context.at,
         new,
     )
     .fetch_all(&mut *tx)
     .await?;
-    // A staged row has the id of a stored one only if it was just stored. Fields that are null are as they were, and so are not
-    // among the changes.
+    // Only rows that were just inserted have the id of their staged row. Null fields are not
+    // recorded as changes.
     sqlx::query!(
         "insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
          select r.id, 'discovered',
@@ -146,9 +154,9 @@ pub(super) async fn insert(
          where s.listing = $1 and s.kind = $2",
         listing,
         kind,
-        writing.at,
-        writing.run.workflow_id,
-        writing.run.run_id,
+        context.at,
+        context.run.workflow_id,
+        context.run.run_id,
     )
     .execute(&mut *tx)
     .await?;
@@ -171,15 +179,15 @@ pub(super) async fn insert(
     Ok(names)
 }
 
-/// A stored row that was seen otherwise, or seen after it was tombstoned.
+/// A stored row that differs from the observed resource, or that was marked as deleted.
 pub(super) struct Differing {
-    /// Of the stored row.
+    /// The id of the stored row.
     pub(super) id: Uuid,
-    /// Of the staged one.
+    /// The id of the staged row.
     pub(super) staged: Uuid,
 }
 
-/// A row as it stood and as it was seen.
+/// A stored row and the observed resource.
 pub(super) struct BeforeAndAfter {
     pub(super) id: Uuid,
     pub(super) staged: Uuid,
@@ -190,7 +198,7 @@ pub(super) struct BeforeAndAfter {
 
 pub(super) async fn before_and_after(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     differing: &[Differing],
 ) -> Result<Vec<BeforeAndAfter>, StoreError> {
     let ids: Vec<Uuid> = differing.iter().map(|row| row.id).collect();
@@ -213,7 +221,7 @@ pub(super) async fn before_and_after(
         "#,
         &ids,
         &staged,
-        writing.seen.listing(),
+        context.seen.listing(),
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -245,10 +253,10 @@ pub(super) async fn before_and_after(
         .collect())
 }
 
-/// Writes what was seen over what is stored, and wipes strikes and tombstones.
+/// Updates the stored rows to the staged data, and resets strikes and deletions.
 pub(super) async fn update(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     differing: &[Differing],
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = differing.iter().map(|row| row.id).collect();
@@ -273,18 +281,18 @@ pub(super) async fn update(
          where r.id = differing.id",
         &ids,
         &staged,
-        writing.seen.listing(),
-        writing.at,
+        context.seen.listing(),
+        context.at,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Writes the relations that these stored resources were seen to state, in place of those that they stated before.
+/// Replaces the relations that these resources state.
 pub(super) async fn rewrite_relations(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     stating: &[Differing],
 ) -> Result<(), StoreError> {
     if stating.is_empty() {
@@ -311,7 +319,7 @@ pub(super) async fn rewrite_relations(
              as o (relation text, direction text, kind text, provider_id text)",
         &ids,
         &staged,
-        writing.seen.listing(),
+        context.seen.listing(),
     )
     .execute(tx)
     .await?;
@@ -320,7 +328,7 @@ pub(super) async fn rewrite_relations(
 
 pub(super) async fn write_events(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     changes: Vec<(Uuid, Change)>,
 ) -> Result<(), StoreError> {
     if changes.is_empty() {
@@ -338,47 +346,50 @@ pub(super) async fn write_events(
         &ids,
         &events as &[&str],
         &changes,
-        writing.at,
-        writing.run.workflow_id,
-        writing.run.run_id,
+        context.at,
+        context.run.workflow_id,
+        context.run.run_id,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Every row that was seen is fresh again. A tombstoned one that is still so was seen by a listing that began before its
-/// tombstone was set, which proves nothing.
-pub(super) async fn note_sightings(
+/// Updates the time of observation of every observed resource and resets its strikes. Rows still
+/// marked as deleted are skipped: this listing began before the deletion and proves nothing.
+pub(super) async fn update_last_seen(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
 ) -> Result<(), StoreError> {
-    let provider_ids = writing.seen.provider_ids(writing.kind);
+    let provider_ids = context.seen.provider_ids(context.kind);
     sqlx::query!(
         "update cloud_resources set last_seen_at = $3, stale_strike_count = 0, last_struck_at = null
          where provider = 'digitalocean' and kind = $1 and provider_id = any($2)
            and deleted_at is null and last_seen_at < $3",
-        writing.kind.as_str(),
+        context.kind.as_str(),
         &provider_ids as &[&str],
-        writing.at,
+        context.at,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// A resource that was tombstoned.
-pub(super) struct Gone {
+/// A resource that was marked as deleted.
+pub(super) struct DeletedResource {
     pub(super) id: Uuid,
     pub(super) name: String,
 }
 
-/// Forgets what was staged of this kind.
-pub(super) async fn unstage(tx: &mut PgConnection, writing: Writing<'_>) -> Result<(), StoreError> {
+/// Deletes the staged rows of this kind.
+pub(super) async fn unstage(
+    tx: &mut PgConnection,
+    context: SweepContext<'_>,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from cloud_staged_resources where listing = $1 and kind = $2",
-        writing.seen.listing(),
-        writing.kind.as_str(),
+        context.seen.listing(),
+        context.kind.as_str(),
     )
     .execute(tx)
     .await?;

@@ -1,27 +1,29 @@
-//! Strikes, and the tombstones that three of them make.
+//! Strikes of missing resources, and the deletions after the third strike.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::SweepOutcome;
 use super::held_deletions::{hold, supersede};
-use super::rows::{Gone, Writing};
+use super::rows::{DeletedResource, SweepContext};
 use crate::StoreError;
 use crate::listings::{ListingFacts, STRIKES};
 
-/// Strikes what no listing has seen since this one began; the third strike sets the tombstone, unless it would set too many.
+/// Adds a strike to each resource that no listing has observed since this one began. The third
+/// strike marks the resource as deleted, unless there would be too many deletions.
 ///
-/// A listing whose sources are known to be partial strikes only what such sources told of: a name and nothing else. A row with a body
-/// is known from elsewhere (an invoice, or a list that is not read now), and that these sources lack it says nothing.
+/// A listing with partial sources adds strikes only to resources known solely from such sources,
+/// which have a name and no body. A resource with a body is known from elsewhere (an invoice, or a
+/// list that is not readable now), so its absence from these sources proves nothing.
 pub(super) async fn strike(
     tx: &mut PgConnection,
-    writing: Writing<'_>,
+    context: SweepContext<'_>,
     facts: &ListingFacts,
     listing: Uuid,
     outcome: &mut SweepOutcome,
-) -> Result<Vec<Gone>, StoreError> {
-    let kind = writing.kind.as_str();
-    let is_partial = writing.is_partial();
+) -> Result<Vec<DeletedResource>, StoreError> {
+    let kind = context.kind.as_str();
+    let is_partial = context.is_partial();
     let counts = sqlx::query!(
         r#"
         select count(*) as "live!",
@@ -34,16 +36,16 @@ pub(super) async fn strike(
         facts.started_at,
         facts.strike_seconds(),
         STRIKES,
-        writing.at,
+        context.at,
         is_partial,
     )
     .fetch_one(&mut *tx)
     .await?;
     let is_held = facts.rules.guard.holds(counts.doomed, counts.live);
     if is_held {
-        hold(tx, writing, facts, listing, (counts.doomed, counts.live)).await?;
+        hold(tx, context, facts, listing, (counts.doomed, counts.live)).await?;
     } else {
-        supersede(tx, kind, writing.at).await?;
+        supersede(tx, kind, context.at).await?;
     }
 
     let struck = sqlx::query!(
@@ -71,7 +73,7 @@ pub(super) async fn strike(
         facts.started_at,
         facts.strike_seconds(),
         STRIKES,
-        writing.at,
+        context.at,
         is_held,
         facts.run.workflow_id,
         facts.run.run_id,
@@ -79,11 +81,11 @@ pub(super) async fn strike(
     )
     .fetch_all(tx)
     .await?;
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     for row in struck {
         if row.is_deleted {
             outcome.deleted += 1;
-            gone.push(Gone {
+            deleted.push(DeletedResource {
                 id: row.id,
                 name: row.name,
             });
@@ -91,5 +93,5 @@ pub(super) async fn strike(
             outcome.struck += 1;
         }
     }
-    Ok(gone)
+    Ok(deleted)
 }

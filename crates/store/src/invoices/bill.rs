@@ -1,4 +1,4 @@
-//! What lines belong to: an invoice, or the estimate of the open month.
+//! The bill that a line belongs to: an invoice, or the estimate of the open month.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use domain::InvoiceUuid;
@@ -28,7 +28,7 @@ impl BillId {
         }
     }
 
-    /// Either way.
+    /// Returns the id of either kind of bill.
     pub(super) fn any(self) -> Uuid {
         match self {
             Self::Invoice(id) | Self::Estimate(id) => id,
@@ -36,18 +36,18 @@ impl BillId {
     }
 }
 
-/// A month's bill.
+/// The bill of a month.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bill {
     pub(super) id: BillId,
     /// The first of the month.
     pub(super) period: NaiveDate,
-    /// DigitalOcean's, where it is an invoice.
+    /// DigitalOcean's UUID of an invoice; `None` for an estimate.
     pub(super) invoice_uuid: Option<InvoiceUuid>,
 }
 
 impl Bill {
-    /// When what a line paid for began; for a line without dates, the month.
+    /// Returns the start of the charge; for a line without dates, the start of the month.
     pub(super) fn start_of(&self, line: &InvoiceLine) -> DateTime<Utc> {
         line.start_at.unwrap_or_else(|| start_of_month(self.period))
     }
@@ -56,14 +56,15 @@ impl Bill {
         line.end_at.unwrap_or_else(|| end_of_month(self.period))
     }
 
-    /// The lines' ids: the same for the same line of the same bill, whenever it is stored, wherever in the file it stands and
-    /// whatever it comes to. Lines alike in all of that are counted.
+    /// Returns the ids of the lines. A line of a bill keeps its id whenever it is stored,
+    /// independent of its position in the file and of its amount. An ordinal distinguishes lines
+    /// that are equal otherwise.
     pub(super) fn line_ids(&self, lines: &[InvoiceLine]) -> Vec<Uuid> {
         let bill = self.invoice_uuid.map_or_else(
             || format!("estimate {}", self.period),
             |uuid| uuid.to_string(),
         );
-        let mut alike: HashMap<[u8; 32], u64> = HashMap::with_capacity(lines.len());
+        let mut ordinals_by_name: HashMap<[u8; 32], u64> = HashMap::with_capacity(lines.len());
         lines
             .iter()
             .map(|line| {
@@ -71,7 +72,7 @@ impl Bill {
                 hash.text(&bill);
                 hash_name(&mut hash, line);
                 let name = hash.finish();
-                let ordinal = alike.entry(name).or_default();
+                let ordinal = ordinals_by_name.entry(name).or_default();
                 *ordinal += 1;
                 let mut hash = Sha256::new();
                 hash.update(name);
@@ -93,25 +94,26 @@ pub(super) fn end_of_month(period: NaiveDate) -> DateTime<Utc> {
     start_of_month(next)
 }
 
-/// Over all that lines say, in their order: the same again is no new version. Which of lines alike in everything has which id is no
-/// difference: it is the order of the items, which means nothing.
+/// Hashes the content of the lines in their order; an equal hash means no new version. If lines are
+/// equal in all other fields, it does not matter which of them has which resource id: the order of
+/// the items is not significant.
 pub(super) fn fingerprint(lines: &[InvoiceLine]) -> Vec<u8> {
     let mut hash = Sha256::new();
     let mut ids: Vec<[u8; 32]> = Vec::with_capacity(lines.len());
     for line in lines {
-        let mut said = FieldHash::new();
-        hash_name(&mut said, line);
-        said.optional(line.hours.map(|hours| hours.normalize().to_string()));
-        said.text(&line.amount.normalize().to_string());
-        said.text(&line.project_name);
-        said.optional(line.category.as_deref());
-        let said = said.finish();
-        hash.update(said);
-        let mut named = FieldHash::new();
-        named.0.update(said);
-        named.optional(line.item.resource_id.as_deref());
-        named.optional(line.item.resource_uuid.as_deref());
-        ids.push(named.finish());
+        let mut content = FieldHash::new();
+        hash_name(&mut content, line);
+        content.optional(line.hours.map(|hours| hours.normalize().to_string()));
+        content.text(&line.amount.normalize().to_string());
+        content.text(&line.project_name);
+        content.optional(line.category.as_deref());
+        let content = content.finish();
+        hash.update(content);
+        let mut with_ids = FieldHash::new();
+        with_ids.0.update(content);
+        with_ids.optional(line.item.resource_id.as_deref());
+        with_ids.optional(line.item.resource_uuid.as_deref());
+        ids.push(with_ids.finish());
     }
     ids.sort_unstable();
     for id in ids {
@@ -128,7 +130,8 @@ fn hash_name(hash: &mut FieldHash, line: &InvoiceLine) {
     hash.optional(line.end_at.map(|time| time.timestamp().to_string()));
 }
 
-/// Lengths keep fields apart: "ab", "c" is not "a", "bc".
+/// A hash of fields. Each is preceded by its length, so that "ab", "c" and "a", "bc" have different
+/// hashes.
 struct FieldHash(Sha256);
 
 impl FieldHash {

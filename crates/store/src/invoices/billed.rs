@@ -1,25 +1,28 @@
-//! What bills name and no listing does.
+//! Resources that are known only from bills.
 
 use domain::ResourceKind;
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// A resource that a bill names and the mirror does not have.
+/// A resource on a bill that is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BilledResource {
     pub name: String,
-    /// As its latest line describes it.
+    /// The region in the description of its latest line.
     pub region: Option<String>,
-    /// DigitalOcean's id of the live project that its latest line names, where one project has that name.
+    /// DigitalOcean's id of the live project that its latest line names, if exactly one project has
+    /// that name.
     pub project_id: Option<Uuid>,
 }
 
 impl Store {
-    /// Resources of a kind that lines of the two latest billed months name and no listing has told of, by name.
+    /// Lists, by name, resources of a kind that lines of the two latest billed months name and that
+    /// no listing contains.
     ///
-    /// What only earlier months were billed for may be gone since: it stays unmatched, rather than become a resource that no listing
-    /// could ever delete. A resource that was deleted before the charge began counts as not known: it came back.
+    /// Resources on earlier bills only may have been deleted since. They stay unmatched, because no
+    /// listing could ever mark them as deleted. A resource that was deleted before the charge began
+    /// is included, since it was created again.
     pub async fn billed_resources(
         &self,
         kind: &ResourceKind,

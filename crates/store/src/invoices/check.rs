@@ -1,8 +1,9 @@
-//! Whether a fresh reading of an invoice whose lines are here may replace what is stored.
+//! Decides if a fresh read of an ingested invoice may replace the stored content.
 //!
-//! What was proven once is not given up for evidence that proves less: a file that was cut off, a list that was torn, a source that
-//! cannot be read at the moment. Such a reading confirms nothing, and is recorded as a failed check. A correction changes the amount in
-//! DigitalOcean's list of invoices first, and the invoice waits for its lines then: it is ingested, not checked.
+//! A read that proves less than the stored content does not replace it: a truncated file, a list
+//! that changed during the read, a document that is unavailable. It is recorded as a failed check.
+//! A correction first changes the amount in DigitalOcean's list of invoices, which resets the
+//! invoice to `pending`: it is then ingested, not checked.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::content::{InvoiceContent, Sources};
 use crate::StoreError;
 
-/// What is stored of an invoice's sources and sums; amounts in USD.
+/// The stored sources and totals of an invoice; amounts in USD.
 pub(super) struct Proven {
     pub(super) sources: Option<String>,
     pub(super) amount: Decimal,
@@ -24,22 +25,22 @@ pub(super) struct Proven {
     pub(super) items_without_row: Option<i32>,
 }
 
-/// What was read now; amounts in USD.
+/// The content of the fresh read; amounts in USD.
 pub(super) struct Reading<'a> {
     pub(super) content: &'a InvoiceContent<'a>,
     pub(super) total: Decimal,
     pub(super) parts: &'a BTreeMap<ChargePart, Decimal>,
 }
 
-/// Returns why a reading confirms less than what is stored; none where it may be stored.
-pub(super) async fn shortcoming(
+/// Returns why a read proves less than the stored content; `None` if it may be stored.
+pub(super) async fn rejection_reason(
     tx: &mut PgConnection,
     invoice: Uuid,
     proven: &Proven,
     reading: &Reading<'_>,
 ) -> Result<Option<String>, StoreError> {
-    if let Some(source) = lacking_source(proven, reading.content) {
-        let note = reading.content.source_note.unwrap_or("it was not found");
+    if let Some(source) = missing_source(proven, reading.content) {
+        let note = reading.content.source_note.unwrap_or("not found");
         return Ok(Some(format!("{source} could not be read: {note}")));
     }
     if let Some(reason) = worse_join(proven, reading) {
@@ -48,7 +49,7 @@ pub(super) async fn shortcoming(
     let off_by = proven.amount - reading.total;
     if grows(proven.off_by, Some(off_by)) {
         return Ok(Some(format!(
-            "the lines read now total {} USD and the invoice {} USD, off by {off_by}; the stored lines are off by {}",
+            "the fetched lines total {} USD, the invoice {} USD, off by {off_by}; the stored lines are off by {}",
             reading.total,
             proven.amount,
             proven.off_by.unwrap_or_default(),
@@ -61,7 +62,7 @@ pub(super) async fn shortcoming(
         summary_off_by(stated),
     ) {
         return Ok(Some(format!(
-            "the summary states {} USD now, and the invoice {} USD",
+            "the fetched summary states {} USD, the invoice {} USD",
             stated.unwrap_or_default(),
             proven.amount,
         )));
@@ -69,7 +70,7 @@ pub(super) async fn shortcoming(
     worse_part(tx, invoice, reading).await
 }
 
-fn lacking_source(proven: &Proven, content: &InvoiceContent<'_>) -> Option<&'static str> {
+fn missing_source(proven: &Proven, content: &InvoiceContent<'_>) -> Option<&'static str> {
     let had = |source: &str| {
         let sources = proven.sources.as_deref().unwrap_or_default();
         sources.split('+').any(|had| had == source)
@@ -85,7 +86,8 @@ fn lacking_source(proven: &Proven, content: &InvoiceContent<'_>) -> Option<&'sta
     }
 }
 
-/// A CSV or a list of items that lacks some of what it had leaves more of the other without a partner.
+/// A truncated CSV or list of items leaves more entries of the other document without a
+/// counterpart.
 fn worse_join(proven: &Proven, reading: &Reading<'_>) -> Option<String> {
     let joined = reading
         .content
@@ -96,12 +98,12 @@ fn worse_join(proven: &Proven, reading: &Reading<'_>) -> Option<String> {
     };
     if grew(proven.items_without_row, joined.items_without_row) {
         Some(format!(
-            "{} items have no row in the CSV read now: the CSV may be cut off",
+            "{} items have no row in the fetched CSV: the CSV may be truncated",
             joined.items_without_row
         ))
     } else if grew(proven.rows_without_item, joined.rows_without_item) {
         Some(format!(
-            "{} rows of the CSV have no item in the list read now: the list may lack some",
+            "{} rows of the CSV have no item in the fetched list: the list may be incomplete",
             joined.rows_without_item
         ))
     } else {
@@ -132,7 +134,7 @@ async fn worse_part(
             .and_then(|summary| stated(summary, part));
         if grows(row.off_by, stated.map(|stated| stated - lines)) {
             return Ok(Some(format!(
-                "the lines of {} read now total {lines} USD, and the summary states {} USD",
+                "the fetched lines of {} total {lines} USD, the summary states {} USD",
                 row.part,
                 stated.unwrap_or_default(),
             )));
@@ -141,7 +143,7 @@ async fn worse_part(
     Ok(None)
 }
 
-/// What a summary states of a part; USD.
+/// Returns the amount that a summary states for a part; USD.
 pub(super) fn stated(summary: &InvoiceSummary, part: ChargePart) -> Option<Decimal> {
     let mut parts = summary.parts.iter();
     parts
@@ -149,7 +151,7 @@ pub(super) fn stated(summary: &InvoiceSummary, part: ChargePart) -> Option<Decim
         .map(|(_, amount)| *amount)
 }
 
-/// Whether a difference is known, and is larger now or not known any more.
+/// Returns true if a known difference is now larger or unknown.
 fn grows(before: Option<Decimal>, now: Option<Decimal>) -> bool {
     before.is_some_and(|before| now.is_none_or(|now| now.abs() > before.abs()))
 }

@@ -1,10 +1,10 @@
-//! An invoice or preview as DigitalOcean shows it, ready to be stored.
+//! The content of an invoice or preview from DigitalOcean, before it is stored.
 
 use domain::invoices::{InvoiceLine, InvoiceSummary, Joined};
 
 use super::documents::Document;
 
-/// What an invoice's lines were read from.
+/// The documents from which an invoice's lines were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sources {
     CsvAndItems,
@@ -13,7 +13,7 @@ pub enum Sources {
 }
 
 impl Sources {
-    /// The column's value.
+    /// Returns the value of the column `sources`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CsvAndItems => "csv+items",
@@ -23,17 +23,18 @@ impl Sources {
     }
 }
 
-/// An invoice as DigitalOcean shows it.
+/// The content of an invoice or preview.
 pub struct InvoiceContent<'a> {
     pub lines: &'a [InvoiceLine],
     pub sources: Sources,
-    /// Why not from both.
+    /// Why the lines were not read from both documents.
     pub source_note: Option<&'a str>,
-    /// Why items or summary could not be read, where a later reading may find them. Such a reading is provisional: it is stored, its
-    /// check counts as failed, so that the next run reads the invoice again, and a full reading replaces it within its version.
+    /// Why items or summary could not be read, if a later read may succeed. Such a content is
+    /// provisional: it is stored and its check counts as failed, so that the next run reads the
+    /// invoice again. A complete content replaces it within its version.
     pub unread: Option<&'a str>,
     pub joined: Option<Joined>,
-    /// As they came.
+    /// The CSV as received.
     pub csv: Option<&'a Document>,
     pub items: Option<&'a Document>,
     pub summary: Option<&'a InvoiceSummary>,

@@ -1,4 +1,4 @@
-//! Lines of invoices and of estimates as they are read.
+//! Queries of lines of invoices and estimates.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::reads::Invoice;
 use crate::{Store, StoreError, usd};
 
-/// Queries the lines that count, as `line`: the one list of the columns of [`CostLine`].
+/// Queries [`CostLine`] from the current lines, as `line`. The only list of its columns.
 macro_rules! query_lines {
     ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -40,7 +40,7 @@ macro_rules! query_lines {
     };
 }
 
-/// What one tenant bears of a line; USD.
+/// One tenant's share of a line; USD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Share {
@@ -51,19 +51,19 @@ pub struct Share {
     pub amount: Decimal,
 }
 
-/// What became of a line.
+/// A change of a stored line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LineChange {
     /// `{"field": {"before": ..., "after": ...}}`
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub changes: Value,
-    /// `inventory`, which has learned something, or `operator`.
+    /// `inventory` (a change of resources) or `operator`.
     pub cause: String,
     /// The name of the operator's access token.
     pub changed_by: Option<String>,
     pub changed_at: DateTime<Utc>,
-    /// The Temporal workflow that changed it; null where an operator did.
+    /// The Temporal workflow that changed the line; null for a change by an operator.
     pub workflow_id: Option<String>,
     pub run_id: Option<String>,
 }
@@ -77,16 +77,16 @@ pub struct CostLine {
     pub invoice_id: Option<Uuid>,
     /// `invoice_uuid` of the invoice; null for a line of an estimate.
     pub invoice_uuid: Option<Uuid>,
-    /// Whether it is a line of the open month's estimate, which the invoice will replace.
+    /// True for a line of the open month's estimate, which the invoice will replace.
     pub is_estimate: bool,
-    /// Whether a correction of the invoice took it away; it counts nowhere then.
+    /// True if a correction of the invoice removed the line; it no longer counts.
     pub superseded: bool,
     /// The first of the month.
     pub period: NaiveDate,
-    /// 1 for the first line of the file.
+    /// The position in the file; the first line is 1.
     pub line_no: i32,
     pub product: String,
-    /// The kind of resource it paid for; null where it paid for none or the product is not known.
+    /// The kind of the billed resource; null if there is none or the product is unknown.
     pub kind: Option<String>,
     pub group_description: String,
     pub description: String,
@@ -97,69 +97,70 @@ pub struct CostLine {
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub amount: Decimal,
-    /// The project's name when it was billed.
+    /// The name of the project at billing time.
     pub project_name: String,
     pub category: Option<String>,
     /// `product_charges`, `overages`, `taxes` or `credits_and_adjustments`; null for a superseded
     /// line.
     pub part: Option<String>,
-    /// Taken out of the description or the group.
+    /// The name in the description or the group.
     pub resource_name: Option<String>,
-    /// As the description gives it.
+    /// The region in the description.
     pub region: Option<String>,
-    /// As the description gives it.
+    /// The size in the description.
     pub size: Option<String>,
-    /// The number by which DigitalOcean names the resource.
+    /// DigitalOcean's numeric id of the resource.
     pub provider_resource_id: Option<String>,
-    /// The uuid by which DigitalOcean names the resource.
+    /// DigitalOcean's UUID of the resource.
     pub provider_resource_uuid: Option<String>,
-    /// The resource in the inventory, where one was found.
+    /// The matched resource; null if there is none.
     pub resource_id: Option<Uuid>,
-    /// How, by trust: `operator`; `uuid` and `id`, which DigitalOcean names; `group`; `name`, with
-    /// kind, region or size, and lifetime; `project`, of several that these leave the only one that
-    /// was in the project which the line names; `historic`, where the resource was gone before this
-    /// mirror began; `account` for what no resource stands behind; `ambiguous`; `unmatched`.
+    /// The rule that matched the line, most reliable first: `operator`; `uuid` and `id`, from
+    /// DigitalOcean; `group`; `name`, together with kind, region or size, and lifetime; `project`,
+    /// if only one of several candidates was in the project on the line; `historic`, for a resource
+    /// that was deleted before the first sync; `account`, for a charge without a resource;
+    /// `ambiguous`; `unmatched`.
     pub match_rule: String,
-    /// Why, where the rule alone does not say it.
+    /// An explanation, if the rule alone is not sufficient.
     pub match_note: Option<String>,
-    /// `id` of each resource that has the name; of a line that is `ambiguous`, and of one that
-    /// `project` decided.
+    /// The `id` of each resource with the name on the line, for `ambiguous` lines and those matched
+    /// by `project`.
     pub match_candidates: Option<Vec<Uuid>>,
-    /// Whether the line is a shared cost: no resource is behind it.
+    /// True for a shared cost, which has no resource.
     pub is_shared: bool,
     /// The tenant; null for an unallocated, shared or split line.
     pub tenant_id: Option<String>,
-    /// The shares of a line that is split between tenants by time; they total the line. Null for
-    /// every other line.
+    /// The shares of a line that is split between tenants by time; they total the amount of the
+    /// line. Null for every other line.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Share>>))]
     pub shares: Option<Json<Vec<Share>>>,
-    /// How the tenant is known: `resource`, `project_name`, `first_known`, `none` or `shared`; null for a
-    /// superseded line.
+    /// The source of the tenant: `resource`, `project_name`, `first_known`, `none` or `shared`;
+    /// null for a superseded line.
     pub attributed_by: Option<String>,
 }
 
-/// Which lines: those of one month's invoices, or of its estimate while there is none.
+/// A filter of the lines of one month's invoices, or of its estimate if there is no invoice.
 #[derive(Debug, Clone)]
 pub struct CostLineFilter {
     /// The first of the month.
     pub period: NaiveDate,
     pub kind: Option<String>,
-    /// Matched by one of these; by any where none is given.
+    /// The match rules to include; empty for all.
     pub match_rules: Vec<String>,
-    /// Of these only; what is split among several counts for each.
+    /// Includes lines that are split between this tenant and others.
     pub tenant_id: Option<String>,
     pub resource_id: Option<Uuid>,
 }
 
-/// Where a page of lines ended.
+/// The cursor of a page of lines.
 #[derive(Debug, Clone, Copy)]
 pub struct AfterLine {
-    /// The invoice's uuid, or the estimate's id.
+    /// The UUID of the invoice, or the id of the estimate.
     pub bill: Uuid,
     pub line_no: i32,
 }
 
-/// What a month's lines come to.
+/// The number and the total of a month's lines; USD.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostLineTotal {
     pub count: i64,
@@ -167,7 +168,7 @@ pub struct CostLineTotal {
 }
 
 impl Store {
-    /// The lines of a version that counts no longer, in the order of the file.
+    /// Lists the lines of a superseded version, in the order of the file.
     pub async fn superseded_lines(
         &self,
         invoice: &Invoice,
@@ -206,7 +207,7 @@ impl Store {
         Ok(lines)
     }
 
-    /// The lines of a month, in the order of the files.
+    /// Lists the lines of a month, in the order of the files.
     pub async fn cost_lines(
         &self,
         filter: &CostLineFilter,
@@ -236,7 +237,7 @@ impl Store {
         Ok(lines)
     }
 
-    /// How many lines there are and what they come to, over all pages.
+    /// Returns the number and the total of the lines on all pages.
     pub async fn cost_line_total(
         &self,
         filter: &CostLineFilter,
@@ -262,18 +263,18 @@ impl Store {
         Ok(total)
     }
 
-    /// One line.
+    /// Returns a line.
     pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
         query_lines!(r#"where line.id = $1"#, id,)
             .fetch_optional(&self.pool)
             .await?
             .ok_or(StoreError::NotFound {
-                what: "cost line",
+                entity: "cost line",
                 id,
             })
     }
 
-    /// What became of a line since it was stored, the latest first; at most 100 changes.
+    /// Lists the changes of a stored line, latest first, at most 100.
     pub async fn line_changes(&self, line: Uuid) -> Result<Vec<LineChange>, StoreError> {
         let changes = sqlx::query_as!(
             LineChange,

@@ -1,4 +1,4 @@
-//! What DigitalOcean sent, kept as it came.
+//! The documents of invoices as received from DigitalOcean, compressed.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 
-/// A source of an invoice, compressed: what it is kept as, and a tenth of its size.
+/// A document of an invoice. Gzip reduces it to about a tenth.
 pub struct Document {
     pub(super) sha256: Vec<u8>,
     source: &'static str,
@@ -18,14 +18,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// A CSV as it came.
+    /// Compresses a CSV.
     pub fn csv(content: &[u8]) -> Self {
         let mut writer = DocumentWriter::new("csv");
         writer.write(content);
         writer.finish()
     }
 
-    /// The same content is kept once.
+    /// Stores the document, unless the same content is already stored.
     pub(super) async fn store(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into cloud_invoice_documents (sha256, source, gzip, bytes) values ($1, $2, $3, $4) on conflict do nothing",
@@ -40,7 +40,7 @@ impl Document {
     }
 }
 
-/// A document that comes in pieces.
+/// Writes a document in chunks.
 pub struct DocumentWriter {
     source: &'static str,
     encoder: GzEncoder<Vec<u8>>,
@@ -49,7 +49,7 @@ pub struct DocumentWriter {
 }
 
 impl DocumentWriter {
-    /// For JSON items as they came, one a line.
+    /// Creates a writer for JSON items as received, one per line.
     pub fn items() -> Self {
         Self::new("items")
     }
@@ -69,11 +69,11 @@ impl DocumentWriter {
         self.write(b"\n");
     }
 
-    fn write(&mut self, piece: &[u8]) {
-        self.hash.update(piece);
-        self.bytes += piece.len();
+    fn write(&mut self, chunk: &[u8]) {
+        self.hash.update(chunk);
+        self.bytes += chunk.len();
         // Writing into memory cannot fail.
-        let _ = self.encoder.write_all(piece);
+        let _ = self.encoder.write_all(chunk);
     }
 
     pub fn finish(self) -> Document {

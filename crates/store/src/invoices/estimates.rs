@@ -1,4 +1,4 @@
-//! The open month, as the preview of its invoice has it.
+//! Estimates: the open month, read from the preview of its invoice.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::invoices::InvoicePeriod;
@@ -13,17 +13,17 @@ use super::lines::{check_total, delete_lines, exact_total, insert_lines, match_b
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError, usd};
 
-/// What storing a preview came to; amounts in USD.
+/// The result of storing a preview; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EstimateOutcome {
     Estimated {
         lines: usize,
         line_total: Decimal,
-        /// The preview's own amount less the sum of its lines.
+        /// The total that the preview states minus the total of its lines.
         off_by: Decimal,
         replaced: bool,
     },
-    /// The month has its invoice: the preview lags behind, and estimates nothing.
+    /// The month already has an invoice, so its preview is outdated and not stored.
     AlreadyInvoiced,
 }
 
@@ -32,7 +32,7 @@ pub enum EstimateOutcome {
 pub struct Estimate {
     /// The first of the month.
     pub period: NaiveDate,
-    /// `open`, or `final` since the invoice came.
+    /// `open`, or `final` after the invoice was ingested.
     pub state: String,
     pub amount: Decimal,
     pub line_count: i32,
@@ -45,26 +45,27 @@ pub struct Estimate {
     pub finalised_at: Option<DateTime<Utc>>,
 }
 
-/// What a product was estimated to cost in a month, and what it did; USD.
+/// The estimated and the invoiced cost of a product in a month; USD.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Variance {
     pub product: String,
-    /// By the last estimate before the invoice.
+    /// The last estimate before the invoice.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub estimated: Decimal,
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub invoiced: Decimal,
-    /// `invoiced` less `estimated`.
+    /// `invoiced` minus `estimated`.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub variance: Decimal,
 }
 
 impl Store {
-    /// Stores the preview of the open month's invoice, in one transaction: the lines of the day before are replaced.
+    /// Stores the preview of the open month's invoice in one transaction. Replaces the lines of the
+    /// previous estimate.
     pub async fn store_estimate(
         &self,
         period: InvoicePeriod,
@@ -138,7 +139,7 @@ impl Store {
         })
     }
 
-    /// The estimates, the latest month first.
+    /// Lists the estimates, latest month first.
     pub async fn estimates(
         &self,
         before: Option<NaiveDate>,
@@ -157,7 +158,7 @@ impl Store {
         Ok(estimates)
     }
 
-    /// The estimate whose lines stand for a month while it has no invoice.
+    /// Returns the open estimate of a month, whose lines count until the invoice is ingested.
     pub async fn open_estimate(&self, period: NaiveDate) -> Result<Option<Uuid>, StoreError> {
         let id = sqlx::query_scalar!(
             "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open'",
@@ -168,7 +169,8 @@ impl Store {
         Ok(id)
     }
 
-    /// How far the last estimate of a month was from its invoices, by product; none before both are there.
+    /// Lists the differences between the last estimate of a month and its invoices, by product;
+    /// empty until both exist.
     pub async fn variances(&self, period: NaiveDate) -> Result<Vec<Variance>, StoreError> {
         let variances = sqlx::query_as!(
             Variance,
@@ -194,7 +196,8 @@ impl Store {
     }
 }
 
-/// The invoice has come: the estimate's lines make way, and what each product was estimated at is kept.
+/// Closes the estimate of a month whose invoice is ingested: deletes its lines and keeps its totals
+/// by product.
 pub(super) async fn close_estimate(
     tx: &mut PgConnection,
     period: NaiveDate,

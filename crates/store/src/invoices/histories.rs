@@ -1,4 +1,4 @@
-//! The past of resources and projects, by which cost lines are attributed.
+//! The histories of resources and projects that determine the tenants of cost lines.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,18 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-/// The longest chain of parents that is followed: a snapshot of a volume of a cluster has two.
-const DEEPEST: i32 = 4;
+/// The longest chain of parents that is followed. A snapshot of a volume of a cluster has a chain
+/// of two.
+const MAX_DEPTH: i32 = 4;
 
-/// The dated projects and overrides of resources, and the dated names and tenants of projects.
+/// The intervals of projects and overrides of resources, and of names and tenants of projects.
 pub(super) struct Histories {
     pub(super) resources: HashMap<Uuid, ResourceHistory>,
     pub(super) projects: Projects,
 }
 
 impl Histories {
-    /// Reads all projects, and no resource yet.
+    /// Reads the histories of all projects, and of no resource.
     pub(super) async fn of_projects(tx: &mut PgConnection) -> Result<Self, StoreError> {
         Ok(Self {
             resources: HashMap::new(),
@@ -26,8 +27,8 @@ impl Histories {
         })
     }
 
-    /// Replaces the resources by these: a bound on memory.
-    pub(super) async fn turn_to(
+    /// Replaces the loaded resources by these. Only a chunk is loaded at a time, to bound memory.
+    pub(super) async fn load_resources(
         &mut self,
         tx: &mut PgConnection,
         resources: impl Iterator<Item = Uuid>,
@@ -64,7 +65,7 @@ async fn resource_histories(
             to: row.valid_to,
         });
     }
-    // Without any override, the parents are not read.
+    // Parents are read only if there is any override.
     let overrides = sqlx::query!(
         r#"with recursive chain as (
                select id as resource_id, id as source, parent_id, 0 as depth from cloud_resources
@@ -79,14 +80,14 @@ async fn resource_histories(
            from chain join cloud_resource_overrides override on override.resource_id = chain.source
            order by chain.resource_id, chain.depth, override.valid_from"#,
         resources,
-        DEEPEST,
+        MAX_DEPTH,
     )
     .fetch_all(tx)
     .await?;
     let mut last = None;
     for row in overrides {
         let levels = &mut histories.entry(row.resource_id).or_default().overrides;
-        // One level for each resource of the chain that has overrides, the nearest first.
+        // One level per resource of the chain that has overrides, nearest first.
         if last.replace((row.resource_id, row.depth)) != Some((row.resource_id, row.depth)) {
             levels.push(Overrides::default());
         }

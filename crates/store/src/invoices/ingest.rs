@@ -1,4 +1,4 @@
-//! Ingesting an invoice: its lines, its sums, its versions.
+//! Ingests an invoice: stores its lines, totals and versions.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,20 @@ use super::lines::{
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
 
-/// What an invoice looks like after its lines were stored; amounts in USD.
+/// The state of an ingested invoice; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestOutcome {
     pub lines: usize,
     pub line_total: Decimal,
-    /// The invoice's own amount less the sum of its lines: zero where they agree.
+    /// The invoice's amount minus the total of its lines; zero if they reconcile.
     pub off_by: Decimal,
-    /// Every sum agrees with every other.
+    /// True if all totals reconcile.
     pub is_final: bool,
-    /// How many lines each rule matched.
+    /// The number of lines by match rule.
     pub rules: BTreeMap<String, usize>,
-    /// 1 for the first; a corrected invoice counts up.
+    /// Starts at 1 and increases with each correction.
     pub version: i32,
-    /// Whether the lines are others than before.
+    /// True if the lines changed.
     pub replaced: bool,
 }
 
@@ -53,12 +53,13 @@ struct Header {
 }
 
 impl Header {
-    /// Whether no reading of the stored lines was complete.
+    /// Returns true if the stored lines were never read completely.
     fn is_provisional(&self) -> bool {
         self.ingest_status == "ingested" && self.verified_at.is_none()
     }
 
-    /// What a fresh reading must confirm; none while its lines are not here, or are those of another amount.
+    /// Returns the content that a fresh read must confirm; `None` if there are no lines, or if the
+    /// amount changed since they were read.
     fn proven(&self) -> Option<Proven> {
         (self.ingest_status == "ingested").then(|| Proven {
             sources: self.sources.clone(),
@@ -72,11 +73,14 @@ impl Header {
 }
 
 impl Store {
-    /// Stores an invoice's lines, in one transaction: matched, and owned. The same lines again are only matched again; others are a
-    /// new version, and the old ones are kept beside it. The estimate of its month gives way to it.
+    /// Stores the lines of an invoice in one transaction, matches them and attributes them to
+    /// tenants. Unchanged lines are only rematched. Changed lines are a new version; the previous
+    /// lines are kept as superseded. Closes the estimate of the month.
     ///
-    /// Of an invoice whose lines are here already, a reading that proves less than what is stored is refused
-    /// ([`StoreError::Unconfirmed`]) and changes nothing.
+    /// # Errors
+    ///
+    /// [`StoreError::Unconfirmed`] if the invoice is already ingested and the content proves less
+    /// than the stored one; nothing is changed then.
     pub async fn ingest_invoice(
         &self,
         invoice: InvoiceUuid,
@@ -87,7 +91,7 @@ impl Store {
 
         let mut tx = self.pool.begin().await?;
         locks::share(&mut tx, Lock::CostLines).await?;
-        // Another ingest of this invoice waits here until this one is done.
+        // A concurrent ingest of this invoice waits here until this transaction ends.
         let header = sqlx::query_as!(
             Header,
             "select id, period, amount, version, ingest_status, is_final, verified_at, sources, off_by, summary_amount, rows_without_item,
@@ -98,7 +102,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(StoreError::NotFound {
-            what: "invoice",
+            entity: "invoice",
             id: invoice.as_uuid(),
         })?;
         let bill = Bill {
@@ -114,7 +118,9 @@ impl Store {
                 total,
                 parts: &parts,
             };
-            if let Some(reason) = check::shortcoming(&mut tx, header.id, &proven, &reading).await? {
+            if let Some(reason) =
+                check::rejection_reason(&mut tx, header.id, &proven, &reading).await?
+            {
                 return Err(StoreError::Unconfirmed {
                     id: invoice.as_uuid(),
                     reason,
@@ -139,14 +145,14 @@ impl Store {
             insert_lines(&mut tx, &bill, content.lines).await?;
             version
         };
-        let parts_agree = store_parts(&mut tx, &bill, &parts, content.summary).await?;
+        let parts_reconcile = store_parts(&mut tx, &bill, &parts, content.summary).await?;
         let off_by = header.amount - total;
         let is_proven = off_by.is_zero()
-            && parts_agree
+            && parts_reconcile
             && content
                 .summary
                 .is_none_or(|summary| summary.amount == header.amount);
-        // Proven once, it stays so while neither its lines nor its amount are others.
+        // A final invoice stays final unless its lines or its amount change.
         let is_final = is_proven || (header.is_final && is_same);
         let stored = Stored {
             invoice: header.id,
@@ -175,7 +181,7 @@ impl Store {
     }
 }
 
-/// What an ingest came to.
+/// The values of an ingested invoice to store.
 struct Stored {
     invoice: Uuid,
     version: i32,
@@ -187,7 +193,7 @@ struct Stored {
     lines_sha256: Vec<u8>,
 }
 
-/// Writes down what the invoice, and this version of it, came to.
+/// Updates the invoice and its current version.
 async fn store_header(
     tx: &mut PgConnection,
     stored: &Stored,
@@ -241,7 +247,7 @@ async fn store_header(
     Ok(())
 }
 
-/// Keeps the lines that stand as those of a version that counts no longer.
+/// Copies the current lines to the superseded version.
 async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into cloud_invoice_versions (invoice_id, version, amount, line_count, line_total, csv_sha256, ingested_at, superseded_at)
@@ -272,7 +278,7 @@ async fn supersede(tx: &mut PgConnection, header: &Header) -> Result<(), StoreEr
     Ok(())
 }
 
-/// What the lines of each part total; USD.
+/// Returns the total of the lines of each part; USD.
 fn part_sums(lines: &[InvoiceLine]) -> BTreeMap<ChargePart, Decimal> {
     let mut sums: BTreeMap<ChargePart, Decimal> = ChargePart::ALL
         .into_iter()
@@ -284,7 +290,8 @@ fn part_sums(lines: &[InvoiceLine]) -> BTreeMap<ChargePart, Decimal> {
     sums
 }
 
-/// Stores what each part is stated to be and what its lines come to, and says whether these agree.
+/// Stores the stated amount and the total of the lines of each part, and returns true if they
+/// reconcile.
 async fn store_parts(
     tx: &mut PgConnection,
     bill: &Bill,

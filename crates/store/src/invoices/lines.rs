@@ -1,10 +1,10 @@
-//! Storing the lines of a bill.
+//! Stores, rematches and deletes the lines of a bill.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::ResourceKind;
-use domain::costs::{Charge, Owned, owners_of};
+use domain::costs::{Attribution, Charge, attribute};
 use domain::invoices::{InvoiceLine, line_total};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -18,19 +18,20 @@ use super::owners::{self, sole_tenant};
 use crate::StoreError;
 use crate::json_rows::json_rows;
 
-/// The exact sum of lines, USD.
+/// Returns the exact total of lines; USD.
 pub(super) fn exact_total(lines: &[InvoiceLine]) -> Result<Decimal, StoreError> {
     line_total(lines).ok_or_else(|| {
         StoreError::Database(sqlx::Error::Encode(
-            "the lines' sum has more than 28 digits".into(),
+            "the total of the lines exceeds 28 digits".into(),
         ))
     })
 }
 
-/// A bound on memory: so many lines are matched, owned and written at a time.
-const CHUNK: usize = 5_000;
+/// Lines are matched, attributed and inserted in chunks of this size, to bound memory.
+const LINES_PER_INSERT: usize = 5_000;
 
-/// Stores lines where none are: matches each and says whose it is. The caller shares the matching's lock.
+/// Inserts the lines of a bill that has none, with their matches and tenants. The caller shares the
+/// lock [`crate::locks::Lock::CostLines`].
 pub(super) async fn insert_lines(
     tx: &mut PgConnection,
     bill: &Bill,
@@ -38,10 +39,13 @@ pub(super) async fn insert_lines(
 ) -> Result<(), StoreError> {
     let ids = bill.line_ids(lines);
     let mut histories = Histories::of_projects(tx).await?;
-    for (lines, ids) in lines.chunks(CHUNK).zip(ids.chunks(CHUNK)) {
+    for (lines, ids) in lines
+        .chunks(LINES_PER_INSERT)
+        .zip(ids.chunks(LINES_PER_INSERT))
+    {
         let matches = matching::find(tx, bill, lines, ids).await?;
         let resources = matches.iter().filter_map(|found| found.resource_id);
-        histories.turn_to(tx, resources).await?;
+        histories.load_resources(tx, resources).await?;
         insert_chunk(tx, bill, lines, ids, &matches, &histories).await?;
     }
     Ok(())
@@ -55,16 +59,20 @@ async fn insert_chunk(
     matches: &[Match],
     histories: &Histories,
 ) -> Result<(), StoreError> {
-    let owned: Vec<Option<Owned>> = lines
+    let attribution: Vec<Option<Attribution>> = lines
         .iter()
         .zip(matches)
-        .map(|(line, found)| (!found.is_shared).then(|| owner(bill, line, found, histories)))
+        .map(|(line, found)| {
+            (!found.is_shared).then(|| attribute_line(bill, line, found, histories))
+        })
         .collect();
     let rows: Vec<Row<'_>> = lines
         .iter()
         .zip(ids)
-        .zip(matches.iter().zip(&owned))
-        .map(|((line, id), (found, owned))| Row::new(bill, line, *id, found, owned.as_ref()))
+        .zip(matches.iter().zip(&attribution))
+        .map(|((line, id), (found, attribution))| {
+            Row::new(bill, line, *id, found, attribution.as_ref())
+        })
         .collect();
     sqlx::query!(
         "insert into cloud_cost_lines select * from json_populate_recordset(null::cloud_cost_lines, $1::text::json)",
@@ -72,12 +80,18 @@ async fn insert_chunk(
     )
     .execute(&mut *tx)
     .await?;
-    let split = ids.iter().zip(&owned);
-    let split = split.filter_map(|(id, owned)| owned.as_ref().map(|owned| (*id, owned)));
+    let split = ids.iter().zip(&attribution);
+    let split = split
+        .filter_map(|(id, attribution)| attribution.as_ref().map(|attribution| (*id, attribution)));
     owners::store_shares(tx, split).await
 }
 
-fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) -> Owned {
+fn attribute_line(
+    bill: &Bill,
+    line: &InvoiceLine,
+    found: &Match,
+    histories: &Histories,
+) -> Attribution {
     let charge = Charge {
         amount: line.amount,
         start: bill.start_of(line),
@@ -88,10 +102,10 @@ fn owner(bill: &Bill, line: &InvoiceLine, found: &Match, histories: &Histories) 
         project_name: &line.project_name,
         is_matched_by_operator: found.rule == owners::OPERATOR,
     };
-    owners_of(&charge, &histories.projects)
+    attribute(&charge, &histories.projects)
 }
 
-/// A row of `cloud_cost_lines`: the fields have the names of all its columns.
+/// A row of `cloud_cost_lines`. The fields have the names of its columns.
 #[derive(Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "one field a column")]
 struct Row<'a> {
@@ -135,7 +149,7 @@ impl<'a> Row<'a> {
         line: &'a InvoiceLine,
         id: Uuid,
         found: &'a Match,
-        owned: Option<&'a Owned>,
+        attribution: Option<&'a Attribution>,
     ) -> Self {
         Self {
             id,
@@ -167,16 +181,16 @@ impl<'a> Row<'a> {
             match_note: found.note.as_deref(),
             match_candidates: found.candidates.as_deref(),
             is_shared: found.is_shared,
-            is_split: owned.is_some_and(|owned| owned.shares.len() > 1),
-            tenant_id: owned.and_then(sole_tenant),
-            attributed_by: owned.map_or("shared", |owned| owned.basis.as_str()),
+            is_split: attribution.is_some_and(|attribution| attribution.shares.len() > 1),
+            tenant_id: attribution.and_then(sole_tenant),
+            attributed_by: attribution.map_or("shared", |attribution| attribution.basis.as_str()),
         }
     }
 }
 
-/// Takes all lines of a bill away.
+/// Deletes all lines of a bill.
 pub(super) async fn delete_lines(tx: &mut PgConnection, bill: &Bill) -> Result<(), StoreError> {
-    // The shares first, while their lines still say what they count under.
+    // Shares are deleted first, because their trigger reads the line for its keys in the totals.
     sqlx::query!(
         "delete from cloud_cost_line_shares share using cloud_cost_lines line
          where line.id = share.line_id and line.is_split and (line.invoice_id = $1 or line.estimate_id = $2)",
@@ -195,8 +209,8 @@ pub(super) async fn delete_lines(tx: &mut PgConnection, bill: &Bill) -> Result<(
     Ok(())
 }
 
-/// Matches all lines of a bill again and sets anew whose they are. The caller shares the matching's lock, and nobody else writes
-/// this bill.
+/// Rematches and reallocates all lines of a bill. The caller shares the lock
+/// [`crate::locks::Lock::CostLines`], and no other transaction writes this bill.
 pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(), StoreError> {
     let lines = sqlx::query_scalar!(
         "select id from cloud_cost_lines where invoice_id = $1 or estimate_id = $2",
@@ -205,12 +219,12 @@ pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(),
     )
     .fetch_all(&mut *tx)
     .await?;
-    matching::note_cause(tx, "ingest", None, None).await?;
+    matching::set_cause(tx, "ingest", None, None).await?;
     matching::rematch_lines(tx, &lines).await?;
     owners::reallocate(tx, owners::Affected::Lines(&lines)).await
 }
 
-/// How many lines each rule matched.
+/// Returns the number of lines by match rule.
 pub(super) async fn lines_by_rule(
     tx: &mut PgConnection,
     bill: &Bill,
@@ -234,7 +248,8 @@ pub(super) async fn lines_by_rule(
         .collect())
 }
 
-/// The books are closed only where they balance: what the database counted is what the lines came to.
+/// Checks that the totals that the database maintains equal the total of the lines. Aborts the
+/// transaction otherwise.
 pub(super) async fn check_total(
     tx: &mut PgConnection,
     bill: &Bill,

@@ -1,4 +1,5 @@
-//! Which resource a cost line paid for. The rule itself is the SQL function `cost_line_match`.
+//! Matches cost lines to the resources that they charge for. The rule is the SQL function
+//! `cost_line_match`.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::owners::{self, Affected};
 use crate::locks::{self, Lock};
 use crate::{Run, StoreError};
 
-/// What a line is matched to, and how.
+/// The match of a line and the rule that found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) resource_id: Option<Uuid>,
@@ -22,8 +23,8 @@ pub(super) struct Match {
     pub(super) is_shared: bool,
 }
 
-/// Says for the rest of the transaction why stored lines change, for their record.
-pub(crate) async fn note_cause(
+/// Sets the cause for the change records of lines in the rest of the transaction.
+pub(crate) async fn set_cause(
     tx: &mut PgConnection,
     cause: &str,
     changed_by: Option<&str>,
@@ -42,7 +43,7 @@ pub(crate) async fn note_cause(
     Ok(())
 }
 
-/// The match of each line, in their order; `ids` are theirs.
+/// Returns the match of each line, in order. `ids` are the ids of the lines.
 pub(super) async fn find(
     tx: &mut PgConnection,
     bill: &Bill,
@@ -91,28 +92,28 @@ pub(super) async fn find(
     Ok(matches)
 }
 
-/// What a sweep learned of resources of one kind that lines may be matched by.
+/// The changes of resources of one kind that can change matches of lines.
 #[derive(Debug, Default)]
 pub(crate) struct RematchTrigger {
-    /// Names in lower case of resources that came, went, or are called otherwise.
+    /// The names, in lower case, of resources that were created, deleted or renamed.
     pub(crate) names: BTreeSet<String>,
-    /// Resources that were not known before: DigitalOcean's items may name them.
+    /// New resources, whose ids may be in DigitalOcean's items.
     pub(crate) discovered: Vec<Uuid>,
 }
 
-/// Matches the lines again that what was learned may concern, and no other.
+/// Rematches only the lines that the trigger can affect.
 pub(crate) async fn rematch(
     tx: &mut PgConnection,
     kind: &str,
-    learned: &RematchTrigger,
+    trigger: &RematchTrigger,
     run: Option<&Run>,
 ) -> Result<(), StoreError> {
-    if learned.names.is_empty() && learned.discovered.is_empty() {
+    if trigger.names.is_empty() && trigger.discovered.is_empty() {
         return Ok(());
     }
     locks::acquire(tx, Lock::CostLines).await?;
-    let names: Vec<&str> = learned.names.iter().map(String::as_str).collect();
-    let concerned = sqlx::query_scalar!(
+    let names: Vec<&str> = trigger.names.iter().map(String::as_str).collect();
+    let affected = sqlx::query_scalar!(
         r#"
         select line.id as "id!" from cloud_cost_lines line
         join unnest($2::text[]) as named (name) on lower(line.resource_name) = named.name
@@ -128,18 +129,19 @@ pub(crate) async fn rematch(
         "#,
         kind,
         &names as &[&str],
-        &learned.discovered,
+        &trigger.discovered,
     )
     .fetch_all(&mut *tx)
     .await?;
-    if concerned.is_empty() {
+    if affected.is_empty() {
         return Ok(());
     }
-    note_cause(tx, "inventory", None, run).await?;
-    rematch_lines(tx, &concerned).await
+    set_cause(tx, "inventory", None, run).await?;
+    rematch_lines(tx, &affected).await
 }
 
-/// Matches the lines again of which one of these resources is a candidate: where it was decides, and that is known otherwise now.
+/// Rematches the lines with one of these resources as a candidate, because the project of a
+/// candidate can decide the match.
 pub(crate) async fn rematch_candidates(
     tx: &mut PgConnection,
     moved: &[Uuid],
@@ -148,16 +150,17 @@ pub(crate) async fn rematch_candidates(
         return Ok(());
     }
     locks::acquire(tx, Lock::CostLines).await?;
-    let concerned = sqlx::query_scalar!(
+    let affected = sqlx::query_scalar!(
         "select id from cloud_cost_lines where match_candidates is not null and match_candidates && $1",
         moved,
     )
     .fetch_all(&mut *tx)
     .await?;
-    rematch_lines(tx, &concerned).await
+    rematch_lines(tx, &affected).await
 }
 
-/// Matches the lines again that have several candidates and name one of these projects, by any name that it has or had.
+/// Rematches the lines that have several candidates and name one of these projects, by a current or
+/// a former name.
 pub(crate) async fn rematch_named_projects(
     tx: &mut PgConnection,
     renamed: &[Uuid],
@@ -166,7 +169,7 @@ pub(crate) async fn rematch_named_projects(
         return Ok(());
     }
     locks::acquire(tx, Lock::CostLines).await?;
-    let concerned = sqlx::query_scalar!(
+    let affected = sqlx::query_scalar!(
         r#"select line.id as "id!" from (
                select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
            ) named
@@ -176,28 +179,30 @@ pub(crate) async fn rematch_named_projects(
     )
     .fetch_all(&mut *tx)
     .await?;
-    rematch_lines(tx, &concerned).await
+    rematch_lines(tx, &affected).await
 }
 
-/// Matches the lines again that found no resource of a kind: their notes say what its listing leaves out.
+/// Rematches the unmatched lines of a kind, because their notes describe the omissions of its
+/// listing.
 pub(crate) async fn rematch_unmatched(
     tx: &mut PgConnection,
     kind: &str,
     run: &Run,
 ) -> Result<(), StoreError> {
     locks::acquire(tx, Lock::CostLines).await?;
-    let concerned = sqlx::query_scalar!(
+    let affected = sqlx::query_scalar!(
         "select id from cloud_cost_lines
          where identified_kind = $1 and resource_name is not null and match_rule = 'unmatched'",
         kind,
     )
     .fetch_all(&mut *tx)
     .await?;
-    note_cause(tx, "inventory", None, Some(run)).await?;
-    rematch_lines(tx, &concerned).await
+    set_cause(tx, "inventory", None, Some(run)).await?;
+    rematch_lines(tx, &affected).await
 }
 
-/// Matches these lines again, and sets anew whose those are that changed. The caller holds the lock.
+/// Rematches these lines, and reallocates those that changed. The caller holds the lock
+/// [`Lock::CostLines`].
 pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Result<(), StoreError> {
     if lines.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Which months have lines, and which invoices are still without.
+//! The months with stored lines, and the invoices without.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::{Store, StoreError};
 
-/// The months between two, and the time that the invoices cover.
+/// The bills of a range of months, and the months that the invoices cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Months {
-    /// The first of the month of the oldest invoice; none before any is listed.
+    /// The first of the month of the oldest invoice; `None` if there are no invoices.
     pub first_invoiced: Option<NaiveDate>,
     /// The first of the month of the newest invoice.
     pub last_invoiced: Option<NaiveDate>,
-    /// By the first of the month; a month without invoices and without an open estimate is not in it.
+    /// Months with an invoice or an open estimate, by the first of the month.
     pub listed: BTreeMap<NaiveDate, ListedMonth>,
-    /// The time by the database's clock.
+    /// The time of the database's clock.
     pub at: DateTime<Utc>,
 }
 
@@ -23,23 +23,24 @@ pub struct Months {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ListedMonth {
     pub invoices: i64,
-    /// Invoices that no lines were ever read of.
+    /// Invoices of which no lines were ever read.
     pub without_lines: i64,
-    /// Of those, the ones whose last ingest failed.
+    /// Invoices without lines and with a failed last ingest.
     pub failed: i64,
-    /// Whether the month has an open estimate, whose lines count until the invoice is ingested.
+    /// True if the month has an open estimate, whose lines count until the invoice is ingested.
     pub is_estimated: bool,
 }
 
 impl ListedMonth {
-    /// Whether any lines of the month are stored. An invoice without charges counts: its lines were read, and there were none.
+    /// Returns true if lines of the month are stored. True also for an ingested invoice without
+    /// charges.
     pub fn has_lines(&self) -> bool {
         self.is_estimated || self.invoices > self.without_lines
     }
 }
 
 impl Store {
-    /// The months from one to another, both included.
+    /// Lists the months `from` to `to`, inclusive.
     pub async fn listed_months(
         &self,
         from: NaiveDate,

@@ -1,9 +1,9 @@
-//! The tenants of cost lines. The rule is `domain::costs::owners_of`.
+//! Attributes cost lines to tenants. The rule is `domain::costs::attribute`.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::costs::{Charge, Owned, Share, owners_of};
+use domain::costs::{Attribution, Charge, Share, attribute};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -18,12 +18,12 @@ use crate::locks::{self, Lock};
 pub(crate) enum Affected<'a> {
     Lines(&'a [Uuid]),
     OfResources(&'a [Uuid]),
-    /// Lines of resources that were ever in these projects, and lines that name them.
+    /// Lines of resources that were ever in these projects, and lines that name these projects.
     OfProjects(&'a [Uuid]),
 }
 
-/// A bound on memory.
-const CHUNK: usize = 10_000;
+/// Lines are reallocated in chunks of this size, to bound memory.
+const LINES_PER_CHUNK: usize = 10_000;
 
 /// The match rule of lines with an override.
 pub(super) const OPERATOR: &str = "operator";
@@ -43,12 +43,12 @@ struct Line {
     match_rule: String,
 }
 
-/// Sets anew whose lines are, where that is another now.
+/// Recomputes the tenants of lines, and updates those that changed.
 pub(crate) async fn reallocate(
     tx: &mut PgConnection,
-    which: Affected<'_>,
+    affected: Affected<'_>,
 ) -> Result<(), StoreError> {
-    let lines = match which {
+    let lines = match affected {
         Affected::Lines([]) | Affected::OfResources([]) | Affected::OfProjects([]) => return Ok(()),
         Affected::Lines(lines) => lines.to_vec(),
         Affected::OfResources(resources) => {
@@ -69,7 +69,7 @@ pub(crate) async fn reallocate(
         return Ok(());
     }
     let mut histories = Histories::of_projects(tx).await?;
-    for chunk in lines.chunks(CHUNK) {
+    for chunk in lines.chunks(LINES_PER_CHUNK) {
         reallocate_chunk(tx, chunk, &mut histories).await?;
     }
     Ok(())
@@ -109,7 +109,7 @@ async fn lines_of_projects(
     Ok(lines)
 }
 
-/// The start of the earliest charge that the tenant of a project concerns.
+/// Returns the start of the earliest charge that the tenant of a project affects.
 pub(crate) async fn first_charge_of_project(
     tx: &mut PgConnection,
     project: Uuid,
@@ -152,12 +152,12 @@ async fn reallocate_chunk(
         });
     }
     let resources = lines.iter().filter_map(|line| line.resource_id);
-    histories.turn_to(tx, resources).await?;
+    histories.load_resources(tx, resources).await?;
 
-    let mut changed: Vec<(Uuid, Owned)> = Vec::new();
-    let mut unshared: Vec<Uuid> = Vec::new();
+    let mut changed: Vec<(Uuid, Attribution)> = Vec::new();
+    let mut without_shares: Vec<Uuid> = Vec::new();
     for line in &lines {
-        let owned = owners_of(
+        let attribution = attribute(
             &Charge {
                 amount: line.amount,
                 start: line.start_at.unwrap_or_else(|| start_of_month(line.period)),
@@ -174,30 +174,30 @@ async fn reallocate_chunk(
                 amount: line.amount,
             }]
         });
-        let is_same = line.attributed_by == owned.basis.as_str()
-            && line.is_split == (owned.shares.len() > 1)
-            && before == owned.shares;
+        let is_same = line.attributed_by == attribution.basis.as_str()
+            && line.is_split == (attribution.shares.len() > 1)
+            && before == attribution.shares;
         if !is_same {
             if line.is_split {
-                unshared.push(line.id);
+                without_shares.push(line.id);
             }
-            changed.push((line.id, owned));
+            changed.push((line.id, attribution));
         }
     }
-    // Of lines that are shared by all now.
-    unshared.extend(shares.into_keys());
-    store_owners(tx, &unshared, &changed).await
+    // The remaining shares are of lines that are shared costs now.
+    without_shares.extend(shares.into_keys());
+    store_attributions(tx, &without_shares, &changed).await
 }
 
-async fn store_owners(
+async fn store_attributions(
     tx: &mut PgConnection,
-    unshared: &[Uuid],
-    changed: &[(Uuid, Owned)],
+    without_shares: &[Uuid],
+    changed: &[(Uuid, Attribution)],
 ) -> Result<(), StoreError> {
-    if !unshared.is_empty() {
+    if !without_shares.is_empty() {
         sqlx::query!(
             "delete from cloud_cost_line_shares where line_id = any($1)",
-            unshared
+            without_shares
         )
         .execute(&mut *tx)
         .await?;
@@ -208,15 +208,15 @@ async fn store_owners(
     let ids: Vec<Uuid> = changed.iter().map(|(id, _)| *id).collect();
     let tenants: Vec<Option<&str>> = changed
         .iter()
-        .map(|(_, owned)| sole_tenant(owned))
+        .map(|(_, attribution)| sole_tenant(attribution))
         .collect();
     let splits: Vec<bool> = changed
         .iter()
-        .map(|(_, owned)| owned.shares.len() > 1)
+        .map(|(_, attribution)| attribution.shares.len() > 1)
         .collect();
     let bases: Vec<&str> = changed
         .iter()
-        .map(|(_, owned)| owned.basis.as_str())
+        .map(|(_, attribution)| attribution.basis.as_str())
         .collect();
     sqlx::query!(
         "update cloud_cost_lines line set tenant_id = owner.tenant_id, is_split = owner.is_split, attributed_by = owner.basis
@@ -229,27 +229,31 @@ async fn store_owners(
     )
     .execute(&mut *tx)
     .await?;
-    store_shares(tx, changed.iter().map(|(id, owned)| (*id, owned))).await
+    store_shares(
+        tx,
+        changed.iter().map(|(id, attribution)| (*id, attribution)),
+    )
+    .await
 }
 
-/// The tenant of a line that is one tenant's.
-pub(super) fn sole_tenant(owned: &Owned) -> Option<&str> {
-    match owned.shares.as_slice() {
+/// Returns the tenant of a line that is not split.
+pub(super) fn sole_tenant(attribution: &Attribution) -> Option<&str> {
+    match attribution.shares.as_slice() {
         [only] => only.tenant_id.as_deref(),
         _ => None,
     }
 }
 
-/// Stores the shares of lines that are several tenants'. The lines stand already.
+/// Stores the shares of split lines. The lines must already be stored.
 pub(super) async fn store_shares(
     tx: &mut PgConnection,
-    owned: impl Iterator<Item = (Uuid, &Owned)>,
+    attribution: impl Iterator<Item = (Uuid, &Attribution)>,
 ) -> Result<(), StoreError> {
     let mut lines = Vec::new();
     let mut tenants: Vec<Option<&str>> = Vec::new();
     let mut amounts = Vec::new();
-    for (id, owned) in owned.filter(|(_, owned)| owned.shares.len() > 1) {
-        for share in &owned.shares {
+    for (id, attribution) in attribution.filter(|(_, attribution)| attribution.shares.len() > 1) {
+        for share in &attribution.shares {
             lines.push(id);
             tenants.push(share.tenant_id.as_deref());
             amounts.push(share.amount);

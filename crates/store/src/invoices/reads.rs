@@ -1,4 +1,4 @@
-//! Invoices as they are read.
+//! Queries of invoices.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, usd};
 
-/// Queries invoices: the one list of the columns of [`Invoice`].
+/// Queries [`Invoice`]. The only list of its columns.
 macro_rules! query_invoices {
     ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -30,95 +30,95 @@ macro_rules! query_invoices {
 pub struct Invoice {
     pub id: Uuid,
     pub provider: String,
-    /// DigitalOcean's id of it.
+    /// The invoice's UUID at DigitalOcean.
     pub invoice_uuid: Uuid,
-    /// The number printed on it.
+    /// The invoice number on the printed invoice.
     pub invoice_id: Option<String>,
-    /// The first of the month it is for.
+    /// The first of the invoiced month.
     pub period: NaiveDate,
-    /// Its own total.
+    /// The total that the invoice states.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub amount: Decimal,
-    /// `pending`, `ingested` or `failed`: whether its lines are here. A check that fails later
-    /// leaves `ingested` as it is.
+    /// `pending` (no lines yet), `ingested` or `failed`. A failed recheck leaves `ingested`
+    /// unchanged.
     pub ingest_status: String,
     pub ingested_at: Option<DateTime<Utc>>,
-    /// When its documents were last asked for, with success or without.
+    /// When its documents were last requested, with or without success.
     pub checked_at: Option<DateTime<Utc>>,
-    /// When its documents were last read and agreed with the lines and sums that are stored.
+    /// When its documents were last read and reconciled with the stored lines and totals.
     pub verified_at: Option<DateTime<Utc>>,
-    /// Since when it could not be verified: the first check that failed since `verified_at`. Null
-    /// while the last check succeeded.
+    /// The time of the first failed check since `verified_at`; null if the last check succeeded.
     pub check_failed_since: Option<DateTime<Utc>>,
-    /// Why the last check failed; null while the last check succeeded.
+    /// The error of the last check; null if it succeeded.
     pub last_check_error: Option<String>,
-    /// Whether DigitalOcean no longer lists it. Its lines count as before, and its month is not
-    /// final.
+    /// True if DigitalOcean no longer lists the invoice. Its lines still count, but its month is
+    /// not final.
     pub is_withdrawn: bool,
-    /// When the first complete list began that lacks it; null while it is listed.
+    /// When the first complete list without the invoice was begun; null while the invoice is
+    /// listed.
     pub missing_since: Option<DateTime<Utc>>,
     pub line_count: Option<i32>,
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub line_total: Option<Decimal>,
-    /// Whether the lines total the amount that the invoice states.
+    /// True if the lines total the amount that the invoice states.
     pub reconciled: Option<bool>,
-    /// `amount` less `line_total`.
+    /// `amount` minus `line_total`.
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub off_by: Option<Decimal>,
-    /// The total of its summary; null where there is none.
+    /// The total that the summary states; null if there is no summary.
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub summary_amount: Option<Decimal>,
-    /// `amount` less `summary_amount`.
+    /// `amount` minus `summary_amount`.
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub summary_off_by: Option<Decimal>,
-    /// Whether it was proven: its lines are here, and every sum agreed with every other when its
-    /// documents were last read in full. A check that fails later does not unset it; another amount
-    /// in DigitalOcean's list does.
+    /// True if the invoice is ingested and all its totals reconciled when its documents were last
+    /// read completely. A later failed check does not unset it; a changed amount in DigitalOcean's
+    /// list does.
     pub is_final: bool,
-    /// 0 before its lines are here, then 1; every correction counts up.
+    /// 0 until the invoice is ingested, then 1; increases with each correction.
     pub version: i32,
-    /// What its lines were read from: `csv+items`, `csv` or `items`. Only the CSV has categories,
-    /// only the items resources' ids.
+    /// The documents from which the lines were read: `csv+items`, `csv` or `items`. Only the CSV
+    /// contains categories, only the items contain ids of resources.
     pub sources: Option<String>,
-    /// Why not from both.
+    /// Why the lines were not read from both documents.
     pub source_note: Option<String>,
-    /// How many rows of the CSV have no item; null where there were not both.
+    /// The number of CSV rows without an item; null if only one document was read.
     pub rows_without_item: Option<i32>,
-    /// How many items have no row in the CSV; null where there were not both.
+    /// The number of items without a CSV row; null if only one document was read.
     pub items_without_row: Option<i32>,
-    /// Why it is `failed`; null of an invoice that is `ingested`, whose failed checks are in
+    /// Why the invoice is `failed`; null for an `ingested` one, whose failed checks are in
     /// `last_check_error`.
     pub last_error: Option<String>,
 }
 
-/// One of the four sums of an invoice; USD.
+/// One of the four totals of an invoice; USD.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvoicePart {
     /// `product_charges`, `overages`, `taxes` or `credits_and_adjustments`.
     pub part: String,
-    /// By the summary; null where it does not state it.
+    /// The amount in the summary; null if the summary does not state it.
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub stated: Option<Decimal>,
-    /// What the lines of this part come to.
+    /// The total of the lines of this part.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub lines: Decimal,
-    /// `stated` less `lines`.
+    /// `stated` minus `lines`.
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub off_by: Option<Decimal>,
-    /// Whether the two agree; null where nothing is stated.
+    /// True if the two are equal; null if the summary does not state an amount.
     pub reconciled: Option<bool>,
 }
 
-/// What an invoice was from one correction to the next; amounts in USD.
+/// A version of an invoice, between two corrections; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvoiceVersion {
@@ -131,11 +131,11 @@ pub struct InvoiceVersion {
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub line_total: Decimal,
     pub ingested_at: DateTime<Utc>,
-    /// When the next version came; null for the one that counts.
+    /// When the next version was ingested; null for the current version.
     pub superseded_at: Option<DateTime<Utc>>,
 }
 
-/// Where a page of invoices ended.
+/// The cursor of a page of invoices.
 #[derive(Debug, Clone, Copy)]
 pub struct AfterInvoice {
     pub period: NaiveDate,
@@ -143,7 +143,7 @@ pub struct AfterInvoice {
 }
 
 impl Store {
-    /// Invoices, the newest period first.
+    /// Lists invoices, newest month first.
     pub async fn invoices(
         &self,
         after: Option<AfterInvoice>,
@@ -166,12 +166,12 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?
             .ok_or(StoreError::NotFound {
-                what: "invoice",
+                entity: "invoice",
                 id: invoice_uuid,
             })
     }
 
-    /// The four sums of an invoice.
+    /// Lists the four totals of an invoice.
     pub async fn invoice_parts(&self, invoice: Uuid) -> Result<Vec<InvoicePart>, StoreError> {
         let parts = sqlx::query_as!(
             InvoicePart,
@@ -183,7 +183,7 @@ impl Store {
         Ok(parts)
     }
 
-    /// The versions of an invoice, the latest first.
+    /// Lists the versions of an invoice, latest first.
     pub async fn invoice_versions(&self, invoice: Uuid) -> Result<Vec<InvoiceVersion>, StoreError> {
         let versions = sqlx::query_as!(
             InvoiceVersion,

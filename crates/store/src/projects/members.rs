@@ -1,4 +1,4 @@
-//! Which project lists which resource.
+//! Members of projects: the assignments of resources to projects.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,47 +16,50 @@ use crate::listings::{Guard, ListingFacts, STRIKES, mark_held, now, record};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
 
-/// What one project was seen to list.
+/// The observed members of one project.
 #[derive(Debug, Clone)]
 pub struct ProjectMembers {
-    /// DigitalOcean's id of the project.
+    /// The project's id at DigitalOcean.
     pub project: Uuid,
     pub members: Vec<ProjectMember>,
 }
 
-/// One pass over the memberships of all projects; complete only if the list of projects and every project's list were.
+/// One read of the members of all projects. Complete only if the list of projects and each list of
+/// members are complete.
 pub struct MembershipPass<'a> {
     pub projects: &'a [ProjectMembers],
-    /// Kinds that have a listing of their own: their resources come from there, and a membership only says where they belong.
+    /// Kinds with a separate listing: their resources come from that listing, and membership only
+    /// determines their project.
     pub listed_kinds: &'a [ResourceKind],
     pub facts: &'a ListingFacts,
 }
 
-/// What a pass over the memberships changed.
+/// The changes that a membership pass stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MembershipOutcome {
     pub members: usize,
-    /// Resources that changed project.
+    /// Resources that moved to another project.
     pub moved: usize,
-    /// Resources of kinds without a listing of their own, known only from here.
+    /// New resources of kinds without a separate listing.
     pub discovered: usize,
-    /// Kinds of which the mirror has live resources in projects, and no project listed any.
+    /// Kinds with live resources in projects of which no project listed a resource.
     pub unseen_kinds: Vec<ResourceKind>,
-    /// Why no membership was taken away, where too many would have been.
+    /// The reason if the removals of memberships were held because there were too many.
     pub held: Option<String>,
 }
 
 impl Store {
-    /// Writes one pass over the projects' memberships, in one transaction, and sets projects and tenants of all resources.
+    /// Stores one membership pass and attributes all resources to projects and tenants, in one
+    /// transaction.
     pub async fn store_memberships(
         &self,
         pass: MembershipPass<'_>,
     ) -> Result<MembershipOutcome, StoreError> {
         let members = current_members(pass.projects);
-        let known_from_here = resources_known_only_from_here(self, &pass, &members).await?;
-        let kinds: Vec<ResourceKind> = known_from_here.keys().cloned().collect();
+        let unlisted = resources_of_unlisted_kinds(self, &pass, &members).await?;
+        let kinds: Vec<ResourceKind> = unlisted.keys().cloned().collect();
         let mut seen = self.observe(&kinds).await?;
-        for resources in known_from_here.into_values() {
+        for resources in unlisted.into_values() {
             seen.add(resources).await?;
         }
 
@@ -76,7 +79,7 @@ impl Store {
         }
         if recorded.may_strike {
             let struck = strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
-            if let Struck::Held(reason) = struck {
+            if let MembershipStrikes::Held(reason) = struck {
                 mark_held(&mut tx, "project_member", recorded.id, &reason).await?;
                 outcome.held = Some(reason);
             }
@@ -101,8 +104,8 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Sets project and tenant of every resource by what is known now: what one kind's sweep found may say where resources of
-    /// another kind belong. Says how many moved.
+    /// Attributes every resource to a project and a tenant by the stored data, and returns the
+    /// number of moved resources. The sweep of one kind can change the attribution of another kind.
     pub async fn attribute(&self, run: &Run) -> Result<usize, StoreError> {
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::Inventory).await?;
@@ -112,8 +115,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// Members of a kind by the latest passes over the projects, dangling ones left out, and how that pass went; none before the
-    /// first one.
+    /// Returns the members of a kind by the latest passes, without dangling ones, and the result of
+    /// the latest pass; `None` before the first pass.
     pub async fn members_of(
         &self,
         kind: &ResourceKind,
@@ -137,27 +140,28 @@ impl Store {
     }
 }
 
-/// How the latest pass over the projects' memberships went.
+/// The result of the latest membership pass.
 #[derive(Debug, Clone)]
 pub struct PassFacts {
     pub started_at: DateTime<Utc>,
     pub complete: bool,
-    /// Why it is not complete.
+    /// Why the pass is not complete.
     pub reason: Option<String>,
 }
 
 type CurrentMembers<'a> = Vec<(Uuid, &'a ProjectMember)>;
 
-/// One project a resource: a resource that moves while the projects are read is listed by both, and the later assignment holds.
+/// Returns one project per resource. A resource that moves during the pass is listed by both
+/// projects; the later assignment wins.
 fn current_members(projects: &[ProjectMembers]) -> CurrentMembers<'_> {
     let mut current: HashMap<_, (Uuid, &ProjectMember)> = HashMap::new();
     for project in projects {
         for member in &project.members {
-            let held = current
+            let latest = current
                 .entry(&member.urn)
                 .or_insert((project.project, member));
-            if member.assigned_at > held.1.assigned_at {
-                *held = (project.project, member);
+            if member.assigned_at > latest.1.assigned_at {
+                *latest = (project.project, member);
             }
         }
     }
@@ -211,8 +215,9 @@ async fn upsert(tx: &mut PgConnection, members: &CurrentMembers<'_>) -> Result<(
     Ok(())
 }
 
-/// Kinds of which the mirror has live resources in projects, and no project listed any since the pass began. A token that may not
-/// see a kind gets shorter lists, and no error (spec): such a pass says nothing of the kind.
+/// Returns the kinds that have live resources in projects but no member observed since the pass
+/// began. For a token without the scope to read a kind, DigitalOcean returns shorter lists and no
+/// error (spec), so such a pass proves nothing about the kind.
 async fn unseen_kinds(
     tx: &mut PgConnection,
     facts: &ListingFacts,
@@ -230,23 +235,24 @@ async fn unseen_kinds(
     Ok(kinds.into_iter().map(ResourceKind::named).collect())
 }
 
-/// Whether memberships were taken away.
-enum Struck {
-    AsFound,
-    /// None: it would have been too many.
+/// The result of counting strikes of memberships.
+enum MembershipStrikes {
+    Applied,
+    /// No strike was counted: too many memberships would have been removed.
     Held(String),
 }
 
-/// A membership that complete passes lack goes after three of them, as a resource does: a resource on its way from one project
-/// to another can be in neither list. One of a kind that the pass saw nothing of stays, as long as there are resources of that kind.
+/// Adds a strike to each membership that a complete pass lacks, and removes it at the third, as
+/// with resources: a resource that moves between projects can be in neither list. Memberships of a
+/// kind that the pass did not observe at all remain as long as there are resources of the kind.
 ///
-/// `DigitalOcean` has no way to take a resource out of all projects, so many live resources that are in none are no move: they are
-/// what a token of another team sees. They stay where they were.
+/// DigitalOcean has no way to remove a resource from all projects. So many live resources without a
+/// project do not indicate a move but a token of another team; the memberships remain.
 async fn strike(
     tx: &mut PgConnection,
     facts: &ListingFacts,
     unseen_kinds: &[ResourceKind],
-) -> Result<Struck, StoreError> {
+) -> Result<MembershipStrikes, StoreError> {
     let unseen: Vec<&str> = unseen_kinds.iter().map(ResourceKind::as_str).collect();
     let counts = sqlx::query!(
         r#"
@@ -267,8 +273,8 @@ async fn strike(
     .await?;
     if facts.rules.guard.holds(counts.doomed, counts.live) {
         let (doomed, live) = (counts.doomed, counts.live);
-        return Ok(Struck::Held(format!(
-            "no project lists {doomed} of the {live} live resources that were in one: they stay where they were"
+        return Ok(MembershipStrikes::Held(format!(
+            "{doomed} of {live} live resources with a project are in no project; their projects are unchanged"
         )));
     }
     sqlx::query!(
@@ -287,12 +293,12 @@ async fn strike(
     )
     .execute(tx)
     .await?;
-    Ok(Struck::AsFound)
+    Ok(MembershipStrikes::Applied)
 }
 
-/// Members of kinds that no listing covers, by kind; a kind that only the database still knows comes with what is left of it,
-/// so that its absence counts.
-async fn resources_known_only_from_here(
+/// Returns the members of kinds without a separate listing, by kind. After a complete pass the
+/// result includes stored kinds without members, so that missing resources get strikes.
+async fn resources_of_unlisted_kinds(
     store: &Store,
     pass: &MembershipPass<'_>,
     members: &CurrentMembers<'_>,
@@ -315,7 +321,7 @@ async fn resources_known_only_from_here(
     }
     for (_, member) in members {
         let is_listed = pass.listed_kinds.contains(&member.urn.kind);
-        // A dangling entry is no resource.
+        // A dangling entry does not describe a resource.
         if !is_listed && member.status != MemberStatus::NotFound {
             kinds
                 .entry(member.urn.kind.clone())

@@ -1,4 +1,4 @@
-//! Projects as they are read.
+//! Queries of projects.
 
 use chrono::{DateTime, Utc};
 use domain::TenantId;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError};
 
-/// Queries projects: the one list of the columns of [`Project`].
+/// Queries [`Project`]. The only list of its columns.
 macro_rules! query_projects {
     ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
@@ -29,30 +29,31 @@ macro_rules! query_projects {
 pub struct Project {
     pub id: Uuid,
     pub provider: String,
-    /// DigitalOcean's id of it.
+    /// The project's id at DigitalOcean.
     pub provider_id: String,
     pub name: String,
     pub description: String,
     pub environment: Option<String>,
     pub is_default: bool,
-    /// Whether it is the project where resources of no project fall.
+    /// True for the internal project, which receives resources without a project.
     pub is_internal: bool,
-    /// Whose it is, and so whose its resources are: an operator's word.
+    /// The tenant of the project and of its resources; set by an operator.
     pub tenant_id: Option<String>,
-    /// What it is for: an operator's word. DigitalOcean's own is in `attrs`.
+    /// The purpose of the project; set by an operator. DigitalOcean's purpose is in `attrs`.
     pub purpose: Option<String>,
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub attrs: Value,
     pub first_seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
-    /// How many complete listings in a row have missed it; three make a tombstone.
+    /// The number of consecutive complete listings without this project. The third marks it as
+    /// deleted.
     pub stale_strike_count: i32,
-    /// When it was found to be gone; null while it is live.
+    /// When the project was marked as deleted; null while it is live.
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// Projects by name, those of one tenant only where one is given; tombstoned ones are left out.
+    /// Lists live projects by name; with `tenant`, only those of that tenant.
     pub async fn projects(
         &self,
         tenant: Option<&TenantId>,
@@ -74,7 +75,7 @@ impl Store {
         Ok(projects)
     }
 
-    /// One project, of the given tenant only where one is given; a tombstoned one too.
+    /// Returns a project, live or deleted; with `tenant`, only if it is assigned to that tenant.
     pub async fn project(
         &self,
         id: Uuid,
@@ -88,7 +89,7 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?
         .ok_or(StoreError::NotFound {
-            what: "project",
+            entity: "project",
             id,
         })
     }

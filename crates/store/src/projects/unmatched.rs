@@ -1,4 +1,4 @@
-//! Members of projects that are no resource of the mirror.
+//! Members of projects that match no resource.
 
 use crate::{Store, StoreError};
 
@@ -10,13 +10,15 @@ pub struct UnmatchedMembers {
 }
 
 impl Store {
-    /// Counts, by kind, the members of projects that should be live resources of the mirror and are not: the last complete listing of
-    /// their kind began after they were assigned and first seen, and lacks them. Kinds without such members are left out.
+    /// Counts, by kind, the members of projects that should be live resources and are not: the last
+    /// complete listing of their kind began after they were assigned and first observed, and lacks
+    /// them. Kinds without such members are omitted.
     ///
-    /// A resource that matches no member has no project, so that its costs have no tenant: the two may be one resource whose id
-    /// DigitalOcean spells in two ways. Not counted are members that DigitalOcean itself reports as gone (`not_found`) and those that
-    /// the latest pass over the projects lacks. A kind that the mirror does not list has no unmatched members, since its members
-    /// themselves are its resources.
+    /// A resource that matches no member has no project, so its costs have no tenant. The unmatched
+    /// member and that resource may be the same one, if DigitalOcean spells its id in two ways.
+    /// Members that DigitalOcean reports as deleted (`not_found`) and members that are missing from
+    /// the latest pass are not counted. A kind without a separate listing has no unmatched members,
+    /// since its resources are created from its members.
     pub async fn unmatched_members(&self) -> Result<Vec<UnmatchedMembers>, StoreError> {
         let unmatched = sqlx::query_as!(
             UnmatchedMembers,
