@@ -1,4 +1,4 @@
-//! Finds out which tests can run here.
+//! Sets a `cfg` for each missing prerequisite of tests, so that these are ignored.
 
 fn main() {
     prerequisites::program("promtool");

@@ -1,8 +1,9 @@
-//! Wiring: which workflows and activities run on which task queue, with which DigitalOcean token; the schedules as a table.
+//! The worker: registers workflows and activities on the task queue of each purpose, each with its
+//! own DigitalOcean token, and defines the schedules.
 
-pub mod budget;
 mod log;
 pub mod metrics;
+pub mod rate_limit;
 mod renewal;
 pub mod schedules;
 pub mod search_attributes;
@@ -13,7 +14,7 @@ pub mod traces;
 use std::sync::Arc;
 use std::time::Duration;
 
-use activities::ByAttempts;
+use activities::AttemptBudget;
 use activities::balance::BalanceActivities;
 use activities::costs::CostActivities;
 use activities::held_deletions::HeldDeletionActivities;
@@ -25,8 +26,8 @@ use digitalocean::{Purpose, SpacesClient, Tokens};
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, try_join_all};
 use store::Store;
-use store::budget::Limits;
 use store::inventory::Rules;
+use store::rate_limit::Limits;
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
@@ -39,49 +40,53 @@ use workflows::invoices::{BillingHistory, IngestInvoice};
 use workflows::projects::SyncProjects;
 use workflows::task_queue;
 
-use crate::budget::SharedBudget;
 use crate::log::ActivitySpan;
 use crate::metrics::Metrics;
+use crate::rate_limit::SharedBudget;
 use crate::renewal::Renewal;
-use crate::team::MirroredOnly;
+use crate::team::MirroredTeamGate;
 use crate::traces::Traces;
 
 pub use crate::renewal::RENEW_AFTER;
 
-/// What a worker needs beside Temporal.
+/// The dependencies and options of a worker, apart from its Temporal client.
 pub struct Settings {
     pub store: Store,
-    /// Base of the DigitalOcean API.
+    /// Base URL of the DigitalOcean API.
     pub digitalocean_url: String,
-    /// Their purposes say which task queues are polled.
+    /// One task queue is polled for each purpose that has a token.
     pub tokens: Tokens,
-    /// How many requests all workers together may make with each token.
+    /// Request limits of each token, across all workers.
     pub request_limits: Limits,
     /// The name of the project that must exist.
     pub internal_project: String,
     pub rules: Rules,
-    /// Whether DNS records are mirrored too: a request for each zone.
+    /// Whether DNS records are mirrored, at the cost of one request per zone.
     pub dns_records: bool,
-    /// Invoices of so many months before the present one are looked at again every day.
+    /// Number of months before the current one for which invoices are rechecked daily.
     pub look_back_months: u32,
-    /// Lists Spaces buckets, where keys for that are configured.
+    /// Lists Spaces buckets; none without Spaces keys.
     pub spaces: Option<SpacesClient>,
-    /// After so many activities a task queue's worker is built anew, as soon as none runs ([`RENEW_AFTER`]).
+    /// Number of activities after which the worker of a task queue is replaced once it is idle
+    /// ([`RENEW_AFTER`]).
     pub renew_after: u64,
 }
 
-/// Database connections a worker uses at most: as many as its activities can hold at once on two queues, so that none waits long.
+/// Maximum number of database connections of a worker: the activity slots of two task queues, so
+/// that activities rarely wait for a connection.
 pub const CONNECTIONS: u32 = 20;
 
 const WORKFLOW_SLOTS: usize = 40;
 const ACTIVITY_SLOTS: usize = 10;
-/// Running workflows kept in memory between their tasks. More than run at once: the children of one `BillingHistory`.
+/// Number of running workflows cached between their tasks. Exceeds the usual number of concurrent
+/// runs, most of which are children of one `BillingHistory`.
 const CACHED_WORKFLOWS: usize = 200;
 
-/// Runs a worker on the task queue of every purpose that has a token, until `shutdown` resolves; activities then have 20 seconds to end.
+/// Runs a worker on the task queue of every purpose that has a token, until `shutdown` resolves.
+/// Running activities then have 20 seconds to complete.
 ///
-/// The future is not `Send`: workflow code runs on the thread that polls it. It is boxed, so that the worker is compiled in this crate
-/// and not once more in each that calls it.
+/// The future is not `Send`: workflow code runs on the thread that polls it. It is boxed so that
+/// the worker is compiled once, in this crate, rather than in every calling crate.
 pub fn run<'a>(
     client: Client,
     settings: Settings,
@@ -104,10 +109,10 @@ pub fn run_with_telemetry<'a>(
     telemetry: Telemetry,
     shutdown: impl Future<Output = ()> + 'a,
 ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
-    work(client, settings, telemetry, shutdown.boxed_local()).boxed_local()
+    run_workers(client, settings, telemetry, shutdown.boxed_local()).boxed_local()
 }
 
-async fn work(
+async fn run_workers(
     client: Client,
     settings: Settings,
     telemetry: Telemetry,
@@ -115,11 +120,11 @@ async fn work(
 ) -> anyhow::Result<()> {
     let Telemetry { metrics, traces } = telemetry;
     let telemetry = metrics.as_ref().map(Metrics::telemetry);
-    let options_of_runtime = RuntimeOptions::builder()
+    let runtime_options = RuntimeOptions::builder()
         .telemetry_options(telemetry.unwrap_or_default())
         .build()
         .map_err(anyhow::Error::msg)?;
-    let runtime = Runtime::from_current_tokio(options_of_runtime)?;
+    let runtime = Runtime::from_current_tokio(runtime_options)?;
     let budget = SharedBudget::new(
         settings.store.clone(),
         settings.request_limits,
@@ -129,8 +134,8 @@ async fn work(
     let mut workers = Vec::new();
     for (purpose, token) in settings.tokens.iter() {
         let api = digitalocean::Client::new(&settings.digitalocean_url, token.clone())?
-            .limited_by(Arc::new(ByAttempts(budget.for_purpose(purpose))))
-            .admitted_by(Arc::new(MirroredOnly(settings.store.clone())));
+            .limited_by(Arc::new(AttemptBudget(budget.for_purpose(purpose))))
+            .admitted_by(Arc::new(MirroredTeamGate(settings.store.clone())));
         let observers = [
             metrics.as_ref().map(|metrics| metrics.observer(purpose)),
             traces.as_ref().map(Traces::of_requests),
@@ -140,7 +145,7 @@ async fn work(
         let options = {
             let (settings, traces) = (&settings, &traces);
             move || {
-                let mut options = serving(purpose, api.clone(), settings)?;
+                let mut options = worker_options(purpose, api.clone(), settings)?;
                 if let Some(traces) = traces {
                     options
                         .activity_inbound_interceptor(traces.of_activities())
@@ -160,28 +165,29 @@ async fn work(
     let stop_all = async {
         shutdown.await;
         tracing::info!(
-            "stopping: running activities have {} s to end",
+            "shutting down: running activities have {} s to complete",
             GRACE.as_secs()
         );
         stop.cancel();
         Ok(())
     };
     let working = futures::future::try_join(try_join_all(workers), stop_all);
-    let telling = async {
+    let reporting = async {
         if let Some(metrics) = &metrics {
             let limits = settings.request_limits;
-            metrics.tell_budgets(&settings.store, limits).await;
+            rate_limit::metrics::record(metrics, &settings.store, limits).await;
         }
         std::future::pending().await
     };
     tokio::select! {
-        worked = working => worked.map(drop),
-        never = telling => never,
+        result = working => result.map(drop),
+        never = reporting => never,
     }
 }
 
-/// The worker of a purpose's task queue: what runs there, with this client of DigitalOcean.
-fn serving(
+/// Returns the options of the worker on a purpose's task queue, with its workflows and activities
+/// registered. The activities use the given DigitalOcean client.
+fn worker_options(
     purpose: Purpose,
     digitalocean: digitalocean::Client,
     settings: &Settings,
@@ -197,7 +203,7 @@ fn serving(
     let mut worker;
     match purpose {
         Purpose::CloudSyncFull => {
-            worker = options(task_queue::CLOUD_SYNC_FULL);
+            worker = base_options(task_queue::CLOUD_SYNC_FULL);
             worker
                 .register_workflow::<SyncProjects>()?
                 .register_workflow::<SyncInventory>()?
@@ -214,13 +220,13 @@ fn serving(
                 .register_activities(inventory(digitalocean));
         }
         Purpose::CloudSyncFast => {
-            worker = options(task_queue::CLOUD_SYNC_FAST);
+            worker = base_options(task_queue::CLOUD_SYNC_FAST);
             worker
                 .register_workflow::<SyncInventory>()?
                 .register_activities(inventory(digitalocean));
         }
         Purpose::CloudBilling => {
-            worker = options(task_queue::CLOUD_BILLING);
+            worker = base_options(task_queue::CLOUD_BILLING);
             worker
                 .register_workflow::<PollBalance>()?
                 .register_workflow::<BillingHistory>()?
@@ -246,11 +252,12 @@ fn serving(
     Ok(worker)
 }
 
+/// Time that running activities have to complete after shutdown starts; they are then cancelled.
 const GRACE: Duration = Duration::from_secs(20);
-/// So long after they were cancelled, activities are not waited for any more.
-const LAST_GRACE: Duration = Duration::from_secs(5);
+/// Time that cancelled activities have to return before the worker stops without them.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-fn options(task_queue: &str) -> WorkerOptions {
+fn base_options(task_queue: &str) -> WorkerOptions {
     WorkerOptions::new(task_queue)
         .tuner(
             TunerHolder::builder()

@@ -1,4 +1,4 @@
-//! What stands in every line that an activity logs.
+//! Adds the run and the activity to every log line of an activity.
 
 use futures::FutureExt as _;
 use temporalio_sdk::interceptors::{
@@ -6,8 +6,8 @@ use temporalio_sdk::interceptors::{
 };
 use tracing::Instrument as _;
 
-/// Runs each activity in a span that names its run. The SDK has a span of its own, which lacks the type, and which is gone where the
-/// SDK's lines are filtered out.
+/// Runs each activity in a span with its workflow and activity ids and types. The SDK's own span
+/// lacks the types and disappears when the log filter excludes the SDK.
 pub(crate) struct ActivitySpan;
 
 impl ActivityInboundInterceptor for ActivitySpan {
@@ -17,7 +17,7 @@ impl ActivityInboundInterceptor for ActivitySpan {
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         let info = input.activity_info();
-        // At the highest level, so that it is there whichever lines are kept.
+        // Level ERROR, so that no log filter excludes the span.
         let span = tracing::error_span!(
             "activity",
             workflow_type = info.workflow_type,
@@ -26,7 +26,7 @@ impl ActivityInboundInterceptor for ActivitySpan {
             activity_type = info.activity_type,
             activity_id = info.activity_id,
             attempt = info.attempt,
-            // Where there is one (`traces.rs`).
+            // Set by `traces/activities.rs` if tracing is on.
             trace_id = tracing::field::Empty,
         );
         async move { next.run(input).await }

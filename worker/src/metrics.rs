@@ -1,8 +1,7 @@
-//! A worker's metrics for Prometheus: what it asks of DigitalOcean, what is left of the rate budgets, and the Temporal SDK's own.
+//! Prometheus metrics of a worker: its requests to DigitalOcean, the remaining rate limits, and the
+//! Temporal SDK's own metrics.
 //!
-//! The SDK serves them, on the HTTP stack that it has for its own: everything is on one page.
-
-mod budgets;
+//! The SDK's exporter serves all of them on one page.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use temporalio_common::telemetry::{
 };
 use tokio::task::AbortHandle;
 
-/// How a request to DigitalOcean failed; each is counted from 0 on, since a series that appears with its first failure hides that
-/// failure from `increase`.
+/// Reasons why a request to DigitalOcean failed. Each series starts at 0, since `increase` misses
+/// the first failure of a series that only appears with it.
 const REASONS: [&str; 6] = [
     "unauthorized",
     "forbidden",
@@ -31,13 +30,13 @@ const REASONS: [&str; 6] = [
 ];
 
 const DURATION: &str = "arcadia_digitalocean_request_duration";
-/// In seconds. A page of 200 bodies takes about one; after a minute the client gives up.
+/// In seconds. A page of 200 resources takes about one second; the client times out after a minute.
 const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
-/// The metrics of one worker, served for as long as this lives. Cheap to clone.
+/// The metrics of one worker, served until the last clone is dropped. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
-    meter: Arc<dyn CoreMeter>,
+    pub(crate) meter: Arc<dyn CoreMeter>,
     server: Arc<Server>,
 }
 
@@ -53,7 +52,7 @@ impl Drop for Server {
 }
 
 impl Metrics {
-    /// Serves them at `http://ADDRESS/metrics`; port 0 for a free one.
+    /// Serves the metrics at `http://ADDRESS/metrics`; port 0 selects a free port.
     pub fn serve(address: SocketAddr) -> anyhow::Result<Self> {
         let buckets = [(DURATION.to_owned(), DURATION_BUCKETS.to_vec())].into();
         let options = PrometheusExporterOptions::builder()
@@ -64,7 +63,10 @@ impl Metrics {
             .histogram_bucket_overrides(HistogramBucketOverrides { overrides: buckets })
             .build();
         let started = start_prometheus_metric_exporter(options).with_context(|| {
-            format!("the metrics cannot be served on {address}: free that port, or choose another with --metrics-bind or ARCADIA_METRICS_BIND")
+            format!(
+                "could not serve metrics on {address}: free that port, or choose another with \
+                 --metrics-bind or ARCADIA_METRICS_BIND"
+            )
         })?;
         let metrics = Self {
             meter: started.meter,
@@ -75,7 +77,7 @@ impl Metrics {
         };
         let build = metrics.meter.gauge(parameters(
             "arcadia_build_info",
-            "The build that works: always 1.",
+            "Version of the running build. Always 1.",
         ));
         build.record(
             1,
@@ -84,48 +86,50 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Where they are served.
+    /// Returns the address on which the metrics are served.
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
 
-    /// Makes the SDK count with this meter. What it logs goes to the program's own log.
+    /// Returns telemetry options that make the SDK record to this meter. The SDK's log lines go to
+    /// the program's log.
     pub(crate) fn telemetry(&self) -> TelemetryOptions {
         TelemetryOptions::builder()
             .metrics(self.meter.clone())
             .build()
     }
 
-    /// Counts what a purpose asks of DigitalOcean.
+    /// Returns an observer that records a purpose's requests to DigitalOcean.
     pub(crate) fn observer(&self, purpose: Purpose) -> Arc<dyn Observer> {
-        let observer = Counting {
+        let observer = RequestMetrics {
             metrics: self.clone(),
             purpose: purpose.to_string(),
             requests: self.meter.counter(parameters(
                 "arcadia_digitalocean_requests",
-                "Requests to DigitalOcean's API by kind of path and by the answer's status, `none` where no answer came.",
+                "Requests to the DigitalOcean API by path template and response status; `none` \
+                 without a response.",
             )),
             failures: self.meter.counter(parameters(
                 "arcadia_digitalocean_failures",
-                "Requests to DigitalOcean's API that were not answered with a 2xx, by reason.",
+                "Requests to the DigitalOcean API without a 2xx response, by reason.",
             )),
             durations: self.meter.histogram_duration(parameters(
                 DURATION,
-                "Time from a request to DigitalOcean's API to the head of the answer.",
+                "Time from a request to the DigitalOcean API to the head of the response.",
             )),
             limit: self.meter.gauge(parameters(
                 "arcadia_digitalocean_rate_limit",
-                "Requests that the purpose's token has in an hour, as the latest answer told it.",
+                "Requests per hour allowed with the purpose's token, from the latest response.",
             )),
             remaining: self.meter.gauge(parameters(
                 "arcadia_digitalocean_rate_limit_remaining",
-                "Requests that the purpose's token has left, as the latest answer told it.",
+                "Requests left with the purpose's token, from the latest response.",
             )),
             reset: self.meter.gauge(parameters(
                 "arcadia_digitalocean_rate_limit_reset_timestamp_seconds",
-                "When the oldest request that counts stops counting, in seconds since 1970.",
+                "Time at which the oldest counted request expires, in seconds since 1970.",
             )),
-            purpose_only: self.labels(&[("purpose", &purpose.to_string())]),
+            purpose_label: self.labels(&[("purpose", &purpose.to_string())]),
         };
         for reason in REASONS {
             observer.count_failure(reason, 0);
@@ -133,12 +137,12 @@ impl Metrics {
         Arc::new(observer)
     }
 
-    /// Counts how often a purpose's worker was built anew.
+    /// Returns the counter of a purpose's worker renewals, starting at 0.
     pub(crate) fn renewals(&self, purpose: Purpose) -> Renewals {
         let renewals = Renewals {
             counter: self.meter.counter(parameters(
                 "arcadia_worker_renewals",
-                "Times that a task queue's worker was built anew inside the process.",
+                "Renewals of a task queue's worker inside the process.",
             )),
             labels: self.labels(&[("purpose", &purpose.to_string())]),
         };
@@ -146,7 +150,7 @@ impl Metrics {
         renewals
     }
 
-    fn labels(&self, labels: &[(&str, &str)]) -> MetricAttributes {
+    pub(crate) fn labels(&self, labels: &[(&str, &str)]) -> MetricAttributes {
         let pairs = labels
             .iter()
             .map(|(key, value)| MetricKeyValue::new(*key, (*value).to_owned()));
@@ -165,18 +169,18 @@ impl Renewals {
     }
 }
 
-fn parameters(name: &'static str, help: &'static str) -> MetricParameters {
+pub(crate) fn parameters(name: &'static str, help: &'static str) -> MetricParameters {
     MetricParameters::builder()
         .name(name)
         .description(help)
         .build()
 }
 
-/// What one purpose asks of DigitalOcean.
-struct Counting {
+/// Records the requests of one purpose to DigitalOcean.
+struct RequestMetrics {
     metrics: Metrics,
     purpose: String,
-    purpose_only: MetricAttributes,
+    purpose_label: MetricAttributes,
     requests: Counter,
     failures: Counter,
     durations: HistogramDuration,
@@ -185,14 +189,14 @@ struct Counting {
     reset: Gauge,
 }
 
-impl Counting {
+impl RequestMetrics {
     fn count_failure(&self, reason: &'static str, failures: u64) {
         let labels = [("purpose", &*self.purpose), ("reason", reason)];
         self.failures.add(failures, &self.metrics.labels(&labels));
     }
 }
 
-impl Observer for Counting {
+impl Observer for RequestMetrics {
     fn exchanged(&self, exchange: &Exchange) {
         let status = exchange
             .status
@@ -204,22 +208,24 @@ impl Observer for Counting {
             ("status", &status),
         ];
         self.requests.add(1, &self.metrics.labels(&labels));
-        self.durations.record(exchange.took, &self.purpose_only);
+        self.durations
+            .record(exchange.duration, &self.purpose_label);
         if let Some(reason) = reason(exchange.status) {
             self.count_failure(reason, 1);
         }
-        if let Some(budget) = exchange.rate_limit {
-            self.limit.record(budget.limit.into(), &self.purpose_only);
+        if let Some(rate_limit) = exchange.rate_limit {
+            self.limit
+                .record(rate_limit.limit.into(), &self.purpose_label);
             self.remaining
-                .record(budget.remaining.into(), &self.purpose_only);
-            let reset = budget.reset_at.timestamp();
+                .record(rate_limit.remaining.into(), &self.purpose_label);
+            let reset = rate_limit.reset_at.timestamp();
             self.reset
-                .record(reset.try_into().unwrap_or_default(), &self.purpose_only);
+                .record(reset.try_into().unwrap_or_default(), &self.purpose_label);
         }
     }
 }
 
-/// One of [`REASONS`]; none for a 2xx.
+/// Returns the failure reason, one of [`REASONS`]; none for a 2xx.
 fn reason(status: Option<u16>) -> Option<&'static str> {
     match status {
         None => Some("network"),
@@ -237,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_is_one_that_is_counted_from_the_start() {
+    fn every_failure_reason_has_a_series_from_the_start() {
         for status in [None, Some(401), Some(403), Some(404), Some(429), Some(503)] {
             let reason = reason(status);
             assert!(

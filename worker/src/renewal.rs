@@ -1,7 +1,8 @@
-//! A task queue's worker is built anew from time to time, inside the process.
+//! Replaces the worker of a task queue from time to time, inside the process, to free memory.
 //!
-//! Temporal's SDK (1.1.1) notes of every activity that a worker starts how to cancel it, and forgets none of them: 200 to 300 bytes each,
-//! scattered so that the allocator gives little else back either. They go with the worker.
+//! Temporal's SDK (1.1.1) keeps a cancellation handle of every activity that a worker starts and
+//! never drops it: 200 to 300 bytes each, scattered so that the allocator returns little other
+//! memory. Dropping the worker frees them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,28 +18,31 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, Renewals};
-use crate::{GRACE, LAST_GRACE};
+use crate::{CANCEL_GRACE, GRACE};
 
-/// Some half a megabyte of what is not forgotten; at the usual pace a few hours of the fast lane.
+/// Default number of activities between two renewals: about half a megabyte of leaked handles, and
+/// a few hours of activities on the fast lane.
 pub const RENEW_AFTER: u64 = 2_000;
 
-/// How long no activity has run when a worker is renewed. What follows upon an activity comes at once, and is not to meet a worker that is
-/// about to go: an activity that begins then has [`GRACE`] to end, or is tried again.
-const QUIET: Duration = Duration::from_millis(200);
+/// Time without a running activity before a worker is renewed. The next activity of a run usually
+/// starts at once; on a worker that is shutting down it would have only [`GRACE`] to complete
+/// before it is retried.
+const IDLE_TIME: Duration = Duration::from_millis(200);
 
-const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
+/// Pause before a failed start of a worker is retried.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// The activities of one worker.
+/// Activity counts of one worker.
 #[derive(Debug, Clone, Copy, Default)]
 struct Activities {
-    begun: u64,
+    started: u64,
     running: u64,
 }
 
 /// Counts the activities of one worker.
-struct Count(Arc<watch::Sender<Activities>>);
+struct ActivityCounter(Arc<watch::Sender<Activities>>);
 
-impl ActivityInboundInterceptor for Count {
+impl ActivityInboundInterceptor for ActivityCounter {
     fn execute_activity<'a>(
         &'a self,
         input: ExecuteActivityInput,
@@ -54,13 +58,13 @@ impl ActivityInboundInterceptor for Count {
     }
 }
 
-/// An activity that runs; however it ends, it is dropped.
+/// A guard that counts one activity as running until dropped.
 struct Running(Arc<watch::Sender<Activities>>);
 
 impl Running {
     fn begin(activities: &Arc<watch::Sender<Activities>>) -> Self {
         activities.send_modify(|activities| {
-            activities.begun += 1;
+            activities.started += 1;
             activities.running += 1;
         });
         Self(Arc::clone(activities))
@@ -73,29 +77,30 @@ impl Drop for Running {
     }
 }
 
-/// Until so many activities have begun, and none has run for a while.
+/// Waits until `after` activities have started and none has run for [`IDLE_TIME`].
 async fn due(activities: &watch::Sender<Activities>, after: u64) {
-    let mut seen = activities.subscribe();
+    let mut counts = activities.subscribe();
     loop {
         let is_idle =
-            |activities: &Activities| activities.begun >= after && activities.running == 0;
-        let _ = seen.wait_for(is_idle).await;
+            |activities: &Activities| activities.started >= after && activities.running == 0;
+        let _ = counts.wait_for(is_idle).await;
         tokio::select! {
             biased;
-            _ = seen.changed() => {}
-            () = tokio::time::sleep(QUIET) => return,
+            _ = counts.changed() => {}
+            () = tokio::time::sleep(IDLE_TIME) => return,
         }
     }
 }
 
-/// When a worker is renewed, and who counts it.
+/// The renewal options of a worker.
 pub(crate) struct Renewal<'a> {
-    /// So many activities.
+    /// Number of activities after which the worker is renewed.
     pub(crate) after: u64,
     pub(crate) metrics: Option<&'a Metrics>,
 }
 
-/// Runs one worker after the other on a purpose's task queue until `stop` is cancelled; activities then have 20 seconds to end.
+/// Runs workers on a purpose's task queue, one after the other, until `stop` is cancelled. Running
+/// activities then have 20 seconds to complete.
 pub(crate) async fn run(
     runtime: &Runtime,
     client: &Client,
@@ -109,7 +114,7 @@ pub(crate) async fn run(
     while !stop.is_cancelled() {
         let activities = Arc::new(watch::Sender::default());
         let mut options = options()?;
-        options.activity_inbound_interceptor(Count(Arc::clone(&activities)));
+        options.activity_inbound_interceptor(ActivityCounter(Arc::clone(&activities)));
         let mut worker = Worker::new(runtime, client.clone(), options)?;
         let (end, key) = (worker.shutdown_handle(), worker.worker_instance_key());
         let overdue = async {
@@ -118,29 +123,29 @@ pub(crate) async fn run(
                 () = due(&activities, renewal.after) => {}
             }
             end();
-            tokio::time::sleep(GRACE + LAST_GRACE).await;
+            tokio::time::sleep(GRACE + CANCEL_GRACE).await;
         };
         let ended = tokio::select! {
             ended = worker.run() => ended,
             () = overdue => {
-                tracing::warn!(%purpose, "something does not end: the worker ends without it, and it is tried again elsewhere");
+                tracing::warn!(%purpose, "activities did not return after cancellation: stopping the worker, Temporal retries them");
                 Ok(())
             }
         };
-        // The connection holds each worker until it is told.
+        // The connection keeps each worker until it is unregistered.
         if let Err(error) = client.connection().workers().finalize_unregister(key) {
             tracing::debug!(%purpose, "{error}");
         }
         match ended {
             Ok(()) if stop.is_cancelled() => {}
             Ok(()) => {
-                tracing::info!(%purpose, "the worker is built anew");
+                tracing::info!(%purpose, "worker renewed");
                 renewals.iter().for_each(Renewals::count);
             }
-            // The first one's namespace was there: it is Temporal that is away, as it may be at any time.
+            // The first worker validated the namespace, so Temporal is only unavailable for now.
             Err(WorkerRunError::Validation(error)) if !is_first => {
-                tracing::warn!(%purpose, "Temporal does not tell of its namespace: asking again ({error})");
-                stop.run_until_cancelled(tokio::time::sleep(BEFORE_ASKING_AGAIN))
+                tracing::warn!(%purpose, "could not validate the Temporal namespace, retrying: {error}");
+                stop.run_until_cancelled(tokio::time::sleep(RETRY_DELAY))
                     .await;
             }
             Err(error) => return Err(error.into()),
@@ -154,8 +159,8 @@ pub(crate) async fn run(
 mod tests {
     use super::*;
 
-    const LESS: Duration = Duration::from_millis(190);
-    const MORE: Duration = Duration::from_millis(210);
+    const BELOW_IDLE_TIME: Duration = Duration::from_millis(190);
+    const ABOVE_IDLE_TIME: Duration = Duration::from_millis(210);
 
     async fn is_due(activities: &watch::Sender<Activities>, within: Duration) -> bool {
         tokio::time::timeout(within, due(activities, 2))
@@ -164,35 +169,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_is_renewed_after_so_many_activities_when_none_has_run_for_a_while() {
+    async fn a_worker_is_renewed_once_idle_after_the_configured_activities() {
         let activities = Arc::new(watch::Sender::default());
-        let long = QUIET * 1000;
+        let long = IDLE_TIME * 1000;
         drop(Running::begin(&activities));
         assert!(!is_due(&activities, long).await, "one of two");
         let second = Running::begin(&activities);
         assert!(!is_due(&activities, long).await, "one still runs");
         drop(second);
-        assert!(!is_due(&activities, LESS).await, "one just ran");
-        assert!(is_due(&activities, MORE).await);
+        assert!(!is_due(&activities, BELOW_IDLE_TIME).await, "one just ran");
+        assert!(is_due(&activities, ABOVE_IDLE_TIME).await);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_activity_that_begins_before_the_while_is_over_puts_it_off() {
+    async fn an_activity_that_starts_within_the_idle_time_delays_renewal() {
         let activities = Arc::new(watch::Sender::default());
         for _ in 0..2 {
             drop(Running::begin(&activities));
         }
         let work = async {
             for _ in 0..5 {
-                tokio::time::sleep(QUIET / 2).await;
+                tokio::time::sleep(IDLE_TIME / 2).await;
                 drop(Running::begin(&activities));
             }
         };
         tokio::select! {
             biased;
-            () = due(&activities, 2) => panic!("activities followed one upon the other"),
+            () = due(&activities, 2) => panic!("due although activities kept starting"),
             () = work => {}
         }
-        assert!(is_due(&activities, MORE).await);
+        assert!(is_due(&activities, ABOVE_IDLE_TIME).await);
     }
 }

@@ -1,7 +1,7 @@
-//! The schedules, as a table.
+//! Defines the schedules in one table, and reads their state from Temporal.
 //!
-//! `wire` says how one looks in Temporal's API, `difference` where the server's is not so, `apply` brings them there, and
-//! `installation` whose they are.
+//! `wire` converts them to Temporal's API types, `difference` compares them with those of the
+//! server, `apply` creates and updates them, and `installation` identifies their installation.
 
 mod apply;
 mod difference;
@@ -17,22 +17,22 @@ use temporalio_client::schedules::{
 };
 use temporalio_client::tonic::Code;
 use temporalio_client::{Client, RpcOptions};
-use temporalio_common::protos::temporal::api::schedule::v1::ScheduleState;
+use temporalio_common::protos::temporal::api::schedule::v1::ScheduleState as StateProto;
 use workflows::task_queue;
 
 pub use self::apply::{ApplyError, Change, Foreign, Plan, Planned, Unwanted, apply, unwanted};
 pub use self::difference::Difference;
-use self::difference::Whole;
+use self::difference::ScheduleState;
 pub use self::installation::{Installation, MEMO};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// When a schedule starts its workflow, in UTC.
+/// The times at which a schedule starts its workflow, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// At every multiple of `every` since the epoch, `offset` later.
+    /// At every multiple of `every` since the epoch, plus `offset`.
     Every {
         every: Duration,
         offset: Duration,
@@ -59,7 +59,7 @@ impl fmt::Display for When {
     }
 }
 
-/// Which kinds of resources a schedule's runs mirror; [`Kinds::Only`] is the workflow's input.
+/// The resource kinds that a schedule's runs mirror; [`Kinds::Only`] becomes the workflow's input.
 #[derive(Debug, Clone, Copy)]
 pub enum Kinds {
     None,
@@ -67,7 +67,7 @@ pub enum Kinds {
     Only(&'static [&'static str]),
 }
 
-/// One schedule. Overlap is always `Skip`.
+/// One schedule. Its overlap policy is always `Skip`.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     pub id: &'static str,
@@ -75,15 +75,16 @@ pub struct Schedule {
     pub workflow_type: &'static str,
     pub kinds: Kinds,
     pub task_queue: &'static str,
-    /// A run that takes longer is ended: the next one mirrors the whole state anyway.
+    /// A longer run times out; the next one mirrors the full state anyway.
     pub run_timeout: Duration,
-    /// How late a start may be made up for. One interval: what was missed in a longer pause is caught up once.
+    /// The maximum delay of a missed start. One interval: after a longer pause only the last
+    /// missed start is made up for.
     pub catchup_window: Duration,
-    /// In a few words, what its runs do: the Temporal UI shows it of each.
+    /// A short description of the runs, shown as their summary in the Temporal UI.
     pub note: &'static str,
 }
 
-/// All of them; ids, times, types and task queues are relied on from outside.
+/// All schedules. Their ids, times, workflow types and task queues are a public interface.
 pub const SCHEDULES: &[Schedule] = &[
     Schedule {
         id: "sync-projects",
@@ -94,10 +95,11 @@ pub const SCHEDULES: &[Schedule] = &[
         workflow_type: "SyncProjects",
         kinds: Kinds::None,
         task_queue: task_queue::CLOUD_SYNC_FULL,
-        // A walk over many projects, on a token whose hour is used up, does not go on where it was broken off.
+        // Listing many projects may wait for the token's hourly rate limit, and a run that timed
+        // out does not resume.
         run_timeout: HOUR,
         catchup_window: Duration::from_mins(15),
-        note: "mirrors the projects and what lives in them",
+        note: "mirrors projects and the resources assigned to them",
     },
     Schedule {
         id: "sync-inventory",
@@ -110,7 +112,7 @@ pub const SCHEDULES: &[Schedule] = &[
         task_queue: task_queue::CLOUD_SYNC_FULL,
         run_timeout: Duration::from_mins(30),
         catchup_window: Duration::from_mins(15),
-        note: "mirrors every kind of resource",
+        note: "mirrors all kinds of resources",
     },
     Schedule {
         id: "sync-droplets",
@@ -123,7 +125,7 @@ pub const SCHEDULES: &[Schedule] = &[
         task_queue: task_queue::CLOUD_SYNC_FAST,
         run_timeout: Duration::from_mins(10),
         catchup_window: MINUTE,
-        note: "mirrors the droplets, for those who cannot wait",
+        note: "mirrors droplets on the fast lane, every minute",
     },
     Schedule {
         id: "poll-balance",
@@ -136,7 +138,7 @@ pub const SCHEDULES: &[Schedule] = &[
         task_queue: task_queue::CLOUD_BILLING,
         run_timeout: Duration::from_mins(30),
         catchup_window: HOUR,
-        note: "reads the account's balance",
+        note: "reads the account balance",
     },
     Schedule {
         id: "billing-history",
@@ -149,41 +151,41 @@ pub const SCHEDULES: &[Schedule] = &[
         task_queue: task_queue::CLOUD_BILLING,
         run_timeout: Duration::from_hours(12),
         catchup_window: DAY,
-        note: "ingests every invoice that has no lines yet",
+        note: "ingests all invoices without lines",
     },
 ];
 
-/// A schedule as the server has it.
+/// The state of one schedule of the table on the server.
 #[derive(Debug, Clone)]
 pub struct ScheduleStatus {
     pub id: &'static str,
-    /// None where the server has no such schedule.
+    /// None if the server does not have the schedule.
     pub on_server: Option<OnServer>,
 }
 
-/// See [`ScheduleStatus`].
+/// The state of a schedule that the server has; see [`ScheduleStatus`].
 #[derive(Debug, Clone)]
 pub struct OnServer {
-    /// Why it starts nothing, where that is an operator's word.
+    /// The reason if an operator stopped it.
     pub stopped: Option<Stopped>,
-    /// Whether it is as this program's table says.
+    /// True if it equals this program's definition.
     pub is_current: bool,
-    /// Whose it is, if it names another installation than this one.
+    /// Its installation, if it is not this one.
     pub foreign: Option<Installation>,
     pub runs: i64,
 }
 
-/// Why a schedule starts nothing, by an operator's word.
+/// The reason why a schedule that an operator stopped starts no runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
-    /// With the note, which may be empty.
+    /// Paused, with a note, which may be empty.
     Paused(String),
-    /// It was given a number of starts, and has used them up.
+    /// Its limited number of starts is used up.
     NoStartsLeft,
 }
 
 impl Stopped {
-    /// None where it starts runs.
+    /// Returns the reason from a schedule's description; none if the schedule starts runs.
     pub fn of(description: &ScheduleDescription) -> Option<Self> {
         let schedule = description.raw().schedule.as_ref();
         let state = schedule.and_then(|schedule| schedule.state.as_ref());
@@ -191,8 +193,7 @@ impl Stopped {
             let note = description.note().unwrap_or_default();
             return Some(Self::Paused(note.to_owned()));
         }
-        let is_used_up =
-            |state: &ScheduleState| state.limited_actions && state.remaining_actions <= 0;
+        let is_used_up = |state: &StateProto| state.limited_actions && state.remaining_actions <= 0;
         state.is_some_and(is_used_up).then_some(Self::NoStartsLeft)
     }
 }
@@ -208,47 +209,49 @@ impl fmt::Display for Stopped {
 }
 
 impl Schedule {
-    /// Where the server has it otherwise than this table says, leaving aside whether it is paused.
+    /// Compares the server's schedule with this definition. Pauses are not differences.
     pub fn differences(
         &self,
         description: &ScheduleDescription,
         installation: &Installation,
     ) -> Vec<Difference> {
         let raw = description.raw();
-        let have = raw.schedule.clone().unwrap_or_default();
-        let have = Whole {
-            schedule: &have,
+        let actual = raw.schedule.clone().unwrap_or_default();
+        let actual = ScheduleState {
+            schedule: &actual,
             attributes: raw.search_attributes.as_ref(),
         };
-        let want = Whole {
+        let desired = ScheduleState {
             schedule: &self.to_proto(installation),
-            attributes: Some(&self.own_attributes()),
+            attributes: Some(&self.schedule_attributes()),
         };
-        difference::differences(&have, &want)
+        difference::differences(&actual, &desired)
     }
 
-    /// Whether the server has it as this table says, leaving aside whether it is paused, and of which installation it is.
+    /// Returns true if the server's schedule equals this definition, regardless of pauses and of
+    /// its installation.
     pub fn is_current(&self, description: &ScheduleDescription) -> bool {
-        let named = Installation::of_schedule(description);
-        let named = named.unwrap_or(Installation {
+        let owner = Installation::of_schedule(description);
+        let owner = owner.unwrap_or(Installation {
             id: uuid::Uuid::nil(),
             team_uuid: None,
             team: None,
         });
-        self.differences(description, &named).is_empty()
+        self.differences(description, &owner).is_empty()
     }
 }
 
-/// The installation that a schedule names, unless it is this one.
+/// Returns the installation of a schedule if it is not this one.
 pub fn foreign(
     description: &ScheduleDescription,
     installation: Option<&Installation>,
 ) -> Option<Installation> {
-    let named = Installation::of_schedule(description)?;
-    (named.id != installation?.id).then_some(named)
+    let owner = Installation::of_schedule(description)?;
+    (owner.id != installation?.id).then_some(owner)
 }
 
-/// How the server's schedules compare with the table. Without an installation none is foreign.
+/// Returns the state of every schedule of the table on the server. Without an installation no
+/// schedule is foreign.
 pub async fn list(
     client: &Client,
     installation: Option<&Installation>,
@@ -269,7 +272,7 @@ pub async fn list(
     Ok(statuses)
 }
 
-/// None where the server has no such schedule.
+/// Describes a schedule; none if the server does not have it.
 async fn describe(client: &Client, id: &str) -> Result<Option<ScheduleDescription>, ScheduleError> {
     let schedule = client.get_schedule_handle(id);
     match schedule.describe(RpcOptions::default()).await {
@@ -279,7 +282,7 @@ async fn describe(client: &Client, id: &str) -> Result<Option<ScheduleDescriptio
     }
 }
 
-/// Starts the workflow of every schedule now.
+/// Starts a run of every schedule now.
 pub async fn trigger_all(client: &Client) -> Result<(), ScheduleError> {
     for schedule in SCHEDULES {
         client

@@ -1,4 +1,4 @@
-//! The search attributes of `workflows::search_attributes`: which of them the namespace has, and how it gets them.
+//! Checks and registers the search attributes of `workflows::search_attributes` in a namespace.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,62 +13,65 @@ use temporalio_common::protos::temporal::api::operatorservice::v1::{
 };
 use workflows::search_attributes;
 
-/// How long the server may take to use what it was given.
-const UNTIL_KNOWN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time that the server may take until all its parts know newly registered attributes.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One that the namespace should have.
+/// A search attribute that the namespace must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
     pub name: &'static str,
     indexed_as: IndexedValueType,
 }
 
-/// As `temporal operator search-attribute create` takes it: `ArcadiaKind (KeywordList)`.
+/// Formats the name and the type as `temporal operator search-attribute create` names it, e.g.
+/// `ArcadiaKind (KeywordList)`.
 impl fmt::Display for Attribute {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", self.name, type_name(self.indexed_as))
     }
 }
 
-/// All of them.
+/// Returns all search attributes of this program.
 pub fn all() -> Vec<Attribute> {
     let all = search_attributes::all().into_iter();
     all.map(|(name, indexed_as)| Attribute { name, indexed_as })
         .collect()
 }
 
-/// What the namespace lacks.
+/// The result of a check of the namespace's search attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     pub missing: Vec<Attribute>,
-    /// Why nothing is known: the server does not tell this client. None if it did.
-    pub not_told: Option<String>,
+    /// The server's message if this client may not list search attributes; nothing is known then.
+    pub denied: Option<String>,
 }
 
 impl Findings {
-    /// Whether the namespace is known to have them all.
+    /// Returns true if the namespace is known to have all search attributes.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.not_told.is_none()
+        self.missing.is_empty() && self.denied.is_none()
     }
 }
 
-/// Why the namespace has not got what it should have.
+/// An error of checking or registering search attributes.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchAttributesError {
     #[error(
-        "the search attribute {name} of namespace {namespace} is a {has} and must be a {wanted}: if nothing else uses it, `temporal \
-         operator search-attribute remove --namespace {namespace} --name {name}`, then `arcadia schedules apply`"
+        "search attribute {name} of namespace {namespace} has type {actual}, expected {expected}: \
+         if nothing else uses it, run `temporal operator search-attribute remove --namespace \
+         {namespace} --name {name}`, then `arcadia schedules apply`"
     )]
-    OtherType {
+    WrongType {
         namespace: String,
         name: &'static str,
-        has: String,
-        wanted: String,
+        actual: String,
+        expected: String,
     },
     #[error(
-        "Temporal does not let this client register search attributes ({status}): let somebody who may do `{command}` (in Temporal \
-         Cloud `{cloud_command}`), then `arcadia schedules apply`",
+        "Temporal does not allow this client to register search attributes ({status}): have an \
+         administrator run `{command}` (in Temporal Cloud `{cloud_command}`), then run `arcadia \
+         schedules apply`",
         status = .status.message()
     )]
     Refused {
@@ -77,10 +80,11 @@ pub enum SearchAttributesError {
         cloud_command: String,
     },
     #[error(
-        "Temporal took the search attributes of namespace {0} and does not know them yet: run `arcadia schedules apply` again"
+        "the registered search attributes of namespace {0} are not usable yet: run `arcadia \
+         schedules apply` again"
     )]
-    NotYetKnown(String),
-    #[error("Temporal could not be asked about search attributes ({}: {})", .0.code(), .0.message())]
+    NotYetUsable(String),
+    #[error("request for search attributes to Temporal failed ({}: {})", .0.code(), .0.message())]
     Rpc(Box<Status>),
 }
 
@@ -90,19 +94,20 @@ impl From<Status> for SearchAttributesError {
     }
 }
 
-/// What the namespace lacks. One that it has with another type is an error: runs with it would be refused.
-pub async fn look(client: &Client) -> Result<Findings, SearchAttributesError> {
+/// Returns the search attributes that the namespace lacks. Fails if one has another type, since the
+/// server would reject runs that set it.
+pub async fn check(client: &Client) -> Result<Findings, SearchAttributesError> {
     let namespace = client.namespace();
     let request = ListSearchAttributesRequest {
         namespace: namespace.clone(),
     };
     let listed =
         OperatorService::list_search_attributes(&mut client.clone(), request.into_request()).await;
-    let has: HashMap<String, i32> = match listed {
+    let registered: HashMap<String, i32> = match listed {
         Ok(listed) => listed.into_inner().custom_attributes,
         Err(status) if is_refusal(&status) => {
             return Ok(Findings {
-                not_told: Some(status.message().to_owned()),
+                denied: Some(status.message().to_owned()),
                 ..Findings::default()
             });
         }
@@ -110,15 +115,15 @@ pub async fn look(client: &Client) -> Result<Findings, SearchAttributesError> {
     };
     let mut findings = Findings::default();
     for attribute in all() {
-        match has.get(attribute.name) {
+        match registered.get(attribute.name) {
             None => findings.missing.push(attribute),
             Some(other) if *other != i32::from(attribute.indexed_as) => {
-                let has = IndexedValueType::try_from(*other).unwrap_or_default();
-                return Err(SearchAttributesError::OtherType {
+                let actual = IndexedValueType::try_from(*other).unwrap_or_default();
+                return Err(SearchAttributesError::WrongType {
                     namespace,
                     name: attribute.name,
-                    has: type_name(has),
-                    wanted: type_name(attribute.indexed_as),
+                    actual: type_name(actual),
+                    expected: type_name(attribute.indexed_as),
                 });
             }
             Some(_) => {}
@@ -127,7 +132,7 @@ pub async fn look(client: &Client) -> Result<Findings, SearchAttributesError> {
     Ok(findings)
 }
 
-/// Gives the namespace what it lacks, and waits until the server uses it.
+/// Registers the missing search attributes and waits until the server accepts them.
 pub async fn register(client: &Client, missing: &[Attribute]) -> Result<(), SearchAttributesError> {
     if missing.is_empty() {
         return Ok(());
@@ -149,59 +154,61 @@ pub async fn register(client: &Client, missing: &[Attribute]) -> Result<(), Sear
                 cloud_command: cloud_command(&client.namespace(), missing),
             });
         }
-        // Somebody else who registers them at the same time.
-        if !look(client).await?.is_complete() {
+        // Another client may have registered them at the same time.
+        if !check(client).await?.is_complete() {
             return Err(status.into());
         }
     }
-    until_known(client, missing).await
+    wait_until_usable(client, missing).await
 }
 
-/// What somebody types who may register them.
+/// Returns the `temporal` command with which an administrator registers the attributes.
 pub fn command(namespace: &str, missing: &[Attribute]) -> String {
     let flags = missing.iter().map(|attribute| {
-        let (name, of_type) = (attribute.name, type_name(attribute.indexed_as));
-        format!(" --name {name} --type {of_type}")
+        let (name, value_type) = (attribute.name, type_name(attribute.indexed_as));
+        format!(" --name {name} --type {value_type}")
     });
     let flags: String = flags.collect();
     format!("temporal operator search-attribute create --namespace {namespace}{flags}")
 }
 
-/// The same in Temporal Cloud, whose namespaces are not changed that way.
+/// Returns the `tcld` command for Temporal Cloud, which does not accept [`command`].
 fn cloud_command(namespace: &str, missing: &[Attribute]) -> String {
     let flags = missing.iter().map(|attribute| {
-        let (name, of_type) = (attribute.name, type_name(attribute.indexed_as));
-        format!(" --search-attribute {name}={of_type}")
+        let (name, value_type) = (attribute.name, type_name(attribute.indexed_as));
+        format!(" --search-attribute {name}={value_type}")
     });
     let flags: String = flags.collect();
     format!("tcld namespace search-attributes add --namespace {namespace}{flags}")
 }
 
-/// Every part of the server learns of them in its own time, and refuses a start with one that it does not know.
-async fn until_known(
+/// Waits until a query accepts the attributes. The parts of the server receive them at different
+/// times, and reject starts with an attribute that they do not have yet.
+async fn wait_until_usable(
     client: &Client,
     registered: &[Attribute],
 ) -> Result<(), SearchAttributesError> {
-    let asked = registered.iter().map(|attribute| attribute.name);
-    let query = asked
+    let names = registered.iter().map(|attribute| attribute.name);
+    let query = names
         .map(|name| format!("{name} IS NULL"))
         .collect::<Vec<_>>()
         .join(" AND ");
-    let deadline = Instant::now() + UNTIL_KNOWN;
+    let deadline = Instant::now() + REGISTRATION_TIMEOUT;
     while client
         .count_workflows(&query, WorkflowCountOptions::default())
         .await
         .is_err()
     {
         if Instant::now() > deadline {
-            return Err(SearchAttributesError::NotYetKnown(client.namespace()));
+            return Err(SearchAttributesError::NotYetUsable(client.namespace()));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
 
-/// Whether the server refuses this for good: no permission, or, as Temporal Cloud does, no such call.
+/// Returns true if a retry is pointless: the client lacks permission, or the server does not
+/// implement the call (Temporal Cloud).
 fn is_refusal(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -209,9 +216,9 @@ fn is_refusal(status: &Status) -> bool {
     )
 }
 
-/// `INDEXED_VALUE_TYPE_KEYWORD_LIST` as `KeywordList`.
-fn type_name(of: IndexedValueType) -> String {
-    let name = of.as_str_name();
+/// Formats `INDEXED_VALUE_TYPE_KEYWORD_LIST` as `KeywordList`.
+fn type_name(value_type: IndexedValueType) -> String {
+    let name = value_type.as_str_name();
     let words = name.strip_prefix("INDEXED_VALUE_TYPE_").unwrap_or(name);
     words
         .split('_')
@@ -227,17 +234,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_by_hand_names_each_with_its_type() {
+    fn the_registration_commands_include_every_name_and_type() {
         let missing = &all()[1..3];
         assert_eq!(
             command("prod", missing),
-            "temporal operator search-attribute create --namespace prod --name ArcadiaPurpose --type Keyword --name ArcadiaKind --type \
-             KeywordList"
+            "temporal operator search-attribute create --namespace prod --name ArcadiaPurpose \
+             --type Keyword --name ArcadiaKind --type KeywordList"
         );
         assert_eq!(
             cloud_command("prod.a1b2c", missing),
-            "tcld namespace search-attributes add --namespace prod.a1b2c --search-attribute ArcadiaPurpose=Keyword --search-attribute \
-             ArcadiaKind=KeywordList"
+            "tcld namespace search-attributes add --namespace prod.a1b2c --search-attribute \
+             ArcadiaPurpose=Keyword --search-attribute ArcadiaKind=KeywordList"
         );
     }
 }

@@ -1,22 +1,26 @@
-//! Connects DigitalOcean's client with what the database knows of the team that is mirrored.
+//! Restricts DigitalOcean tokens to the team that the database mirrors.
 
 use digitalocean::{NotAdmitted, Team, TeamGate};
 use futures::future::{BoxFuture, FutureExt as _};
 use store::Store;
 
-/// Admits the team whose resources and bills are in the database; the first one to come, where there are none.
-pub struct MirroredOnly(pub Store);
+/// Admits tokens of the mirrored team only. If the database has no team yet, the first one is
+/// registered as the mirrored team.
+pub struct MirroredTeamGate(pub Store);
 
-impl TeamGate for MirroredOnly {
+impl TeamGate for MirroredTeamGate {
     fn admit<'a>(&'a self, team: &'a Team) -> BoxFuture<'a, Result<(), NotAdmitted>> {
         let (store, team) = (self.0.clone(), team.clone());
-        // To its end, whoever gives up waiting: a connection is not handed back in the midst of an answer.
-        let asked = team.clone();
-        let looking = self.0.run_to_completion(async move {
-            store.mirrored_team_or(&asked.uuid, &asked.name).await
+        // Runs to completion even if the caller is cancelled, so that no connection returns to the
+        // pool with an unread response.
+        let token_team = team.clone();
+        let lookup = self.0.run_to_completion(async move {
+            store
+                .mirrored_team_or(&token_team.uuid, &token_team.name)
+                .await
         });
         async move {
-            match looking.await {
+            match lookup.await {
                 Ok(Ok(mirrored)) if mirrored.team_uuid == team.uuid => Ok(()),
                 Ok(Ok(mirrored)) => Err(NotAdmitted::Other {
                     expected: Team {

@@ -1,4 +1,5 @@
-//! The connection to Temporal.
+//! Connects to Temporal with the SDK's environment variables and profiles, and refuses settings
+//! that would send secrets without TLS.
 
 use std::time::Duration;
 
@@ -6,22 +7,23 @@ use anyhow::{Context as _, anyhow, bail};
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, TlsOptions};
 
-/// The least that is asked of Temporal before giving up.
+/// Timeout of the TCP connection to Temporal; the whole handshake may take twice as long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects as the SDK's environment variables and profiles say (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, ...).
+/// Connects with the SDK's environment variables and profiles (`TEMPORAL_ADDRESS`,
+/// `TEMPORAL_NAMESPACE`, ...).
 pub async fn connect() -> anyhow::Result<Client> {
     connect_as(LoadClientConfigProfileOptions::default()).await
 }
 
-/// The same, with variables and profiles from where `options` says.
+/// Like [`connect`], with variables and profiles loaded as `options` specify.
 pub async fn connect_as(options: LoadClientConfigProfileOptions) -> anyhow::Result<Client> {
     let (mut connection, client) = settings(options)?;
     encrypt_or_refuse(&mut connection)?;
     connect_with(connection, client).await
 }
 
-/// The server and the namespace that the environment names.
+/// The server and namespace that the environment configures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {
     /// `HOST:PORT`.
@@ -30,18 +32,18 @@ pub struct Configured {
     pub source: Source,
 }
 
-/// Which setting names a Temporal server.
+/// The origin of the Temporal address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// `TEMPORAL_ADDRESS`.
     Variable,
     /// A profile in Temporal's configuration file.
     Profile,
-    /// Nothing: the SDK's default.
+    /// The SDK's default, since neither is set.
     Default,
 }
 
-/// Reads where [`connect`] would connect to, without connecting.
+/// Returns the server and namespace that [`connect`] would use, without connecting.
 pub fn configured() -> anyhow::Result<Configured> {
     let (connection, client) = settings(LoadClientConfigProfileOptions::default())?;
     let is_set = |value: String| !value.trim().is_empty();
@@ -59,7 +61,7 @@ pub fn configured() -> anyhow::Result<Configured> {
     })
 }
 
-/// The SDK's target where no setting names one.
+/// The SDK's target if no setting provides one.
 const DEFAULT_TARGET: &str = "http://localhost:7233/";
 
 fn host_and_port(url: &temporalio_client::Url) -> String {
@@ -71,11 +73,16 @@ fn settings(
     options: LoadClientConfigProfileOptions,
 ) -> anyhow::Result<(ConnectionOptions, ClientOptions)> {
     ClientOptions::load_from_config(options)
-        // Its error cannot cross threads, and so does not convert into an anyhow error.
-        .map_err(|error| anyhow!("the Temporal settings cannot be read ({error}): correct the TEMPORAL_... variables or the profile they name"))
+        // Not converted into an anyhow error, since it is not `Send`.
+        .map_err(|error| {
+            anyhow!(
+                "could not read the Temporal settings ({error}): correct the TEMPORAL_... \
+                 variables or the profile that they select"
+            )
+        })
 }
 
-/// Connects to this address and namespace, with TLS and credentials as the environment says.
+/// Connects to the given address and namespace, with TLS and credentials from the environment.
 pub async fn connect_at(address: &str, namespace: &str) -> anyhow::Result<Client> {
     let (mut connection, mut client) = settings(LoadClientConfigProfileOptions::default())?;
     connection.target = if address.contains("://") {
@@ -89,11 +96,11 @@ pub async fn connect_at(address: &str, namespace: &str) -> anyhow::Result<Client
     connect_with(connection, client).await
 }
 
-/// Connects to `host:port`, without TLS, in the namespace `default`: to a dev server of ours.
+/// Connects to a local dev server at `host:port`, without TLS, in the namespace `default`.
 pub async fn connect_to(address: &str) -> anyhow::Result<Client> {
     let target: temporalio_client::Url = format!("http://{address}")
         .parse()
-        .with_context(|| format!("{address:?} is no Temporal address"))?;
+        .with_context(|| format!("invalid Temporal address: {address:?}"))?;
     connect_with(
         ConnectionOptions::new(target).build(),
         ClientOptions::new("default").build(),
@@ -101,30 +108,33 @@ pub async fn connect_to(address: &str) -> anyhow::Result<Client> {
     .await
 }
 
-/// Never lets a connection be less secret than what is asked for: the client speaks plain text to any `http://` address, whatever is
-/// said of TLS and of keys.
+/// Rejects settings that request TLS or an API key but name an `http://` address: the SDK's client
+/// would connect in plain text and ignore them.
 fn encrypt_or_refuse(connection: &mut ConnectionOptions) -> anyhow::Result<()> {
     let is_encrypted = connection.target.scheme() == "https";
     if is_encrypted && connection.tls_options.is_none() {
         connection.tls_options = Some(TlsOptions::default());
     }
     match connection.api_key.as_deref() {
-        // The SDK would switch TLS on for it, and send it.
-        Some("") => bail!("TEMPORAL_API_KEY is empty: give the key, or unset the variable"),
+        // The SDK would enable TLS and send the empty key.
+        Some("") => bail!("TEMPORAL_API_KEY is empty: set the key or unset the variable"),
         Some(_) if !is_encrypted => bail!(
-            "a Temporal API key is given, but it would be sent without TLS: leave http:// out of TEMPORAL_ADDRESS, and do not set TEMPORAL_TLS=false"
+            "the Temporal API key would be sent without TLS: remove http:// from \
+             TEMPORAL_ADDRESS and do not set TEMPORAL_TLS=false"
         ),
         _ => {}
     }
     if !is_encrypted && connection.tls_options.is_some() {
         bail!(
-            "TLS to Temporal is asked for, but TEMPORAL_ADDRESS begins with http://: leave that out, or set TEMPORAL_TLS=false"
+            "TLS to Temporal is enabled, but TEMPORAL_ADDRESS begins with http://: remove http:// \
+             or set TEMPORAL_TLS=false"
         );
     }
     Ok(())
 }
 
-/// By which people tell this process from others, as Temporal's own tools have it: in a container every process is the first.
+/// Returns this process's identity in Temporal, in the form of Temporal's own tools. It includes
+/// the host name, since process ids are the same in every container.
 fn identity() -> String {
     let host = gethostname::gethostname();
     format!("arcadia:{}@{}", std::process::id(), host.to_string_lossy())
@@ -139,18 +149,19 @@ async fn connect_with(
     connection.identity = identity();
     let unreachable = |reason: String| {
         anyhow!(
-            "Temporal cannot be reached at {target} ({reason}): start it there, set TEMPORAL_ADDRESS, or use `arcadia dev`"
+            "could not connect to Temporal at {target} ({reason}): start it there, set \
+             TEMPORAL_ADDRESS, or use `arcadia dev`"
         )
     };
     let connecting = Connection::connect(connection);
     let connection = match tokio::time::timeout(CONNECT_TIMEOUT * 2, connecting).await {
         Ok(Ok(connection)) => connection,
-        // What lies at the bottom says what happened; what is wrapped around it, only that something did.
+        // Report the root cause: wrapping errors only add context.
         Ok(Err(error)) => {
             let error = anyhow::Error::from(error);
             return Err(unreachable(error.root_cause().to_string()));
         }
-        Err(_) => return Err(unreachable("no answer".to_owned())),
+        Err(_) => return Err(unreachable("timed out".to_owned())),
     };
     Ok(Client::new(connection, client)?)
 }

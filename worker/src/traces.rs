@@ -1,10 +1,12 @@
-//! OpenTelemetry spans: one a run, one an activity's attempt, one a request to DigitalOcean.
+//! Records OpenTelemetry spans: one per workflow run, per activity attempt and per request to
+//! DigitalOcean.
 //!
-//! They hold the attributes that are named here and nothing else: no line of the log and no error's text gets into them.
+//! Spans have only the attributes that are set here. They contain no log lines and no error texts.
 //!
-//! A run belongs to the trace that Temporal's header `_tracer-data` names, as other SDKs write it, and hands that on to its activities
-//! and children. Without one the trace follows from the run's own ids, so that a replay, another worker, and an activity that was
-//! scheduled before anybody traced come to the same trace.
+//! A run joins the trace in Temporal's header `_tracer-data`, in the format of other SDKs, and
+//! passes it to its activities and child workflows. Without the header, the trace id is derived
+//! from the workflow and run ids, so that a replay, another worker, and an activity that was
+//! scheduled before tracing was enabled use the same trace.
 
 mod activities;
 mod ids;
@@ -29,27 +31,29 @@ use self::runs::RunTraces;
 
 pub use self::ids::Ids;
 
-/// The header in which Temporal's SDKs hand on a trace, as a JSON object of the W3C's fields.
+/// The header in which Temporal's SDKs propagate a trace, as a JSON object of the W3C Trace Context
+/// fields.
 const HEADER: &str = "_tracer-data";
 
-/// Who makes the spans of a worker. Cheap to clone.
+/// Creates the spans of a worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Traces {
     tracer: SdkTracer,
-    /// Decides on a run's trace as the other does, and records nothing.
-    deciding: SdkTracer,
+    /// Makes the same sampling decisions as `tracer`, and records nothing.
+    sampling: SdkTracer,
 }
 
 impl Traces {
-    /// Makes spans with this provider, whose ids must be [`Ids`], for those of a run to be the same whoever works on it.
+    /// Creates spans with this provider. Its id generator must be [`Ids`], so that a run has the
+    /// same span ids on every worker.
     pub fn of(provider: &SdkTracerProvider) -> Self {
-        // Without a processor; the sampler is the environment's, as the other's.
-        let deciding = SdkTracerProvider::builder()
+        // No span processor; the sampler is configured by the environment, as that of `provider`.
+        let sampling = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .build();
         Self {
             tracer: provider.tracer(SCOPE),
-            deciding: deciding.tracer(SCOPE),
+            sampling: sampling.tracer(SCOPE),
         }
     }
 
@@ -66,39 +70,40 @@ impl Traces {
         Arc::new(RequestTraces(self.clone()))
     }
 
-    /// Where a run stands: below the span that its header names, or at the root of a trace of its own.
-    fn place_of_run(
+    /// Returns the trace context of a run: a child of the span in its header, or the root of a new
+    /// trace.
+    fn run_context(
         &self,
         headers: &HashMap<String, Payload>,
         workflow_id: &str,
         run_id: &str,
-    ) -> Place {
+    ) -> RunContext {
         let ids = ids::of_run(workflow_id, run_id);
-        let above = read(headers);
-        let parent = above.span().span_context().clone();
-        let (trace, flags) = if parent.is_valid() {
-            (parent.trace_id(), parent.trace_flags())
+        let parent = read(headers);
+        let parent_span = parent.span().span_context().clone();
+        let (trace, flags) = if parent_span.is_valid() {
+            (parent_span.trace_id(), parent_span.trace_flags())
         } else {
-            (ids.trace, ids::flags(&self.deciding, ids))
+            (ids.trace, ids::flags(&self.sampling, ids))
         };
-        Place {
-            above,
-            own: SpanContext::new(trace, ids.span, flags, true, TraceState::NONE),
+        RunContext {
+            parent,
+            span: SpanContext::new(trace, ids.span, flags, true, TraceState::NONE),
         }
     }
 }
 
-/// What made the spans.
+/// The instrumentation scope of the spans.
 const SCOPE: &str = "arcadia";
 
-/// A run's place in its trace.
-struct Place {
-    /// Empty for the first of a trace.
-    above: Context,
-    own: SpanContext,
+/// The trace context of a run.
+struct RunContext {
+    /// Empty for the root of a trace.
+    parent: Context,
+    span: SpanContext,
 }
 
-/// What the header says; empty where there is none.
+/// Returns the trace context in the header; an empty context without one.
 fn read(headers: &HashMap<String, Payload>) -> Context {
     let fields: Option<HashMap<String, String>> = headers
         .get(HEADER)
@@ -107,9 +112,10 @@ fn read(headers: &HashMap<String, Payload>) -> Context {
     propagator.extract_with_context(&Context::new(), &fields.unwrap_or_default())
 }
 
-fn write(place: &SpanContext, headers: &mut HashMap<String, Payload>) {
+/// Writes a span's context to the header.
+fn write(span: &SpanContext, headers: &mut HashMap<String, Payload>) {
     let mut fields = HashMap::new();
-    let context = Context::new().with_remote_span_context(place.clone());
+    let context = Context::new().with_remote_span_context(span.clone());
     TraceContextPropagator::new().inject_context(&context, &mut fields);
     let Ok(data) = serde_json::to_vec(&fields) else {
         return;

@@ -1,4 +1,4 @@
-//! Bringing the schedules to the server: what would change, and changing that alone.
+//! Applies the schedules to the server: plans the changes, then makes only those.
 
 use std::time::{Duration, Instant};
 
@@ -19,27 +19,28 @@ use super::difference::Difference;
 use super::{Installation, SCHEDULES, Schedule, Stopped, describe, foreign};
 use crate::search_attributes::{self, Findings, SearchAttributesError};
 
-/// How long the server may take to show what it was given.
-const UNTIL_TAKEN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time that the server may take until it returns an updated schedule.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why the schedules could not be brought to the server.
+/// An error of applying the schedules.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     #[error(transparent)]
     SearchAttributes(#[from] SearchAttributesError),
     #[error(
-        "the schedule {id} was changed by somebody else just now: run `arcadia schedules apply` again"
+        "schedule {id} was changed by another client just now: run `arcadia schedules apply` again"
     )]
     ChangedMeanwhile { id: &'static str },
-    #[error("Temporal refused the schedule {id} ({}: {})", .status.code(), .status.message())]
+    #[error("Temporal rejected schedule {id} ({}: {})", .status.code(), .status.message())]
     Refused {
         id: &'static str,
         status: Box<Status>,
     },
     #[error(
-        "the schedules {} in the namespace {namespace} belong to another installation ({owner}; this one is {installation}): name that \
-         installation's own database, or another namespace with TEMPORAL_NAMESPACE, or replace them with `arcadia schedules apply \
+        "schedules {} in namespace {namespace} belong to another installation ({owner}; this one \
+         is {installation}): set DATABASE_URL to that installation's database, set \
+         TEMPORAL_NAMESPACE to another namespace, or replace them with `arcadia schedules apply \
          --take-over`", .ids.join(", ")
     )]
     Foreign {
@@ -48,17 +49,17 @@ pub enum ApplyError {
         owner: Box<Installation>,
         installation: Box<Installation>,
     },
-    #[error("Temporal could not be asked about the schedules: {0}")]
+    #[error("schedule request to Temporal failed: {0}")]
     Schedules(#[from] ScheduleError),
 }
 
-/// What [`Plan::carry_out`] would do; looking changes nothing.
+/// The changes that [`Plan::carry_out`] makes. Planning itself changes nothing.
 pub struct Plan {
     /// Search attributes that the namespace lacks.
     pub attributes: Findings,
     /// All schedules of the table.
     pub schedules: Vec<Planned>,
-    /// Schedules that an earlier version brought and this one does not have.
+    /// Schedules that an earlier version created and this version does not have.
     pub unwanted: Vec<Unwanted>,
     installation: Installation,
     takes_over: bool,
@@ -67,40 +68,41 @@ pub struct Plan {
 /// Schedules of the table that belong to another installation.
 pub struct Foreign {
     pub ids: Vec<&'static str>,
-    /// Of the first of them.
+    /// The installation of the first one.
     pub owner: Installation,
 }
 
-/// A schedule that no table of this version has.
+/// A schedule on the server that this version's table does not have.
 pub struct Unwanted {
     pub id: String,
-    /// Whose it is, if it names another installation: `prune` leaves it alone.
+    /// Its installation, if it is not this one; `prune` does not remove it then.
     pub foreign: Option<Installation>,
 }
 
-/// A schedule of the table, and what is to be done with it.
+/// A schedule of the table with its planned change.
 pub struct Planned {
     pub schedule: &'static Schedule,
     pub change: Change,
-    /// Why it starts nothing, where that is an operator's word; it stays so.
+    /// The reason if an operator stopped it; applying does not change that.
     pub stopped: Option<Stopped>,
-    /// Whose it is, if it names another installation.
+    /// Its installation, if it is not this one.
     pub foreign: Option<Installation>,
-    /// As it was when it was looked at.
+    /// The server's schedule at the time of planning.
     description: Option<Box<ScheduleDescription>>,
 }
 
-/// What becomes of a schedule.
+/// The change of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     Created,
-    /// Never empty.
+    /// The differences are never empty.
     Updated(Vec<Difference>),
     Unchanged,
 }
 
-/// Brings every schedule to the server, with the search attributes that they need; what is as it should be is left alone, and an
-/// operator's pause is kept with its note. Schedules of an earlier version stay. Fails if another installation's are there.
+/// Creates or updates every schedule that differs from the table, and registers the search
+/// attributes that they need. Keeps an operator's pause with its note, and schedules of earlier
+/// versions. Fails if the schedules belong to another installation.
 pub async fn apply(client: &Client, installation: &Installation) -> Result<Plan, ApplyError> {
     let plan = Plan::new(client, installation).await?;
     plan.carry_out(client).await?;
@@ -110,7 +112,7 @@ pub async fn apply(client: &Client, installation: &Installation) -> Result<Plan,
 impl Plan {
     /// Compares the server with the table.
     pub async fn new(client: &Client, installation: &Installation) -> Result<Self, ApplyError> {
-        let attributes = search_attributes::look(client).await?;
+        let attributes = search_attributes::check(client).await?;
         let mut schedules = Vec::with_capacity(SCHEDULES.len());
         for schedule in SCHEDULES {
             schedules.push(Planned::new(client, schedule, installation).await?);
@@ -125,7 +127,8 @@ impl Plan {
         })
     }
 
-    /// The schedules of the table that belong to another installation, if there are any.
+    /// Returns the schedules of the table that belong to another installation; none if all are
+    /// this one's.
     pub fn foreign(&self) -> Option<Foreign> {
         let mut ids = Vec::new();
         let mut owner = None;
@@ -138,12 +141,12 @@ impl Plan {
         owner.map(|owner| Foreign { ids, owner })
     }
 
-    /// Makes another installation's schedules this one's.
+    /// Allows the plan to replace schedules of another installation.
     pub fn take_over(&mut self) {
         self.takes_over = true;
     }
 
-    /// Fails if another installation's schedules are there, and are not to be taken over.
+    /// Fails if schedules belong to another installation, unless [`Plan::take_over`] was called.
     pub fn check_owner(&self, client: &Client) -> Result<(), ApplyError> {
         match self.foreign() {
             Some(Foreign { ids, owner }) if !self.takes_over => Err(ApplyError::Foreign {
@@ -156,13 +159,14 @@ impl Plan {
         }
     }
 
-    /// Whether the server has all that it should have. It may have more: see [`Plan::unwanted`].
+    /// Returns true if no schedule and no search attribute has to change. The server may still
+    /// have schedules of earlier versions: see [`Plan::unwanted`].
     pub fn is_empty(&self) -> bool {
         let is_unchanged = |planned: &Planned| planned.change == Change::Unchanged;
         self.attributes.missing.is_empty() && self.schedules.iter().all(is_unchanged)
     }
 
-    /// Registers, creates and updates what the plan says.
+    /// Registers the search attributes, then creates and updates the schedules.
     pub async fn carry_out(&self, client: &Client) -> Result<(), ApplyError> {
         self.check_owner(client)?;
         self.register(client).await?;
@@ -172,7 +176,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Creates or updates one schedule of the plan, where that is to be done.
+    /// Creates or updates one schedule of the plan, if it has a planned change.
     pub async fn carry_out_one(
         &self,
         client: &Client,
@@ -181,13 +185,14 @@ impl Plan {
         planned.carry_out(client, &self.installation).await
     }
 
-    /// The first step: a schedule with an attribute that the namespace does not have is refused.
+    /// Registers the missing search attributes. Must precede the schedules, since the server
+    /// rejects schedules with unregistered attributes.
     pub async fn register(&self, client: &Client) -> Result<(), ApplyError> {
         search_attributes::register(client, &self.attributes.missing).await?;
         Ok(())
     }
 
-    /// Removes the schedules that this version does not have. What they have started runs on.
+    /// Removes this installation's schedules that this version does not have. Their runs continue.
     pub async fn prune(&self, client: &Client) -> Result<(), ApplyError> {
         let own = |unwanted: &&Unwanted| unwanted.foreign.is_none();
         for Unwanted { id, .. } in self.unwanted.iter().filter(own) {
@@ -231,7 +236,7 @@ impl Planned {
         let outcome = match (&self.change, &self.description) {
             (Change::Unchanged, _) => return Ok(()),
             (_, Some(description)) if self.foreign.is_some() => {
-                // Its runs are the other installation's, and not every server replaces a memo.
+                // Re-created, since older servers do not replace the memo with the installation.
                 delete(client, id).await?;
                 let state = state(description);
                 create(client, self.schedule, installation, state).await
@@ -244,8 +249,8 @@ impl Planned {
             }
         };
         match outcome {
-            Ok(()) => self.until_taken(client, installation).await,
-            // One where there was none when it was looked at.
+            Ok(()) => self.wait_until_applied(client, installation).await,
+            // Created by another client since the plan was made.
             Err(status) if status.code() == Code::AlreadyExists => {
                 Err(ApplyError::ChangedMeanwhile { id })
             }
@@ -256,20 +261,21 @@ impl Planned {
         }
     }
 
-    /// Servers take an update with a token that is not the latest, and drop it without a word.
-    async fn until_taken(
+    /// Waits until the server returns the new definition. Servers accept an update with an
+    /// outdated conflict token and drop it without an error.
+    async fn wait_until_applied(
         &self,
         client: &Client,
         installation: &Installation,
     ) -> Result<(), ApplyError> {
-        let deadline = Instant::now() + UNTIL_TAKEN;
+        let deadline = Instant::now() + UPDATE_TIMEOUT;
         loop {
             let description = describe(client, self.schedule.id).await?;
-            let is_taken = |description: ScheduleDescription| {
+            let is_applied = |description: ScheduleDescription| {
                 let differences = self.schedule.differences(&description, installation);
                 differences.is_empty()
             };
-            if description.is_some_and(is_taken) {
+            if description.is_some_and(is_applied) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -277,7 +283,7 @@ impl Planned {
                     id: self.schedule.id,
                 });
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -288,13 +294,13 @@ async fn create(
     installation: &Installation,
     state: Option<ScheduleState>,
 ) -> Result<(), Status> {
-    let mut wanted = schedule.to_proto(installation);
-    wanted.state = state.or(wanted.state);
+    let mut definition = schedule.to_proto(installation);
+    definition.state = state.or(definition.state);
     let request = CreateScheduleRequest {
         namespace: client.namespace(),
         schedule_id: schedule.id.to_owned(),
-        schedule: Some(wanted),
-        search_attributes: Some(schedule.own_attributes()),
+        schedule: Some(definition),
+        search_attributes: Some(schedule.schedule_attributes()),
         memo: Some(installation.memo()),
         identity: client.identity(),
         request_id: uuid::Uuid::new_v4().to_string(),
@@ -304,13 +310,14 @@ async fn create(
     Ok(())
 }
 
-/// Whether it runs, and what the note says of that, is decided by operators.
+/// Returns the schedule's state on the server, which operators control: pause, note and the number
+/// of starts left.
 fn state(description: &ScheduleDescription) -> Option<ScheduleState> {
-    let have = description.raw().schedule.as_ref();
-    have.and_then(|have| have.state.clone())
+    let schedule = description.raw().schedule.as_ref();
+    schedule.and_then(|schedule| schedule.state.clone())
 }
 
-/// Removes a schedule, if it is still there. What it has started runs on.
+/// Deletes a schedule if it exists. Its runs continue.
 async fn delete(client: &Client, id: &str) -> Result<(), ScheduleError> {
     let schedule = client.get_schedule_handle(id);
     match schedule.delete(DeleteScheduleOptions::default()).await {
@@ -325,14 +332,14 @@ async fn update(
     installation: &Installation,
     description: &ScheduleDescription,
 ) -> Result<(), Status> {
-    let mut wanted = schedule.to_proto(installation);
-    wanted.state = state(description).or(wanted.state);
+    let mut definition = schedule.to_proto(installation);
+    definition.state = state(description).or(definition.state);
     let request = UpdateScheduleRequest {
         namespace: client.namespace(),
         schedule_id: schedule.id.to_owned(),
-        schedule: Some(wanted),
-        search_attributes: Some(schedule.own_attributes()),
-        // Servers that are older than this field keep the memo that the schedule was created with.
+        schedule: Some(definition),
+        search_attributes: Some(schedule.schedule_attributes()),
+        // Older servers ignore this field and keep the memo of the schedule's creation.
         memo: Some(installation.memo()),
         conflict_token: description.conflict_token().to_vec(),
         identity: client.identity(),
@@ -342,22 +349,24 @@ async fn update(
     Ok(())
 }
 
-/// The ids of schedules that an earlier version brought and this one does not have. They start runs still.
+/// Returns the schedules that an earlier version created and this version does not have. They still
+/// start runs.
 pub async fn unwanted(
     client: &Client,
     installation: Option<&Installation>,
 ) -> Result<Vec<Unwanted>, ApplyError> {
-    let attributes = search_attributes::look(client).await?;
+    let attributes = search_attributes::check(client).await?;
     Ok(marked(client, &attributes, installation).await?)
 }
 
-/// Schedules that bear our mark, which is a search attribute of the schedule itself, and are not in the table.
+/// Returns the server's schedules that have this program's search attribute and are not in the
+/// table.
 async fn marked(
     client: &Client,
     attributes: &Findings,
     installation: Option<&Installation>,
 ) -> Result<Vec<Unwanted>, ScheduleError> {
-    // Nothing can bear what is not registered.
+    // No schedule can have an attribute that is not registered.
     if !attributes.is_complete() {
         return Ok(Vec::new());
     }
@@ -376,7 +385,7 @@ async fn marked(
     ids.sort_unstable();
     let mut unwanted = Vec::with_capacity(ids.len());
     for id in ids {
-        // One that was deleted meanwhile is still listed for moments.
+        // A deleted schedule stays in the list for a moment.
         if let Some(description) = describe(client, &id).await? {
             let foreign = foreign(&description, installation);
             unwanted.push(Unwanted { id, foreign });

@@ -1,7 +1,8 @@
-//! Where a schedule on the server is not as the table says, field by field.
+//! Compares a schedule on the server with its definition in the table, field by field.
 //!
-//! Both are put into words, the same words for what means the same: servers leave defaults out, or fill them in. Whether a schedule
-//! is paused, its note, and how many starts it has left are the operators' word and no difference.
+//! Both are formatted as text first, equal text for equal meaning, since some servers omit defaults
+//! and others fill them in. Pause, note and number of starts left are controlled by operators and
+//! are not compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,40 +19,49 @@ use temporalio_common::protos::temporal::api::schedule::v1::{
 };
 use temporalio_common::protos::temporal::api::workflow::v1::NewWorkflowExecutionInfo;
 
-/// A field, as the server has it and as the table says it.
+/// A field with its value on the server and its value in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     pub field: &'static str,
-    pub have: String,
-    pub want: String,
+    pub actual: String,
+    pub desired: String,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, have, want } = self;
-        write!(formatter, "{field}: {have} -> {want}")
+        let Self {
+            field,
+            actual,
+            desired,
+        } = self;
+        write!(formatter, "{field}: {actual} -> {desired}")
     }
 }
 
-/// A schedule with its own search attributes, apart from those of its runs.
-pub(super) struct Whole<'a> {
+/// A schedule with the search attributes of the schedule itself, which are separate from those of
+/// its runs.
+pub(super) struct ScheduleState<'a> {
     pub(super) schedule: &'a ScheduleProto,
     pub(super) attributes: Option<&'a SearchAttributes>,
 }
 
-pub(super) fn differences(have: &Whole, want: &Whole) -> Vec<Difference> {
-    let pairs = fields(have).into_iter().zip(fields(want));
+pub(super) fn differences(actual: &ScheduleState, desired: &ScheduleState) -> Vec<Difference> {
+    let pairs = fields(actual).into_iter().zip(fields(desired));
     pairs
-        .filter(|((_, have), (_, want))| have != want)
-        .map(|((field, have), (_, want))| Difference { field, have, want })
+        .filter(|((_, actual), (_, desired))| actual != desired)
+        .map(|((field, actual), (_, desired))| Difference {
+            field,
+            actual,
+            desired,
+        })
         .collect()
 }
 
-/// What stands where there is nothing.
+/// The text of an absent value.
 const NONE: &str = "none";
 
-fn fields(whole: &Whole) -> Vec<(&'static str, String)> {
-    let schedule = whole.schedule;
+fn fields(state: &ScheduleState) -> Vec<(&'static str, String)> {
+    let schedule = state.schedule;
     let mut fields = times(&schedule.spec.clone().unwrap_or_default());
     let action = schedule.action.as_ref();
     let Some(Action::StartWorkflow(start)) = action.and_then(|action| action.action.as_ref())
@@ -61,20 +71,24 @@ fn fields(whole: &Whole) -> Vec<(&'static str, String)> {
     };
     fields.extend(starts(start));
     fields.extend(policies(&schedule.policies.unwrap_or_default()));
-    fields.push(("own search attributes", attributes(whole.attributes)));
+    fields.push((
+        "search attributes of the schedule",
+        attributes(state.attributes),
+    ));
     fields
 }
 
 fn times(spec: &ScheduleSpec) -> Vec<(&'static str, String)> {
     let intervals = spec.interval.iter().map(interval);
     let calendars = spec.structured_calendar.iter().map(calendar);
-    // The server keeps these two as calendars or intervals; here they are so that nothing goes unseen.
+    // Servers convert these two into structured calendars or intervals; compared nevertheless, so
+    // that no difference is missed.
     let others = spec.calendar.iter().map(|calendar| format!("{calendar:?}"));
     let crons = spec.cron_string.iter().cloned();
     let excluded = spec.exclude_structured_calendar.iter().map(calendar);
     #[expect(
         deprecated,
-        reason = "servers may still tell what was given to them that way"
+        reason = "servers may still return a schedule that was created with this field"
     )]
     let excluded_before = spec
         .exclude_calendar
@@ -89,7 +103,7 @@ fn times(spec: &ScheduleSpec) -> Vec<(&'static str, String)> {
             "when",
             list(intervals.chain(calendars).chain(others).chain(crons)),
         ),
-        ("not when", list(excluded.chain(excluded_before))),
+        ("excluded", list(excluded.chain(excluded_before))),
         ("from", moment(spec.start_time)),
         ("until", moment(spec.end_time)),
         ("jitter", span(spec.jitter)),
@@ -146,7 +160,7 @@ fn policies(policies: &SchedulePolicies) -> Vec<(&'static str, String)> {
         ("catch-up window", span(policies.catchup_window)),
         ("pause on failure", yes_or_no(policies.pause_on_failure)),
         (
-            "workflow id as it is",
+            "keep original workflow id",
             yes_or_no(policies.keep_original_workflow_id),
         ),
     ]
@@ -189,7 +203,8 @@ fn calendar(calendar: &StructuredCalendarSpec) -> String {
     parts.join(" ")
 }
 
-/// An end before the start means the start, and no step means 1.
+/// Normalizes a range to start, end and step: an end before the start equals the start, and a step
+/// of 0 equals 1.
 fn bounds(range: &Range) -> (i32, i32, i32) {
     (range.start, range.end.max(range.start), range.step.max(1))
 }

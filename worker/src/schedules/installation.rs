@@ -1,4 +1,5 @@
-//! Whose schedules they are: a namespace can hold those of one installation only, since their ids are fixed.
+//! Identifies the installation of a schedule. A namespace holds the schedules of one installation
+//! only, since their ids are fixed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,21 +15,22 @@ use uuid::Uuid;
 
 use super::payload::json_payload;
 
-/// The memo's field. It is on each schedule and on each run that it starts.
+/// The memo field with the installation, on each schedule and on each run that it starts.
 pub const MEMO: &str = "ArcadiaInstallation";
 
-/// A database and the team that it mirrors. Holds no secret: everybody who reads the namespace reads it.
+/// A database and the team that it mirrors. Contains no secret, since all readers of the namespace
+/// can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installation {
-    /// The database's, the same in a restored copy.
+    /// The database's installation id; a restored copy keeps it.
     pub id: Uuid,
-    /// `DigitalOcean`'s id of the team; none before the first token was used.
+    /// `DigitalOcean`'s id of the team; none until the first token was used.
     pub team_uuid: Option<String>,
     pub team: Option<String>,
 }
 
 impl Installation {
-    /// That of a database.
+    /// Reads the installation of a database.
     pub async fn of(store: &Store) -> Result<Self, StoreError> {
         let id = store.installation_id().await?;
         let team = store.mirrored_team().await?;
@@ -40,7 +42,7 @@ impl Installation {
     }
 
     pub(super) fn memo(&self) -> Memo {
-        // A struct of strings always becomes JSON.
+        // Serializing a struct of strings cannot fail.
         let json = serde_json::to_string(self).unwrap_or_default();
         Memo {
             fields: [(MEMO.to_owned(), json_payload(&json))].into(),
@@ -52,10 +54,10 @@ impl Installation {
         serde_json::from_slice(&payload.data).ok()
     }
 
-    /// The installation of a schedule; none if the schedule names none.
+    /// Returns the installation of a schedule; none if its memos have none.
     pub fn of_schedule(description: &ScheduleDescription) -> Option<Self> {
         let raw = description.raw();
-        // Replacing the action, as `temporal schedule update` does, leaves the schedule's own memo.
+        // `temporal schedule update` replaces the action with its memo, but keeps the schedule's.
         Self::of_runs(raw.schedule.as_ref()).or_else(|| {
             let memo = raw.memo.as_ref();
             Self::in_memo(memo.map(|memo| &memo.fields))
@@ -76,7 +78,7 @@ impl fmt::Display for Installation {
                 write!(formatter, "team {team} ({uuid})")
             }
             (_, Some(uuid)) => write!(formatter, "team {uuid}"),
-            (_, None) => formatter.write_str("team not known yet"),
+            (_, None) => formatter.write_str("team unknown"),
         }?;
         write!(formatter, ", database {}", self.id)
     }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_memo_gives_the_installation_back() {
+    fn an_installation_survives_the_round_trip_through_a_memo() {
         let installation = Installation {
             id: Uuid::new_v4(),
             team_uuid: Some("a1".to_owned()),
@@ -97,7 +99,7 @@ mod tests {
         let read = Installation::in_memo(Some(&memo.fields));
         assert_eq!(read.as_ref(), Some(&installation));
         assert_eq!(Installation::in_memo(Some(&HashMap::new())), None);
-        let told = installation.to_string();
-        assert!(told.starts_with("team Kestrel (a1), database "), "{told}");
+        let text = installation.to_string();
+        assert!(text.starts_with("team Kestrel (a1), database "), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Payloads as Temporal's JSON converter writes them.
+//! Encodes payloads in the format of Temporal's JSON converter.
 
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 

@@ -1,4 +1,4 @@
-//! A schedule of the table as Temporal's API has it.
+//! Converts a schedule of the table into the types of Temporal's API.
 
 use digitalocean::ResourceListing;
 use temporalio_common::protos::temporal::api::common::v1::{
@@ -59,16 +59,18 @@ impl Schedule {
         }
     }
 
-    /// The schedule's own, apart from those of its runs: what `apply` knows its schedules by.
-    pub(super) fn own_attributes(&self) -> SearchAttributes {
+    /// Returns the search attributes of the schedule itself, which are separate from those of its
+    /// runs. `apply` recognizes schedules of this program by them.
+    pub(super) fn schedule_attributes(&self) -> SearchAttributes {
         search_attributes::of_run(self.task_queue, Vec::new()).into_proto()
     }
 
-    /// What the Temporal UI shows of every run, as Markdown.
+    /// Returns the details of every run for the Temporal UI, as Markdown.
     fn details(&self) -> String {
         format!(
-            "Started by the schedule `{id}`, {when} (UTC). It mirrors the whole state: a run that was missed, failed or ran twice is made \
-             good by the next one.\n\nNow: `temporal schedule trigger --schedule-id {id}`.",
+            "Started by schedule `{id}`, {when} (UTC). Each run mirrors the full state: after a \
+             missed, failed or duplicate run, the next one corrects the mirror.\n\nRun now: \
+             `temporal schedule trigger --schedule-id {id}`.",
             id = self.id,
             when = self.when
         )
@@ -76,7 +78,7 @@ impl Schedule {
 }
 
 impl Kinds {
-    /// The input of the workflow, as JSON.
+    /// Returns the workflow's input as JSON.
     fn input(&self) -> Option<String> {
         match self {
             Self::None | Self::All => None,

@@ -1,4 +1,4 @@
-//! Spans of activities: one for each attempt.
+//! Records a span for each attempt of an activity.
 
 use domain::{InvoiceUuid, ResourceKind};
 use futures::FutureExt as _;
@@ -13,7 +13,7 @@ use workflows::invoices::IngestFailure;
 
 use super::{Traces, read};
 
-/// Runs each activity in a span, which is the current one for as long as the activity works.
+/// Runs each activity in a span, which is the current span while the activity runs.
 pub(crate) struct ActivityTraces(pub(super) Traces);
 
 impl ActivityInboundInterceptor for ActivityTraces {
@@ -22,20 +22,20 @@ impl ActivityInboundInterceptor for ActivityTraces {
         input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
-        let above = self.above(&input);
+        let parent = self.parent(&input);
         let tracer = &self.0.tracer;
         let name = format!("RunActivity:{}", input.activity_info().activity_type);
         let span = tracer
             .span_builder(name)
             .with_kind(SpanKind::Server)
             .with_attributes(attributes(&input));
-        let here = above.with_span(tracer.build_with_context(span, &above));
-        let trace_id = here.span().span_context().trace_id();
+        let context = parent.with_span(tracer.build_with_context(span, &parent));
+        let trace_id = context.span().span_context().trace_id();
         tracing::Span::current().record("trace_id", tracing::field::display(trace_id));
-        let context = here.clone();
+        let current = context.clone();
         async move {
             let outcome: ExecuteActivityResult = next.run(input).await;
-            let span = here.span();
+            let span = context.span();
             if let Err(error) = &outcome {
                 span.set_attribute(KeyValue::new("error.type", type_of(error)));
                 span.set_status(Status::error(""));
@@ -43,30 +43,30 @@ impl ActivityInboundInterceptor for ActivityTraces {
             span.end();
             outcome
         }
-        .with_context(context)
+        .with_context(current)
         .boxed()
     }
 }
 
 impl ActivityTraces {
-    /// The run that the activity belongs to.
-    fn above(&self, input: &ExecuteActivityInput) -> Context {
-        let named = read(input.headers());
-        if named.has_active_span() {
-            return named;
+    /// Returns the parent of the activity's span: the span in its header, or that of its run.
+    fn parent(&self, input: &ExecuteActivityInput) -> Context {
+        let from_header = read(input.headers());
+        if from_header.has_active_span() {
+            return from_header;
         }
         let info = input.activity_info();
         let (Some(workflow_id), Some(run_id)) = (&info.workflow_id, &info.workflow_run_id) else {
-            return named;
+            return from_header;
         };
-        let place = self.0.place_of_run(input.headers(), workflow_id, run_id);
-        Context::new().with_remote_span_context(place.own)
+        let run = self.0.run_context(input.headers(), workflow_id, run_id);
+        Context::new().with_remote_span_context(run.span)
     }
 }
 
 fn attributes(input: &ExecuteActivityInput) -> Vec<KeyValue> {
     let info = input.activity_info();
-    let of = |key: &'static str, value: &Option<String>| {
+    let optional = |key: &'static str, value: &Option<String>| {
         value.clone().map(|value| KeyValue::new(key, value))
     };
     let mut attributes = vec![
@@ -75,14 +75,14 @@ fn attributes(input: &ExecuteActivityInput) -> Vec<KeyValue> {
         KeyValue::new("arcadia.attempt", i64::from(info.attempt)),
         KeyValue::new("arcadia.task_queue", info.task_queue.clone()),
     ];
-    attributes.extend(of("temporalWorkflowID", &info.workflow_id));
-    attributes.extend(of("temporalRunID", &info.workflow_run_id));
-    attributes.extend(of("arcadia.workflow_type", &info.workflow_type));
+    attributes.extend(optional("temporalWorkflowID", &info.workflow_id));
+    attributes.extend(optional("temporalRunID", &info.workflow_run_id));
+    attributes.extend(optional("arcadia.workflow_type", &info.workflow_type));
     attributes.extend(subject(input));
     attributes
 }
 
-/// What the activity is about.
+/// Returns the resource kind or the invoice that the activity processes.
 fn subject(input: &ExecuteActivityInput) -> Option<KeyValue> {
     let invoice =
         |invoice: &InvoiceUuid| KeyValue::new("arcadia.invoice_uuid", invoice.to_string());
@@ -96,7 +96,7 @@ fn subject(input: &ExecuteActivityInput) -> Option<KeyValue> {
     Some(invoice(&failure.invoice_uuid))
 }
 
-/// The failure's name, as people filter by it in the Temporal UI.
+/// Returns the failure's type name, the same as in the Temporal UI.
 fn type_of(error: &ActivityError) -> String {
     match error {
         ActivityError::Application(failure) => failure.type_name().unwrap_or("unnamed").to_owned(),

@@ -1,4 +1,4 @@
-//! Ids of spans: those of a run follow from the run.
+//! Generates span ids. Those of a workflow run are derived from its workflow and run ids.
 
 use std::cell::Cell;
 
@@ -7,48 +7,49 @@ use opentelemetry::trace::{Span as _, SpanId, TraceFlags, TraceId, Tracer as _};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer};
 use sha2::{Digest as _, Sha256};
 
-/// The ids of a run's span, and of its trace if it begins one.
+/// The id of a run's span, and of its trace if the run is its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RunIds {
     pub(super) trace: TraceId,
     pub(super) span: SpanId,
 }
 
-/// Random, but for spans that are begun in [`with`].
+/// Generates random ids, except for spans that start in [`with_ids`].
 #[derive(Debug, Default, Clone)]
 pub struct Ids {
     random: RandomIdGenerator,
 }
 
 thread_local! {
-    static GIVEN: Cell<Option<RunIds>> = const { Cell::new(None) };
+    static PRESET: Cell<Option<RunIds>> = const { Cell::new(None) };
 }
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> TraceId {
-        match GIVEN.get() {
+        match PRESET.get() {
             Some(ids) => ids.trace,
             None => self.random.new_trace_id(),
         }
     }
 
     fn new_span_id(&self) -> SpanId {
-        match GIVEN.get() {
+        match PRESET.get() {
             Some(ids) => ids.span,
             None => self.random.new_span_id(),
         }
     }
 }
 
-/// Begins a span with these ids.
-pub(super) fn with<T>(ids: RunIds, begin: impl FnOnce() -> T) -> T {
-    GIVEN.set(Some(ids));
-    let span = begin();
-    GIVEN.set(None);
+/// Starts a span with these ids.
+pub(super) fn with_ids<T>(ids: RunIds, start: impl FnOnce() -> T) -> T {
+    PRESET.set(Some(ids));
+    let span = start();
+    PRESET.set(None);
     span
 }
 
-/// The same for a run whoever asks, and as good as random among runs: the first bytes of a hash of its ids, which are never zero.
+/// Derives the ids of a run from a hash of its workflow and run ids. They are the same on every
+/// worker, distinct between runs, and never zero.
 pub(super) fn of_run(workflow_id: &str, run_id: &str) -> RunIds {
     let hash = Sha256::digest(format!("{workflow_id}\n{run_id}"));
     let (trace, span) = hash.split_at(16);
@@ -64,12 +65,12 @@ pub(super) fn of_run(workflow_id: &str, run_id: &str) -> RunIds {
     }
 }
 
-/// Whether a trace that begins with these ids is recorded.
+/// Returns the sampling decision for a trace with these ids at its root.
 pub(super) fn flags(tracer: &SdkTracer, ids: RunIds) -> TraceFlags {
-    let deciding = with(ids, || {
+    let root = with_ids(ids, || {
         tracer.build_with_context(tracer.span_builder("run"), &Context::new())
     });
-    deciding.span_context().trace_flags()
+    root.span_context().trace_flags()
 }
 
 #[cfg(test)]
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runs_ids_are_the_same_wherever_it_is_worked_on_and_no_others() {
+    fn span_ids_of_a_run_are_deterministic_and_distinct_between_runs() {
         let ids = of_run("sync-inventory", "019ab");
         assert_eq!(ids, of_run("sync-inventory", "019ab"));
         assert_ne!(ids.trace, of_run("sync-inventory", "019ac").trace);
@@ -88,16 +89,16 @@ mod tests {
     }
 
     #[test]
-    fn given_ids_are_for_one_span_and_the_next_one_gets_its_own() {
+    fn preset_ids_apply_to_one_span_only() {
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .build();
         let tracer = provider.tracer("test");
         let ids = of_run("sync-inventory", "019ab");
-        let begin = || tracer.build_with_context(tracer.span_builder("run"), &Context::new());
-        let given = with(ids, begin);
-        assert_eq!(given.span_context().trace_id(), ids.trace);
-        assert_eq!(given.span_context().span_id(), ids.span);
-        assert_ne!(begin().span_context().trace_id(), ids.trace);
+        let start = || tracer.build_with_context(tracer.span_builder("run"), &Context::new());
+        let preset = with_ids(ids, start);
+        assert_eq!(preset.span_context().trace_id(), ids.trace);
+        assert_eq!(preset.span_context().span_id(), ids.span);
+        assert_ne!(start().span_context().trace_id(), ids.trace);
     }
 }

@@ -1,4 +1,4 @@
-//! Spans of requests to DigitalOcean.
+//! Records a span for each request to DigitalOcean.
 
 use std::time::SystemTime;
 
@@ -8,24 +8,24 @@ use opentelemetry::{Context, KeyValue};
 
 use super::Traces;
 
-/// Makes a span of each request, below the activity that sent it.
+/// Records a span for each request, as a child of the activity that sent it.
 pub(crate) struct RequestTraces(pub(super) Traces);
 
 impl Observer for RequestTraces {
     fn exchanged(&self, exchange: &Exchange) {
-        let above = Context::current();
+        let parent = Context::current();
         let ended = SystemTime::now();
-        let begun = ended.checked_sub(exchange.took).unwrap_or(ended);
+        let started = ended.checked_sub(exchange.duration).unwrap_or(ended);
         let tracer = &self.0.tracer;
         let span = tracer
             .span_builder(format!("{} {}", exchange.method, exchange.path))
             .with_kind(SpanKind::Client)
-            .with_start_time(begun)
+            .with_start_time(started)
             .with_attributes([
                 KeyValue::new("http.request.method", exchange.method),
                 KeyValue::new("url.template", exchange.path.clone()),
             ]);
-        let mut span = tracer.build_with_context(span, &above);
+        let mut span = tracer.build_with_context(span, &parent);
         if let Some(status) = exchange.status {
             span.set_attribute(KeyValue::new(
                 "http.response.status_code",

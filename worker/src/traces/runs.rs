@@ -1,7 +1,8 @@
-//! Spans of runs.
+//! Records a span for each workflow run.
 //!
-//! A run's span is made when the run ends, with ids that everybody could tell before: what is done for it hangs below. A run that is
-//! terminated or times out has none, since no worker learns of it; its activities are in the trace all the same.
+//! The span is recorded when the run ends, with ids that are known from its start, so that spans of
+//! its activities can be children of it. A run that is terminated or times out has no span, since
+//! no worker is notified; the trace still contains its activities.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,37 +20,40 @@ use temporalio_sdk::workflow_interceptors::{
 };
 
 use super::ids::{self, RunIds};
-use super::{Place, Traces, write};
+use super::{RunContext, Traces, write};
 
-/// Hands on the trace of one run. It is part of the workflow: all it does to it is the same at every replay.
+/// Propagates the trace of one run to its activities and child workflows. Part of workflow code, so
+/// its effects on the run are deterministic.
 pub(super) struct RunTraces {
     traces: Traces,
-    /// From the run's beginning on.
-    place: RefCell<Option<Place>>,
+    /// Set when the run starts.
+    context: RefCell<Option<RunContext>>,
 }
 
 impl RunTraces {
     pub(super) fn new(traces: Traces) -> Self {
         Self {
             traces,
-            place: RefCell::default(),
+            context: RefCell::default(),
         }
     }
 
     fn write(&self, headers: &mut HashMap<String, Payload>) {
-        if let Some(place) = &*self.place.borrow() {
-            write(&place.own, headers);
+        if let Some(context) = &*self.context.borrow() {
+            write(&context.span, headers);
         }
     }
 
-    fn tell(
+    /// Records the span of a run that ended.
+    fn record(
         &self,
         ctx: &WorkflowInterceptorContext,
-        begun: Option<SystemTime>,
+        started: Option<SystemTime>,
         outcome: &ExecuteWorkflowResult,
     ) {
-        let place = self.place.borrow();
-        let (Some(place), Some(begun), Some(ended)) = (&*place, begun, ctx.workflow_time()) else {
+        let context = self.context.borrow();
+        let (Some(context), Some(started), Some(ended)) = (&*context, started, ctx.workflow_time())
+        else {
             return;
         };
         let ended_by = match outcome {
@@ -57,14 +61,14 @@ impl RunTraces {
             Err(WorkflowTermination::ContinueAsNew(_)) => "continued_as_new",
             Err(WorkflowTermination::Cancelled { .. }) => "cancelled",
             Err(WorkflowTermination::Failed(_)) => "failed",
-            // It goes on elsewhere.
+            // The run has not ended; another worker continues it.
             Err(_) => return,
         };
         let tracer = &self.traces.tracer;
         let span = tracer
             .span_builder(format!("RunWorkflow:{}", ctx.workflow_type()))
             .with_kind(SpanKind::Server)
-            .with_start_time(begun)
+            .with_start_time(started)
             .with_attributes([
                 KeyValue::new("temporalWorkflowID", ctx.workflow_id().to_owned()),
                 KeyValue::new("temporalRunID", ctx.run_id().to_owned()),
@@ -73,10 +77,10 @@ impl RunTraces {
                 KeyValue::new("arcadia.ended_by", ended_by),
             ]);
         let ids = RunIds {
-            trace: place.own.trace_id(),
-            span: place.own.span_id(),
+            trace: context.span.trace_id(),
+            span: context.span.span_id(),
         };
-        let mut span = ids::with(ids, || tracer.build_with_context(span, &place.above));
+        let mut span = ids::with_ids(ids, || tracer.build_with_context(span, &context.parent));
         if ended_by == "failed" {
             span.set_status(Status::error(""));
         }
@@ -95,15 +99,15 @@ impl WorkflowInterceptor for RunTraces {
             WorkflowInterceptorFuture<'a, ExecuteWorkflowResult>,
         >,
     ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
-        let place = self
+        let context = self
             .traces
-            .place_of_run(input.headers(), ctx.workflow_id(), ctx.run_id());
-        self.place.replace(Some(place));
-        let begun = ctx.workflow_time();
+            .run_context(input.headers(), ctx.workflow_id(), ctx.run_id());
+        self.context.replace(Some(context));
+        let started = ctx.workflow_time();
         WorkflowInterceptorFuture::new(async move {
             let outcome = next.run(input).await;
             if !ctx.is_replaying() {
-                self.tell(&ctx, begun, &outcome);
+                self.record(&ctx, started, &outcome);
             }
             outcome
         })

@@ -1,4 +1,4 @@
-//! What is written about metrics holds to those that there are.
+//! Checks that alerts, dashboards and the runbook name only existing metrics and failures.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::scenario::SEEN;
+use crate::scenario::TELEMETRY;
 
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
 const RUNBOOK: &str = "docs/runbook.md";
@@ -23,7 +23,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Every name in it that could be a metric of ours or of the SDK's.
+/// Returns every name in a text that could be a metric of this system or of the SDK.
 fn names(text: &str) -> BTreeSet<&str> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
         .filter(|word| {
@@ -34,13 +34,13 @@ fn names(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Every name that a page told: at the start of a line that is no comment.
-fn told() -> BTreeSet<&'static str> {
+/// Returns the names of all metrics that the recorded pages contain.
+fn exported() -> BTreeSet<&'static str> {
     [
-        &SEEN.api_synced,
-        &SEEN.api_failed,
-        &SEEN.worker_synced,
-        &SEEN.worker_failed,
+        &TELEMETRY.api_synced,
+        &TELEMETRY.api_failed,
+        &TELEMETRY.worker_synced,
+        &TELEMETRY.worker_failed,
     ]
     .into_iter()
     .flat_map(|page| page.lines())
@@ -49,38 +49,38 @@ fn told() -> BTreeSet<&'static str> {
     .collect()
 }
 
-/// What there is only while something is wrong, or when a worker had nothing to do for a minute.
-const ONLY_IN_NEED: [&str; 3] = [
+/// Metrics that exist only during a problem, or after a worker was idle for a minute.
+const CONDITIONAL: [&str; 3] = [
     "arcadia_held_deletion_age_seconds",
     "temporal_activity_poll_no_task_total",
     "temporal_workflow_task_execution_failed_total",
 ];
 
-/// A reason of the verdict on the mirror, which has the form of a metric of Temporal's.
+/// A reason code of the mirror's status that looks like a metric of Temporal.
 const REASON: &str = "temporal_unreachable";
 
 #[track_caller]
-fn assert_told(document: &str, text: &str) {
-    let told = told();
+fn assert_exported(document: &str, text: &str) {
+    let exported = exported();
     let unknown: Vec<_> = names(text)
         .into_iter()
-        .filter(|name| !told.contains(name) && !ONLY_IN_NEED.contains(name) && *name != REASON)
+        .filter(|name| !exported.contains(name) && !CONDITIONAL.contains(name) && *name != REASON)
         .collect();
     assert!(
         unknown.is_empty(),
-        "{document} names {unknown:?}, which nothing tells: {told:?}"
+        "{document} names unknown metrics {unknown:?}; exported: {exported:?}"
     );
 }
 
 #[test]
-fn the_alerts_name_only_metrics_that_are_told() {
+fn the_alerts_use_only_exported_metrics() {
     let text = read(ALERTS);
     assert!(names(&text).len() > 15, "{:?}", names(&text));
-    assert_told(ALERTS, &text);
+    assert_exported(ALERTS, &text);
 }
 
 #[test]
-fn the_dashboard_can_be_imported_and_names_only_metrics_that_are_told() {
+fn the_dashboard_is_importable_and_uses_only_exported_metrics() {
     let text = read("deploy/grafana/dashboard.json");
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     assert!(dashboard["schemaVersion"].is_u64() && dashboard["id"].is_null());
@@ -95,16 +95,16 @@ fn the_dashboard_can_be_imported_and_names_only_metrics_that_are_told() {
             assert!(!names(query).is_empty() || query.contains("up{"), "{panel}");
         }
     }
-    assert_told("the dashboard", &text);
+    assert_exported("the dashboard", &text);
 }
 
 #[test]
-fn the_runbook_names_only_metrics_that_are_told() {
-    assert_told(RUNBOOK, &read(RUNBOOK));
+fn the_runbook_names_only_exported_metrics() {
+    assert_exported(RUNBOOK, &read(RUNBOOK));
 }
 
 #[tokio::test]
-async fn every_query_of_the_runbook_is_one_that_the_database_takes() {
+async fn the_database_accepts_every_query_of_the_runbook() {
     let database = devstack::testing::database().await;
     let store = store::Store::connect(&database.url(), 1).await.unwrap();
     store.migrate().await.unwrap();
@@ -120,14 +120,14 @@ async fn every_query_of_the_runbook_is_one_that_the_database_takes() {
         .collect();
     assert!(queries.len() >= 6, "{queries:?}");
     for query in queries {
-        let taken = sqlx::raw_sql(AssertSqlSafe(query))
+        let result = sqlx::raw_sql(AssertSqlSafe(query))
             .execute(&mut connection)
             .await;
-        assert!(taken.is_ok(), "{query}: {taken:?}");
+        assert!(result.is_ok(), "{query}: {result:?}");
     }
 }
 
-/// The names that failures have, in the sources that give them.
+/// Returns the type names of all failures, read from the sources that define them.
 fn failures() -> BTreeSet<String> {
     let source = read("activities/src/failure.rs");
     let naming = source.split("fn type_name").nth(1).unwrap();
@@ -142,13 +142,13 @@ fn failures() -> BTreeSet<String> {
         let literals = source.split(".type_name(\"").skip(1);
         names.extend(literals.map(|rest| rest.split('"').next().unwrap().to_owned()));
     }
-    // Given a name first.
+    // These two are set through a variable, so the search does not find them.
     names.extend(["InvoicesNotListed", "BillingIncomplete"].map(str::to_owned));
     names
 }
 
 #[test]
-fn every_failure_has_its_line_in_the_runbook_and_there_is_no_line_for_another() {
+fn the_runbook_describes_exactly_the_failures_in_the_sources() {
     let runbook = read(RUNBOOK);
     let table = runbook.split("## Failures by name").nth(1).unwrap();
     let lines = table.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -163,7 +163,7 @@ fn every_failure_has_its_line_in_the_runbook_and_there_is_no_line_for_another() 
     assert_eq!(described, failures);
 }
 
-/// The fields of each alert, as they are written: one a line, `name: value`.
+/// Returns the fields of each alert. The file has one `name: value` per line.
 fn alerts() -> Vec<Vec<(String, String)>> {
     let mut alerts = Vec::new();
     for line in read(ALERTS).lines() {
@@ -182,7 +182,7 @@ fn alerts() -> Vec<Vec<(String, String)>> {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_and_leads_to_its_place_in_the_runbook() {
+fn every_alert_has_a_severity_and_a_runbook_section() {
     let runbook = read(RUNBOOK);
     let headings: BTreeSet<String> = runbook
         .lines()
@@ -191,9 +191,9 @@ fn every_alert_says_how_bad_it_is_and_leads_to_its_place_in_the_runbook() {
     let alerts = alerts();
     assert!(alerts.len() >= 13, "{alerts:?}");
     for alert in &alerts {
-        let value = |wanted: &str| {
-            let found = alert.iter().find(|(name, _)| name == wanted);
-            found.map_or_else(|| panic!("no {wanted}: {alert:?}"), |(_, value)| value)
+        let value = |field: &str| {
+            let found = alert.iter().find(|(name, _)| name == field);
+            found.map_or_else(|| panic!("no {field}: {alert:?}"), |(_, value)| value)
         };
         assert!(
             ["critical", "warning", "info"].contains(&value("severity").as_str()),
@@ -208,7 +208,7 @@ fn every_alert_says_how_bad_it_is_and_leads_to_its_place_in_the_runbook() {
             "{RUNBOOK} has no heading {anchor}"
         );
     }
-    // Nor is there a place in the runbook for an alert that is gone.
+    // Conversely, every section belongs to an existing alert.
     for heading in headings
         .iter()
         .filter(|heading| heading.starts_with("arcadia"))
@@ -227,16 +227,16 @@ fn prometheus_accepts_the_alert_rules() {
         .arg(&rules)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{errors}");
     for configuration in ["prometheus.yml", "kubernetes.yml"] {
         let checked = Command::new("promtool")
             .args(["check", "config"])
             .arg(path("deploy/prometheus").join(configuration))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&checked.stderr);
-        assert!(checked.status.success(), "{configuration}: {said}");
+        let errors = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{configuration}: {errors}");
     }
     let tests = path("deploy/prometheus/alerts_test.yml");
     let tested = Command::new("promtool")
@@ -244,10 +244,10 @@ fn prometheus_accepts_the_alert_rules() {
         .arg(&tests)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&tested.stdout);
+    let output = String::from_utf8_lossy(&tested.stdout);
     assert!(
         tested.status.success(),
-        "{said}{}",
+        "{output}{}",
         String::from_utf8_lossy(&tested.stderr)
     );
 }

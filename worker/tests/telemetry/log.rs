@@ -1,6 +1,8 @@
+//! Tests of the log lines of activities and of API requests.
+
 use serde_json::Value;
 
-use crate::scenario::SEEN;
+use crate::scenario::TELEMETRY;
 
 fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
     let spans = line["spans"].as_array()?;
@@ -8,8 +10,8 @@ fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_line_of_an_activity_names_its_run_and_its_type() {
-    let lines = SEEN.log.lines().map(|line| {
+fn every_log_line_of_an_activity_has_its_run_and_type() {
+    let lines = TELEMETRY.log.lines().map(|line| {
         serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     });
     let of_activities: Vec<Value> = lines
@@ -17,7 +19,7 @@ fn every_line_of_an_activity_names_its_run_and_its_type() {
             let target = line["target"].as_str().unwrap_or_default();
             ["activities", "store", "digitalocean"]
                 .iter()
-                .any(|ours| target.starts_with(ours))
+                .any(|name| target.starts_with(name))
         })
         .collect();
     for line in &of_activities {
@@ -31,14 +33,14 @@ fn every_line_of_an_activity_names_its_run_and_its_type() {
     let refused = of_activities
         .iter()
         .find(|line| line["fields"]["failure"] == "Unauthorized")
-        .unwrap_or_else(|| panic!("no activity logged the 401:\n{}", SEEN.log));
+        .unwrap_or_else(|| panic!("no activity logged the 401:\n{}", TELEMETRY.log));
     assert_eq!(field(refused, "activity_type"), Some("inventory.sync_kind"));
     assert_eq!(field(refused, "workflow_type"), Some("SyncInventory"));
 }
 
 #[test]
-fn the_api_logs_each_request_but_those_that_only_ask_whether_all_is_well() {
-    let lines = SEEN.log.lines();
+fn the_api_logs_every_request_except_health_checks_and_metrics() {
+    let lines = TELEMETRY.log.lines();
     let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
     let routes: Vec<String> = lines
         .filter_map(|line| field(&line, "route").map(str::to_owned))

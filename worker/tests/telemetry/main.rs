@@ -1,4 +1,5 @@
-//! What operators see of a worker: its metrics, its log, and the alerts and the dashboard that are made of them.
+//! Tests of a worker's telemetry: its metrics, its log, and the alerts and dashboards based on
+//! them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 

@@ -1,6 +1,8 @@
-use crate::scenario::SEEN;
+//! Tests of the metrics of worker and API.
 
-/// The value of a series, whose labels may stand in any order.
+use crate::scenario::TELEMETRY;
+
+/// Returns the value of a series. The order of its labels on the page does not matter.
 pub(crate) fn value(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let line = page.lines().find(|line| {
         let Some(rest) = line.strip_prefix(name) else {
@@ -31,8 +33,8 @@ const REQUESTS: &str = "arcadia_digitalocean_requests_total";
 const FAILURES: &str = "arcadia_digitalocean_failures_total";
 
 #[test]
-fn requests_to_digitalocean_are_counted_by_purpose_kind_of_path_and_status() {
-    let page = &SEEN.worker_synced;
+fn requests_are_counted_by_purpose_path_template_and_status() {
+    let page = &TELEMETRY.worker_synced;
     for (purpose, path) in [
         ("cloud-sync-full", "/v2/droplets"),
         ("cloud-sync-full", "/v2/projects/{id}/resources"),
@@ -47,14 +49,14 @@ fn requests_to_digitalocean_are_counted_by_purpose_kind_of_path_and_status() {
         ];
         shows(page, REQUESTS, &labels, |requests| requests >= 1.0);
     }
-    // Neither a query nor an id, of which there is no end.
+    // Neither queries nor ids are labels, since their number is unbounded.
     let paths: Vec<&str> = page
         .lines()
         .filter(|line| line.starts_with(REQUESTS))
         .filter_map(|line| line.split("path=\"").nth(1)?.split('"').next())
         .collect();
     for path in paths {
-        // `reserved_ipv6` is a word; what has more digits is an id.
+        // `reserved_ipv6` is a word; a segment with more digits is an id.
         let is_word = |segment: &str| {
             let digits = segment.chars().filter(char::is_ascii_digit);
             segment == "{id}" || (!segment.contains('.') && digits.count() < 2)
@@ -65,9 +67,9 @@ fn requests_to_digitalocean_are_counted_by_purpose_kind_of_path_and_status() {
 }
 
 #[test]
-fn what_is_left_of_a_tokens_budget_is_told() {
+fn the_remaining_rate_limit_of_a_token_is_exported() {
     let purpose = [("purpose", "cloud-sync-full")];
-    let page = &SEEN.worker_synced;
+    let page = &TELEMETRY.worker_synced;
     let limit = value(page, "arcadia_digitalocean_rate_limit", &purpose);
     let name = "arcadia_digitalocean_rate_limit_remaining";
     let before = value(page, name, &purpose);
@@ -75,18 +77,18 @@ fn what_is_left_of_a_tokens_budget_is_told() {
         before > Some(0.0) && before < limit,
         "{before:?} of {limit:?}"
     );
-    let after = value(&SEEN.worker_failed, name, &purpose);
+    let after = value(&TELEMETRY.worker_failed, name, &purpose);
     assert!(after < before, "{after:?} after {before:?}");
     let name = "arcadia_digitalocean_rate_limit_reset_timestamp_seconds";
     shows(page, name, &purpose, |at| at > 1_700_000_000.0);
 }
 
 #[test]
-fn what_each_purpose_may_still_ask_for_is_told_by_window() {
-    let page = &SEEN.worker_failed;
+fn the_remaining_request_budget_is_exported_by_window() {
+    let page = &TELEMETRY.worker_failed;
     for purpose in ["cloud-sync-full", "cloud-billing"] {
-        // The simulator tells of the token's hour as DigitalOcean does.
-        for window in ["minute", "hour", "told"] {
+        // The simulator reports the token's hourly limit like DigitalOcean.
+        for window in ["minute", "hour", "reported"] {
             let labels = [("purpose", purpose), ("window", window)];
             let left = value(page, "arcadia_request_budget_left", &labels);
             let size = value(page, "arcadia_request_budget_size", &labels);
@@ -96,69 +98,75 @@ fn what_each_purpose_may_still_ask_for_is_told_by_window() {
             );
         }
     }
-    let told = [("purpose", "cloud-sync-full"), ("window", "told")];
-    let left = value(page, "arcadia_request_budget_left", &told);
-    let size = value(page, "arcadia_request_budget_size", &told);
+    let reported = [("purpose", "cloud-sync-full"), ("window", "reported")];
+    let left = value(page, "arcadia_request_budget_left", &reported);
+    let size = value(page, "arcadia_request_budget_size", &reported);
     assert!(left < size, "requests were made: {left:?} of {size:?}");
 }
 
 #[test]
-fn failures_are_counted_from_zero_on() {
+fn failure_counters_start_at_zero() {
     for purpose in ["cloud-sync-full", "cloud-sync-fast", "cloud-billing"] {
         for reason in ["unauthorized", "rate_limited", "server", "network"] {
             let labels = [("purpose", purpose), ("reason", reason)];
-            shows(&SEEN.worker_at_first, FAILURES, &labels, is(0.0));
+            shows(&TELEMETRY.worker_at_first, FAILURES, &labels, is(0.0));
         }
     }
     let labels = [("purpose", "cloud-sync-full"), ("reason", "unauthorized")];
-    shows(&SEEN.worker_failed, FAILURES, &labels, |failures| {
+    shows(&TELEMETRY.worker_failed, FAILURES, &labels, |failures| {
         failures >= 1.0
     });
     let labels = [("path", "/v2/volumes"), ("status", "401")];
-    shows(&SEEN.worker_failed, REQUESTS, &labels, |requests| {
+    shows(&TELEMETRY.worker_failed, REQUESTS, &labels, |requests| {
         requests >= 1.0
     });
 }
 
 #[test]
-fn the_sdk_tells_of_its_workers_on_the_same_page() {
+fn the_page_includes_the_metrics_of_the_temporal_sdk() {
     let pollers = [
         ("poller_type", "activity_task"),
         ("task_queue", "cloud-billing"),
     ];
     shows(
-        &SEEN.worker_synced,
+        &TELEMETRY.worker_synced,
         "temporal_num_pollers",
         &pollers,
         |pollers| pollers >= 1.0,
     );
     let failed = [("workflow_type", "SyncInventory")];
     shows(
-        &SEEN.worker_failed,
+        &TELEMETRY.worker_failed,
         "temporal_workflow_failed_total",
         &failed,
         is(1.0),
     );
     let activity = [("activity_type", "inventory.sync_kind")];
     let name = "temporal_activity_execution_latency_seconds_count";
-    shows(&SEEN.worker_synced, name, &activity, |runs| runs >= 1.0);
+    shows(&TELEMETRY.worker_synced, name, &activity, |runs| {
+        runs >= 1.0
+    });
 }
 
 #[test]
-fn the_api_tells_the_state_that_the_sync_left() {
+fn the_api_exports_the_state_of_the_last_sync() {
     let complete = [("kind", "volume"), ("state", "complete")];
     let failed = [("kind", "volume"), ("state", "unauthorized")];
     let name = "arcadia_kind_attempt_state";
-    shows(&SEEN.api_synced, name, &complete, is(1.0));
-    shows(&SEEN.api_failed, name, &complete, is(0.0));
-    shows(&SEEN.api_failed, name, &failed, is(1.0));
+    shows(&TELEMETRY.api_synced, name, &complete, is(1.0));
+    shows(&TELEMETRY.api_failed, name, &complete, is(0.0));
+    shows(&TELEMETRY.api_failed, name, &failed, is(1.0));
     let other = [("kind", "droplet"), ("state", "complete")];
-    shows(&SEEN.api_failed, name, &other, is(1.0));
+    shows(&TELEMETRY.api_failed, name, &other, is(1.0));
 }
 
 #[test]
-fn no_page_holds_a_token() {
-    for page in [&SEEN.worker_failed, &SEEN.api_failed, &SEEN.log] {
+fn no_page_contains_a_token() {
+    for page in [
+        &TELEMETRY.worker_failed,
+        &TELEMETRY.api_failed,
+        &TELEMETRY.log,
+    ] {
         assert!(!page.contains(simulator::DEMO_TOKEN), "{page}");
     }
 }

@@ -1,4 +1,4 @@
-//! Workers that are built anew inside their process, as often as can be.
+//! Tests a worker that is renewed inside its process after every activity.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,23 +25,24 @@ fn renewals(page: &str, purpose: &str) -> f64 {
     value(page, name, &[("purpose", purpose)]).unwrap()
 }
 
-/// Waits until the worker of a purpose has been built anew once more.
-async fn renewed(metrics: SocketAddr, purpose: &str, before: f64) {
+/// Waits until the worker of a purpose has been renewed once more.
+async fn wait_for_renewal(metrics: SocketAddr, purpose: &str, before: f64) {
     let started = Instant::now();
     while renewals(&scenario::page(metrics).await, purpose) <= before {
-        assert!(started.elapsed() < LIMIT, "{purpose} is never built anew");
+        assert!(started.elapsed() < LIMIT, "{purpose} is not renewed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// What happened in all runs that nobody meant to: attempts after the first, and tasks that ran out of time.
-async fn troubles(client: &Client, namespace: &str) -> (usize, Vec<String>) {
+/// Returns the number of runs and their unexpected events: activity retries, and tasks that failed
+/// or timed out.
+async fn unexpected_events(client: &Client, namespace: &str) -> (usize, Vec<String>) {
     let runs: Vec<_> = client
         .list_workflows("", WorkflowListOptions::default())
         .try_collect()
         .await
         .unwrap();
-    let mut troubles = Vec::new();
+    let mut unexpected = Vec::new();
     for run in &runs {
         let mut handle = WorkflowExecutionInfo::builder()
             .namespace(namespace)
@@ -59,22 +60,22 @@ async fn troubles(client: &Client, namespace: &str) -> (usize, Vec<String>) {
                 Some(Attributes::ActivityTaskStartedEventAttributes(started))
                     if started.attempt > 1 =>
                 {
-                    troubles.push(format!("{}: {started:?}", run.workflow_type()));
+                    unexpected.push(format!("{}: {started:?}", run.workflow_type()));
                 }
                 Some(
                     lost @ (Attributes::WorkflowTaskTimedOutEventAttributes(_)
                     | Attributes::WorkflowTaskFailedEventAttributes(_)
                     | Attributes::ActivityTaskTimedOutEventAttributes(_)),
-                ) => troubles.push(format!("{}: {lost:?}", run.workflow_type())),
+                ) => unexpected.push(format!("{}: {lost:?}", run.workflow_type())),
                 _ => {}
             }
         }
     }
-    (runs.len(), troubles)
+    (runs.len(), unexpected)
 }
 
 #[test]
-fn a_worker_that_is_built_anew_after_every_activity_loses_none_and_does_each_once() {
+fn a_worker_renewed_after_every_activity_runs_each_exactly_once() {
     scenario::runtime().block_on(async {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), worker::CONNECTIONS)
@@ -82,7 +83,7 @@ fn a_worker_that_is_built_anew_after_every_activity_loses_none_and_does_each_onc
             .unwrap();
         store.migrate().await.unwrap();
         let simulator = Simulator::start(Account::demo()).await.unwrap();
-        let (client, namespace) = scenario::namespace_of_its_own().await;
+        let (client, namespace) = scenario::new_namespace().await;
         let settings = worker::Settings {
             renew_after: 1,
             ..scenario::settings(&store, simulator.url())
@@ -95,15 +96,15 @@ fn a_worker_that_is_built_anew_after_every_activity_loses_none_and_does_each_onc
             let full = task_queue::CLOUD_SYNC_FULL;
             scenario::finish(&client, SyncProjects::run, NoInput, full).await;
             for purpose in ["cloud-billing", "cloud-sync-full"] {
-                renewed(metrics, purpose, renewals(&before, purpose)).await;
+                wait_for_renewal(metrics, purpose, renewals(&before, purpose)).await;
             }
         }
-        // Nothing ran on it, and so nothing was kept.
+        // No activity ran on this queue, so there was no reason for a renewal.
         let page = scenario::page(metrics).await;
         assert!(renewals(&page, "cloud-sync-fast") < 1.0, "{page}");
-        let (runs, troubles) = troubles(&client, &namespace).await;
+        let (runs, unexpected) = unexpected_events(&client, &namespace).await;
         assert_eq!(runs, 2 * ROUNDS);
-        assert!(troubles.is_empty(), "{troubles:#?}");
+        assert!(unexpected.is_empty(), "{unexpected:#?}");
         drop(stop);
     });
 }

@@ -1,4 +1,5 @@
-//! One account that is synced, and then once more in vain; what was to be seen meanwhile.
+//! The scenario of the telemetry tests: one account is synced, then a second sync fails. Metrics
+//! pages and the log are recorded during both.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use digitalocean::Tokens;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use store::Store;
-use store::budget::Limits;
 use store::inventory::{Guard, Rules};
+use store::rate_limit::Limits;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{
@@ -33,29 +34,30 @@ use workflows::invoices::BillingHistory;
 use workflows::projects::SyncProjects;
 use workflows::{Input, NoInput, task_queue};
 
-/// How long any of it may take, on a busy machine.
+/// Timeout of each step, with a margin for a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
-/// As `arcadia` filters by default.
+/// The default log filter of `arcadia`.
 const LOGGED: &str = "info,sqlx=warn,temporalio=warn,temporalio_sdk=warn,temporalio_sdk_core=warn,temporalio_client=warn";
 
-/// What was to be seen.
-pub(crate) struct Seen {
-    /// The worker's page before anything ran, after syncs of everything, and after a sync of which one list answered 401.
+/// The recorded pages and log.
+pub(crate) struct Telemetry {
+    /// The worker's page before the first run, after successful syncs, and after a sync in which
+    /// one list returned 401.
     pub(crate) worker_at_first: String,
     pub(crate) worker_synced: String,
     pub(crate) worker_failed: String,
-    /// The API's pages of the last two moments.
+    /// The API's pages after the successful syncs, and after the failed one.
     pub(crate) api_synced: String,
     pub(crate) api_failed: String,
-    /// One JSON document a line.
+    /// One JSON document per line.
     pub(crate) log: String,
 }
 
-/// Started once for all tests that look at it.
-pub(crate) static SEEN: LazyLock<Seen> = LazyLock::new(|| {
-    // On a thread of its own: a test may have a runtime already.
+/// The telemetry of the scenario, which runs once for all tests.
+pub(crate) static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| {
+    // On a separate thread, since the calling test may already have a runtime.
     let outcome = thread::spawn(|| runtime().block_on(run())).join();
-    outcome.expect("the scenario comes to its end")
+    outcome.expect("the scenario completes")
 });
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -81,7 +83,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-async fn run() -> Seen {
+async fn run() -> Telemetry {
     tracing_subscriber::registry()
         .with(EnvFilter::new(LOGGED))
         .with(tracing_subscriber::fmt::layer().json().with_writer(|| Log))
@@ -92,7 +94,7 @@ async fn run() -> Seen {
         .unwrap();
     store.migrate().await.unwrap();
     let simulator = Simulator::start(Account::demo()).await.unwrap();
-    let (client, namespace) = namespace_of_its_own().await;
+    let (client, namespace) = new_namespace().await;
     let (metrics_address, stop) = start_worker(namespace, settings(&store, simulator.url()));
 
     let worker_at_first = page(metrics_address).await;
@@ -103,7 +105,7 @@ async fn run() -> Seen {
         task_queue::CLOUD_SYNC_FULL,
     )
     .await;
-    let everything = || Input::Given(InventoryScope::default());
+    let everything = || Input::Valid(InventoryScope::default());
     let full = task_queue::CLOUD_SYNC_FULL;
     finish(&client, SyncInventory::run, everything(), full).await;
     finish(
@@ -120,24 +122,24 @@ async fn run() -> Seen {
         task_queue::CLOUD_BILLING,
     )
     .await;
-    // What is left of the budgets is read again and again.
+    // The worker reads the remaining budgets periodically.
     let worker_synced = page_with(metrics_address, "arcadia_request_budget_left").await;
     let api_synced = api_page(&store).await;
 
     simulator.fail(Fault::new(FaultKind::Unauthorized, "/v2/volumes"));
-    let failed = ends_well(&client, SyncInventory::run, everything(), full).await;
-    assert!(!failed, "a list that answers 401 fails the run");
-    let seen = Seen {
+    let succeeded = succeeds(&client, SyncInventory::run, everything(), full).await;
+    assert!(!succeeded, "a list that returns 401 fails the run");
+    let telemetry = Telemetry {
         worker_at_first,
         worker_synced,
-        // The SDK counts a run's end after it has reported it.
+        // The SDK increments its counter only after it has reported the end of the run.
         worker_failed: page_with(metrics_address, "temporal_workflow_failed_total").await,
         api_synced,
         api_failed: api_page(&store).await,
         log: String::from_utf8(LOG.lock().unwrap().clone()).unwrap(),
     };
     drop(stop);
-    seen
+    telemetry
 }
 
 pub(crate) fn settings(store: &Store, digitalocean_url: String) -> worker::Settings {
@@ -145,7 +147,7 @@ pub(crate) fn settings(store: &Store, digitalocean_url: String) -> worker::Setti
         store: store.clone(),
         digitalocean_url,
         tokens: Tokens::one(DEMO_TOKEN.into()),
-        // More than are made here.
+        // More requests than the scenario sends.
         request_limits: Limits {
             per_minute: 100_000,
             per_hour: 100_000,
@@ -163,18 +165,19 @@ pub(crate) fn settings(store: &Store, digitalocean_url: String) -> worker::Setti
     }
 }
 
-/// On a thread of its own: workflow code does not move between threads. It stops when the sender is dropped.
+/// Starts a worker on a separate thread, since workflow code does not move between threads. The
+/// worker stops when the sender is dropped.
 pub(crate) fn start_worker(
     namespace: String,
     settings: worker::Settings,
 ) -> (SocketAddr, oneshot::Sender<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (send_address, address) = std::sync::mpsc::channel();
     thread::spawn(move || {
         runtime().block_on(async {
             let metrics = Metrics::serve(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
             let client = connect(&namespace).await;
-            tell.send(metrics.address()).unwrap();
+            send_address.send(metrics.address()).unwrap();
             let stopped = async {
                 // Sent or dropped, both mean stop.
                 let _ = stopped.await;
@@ -188,7 +191,7 @@ pub(crate) fn start_worker(
                 .unwrap();
         });
     });
-    (told.recv().unwrap(), stop)
+    (address.recv().unwrap(), stop)
 }
 
 pub(crate) async fn finish<W>(client: &Client, workflow: W, input: W::Input, queue: &str)
@@ -196,10 +199,10 @@ where
     W: HasWorkflowDefinition,
     W::Input: Send,
 {
-    assert!(ends_well(client, workflow, input, queue).await, "{queue}");
+    assert!(succeeds(client, workflow, input, queue).await, "{queue}");
 }
 
-async fn ends_well<W>(client: &Client, workflow: W, input: W::Input, queue: &str) -> bool
+async fn succeeds<W>(client: &Client, workflow: W, input: W::Input, queue: &str) -> bool
 where
     W: HasWorkflowDefinition,
     W::Input: Send,
@@ -223,7 +226,7 @@ async fn connect(namespace: &str) -> Client {
     Client::new(connection, ClientOptions::new(namespace).build()).unwrap()
 }
 
-pub(crate) async fn namespace_of_its_own() -> (Client, String) {
+pub(crate) async fn new_namespace() -> (Client, String) {
     let namespace = format!("test-{}", Uuid::new_v4());
     let client = connect(&namespace).await;
     let request = RegisterNamespaceRequest {
@@ -234,8 +237,8 @@ pub(crate) async fn namespace_of_its_own() -> (Client, String) {
     WorkflowService::register_namespace(&mut client.clone(), request.into_request())
         .await
         .unwrap();
-    // Every part of the server learns of it in its own time.
-    let known = async {
+    // The parts of the server receive the new namespace at different times.
+    let usable = async {
         while client
             .count_workflows("", temporalio_client::WorkflowCountOptions::default())
             .await
@@ -244,24 +247,25 @@ pub(crate) async fn namespace_of_its_own() -> (Client, String) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LIMIT, known).await.unwrap();
+    tokio::time::timeout(LIMIT, usable).await.unwrap();
     (client, namespace)
 }
 
-/// Of an API that has told nothing yet, since one that has shows the same again for a moment, and that has answered a request.
+/// Returns the metrics page of a new API process that has handled one request. New, since a process
+/// caches the page for a moment.
 async fn api_page(store: &Store) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
     get(address, "/healthz").await;
-    let (head, _) = ask(address, "/api/v1/projects").await;
+    let (head, _) = request(address, "/api/v1/projects").await;
     assert!(head.starts_with("HTTP/1.1 401"), "{head}");
     page(address).await
 }
 
-/// The page once it holds that.
+/// Waits until the metrics page contains a name, and returns the page.
 async fn page_with(address: SocketAddr, name: &str) -> String {
-    let telling = async {
+    let polling = async {
         loop {
             let page = page(address).await;
             if page.contains(name) {
@@ -270,26 +274,26 @@ async fn page_with(address: SocketAddr, name: &str) -> String {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LIMIT, telling).await.unwrap()
+    tokio::time::timeout(LIMIT, polling).await.unwrap()
 }
 
-/// The page at `/metrics`, to whoever asks.
+/// Returns the metrics page, which needs no authentication.
 pub(crate) async fn page(address: SocketAddr) -> String {
     get(address, "/metrics").await
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
-    let (head, body) = ask(address, path).await;
+    let (head, body) = request(address, path).await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     body
 }
 
-async fn ask(address: SocketAddr, path: &str) -> (String, String) {
+async fn request(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
 }

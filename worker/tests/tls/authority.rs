@@ -1,4 +1,4 @@
-//! Certificates of a test's own.
+//! Creates certificate authorities and certificates for the TLS tests.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -6,10 +6,10 @@ use rcgen::{
 };
 use uuid::Uuid;
 
-/// Whoever trusts it trusts the identities it makes.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// Of a server or of a client: both as PEM.
+/// Certificate and private key of a server or client, as PEM.
 pub(crate) struct Identity {
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -18,7 +18,8 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
-        // By its name a certificate's authority is found, and by its key the signature judged: two of one name would be told apart late.
+        // A unique name, since the authority of a certificate is looked up by name; two with the
+        // same name would only differ when the signature is verified.
         parameters
             .distinguished_name
             .push(DnType::CommonName, Uuid::new_v4().to_string());
@@ -32,7 +33,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// For a name, as a server and as a client.
+    /// Issues a certificate for a name, valid for servers and clients.
     pub(crate) fn identity(&self, name: &str) -> Identity {
         let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
         parameters.extended_key_usages = vec![

@@ -1,4 +1,5 @@
-//! A server that is asked what Temporal is asked, through TLS, hears by whom, and has nothing to say.
+//! A TLS gRPC server in place of Temporal. It records the headers of each request and returns an
+//! empty message.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,18 +12,18 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::Identity;
 use crate::terminator::{Opening, configuration};
 
-/// gRPC's outcome of a call; 0 is a success.
+/// The trailer with the gRPC status; 0 is success.
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// Of no compression and no bytes: any answer with nothing in it.
+/// An uncompressed gRPC message of zero bytes, which is valid for any response type.
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
-/// What came with each request.
-type Heard = Arc<Mutex<Vec<HeaderMap>>>;
+/// The headers of each request.
+type Received = Arc<Mutex<Vec<HeaderMap>>>;
 
-/// Listens as long as it lives.
+/// The server, which listens until dropped.
 pub(crate) struct Listener {
     port: u16,
-    heard: Heard,
+    received: Received,
     task: JoinHandle<()>,
 }
 
@@ -37,27 +38,31 @@ impl Listener {
         let acceptor = TlsAcceptor::from(Arc::new(configuration(Opening::Http2, identity, None)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let heard = Heard::default();
-        let hearing = heard.clone();
+        let received = Received::default();
+        let recorded = received.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                // What goes wrong shows at the client.
-                tokio::spawn(hear(stream, acceptor.clone(), hearing.clone()));
+                // Errors are ignored here, since the client sees them as well.
+                tokio::spawn(serve(stream, acceptor.clone(), recorded.clone()));
             }
         });
-        Self { port, heard, task }
+        Self {
+            port,
+            received,
+            task,
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// By what each request was authorized; there must have been one.
+    /// Returns the `authorization` header of each request. Panics if there was no request.
     pub(crate) fn authorizations(&self) -> Vec<String> {
-        let heard = self.heard.lock().unwrap();
-        assert!(!heard.is_empty(), "nothing was asked");
-        let authorizations = heard.iter().map(|headers| {
+        let received = self.received.lock().unwrap();
+        assert!(!received.is_empty(), "no requests");
+        let authorizations = received.iter().map(|headers| {
             let authorization = headers.get("authorization");
             authorization.map_or("", |value| value.to_str().unwrap())
         });
@@ -65,18 +70,19 @@ impl Listener {
     }
 }
 
-async fn hear(stream: TcpStream, acceptor: TlsAcceptor, heard: Heard) -> Option<()> {
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor, received: Received) -> Option<()> {
     let encrypted = acceptor.accept(stream).await.ok()?;
     let handshake = server::Builder::new().handshake::<_, &'static [u8]>(encrypted);
     let mut connection = handshake.await.ok()?;
-    while let Some(asked) = connection.accept().await {
-        let (request, mut answer) = asked.ok()?;
-        heard.lock().unwrap().push(request.headers().clone());
+    while let Some(accepted) = connection.accept().await {
+        let (request, mut responder) = accepted.ok()?;
+        received.lock().unwrap().push(request.headers().clone());
         let response = Response::builder().header("content-type", "application/grpc");
-        let mut body = answer.send_response(response.body(()).ok()?, false).ok()?;
+        let response = response.body(()).ok()?;
+        let mut body = responder.send_response(response, false).ok()?;
         body.send_data(EMPTY_MESSAGE, false).ok()?;
-        let well = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
-        body.send_trailers(well).ok()?;
+        let success = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
+        body.send_trailers(success).ok()?;
     }
     Some(())
 }

@@ -1,4 +1,5 @@
-//! Connections to Temporal and to PostgreSQL through TLS: a terminator with certificates of the tests' own stands before the real servers.
+//! Tests TLS connections to Temporal and PostgreSQL, through a TLS terminator with test
+//! certificates in front of the real servers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -17,7 +18,7 @@ use crate::authority::{Authority, Identity};
 use crate::listener::Listener;
 use crate::terminator::{Opening, Terminator};
 
-/// Settings of the SDK's own form, with nothing else from the environment.
+/// Returns settings in the SDK's profile format, isolated from the environment.
 fn profile(settings: &str) -> LoadClientConfigProfileOptions {
     LoadClientConfigProfileOptions::builder()
         .config_source(DataSource::Data(
@@ -27,7 +28,7 @@ fn profile(settings: &str) -> LoadClientConfigProfileOptions {
         .build()
 }
 
-/// The settings for a server behind TLS, as a table of the profile.
+/// Returns the TLS table of a profile.
 fn tls(server: &Authority, client: Option<&Identity>) -> String {
     let client = client.map_or_else(String::new, |client| {
         format!(
@@ -46,7 +47,7 @@ async fn connect_to_temporal(settings: &str) -> Result<(), String> {
     connected.map(drop).map_err(|error| format!("{error:#}"))
 }
 
-async fn before_temporal(identity: &Identity, clients: Option<&Authority>) -> Terminator {
+async fn temporal_terminator(identity: &Identity, clients: Option<&Authority>) -> Terminator {
     Terminator::start(
         temporal().await.address(),
         Opening::Http2,
@@ -57,22 +58,22 @@ async fn before_temporal(identity: &Identity, clients: Option<&Authority>) -> Te
 }
 
 #[tokio::test]
-async fn temporal_is_reached_through_tls_and_only_as_the_server_that_it_says_it_is() {
+async fn temporals_tls_certificate_is_verified() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let server = before_temporal(&authority.identity("localhost"), None).await;
+    let server = temporal_terminator(&authority.identity("localhost"), None).await;
     let address = format!("address = \"localhost:{}\"\n", server.port());
     connect_to_temporal(&format!("{address}{}", tls(&authority, None)))
         .await
         .unwrap();
 
-    let stranger = connect_to_temporal(&format!("{address}{}", tls(&other, None))).await;
-    let stranger = stranger.unwrap_err();
-    assert!(stranger.contains("UnknownIssuer"), "{stranger}");
+    let untrusted = connect_to_temporal(&format!("{address}{}", tls(&other, None))).await;
+    let untrusted = untrusted.unwrap_err();
+    assert!(untrusted.contains("UnknownIssuer"), "{untrusted}");
     let unencrypted = connect_to_temporal(&address).await;
     assert!(unencrypted.is_err());
 
-    let elsewhere = before_temporal(&authority.identity("temporal.example"), None).await;
-    let address = format!("address = \"localhost:{}\"\n", elsewhere.port());
+    let renamed = temporal_terminator(&authority.identity("temporal.example"), None).await;
+    let address = format!("address = \"localhost:{}\"\n", renamed.port());
     let settings = format!("{address}{}", tls(&authority, None));
     let misnamed = connect_to_temporal(&settings).await.unwrap_err();
     assert!(misnamed.contains("not valid for name"), "{misnamed}");
@@ -82,22 +83,23 @@ async fn temporal_is_reached_through_tls_and_only_as_the_server_that_it_says_it_
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_temporal() {
+async fn the_client_certificate_is_presented_to_temporal() {
     let (authority, clients) = (Authority::new(), Authority::new());
-    let server = before_temporal(&authority.identity("localhost"), Some(&clients)).await;
+    let server = temporal_terminator(&authority.identity("localhost"), Some(&clients)).await;
     let address = format!("address = \"localhost:{}\"\n", server.port());
     let client = clients.identity("worker");
     connect_to_temporal(&format!("{address}{}", tls(&authority, Some(&client))))
         .await
         .unwrap();
-    let nobody = connect_to_temporal(&format!("{address}{}", tls(&authority, None))).await;
-    assert!(nobody.is_err());
+    let without_certificate =
+        connect_to_temporal(&format!("{address}{}", tls(&authority, None))).await;
+    assert!(without_certificate.is_err());
 }
 
 const KEY: &str = "key-of-a-namespace";
 
 #[tokio::test]
-async fn an_api_key_goes_through_tls_with_every_request() {
+async fn the_api_key_is_sent_with_every_request() {
     let authority = Authority::new();
     let server = Listener::start(&authority.identity("localhost")).await;
     let settings = format!(
@@ -111,10 +113,11 @@ async fn an_api_key_goes_through_tls_with_every_request() {
     }
 }
 
-/// Not a test by itself: variables are a process's, and the next test gives some to this one.
+/// Not a test by itself. Other tests run it in a separate process with different environment
+/// variables.
 #[tokio::test]
-#[ignore = "the next test runs it, with variables"]
-async fn connects_as_the_variables_say() {
+#[ignore = "run by other tests with environment variables"]
+async fn connects_with_environment_variables() {
     worker::temporal::connect().await.unwrap();
 }
 
@@ -125,20 +128,24 @@ async fn connected_with(variables: &[(&str, &str)]) -> Output {
             test.env_remove(name);
         }
     }
-    test.args(["--ignored", "--exact", "connects_as_the_variables_say"])
-        .env("TEMPORAL_CONFIG_FILE", "/dev/null")
-        .envs(variables.iter().copied())
-        .kill_on_drop(true);
+    test.args([
+        "--ignored",
+        "--exact",
+        "connects_with_environment_variables",
+    ])
+    .env("TEMPORAL_CONFIG_FILE", "/dev/null")
+    .envs(variables.iter().copied())
+    .kill_on_drop(true);
     let output = test.output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("running 1 test"), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("running 1 test"), "{stdout}");
     output
 }
 
 #[tokio::test]
-async fn certificates_and_a_key_in_variables_lead_to_temporal() {
+async fn certificates_and_api_key_are_read_from_the_environment() {
     let (authority, clients) = (Authority::new(), Authority::new());
-    let server = before_temporal(&authority.identity("localhost"), Some(&clients)).await;
+    let server = temporal_terminator(&authority.identity("localhost"), Some(&clients)).await;
     let (trusted, client) = (authority.certificate(), clients.identity("worker"));
     let address = format!("localhost:{}", server.port());
     let variables = [
@@ -168,32 +175,32 @@ async fn certificates_and_a_key_in_variables_lead_to_temporal() {
 }
 
 #[tokio::test]
-async fn an_api_key_and_tls_that_is_asked_for_are_never_given_up() {
-    for (settings, cure) in [
+async fn settings_that_would_send_a_secret_without_tls_are_rejected() {
+    for (settings, setting) in [
         (
             "address = \"http://localhost:1\"\napi_key = \"key\"\n",
-            "leave http:// out",
+            "TEMPORAL_ADDRESS",
         ),
         (
             "address = \"localhost:1\"\napi_key = \"key\"\n[profile.default.tls]\ndisabled = true\n",
-            "do not set TEMPORAL_TLS=false",
+            "TEMPORAL_TLS",
         ),
         (
             "address = \"http://localhost:1\"\n[profile.default.tls]\ndisabled = false\n",
-            "begins with http://",
+            "TEMPORAL_ADDRESS",
         ),
         (
             "address = \"localhost:1\"\napi_key = \"\"\n",
-            "TEMPORAL_API_KEY is empty",
+            "TEMPORAL_API_KEY",
         ),
     ] {
         let refused = connect_to_temporal(settings).await.unwrap_err();
-        assert!(refused.contains(cure), "{settings}: {refused}");
-        assert!(!refused.contains("cannot be reached"), "{settings}");
+        assert!(refused.contains(setting), "{settings}: {refused}");
+        assert!(!refused.contains("could not connect"), "{settings}");
     }
 }
 
-/// `DATABASE_URL` for the database of `url` behind the terminator.
+/// Returns a `DATABASE_URL` that reaches the database of `url` through the terminator.
 fn behind(url: &str, host: &str, port: u16, parameters: &str) -> String {
     let (_, login_and_place) = url.split_once("://").unwrap();
     let (login, place) = login_and_place.split_once('@').unwrap();
@@ -203,7 +210,7 @@ fn behind(url: &str, host: &str, port: u16, parameters: &str) -> String {
 }
 
 #[tokio::test]
-async fn postgresql_is_reached_through_tls_and_only_as_the_server_that_it_says_it_is() {
+async fn postgresqls_tls_certificate_is_verified() {
     let database = database().await;
     let url = database.url();
     let (_, place) = url.split_once('@').unwrap();
@@ -239,7 +246,7 @@ async fn postgresql_is_reached_through_tls_and_only_as_the_server_that_it_says_i
 }
 
 #[tokio::test]
-async fn a_postgresql_without_tls_is_refused_where_tls_is_asked_for() {
+async fn postgresql_without_tls_is_refused_if_the_url_requires_tls() {
     let database = database().await;
     let separator = if database.url().contains('?') {
         '&'

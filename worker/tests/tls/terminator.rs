@@ -1,4 +1,4 @@
-//! Takes TLS connections and passes what is in them on to a server that speaks none.
+//! Terminates TLS connections and forwards them to a server without TLS.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, Identity};
 
-/// What goes before the handshake, or in it.
+/// The protocol's requirement before or during the TLS handshake.
 #[derive(Clone, Copy)]
 pub(crate) enum Opening {
-    /// The client wants to hear that HTTP/2 is spoken.
+    /// ALPN must negotiate HTTP/2.
     Http2,
-    /// The client asks for TLS in PostgreSQL's own words.
+    /// The client sends PostgreSQL's `SSLRequest` first.
     PostgreSql,
 }
 
-/// How a PostgreSQL client asks for TLS: the length, and a protocol version that never was.
+/// PostgreSQL's `SSLRequest` message: its length and a reserved protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Listens as long as it lives.
+/// The terminator, which listens until dropped.
 pub(crate) struct Terminator {
     port: u16,
     task: JoinHandle<()>,
@@ -39,7 +39,8 @@ impl Drop for Terminator {
 }
 
 impl Terminator {
-    /// Before the server at `address`, with a certificate of its own; lets in only the clients of an authority, if one is given.
+    /// Starts a terminator in front of the server at `address`. With `clients`, it accepts only
+    /// clients with a certificate of that authority.
     pub(crate) async fn start(
         address: &str,
         opening: Opening,
@@ -54,9 +55,9 @@ impl Terminator {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (acceptor, address) = (acceptor.clone(), address.clone());
-                // What goes wrong shows at the client.
+                // Errors are ignored here, since the client sees them as well.
                 tokio::spawn(
-                    async move { pass_on(stream, acceptor, opening, &address).await.ok() },
+                    async move { forward(stream, acceptor, opening, &address).await.ok() },
                 );
             }
         });
@@ -68,7 +69,7 @@ impl Terminator {
     }
 }
 
-async fn pass_on(
+async fn forward(
     mut stream: TcpStream,
     acceptor: TlsAcceptor,
     opening: Opening,
@@ -77,7 +78,7 @@ async fn pass_on(
     if let Opening::PostgreSql = opening {
         let mut request = [0; SSL_REQUEST.len()];
         stream.read_exact(&mut request).await?;
-        assert_eq!(request, SSL_REQUEST, "the client asks for no TLS");
+        assert_eq!(request, SSL_REQUEST, "the client does not request TLS");
         stream.write_all(b"S").await?;
     }
     let mut encrypted = acceptor.accept(stream).await?;
