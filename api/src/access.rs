@@ -1,4 +1,4 @@
-//! Who calls, and what they may see.
+//! Authentication of callers by token, and their roles.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,31 +14,33 @@ use store::{Access, Role};
 use uuid::Uuid;
 
 use crate::ApiState;
-use crate::limits::Turn;
+use crate::limits::Permit;
 use crate::problem::Problem;
 use crate::serving::Peer;
 
-/// Makes a new token: `arc_`, so that a leaked one can be recognised, and 256 random bits, so that none can be guessed.
+/// Generates a token: the prefix `arc_`, by which leaked tokens can be recognised, and 256 random
+/// bits.
 ///
-/// Panics where the operating system gives no randomness: nothing could go on safely there.
+/// Panics if the operating system has no random source: there is no safe fallback.
 pub fn generate_token() -> SecretString {
     let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    getrandom::fill(&mut bytes).expect("the operating system has a random source");
     format!("arc_{}", URL_SAFE_NO_PAD.encode(bytes)).into()
 }
 
-/// Whoever holds a valid token.
+/// A caller with a valid token of any role.
 ///
-/// Nothing here compares tokens. The database looks up the SHA-256 of what was sent among those of the valid ones, and how long it
-/// takes may tell how many leading bits of the two agree. That leads nowhere: to go on from there, somebody would have to find tokens
-/// whose hashes begin as they like, and a whole hash still would not say which 256 random bits it is of.
+/// No code compares tokens. The database looks up the SHA-256 of the sent token in an index of the
+/// valid hashes, and the duration of the lookup can reveal how many leading bits of two hashes are
+/// equal. Such a timing attack does not help: the attacker would have to find tokens with chosen
+/// leading hash bits, and even a complete hash does not reveal the 256 random bits of its token.
 pub(crate) struct Caller {
     access: Access,
-    turn: Turn,
+    permit: Permit,
 }
 
 impl Caller {
-    /// The tenant that the caller is confined to; none for an admin.
+    /// Returns the tenant that the caller is restricted to; none for an admin.
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         self.access.role.tenant()
     }
@@ -54,69 +56,71 @@ impl FromRequestParts<ApiState> for Caller {
         let Some(access) = state.store.authenticate(token).await? else {
             attempt.failed();
             return Err(Problem::Unauthorized(
-                "the token is unknown or revoked: `arcadia token create` makes one",
+                "unknown or revoked token: create one with `arcadia token create`",
             ));
         };
-        let turn = attempt.succeeded().await?;
-        Ok(Self { access, turn })
+        let permit = attempt.succeeded().await?;
+        Ok(Self { access, permit })
     }
 }
 
-/// Where a request comes from: the other end of its connection, or behind so many proxies the address that the first of them saw. What
-/// stands further left in `x-forwarded-for` the caller may have written himself.
+/// Returns the address of the caller: the other end of the connection, or behind trusted proxies
+/// the address that the first of them received the request from. Entries further left in
+/// `x-forwarded-for` are not trusted, because the caller can set them.
 fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let fields = parts.headers.get_all("x-forwarded-for").iter();
-    let told: Vec<&str> = fields
+    let addresses: Vec<&str> = fields
         .filter_map(|field| field.to_str().ok())
         .flat_map(|field| field.split(','))
         .collect();
-    let seen = told
+    let forwarded = addresses
         .len()
         .checked_sub(trusted_proxies)
-        .and_then(|place| told.get(place))
+        .and_then(|index| addresses.get(index))
         .and_then(|text| read_address(text.trim()));
-    seen.or(peer)
+    forwarded.or(peer)
 }
 
-/// An address as proxies write it, some with the port.
+/// Parses an address in the formats of proxies, with or without a port.
 fn read_address(text: &str) -> Option<IpAddr> {
     let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
     text.parse().ok().or_else(with_port)
 }
 
-/// The holder of an admin's token.
+/// A caller with the role `platform_admin`.
 pub(crate) struct Admin {
-    /// Which token it was, for the log.
+    /// Id of the token, for the log.
     pub(crate) token_id: Uuid,
-    /// Its name, for the record of who changed what.
+    /// Name of the token, recorded with each change.
     pub(crate) token_name: String,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl FromRequestParts<ApiState> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let Caller { access, turn } = Caller::from_request_parts(parts, state).await?;
+        let Caller { access, permit } = Caller::from_request_parts(parts, state).await?;
         match access.role {
             Role::PlatformAdmin => Ok(Self {
                 token_id: access.token_id,
                 token_name: access.token_name,
-                _turn: turn,
+                _permit: permit,
             }),
             Role::Tenant(_) => Err(Problem::Forbidden(
-                "only a token of the role platform_admin may do this",
+                "role platform_admin required: use a token with this role",
             )),
         }
     }
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
-    let mut given = headers.get_all(AUTHORIZATION).iter();
-    let (Some(header), None) = (given.next(), given.next()) else {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(header), None) = (values.next(), values.next()) else {
         return Err(Problem::Unauthorized(
-            "send one header `authorization: Bearer TOKEN`; `arcadia token create` makes a token",
+            "expected exactly one authorization header: send `authorization: Bearer TOKEN`; \
+             `arcadia token create` creates a token",
         ));
     };
     header
@@ -127,7 +131,7 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
         .map(|(_, token)| token.trim())
         .filter(|token| !token.is_empty())
         .ok_or(Problem::Unauthorized(
-            "the authorization header is not of the form `Bearer TOKEN`",
+            "invalid authorization header: expected `Bearer TOKEN`",
         ))
 }
 
@@ -139,15 +143,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_believed_as_far_as_proxies_are_trusted() {
-        for (proxies, told, expected) in [
+    fn forwarded_addresses_are_used_for_trusted_proxies_only() {
+        for (proxies, forwarded, expected) in [
             (0, &["192.0.2.1"][..], "10.0.0.1"),
             (1, &["192.0.2.1"], "192.0.2.1"),
             (1, &["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
             (2, &["198.51.100.1, 192.0.2.1", "10.0.0.2"], "192.0.2.1"),
             (1, &["[2001:db8::1]:1234"], "2001:db8::1"),
             (1, &["192.0.2.1:1234"], "192.0.2.1"),
-            // Fewer than there should be, or none that can be read: it did not come that way.
+            // Too few or invalid entries: the request did not pass the trusted proxies.
             (2, &["192.0.2.1"], "10.0.0.1"),
             (1, &["unknown"], "10.0.0.1"),
             (1, &[], "10.0.0.1"),
@@ -155,13 +159,13 @@ mod tests {
             let mut request = Request::new(());
             let peer = "10.0.0.1".parse().unwrap();
             request.extensions_mut().insert(Peer(peer));
-            for field in told {
+            for field in forwarded {
                 let field = field.parse().unwrap();
                 request.headers_mut().append("x-forwarded-for", field);
             }
             let (parts, ()) = request.into_parts();
-            let seen = address(&parts, proxies).map(|address| address.to_string());
-            assert_eq!(seen.as_deref(), Some(expected), "{proxies} {told:?}");
+            let found = address(&parts, proxies).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), Some(expected), "{proxies} {forwarded:?}");
         }
     }
 

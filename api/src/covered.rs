@@ -5,22 +5,25 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The days that an amount covers: `amount / days_elapsed * days_in_month` is what the month comes to at the same rate.
+/// The days that an amount covers: `amount / days_elapsed * days_in_month` is the amount of the
+/// whole month at the same rate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct CoveredDays {
-    /// The beginning of the month.
+    /// Start of the month.
     covers_from: DateTime<Utc>,
-    /// The time up to which the amount counts.
+    /// End of the period that the amount covers.
     covers_to: DateTime<Utc>,
     /// Days from `covers_from` to `covers_to`, as a decimal string with at most four decimals.
     #[schema(value_type = String, examples("14.4375"))]
     days_elapsed: Decimal,
+    /// Number of days of the month.
     #[schema(example = 30)]
     days_in_month: u32,
 }
 
 impl CoveredDays {
-    /// The part of a month before a time; the whole month where the time is after it, nothing where it is before.
+    /// Returns the part of a month before a time: the whole month if the time is after it, nothing
+    /// if the time is before it.
     pub(crate) fn of_month(month: NaiveDate, until: DateTime<Utc>) -> Self {
         let first = month.with_day(1).unwrap_or(month);
         let begins = first.and_time(NaiveTime::MIN).and_utc();
@@ -36,7 +39,7 @@ impl CoveredDays {
         }
     }
 
-    /// The part of the month that a time is in.
+    /// Returns the part of the month before a time, in the month of that time.
     pub(crate) fn until(time: DateTime<Utc>) -> Self {
         Self::of_month(time.date_naive(), time)
     }

@@ -1,4 +1,4 @@
-//! The effect of an operator's change, in the `meta` of its answer.
+//! The effect of an operator's change on the costs of tenants, in the `meta` of the response.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -9,12 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use store::Usd;
 
-/// `?dry_run=true` on a change.
+/// The parameter `dry_run` of a change.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DryRun {
-    /// Changes nothing, and reports in `meta.effect` which amounts the change would move. `data` is as it was.
+    /// If true, changes nothing and reports in `meta.effect` the amounts in USD that the change
+    /// would move; `data` is the current state.
     #[serde(default)]
     #[param(default = false)]
     dry_run: bool,
@@ -30,61 +31,68 @@ impl DryRun {
     }
 }
 
-/// The amounts that a change moves between tenants.
+/// The amounts in USD that a change moves between tenants.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Effect {
-    /// The change was not made: these amounts are those that it would move.
+    /// True if the change was not made; the amounts are those that it would move.
     is_dry_run: bool,
     #[serde(flatten)]
     moves: Moves,
-    /// In a dry run without `since`: the start of the earliest charge that the change concerns, and the effect with that `since`.
+    /// In a dry run without `since`: the start of the earliest affected charge, and the effect of
+    /// the change with that `since`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     with_since: Option<WithSince>,
 }
 
+/// The effect of the same change from an earlier time on.
 #[derive(Debug, Serialize, ToSchema)]
 struct WithSince {
+    /// Start of the earliest charge that the change affects.
     since: DateTime<Utc>,
     #[serde(flatten)]
     moves: Moves,
 }
 
+/// Moved amounts of all months.
 #[derive(Debug, Serialize, ToSchema)]
 struct Moves {
-    /// One sentence, such as `moves 15.04 USD in 1 final month`.
+    /// Summary in one sentence, such as `moves 15.04 USD in 1 final month`.
     summary: String,
-    /// The amount that comes to other tenants than before, over all months.
+    /// Amount in USD that is charged to other tenants than before, in all months.
     #[schema(value_type = String)]
     moved: Usd,
-    /// Months that change although they are final.
+    /// Number of final months that change.
     final_months: usize,
-    /// The earliest month first; months without a change are left out.
+    /// Months with a change, the earliest first.
     months: Vec<MonthMoves>,
 }
 
-/// The totals of the tenants in one month.
+/// Changed totals of the tenants in one month.
 #[derive(Debug, Serialize, ToSchema)]
 struct MonthMoves {
-    /// The first of the month.
+    /// First day of the month.
     period: NaiveDate,
-    /// Every invoice of the month is final.
+    /// True if every invoice of the month is final.
     is_final: bool,
-    /// The month's lines are an estimate.
+    /// True if the lines of the month are an estimate.
     is_estimate: bool,
+    /// Amount in USD that is charged to other tenants than before.
     #[schema(value_type = String)]
     moved: Usd,
-    /// Tenants whose total changes, unallocated costs first.
+    /// Tenants with a changed total, unallocated costs first.
     tenants: Vec<TenantMove>,
 }
 
-/// The total of one tenant, its part of the shared costs included.
+/// Total of one tenant in USD, including its part of the shared costs.
 #[derive(Debug, Serialize, ToSchema)]
 struct TenantMove {
     /// Null for unallocated costs.
     tenant_id: Option<String>,
+    /// Total in USD without the change.
     #[schema(value_type = String)]
     before: Usd,
+    /// Total in USD with the change.
     #[schema(value_type = String)]
     after: Usd,
 }

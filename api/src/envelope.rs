@@ -1,4 +1,4 @@
-//! The form of every good answer: `data`, and `meta` about it.
+//! The format of every successful response: `data`, and `meta` with facts on the data.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::effect::Effect;
 use crate::freshness::Freshness;
 use crate::notes::Note;
 
-/// One thing.
+/// A single object.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct One<T> {
     data: T,
@@ -23,18 +23,19 @@ impl<T> One<T> {
         }
     }
 
-    /// Adds the effect of the change that this answers.
+    /// Adds the effect of the change.
     pub(crate) fn with_effect(mut self, effect: Effect) -> Self {
         self.meta.effect = Some(effect);
         self
     }
 
-    /// Adds the time from which a change holds.
+    /// Adds the time from which the change applies.
     pub(crate) fn since(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.since = time;
         self
     }
 
+    /// Sets `as_of` to the requested time, if any.
     pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.as_of = time.unwrap_or(self.meta.as_of);
         self
@@ -46,23 +47,25 @@ impl<T> One<T> {
     }
 }
 
+/// Facts on the data of a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Meta {
-    /// When the answer was given; or the time that it shows, where one was asked for.
+    /// Time of the response; with the parameter `as_of`, the requested time.
     as_of: DateTime<Utc>,
-    /// How fresh the kinds in the answer are now; in answers about the inventory and about projects.
+    /// Current freshness of the kinds in `data`; in responses on the inventory and on projects.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     freshness: Option<Vec<Freshness>>,
-    /// The amounts that the change moved, or would move; in answers to changes of tenants and overrides.
+    /// Amounts in USD that the change moved, or would move in a dry run; in responses to changes of
+    /// tenants and overrides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     effect: Option<Effect>,
-    /// The time from which a change holds, where one was given.
+    /// Time from which the change applies; absent if the request has no such time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     since: Option<DateTime<Utc>>,
-    /// Why the answer has no data, and filters that name something unknown; left out where there is nothing to remark.
+    /// Reasons for missing data, and filters with an unknown value; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Note>,
 }
@@ -79,7 +82,7 @@ impl Meta {
     }
 }
 
-/// A page of a list.
+/// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct List<T> {
     pub(crate) data: Vec<T>,
@@ -87,7 +90,7 @@ pub(crate) struct List<T> {
 }
 
 impl<T> List<T> {
-    /// Converts the rows.
+    /// Converts each row.
     pub(crate) fn into<U: From<T>>(self) -> List<U> {
         List {
             data: self.data.into_iter().map(U::from).collect(),
@@ -95,36 +98,39 @@ impl<T> List<T> {
         }
     }
 
+    /// Sets `as_of` to the requested time, if any.
     pub(crate) fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
-        self.meta.about.as_of = time.unwrap_or(self.meta.about.as_of);
+        self.meta.common.as_of = time.unwrap_or(self.meta.common.as_of);
         self
     }
 
     pub(crate) fn fresh(mut self, freshness: Vec<Freshness>) -> Self {
-        self.meta.about.freshness = Some(freshness);
+        self.meta.common.freshness = Some(freshness);
         self
     }
 
-    pub(crate) fn noting(mut self, notes: impl IntoIterator<Item = Note>) -> Self {
-        self.meta.about.notes.extend(notes);
+    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = Note>) -> Self {
+        self.meta.common.notes.extend(notes);
         self
     }
 }
 
+/// Facts on one page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListMeta {
     #[serde(flatten)]
-    about: Meta,
-    /// The most rows this page could have.
+    common: Meta,
+    /// Maximum number of rows on the page, as requested.
     limit: u16,
-    /// What to give as `cursor`, with all else unchanged, for the next page; null on the last one.
+    /// Value of `cursor` for the next page, with all other parameters unchanged; null on the last
+    /// page.
     pub(crate) next_cursor: Option<String>,
 }
 
 impl ListMeta {
     pub(crate) fn now(limit: u16, next_cursor: Option<String>) -> Self {
         Self {
-            about: Meta::now(),
+            common: Meta::now(),
             limit,
             next_cursor,
         }

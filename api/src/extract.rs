@@ -1,4 +1,4 @@
-//! Reading requests: axum's extractors, with problem documents where they refuse.
+//! Extractors of requests (path, query, body) that return problem documents for invalid values.
 
 mod body;
 mod kind;
@@ -24,7 +24,7 @@ pub(crate) use self::body::Body;
 pub(crate) use self::kind::KnownKind;
 pub(crate) use self::time::{Period, TimeOrDate};
 
-/// The query string.
+/// Reads the query string.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -38,7 +38,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// Reads a `T` from some parameters of a query string. `further` are the names of parameters that
-/// are read elsewhere: an unknown parameter is refused with these among the known ones.
+/// are read elsewhere; the error for an unknown parameter lists them as well.
 pub(crate) fn read_parameters<T: DeserializeOwned>(
     parameters: Vec<(String, String)>,
     further: &[&str],
@@ -58,7 +58,7 @@ fn invalid_parameter(error: String) -> Problem {
     Problem::InvalidParameter(explain(Place::Query, &name, &message))
 }
 
-/// The name and the message of `NAME: MESSAGE`; names have letters and underscores only.
+/// Splits `NAME: MESSAGE`; a name has letters, digits and underscores only.
 fn split_name(text: String) -> (String, String) {
     let is_name = |name: &str| {
         name.chars()
@@ -70,7 +70,8 @@ fn split_name(text: String) -> (String, String) {
     }
 }
 
-/// No query string: what a route without parameters accepts. A parameter that has no effect is refused, so that nobody relies on it.
+/// Refuses every query parameter, for routes without parameters: a caller could rely on a parameter
+/// that has no effect.
 pub(crate) struct NoParameters;
 
 #[derive(Deserialize)]
@@ -117,7 +118,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// What the path holds in its `{...}`, where that is more than an id.
+/// The parameters of a path other than a single id.
 pub(crate) struct InPath<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
@@ -133,7 +134,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
     }
 }
 
-/// The innermost error: it names the field, where those around it say only that something could not be read.
+/// Returns the text of the innermost error: it has the field and the problem, which the wrapping
+/// errors do not have.
 fn first_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -142,7 +144,7 @@ fn first_cause(error: &(dyn Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// A text that the database can hold: any but one with a NUL character.
+/// A text without NUL characters, which PostgreSQL cannot store.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Text(String);
@@ -164,7 +166,7 @@ impl TryFrom<String> for Text {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text.contains('\0') {
-            Err("must not contain the character U+0000")
+            Err("invalid character U+0000: remove it")
         } else {
             Ok(Self(text))
         }
@@ -179,23 +181,24 @@ impl FromStr for Text {
     }
 }
 
-/// Refuses a time that is still to come.
+/// Checks that a time is not in the future.
 pub(crate) fn not_in_the_future(field: &str, time: Option<DateTime<Utc>>) -> Result<(), Problem> {
     match time {
         Some(time) if time > Utc::now() => Err(Problem::InvalidBody(format!(
-            "{field}: {} is in the future; give a time that has passed",
+            "{field}: {} is in the future: use a time in the past",
             time.format("%Y-%m-%dT%H:%M:%SZ")
         ))),
         _ => Ok(()),
     }
 }
 
-/// Whether a text is of the length and form of those that operators may add to what they say.
+/// Returns true if a text is valid as a reason or purpose by an operator: 1 to 500 characters, not
+/// only white space, no control characters.
 pub(crate) fn is_remark(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
 }
 
-/// Reads a parameter that must be there.
+/// Reads a required parameter.
 pub(crate) fn required<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -205,7 +208,7 @@ where
     text.parse().map_err(serde::de::Error::custom)
 }
 
-/// Reads a parameter that may be left out, or left empty (`?kind=&limit=`), which means the same.
+/// Reads an optional parameter; an empty one (`?kind=&limit=`) counts as absent.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -218,7 +221,8 @@ where
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
-/// Tells a field that is null from one that is absent, which `#[serde(default)]` makes `None`.
+/// Reads a field such that null becomes `Some(None)`; `#[serde(default)]` makes an absent field
+/// `None`.
 #[expect(
     clippy::option_option,
     reason = "absent, null and a value are three different changes"

@@ -1,4 +1,4 @@
-//! How fresh what an answer shows is.
+//! The freshness of the kinds in a response: when each kind was last listed, and with which result.
 
 use std::collections::BTreeSet;
 
@@ -9,30 +9,34 @@ use utoipa::ToSchema;
 
 use crate::problem::Problem;
 
-/// How fresh the mirror's picture of one kind is.
+/// Freshness of the mirrored data of one kind.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Freshness {
-    /// A kind of resource, or `project`, or `project_member` for which project lists what.
+    /// A kind of resource, `project`, or `project_member` (the assignment of resources to
+    /// projects).
     #[schema(example = "droplet")]
     kind: String,
-    /// When the last complete listing began; null before the first.
+    /// Start of the last complete listing; null before the first.
     last_complete_at: Option<DateTime<Utc>>,
-    /// When the last attempt to list it began; null before the first.
+    /// Start of the last attempt to list the kind; null before the first.
     last_attempt_at: Option<DateTime<Utc>>,
-    /// Whether the last attempt did not see everything.
+    /// True if the last attempt did not list everything.
     last_attempt_failed: bool,
-    /// How the last attempt went: `complete`; `held`, complete, but so much is gone that an operator must say whether it is;
-    /// `incomplete`; `not_readable`; `unauthorized`, where the token is refused; `failed`; or `unlisted` before the first.
+    /// Result of the last attempt: `complete`; `held`, complete, but with so many missing resources
+    /// that an operator must decide on their deletion; `incomplete`; `not_readable`;
+    /// `unauthorized`, DigitalOcean refused the token; `failed`; `unlisted` before the first
+    /// attempt.
     #[schema(example = "complete")]
     state: String,
-    /// Whether the kind's sources are known not to tell of all there is, however complete the attempt was.
+    /// True if the sources of the kind are known to be incomplete, even if the attempt is complete.
     is_partial: bool,
-    /// Why they do not, and what to configure; null where `is_partial` is false.
+    /// Reason for `is_partial`, and the setting that fixes it; null if `is_partial` is false.
     partial_reason: Option<String>,
 }
 
 impl Freshness {
-    /// Of a kind that has no listing of its own (yet): what is known of it, projects told.
+    /// Returns the freshness of a kind without any listing; its resources are known from projects
+    /// only.
     fn unlisted(kind: String) -> Self {
         Self {
             kind,
@@ -60,7 +64,7 @@ impl From<&KindFreshness> for Freshness {
     }
 }
 
-/// The freshness of these kinds, one entry each, by kind.
+/// Returns the freshness of these kinds, one entry for each kind, ordered by kind.
 pub(crate) async fn of<K: Into<String>>(
     store: &Store,
     kinds: impl IntoIterator<Item = K>,
@@ -77,5 +81,5 @@ pub(crate) async fn of<K: Into<String>>(
         .collect())
 }
 
-/// The kinds behind whatever is told of projects.
+/// The kinds that responses on projects depend on.
 pub(crate) const OF_PROJECTS: [&str; 2] = ["project", "project_member"];

@@ -1,4 +1,4 @@
-//! Whether the process lives and can do its work.
+//! Health checks for orchestrators: liveness of the process and readiness of the database.
 
 use std::time::Duration;
 
@@ -12,46 +12,49 @@ use crate::ApiState;
 use crate::envelope::One;
 use crate::problem::{Document, Problem};
 
-/// Shorter than the interval at which orchestrators usually probe, so that a dead database is told in time.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time limit for the database. Shorter than the usual probe interval of orchestrators, so that an
+/// unavailable database is reported before the next probe.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Result of a health check.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
+    /// `alive` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
 }
 
-/// The process is alive
+/// Returns 200 while the process is alive
 ///
-/// Says nothing of the database: a restart would not mend it.
+/// Does not check the database, because a restart of this process would not fix it.
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "alive",
     tag = "health",
-    responses((status = OK, body = One<Health>, description = "It is alive"))
+    responses((status = OK, body = One<Health>, description = "The process is alive"))
 )]
 pub(crate) async fn alive() -> Json<One<Health>> {
     Json(One::now(Health { status: "alive" }))
 }
 
-/// The database answers and has the schema
+/// Returns 200 while the database is available with the expected schema
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "ready",
     tag = "health",
     responses(
-        (status = OK, body = One<Health>, description = "It is ready"),
+        (status = OK, body = One<Health>, description = "The database is ready"),
         (status = SERVICE_UNAVAILABLE, body = Document, content_type = "application/problem+json",
-            description = "The database does not answer, or its schema is not the one of this program"),
+            description = "The database is unavailable, or its schema is of another version"),
     )
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Health>>, Problem> {
     let store = state.probes.clone();
-    // Whoever stops waiting does not stop the question: work on the database is never dropped half-way.
-    let question = tokio::spawn(async move { store.check_ready().await });
-    match tokio::time::timeout(PATIENCE, question).await {
+    // Spawned, so that a caller that disconnects does not cancel the database work in progress.
+    let check = tokio::spawn(async move { store.check_ready().await });
+    match tokio::time::timeout(DATABASE_TIMEOUT, check).await {
         Ok(Ok(Ok(()))) => Ok(Json(One::now(Health { status: "ready" }))),
         Ok(Ok(Err(error @ (StoreError::SchemaBehind { .. } | StoreError::OtherSchema { .. })))) => {
             Err(Problem::NotReady(error.to_string()))
@@ -59,8 +62,8 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<One<Heal
         Ok(Ok(Err(error))) => Err(Problem::DatabaseUnavailable(error)),
         Ok(Err(panic)) => Err(Problem::Internal(panic.into())),
         Err(_) => Err(Problem::NotReady(format!(
-            "the database did not answer within {} s",
-            PATIENCE.as_secs()
+            "database did not respond within {} s: check that it is running and reachable",
+            DATABASE_TIMEOUT.as_secs()
         ))),
     }
 }

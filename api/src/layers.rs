@@ -1,4 +1,4 @@
-//! What lies around every route: limits, logs, metrics, headers.
+//! The middleware of every route: size limits, timeout, logs, metrics and security headers.
 
 use std::any::Any;
 use std::panic::resume_unwind;
@@ -29,22 +29,23 @@ use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
 use crate::traces;
 
-/// The longest that a request may take.
+/// Maximum duration of a request.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most bytes a body may have: the largest one that is needed has two short fields.
+/// Maximum size of a body in bytes. Valid bodies have a few short fields only.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// The most bytes of a path with its query: a cursor and every filter at once have less than one thousand.
+/// Maximum size of a path with its query in bytes. A cursor with all filters has fewer than 1000.
 const PATH_LIMIT: usize = 8 * 1024;
 
-/// The most bytes of all header fields, names and values: room for what proxies and browsers add.
+/// Maximum size of all header fields, names and values, in bytes. Leaves room for the fields that
+/// proxies and browsers add.
 const HEADER_LIMIT: usize = 16 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the layers around the routes; the first is the outermost.
-pub(crate) fn around(
+/// Adds the layers to the routes; the first layer is the outermost.
+pub(crate) fn add_to(
     routes: Router,
     store: Store,
     metrics: Metrics,
@@ -53,7 +54,8 @@ pub(crate) fn around(
     tracer: Option<SdkTracer>,
 ) -> Router {
     let tracing = tracer.map(|tracer| from_fn_with_state(tracer, traces::trace));
-    // By itself, since the limit on bodies gives requests a type that middleware of this form does not take.
+    // A separate layer, because the body limit changes the request to a type that `from_fn` does
+    // not accept.
     let run_to_completion = from_fn_with_state(store, run_to_completion);
     routes.layer(run_to_completion).layer(
         ServiceBuilder::new()
@@ -80,7 +82,8 @@ pub(crate) fn around(
     )
 }
 
-/// A caller who hangs up, and the timeout, leave the handler to its end, unless the database has nothing more to say.
+/// Runs the handler to completion even if the caller disconnects or the timeout expires; aborts it
+/// when the database connection stalls.
 async fn run_to_completion(State(store): State<Store>, request: Request, next: Next) -> Response {
     match store
         .run_to_completion(next.run(request).in_current_span())
@@ -92,7 +95,7 @@ async fn run_to_completion(State(store): State<Store>, request: Request, next: N
     }
 }
 
-/// The headers by which a browser treats every answer as what it is: data, for one reader, that shows and runs nothing.
+/// Adds security headers: browsers neither cache, sniff, frame nor run a response.
 async fn harden(State(https_only): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -108,14 +111,14 @@ async fn harden(State(https_only): State<bool>, request: Request, next: Next) ->
         headers.insert(name, HeaderValue::from_static(value));
     }
     if https_only {
-        // A year. Not for the domains below: they are not this program's to decide on.
+        // One year. Without `includeSubDomains`: other programs may serve the subdomains.
         let value = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, value);
     }
     response
 }
 
-/// Refuses a request whose head is larger than any that is needed, before anything reads it.
+/// Refuses a request with a path or headers over the limits, before any other processing.
 async fn limit_head(request: Request, next: Next) -> Response {
     let path = request
         .uri()
@@ -134,7 +137,8 @@ async fn limit_head(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Neither headers nor the query: the first hold tokens, and people paste them into the second.
+/// Creates the log span of a request. It has neither headers nor the query: headers have tokens,
+/// and callers sometimes paste tokens into the query.
 fn span(request: &Request) -> Span {
     let id = request
         .headers()
@@ -150,27 +154,28 @@ fn span(request: &Request) -> Span {
     )
 }
 
-/// What is asked for every few seconds by those who look whether all is well.
+/// Routes that monitoring systems request every few seconds.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Marks the answer to one of [`PROBES`].
+/// Marks the response to one of [`PROBES`].
 #[derive(Clone)]
-struct Probed;
+struct ProbeResponse;
 
 async fn mark_probes(request: Request, next: Next) -> Response {
     let is_probe = PROBES.contains(&metrics::route(&request));
     let mut response = next.run(request).await;
     if is_probe {
-        response.extensions_mut().insert(Probed);
+        response.extensions_mut().insert(ProbeResponse);
     }
     response
 }
 
-/// A line for each answer. That all is well is worth none: those lines would be most of the log.
+/// Logs each response. Successful probes are logged at debug level only, because they would be most
+/// of the log.
 fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Span) {
     let status = response.status();
     let latency = format_args!("{} ms", latency.as_millis());
-    let is_probe = response.extensions().get::<Probed>().is_some();
+    let is_probe = response.extensions().get::<ProbeResponse>().is_some();
     if is_probe && status.is_success() {
         tracing::debug!(
             status = status.as_u16(),
@@ -186,6 +191,7 @@ fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &Sp
     }
 }
 
+/// Converts a panic of a handler to an internal error.
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = match panic.downcast::<String>() {
         Ok(message) => *message,
@@ -220,7 +226,7 @@ mod tests {
     ) -> (StatusCode, String) {
         let routes = Router::new().route("/", handler);
         let (_database, store) = store().await;
-        let layered = around(routes, store, Metrics::new(), timeout, false, None);
+        let layered = add_to(routes, store, Metrics::new(), timeout, false, None);
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         let media_type = &response.headers()["content-type"];
@@ -231,25 +237,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handler_that_does_not_come_back_is_given_up() {
+    async fn a_handler_that_never_returns_times_out() {
         let (status, text) = status_and_text(get(pending::<()>), Duration::from_millis(10)).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(text.contains("timed-out"), "{text}");
     }
 
     #[tokio::test]
-    async fn a_handler_that_is_given_up_goes_on_to_its_end() {
-        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    async fn a_handler_runs_to_completion_after_its_timeout() {
+        let (resume, resumed) = tokio::sync::oneshot::channel::<()>();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let parts = std::sync::Arc::new(std::sync::Mutex::new(Some((gone, end))));
+        let parts = std::sync::Arc::new(std::sync::Mutex::new(Some((resumed, end))));
         let handler = get(async move || {
-            let (gone, end) = parts.lock().unwrap().take().unwrap();
-            gone.await.unwrap();
+            let (resumed, end) = parts.lock().unwrap().take().unwrap();
+            resumed.await.unwrap();
             end.send(()).unwrap();
         });
         let routes = Router::new().route("/", handler);
         let (_database, store) = store().await;
-        let layered = around(
+        let layered = add_to(
             routes,
             store,
             Metrics::new(),
@@ -260,13 +266,13 @@ mod tests {
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = layered.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        // A handler that was dropped has dropped both ends with it.
-        go.send(()).unwrap();
+        // Sending fails if the handler was dropped, because it owns the receiver.
+        resume.send(()).unwrap();
         tokio::time::timeout(TIMEOUT, ended).await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_internal_error_that_keeps_its_message_to_the_log() {
+    async fn a_panic_is_an_internal_error_without_its_message() {
         async fn panicking() {
             panic!("the secret is {}", 42);
         }
@@ -276,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_in_another_form_is_given_this_one() {
+    async fn an_error_in_another_format_becomes_a_problem() {
         async fn refusing() -> (StatusCode, &'static str) {
             (StatusCode::IM_A_TEAPOT, "short and stout")
         }

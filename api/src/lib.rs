@@ -1,8 +1,10 @@
-//! The REST API: what the mirror knows, to those who may see it.
+//! The REST API of the mirror, with access by role.
 //!
-//! Reads and writes only through [`store::Store`]; never calls DigitalOcean. The answers' form is `/api/v1/openapi.json`.
+//! All reads and writes use [`store::Store`]; the API never calls DigitalOcean.
+//! `/api/v1/openapi.json` describes requests and responses.
 
 mod access;
+mod choices;
 mod covered;
 mod effect;
 mod envelope;
@@ -22,7 +24,6 @@ pub mod status;
 mod temporal;
 mod traces;
 mod view;
-mod words;
 
 use std::sync::Arc;
 
@@ -45,31 +46,34 @@ pub use temporal::{
 use limits::Limiter;
 use metrics::Metrics;
 
-/// What the API needs to know of the rest of the system.
+/// Configuration and dependencies of the API.
 pub struct Settings {
     pub store: Store,
-    /// What `/readyz` and the metrics ask: best with connections of its own, which no request holds.
+    /// Store for `/readyz` and the metrics; should have separate connections, so that requests
+    /// cannot occupy them.
     pub probes: Store,
-    /// Who knows how the schedules stand, if anybody does.
+    /// Source of the state of the schedules; without it schedules are not checked.
     pub schedules: Option<Arc<dyn ScheduleSource>>,
-    /// Where answers' links to runs lead; without it there are none.
+    /// Address of the Temporal UI for links to runs; without it there are no links.
     pub temporal_ui: Option<TemporalUi>,
-    /// How often callers may call.
+    /// Limits for callers.
     pub rate_limits: RateLimits,
-    /// Proxies that every request comes through, of which each adds to `x-forwarded-for` whom it was asked by. With fewer than there are,
-    /// callers count as one; with more, they say themselves where they are.
+    /// Number of proxies that every request passes, each of which appends the address of its client
+    /// to `x-forwarded-for`. If the number is too low, all callers count as one address; if it is
+    /// too high, callers can forge their address.
     pub trusted_proxies: usize,
-    /// Whether browsers are told to use HTTPS only (HSTS): for an API that is reached through TLS, and always will be.
+    /// Sends the HSTS header, so that browsers use HTTPS only: for an API that is permanently
+    /// served through TLS.
     pub https_only: bool,
-    /// Makes a span of each request; without it there are none.
+    /// Tracer for a span of each request; without it there are no spans.
     pub tracer: Option<SdkTracer>,
-    /// Where the metrics are served, and nothing else is; without it they are at `/metrics` beside the rest. They ask for no token, and
-    /// tell what the account owes.
+    /// Separate listener for the metrics; without it the main listener serves them at `/metrics`.
+    /// Metrics need no token, and include amounts that the account owes.
     pub metrics_listener: Option<TcpListener>,
 }
 
 impl From<Store> for Settings {
-    /// Without Temporal, with the limits that hold unless others are asked for, and one store for all.
+    /// Returns settings without Temporal, with the default limits and one store for all requests.
     fn from(store: Store) -> Self {
         Self {
             probes: store.clone(),
@@ -85,7 +89,7 @@ impl From<Store> for Settings {
     }
 }
 
-/// What every handler can reach.
+/// State of every handler.
 #[derive(Clone)]
 pub(crate) struct ApiState {
     pub(crate) store: Store,
@@ -98,20 +102,21 @@ pub(crate) struct ApiState {
     pub(crate) openapi: Arc<OpenApi>,
 }
 
-/// All routes, with access, limits and metrics around them.
+/// Returns all routes with access control, limits and metrics.
 pub fn router(settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
-    let are_metrics_apart = settings.metrics_listener.is_some();
-    routers(settings, are_metrics_apart).0
+    let are_metrics_separate = settings.metrics_listener.is_some();
+    routers(settings, are_metrics_separate).0
 }
 
-/// All routes but those of the metrics if these are served apart, and those of the metrics.
-fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
+/// Returns the main routes and the routes of the metrics listener. The main routes include the
+/// metrics unless these are served separately.
+fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
     let all = OpenApiRouter::with_openapi(openapi::description())
         .merge(routes::all())
         .routes(routes!(health::alive))
         .routes(routes!(health::ready));
-    let all = if are_metrics_apart {
+    let all = if are_metrics_separate {
         all
     } else {
         all.routes(routes!(metrics::show))
@@ -131,11 +136,11 @@ fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
         openapi: Arc::new(openapi),
     };
     let metrics_router = Router::new().route("/metrics", get(metrics::show));
-    let around = |router: Router<ApiState>, tracer| {
+    let with_layers = |router: Router<ApiState>, tracer| {
         let router = router
             .fallback(problem::unknown_path)
             .with_state(state.clone());
-        layers::around(
+        layers::add_to(
             router,
             state.store.clone(),
             metrics.clone(),
@@ -145,8 +150,8 @@ fn routers(settings: Settings, are_metrics_apart: bool) -> (Router, Router) {
         )
     };
     (
-        around(router, settings.tracer),
-        // Scrapes are not worth a trace.
-        around(metrics_router, None),
+        with_layers(router, settings.tracer),
+        // Scrapes have no spans, because they carry no information.
+        with_layers(metrics_router, None),
     )
 }

@@ -1,6 +1,7 @@
-//! How often the API may be called, and how much of it at a time: with one token, and by those whose tokens are unknown.
+//! Rate limits of the API: requests and concurrent requests per token, and unknown tokens per
+//! address.
 //!
-//! Each process counts for itself: of several behind one address, each grants as much.
+//! Each process counts on its own: several processes behind one address multiply the limits.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -17,92 +18,94 @@ use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// So many in a time, and so many at once after a pause.
+/// A rate with a burst.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate(Quota);
 
 impl Rate {
-    /// So many a second, and as many at once.
-    pub fn per_second(most: NonZeroU32) -> Self {
-        Self(Quota::per_second(most))
+    /// Returns a rate per second; the burst is the same number.
+    pub fn per_second(count: NonZeroU32) -> Self {
+        Self(Quota::per_second(count))
     }
 
-    /// So many a minute, and as many at once.
-    pub fn per_minute(most: NonZeroU32) -> Self {
-        Self(Quota::per_minute(most))
+    /// Returns a rate per minute; the burst is the same number.
+    pub fn per_minute(count: NonZeroU32) -> Self {
+        Self(Quota::per_minute(count))
     }
 
-    /// The same in the long run, with so many at once.
+    /// Returns the same rate with another burst.
     #[must_use]
     pub fn with_burst(self, burst: NonZeroU32) -> Self {
         Self(self.0.allow_burst(burst))
     }
 }
 
-/// How often callers may call.
+/// Limits for callers of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimits {
-    /// Requests with one valid token.
+    /// Requests per valid token.
     pub requests: Rate,
-    /// Requests with one valid token that are worked on at a time: fewer than there are connections to the database, so that nobody
-    /// holds all of them, whatever he asks for.
+    /// Concurrent requests per valid token. Lower than the number of database connections, so that
+    /// one token cannot occupy all of them.
     pub at_once: NonZeroU32,
-    /// Requests from one address with tokens that are unknown or revoked.
+    /// Requests per address with unknown or revoked tokens.
     pub failures: Rate,
 }
 
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("it is not 0");
-const REQUESTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).expect("it is not 0");
-const WORKED_ON_AT_ONCE: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");
+const REQUEST_BURST: NonZeroU32 = NonZeroU32::new(200).expect("it is not 0");
+const CONCURRENT_REQUESTS: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("it is not 0");
 
 impl Default for RateLimits {
-    /// 50 requests a second with a token, 200 at once, of which 4 are worked on at a time; 20 unknown tokens a minute from an address.
+    /// Per token 50 requests a second with a burst of 200, and 4 concurrent requests; per address
+    /// 20 unknown tokens a minute.
     fn default() -> Self {
         Self {
-            requests: Rate::per_second(REQUESTS_PER_SECOND).with_burst(REQUESTS_AT_ONCE),
-            at_once: WORKED_ON_AT_ONCE,
+            requests: Rate::per_second(REQUESTS_PER_SECOND).with_burst(REQUEST_BURST),
+            at_once: CONCURRENT_REQUESTS,
             failures: Rate::per_minute(FAILURES_PER_MINUTE),
         }
     }
 }
 
-/// How long a request waits for others with its token to end: bursts pass, and nothing piles up behind what takes long.
-const TURN_PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum wait of a request for concurrent ones with its token: long enough for bursts, and short
+/// enough that no queue grows behind slow requests.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Held by a request while it is worked on.
-pub(crate) type Turn = OwnedSemaphorePermit;
+/// Permit for one of the concurrent requests of a token; held until the response.
+pub(crate) type Permit = OwnedSemaphorePermit;
 
 type Keyed<Key> = RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock>;
 
-/// What of a token is remembered: a hash of which only this process has the key, so that it says nothing to anybody else.
-type TokenMark = u64;
+/// Hash of a token with a random key of this process, so that memory dumps do not reveal tokens.
+type TokenHash = u64;
 
-/// One of 65,536 places that addresses are spread over by a hash that nobody outside can foresee: what is remembered stays small,
-/// from however many addresses somebody tries.
+/// One of 65,536 slots for addresses, by a hash with a random key: memory is bounded for any number
+/// of addresses, and callers cannot choose their slot.
 type Slot = u16;
 
-/// The counts of one router. Cheap to clone.
+/// The counters of one router. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Limiter(Arc<Counts>);
 
 struct Counts {
     clock: MonotonicClock,
     hasher: RandomState,
-    /// By tokens that were valid: there are as many as were ever made.
-    requests: Keyed<TokenMark>,
+    /// By valid token: bounded by the number of tokens ever created.
+    requests: Keyed<TokenHash>,
     failures: Keyed<Slot>,
     at_once: usize,
-    /// The tokens that were valid when they were last looked up, and the turns of their requests.
-    known: Mutex<HashMap<TokenMark, Arc<Semaphore>>>,
-    /// From where no unknown token is looked up, and until when.
+    /// Tokens that were valid at their last lookup, with the permits of their concurrent requests.
+    known: Mutex<HashMap<TokenHash, Arc<Semaphore>>>,
+    /// Slots of which unknown tokens are refused without a lookup, and the end of the refusal.
     refused: Mutex<HashMap<Slot, Instant>>,
 }
 
-/// A request that may ask the database whether its token is valid, and then says what came of it.
+/// A request that may look up its token in the database, and then reports the result here.
 pub(crate) struct Attempt<'a> {
     counts: &'a Counts,
-    mark: TokenMark,
+    token: TokenHash,
     was_known: bool,
     address: Option<IpAddr>,
 }
@@ -120,29 +123,32 @@ impl Limiter {
         }))
     }
 
-    /// Counts a request with a token, before the token is looked up: one that is refused costs the database nothing.
+    /// Counts a request with a token before the lookup of the token, so that refused requests do
+    /// not load the database.
     ///
-    /// A token that was valid a moment ago is not refused for what others do at the same address, which may be a proxy's.
-    /// Without an address only valid tokens are counted.
+    /// A token that was valid at its last lookup is not refused because of unknown tokens from the
+    /// same address, which can be the address of a proxy. Without an address only valid tokens are
+    /// counted.
     pub(crate) fn attempt(
         &self,
         token: &str,
         address: Option<IpAddr>,
     ) -> Result<Attempt<'_>, Problem> {
         let counts = &*self.0;
-        let mark = counts.hasher.hash_one(token);
-        let was_known = locked(&counts.known).contains_key(&mark);
+        let hash = counts.hasher.hash_one(token);
+        let was_known = locked(&counts.known).contains_key(&hash);
         if was_known {
-            counts.count_request(mark)?;
+            counts.count_request(hash)?;
         } else if let Some(wait) = address.and_then(|address| counts.refusal(address)) {
             return Err(Problem::TooManyRequests {
-                detail: "too many requests from this address had an unknown token: wait as the retry-after header says",
+                detail: "too many unknown tokens from this address: wait for the seconds in the \
+                         retry-after header",
                 wait,
             });
         }
         Ok(Attempt {
             counts,
-            mark,
+            token: hash,
             was_known,
             address,
         })
@@ -150,28 +156,29 @@ impl Limiter {
 }
 
 impl Attempt<'_> {
-    /// The token is valid, and it is its request's turn.
-    pub(crate) async fn succeeded(self) -> Result<Turn, Problem> {
+    /// Records that the token is valid, and waits for a permit.
+    pub(crate) async fn succeeded(self) -> Result<Permit, Problem> {
         if !self.was_known {
-            self.counts.count_request(self.mark)?;
+            self.counts.count_request(self.token)?;
         }
-        let turns = Arc::clone(
+        let permits = Arc::clone(
             locked(&self.counts.known)
-                .entry(self.mark)
+                .entry(self.token)
                 .or_insert_with(|| Arc::new(Semaphore::new(self.counts.at_once))),
         );
-        match timeout(TURN_PATIENCE, turns.acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
+        match timeout(PERMIT_TIMEOUT, permits.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(Problem::TooManyRequests {
-                detail: "earlier requests with this token are still being worked on: wait for their answers, or ask for less at once",
-                wait: TURN_PATIENCE,
+                detail: "too many concurrent requests with this token: wait for their responses \
+                         before sending more",
+                wait: PERMIT_TIMEOUT,
             }),
         }
     }
 
-    /// The token is unknown or revoked.
+    /// Records that the token is unknown or revoked.
     pub(crate) fn failed(self) {
-        locked(&self.counts.known).remove(&self.mark);
+        locked(&self.counts.known).remove(&self.token);
         if let Some(address) = self.address {
             self.counts.count_failure(address);
         }
@@ -179,11 +186,12 @@ impl Attempt<'_> {
 }
 
 impl Counts {
-    fn count_request(&self, mark: TokenMark) -> Result<(), Problem> {
+    fn count_request(&self, token: TokenHash) -> Result<(), Problem> {
         self.requests
-            .check_key(&mark)
+            .check_key(&token)
             .map_err(|not_until| Problem::TooManyRequests {
-                detail: "this token asks too often: wait as the retry-after header says",
+                detail: "rate limit of this token exceeded: wait for the seconds in the \
+                         retry-after header",
                 wait: not_until.wait_time_from(self.clock.now()),
             })
     }
@@ -193,11 +201,11 @@ impl Counts {
         if let Err(not_until) = self.failures.check_key(&slot) {
             let now = self.clock.now();
             locked(&self.refused).insert(slot, now + not_until.wait_time_from(now));
-            tracing::warn!(%address, "many unknown tokens come from one address: those that follow are refused for a while");
+            tracing::warn!(%address, "too many unknown tokens from one address: refusing further ones temporarily");
         }
     }
 
-    /// How long no unknown token from there is looked up.
+    /// Returns the time for which unknown tokens from the address are refused, if they are.
     fn refusal(&self, address: IpAddr) -> Option<Duration> {
         let until = locked(&self.refused).get(&self.slot(address)).copied()?;
         let wait = until.saturating_duration_since(self.clock.now());
@@ -210,7 +218,8 @@ impl Counts {
     }
 }
 
-/// What one subscriber has of addresses: an IPv4 address, or the 64 bits of an IPv6 network, in which anybody has all addresses.
+/// Returns the network of one subscriber: an IPv4 address, or the /64 network of an IPv6 address,
+/// which one subscriber usually has as a whole.
 fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -220,7 +229,7 @@ fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Nothing here is left half-done by a panic.
+/// Locks a mutex even if it is poisoned: no update here is left incomplete by a panic.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -230,8 +239,9 @@ mod tests {
     use super::*;
 
     fn limiter(requests: u32, failures: u32) -> Limiter {
-        // A minute is longer than any of these tests: nothing comes back meanwhile.
-        let rate = |most| Rate::per_minute(NonZeroU32::new(most).unwrap());
+        // A minute is longer than any of these tests, so that no limit is replenished during a
+        // test.
+        let rate = |count| Rate::per_minute(NonZeroU32::new(count).unwrap());
         Limiter::new(&RateLimits {
             requests: rate(requests),
             at_once: NonZeroU32::new(2).unwrap(),
@@ -260,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_token_has_an_allowance_of_its_own() {
+    async fn each_token_has_its_own_rate_limit() {
         let limiter = limiter(2, 1);
         for token in ["one", "two"] {
             for _ in 0..2 {
@@ -290,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_is_revoked_is_known_no_more() {
+    async fn a_revoked_token_is_unknown() {
         let limiter = limiter(5, 3);
         let here = address("192.0.2.1");
         let attempt = limiter.attempt("good", Some(here)).ok().unwrap();
@@ -301,14 +311,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_has_so_many_turns_at_a_time_and_the_next_when_one_ends() {
+    async fn concurrent_requests_of_a_token_are_limited() {
         let limiter = limiter(9, 1);
-        let turn = |token| limiter.attempt(token, None).ok().unwrap().succeeded();
-        let (first, _second) = (turn("one").await.unwrap(), turn("one").await.unwrap());
-        let refused = turn("one").await;
+        let permit = |token| limiter.attempt(token, None).ok().unwrap().succeeded();
+        let (first, _second) = (permit("one").await.unwrap(), permit("one").await.unwrap());
+        let refused = permit("one").await;
         assert!(matches!(refused, Err(Problem::TooManyRequests { .. })));
-        assert!(turn("two").await.is_ok());
-        let (third, ()) = tokio::join!(turn("one"), async { drop(first) });
+        assert!(permit("two").await.is_ok());
+        let (third, ()) = tokio::join!(permit("one"), async { drop(first) });
         assert!(third.is_ok());
     }
 

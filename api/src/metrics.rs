@@ -1,4 +1,5 @@
-//! Metrics for Prometheus: how many requests, how long they took, which build answers, and how the mirror and the bill stand.
+//! Metrics for Prometheus: number and duration of requests, build information, and the state of the
+//! mirror and of billing from the database.
 
 mod database;
 
@@ -18,7 +19,7 @@ use crate::ApiState;
 use crate::problem::Problem;
 use database::Readings;
 
-/// One registry a router; cheap to clone.
+/// The metrics of one router. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -30,29 +31,33 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        Self::register().expect("the metrics' names and labels are valid and each is made once")
+        Self::register().expect("names and labels of metrics are valid and unique")
     }
 
     fn register() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
-            Opts::new("arcadia_http_requests_total", "Requests answered."),
+            Opts::new("arcadia_http_requests_total", "Number of requests."),
             &["method", "route", "status"],
         )?;
         let durations = HistogramVec::new(
             HistogramOpts::new(
                 "arcadia_http_request_duration_seconds",
-                "Time from a request's head to its answer's.",
+                "Time from the head of a request to the head of its response, in seconds.",
             ),
             &["method", "route", "status"],
         )?;
-        // Without labels it is there from the start: a series that appears with its first error hides that error from `increase`.
+        // Without labels, so that the series exists from the start: a series that starts with its
+        // first error hides that error from `increase`.
         let server_errors = IntCounter::new(
             "arcadia_http_server_errors_total",
-            "Requests that were answered with a 5xx status.",
+            "Number of requests with a 5xx status.",
         )?;
         let build = IntGaugeVec::new(
-            Opts::new("arcadia_build_info", "The build that answers: always 1."),
+            Opts::new(
+                "arcadia_build_info",
+                "Build of the process, in the label `version`; always 1.",
+            ),
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -70,7 +75,7 @@ impl Metrics {
     }
 }
 
-/// Counts and times a request.
+/// Counts a request and measures its duration.
 pub(crate) async fn measure(
     State(metrics): State<Metrics>,
     request: Request,
@@ -78,7 +83,7 @@ pub(crate) async fn measure(
 ) -> Response {
     let method = known_method(request.method());
     let route = route(&request).to_owned();
-    let begun = Instant::now();
+    let started = Instant::now();
     let response = next.run(request).await;
     let status = response.status();
     let labels = [method, &route, status.as_str()];
@@ -86,14 +91,14 @@ pub(crate) async fn measure(
     metrics
         .durations
         .with_label_values(&labels)
-        .observe(begun.elapsed().as_secs_f64());
+        .observe(started.elapsed().as_secs_f64());
     if status.is_server_error() {
         metrics.server_errors.inc();
     }
     response
 }
 
-/// The route that a request matched, as it is declared: paths as they are asked for are without number.
+/// Returns the matched route as declared. Requested paths would be an unbounded label.
 pub(crate) fn route<B>(request: &axum::http::Request<B>) -> &str {
     request
         .extensions()
@@ -101,7 +106,8 @@ pub(crate) fn route<B>(request: &axum::http::Request<B>) -> &str {
         .map_or("unmatched", MatchedPath::as_str)
 }
 
-/// The method; one that HTTP does not define as `OTHER`, since anybody can make up any number of them.
+/// Returns the method, or `OTHER` for one that HTTP does not define: clients can send any number of
+/// methods.
 pub(crate) fn known_method(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "PATCH", "TRACE",
@@ -112,9 +118,9 @@ pub(crate) fn known_method(method: &Method) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// Metrics in Prometheus's text format
+/// Returns metrics in the text format of Prometheus
 ///
-/// Needs no token. Answers without the database too.
+/// Requires no token, and also responds without the database.
 #[utoipa::path(
     get,
     path = "/metrics",

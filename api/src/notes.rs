@@ -1,7 +1,8 @@
-//! Notes beside an answer: why it has no data, or a filter that names something unknown.
+//! Notes in the `meta` of a response: reasons for missing data, and filters with an unknown value.
 //!
-//! One rule for unknown values: what this system enumerates (kinds, states, rules) is refused with 400 and the list of values; what
-//! the account's data holds (tenants, projects, resources, months) gets an answer, with a note.
+//! Unknown values of an enumeration of this system (kinds, states, rules) are refused with 400 and
+//! the list of values. Unknown values from the data of the account (tenants, projects, resources,
+//! months) get a response with a note.
 
 use std::fmt;
 
@@ -12,26 +13,28 @@ use store::{Store, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::choices;
 use crate::problem::Problem;
-use crate::words;
 
-/// A remark about an answer.
+/// A note on a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Note {
-    /// `unknown_tenant`, `unknown_project`, `unknown_resource`, `unknown_type`; why a month has no lines, or not all:
-    /// `period_in_future`, `no_invoices`, `period_before_first_invoice`, `period_after_last_invoice`, `period_without_invoice`,
-    /// `invoice_not_ingested`; `no_estimates`, `no_entries`.
+    /// For a filter with an unknown value: `unknown_tenant`, `unknown_project`, `unknown_resource`,
+    /// `unknown_type`. For a month without lines, or without all of them: `period_in_future`,
+    /// `no_invoices`, `period_before_first_invoice`, `period_after_last_invoice`,
+    /// `period_without_invoice`, `invoice_not_ingested`. For other lists without rows:
+    /// `no_estimates`, `no_entries`.
     #[schema(example = "unknown_tenant")]
     pub(crate) code: &'static str,
-    /// For people: the remark, and what to do about it.
+    /// Text for people: the fact, then the fix.
     pub(crate) detail: String,
 }
 
-/// What the books have of the months from one to another.
+/// The cost lines available for a range of months.
 pub(crate) struct Coverage {
-    /// Whether any of the months has lines.
+    /// True if any of the months has lines.
     pub(crate) has_data: bool,
-    /// Why months have no lines, or not all of them.
+    /// Reasons for months without lines, or without all of them.
     pub(crate) notes: Vec<Note>,
 }
 
@@ -45,7 +48,7 @@ impl Coverage {
     }
 }
 
-/// A note for each run of months that lack lines for the same reason.
+/// Returns a note for each run of months that lack lines for the same reason.
 fn notes_on(months: &Months, from: NaiveDate, to: NaiveDate) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut run: Option<(Gap, Span)> = None;
@@ -72,7 +75,7 @@ fn notes_on(months: &Months, from: NaiveDate, to: NaiveDate) -> Vec<Note> {
     notes
 }
 
-/// Why a month lacks lines.
+/// The reason why a month lacks lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gap {
     Future,
@@ -84,6 +87,7 @@ enum Gap {
 }
 
 impl Gap {
+    /// Returns the reason why a month lacks lines, if it does.
     fn of(months: &Months, month: NaiveDate) -> Option<Self> {
         if let Some(listed) = months.listed.get(&month) {
             return (listed.without_lines > 0 && !listed.is_estimated)
@@ -104,6 +108,7 @@ impl Gap {
         })
     }
 
+    /// Returns the note on a span of months with this gap.
     fn note(self, months: &Months, span: Span) -> Note {
         let first = months.first_invoiced.map(month_text).unwrap_or_default();
         let last = months.last_invoiced.map(month_text).unwrap_or_default();
@@ -111,39 +116,43 @@ impl Gap {
         let (code, detail) = match self {
             Self::Future => (
                 "period_in_future",
-                format!("{span} {is} in the future: give a month up to the present one"),
+                format!("{span} {is} in the future: use a month up to the current one"),
             ),
             Self::NoInvoices => (
                 "no_invoices",
                 format!(
-                    "there is no data for {span}: no invoice has been listed yet; the schedule billing-history lists them every day, \
-                     and `temporal schedule trigger --schedule-id billing-history` starts it now"
+                    "no data for {span}: no invoice listed yet; the schedule billing-history lists \
+                     invoices every day, and `temporal schedule trigger --schedule-id \
+                     billing-history` starts it now"
                 ),
             ),
             Self::BeforeFirst => (
                 "period_before_first_invoice",
                 format!(
-                    "{span} {is} before the first invoice, which is for {first}: give a later month"
+                    "{span} {is} before the first invoice, which is for {first}: use a later month"
                 ),
             ),
             Self::AfterLast => (
                 "period_after_last_invoice",
                 format!(
-                    "{span} {is} after the last invoice, which is for {last}: DigitalOcean issues an invoice on the first of the next \
-                     month, and the schedule billing-history reads it and the estimate of the open month every day"
+                    "{span} {is} after the last invoice, which is for {last}: DigitalOcean issues \
+                     an invoice on the first of the next month; the schedule billing-history reads \
+                     invoices and the estimate of the open month every day"
                 ),
             ),
             Self::WithoutInvoice => (
                 "period_without_invoice",
                 format!(
-                    "DigitalOcean lists no invoice for {span}: it issues none for a month without charges"
+                    "DigitalOcean lists no invoice for {span}: it issues none for a month without \
+                     charges"
                 ),
             ),
             Self::NotIngested(listed) => (
                 "invoice_not_ingested",
                 format!(
-                    "{span}: {} of {} invoices of the month have no lines yet, and the last ingest of {} failed: \
-                     GET /api/v1/billing/invoices shows why; the schedule billing-history tries again every day",
+                    "{span}: {} of {} invoices of the month have no lines yet, and the last ingest \
+                     of {} failed: `last_error` in GET /api/v1/billing/invoices has the reason; \
+                     the schedule billing-history retries every day",
                     listed.without_lines, listed.invoices, listed.failed
                 ),
             ),
@@ -173,7 +182,7 @@ fn month_text(month: NaiveDate) -> String {
     format!("{:04}-{:02}", month.year(), month.month())
 }
 
-/// A note if nothing names this tenant.
+/// Returns a note if the tenant is unknown.
 pub(crate) async fn on_tenant(store: &Store, tenant: &str) -> Result<Option<Note>, Problem> {
     let known = store.tenant_ids().await?;
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -183,13 +192,15 @@ pub(crate) async fn on_tenant(store: &Store, tenant: &str) -> Result<Option<Note
     Ok(Some(Note {
         code: "unknown_tenant",
         detail: format!(
-            "unknown tenant {tenant:?}: no token, project, resource or cost names it; GET /api/v1/tenants lists the tenants{}",
-            words::suggestion(tenant, &names)
+            "unknown tenant {tenant:?}: no token, project, resource or cost has it; \
+             GET /api/v1/tenants lists all tenants{}",
+            choices::suggestion(tenant, &names)
         ),
     }))
 }
 
-/// A note if no invoice is listed and no month is estimated, so that there are no books to balance.
+/// Returns a note if no invoice is listed and no month is estimated, so that there is nothing to
+/// reconcile.
 pub(crate) async fn on_books(store: &Store) -> Result<Option<Note>, Problem> {
     let month = store
         .now()
@@ -207,31 +218,32 @@ pub(crate) async fn on_books(store: &Store) -> Result<Option<Note>, Problem> {
     Ok(gap.map(|gap| gap.note(&months, span)))
 }
 
-/// The note on a project that is not there, or that the caller may not know.
+/// Returns the note on a project that does not exist or is not visible to the caller.
 pub(crate) fn unknown_project(id: Uuid) -> Note {
     Note {
         code: "unknown_project",
         detail: format!(
-            "unknown project {id}: GET /api/v1/projects lists the projects with their ids"
+            "unknown project {id}: GET /api/v1/projects lists all projects with their ids"
         ),
     }
 }
 
-/// A note if the mirror has no resource of this id.
+/// Returns a note if the mirror has no resource with this id.
 pub(crate) async fn on_resource(store: &Store, id: Uuid) -> Result<Option<Note>, Problem> {
     match store.resource(id, None).await {
         Ok(_) => Ok(None),
         Err(StoreError::NotFound { .. }) => Ok(Some(Note {
             code: "unknown_resource",
             detail: format!(
-                "unknown resource {id}: GET /api/v1/inventory?state=all lists the resources with their ids"
+                "unknown resource {id}: GET /api/v1/inventory?state=all lists all resources with \
+                 their ids"
             ),
         })),
         Err(error) => Err(error.into()),
     }
 }
 
-/// A note if the billing history has no entry of this type.
+/// Returns a note if the billing history has no entry of this type.
 pub(crate) async fn on_entry_type(
     store: &Store,
     entry_type: &str,
@@ -244,9 +256,9 @@ pub(crate) async fn on_entry_type(
     Ok(Some(Note {
         code: "unknown_type",
         detail: format!(
-            "no entry has the type {entry_type:?}: the types are {}{}",
+            "unknown entry type {entry_type:?}: the types are {}{}",
             names.join(", "),
-            words::suggestion(entry_type, &names)
+            choices::suggestion(entry_type, &names)
         ),
     }))
 }
@@ -259,10 +271,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn codes(months: &Months, from: &str, to: &str) -> Vec<(&'static str, String)> {
-        let notes = notes_on(months, day(from), day(to));
-        let month = |note: &Note| note.detail.chars().take(18).collect();
-        notes.iter().map(|note| (note.code, month(note))).collect()
+    fn codes(notes: &[Note]) -> Vec<&'static str> {
+        notes.iter().map(|note| note.code).collect()
     }
 
     fn months() -> Months {
@@ -295,36 +305,36 @@ mod tests {
 
     #[test]
     fn each_month_without_lines_has_its_reason() {
-        let found = codes(&months(), "2025-12-01", "2026-09-01");
-        let found: Vec<_> = found.iter().map(|(code, text)| (*code, &**text)).collect();
-        assert_eq!(
-            found,
-            [
-                ("period_before_first_invoice", "2025-12 to 2026-01"),
-                ("period_without_invoice", "DigitalOcean lists"),
-                ("invoice_not_ingested", "2026-04: 1 of 2 in"),
-                ("period_after_last_invoice", "2026-06 is after t"),
-                ("period_in_future", "2026-08 to 2026-09"),
-            ]
-        );
+        let expected = [
+            ("period_before_first_invoice", "2025-12 to 2026-01"),
+            ("period_without_invoice", "2026-03"),
+            ("invoice_not_ingested", "2026-04"),
+            ("period_after_last_invoice", "2026-06"),
+            ("period_in_future", "2026-08 to 2026-09"),
+        ];
+        let notes = notes_on(&months(), day("2025-12-01"), day("2026-09-01"));
+        assert_eq!(codes(&notes), expected.map(|(code, _)| code));
+        for (note, (_, span)) in notes.iter().zip(expected) {
+            assert!(note.detail.contains(span), "{note:?}");
+        }
     }
 
     #[test]
-    fn without_any_invoice_only_the_future_has_another_reason() {
+    fn without_invoices_each_past_month_has_the_same_reason() {
         let months = Months {
             first_invoiced: None,
             last_invoiced: None,
             listed: [].into(),
             ..months()
         };
-        let found = codes(&months, "2026-06-01", "2026-08-01");
-        let found: Vec<_> = found.iter().map(|(code, _)| *code).collect();
-        assert_eq!(found, ["no_invoices", "period_in_future"]);
+        let notes = notes_on(&months, day("2026-06-01"), day("2026-08-01"));
+        assert_eq!(codes(&notes), ["no_invoices", "period_in_future"]);
     }
 
     #[test]
     fn a_month_with_lines_needs_no_note() {
-        assert_eq!(codes(&months(), "2026-05-01", "2026-05-01"), []);
-        assert_eq!(codes(&months(), "2026-07-01", "2026-07-01"), []);
+        for month in ["2026-05-01", "2026-07-01"] {
+            assert_eq!(notes_on(&months(), day(month), day(month)), []);
+        }
     }
 }

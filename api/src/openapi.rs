@@ -1,4 +1,5 @@
-//! The API's description of itself.
+//! The OpenAPI document of the API: general description, security scheme and the problems that
+//! every operation can return.
 
 use std::sync::Arc;
 
@@ -15,20 +16,22 @@ use crate::problem::{Document, described};
 #[openapi(
     info(
         title = "Arcadia Cloud",
-        description = "A mirror of a DigitalOcean account and its bill.\n\nAmounts are USD, as decimal strings; times are RFC 3339, UTC.",
+        description = "A mirror of a DigitalOcean account and its invoices.\n\nAmounts are in USD, \
+                       as decimal strings. Times are RFC 3339 in UTC.",
     ),
     components(schemas(Document)),
     tags(
-        (name = "billing", description = "Balance, invoices, their lines, who bears them, and the account's billing history; for the role `platform_admin`"),
-        (name = "inventory", description = "Resources and what happened to them"),
-        (name = "projects", description = "Projects, and whose they are"),
-        (name = "sync", description = "How the mirror keeps up, and deletions that wait for an operator; for the role `platform_admin`"),
-        (name = "health", description = "For machines that watch this one; no token needed"),
+        (name = "billing", description = "Balance, invoices, cost lines, statements per tenant and the billing history of \
+            the account; requires the role `platform_admin`"),
+        (name = "inventory", description = "Resources with their events, past states and relations"),
+        (name = "projects", description = "Projects, and the tenants that they are assigned to"),
+        (name = "sync", description = "State of the mirror, and held deletions; requires the role `platform_admin`"),
+        (name = "health", description = "Health checks, metrics and the OpenAPI document; no token required"),
     )
 )]
 struct Description;
 
-/// All but the routes.
+/// Returns the document without the routes.
 pub(crate) fn description() -> utoipa::openapi::OpenApi {
     let mut description = Description::openapi();
     description
@@ -41,7 +44,8 @@ pub(crate) fn description() -> utoipa::openapi::OpenApi {
     description
 }
 
-/// Adds to every operation the problems that any request may meet, so that no route has to repeat them.
+/// Adds the problems that every request can return to each operation, so that no route repeats
+/// them.
 pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
     for item in openapi.paths.paths.values_mut() {
         let operations = [
@@ -51,24 +55,29 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
-            add(operation, "500", "An internal error; the log has its cause");
+            add(operation, "500", "Internal error; the log has the cause");
             add(
                 operation,
                 "503",
-                "The database does not answer, or not in time",
+                "The database is unavailable, or the request timed out",
             );
             if operation.security.is_some() {
-                add(operation, "401", "There is no valid token");
-                add(operation, "403", "The token's role does not allow this");
+                add(operation, "401", "Missing, unknown or revoked token");
+                add(
+                    operation,
+                    "403",
+                    "The role of the token does not permit this operation",
+                );
                 add(
                     operation,
                     "429",
-                    "Too many requests with this token, or too many unknown tokens from this address; `retry-after` says when to try again",
+                    "Too many requests with this token, or too many unknown tokens from this \
+                     address; the header `retry-after` has the time to wait in seconds",
                 );
             }
             if operation.request_body.is_some() {
-                add(operation, "413", "The body has more than 64 kB");
-                add(operation, "415", "The body is not JSON");
+                add(operation, "413", "The body exceeds 64 kB");
+                add(operation, "415", "The content type of the body is not JSON");
             }
         }
     }
@@ -82,13 +91,13 @@ fn add(operation: &mut Operation, status: &str, description: &str) {
         .or_insert_with(|| described(description));
 }
 
-/// This document
+/// Returns this OpenAPI document
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
     operation_id = "openapi",
     tag = "health",
-    responses((status = OK, body = Object, description = "OpenAPI 3.1"))
+    responses((status = OK, body = Object, description = "The document, OpenAPI 3.1"))
 )]
 pub(crate) async fn show(State(state): State<ApiState>) -> Json<Arc<utoipa::openapi::OpenApi>> {
     Json(state.openapi)

@@ -1,4 +1,5 @@
-//! Pages of lists: `limit`, and a cursor that says where the last page ended.
+//! Pages of lists: the parameters `limit` and `cursor`. A cursor has the list, its filter and the
+//! key of the last row of the previous page.
 
 use std::str::FromStr;
 
@@ -17,7 +18,7 @@ use crate::problem::Problem;
 
 const MAX_LIMIT: u16 = 500;
 
-/// How many rows a page may have.
+/// Maximum number of rows of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limit(u16);
 
@@ -35,7 +36,9 @@ impl FromStr for Limit {
             .ok()
             .filter(|limit| (1..=MAX_LIMIT).contains(limit))
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no limit: expected a number from 1 to {MAX_LIMIT}"))
+            .ok_or_else(|| {
+                format!("invalid limit {text:?}: expected a number from 1 to {MAX_LIMIT}")
+            })
     }
 }
 
@@ -45,21 +48,21 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// A page's `cursor` parameter as it was given; empty for the first page.
+/// The parameter `cursor`; empty for the first page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 struct Cursor(String);
 
-/// The parameters of a page.
+/// The parameters of pagination.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// The most rows of a page.
+    /// Maximum number of rows of the page.
     #[serde(default)]
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
     limit: Limit,
-    /// `meta.next_cursor` of the page before.
+    /// `meta.next_cursor` of the previous page; absent for the first page.
     #[serde(default)]
     #[param(value_type = String)]
     cursor: Cursor,
@@ -68,7 +71,7 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     const PARAMETERS: [&str; 2] = ["limit", "cursor"];
 
-    /// The page of a list, which is known by its name and filter.
+    /// Returns the requested page of a list. `list` identifies it by name and filter.
     pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
         let after = read_cursor(&list, &self.cursor)?;
         Ok(Page {
@@ -79,7 +82,7 @@ impl PageQuery {
     }
 }
 
-/// The query string of a list that has a filter.
+/// The query string of a list with a filter.
 pub(crate) struct Paged<F> {
     pub(crate) filter: F,
     pub(crate) pages: PageQuery,
@@ -101,33 +104,34 @@ impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
     }
 }
 
-/// One page of a list, whose rows stand at places `A`.
+/// One page of a list, ordered by keys of type `A`.
 #[derive(Debug)]
 pub(crate) struct Page<A> {
-    /// Name and filter: a cursor is good for the list it came from and no other.
+    /// Name and filter of the list: a cursor is valid for its own list only.
     list: Value,
     limit: Limit,
-    /// Where the page before this one ended; none for the first.
+    /// Key of the last row of the previous page; none for the first page.
     pub(crate) after: Option<A>,
 }
 
 impl<A> Page<A> {
-    /// How many rows to fetch: one more than the page shows tells whether another page follows.
+    /// Returns the number of rows to fetch: one more than the page has, to detect a next page.
     pub(crate) fn rows_to_fetch(&self) -> i64 {
         i64::from(self.limit.0) + 1
     }
 
-    /// The page, of as many rows as [`Page::rows_to_fetch`] asked for; `place` tells where a row stands, as `A` is read.
+    /// Builds the page from the fetched rows, of which there are up to [`Page::rows_to_fetch`].
+    /// `key` returns the key of a row in the serialised form of `A`.
     pub(crate) fn show<R, P: Serialize>(
         &self,
         mut rows: Vec<R>,
-        place: impl FnOnce(&R) -> P,
+        key: impl FnOnce(&R) -> P,
     ) -> List<R> {
         let limit = usize::from(self.limit.0);
         let next_cursor = if rows.len() > limit {
             rows.truncate(limit);
             rows.last().map(|last| {
-                let cursor = json!({ "list": self.list, "after": place(last) });
+                let cursor = json!({ "list": self.list, "after": key(last) });
                 URL_SAFE_NO_PAD.encode(cursor.to_string())
             })
         } else {
@@ -139,16 +143,16 @@ impl<A> Page<A> {
         }
     }
 
-    /// The page, of all rows of a list that is read whole since it is short: in the order of their places, each place once.
-    pub(crate) fn show_of_all<R>(&self, mut rows: Vec<R>, place: impl Fn(&R) -> A) -> List<R>
+    /// Builds the page from all rows of a short list, ordered by key and without duplicate keys.
+    pub(crate) fn show_of_all<R>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> A) -> List<R>
     where
         A: Ord + Serialize,
     {
         let after = self.after.as_ref();
-        rows.retain(|row| after.is_none_or(|after| place(row) > *after));
-        rows.sort_by_cached_key(&place);
-        rows.dedup_by(|one, other| place(one) == place(other));
-        self.show(rows, place)
+        rows.retain(|row| after.is_none_or(|after| key(row) > *after));
+        rows.sort_by_cached_key(&key);
+        rows.dedup_by(|one, other| key(one) == key(other));
+        self.show(rows, key)
     }
 }
 
@@ -163,7 +167,8 @@ fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &Cursor) -> Result<Opt
         .ok_or_else(invalid_cursor)?;
     if read["list"] != *list {
         return Err(Problem::InvalidParameter(
-            "cursor: it belongs to another list or filter; leave every other parameter as it was when the cursor was given"
+            "cursor: it belongs to another list or filter: use the same parameters as in the \
+             request that returned it"
                 .to_owned(),
         ));
     }
@@ -174,7 +179,8 @@ fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &Cursor) -> Result<Opt
 
 fn invalid_cursor() -> Problem {
     Problem::InvalidParameter(
-        "cursor: it cannot be read; give meta.next_cursor of the page before as it is, or none for the first page"
+        "cursor: invalid cursor: use meta.next_cursor of the previous page unchanged, or omit it \
+         for the first page"
             .to_owned(),
     )
 }
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_a_list_that_is_read_whole_is_in_order_and_has_each_place_once() {
+    fn a_page_of_all_rows_is_ordered_and_has_no_duplicate_keys() {
         let rows = vec![4, 3, 1, 2, 3];
         let first = first_page(json!("numbers")).show_of_all(rows.clone(), |row| *row);
         assert_eq!(first.data, [1, 2]);
@@ -232,11 +238,12 @@ mod tests {
     fn a_cursor_of_another_filter_is_refused() {
         let cursor = cursor_after_two_rows(&first_page(json!({"kind": "droplet"})));
         let problem = page_after(json!({"kind": "volume"}), cursor).unwrap_err();
-        assert!(problem.to_string().contains("another list"), "{problem}");
+        let is_invalid = matches!(problem, Problem::InvalidParameter(_));
+        assert!(is_invalid, "{problem}");
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn an_invalid_cursor_is_refused() {
         for text in ["x", "!", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
             let refused = page_after(json!(null), Cursor(text.to_owned()));
             assert!(refused.is_err(), "{text}");
@@ -273,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_query_is_refused_as_if_filter_and_page_were_one() {
+    async fn filter_and_page_have_the_errors_of_one_query() {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         #[expect(dead_code, reason = "only its errors are compared")]

@@ -1,4 +1,5 @@
-//! Problem documents (RFC 9457): the one form of every error, axum's own included.
+//! Problem documents (RFC 9457): the format of every error response, including those that axum
+//! creates.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,7 +19,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request has no good answer. What it displays is what the caller reads; causes go to the log only.
+/// An error of a request. The caller receives its `Display` text; its sources go to the log only.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("{0}")]
@@ -29,127 +30,118 @@ pub(crate) enum Problem {
     NotFound(String),
     #[error("{0}")]
     Conflict(String),
-    #[error("this path does not answer that method: the allow header names those it does")]
+    #[error("method not allowed for this path: use one of the methods in the allow header")]
     MethodNotAllowed,
     #[error("{0}")]
     InvalidParameter(String),
     #[error("{0}")]
     InvalidBody(String),
-    #[error("the body must be JSON, with `content-type: application/json`")]
+    #[error("unsupported content type: send JSON with `content-type: application/json`")]
     UnsupportedMediaType,
-    #[error("the body has more than 64 kB")]
+    #[error("body exceeds 64 kB: send a smaller one")]
     BodyTooLarge,
-    #[error("the path with its query has more than 8 kB")]
+    #[error("path and query exceed 8 kB: shorten them")]
     PathTooLong,
-    #[error("the headers have more than 16 kB")]
+    #[error("headers exceed 16 kB: send fewer or shorter ones")]
     HeadersTooLarge,
     #[error("{detail}")]
     TooManyRequests {
         detail: &'static str,
-        /// How long the same request would be refused again.
+        /// Time until the same request is accepted.
         wait: Duration,
     },
-    #[error("the request took longer than the server waits: ask for less, or try again later")]
+    #[error("request timed out: request less data, or try again later")]
     TimedOut,
     #[error("{0}")]
     NotReady(String),
-    #[error("the database does not answer: try again later")]
+    #[error("database unavailable: try again later")]
     DatabaseUnavailable(#[source] StoreError),
     #[error(
-        "something failed inside: the log has the cause, under the request id of this answer's x-request-id header"
+        "internal error: search the log for the request id in the x-request-id header of this \
+         response"
     )]
     Internal(#[source] Box<dyn Error + Send + Sync>),
-    /// An error made by a library, of which only the status is known.
-    #[error("the request was refused")]
+    /// An error that a library created; only its status is known.
+    #[error("request refused")]
     Refused(StatusCode),
 }
 
 impl Problem {
-    /// Status, the last part of the type, and title.
+    /// Returns the status, the last part of the type URN, and the title.
     fn class(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthorized(_) => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "a valid token is needed",
+                "valid token required",
             ),
             Self::Forbidden(_) => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "the token's role does not allow this",
+                "operation not permitted for the role of the token",
             ),
-            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "not found"),
             Self::Conflict(_) => (
                 StatusCode::CONFLICT,
                 "conflict",
-                "it contradicts what has been decided",
+                "conflict with the current state",
             ),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
-                "the method is not allowed here",
+                "method not allowed",
             ),
             Self::InvalidParameter(_) => (
                 StatusCode::BAD_REQUEST,
                 "invalid-parameter",
-                "a parameter cannot be read",
+                "invalid parameter",
             ),
-            Self::InvalidBody(_) => (
-                StatusCode::BAD_REQUEST,
-                "invalid-body",
-                "the body cannot be read",
-            ),
+            Self::InvalidBody(_) => (StatusCode::BAD_REQUEST, "invalid-body", "invalid body"),
             Self::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
-                "the body is not JSON",
+                "unsupported content type",
             ),
             Self::BodyTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body-too-large",
-                "the body is too large",
+                "body too large",
             ),
-            Self::PathTooLong => (
-                StatusCode::URI_TOO_LONG,
-                "path-too-long",
-                "the path is too long",
-            ),
+            Self::PathTooLong => (StatusCode::URI_TOO_LONG, "path-too-long", "path too long"),
             Self::HeadersTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "headers-too-large",
-                "the headers are too large",
+                "headers too large",
             ),
             Self::TooManyRequests { .. } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",
-                "there are too many requests",
+                "too many requests",
             ),
             Self::TimedOut => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "timed-out",
-                "the request took too long",
+                "request timed out",
             ),
             Self::NotReady(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not-ready",
-                "the service is not ready",
+                "service not ready",
             ),
             Self::DatabaseUnavailable(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "database-unavailable",
-                "the database does not answer",
+                "database unavailable",
             ),
             Self::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
-                "an internal error occurred",
+                "internal error",
             ),
             Self::Refused(status) => (
                 *status,
                 "refused",
-                status
-                    .canonical_reason()
-                    .unwrap_or("the request was refused"),
+                status.canonical_reason().unwrap_or("request refused"),
             ),
         }
     }
@@ -159,7 +151,9 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
             StatusCode::SERVICE_UNAVAILABLE => Self::TimedOut,
-            StatusCode::INTERNAL_SERVER_ERROR => Self::Internal("a library answered 500".into()),
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                Self::Internal("a library returned status 500".into())
+            }
             status => Self::Refused(status),
         }
     }
@@ -172,9 +166,8 @@ impl From<StoreError> for Problem {
             StoreError::Decided { .. }
             | StoreError::Estimated { .. }
             | StoreError::KindMismatch { .. } => Self::Conflict(error.to_string()),
-            error if error.is_beyond_time() => Self::InvalidParameter(
-                "a time lies further away than the database can tell: give one of the years 1 to 9999"
-                    .to_owned(),
+            error if error.is_date_out_of_range() => Self::InvalidParameter(
+                "time out of range of the database: use a year from 1 to 9999".to_owned(),
             ),
             error if error.is_transient() => Self::DatabaseUnavailable(error),
             error => Self::Internal(error.into()),
@@ -186,15 +179,15 @@ impl From<StoreError> for Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct Document {
-    /// What kind of problem it is: an identifier, not an address.
+    /// Type of the problem: a URN that identifies it, not an address.
     #[schema(example = "urn:problem-type:arcadia:not-found")]
     r#type: String,
-    /// The same for every problem of a type.
+    /// Title of the problem type; equal for all problems of a type.
     title: &'static str,
-    /// The HTTP status.
+    /// HTTP status code.
     #[schema(example = 404)]
     status: u16,
-    /// What is wrong with this request, and what to do about it.
+    /// The error in this request, and the fix.
     detail: String,
 }
 
@@ -203,7 +196,7 @@ impl IntoResponse for Problem {
         if let Self::DatabaseUnavailable(_) | Self::Internal(_) = &self
             && let Some(cause) = self.source()
         {
-            tracing::error!(error = cause, "the request failed");
+            tracing::error!(error = cause, "request failed");
         }
         let (status, name, title) = self.class();
         let document = Document {
@@ -219,23 +212,24 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Self::TooManyRequests { wait, .. } = self {
-            // Rounded up: who waits for as long as it says is not refused for a fraction of a second.
+            // Rounded up, so that a client that waits exactly this long is not refused again.
             headers.insert(RETRY_AFTER, (wait.as_secs() + 1).into());
         }
         response
     }
 }
 
-/// Gives an error that did not come from here the form of those that did; its headers (`allow` and the like) stay.
+/// Converts error responses of axum and tower to problem documents; their headers, such as `allow`,
+/// are kept.
 pub(crate) async fn in_problem_form(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    let has_form = response
+    let is_problem = response
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|media_type| media_type == MEDIA_TYPE);
-    if !is_error || has_form {
+    if !is_error || is_problem {
         return response;
     }
     let mut problem = Problem::from_status(status).into_response();
@@ -249,12 +243,12 @@ pub(crate) async fn in_problem_form(request: Request, next: Next) -> Response {
 
 pub(crate) async fn unknown_path(uri: Uri) -> Problem {
     Problem::NotFound(format!(
-        "there is nothing at {}: /api/v1/openapi.json lists what there is",
+        "unknown path {}: see /api/v1/openapi.json for all paths",
         uri.path()
     ))
 }
 
-/// A description of one problem for the OpenAPI document.
+/// Returns the OpenAPI description of a problem response.
 pub(crate) fn described(description: &str) -> RefOr<utoipa::openapi::Response> {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
@@ -266,53 +260,58 @@ pub(crate) fn described(description: &str) -> RefOr<utoipa::openapi::Response> {
         .into()
 }
 
-/// In an operation's responses: its parameters can be wrong.
-pub(crate) struct Invalid;
+/// The response 400 of an operation.
+pub(crate) struct BadRequest;
 
-impl IntoResponses for Invalid {
+impl IntoResponses for BadRequest {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let description = "A parameter or the body cannot be read; `detail` says which and why";
+        let description =
+            "A parameter or the body is invalid; `detail` has the name and the expected value";
         BTreeMap::from([("400".to_owned(), described(description))])
     }
 }
 
-/// In an operation's responses: what it names may not be there, or not be the caller's.
-pub(crate) struct Absent;
+/// The response 404 of an operation.
+pub(crate) struct NotFound;
 
-impl IntoResponses for Absent {
+impl IntoResponses for NotFound {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let description = "There is no such thing, or it is not this tenant's";
+        let description = "Not found, or not visible to the tenant of the token";
         BTreeMap::from([("404".to_owned(), described(description))])
     }
 }
 
-/// In an operation's responses: it was decided otherwise before.
-pub(crate) struct Decided;
+/// The response 409 of an operation on a held deletion that has another decision.
+pub(crate) struct AlreadyDecided;
 
-impl IntoResponses for Decided {
+impl IntoResponses for AlreadyDecided {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let description = "It was decided otherwise before; `detail` says how";
+        let description =
+            "The held deletion already has another decision; `detail` has the decision";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }
 
-/// In an operation's responses: the line cannot be for that resource, or is of an estimate.
-pub(crate) struct Unfitting;
+/// The response 409 of an operation that matches a cost line: the kind of the resource does not fit
+/// the line, or the line belongs to an estimate.
+pub(crate) struct KindMismatch;
 
-impl IntoResponses for Unfitting {
+impl IntoResponses for KindMismatch {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let description = "The line cannot be for a resource of that kind (`force` accepts it all the same), or the line is of an \
-            estimate; `detail` says which";
+        let description = "The kind of the resource does not fit the line (`force` overrides this \
+            check), or the line belongs to an estimate; `detail` has the reason";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }
 
-/// In an operation's responses: it is not for estimates, which are replaced every day.
-pub(crate) struct Estimated;
+/// The response 409 of an operation on a line of an estimate: estimates are replaced every day, so
+/// their lines cannot have overrides.
+pub(crate) struct EstimateLine;
 
-impl IntoResponses for Estimated {
+impl IntoResponses for EstimateLine {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let description = "The line is of an estimate; its month's invoice is to come";
+        let description =
+            "The line belongs to an estimate; try again when the invoice of the month is ingested";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }

@@ -1,4 +1,4 @@
-//! The routes, one file a noun.
+//! The routes that serve data, one module for each resource of the API.
 
 mod balance;
 mod cost_lines;
@@ -17,8 +17,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::ApiState;
 
-/// Every route that serves data. Each handler's first argument is who calls, so that nobody without access learns anything from
-/// how the rest of the request is judged.
+/// Returns all routes that serve data.
+///
+/// The first argument of each handler is the caller: a request without access is refused before its
+/// parameters are read, so that the error reveals nothing on them.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(balance::routes())

@@ -1,4 +1,5 @@
-//! Serving the router on a socket, to clients of whom some are slow, many or hostile.
+//! Serves the router over HTTP/1.1, with limits on connections, request heads and durations that
+//! protect against slow, numerous or hostile clients.
 
 use std::future::Future;
 use std::io;
@@ -22,37 +23,41 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::{Settings, routers};
 
-/// How long requests under way may take once shutdown is asked for: a client that never finishes sending must not keep the
-/// process alive.
+/// Time limit for requests in progress during shutdown: a client that never finishes its request
+/// must not keep the process alive.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The longest that a client may take to send a request's head, and that a connection may be idle.
+/// Maximum time for a client to send the head of a request, and maximum idle time of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The longest that a connection is kept: a client that takes in an answer byte by byte must not hold its place for ever. It is
-/// ended between requests, and in the midst of one only [`GRACE`] later.
-const LIFE: Duration = Duration::from_mins(10);
+/// Maximum lifetime of a connection: a client that reads a response byte by byte must not occupy a
+/// connection for ever. A connection is closed between requests; one with a request in progress is
+/// closed [`GRACE`] later.
+const MAX_LIFETIME: Duration = Duration::from_mins(10);
 
-/// The most connections at a time; more wait until one ends.
+/// Maximum number of concurrent connections; further ones wait until one ends.
 const CONNECTIONS: usize = 1024;
 
-/// The same where only the metrics are served, to Prometheus.
+/// Maximum number of concurrent connections to the separate metrics listener.
 const METRICS_CONNECTIONS: usize = 16;
 
-/// The most bytes that are read before a request's head must be whole: all of memory that a client can take without being answered.
-/// The routes take less (`layers::PATH_LIMIT`, `layers::HEADER_LIMIT`), and say so in better words.
+/// Maximum number of bytes read before the head of a request is complete: the memory that a client
+/// can occupy without a response. The limits of the routes are lower (`layers::PATH_LIMIT`,
+/// `layers::HEADER_LIMIT`) and return problem documents.
 const HEAD_BUFFER: usize = 64 * 1024;
 
-/// The most header fields; what hyper has room for by itself, said here since it is one of the limits.
+/// Maximum number of header fields. Equals hyper's default, and is set explicitly because it is one
+/// of the limits.
 const HEADER_FIELDS: usize = 100;
 
-/// Where a request comes from.
+/// The IP address of the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// Answers requests until `shutdown` is done, then finishes requests in progress, ten seconds at most.
+/// Serves requests until `shutdown` completes, then waits up to ten seconds for requests in
+/// progress.
 ///
-/// Boxed, so that the server is compiled in this crate and not once more in each that calls it.
+/// The future is boxed, so that the server is compiled once in this crate and not in each caller.
 pub fn serve(
     listener: TcpListener,
     settings: impl Into<Settings>,
@@ -85,40 +90,46 @@ async fn serve_until(
     Ok(())
 }
 
-/// Answers the requests that come in there.
+/// Accepts connections of one listener until `stopping`, then waits for them up to [`GRACE`].
 async fn accept(
     mut listener: TcpListener,
     router: Router,
     connections: usize,
     stopping: &CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(connections));
+    let permits = Arc::new(Semaphore::new(connections));
     let connections = TaskTracker::new();
     loop {
         let next = async {
-            let place = places.clone().acquire_owned().await;
-            // axum's way of accepting: it waits a while where the process has no file descriptor left.
-            (place, Listener::accept(&mut listener).await)
+            let permit = permits.clone().acquire_owned().await;
+            // axum's `accept` retries after a pause when the process has no file descriptor left.
+            (permit, Listener::accept(&mut listener).await)
         };
-        let (place, (stream, peer)) = tokio::select! {
+        let (permit, (stream, peer)) = tokio::select! {
             () = stopping.cancelled() => break,
             next = next => next,
         };
-        let connection = answer(stream, peer, router.clone(), stopping.clone());
+        let connection = serve_connection(stream, peer, router.clone(), stopping.clone());
         connections.spawn(async move {
             connection.await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
     connections.close();
-    // What is not done by then ends with the process.
+    // Connections that are still open end with the process.
     let _ = tokio::time::timeout(GRACE, connections.wait()).await;
 }
 
-/// Answers the requests of one connection, until it ends, has lived long enough, or all are to stop.
-async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, stopping: CancellationToken) {
-    // Answers are written whole: there is nothing to wait for that would fill a packet.
+/// Serves the requests of one connection until the client closes it, [`MAX_LIFETIME`] ends, or
+/// `stopping` is cancelled.
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stopping: CancellationToken,
+) {
+    // Responses are written at once, so that Nagle's algorithm would only delay the last packet.
     let _ = stream.set_nodelay(true);
     let service = Extension(Peer(peer.ip()))
         .layer(router)
@@ -130,10 +141,10 @@ async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, stopping: C
         .max_headers(HEADER_FIELDS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
-    let end_asked_for = tokio::time::timeout(LIFE, stopping.cancelled());
+    let close_requested = tokio::time::timeout(MAX_LIFETIME, stopping.cancelled());
     let ended = tokio::select! {
         ended = connection.as_mut() => Ok(ended),
-        _ = end_asked_for => {
+        _ = close_requested => {
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(GRACE, connection).await
         }
@@ -141,7 +152,7 @@ async fn answer(stream: TcpStream, peer: SocketAddr, router: Router, stopping: C
     if let Ok(Err(error)) = ended {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
-            "a connection broke"
+            "connection failed"
         );
     }
 }

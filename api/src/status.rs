@@ -1,6 +1,6 @@
-//! The verdict on the mirror: whether it keeps up, and if not, why.
+//! The status of the mirror with its reasons, derived from facts of the database and of Temporal.
 //!
-//! The one place where facts of the database and of Temporal become a verdict. `GET /api/v1/sync` and `arcadia status` both show it.
+//! `GET /api/v1/sync` and `arcadia status` both use this module.
 
 mod books;
 mod listings;
@@ -18,25 +18,29 @@ use self::listings::{reason_of_holds, reason_of_members, reasons_of_listings, re
 pub use self::schedules::reasons_of_schedules;
 use crate::temporal::ScheduleStatus;
 
-/// Syncs of projects and inventory start every 15 minutes, and one run may wait for requests for half an hour. After an hour at least
-/// two runs in a row have not listed the kind.
+/// Age from which a listing is stale. Syncs of projects and inventory start every 15 minutes, and a
+/// run can wait up to half an hour for the rate limit: after an hour at least two consecutive runs
+/// have not listed the kind.
 pub const LISTING_STALE_AFTER: TimeDelta = TimeDelta::hours(1);
-/// The balance is polled every hour: two polls in a row were missed.
+/// Age from which the balance is stale. It is polled every hour: after three hours two consecutive
+/// polls are missing.
 pub const BALANCE_STALE_AFTER: TimeDelta = TimeDelta::hours(3);
-/// Invoices are ingested within a day of being listed, by a schedule that runs once a day; two hours are for the run itself.
+/// Age from which an invoice without lines is reported. A schedule ingests listed invoices once a
+/// day; the other two hours are for the run.
 pub const INVOICE_PENDING_AFTER: TimeDelta = TimeDelta::hours(26);
-/// A first sync of a large account takes as long as its budget of requests lets it: an hour's budget lists 900,000 resources.
+/// Time limit for the first sync. Its duration depends on the request budget, which allows 900,000
+/// resources an hour.
 pub const FIRST_SYNC_WITHIN: TimeDelta = TimeDelta::hours(1);
 
-/// Whether the mirror and the books can be relied on.
+/// Status of the mirror and of the stored amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Everything is listed, polled and ingested as the schedules want it.
+    /// All listings, polls and ingests are on schedule.
     Ok,
-    /// A part is missing, old or waits for an operator; the rest can be relied on.
+    /// Some data is missing, stale or waits for an operator; the rest is reliable.
     Degraded,
-    /// Nothing new arrives, or figures are wrong.
+    /// No new data arrives, or amounts are wrong.
     Failing,
 }
 
@@ -50,28 +54,28 @@ impl Display for Status {
     }
 }
 
-/// What a reason is about. In the order of importance; the first group makes the status `failing`.
+/// Code of a reason, in order of importance; codes of the first group set the status `failing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// The database does not answer; from `arcadia status` only.
+    /// The database is unreachable; from `arcadia status` only.
     DatabaseUnreachable,
-    /// Temporal does not answer, so that nothing is started.
+    /// Temporal is unreachable, so that no runs start.
     TemporalUnreachable,
-    /// `DigitalOcean` refuses a token.
+    /// `DigitalOcean` refused a token.
     TokenRefused,
-    /// Nothing was ever listed completely.
+    /// No kind has a complete listing.
     NoSync,
-    /// A schedule's kinds have not been listed for longer than an hour.
+    /// The kinds of a schedule have not been listed for more than an hour.
     SyncStopped,
-    /// Temporal lacks a schedule.
+    /// A schedule is missing in Temporal.
     ScheduleMissing,
-    /// Schedules belong to another installation, so that nothing starts the runs of this one.
+    /// Schedules belong to another installation, so that no runs of this one start.
     ScheduleForeign,
-    /// Two sums that should be the same are not.
+    /// Stored sums do not reconcile.
     BooksDiscrepancy,
 
-    /// The first sync has not ended.
+    /// The first sync is in progress.
     FirstSyncRunning,
     /// Deletions wait for an operator.
     DeletionsHeld,
@@ -79,29 +83,29 @@ pub enum Code {
     RunFailed,
     /// The last listing of a kind failed.
     KindFailed,
-    /// The last listing of a kind did not see everything.
+    /// The last listing of a kind is incomplete.
     KindIncomplete,
-    /// The token may not read a kind, or the API does not know it.
+    /// The token lacks the scope for a kind, or the DigitalOcean API does not have it.
     KindNotReadable,
-    /// A kind has not been listed completely for longer than an hour.
+    /// A kind has not been listed for more than an hour.
     KindStale,
-    /// Members of projects match no resource, so that these resources have no project and no tenant.
+    /// Project members match no resource, so that nothing is attributed by them.
     MembersUnmatched,
     /// A schedule is paused.
     SchedulePaused,
-    /// A schedule differs from what this version wants.
+    /// A schedule differs from the definition of this version.
     ScheduleOutdated,
-    /// Invoices could not be ingested.
+    /// The ingest of invoices failed.
     InvoicesFailed,
-    /// Invoices have waited for their lines for longer than a day.
+    /// Invoices have been without lines for more than a day.
     InvoicesPending,
-    /// Ingested invoices could not be checked again.
+    /// Ingested invoices could not be rechecked.
     InvoicesUnverified,
-    /// The lines of invoices do not total the invoice's amount.
+    /// The lines of invoices do not total the amount of their invoice.
     InvoicesUnreconciled,
     /// The balance has not been polled for three hours.
     BalanceStale,
-    /// This API was started without a way to reach Temporal, so that schedules are not checked.
+    /// This API was started without a connection to Temporal, so that schedules are not checked.
     SchedulesNotChecked,
 }
 
@@ -115,21 +119,23 @@ impl Code {
     }
 }
 
-/// Why the status is not `ok`.
+/// A reason for a status other than `ok`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reason {
+    /// Code of the reason, for programs.
     pub code: Code,
-    /// What this reason alone makes the status: `degraded` or `failing`.
+    /// Status that this reason alone causes: `degraded` or `failing`.
     pub severity: Status,
-    /// For people: the problem, then the fix.
+    /// Text for people: the problem, then the fix.
     pub detail: String,
-    /// Since when, where it is known.
+    /// Time since which the reason exists; null if unknown.
     pub since: Option<DateTime<Utc>>,
-    /// The kinds or the schedules that it is about; empty where it is about all.
+    /// The affected kinds or schedules; empty if the reason is not specific to any.
     pub subjects: Vec<String>,
 }
 
 impl Reason {
+    /// Returns a reason with the severity of its code.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             severity: code.status(),
@@ -140,12 +146,14 @@ impl Reason {
         }
     }
 
+    /// Sets the time since which the reason exists.
     #[must_use]
     pub fn since(mut self, since: Option<DateTime<Utc>>) -> Self {
         self.since = since;
         self
     }
 
+    /// Sets the affected kinds or schedules.
     #[must_use]
     pub fn about(mut self, subjects: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.subjects = subjects.into_iter().map(Into::into).collect();
@@ -171,17 +179,18 @@ impl From<Vec<Reason>> for Verdict {
     }
 }
 
-/// What is known of the schedules.
+/// The known state of the schedules.
 #[derive(Debug, Clone, Copy)]
 pub enum Schedules<'a> {
+    /// Temporal returned these schedules.
     Known(&'a [ScheduleStatus]),
-    /// Temporal cannot be asked, for this reason.
+    /// Temporal is unreachable, for this reason.
     Unreachable(&'a str),
-    /// There is no way to ask Temporal.
+    /// There is no connection to Temporal.
     NotChecked,
 }
 
-/// The verdict on these facts.
+/// Derives the status and its reasons from the facts.
 pub fn verdict(facts: &StatusFacts, schedules: Schedules<'_>) -> Verdict {
     let mut reasons = reasons_of_schedules(schedules);
     reasons.extend(reasons_of_listings(facts, schedules));
@@ -194,16 +203,11 @@ pub fn verdict(facts: &StatusFacts, schedules: Schedules<'_>) -> Verdict {
     reasons.into()
 }
 
-/// Names to be read in a sentence: five at most.
+/// Formats up to five names for a sentence.
 fn names(all: &[&str]) -> String {
-    const MOST: usize = 5;
-    let shown = all
-        .iter()
-        .take(MOST)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match all.len().saturating_sub(MOST) {
+    const MAX: usize = 5;
+    let shown = all.iter().take(MAX).copied().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MAX) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

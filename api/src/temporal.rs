@@ -1,12 +1,14 @@
-//! What the API tells of Temporal. It does not talk to Temporal itself: whoever starts it hands in somebody who does.
+//! Temporal data that the API shows. The API has no Temporal client: the program that starts it
+//! passes a [`ScheduleSource`].
 
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 
-/// Somebody who knows how the schedules stand.
+/// Source of the current state of the schedules.
 pub trait ScheduleSource: Send + Sync {
-    /// All schedules of this system; or why they cannot be told, in words for whoever operates it.
+    /// Returns all schedules of this installation, or the reason for the operator why they are
+    /// unavailable.
     fn schedules(&self) -> ScheduleFuture<'_>;
 }
 
@@ -14,30 +16,30 @@ pub trait ScheduleSource: Send + Sync {
 pub type ScheduleFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<ScheduleStatus>, String>> + Send + 'a>>;
 
-/// A schedule that this system wants to have.
+/// A schedule that this version defines, with its state in Temporal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleStatus {
     pub id: String,
-    /// In words, UTC.
+    /// Times at which the schedule starts runs, as text in UTC.
     pub when: String,
     pub workflow_type: String,
     pub task_queue: String,
-    /// None where the server has no such schedule.
+    /// None if Temporal has no such schedule.
     pub on_server: Option<OnServer>,
 }
 
-/// A schedule as the server has it.
+/// State of a schedule in Temporal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnServer {
     pub is_paused: bool,
-    /// Whether it is as this program wants it.
+    /// True if the schedule equals the definition of this version.
     pub is_current: bool,
-    /// The installation that it belongs to, if that is another one.
+    /// The other installation that the schedule belongs to, if any.
     pub foreign: Option<String>,
-    /// Why it is paused, or what it is for.
+    /// Reason for the pause, or purpose of the schedule.
     pub note: Option<String>,
     pub running: Vec<WorkflowRun>,
-    /// The latest first.
+    /// Latest runs, the latest first.
     pub last_runs: Vec<ScheduledRun>,
     pub next_run_at: Vec<DateTime<Utc>>,
 }
@@ -54,20 +56,20 @@ pub struct WorkflowRun {
 pub struct ScheduledRun {
     pub run: WorkflowRun,
     pub started_at: Option<DateTime<Utc>>,
-    /// `running`, `completed`, `failed`, ... as the schedule last heard.
+    /// Last known status: `running`, `completed`, `failed`, ...
     pub status: Option<String>,
 }
 
-/// Where runs can be looked at.
+/// Address of the Temporal UI, for links to runs.
 #[derive(Debug, Clone)]
 pub struct TemporalUi {
-    /// Base of the UI, like `http://localhost:8233`.
+    /// Base URL, such as `http://localhost:8233`.
     pub url: String,
     pub namespace: String,
 }
 
 impl TemporalUi {
-    /// The page of a run.
+    /// Returns the URL of a run.
     pub(crate) fn run(&self, workflow_id: &str, run_id: &str) -> String {
         format!(
             "{}/namespaces/{}/workflows/{}/{}/history",
@@ -79,7 +81,7 @@ impl TemporalUi {
     }
 }
 
-/// A text as one segment of a path: all but RFC 3986's unreserved characters are encoded.
+/// Encodes a text as one path segment: all characters except the unreserved ones of RFC 3986.
 fn path_segment(text: &str) -> String {
     let mut segment = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runs_page_has_every_id_as_one_segment() {
+    fn the_url_of_a_run_has_each_id_as_one_segment() {
         let ui = TemporalUi {
             url: "http://localhost:8233/".to_owned(),
             namespace: "default".to_owned(),

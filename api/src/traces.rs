@@ -1,4 +1,4 @@
-//! OpenTelemetry spans of requests, where anybody wants them.
+//! OpenTelemetry spans of requests, if tracing is configured.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -12,16 +12,17 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::metrics;
 
-/// Makes a span of a request, below the caller's if it names one (`traceparent`).
+/// Records a span for a request, as a child of the caller's span in `traceparent`, if any.
 ///
-/// It holds the method, the route as it is declared, and the status: neither path nor query, in which people paste tokens.
+/// The span has the method, the route as declared, and the status. It has neither path nor query,
+/// because callers sometimes paste tokens into them.
 pub(crate) async fn trace(
     State(tracer): State<SdkTracer>,
     request: Request,
     next: Next,
 ) -> Response {
-    let callers = HeaderExtractor(request.headers());
-    let above = TraceContextPropagator::new().extract_with_context(&Context::new(), &callers);
+    let headers = HeaderExtractor(request.headers());
+    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
     let method = metrics::known_method(request.method());
     let route = metrics::route(&request).to_owned();
     let span = tracer
@@ -31,7 +32,7 @@ pub(crate) async fn trace(
             KeyValue::new("http.request.method", method),
             KeyValue::new("http.route", route),
         ]);
-    let mut span = tracer.build_with_context(span, &above);
+    let mut span = tracer.build_with_context(span, &parent);
     let trace_id = tracing::field::display(span.span_context().trace_id());
     tracing::Span::current().record("trace_id", trace_id);
     let response = next.run(request).await;

@@ -1,5 +1,5 @@
-//! What a tenant sees of things that are its own now and were others' before, or that belong together with others' things: nothing
-//! that names those.
+//! Redaction for tenants: removes references to other tenants, their projects and their resources
+//! from resources and events.
 
 mod attributes;
 
@@ -13,25 +13,27 @@ use uuid::Uuid;
 
 use crate::access::Caller;
 
-/// What the caller may read of other tenants: all for an admin, nothing for a tenant.
+/// The data that a caller may see: everything for an admin, its own data for a tenant.
 pub(crate) struct View {
-    confined: Option<Confined>,
+    /// None for an admin.
+    restriction: Option<Restriction>,
 }
 
-struct Confined {
+struct Restriction {
     tenant: TenantId,
-    /// Those that are the tenant's or were.
+    /// Current and former projects of the tenant.
     projects: HashSet<Uuid>,
 }
 
 impl View {
+    /// Loads the view of a caller.
     pub(crate) async fn of(caller: &Caller, store: &Store) -> Result<Self, StoreError> {
         let Some(tenant) = caller.tenant() else {
-            return Ok(Self { confined: None });
+            return Ok(Self { restriction: None });
         };
-        let projects = store.projects_known_to(tenant).await?;
+        let projects = store.projects_ever_assigned_to(tenant).await?;
         Ok(Self {
-            confined: Some(Confined {
+            restriction: Some(Restriction {
                 tenant: tenant.clone(),
                 projects: projects.into_iter().collect(),
             }),
@@ -39,22 +41,23 @@ impl View {
     }
 
     pub(crate) fn shows_all(&self) -> bool {
-        self.confined.is_none()
+        self.restriction.is_none()
     }
 
     pub(crate) fn shows_tenant(&self, tenant: Option<&str>) -> bool {
-        self.confined
+        self.restriction
             .as_ref()
-            .is_none_or(|confined| tenant == Some(confined.tenant.as_str()))
+            .is_none_or(|restriction| tenant == Some(restriction.tenant.as_str()))
     }
 
     pub(crate) fn shows_project(&self, project: Uuid) -> bool {
-        self.confined
+        self.restriction
             .as_ref()
-            .is_none_or(|confined| confined.projects.contains(&project))
+            .is_none_or(|restriction| restriction.projects.contains(&project))
     }
 
-    /// Leaves out of a resource, as it is or was, who else it belongs to and which other resources it names.
+    /// Removes other tenants, their projects and references to other resources from a current or
+    /// past state of a resource.
     pub(crate) fn narrow_resource(&self, resource: &mut Resource) {
         if self.shows_all() {
             return;
@@ -68,21 +71,21 @@ impl View {
             .filter(|project| self.shows_project(*project));
     }
 
-    /// Leaves out of an event's changes whom the resource came from and went to, what it was before it came, which other resources
-    /// it named, and who of the operators said so.
+    /// Removes from the changes of an event: other tenants, the values before the resource became
+    /// the tenant's, references to other resources, and the names of operators.
     pub(crate) fn narrow_changes(&self, changes: &mut Value) {
         if self.shows_all() {
             return;
         }
-        let from = changes.pointer("/tenant_id/before");
-        let was_others = from.is_some_and(|tenant| !self.shows_tenant(tenant.as_str()));
+        let previous = changes.pointer("/tenant_id/before");
+        let was_of_another = previous.is_some_and(|tenant| !self.shows_tenant(tenant.as_str()));
         for (field, change) in changes.as_object_mut().into_iter().flatten() {
             for (side, value) in change.as_object_mut().into_iter().flatten() {
                 match field.as_str() {
-                    _ if was_others && side == "before" => *value = Value::Null,
+                    _ if was_of_another && side == "before" => *value = Value::Null,
                     "tenant_id" => self.narrow_tenant(value),
                     "cloud_project_id" | "provider_project_id" => self.narrow_project(value),
-                    "pin" if side != "by" => self.narrow_pin(value),
+                    "pin" if side != "by" => self.narrow_override(value),
                     "pin" | "relations" | "approved_by" => *value = Value::Null,
                     "attrs" => attributes::narrow(value),
                     field => {
@@ -108,19 +111,19 @@ impl View {
         }
     }
 
-    /// The times of a tenant or project that is not shown are not shown either.
-    fn narrow_pin(&self, value: &mut Value) {
+    /// Removes hidden tenants and projects from an override, with their start times.
+    fn narrow_override(&self, value: &mut Value) {
         if let Some(tenant) = value.get_mut("tenant_id") {
             self.narrow_tenant(tenant);
         }
         if let Some(project) = value.get_mut("cloud_project_id") {
             self.narrow_project(project);
         }
-        for (of, since) in [
+        for (field, since) in [
             ("tenant_id", "tenant_since"),
             ("cloud_project_id", "project_since"),
         ] {
-            let is_hidden = value.get(of).is_some_and(Value::is_null);
+            let is_hidden = value.get(field).is_some_and(Value::is_null);
             if let Some(since) = value.get_mut(since).filter(|_| is_hidden) {
                 *since = Value::Null;
             }

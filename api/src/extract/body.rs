@@ -1,4 +1,4 @@
-//! JSON bodies.
+//! The extractor of JSON bodies, with errors that have the field and the fix.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use serde_path_to_error::{Path, Segment};
 use super::serde_errors::{Place, explain};
 use crate::problem::Problem;
 
-/// A JSON object as the body. Its errors name the field and the fix.
+/// Reads the body as a JSON object. Errors have the field and the fix.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -30,13 +30,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 .await
                 .map_err(|rejection| match rejection.into_response().status() {
                     StatusCode::PAYLOAD_TOO_LARGE => Problem::BodyTooLarge,
-                    _ => Problem::InvalidBody("the body broke off: send it again".to_owned()),
+                    _ => Problem::InvalidBody("the body is incomplete: send it again".to_owned()),
                 })?;
         read(&bytes).map(Self).map_err(Problem::InvalidBody)
     }
 }
 
-/// Whether the content type is `application/json`, or JSON of some application (`application/...+json`).
+/// Returns true if the content type is `application/json` or `application/...+json`.
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE);
     let Some(text) = content_type.and_then(|value| value.to_str().ok()) else {
@@ -54,7 +54,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         return Err("the body is empty: expected a JSON object".to_owned());
     }
     let value = read_json(bytes)?;
-    // serde would also take the fields' values from an array, by their order.
+    // serde would also read the fields from an array, by position.
     if !value.is_object() {
         return Err(format!("expected a JSON object, found {}", type_of(&value)));
     }
@@ -64,11 +64,11 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     })
 }
 
-/// Reads any JSON in which no object has the same field twice: which of the two counts would be anybody's guess.
+/// Reads any JSON without duplicate fields: with duplicates, the valid one would be ambiguous.
 fn read_json(bytes: &[u8]) -> Result<Value, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize::<_, Distinct>(&mut deserializer);
-    let Distinct(value) = read.map_err(|error| {
+    let read = serde_path_to_error::deserialize::<_, UniqueFields>(&mut deserializer);
+    let UniqueFields(value) = read.map_err(|error| {
         let path = path_text(error.path());
         let error = error.into_inner();
         if error.is_data() {
@@ -90,7 +90,7 @@ fn malformed(error: &serde_json::Error) -> String {
     )
 }
 
-/// The error's text without the line and the column at its end.
+/// Returns the text of the error without its line and column.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -108,7 +108,7 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// `weights.acme`; keys that are no plain words are quoted.
+/// Formats a path like `weights.acme`; keys with other characters are quoted.
 fn path_text(path: &Path) -> String {
     let is_plain = |key: &str| {
         let fits = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
@@ -124,10 +124,10 @@ fn path_text(path: &Path) -> String {
     text.strip_prefix('.').unwrap_or(&text).to_owned()
 }
 
-/// JSON whose objects have each field once.
-struct Distinct(Value);
+/// JSON without duplicate fields in its objects.
+struct UniqueFields(Value);
 
-impl<'de> Deserialize<'de> for Distinct {
+impl<'de> Deserialize<'de> for UniqueFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyJson).map(Self)
     }
@@ -172,7 +172,7 @@ impl<'de> Visitor<'de> for AnyJson {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Distinct(value)) = items.next_element()? {
+        while let Some(UniqueFields(value)) = items.next_element()? {
             values.push(value);
         }
         Ok(values.into())
@@ -180,10 +180,10 @@ impl<'de> Visitor<'de> for AnyJson {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, Distinct(value))) = fields.next_entry::<String, _>()? {
+        while let Some((name, UniqueFields(value))) = fields.next_entry::<String, _>()? {
             if object.contains_key(&name) {
                 return Err(serde::de::Error::custom(format!(
-                    "field {name:?} is given twice: leave one of them out"
+                    "duplicate field {name:?}: remove one"
                 )));
             }
             object.insert(name, value);
@@ -200,7 +200,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only the errors are looked at")]
+    #[expect(dead_code, reason = "only the errors are checked")]
     struct Example {
         name: String,
         #[serde(default)]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_body_is_named_with_its_place_and_the_fix() {
+    fn each_body_error_has_its_place_and_the_fix() {
         for (body, expected) in [
             ("", "the body is empty: expected a JSON object"),
             ("  \n", "the body is empty: expected a JSON object"),
@@ -237,11 +237,11 @@ mod tests {
             ),
             (
                 "{\"name\": \"a\", \"name\": \"b\"}",
-                "field \"name\" is given twice: leave one of them out",
+                "duplicate field \"name\": remove one",
             ),
             (
                 "{\"name\": \"a\", \"weights\": {\"x\": 1, \"x\": 2}}",
-                "weights: field \"x\" is given twice: leave one of them out",
+                "weights: duplicate field \"x\": remove one",
             ),
             (
                 "{\"name\": \"a\", \"weights\": {\"a b\": 300}}",

@@ -1,12 +1,12 @@
-//! Kinds of resources as parameters.
+//! The parameter type of resource kinds; unknown kinds are refused with a list and a suggestion.
 
 use std::str::FromStr;
 
 use domain::ResourceKind;
 
-use crate::words;
+use crate::choices;
 
-/// The name of a kind that this version knows.
+/// A kind that this version knows.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownKind(ResourceKind);
 
@@ -27,16 +27,16 @@ impl FromStr for KnownKind {
         }
         let all = ResourceKind::ALL;
         let names: Vec<&str> = all.iter().map(ResourceKind::as_str).collect();
-        // DigitalOcean's own word, like `domain`.
-        let meant = ResourceKind::from_urn_word(&text.to_lowercase());
+        // DigitalOcean's name of the kind, such as `domain`.
+        let meant = ResourceKind::from_urn_kind(&text.to_lowercase());
         let suggestion = if known(&meant) {
             format!("; did you mean {meant}?")
         } else {
-            words::suggestion(text, &names)
+            choices::suggestion(text, &names)
         };
         Err(format!(
             "unknown kind {text:?}: expected {}{suggestion}",
-            words::alternatives(&names)
+            choices::alternatives(&names)
         ))
     }
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_kind_is_refused_with_the_kinds_and_a_suggestion() {
+    fn the_error_for_an_unknown_kind_has_the_kinds_and_a_suggestion() {
         for (text, suggestion) in [
             ("droplets", "; did you mean droplet?"),
             ("DROPLET", "; did you mean droplet?"),

@@ -1,8 +1,8 @@
-//! The errors of serde, in the words of this API: which field or parameter, what is wrong with it, and the fix.
+//! Rewrites errors of serde to the format of this API: field or parameter, problem, fix.
 
-use crate::words;
+use crate::choices;
 
-/// Where a value is read from.
+/// The part of the request that a value is read from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     Query,
@@ -18,7 +18,7 @@ impl Place {
     }
 }
 
-/// Rewords an error of serde. `path` is the field that it is about, empty for the whole body or query.
+/// Rewrites an error of serde. `path` is the field of the error, empty for the whole body or query.
 pub(super) fn explain(place: Place, path: &str, message: &str) -> String {
     // Some deserializers put the path before the message.
     let message = message
@@ -30,12 +30,12 @@ pub(super) fn explain(place: Place, path: &str, message: &str) -> String {
     let (text, path) = match quoted.as_slice() {
         [name, known @ ..] if message.starts_with("unknown field `") => {
             let expected = if known.is_empty() {
-                format!("no {noun} is expected")
+                format!("no {noun} is allowed")
             } else {
-                format!("expected {}", words::alternatives(known))
+                format!("expected {}", choices::alternatives(known))
             };
-            let suggestion = words::suggestion(name, known);
-            // The path ends with the field's name.
+            let suggestion = choices::suggestion(name, known);
+            // The path ends with the name of the unknown field.
             (
                 format!("unknown {noun} {name:?}: {expected}{suggestion}"),
                 parent(path),
@@ -45,11 +45,11 @@ pub(super) fn explain(place: Place, path: &str, message: &str) -> String {
             (format!("missing {noun} {name:?}: add it"), path)
         }
         [name] if message.starts_with("duplicate field `") => (
-            format!("{noun} {name:?} is given twice: leave one of them out"),
+            format!("duplicate {noun} {name:?}: remove one"),
             parent(path),
         ),
-        [word, known @ ..] if message.starts_with("unknown variant `") => {
-            (words::unknown("value", word, known), path)
+        [value, known @ ..] if message.starts_with("unknown variant `") => {
+            (choices::unknown("value", value, known), path)
         }
         _ if message.starts_with("invalid ") => (message.replace('`', ""), path),
         _ => (message.to_owned(), path),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_of_serde_names_the_field_and_the_fix() {
+    fn each_serde_error_has_the_field_and_the_fix() {
         for (path, message, expected) in [
             (
                 "tenant",
@@ -80,7 +80,7 @@ mod tests {
             (
                 "x",
                 "unknown field `x`, there are no fields",
-                r#"unknown field "x": no field is expected"#,
+                r#"unknown field "x": no field is allowed"#,
             ),
             (
                 "",

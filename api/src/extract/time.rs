@@ -1,4 +1,4 @@
-//! Months and times in queries, paths and bodies.
+//! Parameter types of months and times, for queries, paths and bodies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-/// A month: `2026-04`, or the first of the month, `2026-04-01`.
+/// Month as `YYYY-MM`, or as its first day, `YYYY-MM-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(
     value_type = String,
@@ -25,7 +25,7 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let day = match text.len() {
-            // A month, completed to its first day.
+            // A month without its first day.
             7 => parse_date(&format!("{text}-01")),
             _ => parse_date(text),
         };
@@ -45,11 +45,11 @@ impl FromStr for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Written::<Self>::expecting(Self::EXPECTED))
+        deserializer.deserialize_str(FromText::<Self>::expecting(Self::EXPECTED))
     }
 }
 
-/// A time (RFC 3339), or a date, which stands for midnight UTC at its start.
+/// Time (RFC 3339), or a date as midnight UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(
     value_type = String,
@@ -78,13 +78,13 @@ impl FromStr for TimeOrDate {
     }
 }
 
-/// What is likely to be missing from a text that is almost a time.
+/// Returns a hint for a text that is almost a time.
 fn hint(text: &str) -> &'static str {
     let with = |suffix: &str| DateTime::parse_from_rfc3339(&format!("{text}{suffix}")).is_ok();
     if with("Z") {
         "; add Z for UTC"
     } else if DateTime::parse_from_rfc3339(&text.replacen(' ', "+", 1)).is_ok() {
-        // In a query, `+` stands for a space.
+        // In a query, `+` is decoded as a space.
         "; write %2B for the + of an offset"
     } else {
         ""
@@ -93,24 +93,24 @@ fn hint(text: &str) -> &'static str {
 
 impl<'de> Deserialize<'de> for TimeOrDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Written::<Self>::expecting(Self::EXPECTED))
+        deserializer.deserialize_str(FromText::<Self>::expecting(Self::EXPECTED))
     }
 }
 
-/// A date as `YYYY-MM-DD`; chrono alone also accepts `2026-4-1` and `+2026-04-01`.
+/// Parses a date as `YYYY-MM-DD`; chrono alone also accepts `2026-4-1` and `+2026-04-01`.
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let is_plain =
         text.len() == "YYYY-MM-DD".len() && text.starts_with(|first: char| first.is_ascii_digit());
     is_plain.then(|| text.parse().ok()).flatten()
 }
 
-/// Reads a `T` from a string, and reports what was expected where there is no string.
-struct Written<T> {
+/// Reads a `T` from a string; the error for any other type has the expected format.
+struct FromText<T> {
     expected: &'static str,
     read: fn(&str) -> Result<T, String>,
 }
 
-impl<T: FromStr<Err = String>> Written<T> {
+impl<T: FromStr<Err = String>> FromText<T> {
     fn expecting(expected: &'static str) -> Self {
         Self {
             expected,
@@ -119,7 +119,7 @@ impl<T: FromStr<Err = String>> Written<T> {
     }
 }
 
-impl<T> Visitor<'_> for Written<T> {
+impl<T> Visitor<'_> for FromText<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_within_a_month_is_refused_with_both_forms_of_its_month() {
+    fn the_error_for_a_day_within_a_month_has_both_forms_of_the_month() {
         let refused = "2026-04-15".parse::<Period>().unwrap_err();
         assert!(refused.contains("2026-04 or 2026-04-01"), "{refused}");
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_its_offset_is_refused_with_what_is_missing() {
+    fn the_error_for_a_time_without_offset_has_a_hint() {
         for (text, hint) in [
             ("2026-04-01T10:00:00", "add Z"),
             ("2026-04-01T10:00:00 01:00", "%2B"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn both_are_read_from_json_strings_only() {
+    fn periods_and_times_are_read_from_json_strings_only() {
         let period: Period = serde_json::from_str("\"2026-04\"").unwrap();
         assert_eq!(period.0.to_string(), "2026-04-01");
         let time: TimeOrDate = serde_json::from_str("\"2026-04-01\"").unwrap();

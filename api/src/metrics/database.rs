@@ -1,4 +1,4 @@
-//! What the metrics tell of the database, read when they are asked for.
+//! Metrics from the database, read during each scrape.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +11,14 @@ use store::Store;
 use store::metrics::{Gauges, KindGauges};
 use tokio::sync::Mutex;
 
-/// Shorter than the ten seconds after which Prometheus gives a scrape up.
-const PATIENCE: Duration = Duration::from_secs(4);
-/// How long a reading is shown again: whoever asks without pause, which anyone may, costs the database no more than Prometheus.
-const FRESH: Duration = Duration::from_secs(2);
+/// Time limit for the database. Shorter than the scrape timeout of Prometheus, ten seconds.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time for which a reading is reused: frequent scrapes, which need no token, do not increase the
+/// load of the database.
+const MAX_AGE: Duration = Duration::from_secs(2);
 
-/// The states of a kind's last attempt; each is a series, so that a change from one to another leaves none behind.
+/// The states of a kind's last attempt. Each has a series with 1 or 0, so that no stale series
+/// remains after a change.
 const STATES: [&str; 6] = [
     "complete",
     "held",
@@ -26,35 +28,36 @@ const STATES: [&str; 6] = [
     "failed",
 ];
 
-/// When the database was read last, and what it said; nothing where it did not answer.
+/// Time and result of the last reading; the result is none if the database was unavailable.
 type LastReading = Option<(Instant, Option<Gauges>)>;
 
-/// Reads the database for scrapes: one reading at a time.
+/// Reads the database for scrapes, one reading at a time.
 #[derive(Clone, Default)]
 pub(super) struct Readings {
     last: Arc<Mutex<LastReading>>,
 }
 
 impl Readings {
-    /// The metrics of the database. One that is away or slow shows as `arcadia_database_up 0` and nothing else.
+    /// Returns the metrics from the database. If it is unavailable or slow, the only metric is
+    /// `arcadia_database_up 0`.
     pub(super) async fn families(
         &self,
         store: &Store,
     ) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let readings = self.clone();
         let store = store.clone();
-        // Whoever stops waiting does not stop the reading: work on the database is never dropped half-way.
+        // Spawned, so that a caller that disconnects does not cancel the database work in progress.
         let reading = tokio::spawn(async move { readings.read(&store).await });
-        let gauges = match tokio::time::timeout(PATIENCE, reading).await {
+        let gauges = match tokio::time::timeout(DATABASE_TIMEOUT, reading).await {
             Ok(Ok(gauges)) => gauges,
             Ok(Err(panic)) => {
-                tracing::error!("the reading of the metrics panicked: {panic}");
+                tracing::error!("reading metrics from the database panicked: {panic}");
                 None
             }
             Err(_) => {
                 tracing::warn!(
-                    "the database did not tell the metrics within {} s",
-                    PATIENCE.as_secs()
+                    "no metrics from the database within {} s",
+                    DATABASE_TIMEOUT.as_secs()
                 );
                 None
             }
@@ -65,25 +68,28 @@ impl Readings {
     async fn read(&self, store: &Store) -> Option<Gauges> {
         let mut last = self.last.lock().await;
         if let Some((at, gauges)) = &*last
-            && at.elapsed() < FRESH
+            && at.elapsed() < MAX_AGE
         {
             return gauges.clone();
         }
         let gauges = store.gauges().await;
         let gauges = gauges
-            .inspect_err(|error| tracing::warn!("the database did not tell the metrics: {error}"))
+            .inspect_err(|error| {
+                tracing::warn!("failed to read metrics from the database: {error}")
+            })
             .ok();
         *last = Some((Instant::now(), gauges.clone()));
         gauges
     }
 }
 
-/// Of these names and values, with nothing left over from an earlier reading.
+/// Builds metrics from one reading, in a new registry without series of earlier readings.
 fn families(gauges: Option<&Gauges>) -> Result<Vec<MetricFamily>, prometheus::Error> {
     let page = Page(Registry::new());
     page.count(
         "arcadia_database_up",
-        "Whether the database answered this scrape: 1 or 0. Without it, nothing that is read from it is shown.",
+        "1 if the database responded to this scrape, otherwise 0 and without the other metrics \
+         from the database.",
         gauges.is_some().into(),
     )?;
     if let Some(gauges) = gauges {
@@ -97,6 +103,7 @@ fn families(gauges: Option<&Gauges>) -> Result<Vec<MetricFamily>, prometheus::Er
     Ok(page.0.gather())
 }
 
+/// The metrics of one reading.
 struct Page(Registry);
 
 impl Page {
@@ -112,12 +119,13 @@ impl Page {
         self.0.register(Box::new(gauge))
     }
 
-    /// Prometheus knows floats only. Nothing is worked out with them here; the books are in the database.
+    /// Adds an amount in USD as a float, the only type of Prometheus; amounts are computed as
+    /// decimals.
     fn usd(&self, name: &str, help: &str, amount: Decimal) -> Result<(), prometheus::Error> {
         self.number(name, help, amount.to_f64().unwrap_or(f64::NAN))
     }
 
-    /// A number for each kind that has one.
+    /// Adds a number for each kind with a value.
     fn numbers_by_kind(
         &self,
         (name, help): (&str, &str),
@@ -133,6 +141,7 @@ impl Page {
         self.0.register(Box::new(numbers))
     }
 
+    /// Adds a count for each kind.
     fn counts_by_kind(
         &self,
         (name, help): (&str, &str),
@@ -151,7 +160,8 @@ impl Page {
         self.numbers_by_kind(
             (
                 "arcadia_kind_complete_listing_age_seconds",
-                "Time since the last complete listing of the kind began. A kind that never had one is not shown.",
+                "Time since the start of the last complete listing of the kind, in seconds; absent \
+                 before the first.",
             ),
             kinds,
             |kind| kind.last_complete_at.map(|at| gauges.age_of(at)),
@@ -159,7 +169,7 @@ impl Page {
         self.numbers_by_kind(
             (
                 "arcadia_kind_attempt_age_seconds",
-                "Time since the last listing of the kind began, however it ended.",
+                "Time since the start of the last listing of the kind with any result, in seconds.",
             ),
             kinds,
             |kind| kind.last_attempt_at.map(|at| gauges.age_of(at)),
@@ -167,7 +177,7 @@ impl Page {
         let states = IntGaugeVec::new(
             Opts::new(
                 "arcadia_kind_attempt_state",
-                "How the last listing of the kind ended: 1 for its state, 0 for the others.",
+                "Result of the last listing of the kind: 1 for its state, 0 for the others.",
             ),
             &["kind", "state"],
         )?;
@@ -183,17 +193,15 @@ impl Page {
         }
         self.0.register(Box::new(states))?;
         self.counts_by_kind(
-            (
-                "arcadia_kind_live_rows",
-                "Rows of the kind that are not deleted.",
-            ),
+            ("arcadia_kind_live_rows", "Number of live rows of the kind."),
             kinds,
             |kind| kind.live,
         )?;
         self.counts_by_kind(
             (
                 "arcadia_kind_struck_rows",
-                "Rows of the kind that are not deleted, and that the last complete listings lacked: three such make one deleted.",
+                "Number of live rows of the kind with strikes: missing from the last complete \
+                 listings. A row with three strikes is deleted.",
             ),
             kinds,
             |kind| kind.struck,
@@ -205,7 +213,7 @@ impl Page {
         self.counts_by_kind(
             (
                 "arcadia_held_deletions_pending",
-                "Whether deletions of the kind wait for an operator's word: 1 or 0.",
+                "1 if deletions of the kind wait for the decision of an operator, otherwise 0.",
             ),
             kinds,
             |kind| kind.held_at.is_some().into(),
@@ -213,7 +221,8 @@ impl Page {
         self.counts_by_kind(
             (
                 "arcadia_held_deletion_rows",
-                "Rows of the kind whose deletion waits for an operator's word.",
+                "Number of rows of the kind with a deletion that waits for the decision of an \
+                 operator.",
             ),
             kinds,
             |kind| kind.held_rows,
@@ -221,7 +230,8 @@ impl Page {
         self.numbers_by_kind(
             (
                 "arcadia_held_deletion_age_seconds",
-                "How long deletions of the kind have been waiting. A kind without any is not shown.",
+                "Time for which deletions of the kind have been waiting, in seconds; absent \
+                 without held deletions.",
             ),
             kinds,
             |kind| kind.held_at.map(|at| gauges.age_of(at)),
@@ -231,7 +241,7 @@ impl Page {
     fn invoices(&self, gauges: &Gauges) -> Result<(), prometheus::Error> {
         let invoices = &gauges.invoices;
         let by_status = IntGaugeVec::new(
-            Opts::new("arcadia_invoices", "Invoices by how their ingest stands."),
+            Opts::new("arcadia_invoices", "Number of invoices by ingest status."),
             &["ingest_status"],
         )?;
         for (status, count) in [
@@ -244,27 +254,31 @@ impl Page {
         self.0.register(Box::new(by_status))?;
         self.count(
             "arcadia_invoices_unreconciled",
-            "Ingested invoices whose lines do not come to the invoice's amount.",
+            "Number of ingested invoices with lines that do not total the amount of the invoice.",
             invoices.unreconciled,
         )?;
         self.count(
             "arcadia_invoices_not_final",
-            "Ingested invoices of which some sum does not agree with another: header, lines, summary or its parts.",
+            "Number of ingested invoices with sums that do not reconcile: header, lines, summary \
+             or its parts.",
             invoices.not_final,
         )?;
         self.count(
             "arcadia_invoices_check_failed",
-            "Ingested invoices whose last check failed: they could not be read again, or proved less than what is stored.",
+            "Number of ingested invoices with a failed last check: they could not be refetched, or \
+             had less evidence than the stored version.",
             invoices.check_failed,
         )?;
         self.count(
             "arcadia_invoices_withdrawn",
-            "Invoices that DigitalOcean no longer lists; their lines still count.",
+            "Number of invoices that DigitalOcean no longer lists; their lines remain in all \
+             totals.",
             invoices.withdrawn,
         )?;
         self.usd(
             "arcadia_invoices_off_by_usd",
-            "What the lines of unreconciled invoices lack or have too much, added up without sign; USD.",
+            "Sum of the absolute differences between unreconciled invoices and their lines, in \
+             USD.",
             invoices.off_by,
         )
     }
@@ -275,27 +289,27 @@ impl Page {
         };
         self.number(
             "arcadia_balance_age_seconds",
-            "Time since the balance was last polled.",
+            "Time since the last poll of the balance, in seconds.",
             gauges.age_of(balance.last_polled_at),
         )?;
         self.number(
             "arcadia_balance_generated_age_seconds",
-            "Time since DigitalOcean worked the balance out.",
+            "Time since DigitalOcean computed the balance, in seconds.",
             gauges.age_of(balance.generated_at),
         )?;
         self.usd(
             "arcadia_month_to_date_usage_usd",
-            "What was used in the open month so far, as DigitalOcean tells it; USD.",
+            "Usage of the open month to date, as reported by DigitalOcean, in USD.",
             balance.month_to_date_usage,
         )?;
         self.usd(
             "arcadia_month_to_date_balance_usd",
-            "What is owed in all, the open month included, as DigitalOcean tells it; USD.",
+            "Amount owed including the open month, as reported by DigitalOcean, in USD.",
             balance.month_to_date_balance,
         )?;
         self.usd(
             "arcadia_account_balance_usd",
-            "What is owed for past months, as DigitalOcean tells it; USD.",
+            "Amount owed for past months, as reported by DigitalOcean, in USD.",
             balance.account_balance,
         )
     }
@@ -304,18 +318,19 @@ impl Page {
         let ledger = &gauges.ledger;
         self.count(
             "arcadia_ledger_entries",
-            "Entries of the billing history.",
+            "Number of entries of the billing history.",
             ledger.entries,
         )?;
         self.usd(
             "arcadia_ledger_total_usd",
-            "What the billing history comes to: what is owed for past months; USD.",
+            "Total of the billing history: the amount owed for past months, in USD.",
             ledger.total,
         )?;
         match ledger.difference {
             Some(difference) => self.usd(
                 "arcadia_ledger_difference_usd",
-                "DigitalOcean's account balance less what the billing history came to then; USD. Not shown before both are known.",
+                "Account balance of DigitalOcean minus the total of the billing history at the \
+                 same time, in USD; absent before both are known.",
                 difference,
             ),
             None => Ok(()),
@@ -328,12 +343,13 @@ impl Page {
         };
         self.number(
             "arcadia_estimate_age_seconds",
-            "Time since the preview of the open month's invoice was last read. Not shown while no month is open.",
+            "Time since the last read of the preview of the open month's invoice, in seconds; \
+             absent without an open month.",
             gauges.age_of(estimate.estimated_at),
         )?;
         self.usd(
             "arcadia_estimate_usd",
-            "What the preview of the open month's invoice comes to; USD.",
+            "Total of the preview of the open month's invoice, in USD.",
             estimate.amount,
         )
     }

@@ -1,4 +1,4 @@
-//! The account's balance.
+//! The route of the account's balance.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,27 +14,28 @@ use crate::access::Admin;
 use crate::covered::CoveredDays;
 use crate::envelope::One;
 use crate::extract::NoParameters;
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(latest))
 }
 
-/// The balance as DigitalOcean last told it; USD.
+/// Latest balance reported by DigitalOcean; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "they are the columns' names")]
 struct Balance {
-    /// `account_balance` plus `month_to_date_usage`.
+    /// `account_balance` plus `month_to_date_usage`, in USD.
     month_to_date_balance: Usd,
-    /// What was owed before this month's usage; negative when there is credit.
+    /// Amount owed before the usage of this month, in USD; negative for a credit.
     account_balance: Usd,
+    /// Usage of the current month up to `generated_at`, in USD.
     month_to_date_usage: Usd,
-    /// When DigitalOcean worked the figures out.
+    /// Time at which DigitalOcean computed the amounts.
     generated_at: DateTime<Utc>,
-    /// When these figures were first seen.
+    /// Time at which these amounts were first polled.
     captured_at: DateTime<Utc>,
-    /// When they were last seen.
+    /// Time at which these amounts were last polled.
     last_polled_at: DateTime<Utc>,
     /// The days that `month_to_date_usage` covers, up to `generated_at`.
     #[serde(flatten)]
@@ -55,14 +56,14 @@ impl From<BalanceSnapshot> for Balance {
     }
 }
 
-/// The latest balance
+/// Returns the latest balance
 #[utoipa::path(
     get,
     path = "/api/v1/billing/balance",
     operation_id = "latest_balance",
     tag = "billing",
     security(("bearer" = [])),
-    responses((status = OK, body = One<Balance>, description = "The figures seen last"), Invalid, Absent)
+    responses((status = OK, body = One<Balance>, description = "The latest balance"), BadRequest, NotFound)
 )]
 async fn latest(
     _: Admin,
@@ -71,7 +72,7 @@ async fn latest(
 ) -> Result<Json<One<Balance>>, Problem> {
     let snapshot = state.store.latest_balance().await?.ok_or_else(|| {
         Problem::NotFound(
-            "the balance has not been polled yet: the schedule poll-balance does so every hour"
+            "balance not polled yet: wait for the schedule poll-balance, which runs every hour"
                 .to_owned(),
         )
     })?;

@@ -1,4 +1,5 @@
-//! The lines of invoices and estimates: what each paid for, whose it is, and how that is known.
+//! Routes that list the cost lines of invoices and estimates, each with its resource, its tenant
+//! and the rule of the match.
 
 mod matching;
 
@@ -17,12 +18,12 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::choices;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Id, KnownKind, Period, Text, optional};
 use crate::notes::{self, Coverage};
 use crate::paging::{Page, PageQuery, Paged};
-use crate::problem::{Invalid, Problem};
-use crate::words;
+use crate::problem::{BadRequest, Problem};
 use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -32,25 +33,28 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .merge(matching::routes())
 }
 
-/// A page of lines, and what all pages come to.
+/// A page of lines with the totals of all pages.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CostLineList {
     data: Vec<CostLine>,
     meta: CostLineMeta,
 }
 
+/// Month and totals of the list.
 #[derive(Debug, Serialize, ToSchema)]
 struct CostLineMeta {
     #[serde(flatten)]
     page: ListMeta,
+    /// First day of the month.
     period: NaiveDate,
-    /// Whether the month's lines are an estimate: its invoice has not come yet.
+    /// True if the lines of the month are an estimate: its invoice is not issued yet.
     is_estimate: bool,
-    /// How many lines there are on all pages.
+    /// Number of lines on all pages.
     total_count: i64,
-    /// What the lines of all pages come to, each of them whole; USD.
+    /// Total of the lines of all pages in USD, each with its full amount even if it is split
+    /// between tenants.
     total_amount: Usd,
-    /// Whether the month has any lines, whatever the filter; where not, `notes` has the reason.
+    /// True if the month has lines, regardless of the filter; otherwise `notes` has the reason.
     has_data: bool,
 }
 
@@ -78,12 +82,12 @@ impl CostLineList {
 
 #[derive(Serialize, Deserialize)]
 struct LinePlace {
-    /// The invoice's uuid, or the estimate's id.
+    /// UUID of the invoice, or `id` of the estimate.
     bill: Uuid,
     line_no: i32,
 }
 
-/// A page of a month's lines; `name` tells the list.
+/// Returns a page of a month's lines. `name` identifies the list in cursors.
 async fn page_of_lines(
     state: &ApiState,
     name: &str,
@@ -122,7 +126,7 @@ async fn page_of_lines(
         notes.extend(notes::on_resource(store, resource).await?);
     }
     Ok(Json(CostLineList::new(
-        list.noting(notes),
+        list.with_notes(notes),
         filter.period,
         is_estimate,
         coverage.has_data,
@@ -137,7 +141,7 @@ const MATCH_RULES: [&str; 10] = [
     "operator", "uuid", "id", "group", "name", "project", HISTORIC, "account", AMBIGUOUS, UNMATCHED,
 ];
 
-/// How a line found its resource.
+/// The rule by which a line was matched to its resource.
 #[derive(Debug)]
 struct MatchRule(&'static str);
 
@@ -146,7 +150,7 @@ impl FromStr for MatchRule {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rules = MATCH_RULES.map(|rule| (rule, rule));
-        words::one_of("match rule", text, &rules).map(Self)
+        choices::one_of("match rule", text, &rules).map(Self)
     }
 }
 
@@ -154,28 +158,29 @@ impl FromStr for MatchRule {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct CostLinesQuery {
-    /// The month.
+    /// Month of the lines.
     #[param(inline, value_type = Period)]
     period: Period,
-    /// Only lines that paid for this kind of resource, like `droplet`; an unknown kind is refused with the list of kinds.
+    /// Only lines for this kind of resource, such as `droplet`; the error for an unknown kind lists
+    /// all kinds.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     kind: Option<KnownKind>,
-    /// Only lines that were matched in this way, like `name`.
+    /// Only lines with this match rule, such as `name`.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     match_rule: Option<MatchRule>,
-    /// Only lines that are this tenant's, wholly or in part; what all tenants bear is not among them.
+    /// Only lines that are attributed to this tenant, in full or in part; without shared costs.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     tenant: Option<Text>,
-    /// Only lines that paid for the resource with this `id`.
+    /// Only lines for the resource with this `id`.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = Uuid)]
     resource: Option<Id>,
 }
 
-/// The lines of one month's invoices, in the order of the files; of its estimate while there is no invoice
+/// Lists the cost lines of a month's invoices in file order, or of its estimate before the invoice
 #[utoipa::path(
     get,
     path = "/api/v1/billing/cost-lines",
@@ -183,7 +188,7 @@ struct CostLinesQuery {
     tag = "billing",
     security(("bearer" = [])),
     params(CostLinesQuery, PageQuery),
-    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
+    responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -207,7 +212,7 @@ async fn list(
     page_of_lines(&state, "cost-lines", filter, &pages).await
 }
 
-/// What else to count as unmatched.
+/// The only value of `include`.
 #[derive(Debug, Clone, Copy)]
 struct Historic;
 
@@ -215,7 +220,7 @@ impl FromStr for Historic {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        words::one_of("value", text, &[(HISTORIC, Self)])
+        choices::one_of("value", text, &[(HISTORIC, Self)])
     }
 }
 
@@ -223,18 +228,19 @@ impl FromStr for Historic {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UnmatchedQuery {
-    /// The month.
+    /// Month of the lines.
     #[param(inline, value_type = Period)]
     period: Period,
-    /// `historic`: also lines whose resource DigitalOcean names and was gone before this mirror began.
+    /// `historic` includes lines with the id of a resource that was deleted before the mirror
+    /// started.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     include: Option<Historic>,
 }
 
-/// The lines of one month whose resource is not known, each with the reason, or with the resources that it may be for
+/// Lists the unmatched cost lines of a month, with the reason or the candidate resources
 ///
-/// `PUT /api/v1/billing/cost-lines/{id}/match` says which it is.
+/// `PUT /api/v1/billing/cost-lines/{id}/match` sets the resource of a line.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/unmatched",
@@ -242,7 +248,7 @@ struct UnmatchedQuery {
     tag = "billing",
     security(("bearer" = [])),
     params(UnmatchedQuery, PageQuery),
-    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid)
+    responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest)
 )]
 async fn unmatched(
     _: Admin,

@@ -1,4 +1,5 @@
-//! What was spent, by whom and on what, and whether the books balance.
+//! Routes of costs: statements per tenant, series of months by group, and consistency checks of the
+//! stored amounts.
 
 mod names;
 
@@ -20,12 +21,12 @@ use uuid::Uuid;
 use super::spread_rules::SpreadRule;
 use crate::ApiState;
 use crate::access::Admin;
+use crate::choices;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Period, Query, required};
 use crate::notes::{self, Coverage};
 use crate::paging::{PageQuery, Paged};
-use crate::problem::{Invalid, Problem};
-use crate::words;
+use crate::problem::{BadRequest, Problem};
 use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -35,16 +36,16 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(checks))
 }
 
-/// What one tenant bears of a month; USD.
+/// Costs of one tenant in a month; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct Statement {
-    /// Null for what nobody owns.
+    /// The tenant; null for unallocated costs.
     tenant_id: Option<String>,
-    /// For its own resources.
+    /// Costs of the tenant's resources, in USD.
     direct: Usd,
-    /// Its part of what all tenants bear: taxes, credits and the like.
+    /// The tenant's part of the shared costs (taxes, credits and similar lines), in USD.
     shared: Usd,
-    /// `direct` plus `shared`.
+    /// `direct` plus `shared`, in USD.
     total: Usd,
 }
 
@@ -63,49 +64,52 @@ impl From<store::costs::Statement> for Statement {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct StatementsQuery {
-    /// The month.
+    /// Month of the statements.
     #[param(inline, value_type = Period)]
     period: Period,
 }
 
-/// A page of statements, and what the month comes to.
+/// A page of statements with the totals of the month.
 #[derive(Debug, Serialize, ToSchema)]
 struct StatementList {
     data: Vec<Statement>,
     meta: StatementMeta,
 }
 
-/// Amounts in USD.
+/// Totals and state of the month; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct StatementMeta {
     #[serde(flatten)]
     page: ListMeta,
+    /// First day of the month.
     period: NaiveDate,
-    /// What the statements of all pages come to.
+    /// Total of the statements of all pages, in USD.
     total: Usd,
-    /// What the month's lines come to: the same.
+    /// Total of the cost lines of the month, in USD; equals `total`.
     line_total: Usd,
-    /// What the month's invoices come to by their own totals.
+    /// Total of the invoices of the month as stated on them, in USD.
     invoice_total: Usd,
-    /// `invoice_total` less `total`: zero in a month that is closed; null where the lines are an estimate, and in a month without
-    /// invoices.
+    /// `invoice_total` minus `total`, in USD: zero for a closed month; null if the lines are an
+    /// estimate or the month has no invoices.
     difference: Option<Usd>,
-    /// How many invoices the month has.
+    /// Number of invoices of the month.
     invoices: i64,
-    /// Of those, how many have every sum agree with every other.
+    /// Number of final invoices of the month: all their sums reconcile.
     final_invoices: i64,
-    /// Whether the month can be closed: it has invoices, all of them final and none withdrawn, and the difference is zero.
+    /// True if the month can be closed: it has invoices, all are final, none is withdrawn, and
+    /// `difference` is zero.
     is_final: bool,
     #[serde(flatten)]
     verification: Verification,
-    /// Whether the month's lines are an estimate: its invoice has not come yet.
+    /// True if the lines of the month are an estimate: its invoice is not issued yet.
     is_estimate: bool,
-    /// Whether the month has any lines; where not, `notes` has the reason.
+    /// True if the month has lines; otherwise `notes` has the reason.
     has_data: bool,
+    /// Allocation rule of the shared costs of the month.
     spread_rule: SpreadRule,
 }
 
-/// A month shared out to the tenants, what nobody owns first: the totals come to what the month's lines come to
+/// Lists the statements of a month, unallocated costs first; their totals equal the month's lines
 #[utoipa::path(
     get,
     path = "/api/v1/billing/statements",
@@ -113,7 +117,7 @@ struct StatementMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(StatementsQuery, PageQuery),
-    responses((status = OK, body = StatementList, description = "A page of statements, and what the month comes to"), Invalid)
+    responses((status = OK, body = StatementList, description = "A page of statements with the totals of the month"), BadRequest)
 )]
 async fn statements(
     _: Admin,
@@ -135,7 +139,7 @@ async fn statements(
     let List { data, meta } = page
         .show_of_all(month.rows, |row| row.tenant_id.clone())
         .into()
-        .noting(coverage.notes);
+        .with_notes(coverage.notes);
     Ok(Json(StatementList {
         data,
         meta: StatementMeta {
@@ -156,35 +160,40 @@ async fn statements(
     }))
 }
 
-/// What one group cost in one month; USD.
+/// Costs of one group in one month; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct Cost {
-    /// The first of the month.
+    /// First day of the month.
     period: NaiveDate,
-    /// The tenant; the project's name on the invoice; the kind; the product; or the resource: its `id`, or where it was gone
-    /// before this mirror began `KIND:` and DigitalOcean's id of it. Null for what belongs to none.
+    /// Value of `group_by`: the tenant; the name of the project on the invoice; the kind; the
+    /// product; or the resource, as its `id`, or as `KIND:PROVIDER_ID` if it was deleted before the
+    /// mirror started. Null for costs without such a value.
     group: Option<String>,
-    /// For the group itself.
+    /// Direct costs of the group, in USD.
     direct: Usd,
-    /// Its part of what all tenants bear, of tenants; else zero, and what all bear is `direct`.
+    /// With `group_by=tenant`, the tenant's part of the shared costs, in USD; otherwise zero, and
+    /// shared costs are in `direct`.
     shared: Usd,
-    /// `direct` plus `shared`.
+    /// `direct` plus `shared`, in USD.
     amount: Usd,
-    /// Whether the month's lines are an estimate.
+    /// True if the lines of the month are an estimate.
     is_estimate: bool,
-    /// By resource: its latest name, of a deleted one too; the name on the bill where this mirror does not have it.
+    /// With `group_by=resource`: the latest name of the resource, live or deleted; the name on the
+    /// invoice if the mirror does not have the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     resource_name: Option<String>,
-    /// By resource: its kind.
+    /// With `group_by=resource`: the kind of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     kind: Option<String>,
-    /// By project: `id` of the project that had this name in that month; absent where none had, or several.
+    /// With `group_by=project`: `id` of the project with this name in that month; absent if no
+    /// project had the name, or several had it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     project_id: Option<Uuid>,
-    /// By project: its latest name; the name on the bill where the project is not known.
+    /// With `group_by=project`: the latest name of the project; the name on the invoice if the
+    /// project is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     project_name: Option<String>,
@@ -207,7 +216,7 @@ impl From<store::costs::Cost> for Cost {
     }
 }
 
-/// What costs are grouped by.
+/// Property by which costs are grouped.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Grouping {
@@ -222,14 +231,14 @@ impl FromStr for Grouping {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = [
+        let choices = [
             ("tenant", Self::Tenant),
             ("project", Self::Project),
             ("kind", Self::Kind),
             ("product", Self::Product),
             ("resource", Self::Resource),
         ];
-        words::one_of("grouping", text, &words)
+        choices::one_of("grouping", text, &choices)
     }
 }
 
@@ -249,59 +258,64 @@ impl From<Grouping> for GroupBy {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct CostsQuery {
+    /// Property by which the costs are grouped.
     #[serde(deserialize_with = "required")]
     #[param(inline)]
     group_by: Grouping,
-    /// The first month.
+    /// First month of the series.
     #[param(inline, value_type = Period)]
     from: Period,
-    /// The last month; at most 120 months.
+    /// Last month of the series, included; the series has at most 120 months.
     #[param(inline, value_type = Period)]
     to: Period,
 }
 
-const MOST_MONTHS: i32 = 120;
+const MAX_MONTHS: i32 = 120;
 
-/// The first and the last month.
+/// Checks the order and number of months, and returns the first and the last month.
 fn months(from: Period, to: Period) -> Result<(NaiveDate, NaiveDate), Problem> {
     let (Period(from), Period(to)) = (from, to);
     if to < from {
         return Err(Problem::InvalidParameter(format!(
-            "to: {to} is before from, {from}: expected the same month or a later one"
+            "to: {to} is before from ({from}): expected the same month or a later one"
         )));
     }
     let count = |day: NaiveDate| day.year() * 12 + day.month0().cast_signed();
     let months = count(to) - count(from) + 1;
-    if months > MOST_MONTHS {
+    if months > MAX_MONTHS {
         return Err(Problem::InvalidParameter(format!(
-            "to: from {from} to {to} are {months} months: expected at most {MOST_MONTHS}"
+            "to: {months} months from {from} to {to}: expected at most {MAX_MONTHS}"
         )));
     }
     Ok((from, to))
 }
 
-/// A page of a series, and what all pages come to.
+/// A page of the series with the total of all pages.
 #[derive(Debug, Serialize, ToSchema)]
 struct CostList {
     data: Vec<Cost>,
     meta: CostMeta,
 }
 
+/// Range and total of the series.
 #[derive(Debug, Serialize, ToSchema)]
 struct CostMeta {
     #[serde(flatten)]
     page: ListMeta,
+    /// First day of the first month.
     from: NaiveDate,
+    /// First day of the last month.
     to: NaiveDate,
+    /// Property by which the costs are grouped.
     #[schema(inline)]
     group_by: Grouping,
-    /// What the rows of all pages come to; USD.
+    /// Total of the rows of all pages, in USD.
     total: Usd,
-    /// Whether any of the months has lines; `notes` has the reason for each month without.
+    /// True if any of the months has lines; `notes` has the reason for each month without lines.
     has_data: bool,
 }
 
-/// What was spent from one month to another, both included: a row a month and group, in that order
+/// Lists the costs of a range of months: a row for each month and group, ordered by both
 #[utoipa::path(
     get,
     path = "/api/v1/billing/costs",
@@ -309,7 +323,7 @@ struct CostMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(CostsQuery, PageQuery),
-    responses((status = OK, body = CostList, description = "A page of the series, and what all pages come to"), Invalid)
+    responses((status = OK, body = CostList, description = "A page of the series with the total of all pages"), BadRequest)
 )]
 async fn series(
     _: Admin,
@@ -326,7 +340,7 @@ async fn series(
     let List { mut data, meta } = page
         .show_of_all(costs, |row| (row.period, row.group.clone()))
         .into()
-        .noting(coverage.notes);
+        .with_notes(coverage.notes);
     match group_by {
         Grouping::Resource => names::add_resources(&state.store, &billed, &mut data).await?,
         Grouping::Project => names::add_projects(&state.store, &mut data).await?,
@@ -345,9 +359,9 @@ async fn series(
     }))
 }
 
-/// Where the books do not balance, the latest month first, at most 100 places: none, unless somebody wrote to the database by hand
+/// Lists stored sums that do not reconcile, the latest month first; at most 100
 ///
-/// Adds up every line there is.
+/// The list is empty unless the database was changed by hand. Each request sums all cost lines.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/checks",
@@ -355,7 +369,7 @@ async fn series(
     tag = "billing",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Discrepancy>, description = "A page of discrepancies"), Invalid)
+    responses((status = OK, body = List<Discrepancy>, description = "A page of discrepancies"), BadRequest)
 )]
 async fn checks(
     _: Admin,
@@ -366,5 +380,5 @@ async fn checks(
     let discrepancies = state.store.cost_discrepancies().await?;
     let place = |row: &Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
     let shown = page.show_of_all(discrepancies, place);
-    Ok(Json(shown.noting(notes::on_books(&state.store).await?)))
+    Ok(Json(shown.with_notes(notes::on_books(&state.store).await?)))
 }

@@ -1,4 +1,5 @@
-//! What months were estimated at before their invoices came, and how far off that was.
+//! Routes of estimates: the amounts of months before their invoices, and the variance to the
+//! invoices.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +19,7 @@ use crate::envelope::{List, ListMeta};
 use crate::extract::{InPath, Period, Query};
 use crate::notes::{Coverage, Note};
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -27,30 +28,33 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(variance))
 }
 
-/// A month as DigitalOcean's preview of its invoice has it; amounts in USD.
+/// Estimate of a month from DigitalOcean's preview of its invoice; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct Estimate {
-    /// The first of the month.
+    /// First day of the month.
     period: NaiveDate,
-    /// `open`; `final` since the invoice came, which its lines have given way to.
+    /// `open`, or `final` after the invoice replaced the estimate.
     state: String,
-    /// The preview's own total.
+    /// Total stated in the preview, in USD.
     amount: Usd,
+    /// Number of lines.
     line_count: i32,
+    /// Total of the lines, in USD.
     line_total: Usd,
-    /// `amount` less `line_total`.
+    /// `amount` minus `line_total`, in USD.
     off_by: Usd,
-    /// What its lines were read from: `csv+items`, `csv` or `items`.
+    /// Sources of the lines: `csv+items`, `csv` or `items`.
     sources: String,
-    /// Why not from both.
+    /// Reason for a missing source; null if both were read.
     source_note: Option<String>,
+    /// Time at which the preview was first read.
     first_estimated_at: DateTime<Utc>,
-    /// When the preview was last read.
+    /// Time at which the preview was last read.
     estimated_at: DateTime<Utc>,
-    /// When the invoice came.
+    /// Time at which the invoice replaced the estimate; null if `state` is `open`.
     finalised_at: Option<DateTime<Utc>>,
-    /// The days that `amount` covers, up to `estimated_at`. DigitalOcean generates the preview once a day, so that the charges of up to
-    /// a day before it may be missing.
+    /// The days that `amount` covers, up to `estimated_at`. DigitalOcean generates the preview once
+    /// a day, so that the charges of the last day before `estimated_at` can be missing.
     #[serde(flatten)]
     covered: CoveredDays,
 }
@@ -74,7 +78,7 @@ impl From<store::invoices::Estimate> for Estimate {
     }
 }
 
-/// The estimates of months, the latest month first
+/// Lists the estimates of months, the latest month first
 #[utoipa::path(
     get,
     path = "/api/v1/billing/estimates",
@@ -82,7 +86,7 @@ impl From<store::invoices::Estimate> for Estimate {
     tag = "billing",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Estimate>, description = "A page of estimates"), Invalid)
+    responses((status = OK, body = List<Estimate>, description = "A page of estimates"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -96,35 +100,37 @@ async fn list(
         .await?;
     let none = (estimates.is_empty() && page.after.is_none()).then(|| Note {
         code: "no_estimates",
-        detail: "no month has been estimated yet: the schedule billing-history reads the preview of the open month's invoice every day"
+        detail: "no month estimated yet: wait for the schedule billing-history, which reads the \
+                 preview of the open month's invoice every day"
             .to_owned(),
     });
     let shown = page.show(estimates, |last| last.period);
-    Ok(Json(shown.into().noting(none)))
+    Ok(Json(shown.into().with_notes(none)))
 }
 
-/// A page of products, and what all pages come to.
+/// A page of products with the totals of all pages.
 #[derive(Debug, Serialize, ToSchema)]
 struct VarianceList {
     data: Vec<Variance>,
     meta: VarianceMeta,
 }
 
-/// Amounts in USD.
+/// Month and totals of the list; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct VarianceMeta {
     #[serde(flatten)]
     page: ListMeta,
+    /// First day of the month.
     period: NaiveDate,
-    /// What the products of all pages were estimated at.
+    /// Estimated total of the products of all pages, in USD.
     estimated: Usd,
-    /// What they were invoiced at.
+    /// Invoiced total of the products of all pages, in USD.
     invoiced: Usd,
-    /// `invoiced` less `estimated`.
+    /// `invoiced` minus `estimated`, in USD.
     variance: Usd,
 }
 
-/// How far the last estimate of a month was from its invoices, by product
+/// Lists the variance between a month's last estimate and its invoices, by product
 #[utoipa::path(
     get,
     path = "/api/v1/billing/estimates/{period}/variance",
@@ -132,10 +138,10 @@ struct VarianceMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(
-        ("period" = inline(Period), Path, description = "The month"),
+        ("period" = inline(Period), Path, description = "Month of the estimate"),
         PageQuery,
     ),
-    responses((status = OK, body = VarianceList, description = "A page of products, and what all pages come to"), Invalid, Absent)
+    responses((status = OK, body = VarianceList, description = "A page of products with the totals of all pages"), BadRequest, NotFound)
 )]
 async fn variance(
     _: Admin,
@@ -152,7 +158,8 @@ async fn variance(
             .iter()
             .map(|note| format!("; {}", note.detail));
         return Err(Problem::NotFound(format!(
-            "the month {period} is not both estimated and invoiced: /api/v1/billing/estimates has those that are as `final`{}",
+            "no variance for {period}: the month needs an estimate and an invoice; \
+             /api/v1/billing/estimates lists such months as `final`{}",
             reasons.collect::<String>()
         )));
     }

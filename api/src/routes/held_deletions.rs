@@ -1,4 +1,5 @@
-//! Deletions that are too many to be believed, and what operators say of them.
+//! Routes of held deletions: deletions that wait for the decision of an operator because complete
+//! listings lacked unusually many resources at once.
 
 use std::cmp::Reverse;
 
@@ -14,12 +15,12 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::choices;
 use crate::envelope::{List, ListMeta, One};
 use crate::extract::{Body, Id, NoParameters, Query, Text};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Decided, Invalid, Problem};
-use crate::words;
+use crate::problem::{AlreadyDecided, BadRequest, NotFound, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -27,18 +28,18 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(one, decide))
 }
 
-/// More than operators will ever have decided: one hold a kind waits at a time.
+/// More holds than the database ever has: at most one pending hold a kind exists at a time.
 const ALL: i64 = 10_000;
 const PENDING: &str = "pending";
 
-/// Those that wait for an operator; they come first of all.
+/// Returns the held deletions that wait for an operator.
 pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Problem> {
     let mut holds = state.store.held_deletions(ALL).await?;
     holds.retain(|hold| hold.state == PENDING);
     Ok(holds)
 }
 
-/// Held deletions: those that wait for an operator first, then the newest
+/// Lists held deletions: pending ones first, then the latest
 #[utoipa::path(
     get,
     path = "/api/v1/held-deletions",
@@ -46,7 +47,7 @@ pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Probl
     tag = "sync",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<HeldDeletion>, description = "A page of held deletions"), Invalid)
+    responses((status = OK, body = List<HeldDeletion>, description = "A page of held deletions"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -59,19 +60,20 @@ async fn list(
     Ok(Json(page.show_of_all(holds, place)))
 }
 
-/// A held deletion with a page of the resources that it is about.
+/// A held deletion with a page of its resources.
 #[derive(Debug, Serialize, ToSchema)]
 struct HeldDeletionPage {
     data: HeldDeletionDetail,
-    /// Of the page of resources.
+    /// Facts on the page of resources.
     meta: ListMeta,
 }
 
+/// A held deletion with its resources.
 #[derive(Debug, Serialize, ToSchema)]
 struct HeldDeletionDetail {
     #[serde(flatten)]
     hold: HeldDeletion,
-    /// By name.
+    /// Resources that the deletion concerns, ordered by name.
     resources: Vec<HeldResource>,
 }
 
@@ -81,7 +83,7 @@ struct HeldResourcePlace {
     id: Uuid,
 }
 
-/// One held deletion, and the resources that it is about
+/// Returns one held deletion with the resources that it concerns
 #[utoipa::path(
     get,
     path = "/api/v1/held-deletions/{id}",
@@ -89,7 +91,7 @@ struct HeldResourcePlace {
     tag = "sync",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the held deletion"), PageQuery),
-    responses((status = OK, body = HeldDeletionPage, description = "The held deletion, with a page of its resources"), Invalid, Absent)
+    responses((status = OK, body = HeldDeletionPage, description = "The held deletion with a page of its resources"), BadRequest, NotFound)
 )]
 async fn one(
     _: Admin,
@@ -125,35 +127,39 @@ async fn one(
     }))
 }
 
-/// An operator's word on a held deletion.
+/// The decision of an operator on a held deletion.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "String", rename_all = "snake_case")]
-enum Word {
-    /// They are gone: delete what no listing has seen since.
+enum DecisionName {
+    /// Deletes the resources that no listing has returned since.
     Approve,
-    /// They are not: delete nothing; it takes three more complete listings to ask again.
+    /// Deletes nothing; only three more complete listings without the resources hold a deletion
+    /// again.
     Reject,
 }
 
-impl TryFrom<String> for Word {
+impl TryFrom<String> for DecisionName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let words = [("approve", Self::Approve), ("reject", Self::Reject)];
-        words::one_of("decision", &text, &words)
+        let choices = [("approve", Self::Approve), ("reject", Self::Reject)];
+        choices::one_of("decision", &text, &choices)
     }
 }
 
+/// The decision on a held deletion.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct HeldDeletionPatch {
+    /// `approve` deletes the resources that no listing has returned since; `reject` deletes
+    /// nothing.
     #[schema(inline)]
-    decision: Word,
+    decision: DecisionName,
 }
 
-/// Says whether what a listing lacks is gone indeed
+/// Decides on a held deletion
 ///
-/// The same word again changes nothing and has the same answer; another one is refused.
+/// The same decision again changes nothing and has the same response; a different one is refused.
 #[utoipa::path(
     patch,
     path = "/api/v1/held-deletions/{id}",
@@ -162,7 +168,7 @@ struct HeldDeletionPatch {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the held deletion")),
     request_body = HeldDeletionPatch,
-    responses((status = OK, body = One<HeldDeletion>, description = "The held deletion, decided"), Invalid, Absent, Decided)
+    responses((status = OK, body = One<HeldDeletion>, description = "The held deletion after the decision"), BadRequest, NotFound, AlreadyDecided)
 )]
 async fn decide(
     admin: Admin,
@@ -172,14 +178,14 @@ async fn decide(
     Body(patch): Body<HeldDeletionPatch>,
 ) -> Result<Json<One<HeldDeletion>>, Problem> {
     let decision = match patch.decision {
-        Word::Approve => Decision::Approve,
-        Word::Reject => Decision::Reject,
+        DecisionName::Approve => Decision::Approve,
+        DecisionName::Reject => Decision::Reject,
     };
     let hold = state
         .store
         .decide_held_deletion(id, decision, &admin.token_name, None)
         .await?;
     tracing::info!(token = %admin.token_id, by = admin.token_name, hold = %id, kind = hold.kind, state = hold.state,
-        deleted = hold.deleted, "a held deletion was decided");
+        deleted = hold.deleted, "held deletion decided");
     Ok(Json(One::now(hold)))
 }

@@ -1,4 +1,4 @@
-//! Resources, what happened to them and how they belong together.
+//! Routes of resources: lists, single resources, and their past states with `as_of`.
 
 mod history;
 mod overrides;
@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Caller;
+use crate::choices;
 use crate::envelope::{List, One};
 use crate::extract::{Id, KnownKind, Query, Text, TimeOrDate, optional};
 use crate::freshness;
 use crate::notes;
 use crate::paging::{PageQuery, Paged};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use crate::view::View;
-use crate::words;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -39,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .merge(relations::routes())
 }
 
-/// Whether a resource still exists.
+/// Filter for live or deleted resources.
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Existence {
@@ -53,12 +53,12 @@ impl FromStr for Existence {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = [
+        let choices = [
             ("live", Self::Live),
             ("deleted", Self::Deleted),
             ("all", Self::All),
         ];
-        words::one_of("state", text, &words)
+        choices::one_of("state", text, &choices)
     }
 }
 
@@ -76,27 +76,30 @@ impl From<Existence> for store::inventory::State {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct InventoryQuery {
-    /// A kind like `droplet` or `dns_zone`; an unknown one is refused with the list of kinds.
+    /// Only resources of this kind, such as `droplet` or `dns_zone`; the error for an unknown kind
+    /// lists all kinds.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     kind: Option<KnownKind>,
-    /// `id` of a project.
+    /// Only resources of the project with this `id`.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = Uuid)]
     project: Option<Id>,
-    /// Whose resources. A tenant may name only itself.
+    /// Only resources of this tenant. With the token of a tenant, only that tenant is accepted.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     tenant: Option<Text>,
-    /// `live` unless given.
+    /// Only live or only deleted resources, or all; `live` by default.
     #[serde(default, deserialize_with = "optional")]
     #[param(inline)]
     state: Option<Existence>,
-    /// Part of the name, of DigitalOcean's id or of a tag, in any case.
+    /// Only resources with this text in the name, in DigitalOcean's id or in a tag; case is
+    /// ignored.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     q: Option<Text>,
-    /// A time of the past: resources as the mirror knew them then, the filters and whose they were included.
+    /// Time in the past: returns and filters resources by the state and the tenant that the mirror
+    /// had at this time.
     #[serde(default, deserialize_with = "optional")]
     #[param(inline, value_type = TimeOrDate)]
     as_of: Option<TimeOrDate>,
@@ -109,7 +112,7 @@ struct ResourcePlace {
     id: Uuid,
 }
 
-/// Resources by kind and name; a tenant sees its own
+/// Lists resources by kind and name; a tenant sees its own
 #[utoipa::path(
     get,
     path = "/api/v1/inventory",
@@ -117,7 +120,7 @@ struct ResourcePlace {
     tag = "inventory",
     security(("bearer" = [])),
     params(InventoryQuery, PageQuery),
-    responses((status = OK, body = List<Resource>, description = "A page of resources"), Invalid)
+    responses((status = OK, body = List<Resource>, description = "A page of resources"), BadRequest)
 )]
 async fn list(
     caller: Caller,
@@ -181,10 +184,10 @@ async fn list(
     {
         notes.push(notes::unknown_project(project));
     }
-    Ok(Json(shown.at(as_of).fresh(freshness).noting(notes)))
+    Ok(Json(shown.at(as_of).fresh(freshness).with_notes(notes)))
 }
 
-/// Whether there is a project of this id that the caller may know.
+/// Returns true if a project with this id exists and is visible to the caller.
 async fn is_known_project(store: &Store, view: &View, project: Uuid) -> Result<bool, Problem> {
     match store.project(project, None).await {
         Ok(_) => Ok(view.shows_project(project)),
@@ -193,27 +196,32 @@ async fn is_known_project(store: &Store, view: &View, project: Uuid) -> Result<b
     }
 }
 
-/// A time that was asked for; by the database's clock, as all that happened is.
-async fn past(store: &Store, asked: Option<TimeOrDate>) -> Result<Option<DateTime<Utc>>, Problem> {
-    let Some(TimeOrDate(at)) = asked else {
+/// Checks that the requested time is in the past, by the clock of the database, which also dates
+/// all events.
+async fn past(
+    store: &Store,
+    requested: Option<TimeOrDate>,
+) -> Result<Option<DateTime<Utc>>, Problem> {
+    let Some(TimeOrDate(at)) = requested else {
         return Ok(None);
     };
     if at > store.now().await? {
         return Err(Problem::InvalidParameter(format!(
-            "as_of: {} is in the future: give a time of the past, or leave it out for what is known now",
+            "as_of: {} is in the future: use a time in the past, or omit the parameter for the \
+             current state",
             at.to_rfc3339()
         )));
     }
     Ok(Some(at))
 }
 
-/// The tenant whose resources are shown: the caller's own, or for an admin the one that was asked for.
-fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, Problem> {
-    let asked = asked.map(String::from);
-    match (caller.tenant(), asked) {
-        (None, asked) => Ok(asked),
-        (Some(own), Some(asked)) if asked != own.as_str() => Err(Problem::Forbidden(
-            "tenant: the token is another tenant's; leave the parameter out",
+/// Returns the tenant to filter by: the caller's own, or for an admin the requested one.
+fn tenant_shown(caller: &Caller, requested: Option<Text>) -> Result<Option<String>, Problem> {
+    let requested = requested.map(String::from);
+    match (caller.tenant(), requested) {
+        (None, requested) => Ok(requested),
+        (Some(own), Some(requested)) if requested != own.as_str() => Err(Problem::Forbidden(
+            "tenant: the token belongs to another tenant: omit the parameter",
         )),
         (Some(own), _) => Ok(Some(own.to_string())),
     }
@@ -224,22 +232,24 @@ fn tenant_shown(caller: &Caller, asked: Option<Text>) -> Result<Option<String>, 
 struct ResourceDetail {
     #[serde(flatten)]
     resource: Resource,
-    /// The override in force, for the role `platform_admin`. Null without one, for a tenant, and with `as_of`; the events have the
-    /// overrides of the past.
-    pin: Option<ResourceOverride>,
+    /// Current override, for the role `platform_admin`. Null if there is none, for a tenant, and
+    /// with `as_of`; the events of the resource have past overrides.
+    #[serde(rename = "pin")]
+    r#override: Option<ResourceOverride>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ResourceQuery {
-    /// A time of the past: the resource as the mirror knew it then. A tenant finds it if it was its own then.
+    /// Time in the past: returns the state that the mirror had at this time. A tenant sees the
+    /// resource if it was the tenant's at this time.
     #[serde(default, deserialize_with = "optional")]
     #[param(inline, value_type = TimeOrDate)]
     as_of: Option<TimeOrDate>,
 }
 
-/// One resource, live or gone; another tenant's is not found
+/// Returns one resource, live or deleted; a tenant sees its own
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}",
@@ -247,7 +257,7 @@ struct ResourceQuery {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), ResourceQuery),
-    responses((status = OK, body = One<ResourceDetail>, description = "The resource"), Invalid, Absent)
+    responses((status = OK, body = One<ResourceDetail>, description = "The resource"), BadRequest, NotFound)
 )]
 async fn one(
     caller: Caller,
@@ -264,21 +274,25 @@ async fn one(
         None => store.resource(id, tenant).await?,
     };
     view.narrow_resource(&mut resource);
-    let shows_pin = as_of.is_none() && view.shows_all();
-    let answer = detail(store, resource, shows_pin).await?;
-    Ok(Json(answer.at(as_of)))
+    let shows_override = as_of.is_none() && view.shows_all();
+    let response = detail(store, resource, shows_override).await?;
+    Ok(Json(response.at(as_of)))
 }
 
 async fn detail(
     store: &Store,
     resource: Resource,
-    shows_pin: bool,
+    shows_override: bool,
 ) -> Result<One<ResourceDetail>, Problem> {
-    let pin = if shows_pin {
+    let r#override = if shows_override {
         store.resource_override(resource.id).await?
     } else {
         None
     };
     let freshness = freshness::of(store, [&*resource.kind]).await?;
-    Ok(One::now(ResourceDetail { resource, pin }).fresh(freshness))
+    Ok(One::now(ResourceDetail {
+        resource,
+        r#override,
+    })
+    .fresh(freshness))
 }

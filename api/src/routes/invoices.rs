@@ -1,4 +1,4 @@
-//! Invoices: what they come to, and what they were before they were corrected.
+//! Routes of invoices, with their sums and the lines of superseded versions.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ use crate::envelope::{List, One};
 use crate::extract::{Id, InPath, NoParameters, Query, required};
 use crate::notes;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -35,7 +35,7 @@ struct InvoicePlace {
     invoice_uuid: Uuid,
 }
 
-/// All invoices, the newest first
+/// Lists all invoices, the latest month first
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices",
@@ -43,7 +43,7 @@ struct InvoicePlace {
     tag = "billing",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Invoice>, description = "A page of invoices"), Invalid)
+    responses((status = OK, body = List<Invoice>, description = "A page of invoices"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -65,7 +65,7 @@ async fn list(
         period: last.period,
         invoice_uuid: last.invoice_uuid,
     });
-    Ok(Json(shown.noting(note)))
+    Ok(Json(shown.with_notes(note)))
 }
 
 /// An invoice with its sums and its versions.
@@ -73,21 +73,21 @@ async fn list(
 struct InvoiceDetail {
     #[serde(flatten)]
     invoice: Invoice,
-    /// Its four sums; none before its lines are here.
+    /// The four sums of the invoice; empty before its lines are ingested.
     parts: Vec<InvoicePart>,
-    /// The latest first.
+    /// Versions of the invoice, the latest first.
     versions: Vec<InvoiceVersion>,
 }
 
-/// One invoice with its sums and versions, by DigitalOcean's uuid of it
+/// Returns one invoice with its sums and versions, by DigitalOcean's UUID
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices/{uuid}",
     operation_id = "show_invoice",
     tag = "billing",
     security(("bearer" = [])),
-    params(("uuid" = Uuid, Path, description = "`invoice_uuid`")),
-    responses((status = OK, body = One<InvoiceDetail>, description = "The invoice"), Invalid, Absent)
+    params(("uuid" = Uuid, Path, description = "`invoice_uuid` of the invoice")),
+    responses((status = OK, body = One<InvoiceDetail>, description = "The invoice"), BadRequest, NotFound)
 )]
 async fn one(
     _: Admin,
@@ -112,7 +112,7 @@ struct VersionPath {
     version: Version,
 }
 
-/// The number of a version of an invoice.
+/// Number of a version of an invoice, from 1 on.
 #[derive(Debug)]
 struct Version(i32);
 
@@ -123,11 +123,13 @@ impl FromStr for Version {
         let number = text.parse().ok().filter(|number| *number > 0);
         number
             .map(Self)
-            .ok_or_else(|| format!("invalid version {text:?}: expected a whole number from 1 on"))
+            .ok_or_else(|| format!("invalid version {text:?}: expected an integer from 1 on"))
     }
 }
 
-/// The lines of a version of an invoice that a correction superseded, in the order of the file; they count nowhere
+/// Lists the cost lines of a superseded invoice version, in file order
+///
+/// Superseded lines are in no total of the month.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/invoices/{uuid}/versions/{version}/cost-lines",
@@ -135,11 +137,11 @@ impl FromStr for Version {
     tag = "billing",
     security(("bearer" = [])),
     params(
-        ("uuid" = Uuid, Path, description = "`invoice_uuid`"),
-        ("version" = i32, Path, description = "`version`, of one that has a `superseded_at`"),
+        ("uuid" = Uuid, Path, description = "`invoice_uuid` of the invoice"),
+        ("version" = i32, Path, description = "`version` of a version with `superseded_at`"),
         PageQuery,
     ),
-    responses((status = OK, body = CostLineList, description = "A page of lines, and what all pages come to"), Invalid, Absent)
+    responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest, NotFound)
 )]
 async fn superseded(
     _: Admin,
@@ -154,10 +156,11 @@ async fn superseded(
     let shown = versions
         .iter()
         .find(|shown| shown.version == version)
-        .ok_or_else(|| Problem::NotFound(format!("the invoice {uuid} has no version {version}")))?;
+        .ok_or_else(|| Problem::NotFound(format!("invoice {uuid} has no version {version}: GET /api/v1/billing/invoices/{uuid} lists its versions")))?;
     if shown.superseded_at.is_none() {
         return Err(Problem::NotFound(format!(
-            "version {version} of the invoice {uuid} is the one that counts: /api/v1/billing/cost-lines?period={} has its lines",
+            "version {version} of invoice {uuid} is not superseded: \
+             /api/v1/billing/cost-lines?period={} lists its lines",
             invoice.period
         )));
     }

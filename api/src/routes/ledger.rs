@@ -1,4 +1,5 @@
-//! The account's billing history, and whether it comes to the balance.
+//! The route of the account's billing history, with a running total and the difference to the
+//! balance.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +18,7 @@ use crate::envelope::{List, ListMeta};
 use crate::extract::{Text, optional};
 use crate::notes::{self, Note};
 use crate::paging::{Page, PageQuery, Paged};
-use crate::problem::{Invalid, Problem};
+use crate::problem::{BadRequest, Problem};
 use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -27,27 +28,32 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// An entry of the billing history; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct Entry {
+    /// `id` of the entry in the mirror.
     id: Uuid,
-    /// DigitalOcean's word for it: `Invoice`, `Payment`, `Credit`, ...
+    /// Type as DigitalOcean reports it: `Invoice`, `Payment`, `Credit`, ...
     r#type: String,
-    /// Positive for what is owed, negative for what was paid or credited.
+    /// Amount in USD: positive for a charge, negative for a payment or credit.
     amount: Usd,
+    /// Description by DigitalOcean.
     description: String,
+    /// Time of the entry.
     date: DateTime<Utc>,
-    /// The number printed on the invoice; only entries for invoices have one.
+    /// Number printed on the invoice; null for entries without an invoice.
     invoice_id: Option<String>,
-    /// `invoice_uuid` of the invoice; only entries for invoices have one.
+    /// `invoice_uuid` of the invoice; null for entries without an invoice.
     invoice_uuid: Option<Uuid>,
-    /// The invoice's own amount; null where it is not known here.
+    /// Amount stated on the invoice, in USD; null if the mirror does not have the invoice.
     invoice_amount: Option<Usd>,
-    /// Where the invoice is shown; null where it is not known here.
+    /// Path of the invoice in this API; null if the mirror does not have the invoice.
     #[schema(example = "/api/v1/billing/invoices/22737513-0ea7-4206-8ceb-98a575af7681")]
     invoice_url: Option<String>,
-    /// Whether it changes what is owed: a payment that was only tried does not.
+    /// True if the entry changes the amount owed; false for a failed payment.
     moves_money: bool,
-    /// Since when DigitalOcean lists it no longer; it counts no longer then.
+    /// Time since which DigitalOcean no longer lists the entry; a missing entry is not in totals.
+    /// Null if the entry is listed.
     missing_since: Option<DateTime<Utc>>,
-    /// What was owed after it: the sum of all that moved money up to and with it, of whatever type.
+    /// Amount owed after the entry, in USD: the sum of all entries of any type with `moves_money`
+    /// up to and including this one.
     running_total: Usd,
 }
 
@@ -77,7 +83,7 @@ impl From<store::ledger::LedgerEntry> for Entry {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct EntriesQuery {
-    /// Only entries of this type, in DigitalOcean's spelling, like `Payment`.
+    /// Only entries of this type, in DigitalOcean's spelling, such as `Payment`.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String)]
     r#type: Option<Text>,
@@ -89,33 +95,36 @@ struct EntryPlace {
     id: Uuid,
 }
 
-/// A page of entries, and what all entries come to.
+/// A page of entries with the total of all entries.
 #[derive(Debug, Serialize, ToSchema)]
 struct EntryList {
     data: Vec<Entry>,
     meta: EntryMeta,
 }
 
-/// Amounts in USD.
+/// Totals of the billing history; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
 struct EntryMeta {
     #[serde(flatten)]
     page: ListMeta,
-    /// How many entries there are, of all types.
+    /// Number of entries of all types.
     entries: i64,
-    /// What all that moves money comes to: what is owed for past months.
+    /// Total of all entries with `moves_money`, in USD: the amount owed for past months.
     total: Usd,
-    /// What of it was there when DigitalOcean worked its balance out; null before the balance was polled.
+    /// The same total at the time of `balance_generated_at`, in USD; null before the first poll of
+    /// the balance.
     total_at_balance: Option<Usd>,
-    /// `account_balance` of the balance polled last.
+    /// `account_balance` of the latest polled balance, in USD.
     account_balance: Option<Usd>,
-    /// `account_balance` less `total_at_balance`.
+    /// `account_balance` minus `total_at_balance`, in USD.
     difference: Option<Usd>,
-    /// When DigitalOcean worked its balance out.
+    /// Time at which DigitalOcean computed the balance.
     balance_generated_at: Option<DateTime<Utc>>,
 }
 
-/// The billing history, the latest entry first, with what was owed after each, and what all of it comes to beside the balance
+/// Lists the billing history, the latest entry first, with a running total
+///
+/// `meta` compares the total of the history with the balance.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/entries",
@@ -123,7 +132,7 @@ struct EntryMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(EntriesQuery, PageQuery),
-    responses((status = OK, body = EntryList, description = "A page of entries, and what all entries come to"), Invalid)
+    responses((status = OK, body = EntryList, description = "A page of entries with the total of all entries"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -145,7 +154,10 @@ async fn list(
     if balance.entries == 0 {
         notes.push(Note {
             code: "no_entries",
-            detail: "no entry of the billing history has been read yet: the schedule billing-history reads it every day".to_owned(),
+            detail:
+                "no billing history ingested yet: wait for the schedule billing-history, which \
+                     runs every day"
+                    .to_owned(),
         });
     }
     if let Some(entry_type) = entry_type {
@@ -157,7 +169,7 @@ async fn list(
             id: last.id,
         })
         .into()
-        .noting(notes);
+        .with_notes(notes);
     Ok(Json(EntryList {
         data,
         meta: EntryMeta {

@@ -1,4 +1,4 @@
-//! Projects, and whose they are and were.
+//! Routes of projects, and of the tenants that they are and were assigned to.
 
 use std::cmp::Reverse;
 
@@ -23,7 +23,7 @@ use crate::extract::{
 };
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -39,7 +39,7 @@ struct ProjectPlace {
     id: Uuid,
 }
 
-/// Live projects by name; a tenant sees its own
+/// Lists live projects by name; a tenant sees its own
 #[utoipa::path(
     get,
     path = "/api/v1/projects",
@@ -47,7 +47,7 @@ struct ProjectPlace {
     tag = "projects",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Project>, description = "A page of projects"), Invalid)
+    responses((status = OK, body = List<Project>, description = "A page of projects"), BadRequest)
 )]
 async fn list(
     caller: Caller,
@@ -71,7 +71,7 @@ async fn list(
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// Whose a project was and is, the latest first, as far as the caller may know it.
+/// Returns the tenants of a project over time, the latest first, as far as the caller may see them.
 async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenancy>, Problem> {
     let mut tenancies = state.store.tenancies(id).await?;
     tenancies.retain(|tenancy| view.shows_tenant(Some(&tenancy.tenant_id)));
@@ -83,16 +83,16 @@ async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenanc
     Ok(tenancies)
 }
 
-/// A project with all that is known of whose it was.
+/// A project with its tenants over time.
 #[derive(Debug, Serialize, ToSchema)]
 struct ProjectDetail {
     #[serde(flatten)]
     project: Project,
-    /// Whose it was and is, the latest first; a tenant sees its own part.
+    /// Tenants of the project over time, the latest first; a tenant sees its own intervals.
     tenants: Vec<Tenancy>,
 }
 
-/// One project, live or gone; another tenant's is not found
+/// Returns one project, live or deleted; a tenant sees its own
 #[utoipa::path(
     get,
     path = "/api/v1/projects/{id}",
@@ -100,7 +100,7 @@ struct ProjectDetail {
     tag = "projects",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project")),
-    responses((status = OK, body = One<ProjectDetail>, description = "The project"), Invalid, Absent)
+    responses((status = OK, body = One<ProjectDetail>, description = "The project"), BadRequest, NotFound)
 )]
 async fn one(
     caller: Caller,
@@ -118,7 +118,9 @@ async fn one(
     Ok(Json(One::now(detail).fresh(freshness)))
 }
 
-/// Whose a project was and is, the latest first; a tenant sees its own part
+/// Lists the tenants of a project over time, the latest first
+///
+/// A tenant sees its own intervals.
 #[utoipa::path(
     get,
     path = "/api/v1/projects/{id}/tenants",
@@ -126,7 +128,7 @@ async fn one(
     tag = "projects",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project"), PageQuery),
-    responses((status = OK, body = List<Tenancy>, description = "A page of intervals"), Invalid, Absent)
+    responses((status = OK, body = List<Tenancy>, description = "A page of intervals"), BadRequest, NotFound)
 )]
 async fn tenants(
     caller: Caller,
@@ -144,7 +146,7 @@ async fn tenants(
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// A change of a project; an absent field stays.
+/// A change of a project; an absent field keeps its value.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -152,23 +154,24 @@ async fn tenants(
     reason = "absent, null and a value are three different changes"
 )]
 struct ProjectPatch {
-    /// The tenant, 1 to 100 characters. Resources of the project follow, and charges from `tenant_since` on. Null without
-    /// `tenant_since` undoes every assignment of the project: all charges are attributed as if there had been none. Null with
-    /// `tenant_since` ends the assignment at that time.
+    /// The tenant, 1 to 100 characters. Applies to the resources of the project, and to charges
+    /// from `tenant_since` on. Null without `tenant_since` removes every assignment of the project:
+    /// charges are attributed as if there had been none. Null with `tenant_since` ends the
+    /// assignment at that time.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
-    /// From when on the tenant holds; from now on if absent. What was assigned for the time since then no longer holds. Only with
-    /// `tenant_id`, and not in the future. `since` is accepted too.
+    /// Time from which the assignment applies, not in the future; the current time if absent. The
+    /// change replaces assignments after this time. Requires `tenant_id`. Alias: `since`.
     #[serde(default, alias = "since")]
     tenant_since: Option<TimeOrDate>,
-    /// What it is for: 1 to 500 characters.
+    /// Purpose of the project, 1 to 500 characters; null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
     purpose: Option<Option<Purpose>>,
 }
 
-/// What a project is for.
+/// The purpose of a project.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Purpose(String);
@@ -185,10 +188,11 @@ impl TryFrom<String> for Purpose {
     }
 }
 
-/// Changes tenant and purpose of a project
+/// Changes the tenant and the purpose of a project
 ///
-/// For the role `platform_admin`. Resources of the project follow at once, and charges from `tenant_since` on. `meta.effect` has the
-/// amounts that this moves; `?dry_run=true` reports them without making the change.
+/// Requires the role `platform_admin`. The change applies at once to the resources of the project,
+/// and to charges from `tenant_since` on. `meta.effect` has the amounts that the change moves;
+/// `?dry_run=true` reports them without making the change.
 #[utoipa::path(
     patch,
     path = "/api/v1/projects/{id}",
@@ -197,7 +201,7 @@ impl TryFrom<String> for Purpose {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project"), DryRun),
     request_body = ProjectPatch,
-    responses((status = OK, body = One<Project>, description = "The project as it is now"), Invalid, Absent)
+    responses((status = OK, body = One<Project>, description = "The project after the change"), BadRequest, NotFound)
 )]
 async fn change(
     admin: Admin,
@@ -210,7 +214,8 @@ async fn change(
     not_in_the_future("tenant_since", tenant_since)?;
     if tenant_since.is_some() && patch.tenant_id.is_none() {
         return Err(Problem::InvalidBody(
-            "tenant_since: give tenant_id with it, a tenant or null".to_owned(),
+            "tenant_since: requires tenant_id: add a tenant or null, or omit tenant_since"
+                .to_owned(),
         ));
     }
     let change = ProjectChange {
@@ -227,6 +232,6 @@ async fn change(
         .await?;
     tracing::info!(token = %admin.token_id, project = %id, ?change, ?commit, "project changed");
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    let answer = One::now(project).fresh(freshness).since(tenant_since);
-    Ok(Json(answer.with_effect(Effect::of(measured, commit))))
+    let response = One::now(project).fresh(freshness).since(tenant_since);
+    Ok(Json(response.with_effect(Effect::of(measured, commit))))
 }

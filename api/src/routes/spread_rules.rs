@@ -1,4 +1,4 @@
-//! By what rule what all tenants bear is spread over them, from which month on.
+//! Routes of allocation rules: how the shared costs of a month are allocated to the tenants.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,11 +17,11 @@ use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::choices;
 use crate::envelope::{List, One};
 use crate::extract::{Body, InPath, NoParameters, Period, Query};
 use crate::paging::PageQuery;
-use crate::problem::{Invalid, Problem};
-use crate::words;
+use crate::problem::{BadRequest, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -29,19 +29,19 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(set))
 }
 
-/// How what all tenants bear is spread over them.
+/// Rule by which shared costs are allocated to the tenants.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SpreadRule {
-    /// `proportional` to what each costs directly, what is nobody's included; `even`, the same for every tenant that has costs;
-    /// `fixed`, by the weights.
+    /// `proportional` to the direct costs of each tenant, unallocated costs included; `even`, equal
+    /// parts for every tenant with costs; `fixed`, by `weights`.
     rule: &'static str,
-    /// Of each tenant, as decimal strings; null for other rules than `fixed`.
+    /// Weight of each tenant, as a decimal string; null for rules other than `fixed`.
     weights: Option<BTreeMap<String, String>>,
 }
 
-impl From<domain::costs::SpreadRule> for SpreadRule {
-    fn from(rule: domain::costs::SpreadRule) -> Self {
-        use domain::costs::SpreadRule::{Even, Fixed, Proportional};
+impl From<domain::costs::AllocationRule> for SpreadRule {
+    fn from(rule: domain::costs::AllocationRule) -> Self {
+        use domain::costs::AllocationRule::{Even, Fixed, Proportional};
         let (rule, weights) = match rule {
             Proportional => ("proportional", None),
             Even => ("even", None),
@@ -55,20 +55,21 @@ impl From<domain::costs::SpreadRule> for SpreadRule {
     }
 }
 
-/// A rule as it was set.
+/// An allocation rule with its first month.
 #[derive(Debug, Serialize, ToSchema)]
 struct DatedSpreadRule {
-    /// The first of the month from which on it holds, until the next one's.
+    /// First day of the first month of the rule; it applies until the month of the next rule.
     valid_from: NaiveDate,
     #[serde(flatten)]
     rule: SpreadRule,
-    /// The name of the access token by which it was set.
+    /// Name of the access token that set the rule.
     set_by: String,
+    /// Time at which the rule was set.
     set_at: DateTime<Utc>,
 }
 
-impl From<store::costs::StoredSpreadRule> for DatedSpreadRule {
-    fn from(stored: store::costs::StoredSpreadRule) -> Self {
+impl From<store::costs::StoredAllocationRule> for DatedSpreadRule {
+    fn from(stored: store::costs::StoredAllocationRule) -> Self {
         Self {
             valid_from: stored.valid_from,
             rule: stored.rule.into(),
@@ -78,7 +79,9 @@ impl From<store::costs::StoredSpreadRule> for DatedSpreadRule {
     }
 }
 
-/// The rules that were set, the latest month first; before the first one what all bear is spread in proportion
+/// Lists the allocation rules, the latest month first
+///
+/// The rule `proportional` applies before the month of the first rule.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/spread-rules",
@@ -86,7 +89,7 @@ impl From<store::costs::StoredSpreadRule> for DatedSpreadRule {
     tag = "billing",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<DatedSpreadRule>, description = "A page of rules"), Invalid)
+    responses((status = OK, body = List<DatedSpreadRule>, description = "A page of allocation rules"), BadRequest)
 )]
 async fn list(
     _: Admin,
@@ -94,75 +97,79 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<DatedSpreadRule>>, Problem> {
     let page = query.page(json!("spread-rules"))?;
-    let rules = state.store.spread_rules().await?;
+    let rules = state.store.allocation_rules().await?;
     Ok(Json(
         page.show_of_all(rules, |rule| Reverse(rule.valid_from))
             .into(),
     ))
 }
 
-/// How to spread what all tenants bear.
+/// An allocation rule to set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSpreadRule {
+    /// `proportional` to the direct costs of each tenant; `even`, equal parts for every tenant with
+    /// costs; `fixed`, by `weights`.
     #[schema(inline)]
-    rule: Word,
-    /// With the rule `fixed`, and only then: of each tenant a decimal string above 0, at most 1000000, at most six decimals.
+    rule: RuleName,
+    /// Weight of each tenant, required for the rule `fixed` and refused for others: a decimal
+    /// string above 0, at most 1000000, with at most six decimals.
     #[schema(value_type = Option<BTreeMap<String, String>>, example = json!({ "acme": "3", "globex": "1.5" }))]
     weights: Option<BTreeMap<TenantId, Weight>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "String", rename_all = "snake_case")]
-enum Word {
-    /// As each costs directly.
+enum RuleName {
+    /// Proportional to the direct costs of each tenant.
     Proportional,
-    /// The same for every tenant that has costs.
+    /// Equal parts for every tenant with costs.
     Even,
-    /// By weights.
+    /// By `weights`.
     Fixed,
 }
 
-impl TryFrom<String> for Word {
+impl TryFrom<String> for RuleName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let words = [
+        let choices = [
             ("proportional", Self::Proportional),
             ("even", Self::Even),
             ("fixed", Self::Fixed),
         ];
-        words::one_of("rule", &text, &words)
+        choices::one_of("rule", &text, &choices)
     }
 }
 
-/// How much of what all bear a tenant gets, beside the others' weights.
+/// Weight of a tenant: its part of the shared costs, relative to the weights of the other tenants.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 struct Weight(Decimal);
 
-/// Far more than shares need, and few enough digits to be multiplied with any amount.
-const MOST_WEIGHT: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
-const MOST_DECIMALS: u32 = 6;
+/// Large enough for any ratio, with few enough digits to multiply any amount without overflow.
+const MAX_WEIGHT: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+const MAX_DECIMALS: u32 = 6;
 
 impl FromStr for Weight {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Decimal takes 1_000 too.
+        // `Decimal` also accepts `1_000`.
         let is_plain = text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
         text.parse::<Decimal>()
             .ok()
             .filter(|weight| {
-                let fits = *weight > Decimal::ZERO && *weight <= MOST_WEIGHT;
-                is_plain && fits && weight.scale() <= MOST_DECIMALS
+                let fits = *weight > Decimal::ZERO && *weight <= MAX_WEIGHT;
+                is_plain && fits && weight.scale() <= MAX_DECIMALS
             })
             .map(Self)
             .ok_or_else(|| {
                 format!(
-                    "invalid weight {text:?}: expected a decimal above 0 like \"3\" or \"0.25\", at most {MOST_WEIGHT}, at most {MOST_DECIMALS} decimals"
+                    "invalid weight {text:?}: expected a decimal above 0, e.g. \"3\" or \"0.25\", \
+                     at most {MAX_WEIGHT}, with at most {MAX_DECIMALS} decimals"
                 )
             })
     }
@@ -176,42 +183,42 @@ impl TryFrom<String> for Weight {
     }
 }
 
-impl TryFrom<NewSpreadRule> for domain::costs::SpreadRule {
+impl TryFrom<NewSpreadRule> for domain::costs::AllocationRule {
     type Error = Problem;
 
     fn try_from(new: NewSpreadRule) -> Result<Self, Problem> {
         let refused = |text: &str| Err(Problem::InvalidBody(format!("weights: {text}")));
         match (new.rule, new.weights) {
-            (Word::Proportional, None) => Ok(Self::Proportional),
-            (Word::Even, None) => Ok(Self::Even),
-            (Word::Proportional | Word::Even, Some(_)) => {
-                refused("only the rule fixed has them: leave them out")
+            (RuleName::Proportional, None) => Ok(Self::Proportional),
+            (RuleName::Even, None) => Ok(Self::Even),
+            (RuleName::Proportional | RuleName::Even, Some(_)) => {
+                refused("not allowed for this rule: omit them, or use the rule fixed")
             }
-            (Word::Fixed, Some(weights)) if !weights.is_empty() => Ok(Self::Fixed(
+            (RuleName::Fixed, Some(weights)) if !weights.is_empty() => Ok(Self::Fixed(
                 weights
                     .into_iter()
                     .map(|(tenant, Weight(weight))| (tenant.into(), weight))
                     .collect(),
             )),
-            (Word::Fixed, _) => {
-                refused("the rule fixed needs at least one, like {\"acme\": \"3\"}")
+            (RuleName::Fixed, _) => {
+                refused("missing for the rule fixed: add at least one, e.g. {\"acme\": \"3\"}")
             }
         }
     }
 }
 
-/// Sets how what all tenants bear is spread, from a month on until the next one that has a rule of its own
+/// Sets the allocation rule from a month on, until the month of the next rule
 ///
-/// Statements follow at once, those of months that are past too.
+/// Statements change at once, including those of past months.
 #[utoipa::path(
     put,
     path = "/api/v1/billing/spread-rules/{valid_from}",
-    operation_id = "set_spread_rule",
+    operation_id = "set_allocation_rule",
     tag = "billing",
     security(("bearer" = [])),
-    params(("valid_from" = inline(Period), Path, description = "The month")),
+    params(("valid_from" = inline(Period), Path, description = "First month of the rule")),
     request_body = NewSpreadRule,
-    responses((status = OK, body = One<DatedSpreadRule>, description = "The rule as it is now"), Invalid)
+    responses((status = OK, body = One<DatedSpreadRule>, description = "The rule after the change"), BadRequest)
 )]
 async fn set(
     admin: Admin,
@@ -223,13 +230,13 @@ async fn set(
     let rule = new.try_into()?;
     state
         .store
-        .set_spread_rule(valid_from, &rule, &admin.token_name)
+        .set_allocation_rule(valid_from, &rule, &admin.token_name)
         .await?;
-    tracing::info!(token = %admin.token_id, %valid_from, ?rule, "a spread rule was set");
-    let mut rules = state.store.spread_rules().await?;
+    tracing::info!(token = %admin.token_id, %valid_from, ?rule, "allocation rule set");
+    let mut rules = state.store.allocation_rules().await?;
     rules.retain(|stored| stored.valid_from == valid_from);
-    let stored = rules.pop().ok_or_else(|| {
-        Problem::NotFound(format!("there is no spread rule from {valid_from} on"))
-    })?;
+    let stored = rules
+        .pop()
+        .ok_or_else(|| Problem::NotFound(format!("no allocation rule starts in {valid_from}")))?;
     Ok(Json(One::now(stored.into())))
 }

@@ -1,4 +1,5 @@
-//! The state of the mirror: the verdict first, then every kind, every schedule, and what waits for an operator.
+//! The route of the mirror's state: the overall status, the kinds, the schedules and the held
+//! deletions.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::access::Admin;
 use crate::envelope::One;
 use crate::extract::NoParameters;
 use crate::freshness::Freshness;
-use crate::problem::{Invalid, Problem};
+use crate::problem::{BadRequest, Problem};
 use crate::status::{self, Reason, Schedules, Status, Verdict};
 use crate::{ApiState, ScheduleStatus, TemporalUi};
 
@@ -26,56 +27,59 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(show))
 }
 
-/// Temporal gets so long to answer; the rest of the answer does not depend on it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for Temporal; the rest of the response does not depend on Temporal.
+const TEMPORAL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// State of the mirror.
 #[derive(Debug, Serialize, ToSchema)]
 struct Sync {
-    /// `ok`; `degraded`, where a part is missing, old or waits for an operator; `failing`, where nothing new arrives or figures are
-    /// wrong. `arcadia status` prints the same.
+    /// `ok`; `degraded` if some data is missing, stale or waits for an operator; `failing` if no
+    /// new data arrives or amounts are wrong. `arcadia status` prints the same status.
     #[schema(inline)]
     status: Status,
-    /// Why it is not `ok`, the most important reason first.
+    /// Reasons for a status other than `ok`, the most important first.
     reasons: Vec<Reason>,
-    /// Whose resources and bills these are; null before a token has told.
+    /// The mirrored DigitalOcean team; null before the first use of a token.
     team: Option<Team>,
-    /// Every kind that was ever listed, projects (`project`) and their members (`project_member`) too.
+    /// All kinds with at least one listing, including projects (`project`) and their members
+    /// (`project_member`).
     kinds: Vec<KindSync>,
-    /// How many members of projects match no resource, in all kinds.
+    /// Number of project members without a matching resource, of all kinds.
     unmatched_members: i64,
-    /// Null where Temporal cannot be asked.
+    /// Schedules of this installation; null if Temporal is unreachable.
     schedules: Option<Vec<Schedule>>,
-    /// Why it cannot.
+    /// Reason for `schedules` being null.
     schedules_problem: Option<String>,
-    /// Those that wait for an operator.
+    /// Held deletions that wait for an operator.
     held_deletions: Vec<HeldDeletion>,
 }
 
-/// A team of `DigitalOcean`'s.
+/// A DigitalOcean team.
 #[derive(Debug, Serialize, ToSchema)]
 struct Team {
-    /// As `DigitalOcean` tells it of a token.
+    /// UUID of the team, as DigitalOcean returns it for the token.
     #[schema(example = "5df3e3004a17e242b7c20ca6c9fc25b701a47ece")]
     uuid: String,
+    /// Name of the team.
     #[schema(example = "My Team")]
     name: String,
 }
 
-/// How the last attempt to list a kind went.
+/// Result of the last attempt to list a kind.
 #[derive(Debug, Serialize, ToSchema)]
 struct KindSync {
     #[serde(flatten)]
     freshness: Freshness,
-    /// Why the last attempt is not `complete`.
+    /// Reason for a last attempt that is not `complete`.
     reason: Option<String>,
-    /// How many resources the last attempt saw.
+    /// Number of resources that the last attempt listed.
     items: i32,
-    /// How many requests to DigitalOcean it took.
+    /// Number of requests to DigitalOcean that the last attempt made.
     requests: i32,
-    /// How many members of projects should be live resources of this kind and are not: the last complete listing, which began after
-    /// they were assigned, lacks them.
+    /// Number of project members of this kind without a matching resource: the last complete
+    /// listing, which started after their assignment, does not have them.
     unmatched_members: i64,
-    /// The run of the last attempt.
+    /// Temporal run of the last attempt.
     #[serde(flatten)]
     run: LinkedRun,
 }
@@ -94,12 +98,14 @@ impl KindSync {
     }
 }
 
-/// A run of a workflow.
+/// A run of a Temporal workflow.
 #[derive(Debug, Serialize, ToSchema)]
 struct LinkedRun {
+    /// Workflow id of the run.
     workflow_id: String,
+    /// Run id of the run.
     run_id: String,
-    /// Its page in the Temporal UI; null where the address of the UI is not configured.
+    /// URL of the run in the Temporal UI; null if the address of the UI is not configured.
     workflow_url: Option<String>,
 }
 
@@ -113,39 +119,48 @@ impl LinkedRun {
     }
 }
 
+/// A Temporal schedule of this installation.
 #[derive(Debug, Serialize, ToSchema)]
 struct Schedule {
+    /// Schedule id.
     #[schema(example = "sync-inventory")]
     id: String,
-    /// UTC.
+    /// Times at which the schedule starts runs, in UTC.
     #[schema(example = "every 15 min, offset 5 min")]
     when: String,
+    /// Workflow type of the runs.
     workflow_type: String,
+    /// Task queue of the runs.
     task_queue: String,
-    /// `active`; `paused`; or `missing` where Temporal has no such schedule: `arcadia schedules apply` creates it.
+    /// `active`; `paused`; or `missing` if Temporal has no such schedule: `arcadia schedules apply`
+    /// creates it.
     state: &'static str,
+    /// True if the schedule is paused.
     paused: bool,
-    /// Whether Temporal has it as this program wants it; where not, `arcadia schedules apply` corrects it, unless it belongs to another
-    /// installation, which `note` names.
+    /// True if the schedule in Temporal equals the definition of this version. Otherwise `arcadia
+    /// schedules apply` updates it, unless it belongs to another installation, which `note` names.
     is_current: bool,
-    /// Why it is paused, or what it is for.
+    /// Reason for the pause, or purpose of the schedule.
     note: Option<String>,
+    /// Runs in progress.
     running: Vec<LinkedRun>,
-    /// The latest first, at most five.
+    /// Latest runs, the latest first; at most five.
     last_runs: Vec<ScheduledRun>,
-    /// Null where it is paused or missing.
+    /// Time of the next run; null if the schedule is paused or missing.
     next_run_at: Option<DateTime<Utc>>,
 }
 
-/// Enough to see whether a failure is the first; the Temporal UI has all runs.
+/// Enough to show whether a failure is the first; the Temporal UI has all runs.
 const SHOWN_RUNS: usize = 5;
 
+/// A run that a schedule started.
 #[derive(Debug, Serialize, ToSchema)]
 struct ScheduledRun {
     #[serde(flatten)]
     run: LinkedRun,
+    /// Start of the run.
     started_at: Option<DateTime<Utc>>,
-    /// `running`, `completed`, `failed` ..., as the schedule last heard.
+    /// Last known status of the run: `running`, `completed`, `failed`, ...
     status: Option<String>,
 }
 
@@ -193,14 +208,14 @@ impl Schedule {
     }
 }
 
-/// Shows whether the mirror keeps up, and if not, why; then every kind, every schedule, and what waits for an operator
+/// Returns the status of the mirror with its reasons, kinds, schedules and held deletions
 #[utoipa::path(
     get,
     path = "/api/v1/sync",
     operation_id = "show_sync",
     tag = "sync",
     security(("bearer" = [])),
-    responses((status = OK, body = One<Sync>, description = "The verdict and its details"), Invalid)
+    responses((status = OK, body = One<Sync>, description = "The state of the mirror"), BadRequest)
 )]
 async fn show(
     _: Admin,
@@ -213,18 +228,18 @@ async fn show(
     let unmatched = state.store.unmatched_members().await?;
     let facts = state.store.status_facts().await?;
     let held_deletions = pending(&state).await?;
-    let asked = schedules(&state).await;
-    let known = match &asked {
+    let requested = schedules(&state).await;
+    let known = match &requested {
         None => Schedules::NotChecked,
         Some(Ok(schedules)) => Schedules::Known(schedules),
         Some(Err(problem)) => Schedules::Unreachable(problem),
     };
     let Verdict { status, reasons } = status::verdict(&facts, known);
-    let (schedules, schedules_problem) = match asked {
+    let (schedules, schedules_problem) = match requested {
         Some(Ok(schedules)) => (Some(schedules), None),
         Some(Err(problem)) => (None, Some(problem)),
         None => {
-            let problem = "this API was started without a way to reach Temporal";
+            let problem = "this API was started without a connection to Temporal";
             (None, Some(problem.to_owned()))
         }
     };
@@ -251,13 +266,19 @@ async fn show(
     })))
 }
 
-/// The schedules, or why Temporal does not return them; none where there is no way to ask it.
+/// Returns the schedules, or the reason why Temporal does not return them; none without a
+/// connection to Temporal.
 async fn schedules(state: &ApiState) -> Option<Result<Vec<ScheduleStatus>, String>> {
     let source = state.schedules.as_ref()?;
     Some(
-        tokio::time::timeout(PATIENCE, source.schedules())
+        tokio::time::timeout(TEMPORAL_TIMEOUT, source.schedules())
             .await
-            .map_err(|_| format!("Temporal did not answer within {} s", PATIENCE.as_secs()))
+            .map_err(|_| {
+                format!(
+                    "Temporal did not answer within {} s",
+                    TEMPORAL_TIMEOUT.as_secs()
+                )
+            })
             .flatten(),
     )
 }

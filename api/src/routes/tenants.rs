@@ -1,4 +1,4 @@
-//! The tenants that are known, and what each has.
+//! The route of the known tenants, with counts of their projects and resources.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,16 +12,16 @@ use crate::access::Admin;
 use crate::envelope::List;
 use crate::extract::{Query, Text};
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Invalid, Problem};
+use crate::problem::{BadRequest, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-/// Lists the tenants that are known, by name
+/// Lists the known tenants by name
 ///
-/// For the role `platform_admin`. A tenant is known by a token that is not revoked, by a project or resource that is or was assigned to it, by its costs, or by an
-/// allocation rule.
+/// Requires the role `platform_admin`. A tenant is known if it has a token that is not revoked, a
+/// current or former project or resource, costs, or a weight in an allocation rule.
 #[utoipa::path(
     get,
     path = "/api/v1/tenants",
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     tag = "projects",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Tenant>, description = "A page of tenants"), Invalid)
+    responses((status = OK, body = List<Tenant>, description = "A page of tenants"), BadRequest)
 )]
 async fn list(
     _: Admin,

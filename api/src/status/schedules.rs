@@ -1,24 +1,25 @@
-//! Reasons that Temporal gives.
+//! Reasons from Temporal: missing, foreign, paused and outdated schedules, and failed runs.
 
 use chrono::{DateTime, Utc};
 
 use super::{Code, Reason, Schedules, names};
 use crate::temporal::{OnServer, ScheduleStatus, ScheduledRun};
 
-/// The reasons that Temporal gives, whether or not the database answers.
+/// Returns the reasons from Temporal; needs no database.
 pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
     let schedules = match schedules {
         Schedules::Known(schedules) => schedules,
         Schedules::Unreachable(problem) => {
             return vec![Reason::new(
                 Code::TemporalUnreachable,
-                format!("Temporal cannot be asked, and nothing is started without it: {problem}"),
+                format!("Temporal is unreachable, so that no runs start: {problem}"),
             )];
         }
         Schedules::NotChecked => {
             return vec![Reason::new(
                 Code::SchedulesNotChecked,
-                "the schedules are not checked: this API was started without a way to reach Temporal; `arcadia schedules list` shows them",
+                "schedules not checked, because this API was started without a connection to \
+                 Temporal: `arcadia schedules list` shows them",
             )];
         }
     };
@@ -33,13 +34,13 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         .iter()
         .filter(|schedule| owner(schedule).is_some())
         .collect();
-    // Another installation's schedules are as that one wants them.
+    // Schedules of another installation have its definition, so that other reasons do not apply.
     let own: Vec<_> = schedules
         .iter()
         .filter(|schedule| owner(schedule).is_none())
         .collect();
-    let all = |is_so: &dyn Fn(&OnServer) -> bool| -> Vec<&ScheduleStatus> {
-        let found = |schedule: &&ScheduleStatus| schedule.on_server.as_ref().is_some_and(is_so);
+    let all = |predicate: &dyn Fn(&OnServer) -> bool| -> Vec<&ScheduleStatus> {
+        let found = |schedule: &&ScheduleStatus| schedule.on_server.as_ref().is_some_and(predicate);
         own.iter().copied().filter(found).collect()
     };
     let missing = schedules
@@ -47,15 +48,16 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         .filter(|schedule| schedule.on_server.is_none());
     about(Code::ScheduleMissing, missing.collect(), &|ids| {
         format!(
-            "Temporal lacks {ids}, so that nothing starts their runs: run `arcadia schedules apply`"
+            "{ids} missing in Temporal, so that no runs start: run `arcadia schedules apply`"
         )
     });
     if let Some(owner) = foreign.first().and_then(|first| owner(first)) {
         about(Code::ScheduleForeign, foreign.clone(), &|ids| {
             format!(
-                "{ids} belong to another installation ({owner}), so that nothing starts the runs of this one: correct DATABASE_URL, \
-                 TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that database and Temporal belong together; `arcadia schedules apply \
-                 --take-over` replaces them where that installation has ended"
+                "{ids} belong to another installation ({owner}), so that no runs of this one \
+                 start: correct DATABASE_URL, TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that \
+                 database and Temporal are of one installation; if the other one no longer exists, \
+                 `arcadia schedules apply --take-over` replaces them"
             )
         });
     }
@@ -64,14 +66,19 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         all(&|server| server.is_paused),
         &|ids| {
             format!(
-                "{ids} start nothing, since they are paused: `temporal schedule toggle --unpause --schedule-id ID` resumes them"
+                "{ids} paused, so that no runs start: `temporal schedule toggle --unpause \
+                 --schedule-id ID` resumes them"
             )
         },
     );
     about(
         Code::ScheduleOutdated,
         all(&|server| !server.is_current),
-        &|ids| format!("{ids} differ from what this version wants: run `arcadia schedules apply`"),
+        &|ids| {
+            format!(
+                "{ids} differ from the definition of this version: run `arcadia schedules apply`"
+            )
+        },
     );
     let failed: Vec<_> = own
         .iter()
@@ -84,8 +91,9 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
             Reason::new(
                 Code::RunFailed,
                 format!(
-                    "the last run of {} did not complete ({}): `temporal workflow describe --workflow-id {}` shows why; \
-                     `temporal schedule trigger --schedule-id ID` starts another run",
+                    "the last run of {} did not complete ({}): `temporal workflow describe \
+                     --workflow-id {}` has the reason; `temporal schedule trigger --schedule-id \
+                     ID` starts another run",
                     names(&ids),
                     latest.status,
                     latest.workflow_id,
@@ -98,21 +106,21 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
     reasons
 }
 
-/// The other installation that a schedule belongs to.
+/// Returns the other installation that a schedule belongs to, if any.
 fn owner(schedule: &ScheduleStatus) -> Option<&str> {
     schedule.on_server.as_ref()?.foreign.as_deref()
 }
 
-/// The runs that did not complete since the last one that did.
+/// The failed runs since the last completed one.
 struct FailedRuns<'a> {
     status: &'a str,
     workflow_id: &'a str,
-    /// When the first of them began, of those that the schedule remembers.
+    /// Start of the first of them, among the runs that the schedule lists.
     since: Option<DateTime<Utc>>,
 }
 
 impl<'a> FailedRuns<'a> {
-    /// None where the last run that ended is complete, and where none has ended.
+    /// Returns none if the last run that ended is complete, or none has ended.
     fn of(server: &'a OnServer) -> Option<Self> {
         let ended = server.last_runs.iter().filter(|run| has_ended(run));
         let failed: Vec<_> = ended.take_while(|run| !has_completed(run)).collect();
@@ -125,7 +133,8 @@ impl<'a> FailedRuns<'a> {
     }
 }
 
-/// A run of which the server knows nothing any more counts as neither ended nor complete.
+/// Returns true if a run has ended. A run that is deleted in Temporal counts as neither ended nor
+/// complete.
 pub(super) fn has_ended(run: &ScheduledRun) -> bool {
     run.status
         .as_deref()

@@ -1,30 +1,32 @@
-//! What a tenant reads of a resource's attributes: all but what names other things, which may be somebody else's.
+//! Redaction of a resource's attributes for tenants: removes references to other resources, which
+//! may belong to other tenants.
 //!
-//! Which of them are the tenant's own, `/relations` tells. What `DigitalOcean` calls a reference follows a few habits, and so do the
-//! rules: kinds that nobody has thought of yet are narrowed as well.
+//! `/relations` lists the related resources of the tenant. The rules follow `DigitalOcean`'s naming
+//! of references instead of single kinds, so that they also apply to future kinds.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// How keys end that hold ids: `droplet_ids`, `vpc_uuid`, `load_balancer_uids`.
-const ENDS_OF_REFERENCES: [&str; 6] = ["_id", "_ids", "_uid", "_uids", "_uuid", "_uuids"];
+/// Suffixes of keys with ids: `droplet_ids`, `vpc_uuid`, `load_balancer_uids`.
+const REFERENCE_SUFFIXES: [&str; 6] = ["_id", "_ids", "_uid", "_uids", "_uuid", "_uuids"];
 
-/// Keys that name something by what does not look like an id.
+/// Keys of references with values that do not look like ids.
 const REFERENCES: [&str; 4] = [
-    // Of a Spaces key's grants.
+    // In the grants of a Spaces key.
     "bucket",
-    // The attachments to a partner's network that are built on one.
+    // Partner attachments that are built on this one.
     "children",
-    // Of an app's databases: the managed database.
+    // The managed database, in the databases of an app.
     "cluster_name",
-    // What an alert policy watches.
+    // The resources that an alert policy monitors.
     "entities",
 ];
 
-/// Keys by which an object that stands for another thing says which.
+/// Keys that identify the resource in an embedded object.
 const IDENTITY: [&str; 3] = ["id", "name", "uuid"];
 
-/// Leaves out of a resource's attributes what names others. An `id` or `uuid` among them is its own.
+/// Removes references from the attributes of a resource. A top-level `id` or `uuid` is the
+/// resource's own and is kept.
 pub(super) fn narrow(attrs: &mut Value) {
     match attrs {
         Value::Object(attrs) => retain(attrs, |key| matches!(key, "id" | "uuid")),
@@ -32,7 +34,7 @@ pub(super) fn narrow(attrs: &mut Value) {
     }
 }
 
-/// Leaves out of one attribute what names others; null for one that does nothing else.
+/// Removes references from one attribute; null if nothing else is left.
 pub(super) fn narrow_one(key: &str, value: &mut Value) {
     let mut alone = Map::from_iter([(key.to_owned(), value.take())]);
     retain(&mut alone, |key| matches!(key, "id" | "uuid"));
@@ -44,17 +46,20 @@ fn retain(object: &mut Map<String, Value>, is_own: impl Fn(&str) -> bool) {
 }
 
 fn is_reference(key: &str) -> bool {
-    REFERENCES.contains(&key) || ENDS_OF_REFERENCES.iter().any(|end| key.ends_with(end))
+    REFERENCES.contains(&key)
+        || REFERENCE_SUFFIXES
+            .iter()
+            .any(|suffix| key.ends_with(suffix))
 }
 
-/// Whether anything is left to be shown.
+/// Removes references from a value; returns true if anything is left.
 fn narrow_value(value: &mut Value) -> bool {
     match value {
         Value::String(text) => !looks_like_an_id(text),
         Value::Object(object) => {
-            let stood_for_something = object.contains_key("id") || object.contains_key("uuid");
+            let is_embedded_resource = object.contains_key("id") || object.contains_key("uuid");
             let had_parts = !object.is_empty();
-            if stood_for_something {
+            if is_embedded_resource {
                 object.retain(|key, _| !IDENTITY.contains(&key.as_str()));
             }
             retain(object, |_| false);
@@ -63,14 +68,14 @@ fn narrow_value(value: &mut Value) -> bool {
         Value::Array(elements) => {
             let before = elements.len();
             elements.retain_mut(narrow_value);
-            // A list without some of its elements would say that they are all.
+            // A partial list would look complete, so that it is removed as a whole.
             elements.len() == before
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }
 
-/// A uuid, or a number as text, as droplets and images are named by.
+/// Returns true for a UUID, or a number as text, such as the ids of droplets and images.
 fn looks_like_an_id(text: &str) -> bool {
     text.parse::<Uuid>().is_ok() || (text.len() >= 6 && text.bytes().all(|c| c.is_ascii_digit()))
 }
@@ -84,7 +89,7 @@ mod tests {
     const OTHER: &str = "760e09ef-dc84-11e8-981e-3cfdfeaae000";
 
     #[test]
-    fn what_a_resource_is_stays_and_what_it_names_goes() {
+    fn own_attributes_are_kept_and_references_are_removed() {
         let mut attrs = json!({
             "id": OTHER,
             "memory": 1024,
@@ -118,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_names_others_goes_as_a_whole() {
+    fn a_list_with_a_reference_is_removed_as_a_whole() {
         for list in [json!(["web", OTHER]), json!(["192018292", "web"])] {
             let mut attrs = json!({ "targets": list });
             narrow(&mut attrs);
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn one_attribute_is_narrowed_as_all_are() {
+    fn one_attribute_is_narrowed_like_all_attributes() {
         for (key, value, narrowed) in [
             ("volume_ids", json!(["v-1"]), json!(null)),
             ("id", json!(OTHER), json!(OTHER)),

@@ -6,8 +6,8 @@ use store::Role;
 
 use crate::support::{APRIL, TestApi, UNKNOWN, bearing, token};
 
-/// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}` and `{THEIRS}` are ids of
-/// acme's and of globex's things.
+/// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}`
+/// and `{THEIRS}` are ids of acme's and of globex's things.
 const MATRIX: [(&str, &str, u16, u16); 45] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (

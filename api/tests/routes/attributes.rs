@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::support::{TestApi, resource, rows, sweep};
 
-/// A volume of acme's that is attached to a droplet of globex's, by whatever attribute may say so; first to nothing.
+/// A volume of acme's that is attached to a droplet of globex's, by whatever attribute may say so;
+/// first to nothing.
 async fn attach_by_attributes(api: &TestApi) -> String {
     let kind = ResourceKind::VOLUME;
     let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");

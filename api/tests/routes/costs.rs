@@ -24,8 +24,8 @@ async fn statements(api: &TestApi, period: &str) -> Value {
     api.get(&api.admin, &path).await.ok()
 }
 
-/// The invoice of May has everything that a month can have: a droplet that changed hands in it, one that is another tenant's,
-/// one that nobody knows, and what all bear.
+/// The invoice of May has everything that a month can have: a droplet that changed hands in it, one
+/// that is another tenant's, one that nobody knows, and what all bear.
 async fn with_may(api: &TestApi) {
     let path = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
     let pin = r#"{"tenant_id": "globex"}"#;

@@ -20,7 +20,8 @@ fn volumes() -> Vec<ObservedResource> {
         .collect()
 }
 
-/// An account whose volumes are all missing from three complete listings; returns the path of the hold.
+/// An account whose volumes are all missing from three complete listings; returns the path of the
+/// hold.
 async fn with_hold(api: &TestApi) -> String {
     sweep(&api.store, &ResourceKind::VOLUME, &volumes()).await;
     for _strike in 0..3 {

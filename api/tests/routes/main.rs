@@ -1,4 +1,5 @@
-//! The API as its callers meet it: the router over a real PostgreSQL, filled through the store's own writes.
+//! The API as its callers meet it: the router over a real PostgreSQL, filled through the store's
+//! own writes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 

@@ -13,7 +13,8 @@ pub(crate) fn attached_to(droplet: &str) -> Relation {
     }
 }
 
-/// A volume on web-1, which is acme's, and on db-1, which is globex's; the volume follows the first.
+/// A volume on web-1, which is acme's, and on db-1, which is globex's; the volume follows the
+/// first.
 async fn attach_volume(api: &TestApi) {
     let kind = ResourceKind::VOLUME;
     let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");

@@ -70,7 +70,8 @@ async fn a_request_that_is_never_finished_does_not_keep_it_from_stopping() {
     other.read_to_end(&mut Vec::new()).await.unwrap();
 
     served.stop.send(()).unwrap();
-    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for it.
+    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for
+    // it.
     tokio::time::pause();
     let done = tokio::time::timeout(LIMIT, served.task).await;
     done.expect("it waits without an end").unwrap().unwrap();

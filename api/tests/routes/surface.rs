@@ -17,7 +17,8 @@ use crate::support::{Answer, TestApi, answer, bearing, token};
 
 const INVENTORY: &str = "/api/v1/inventory";
 
-/// So many requests a minute with a token, so many failures a minute from an address: a minute is longer than any of these tests.
+/// So many requests a minute with a token, so many failures a minute from an address: a minute is
+/// longer than any of these tests.
 fn limited(api: &TestApi, requests: u32, failures: u32) -> Settings {
     let rate = |most| Rate::per_minute(NonZeroU32::new(most).unwrap());
     Settings {
@@ -330,7 +331,8 @@ async fn a_client_that_sends_no_request_is_hung_up_on() {
         "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     )
     .await;
-    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for it.
+    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for
+    // it.
     tokio::time::pause();
     let mut rest = Vec::new();
     let read = stream.read_to_end(&mut rest);

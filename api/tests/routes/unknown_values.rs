@@ -1,4 +1,5 @@
-//! What this system enumerates is refused where it is unknown; what the account's data holds gets an answer with a note.
+//! What this system enumerates is refused where it is unknown; what the account's data holds gets
+//! an answer with a note.
 
 use axum::body::Body;
 use axum::http::Request;

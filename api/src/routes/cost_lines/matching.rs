@@ -1,4 +1,4 @@
-//! One line: what became of it, and what an operator says it is for.
+//! Routes of a single cost line: its changes, and the override of its match.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,22 +16,22 @@ use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
 use crate::envelope::One;
 use crate::extract::{Body, Id, NoParameters, Query, is_remark};
-use crate::problem::{Absent, Estimated, Invalid, Problem, Unfitting};
+use crate::problem::{BadRequest, EstimateLine, KindMismatch, NotFound, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(one))
-        .routes(routes!(say, withdraw))
+        .routes(routes!(override_match, withdraw))
 }
 
-/// A line with what an operator says of it, and what became of it.
+/// A line with its override and its changes.
 #[derive(Debug, Serialize, ToSchema)]
 struct CostLineDetail {
     #[serde(flatten)]
     line: CostLine,
-    /// Null where no operator has said anything.
+    /// Override of the match; null if the line has none.
     r#override: Option<Override>,
-    /// What changed since it was stored, the latest first; at most 100 changes.
+    /// Changes of the line since it was stored, the latest first; at most 100.
     changes: Vec<LineChange>,
 }
 
@@ -43,15 +43,15 @@ async fn detail(store: &Store, id: Uuid) -> Result<One<CostLineDetail>, Problem>
     }))
 }
 
-/// One line, with what an operator says of it, and what became of it
+/// Returns one cost line with its override and its changes
 #[utoipa::path(
     get,
     path = "/api/v1/billing/cost-lines/{id}",
     operation_id = "show_cost_line",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the line")),
-    responses((status = OK, body = One<CostLineDetail>, description = "The line"), Invalid, Absent)
+    params(("id" = Uuid, Path, description = "`id` of the cost line")),
+    responses((status = OK, body = One<CostLineDetail>, description = "The line"), BadRequest, NotFound)
 )]
 async fn one(
     _: Admin,
@@ -62,19 +62,19 @@ async fn one(
     Ok(Json(detail(&state.store, id).await?))
 }
 
-/// What a line is for.
+/// The resource that a line is for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LineMatch {
-    /// `id` of the resource, live or gone; null for no resource, so that all tenants bear it.
-    // Without this a field that is absent would be null.
+    /// `id` of the resource, live or deleted; null for no resource: the line is a shared cost.
+    // Without this attribute an absent field would be read as null.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, value_type = Option<Uuid>)]
     resource_id: Option<Id>,
-    /// Why: 1 to 500 characters.
+    /// Reason for the override, 1 to 500 characters.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
     reason: Option<Reason>,
-    /// Whether to accept a resource of a kind that the line cannot be for.
+    /// If true, accepts a resource of a kind that does not fit the line.
     #[serde(default)]
     force: bool,
 }
@@ -95,63 +95,66 @@ impl TryFrom<String> for Reason {
     }
 }
 
-/// Matches a line to a resource, whatever the rules match it to
+/// Overrides the match of a cost line to a resource
 ///
-/// The tenant of the line follows at once: it is the resource's at the time of the charge. `meta.effect` has the amounts that this moves;
-/// `?dry_run=true` reports them without making the change. A resource of a kind that the line cannot be for, such as a droplet for a Spaces line, is
-/// refused unless `force` is true. A line fits its own kind; a charge for a backup also fits the droplet; a cluster's line also fits
-/// its node pools, nodes, load balancers and volumes; a database's also its replicas; a line of an unknown product fits any kind.
+/// The line is attributed at once, to the tenant of the resource at the time of the charge.
+/// `meta.effect` has the amounts that the change moves; `?dry_run=true` reports them without making
+/// the change. A resource of a kind that does not fit the line, such as a droplet for a Spaces
+/// line, is refused unless `force` is true. A line fits its own kind; a line for a backup also fits
+/// the droplet; a line for a cluster also fits its node pools, nodes, load balancers and volumes; a
+/// line for a database also fits its replicas; a line of an unknown product fits any kind.
 #[utoipa::path(
     put,
     path = "/api/v1/billing/cost-lines/{id}/match",
     operation_id = "override_cost_line_match",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the line"), DryRun),
+    params(("id" = Uuid, Path, description = "`id` of the cost line"), DryRun),
     request_body = LineMatch,
     responses(
-        (status = OK, body = One<CostLineDetail>, description = "The line as it is now"),
-        Invalid,
-        Absent,
-        Unfitting,
+        (status = OK, body = One<CostLineDetail>, description = "The line after the change"),
+        BadRequest,
+        NotFound,
+        KindMismatch,
     )
 )]
-async fn say(
+async fn override_match(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
     Query(dry_run): Query<DryRun>,
-    Body(word): Body<LineMatch>,
+    Body(line_match): Body<LineMatch>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    let reason = word.reason.as_ref().map(|Reason(text)| text.as_str());
+    let reason = line_match.reason.as_ref().map(|Reason(text)| text.as_str());
     let commit = dry_run.commit();
     let measured = state
         .store
         .override_match(
             id,
-            word.resource_id.map(|Id(id)| id),
+            line_match.resource_id.map(|Id(id)| id),
             reason,
             &admin.token_name,
-            word.force,
+            line_match.force,
             commit,
         )
         .await?;
-    tracing::info!(token = %admin.token_id, line = %id, ?word, ?commit, "match of a cost line overridden");
+    tracing::info!(token = %admin.token_id, line = %id, ?line_match, ?commit, "match of a cost line overridden");
     let detail = detail(&state.store, id).await?;
     Ok(Json(detail.with_effect(Effect::of(measured, commit))))
 }
 
-/// Removes the override of a line, so that the rules match it again
+/// Removes the override of a cost line; the match rules apply again
 ///
-/// `meta.effect` has the amounts that this moves; `?dry_run=true` reports them without making the change.
+/// `meta.effect` has the amounts that the change moves; `?dry_run=true` reports them without making
+/// the change.
 #[utoipa::path(
     delete,
     path = "/api/v1/billing/cost-lines/{id}/match",
     operation_id = "withdraw_cost_line_match",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the line"), DryRun),
-    responses((status = OK, body = One<CostLineDetail>, description = "The line as it is now"), Invalid, Absent, Estimated)
+    params(("id" = Uuid, Path, description = "`id` of the cost line"), DryRun),
+    responses((status = OK, body = One<CostLineDetail>, description = "The line after the change"), BadRequest, NotFound, EstimateLine)
 )]
 async fn withdraw(
     admin: Admin,

@@ -1,4 +1,4 @@
-//! Names beside the ids of groups.
+//! Adds names to the ids of groups: of resources, from the mirror or the invoice, and of projects.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::Cost;
 use crate::problem::Problem;
 
-/// By group, what the latest bill says of resources that this mirror does not have.
+/// Returns, by group, the name and kind on the latest invoice of each resource that the mirror does
+/// not have.
 pub(super) fn billed(costs: &[store::costs::Cost]) -> HashMap<String, BilledResource> {
     let mut latest = HashMap::new();
-    // In the order of the months.
+    // Costs are ordered by month, so that the latest month remains.
     for cost in costs {
         if let (Some(group), Some(billed)) = (&cost.group, &cost.billed) {
             latest.insert(group.clone(), billed.clone());
@@ -22,7 +23,7 @@ pub(super) fn billed(costs: &[store::costs::Cost]) -> HashMap<String, BilledReso
     latest
 }
 
-/// Adds the name and the kind of each resource.
+/// Sets the name and the kind of each resource.
 pub(super) async fn add_resources(
     store: &Store,
     billed: &HashMap<String, BilledResource>,
@@ -44,7 +45,7 @@ pub(super) async fn add_resources(
     Ok(())
 }
 
-/// Adds the id and the latest name of each project.
+/// Sets the id and the latest name of each project.
 pub(super) async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<(), Problem> {
     let names: Vec<String> = costs.iter().filter_map(|cost| cost.group.clone()).collect();
     let mut by_name: HashMap<String, Vec<ProjectName>> = HashMap::new();
@@ -66,14 +67,15 @@ pub(super) async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<()
     Ok(())
 }
 
-/// The one project that had a name in a month; of a month in which none had it, the one that ever had.
+/// Returns the only project that had the name in a month; if none had it in that month, the only
+/// project that ever had it.
 fn named_in_month(had: &[ProjectName], begins: DateTime<Utc>) -> Option<&ProjectName> {
     let ends = begins.checked_add_months(Months::new(1)).unwrap_or(begins);
     let overlaps = |name: &&ProjectName| {
         name.valid_from < ends && name.valid_to.is_none_or(|valid_to| valid_to > begins)
     };
     let in_month: Vec<&ProjectName> = had.iter().filter(overlaps).collect();
-    // Bills are older than the mirror.
+    // Invoices can be older than the mirror, which knows names from its first listing on.
     let candidates = if in_month.is_empty() {
         had.iter().collect()
     } else {

@@ -1,4 +1,4 @@
-//! What happened to a resource, and what it was in between.
+//! Routes of a resource's history: its events, and its states between them.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::envelope::List;
 use crate::extract::{Id, Query};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -26,7 +26,9 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(timeline))
 }
 
-/// What happened to a resource, the newest first; to a tenant, while it was its own
+/// Lists the events of a resource, the latest first
+///
+/// A tenant sees the events of the time during which the resource was its own.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/events",
@@ -34,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
-    responses((status = OK, body = List<ResourceEvent>, description = "A page of events"), Invalid, Absent)
+    responses((status = OK, body = List<ResourceEvent>, description = "A page of events"), BadRequest, NotFound)
 )]
 async fn events(
     caller: Caller,
@@ -53,7 +55,7 @@ async fn events(
             .resource_events(resource.id, before, rows)
             .await?
     } else {
-        // Whose it was, the states between the events tell.
+        // The states between the events have the tenant, which decides on visibility.
         let states = state
             .store
             .timeline(&resource, tenant, before, rows)
@@ -67,20 +69,23 @@ async fn events(
     Ok(Json(page.show(events, |last| last.id).fresh(freshness)))
 }
 
-/// A resource as it was for a while.
+/// State of a resource between two of its events.
 #[derive(Debug, Serialize, ToSchema)]
 struct TimelineEntry {
-    /// When the event occurred that it begins with.
+    /// Start of the state: time of `event`.
     valid_from: DateTime<Utc>,
-    /// When the next one occurred; null for how the resource is now.
+    /// End of the state: time of the next event; null for the current state.
     valid_to: Option<DateTime<Utc>>,
+    /// Type of the event that the state starts with, such as `discovered`, `updated` or `deleted`.
     event: String,
-    /// `id` among the resource's events, which tell what changed.
+    /// `id` of the event; the events of the resource have the changed fields.
     event_id: i64,
-    /// The Temporal workflow that saw it; null where an operator made the change.
+    /// `workflow_id` of the Temporal run that recorded the event; null for a change by an operator.
     workflow_id: Option<String>,
+    /// `run_id` of the same run.
     run_id: Option<String>,
-    /// Strikes and sightings of the past are not kept: `stale_strike_count` is 0 there, `last_seen_at` no later than `valid_to`.
+    /// The resource in this state. Past strikes and listings are not stored: in past states
+    /// `stale_strike_count` is 0, and `last_seen_at` is at most `valid_to`.
     resource: Resource,
 }
 
@@ -107,7 +112,9 @@ impl From<PastState> for TimelineEntry {
     }
 }
 
-/// What a resource was and is, the present first; to a tenant, while it was its own
+/// Lists the states of a resource, the current one first
+///
+/// A tenant sees the states of the time during which the resource was its own.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/timeline",
@@ -115,7 +122,7 @@ impl From<PastState> for TimelineEntry {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
-    responses((status = OK, body = List<TimelineEntry>, description = "A page of states"), Invalid, Absent)
+    responses((status = OK, body = List<TimelineEntry>, description = "A page of states"), BadRequest, NotFound)
 )]
 async fn timeline(
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Overrides of single resources, and zones that wait for one.
+//! Routes of resource overrides, and of DNS zones without a tenant or project.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,9 +17,9 @@ use crate::envelope::{List, One};
 use crate::extract::{Body, Id, Query, Text, TimeOrDate, not_in_the_future, present};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 
-/// A change of the override of a resource; an absent field stays.
+/// A change of the override of a resource; an absent field keeps its value.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -27,24 +27,27 @@ use crate::problem::{Absent, Invalid, Problem};
     reason = "absent, null and a value are three different changes"
 )]
 pub(super) struct ResourcePatch {
-    /// The tenant, 1 to 100 characters. Parts of the resource follow, and charges from `since` on. Null without `since` undoes the
-    /// override for all time: every charge is attributed as if it had never been set. Null with `since` ends it at that time.
+    /// The tenant, 1 to 100 characters. Applies to the resource, to its parts, and to charges from
+    /// `since` on. Null without `since` removes the override for all time: charges are attributed
+    /// as if it had never existed. Null with `since` ends the override at that time.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     tenant_id: Option<Option<TenantId>>,
-    /// `id` of a live project. Its tenant is the tenant of the resource, unless a tenant is given too. Null as for `tenant_id`.
+    /// `id` of a live project. The resource gets the tenant of the project, unless `tenant_id` is
+    /// set too. Null as for `tenant_id`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Uuid>)]
     cloud_project_id: Option<Option<Id>>,
-    /// From when on the change holds; from now on if absent. What was set for the time since then no longer holds. Not in the
-    /// future.
+    /// Time from which the change applies, not in the future; the current time if absent. The
+    /// change replaces overrides after this time.
     since: Option<TimeOrDate>,
 }
 
 /// Overrides the tenant or the project of a resource
 ///
-/// For the role `platform_admin`. Parts of the resource follow at once, and charges from `since` on. `meta.effect` has the amounts
-/// that this moves; `?dry_run=true` reports them without making the change.
+/// Requires the role `platform_admin`. The change applies at once to the resource and its parts,
+/// and to charges from `since` on. `meta.effect` has the amounts that the change moves;
+/// `?dry_run=true` reports them without making the change.
 #[utoipa::path(
     patch,
     path = "/api/v1/inventory/{id}",
@@ -53,7 +56,7 @@ pub(super) struct ResourcePatch {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), DryRun),
     request_body = ResourcePatch,
-    responses((status = OK, body = One<ResourceDetail>, description = "The resource as it is now"), Invalid, Absent)
+    responses((status = OK, body = One<ResourceDetail>, description = "The resource after the change"), BadRequest, NotFound)
 )]
 pub(super) async fn change(
     admin: Admin,
@@ -66,7 +69,7 @@ pub(super) async fn change(
     not_in_the_future("since", since)?;
     if since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
         return Err(Problem::InvalidBody(
-            "since: give tenant_id or cloud_project_id with it".to_owned(),
+            "since: requires tenant_id or cloud_project_id: add one, or omit since".to_owned(),
         ));
     }
     let change = OverrideChange {
@@ -81,8 +84,8 @@ pub(super) async fn change(
         .await?;
     tracing::info!(token = %admin.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
     let resource = state.store.resource(id, None).await?;
-    let answer = detail(&state.store, resource, true).await?.since(since);
-    Ok(Json(answer.with_effect(Effect::of(measured, commit))))
+    let response = detail(&state.store, resource, true).await?.since(since);
+    Ok(Json(response.with_effect(Effect::of(measured, commit))))
 }
 
 #[derive(Deserialize)]
@@ -91,9 +94,10 @@ struct ZonePlace {
     id: Uuid,
 }
 
-/// Live DNS zones without project and tenant, by name
+/// Lists live DNS zones without project and tenant, by name
 ///
-/// For the role `platform_admin`. `PATCH /api/v1/inventory/{id}` assigns one to a tenant or a project.
+/// Requires the role `platform_admin`. `PATCH /api/v1/inventory/{id}` assigns one to a tenant or a
+/// project.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/unclassified",
@@ -101,7 +105,7 @@ struct ZonePlace {
     tag = "inventory",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Resource>, description = "A page of DNS zones"), Invalid)
+    responses((status = OK, body = List<Resource>, description = "A page of DNS zones"), BadRequest)
 )]
 pub(super) async fn unclassified(
     _: Admin,

@@ -1,4 +1,4 @@
-//! How a resource and others belong together, and in which projects it was.
+//! Routes of a resource's relations to other resources, and of its projects over time.
 
 use std::cmp::Reverse;
 
@@ -20,7 +20,7 @@ use crate::envelope::List;
 use crate::extract::{Id, Query};
 use crate::freshness;
 use crate::paging::PageQuery;
-use crate::problem::{Absent, Invalid, Problem};
+use crate::problem::{BadRequest, NotFound, Problem};
 use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -29,20 +29,22 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(memberships))
 }
 
-/// How a resource and another one belong together.
+/// A relation between two resources.
 #[derive(Debug, Serialize, ToSchema)]
 struct RelatedResource {
-    /// `attached_to`, `backup_of`, `in_vpc`, `made_by_kubernetes`, `node_of`, `part_of`, `record_of`, `replica_of`, `serves` or
-    /// `snapshot_of`.
+    /// Type of the relation: `attached_to`, `backup_of`, `in_vpc`, `made_by_kubernetes`, `node_of`,
+    /// `part_of`, `record_of`, `replica_of`, `serves` or `snapshot_of`.
     relation: String,
-    /// `to`: this resource is RELATION the other one. `from`: the other one is RELATION this resource.
+    /// `to`: this resource is the subject, such as "this is attached to the other". `from`: the
+    /// other resource is the subject.
     direction: &'static str,
-    /// `id` of the other one; null where the mirror does not have it.
+    /// `id` of the other resource; null if the mirror does not have it.
     id: Option<Uuid>,
+    /// Kind of the other resource.
     kind: String,
-    /// DigitalOcean's id of the other one.
+    /// DigitalOcean's id of the other resource.
     provider_id: String,
-    /// Null where the mirror does not have the other one.
+    /// Name of the other resource; null if the mirror does not have it.
     name: Option<String>,
 }
 
@@ -59,7 +61,9 @@ impl From<Related> for RelatedResource {
     }
 }
 
-/// What a resource is related to, and what is related to it; a tenant sees its own on both ends
+/// Lists the relations of a resource in both directions
+///
+/// A tenant sees relations between its own resources.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/relations",
@@ -67,7 +71,7 @@ impl From<Related> for RelatedResource {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
-    responses((status = OK, body = List<RelatedResource>, description = "A page of relations"), Invalid, Absent)
+    responses((status = OK, body = List<RelatedResource>, description = "A page of relations"), BadRequest, NotFound)
 )]
 async fn relations(
     caller: Caller,
@@ -81,7 +85,7 @@ async fn relations(
     let view = View::of(&caller, &state.store).await?;
     let mut related = state.store.relations(resource.id).await?;
     related.retain(|related| view.shows_tenant(related.tenant_id.as_deref()));
-    // Both ends may say the same.
+    // DigitalOcean can report the same relation on both resources.
     let place = |related: &Related| {
         (
             related.relation.clone(),
@@ -97,16 +101,18 @@ async fn relations(
     Ok(Json(shown.fresh(freshness)))
 }
 
-/// The time that a resource was in a project, by DigitalOcean's evidence or by an override.
+/// An interval during which a resource was in a project, by DigitalOcean or by an override.
 #[derive(Debug, Serialize, ToSchema)]
 struct Membership {
+    /// `id` of the project.
     cloud_project_id: Uuid,
-    /// An operator moved the resource there.
+    /// True if an override assigned the resource to the project.
     is_override: bool,
-    /// As it is now; null to a tenant whose project it is no longer.
+    /// Current name of the project; null for a tenant that no longer has the project.
     project_name: Option<String>,
+    /// Start of the interval.
     valid_from: DateTime<Utc>,
-    /// Null while it holds.
+    /// End of the interval; null if it is current.
     valid_to: Option<DateTime<Utc>>,
 }
 
@@ -123,7 +129,9 @@ impl Membership {
     }
 }
 
-/// In which projects a resource was and is, the latest first; a tenant sees those that are its own or were
+/// Lists the projects of a resource over time, the latest first
+///
+/// A tenant sees the projects that are or were its own.
 #[utoipa::path(
     get,
     path = "/api/v1/inventory/{id}/memberships",
@@ -131,7 +139,7 @@ impl Membership {
     tag = "inventory",
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), PageQuery),
-    responses((status = OK, body = List<Membership>, description = "A page of intervals"), Invalid, Absent)
+    responses((status = OK, body = List<Membership>, description = "A page of intervals"), BadRequest, NotFound)
 )]
 async fn memberships(
     caller: Caller,

@@ -1,4 +1,5 @@
-//! The test account: two tenants' projects and the internal one, live and deleted resources, two invoices.
+//! The test account: two tenants' projects and the internal one, live and deleted resources, two
+//! invoices.
 
 use std::slice;
 use std::time::Duration;

@@ -87,7 +87,8 @@ impl TestApi {
     }
 }
 
-/// An hour before now and one after, as CSVs write times: what changed hands in this test did so between the two.
+/// An hour before now and one after, as CSVs write times: what changed hands in this test did so
+/// between the two.
 pub(crate) async fn hour_before_and_after(store: &Store) -> (String, String) {
     let now = store.now().await.unwrap();
     let written = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S +0000").to_string();
