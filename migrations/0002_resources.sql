@@ -1,6 +1,6 @@
 -- Resources: the mirror of everything in the account, with its history.
 
--- Bound: one row a resource that ever existed. Kept for ever, because costs refer to them.
+-- Bound: one row per resource that ever existed. Kept forever, because costs refer to them.
 create table cloud_resources (
     id uuid primary key default gen_random_uuid(),
     provider text not null default 'digitalocean',
@@ -10,34 +10,37 @@ create table cloud_resources (
     region text,
     status text,
     tags text[] not null,
-    -- DigitalOcean's body, without secrets and without what repeats other resources.
+    -- DigitalOcean's body, without secrets and without copies of other resources.
     attrs jsonb not null,
-    -- SHA-256 over the fields whose change is an event. A sync compares it instead of the bodies.
+    -- SHA-256 of the fields with changes that are recorded as events. A sync compares it instead of
+    -- the bodies.
     fingerprint bytea not null,
-    -- DigitalOcean's id of the project, for the few kinds whose body names it.
+    -- DigitalOcean's id of the project, for the few kinds with a body that contains it.
     body_project_id text,
-    -- The project by DigitalOcean's evidence, overrides left out. Memberships are dated by it.
+    -- The project according to DigitalOcean, without overrides. Memberships are derived from it.
     provider_project_id uuid references cloud_projects,
-    -- The resource whose overrides apply to this one too: the cluster of a node, the droplet of a
-    -- snapshot. Not a foreign key, because rows are never removed.
+    -- The resource with overrides that also apply to this one: the cluster of a node, the droplet
+    -- of a snapshot. Not a foreign key, because rows are never deleted.
     parent_id uuid,
-    -- The resource whose override is in force for this one: itself or a parent. Null without one.
+    -- The resource with the override that applies to this one: itself or a parent. Null without an
+    -- override.
     overridden_by uuid,
-    -- The project and tenant in force now: those of the override, else of provider_project_id.
+    -- The current project and tenant: those of the override, else of provider_project_id.
     cloud_project_id uuid references cloud_projects,
     tenant_id text,
-    -- The evidence for cloud_project_id and tenant_id; see 0004_attribution.sql.
+    -- The source of cloud_project_id and tenant_id; see 0004_attribution.sql.
     attribution text check (attribution in ('operator', 'membership', 'body', 'parent', 'fallback')),
     first_seen_at timestamptz not null,
     last_seen_at timestamptz not null,
-    -- Complete listings in a row that lack the resource, and when the latest of them was counted.
+    -- The number of consecutive complete listings without the resource, and the time of the latest
+    -- strike.
     stale_strike_count integer not null default 0,
     last_struck_at timestamptz,
     deleted_at timestamptz,
     unique (provider, kind, provider_id)
 ) with (
-    -- Every sighting updates last_seen_at. Free space on the page keeps that update out of the
-    -- indexes (HOT), and bodies in TOAST are not copied by it.
+    -- Every observation updates last_seen_at. Free space on the page allows HOT updates, which
+    -- change no index, and bodies in TOAST are not copied.
     fillfactor = 45,
     toast_tuple_target = 256
 );
@@ -49,8 +52,8 @@ create trigger cloud_resources_are_never_removed
     before delete or truncate on cloud_resources
     for each statement execute function refuse_change();
 
--- Changes of resources, append-only. States of the past are computed by undoing them.
--- Bound: one row a change. No retention yet.
+-- Changes of resources, append-only. Past states are reconstructed by undoing them.
+-- Bound: one row per change. No retention yet.
 create table cloud_resource_events (
     id bigint generated always as identity primary key,
     resource_id uuid not null references cloud_resources,
@@ -58,14 +61,15 @@ create table cloud_resource_events (
     -- {"field": {"before": ..., "after": ...}}
     changes jsonb not null,
     occurred_at timestamptz not null default now(),
-    -- The Temporal run that saw the change. Null where an operator made it through the API.
+    -- The Temporal run that observed the change; null for a change by an operator through the API.
     workflow_id text,
     run_id text
 );
 create index cloud_resource_events_of_resource on cloud_resource_events (resource_id, id desc);
 create index cloud_resource_events_by_time on cloud_resource_events
     using brin (occurred_at) with (pages_per_range = 16);
--- For the match of cost lines: a line is for the resource that had the name in the charge period.
+-- For the matching of cost lines: a line is for the resource that had the name in the charge
+-- period.
 create index cloud_resource_events_renames on cloud_resource_events (resource_id, occurred_at)
     where event in ('updated', 'restored') and changes ? 'name';
 create index cloud_resource_events_former_names on cloud_resource_events (lower(changes #>> '{name,before}'))
@@ -74,9 +78,9 @@ create trigger cloud_resource_events_are_append_only
     before update or delete or truncate on cloud_resource_events
     for each statement execute function refuse_change();
 
--- Relations between resources, as the body of one of them states them. The other one is named by
--- DigitalOcean's id, since the mirror may not have it (yet).
--- Bound: the relations that the latest body of each resource states.
+-- Relations between resources, as the body of one of them states them. The other resource is
+-- referenced by DigitalOcean's id, because it may not be stored (yet).
+-- Bound: the relations in the latest body of each resource.
 create table cloud_resource_relations (
     stated_by uuid not null references cloud_resources,
     relation text not null,
@@ -84,15 +88,15 @@ create table cloud_resource_relations (
     direction text not null check (direction in ('to_other', 'from_other')),
     other_kind text not null,
     other_provider_id text not null,
-    -- Whether stated_by is a part of the other, and so follows its project and tenant.
+    -- True if stated_by is a part of the other resource and has its project and tenant.
     is_owner boolean not null default false,
     primary key (stated_by, relation, direction, other_kind, other_provider_id)
 );
 create index cloud_resource_relations_other on cloud_resource_relations (other_kind, other_provider_id);
 create unique index cloud_resource_relations_owner on cloud_resource_relations (stated_by) where is_owner;
 
--- The relations of live resources with both ends resolved: RESOURCE is RELATION RELATED. An end that
--- the mirror does not have is null.
+-- The relations of live resources with both ends resolved: RESOURCE is RELATION RELATED. The id of
+-- an end that is not stored is null.
 create view cloud_relations as
 select
     case when s.direction = 'to_other' then stating.id else other.id end as resource_id,
@@ -109,14 +113,14 @@ left join cloud_resources other
     on other.provider = 'digitalocean' and other.kind = s.other_kind and other.provider_id = s.other_provider_id
 where stating.deleted_at is null;
 
--- The project that lists a resource, by the latest passes over the projects.
--- Bound: one row a listed resource; rows that three passes lack are removed.
+-- The project that contains a resource, according to the latest membership passes.
+-- Bound: one row per member; rows that three passes lack are deleted.
 create table cloud_project_members (
     provider text not null default 'digitalocean',
     kind text not null,
     provider_id text not null,
     cloud_project_id uuid not null references cloud_projects,
-    -- DigitalOcean's term: ok, not_found, service_down ...
+    -- DigitalOcean's value: ok, not_found, service_down ...
     status text not null,
     -- DigitalOcean's time.
     assigned_at timestamptz,
@@ -127,9 +131,9 @@ create table cloud_project_members (
     primary key (provider, kind, provider_id)
 );
 
--- Projects of a resource over time, by DigitalOcean's evidence (provider_project_id). Overrides are
+-- Projects of a resource over time, according to DigitalOcean (provider_project_id). Overrides are
 -- in cloud_resource_overrides.
--- Bound: one row a move between projects. Kept for ever, because months are attributed by them.
+-- Bound: one row per move between projects. Kept forever, because months are attributed by them.
 create table cloud_project_memberships (
     resource_id uuid not null references cloud_resources,
     cloud_project_id uuid not null references cloud_projects,
@@ -143,10 +147,10 @@ create index cloud_project_memberships_project on cloud_project_memberships (clo
 -- Attribution reads the memberships of a resource for each of its cost lines.
 create index cloud_project_memberships_resource on cloud_project_memberships (resource_id, valid_from);
 
--- Overrides by operators: from valid_from on, a resource belongs to this tenant or project, whatever
--- DigitalOcean reports. No sync changes them. To undo an override deletes its rows, so that costs are
--- again as they were before it.
--- Bound: one row an override. Kept for ever, because months are attributed by them.
+-- Overrides by operators: from valid_from on, a resource belongs to this tenant or project,
+-- regardless of DigitalOcean's data. No sync changes them. Undoing an override deletes its rows,
+-- and costs are recomputed as if there had been none.
+-- Bound: one row per override. Kept forever, because months are attributed by them.
 create table cloud_resource_overrides (
     resource_id uuid not null references cloud_resources,
     -- One of the two. The tenant of a resource may be overridden independently of its project.
@@ -154,8 +158,8 @@ create table cloud_resource_overrides (
     cloud_project_id uuid references cloud_projects,
     valid_from timestamptz not null,
     valid_to timestamptz,
-    -- The latest project of DigitalOcean's that contradicts the override: each contradiction is
-    -- reported once (drift_detected).
+    -- The latest project at DigitalOcean that contradicts the override. Each contradiction is
+    -- recorded once (drift_detected).
     contradicted_by uuid references cloud_projects,
     -- The name of the access token.
     set_by text not null,
@@ -171,7 +175,7 @@ create index cloud_resource_overrides_resource on cloud_resource_overrides (reso
 create index cloud_resource_overrides_project on cloud_resource_overrides (cloud_project_id)
     where cloud_project_id is not null;
 
--- The overrides in force, one row a resource.
+-- The current overrides, one row per resource.
 create view cloud_current_overrides as
 select resource_id, max(tenant_id) as tenant_id, max(cloud_project_id::text)::uuid as cloud_project_id
 from cloud_resource_overrides where valid_to is null group by resource_id;

@@ -1,19 +1,20 @@
--- The rule of attribution: the project and tenant of each resource, and the evidence for them.
--- Applied by crates/store/src/inventory/attribution.rs (stored resources) and rows.rs (staged ones).
+-- The rule of attribution: the project and tenant of each resource, and their source.
+-- Applied by crates/store/src/inventory/attribution.rs (stored resources) and rows.rs (staged
+-- ones).
 --
--- DigitalOcean's evidence gives provider_project_id, by the first of these that applies:
---   node        the project of the cluster whose node the resource is
---   made        the project of the cluster that created it, unless somebody moved it out of the
---               default project
---   membership  the project that lists it
---   body        the project that its body names
---   part        the project of the resource that it is a part of
---   claimed     the project of the droplet that names it as a backup
---   fallback    the internal project, for kinds that always live in a project, once a complete pass
---               over the projects that began after the resource was first seen lists it nowhere
--- An override precedes all evidence. The override of a parent applies to its parts too: that of a
--- cluster always, that of another parent where neither membership nor body names a project.
--- The kinds that always live in a project are named here and in crates/domain/src/kind.rs.
+-- provider_project_id, DigitalOcean's project, is the first of these that applies:
+--   node        the project of the cluster of which the resource is a node
+--   made        the project of the cluster that created the resource, unless a user moved it out
+--               of the default project
+--   membership  the project that lists the resource
+--   body        the project in the body of the resource
+--   part        the project of the parent of the resource
+--   claimed     the project of the droplet that lists the resource as a backup
+--   fallback    the internal project, for kinds that always have a project, if a complete pass over
+--               the projects that began after the resource was first observed lists it nowhere
+-- An override takes precedence. The override of a parent also applies to its parts: that of a
+-- cluster always, that of another parent if neither membership nor body determines a project.
+-- The kinds that always have a project are listed here and in crates/domain/src/kind.rs.
 --
 -- listing is null for a stored resource.
 create view cloud_resource_attribution as
@@ -46,7 +47,7 @@ left join cloud_project_members member
 left join cloud_projects member_project on member_project.id = member.cloud_project_id
 left join cloud_projects named on named.provider = 'digitalocean' and named.provider_id = subject.body_project_id
 left join (
-    -- A droplet is a node of one cluster. Should two claim it, the choice is the same each time.
+    -- A droplet is a node of one cluster. If two clusters claim it, min() makes the choice stable.
     select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as cluster_id
     from cloud_resource_relations s
     join cloud_resources stating on stating.id = s.stated_by and stating.deleted_at is null

@@ -1,30 +1,30 @@
--- Bills: what DigitalOcean charges, as its balance, its billing history, its invoices and its preview
--- of the open month state it.
+-- Bills: the charges of DigitalOcean, as stated by its balance, its billing history, its invoices
+-- and the preview of the open month.
 
--- Bound: one row a change of the figures. No retention yet.
+-- Bound: one row per change of the figures. No retention yet.
 create table cloud_balance_snapshots (
     id bigint generated always as identity primary key,
     provider text not null default 'digitalocean',
     month_to_date_balance numeric not null,
     account_balance numeric not null,
     month_to_date_usage numeric not null,
-    -- DigitalOcean's time. It recomputes the figures now and then; many polls return the same ones.
+    -- DigitalOcean's time. It recomputes the figures occasionally; many polls return the same ones.
     generated_at timestamptz not null,
-    -- When these figures were first polled, and last.
+    -- When these figures were first and last polled.
     captured_at timestamptz not null default now(),
     last_polled_at timestamptz not null default now(),
     unique (provider, generated_at, month_to_date_balance, account_balance, month_to_date_usage)
 );
 
--- DigitalOcean's billing history. Its entries have no id: the key is the SHA-256 of the fields of one,
--- and the ordinal counts those that are equal in every field.
+-- DigitalOcean's billing history. Its entries have no id: the key is the SHA-256 of an entry's
+-- fields, and the ordinal distinguishes entries that are equal in every field.
 -- Bound: the entries of DigitalOcean's billing history.
 create table cloud_billing_entries (
     id uuid primary key,
     provider text not null default 'digitalocean',
     entry_key bytea not null,
     ordinal integer not null check (ordinal > 0),
-    -- DigitalOcean's term: Invoice, Payment, Credit ... New ones are accepted.
+    -- DigitalOcean's value: Invoice, Payment, Credit ... Unknown ones are accepted.
     entry_type text not null,
     -- Positive for charges, negative for payments and credits.
     amount numeric not null,
@@ -33,24 +33,24 @@ create table cloud_billing_entries (
     date timestamptz not null,
     invoice_id text,
     invoice_uuid uuid,
-    -- Whether it changes what is owed. An attempted payment does not (our rule).
+    -- True if the entry changes the owed amount. A failed payment does not (our rule).
     moves_money boolean not null,
     first_seen_at timestamptz not null,
     last_seen_at timestamptz not null,
-    -- Since when complete listings lack it. It is kept, and does not count meanwhile.
+    -- When complete listings began to lack the entry. It is kept, but does not count while missing.
     missing_since timestamptz,
     unique (provider, entry_key, ordinal)
 );
 create index cloud_billing_entries_by_date on cloud_billing_entries (date desc, id);
 create index cloud_billing_entries_of_invoice on cloud_billing_entries (invoice_uuid) where invoice_uuid is not null;
 
--- CSVs and items of invoices as DigitalOcean sent them, so that each line can be traced to its source.
--- Summaries are not stored: they contain a person's name and address.
--- Bound: two documents a version of an invoice. Kept for ever, because they are evidence.
+-- CSVs and items of invoices as received, so that each line can be traced to its source. Summaries
+-- are not stored: they contain a person's name and address.
+-- Bound: two documents per version of an invoice. Kept forever, because they are evidence.
 create table cloud_invoice_documents (
-    -- Of the content before compression.
+    -- The hash of the uncompressed content.
     sha256 bytea primary key,
-    -- csv: as received. items: one JSON item a line, in the order of the list.
+    -- csv: as received. items: one JSON item per line, in the order of the list.
     source text not null check (source in ('csv', 'items')),
     gzip bytea not null,
     bytes bigint not null,
@@ -75,40 +75,40 @@ create table cloud_invoices (
     -- Why ingest_status is failed.
     last_error text,
     ingested_at timestamptz,
-    -- 0 until lines are stored; a corrected invoice counts up.
+    -- 0 until lines are stored; increases with each correction.
     version integer not null default 0,
     -- The sources of the lines, and why they are not both.
     sources text check (sources in ('csv+items', 'csv', 'items')),
     source_note text,
-    -- Rows and items that the two sources do not share.
+    -- The number of rows and items without a counterpart in the other source.
     rows_without_item integer,
     items_without_row integer,
     csv_sha256 bytea references cloud_invoice_documents,
     items_sha256 bytea references cloud_invoice_documents,
-    -- SHA-256 over the fields of all lines, independent of the order of the items.
+    -- SHA-256 of the fields of all lines, independent of the order of the items.
     lines_sha256 bytea,
     line_count integer,
     line_total numeric,
-    -- amount less line_total, and whether that is zero.
+    -- amount minus line_total, and true if that is zero.
     off_by numeric,
     reconciled boolean,
     summary_amount numeric,
-    -- amount less summary_amount.
+    -- amount minus summary_amount.
     summary_off_by numeric,
-    -- Whether all sums reconciled when the documents were last read in full. A check that fails later
-    -- does not unset it; another amount in DigitalOcean's list does.
+    -- True if all totals reconciled when the documents were last read completely. A later failed
+    -- check does not unset it; a changed amount in DigitalOcean's list does.
     is_final boolean not null default false,
-    -- When the documents were last requested, with success or without.
+    -- When the documents were last requested, with or without success.
     checked_at timestamptz,
-    -- When they were last read in full and confirmed the stored lines. Null after a reading that
-    -- lacked a source for the moment.
+    -- When they were last read completely and confirmed the stored lines. Null after a provisional
+    -- read, which lacked a source.
     verified_at timestamptz,
-    -- The first check since verified_at that failed, and the error of the latest. Null while the latest
+    -- The first failed check since verified_at, and the error of the latest one. Null if the latest
     -- check succeeded.
     check_failed_since timestamptz,
     last_check_error text,
-    -- When the first complete list began that lacks the invoice; null while DigitalOcean lists it. Its
-    -- lines count as before, and its month is not final.
+    -- When the first complete list without the invoice was begun; null while DigitalOcean lists it.
+    -- Its lines still count, but its month is not final.
     missing_since timestamptz,
     first_seen_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -117,20 +117,20 @@ create table cloud_invoices (
 create index cloud_invoices_by_period on cloud_invoices (period desc, invoice_uuid);
 create index cloud_invoices_failed_checks on cloud_invoices (check_failed_since) where check_failed_since is not null;
 
--- The four parts of an invoice: the sum that its summary states, and the sum of its lines.
--- Bound: four rows an invoice.
+-- The four parts of an invoice: the amount that its summary states, and the total of its lines.
+-- Bound: four rows per invoice.
 create table cloud_invoice_parts (
     invoice_id uuid not null references cloud_invoices,
     part text not null check (part in ('product_charges', 'overages', 'taxes', 'credits_and_adjustments')),
-    -- Null where there is no summary, or it does not state this part.
+    -- Null if there is no summary, or if it does not state this part.
     stated numeric,
     lines numeric not null,
-    -- stated less lines.
+    -- stated minus lines.
     off_by numeric generated always as (stated - lines) stored,
     primary key (invoice_id, part)
 );
 
--- Bound: one row a version. Kept for ever, because they are evidence.
+-- Bound: one row per version. Kept forever, because they are evidence.
 create table cloud_invoice_versions (
     invoice_id uuid not null references cloud_invoices,
     version integer not null,
@@ -140,14 +140,14 @@ create table cloud_invoice_versions (
     csv_sha256 bytea references cloud_invoice_documents,
     items_sha256 bytea references cloud_invoice_documents,
     ingested_at timestamptz not null,
-    -- Null for the version that counts.
+    -- Null for the current version.
     superseded_at timestamptz,
     primary key (invoice_id, version)
 );
 
--- When the latest stored list of invoices began. An attempt that was delayed, and stores an older list,
+-- When the latest stored list of invoices was begun. A delayed attempt that stores an older list
 -- changes nothing.
--- Bound: one row a list.
+-- Bound: one row per list.
 create table cloud_bill_listings (
     provider text not null default 'digitalocean',
     list text not null check (list in ('invoices')),
@@ -155,8 +155,9 @@ create table cloud_bill_listings (
     primary key (provider, list)
 );
 
--- The open month, as DigitalOcean's preview states it. Final when the invoice of the month is stored.
--- Bound: one row a month.
+-- The estimate of the open month, from DigitalOcean's preview. Final once the invoice of the month
+-- is stored.
+-- Bound: one row per month.
 create table cloud_estimates (
     id uuid primary key default gen_random_uuid(),
     provider text not null default 'digitalocean',
@@ -166,20 +167,20 @@ create table cloud_estimates (
     amount numeric not null,
     line_count integer not null,
     line_total numeric not null,
-    -- amount less line_total.
+    -- amount minus line_total.
     off_by numeric not null,
     sources text not null check (sources in ('csv+items', 'csv', 'items')),
     source_note text,
     lines_sha256 bytea not null,
     first_estimated_at timestamptz not null,
-    -- When the preview was last read, whether or not it had changed.
+    -- When the preview was last read, changed or not.
     estimated_at timestamptz not null,
     finalised_at timestamptz,
     unique (provider, period),
     check ((state = 'final') = (finalised_at is not null))
 );
 
--- The last estimate of each product, kept when the lines of the estimate are replaced by the invoice's.
+-- The last estimate of each product, kept when the invoice replaces the lines of the estimate.
 -- Bound: the products of each month.
 create table cloud_estimated_products (
     estimate_id uuid not null references cloud_estimates,

@@ -1,10 +1,9 @@
--- Cost lines: the lines of invoices and estimates, which resource each is a charge for, and which
--- tenant bears it.
+-- Cost lines: the lines of invoices and estimates, with the resource and the tenant of each.
 
--- Bound: the lines of the current version of each invoice and of the open month. Kept for ever.
+-- Bound: the lines of the current version of each invoice and of the open month. Kept forever.
 create table cloud_cost_lines (
-    -- Derived from the bill and the text of the line, not from its place or amount: overrides outlive
-    -- corrections, and ingesting again gives the same ids.
+    -- Derived from the bill and the text of the line, not from its position or amount, so that
+    -- overrides remain after corrections, and a repeated ingest yields the same ids.
     id uuid primary key,
     -- One of the two.
     invoice_id uuid references cloud_invoices,
@@ -23,9 +22,9 @@ create table cloud_cost_lines (
     project_name text not null,
     category text,
     part text check (part in ('product_charges', 'overages', 'taxes', 'credits_and_adjustments')),
-    -- Whether no resource can be behind the product: taxes, credits, subscriptions.
+    -- True if the product cannot have a resource: taxes, credits, subscriptions.
     is_for_account boolean not null default false,
-    -- The name in the description, or the group's. Region and size as the description states them.
+    -- The name in the description or in the group. Region and size are from the description.
     resource_name text,
     is_named_by_group boolean not null default false,
     described_region text,
@@ -33,23 +32,25 @@ create table cloud_cost_lines (
     -- The ids in DigitalOcean's item of the line, if there is one.
     item_resource_id text,
     item_resource_uuid text,
-    -- The kind of the resource that item and name mean: the charge for a backup names its droplet.
+    -- The kind of the resource in the item and the name: the charge for a backup contains its
+    -- droplet.
     identified_kind text,
     -- The match; see 0007_cost_line_match.sql.
     resource_id uuid references cloud_resources,
     match_rule text not null,
     match_note text,
-    -- The resources with the name, of a line that is ambiguous or matched by project.
+    -- The resources with the name, for a line that is ambiguous or matched by project.
     match_candidates uuid[],
-    -- Shared costs: no resource is behind the line, by nature or by an override.
+    -- True for shared costs: the line has no resource, by its product or by an override.
     is_shared boolean not null default false,
-    -- Split between tenants by time, in cloud_cost_line_shares; tenant_id is null then.
+    -- True if the line is split between tenants by time (cloud_cost_line_shares); tenant_id is null
+    -- then.
     is_split boolean not null default false,
     tenant_id text,
-    -- How the tenant is known:
+    -- The source of the tenant:
     --   resource      an override, or the project that the resource was in
-    --   project_name  the project that the line names
-    --   first_known   the first project in which the mirror saw the resource, for a time before that
+    --   project_name  the project name on the line
+    --   first_known   the first known project of the resource, for a time before it was observed
     --   none, shared
     attributed_by text not null default 'none'
         check (attributed_by in ('resource', 'project_name', 'first_known', 'none', 'shared')),
@@ -73,8 +74,8 @@ create index cloud_cost_lines_item_uuid on cloud_cost_lines (item_resource_uuid)
 create index cloud_cost_lines_candidates on cloud_cost_lines using gin (match_candidates) where match_candidates is not null;
 create index cloud_cost_lines_project_name on cloud_cost_lines (lower(project_name)) where not is_shared;
 
--- The match of a line that an operator set. It precedes the rule.
--- Bound: one row an overridden line. Kept for ever, because they are decisions of operators.
+-- The matches of lines that operators set. They take precedence over the rule.
+-- Bound: one row per overridden line. Kept forever, because they are decisions of operators.
 create table cloud_cost_line_overrides (
     line_id uuid primary key,
     -- Null for shared costs.
@@ -84,8 +85,8 @@ create table cloud_cost_line_overrides (
     set_at timestamptz not null default now()
 );
 
--- The lines of superseded versions with their match and tenant at that time. They count nowhere.
--- Bound: the lines of each superseded version. Kept for ever, because they are evidence.
+-- The lines of superseded versions with their match and tenant at that time. They do not count.
+-- Bound: the lines of each superseded version. Kept forever, because they are evidence.
 create table cloud_superseded_cost_lines (
     invoice_id uuid not null,
     version integer not null,
@@ -107,7 +108,7 @@ create table cloud_superseded_cost_lines (
     resource_id uuid references cloud_resources,
     match_rule text not null,
     tenant_id text,
-    -- {"tenant": amount} of a line that was split.
+    -- {"tenant": amount} if the line was split.
     shares jsonb,
     primary key (invoice_id, version, line_no),
     foreign key (invoice_id, version) references cloud_invoice_versions
@@ -116,16 +117,16 @@ create trigger cloud_superseded_cost_lines_are_append_only
     before update or delete or truncate on cloud_superseded_cost_lines
     for each statement execute function refuse_change();
 
--- Changes of stored lines: match, tenant, shared or not.
--- Bound: one row a change. No retention yet.
+-- Changes of stored lines: of match, tenant and is_shared.
+-- Bound: one row per change. No retention yet.
 create table cloud_cost_line_changes (
     id bigint generated always as identity primary key,
-    -- Not a foreign key: the changes of a line that a correction removed are kept.
+    -- Not a foreign key, to keep the changes of a line that a correction removed.
     line_id uuid not null,
     -- {"field": {"before": ..., "after": ...}}
     changes jsonb not null,
     cause text not null,
-    -- The access token of an operator, or the run, that caused the change.
+    -- The access token of the operator, or the run, that caused the change.
     changed_by text,
     changed_at timestamptz not null default now(),
     workflow_id text,
@@ -136,8 +137,8 @@ create trigger cloud_cost_line_changes_are_append_only
     before update or delete or truncate on cloud_cost_line_changes
     for each statement execute function refuse_change();
 
--- cause, changed_by, workflow_id and run_id are settings of the transaction: see
--- crates/store/src/invoices/matching.rs.
+-- Records changes of lines. cause, changed_by, workflow_id and run_id are settings of the
+-- transaction: see crates/store/src/invoices/matching.rs.
 create function record_changes_of_cost_lines() returns trigger language plpgsql as $$
 begin
     insert into cloud_cost_line_changes (line_id, changes, cause, changed_by, workflow_id, run_id)
@@ -165,11 +166,11 @@ create trigger cost_lines_record_their_changes
     after update on cloud_cost_lines referencing old table as removed new table as added
     for each statement execute function record_changes_of_cost_lines();
 
--- The shares of split lines. They total the line exactly: checked when the transaction ends.
+-- The shares of split lines. They total the line exactly; constraint triggers check this at commit.
 -- Bound: the tenants of each split line.
 create table cloud_cost_line_shares (
     line_id uuid not null references cloud_cost_lines,
-    -- Null for unallocated.
+    -- Null for unallocated costs.
     tenant_id text,
     amount numeric not null
 );

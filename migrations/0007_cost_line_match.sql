@@ -1,26 +1,26 @@
--- The rule of the match: which resource a cost line is a charge for.
+-- The rule of the match: the resource that a cost line is a charge for.
 -- Applied by crates/store/src/invoices/matching.rs, through the view at the end.
 --
 -- match_rule, by precedence:
 --   operator    an operator's override (cloud_cost_line_overrides)
 --   uuid, id    the id in DigitalOcean's item of the line
---   account     no resource can be behind the product: shared costs
---   name        the only resource with the name and kind of the line, of those whose lifetime, region
---               and size fit the line
---   group       the same, where the line's group has the name
---   project     of several that fit, the only one that was in the project which the line names
+--   account     the product cannot have a resource: shared costs
+--   name        the only resource with the name and kind of the line, of those with a lifetime,
+--               region and size that fit the line
+--   group       the same, if the group of the line has the name
+--   project     of several that fit, the only one that was in the project on the line
 --   ambiguous   several fit, and the project does not decide
---   historic    DigitalOcean names an id that was gone before this mirror began
+--   historic    DigitalOcean's id is of a resource that was deleted before the first sync
 --   unmatched   no resource fits
--- Where DigitalOcean names an id, no name is used. match_note says why a line is not matched, and what
--- to do where that is known.
+-- If DigitalOcean's item contains an id, no name is used. match_note explains why a line is not
+-- matched, and how to fix it if that is known.
 --
--- project: the candidate was in a project of that name at some moment of the charge period. As for
--- tenants (crates/domain/src/costs/owners.rs), the first membership of a resource and the first name of
--- a project count for the time before too, since they begin when the mirror first saw them. If a
--- candidate has no known membership, nothing is decided.
+-- project: the candidate was in a project of that name at some moment of the charge period. As in
+-- the attribution (crates/domain/src/costs/attribution.rs), the first membership of a resource and
+-- the first name of a project also apply to the time before, because they begin with the first
+-- observation. If a candidate has no known membership, the project does not decide.
 
--- Parses a time as DigitalOcean writes it. Null for invalid text.
+-- Parses a time in DigitalOcean's format. Null for invalid text.
 create function provider_time(text) returns timestamptz language plpgsql stable as $$
 begin
     return $1::timestamptz;
@@ -186,7 +186,7 @@ as $$
     ) placed on named.fitting > 1 and project_name <> ''
 $$;
 
--- The match of stored lines: by an override, else by the rule.
+-- The matches of stored lines: by an override, else by the rule.
 create view cloud_cost_line_matches as
 select
     line.id as line_id,

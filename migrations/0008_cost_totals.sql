@@ -1,10 +1,10 @@
--- The totals of lines, which triggers keep in the transaction that writes the lines: a year of a
--- million lines is read in milliseconds. Read by crates/store/src/costs.rs.
+-- The totals of lines. Triggers maintain them in the transaction that writes the lines, so that a
+-- year of a million lines is read in milliseconds. Read by crates/store/src/costs.rs.
 --
--- A line counts under its tenant, a split line under the tenant of each share, a shared line once, as
--- shared: its allocation is computed when it is read (0010_allocation.sql).
+-- A line counts under its tenant, a split line under the tenant of each share, and a shared line
+-- once, as shared: its allocation is computed on read (0010_allocation.sql).
 
--- Bound: the combinations of tenant, project, kind and product in each bill. Kept for ever.
+-- Bound: the combinations of tenant, project, kind and product in each bill. Kept forever.
 create table cloud_cost_totals (
     -- The id of the invoice or estimate.
     bill_id uuid not null,

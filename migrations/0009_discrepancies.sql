@@ -1,5 +1,5 @@
--- Stored sums that contradict each other. Empty, unless somebody wrote to the tables by hand or this
--- system has a fault. Read by crates/store/src/costs.rs: `BillingHistory` checks it after each run.
+-- Stored totals that do not reconcile. Empty, unless someone changed the tables manually or this
+-- system has a bug. Read by crates/store/src/costs.rs: `BillingHistory` checks it after each run.
 create view cloud_cost_discrepancies as
 select invoice.period, invoice.invoice_uuid as bill, 'lines and the invoice''s line_total' as what,
     coalesce(invoice.line_total, 0) as expected, coalesce(lines.amount, 0) as found

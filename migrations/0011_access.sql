@@ -1,7 +1,7 @@
--- Access: API tokens, the tenants, the DigitalOcean team, and the identity of this database.
+-- Access: API tokens, the tenants, the DigitalOcean team, and the id of this database.
 
 -- API tokens. Only the SHA-256 of a token is stored; tokens are long and random.
--- Bound: one row a token. Kept for ever, because changes name the token that made them.
+-- Bound: one row per token. Kept forever, because changes refer to the token that made them.
 create table api_tokens (
     id uuid primary key default gen_random_uuid(),
     name text not null,
@@ -9,15 +9,16 @@ create table api_tokens (
     tenant_id text,
     token_sha256 bytea not null unique,
     created_at timestamptz not null default now(),
-    -- To the minute.
+    -- Precise to the minute.
     last_used_at timestamptz,
     revoked_at timestamptz,
     check ((role = 'tenant') = (tenant_id is not null))
 );
 
--- The tenants: every id that a token, a project, a resource, a cost or an allocation rule names. A
--- revoked token alone makes no tenant. known_since is the earliest time at which a token, a project or
--- a resource was assigned to the tenant; null where only costs or a rule name it.
+-- The tenants: every id that a token, a project, a resource, a cost or an allocation rule refers
+-- to. An id that only a revoked token refers to is not a tenant. known_since is the earliest time
+-- at which a token, a project or a resource was assigned to the tenant; null if only costs or a
+-- rule refer to it.
 create view cloud_tenants as
 select tenant_id, min(since) as known_since
 from (
@@ -30,19 +31,19 @@ from (
 where tenant_id is not null
 group by tenant_id;
 
--- The DigitalOcean team of this database. A token of another team is refused, so that the resources and
--- bills of two teams are never mixed.
+-- The DigitalOcean team of this database. Tokens of other teams are rejected, so that resources and
+-- bills of different teams are never mixed.
 -- Bound: one row.
 create table cloud_teams (
     provider text primary key default 'digitalocean',
-    -- As `GET /v2/account` states it.
+    -- As `GET /v2/account` reports it.
     team_uuid text not null check (team_uuid <> ''),
     name text not null,
     first_seen_at timestamptz not null default clock_timestamp()
 );
 
--- The identity of this database. Temporal schedules carry it, so that the schedules of another
--- installation are recognised. A restored copy keeps it.
+-- The id of this database. Temporal schedules contain it, so that schedules of other installations
+-- are recognised. A restored copy keeps it.
 -- Bound: one row.
 create table installation (
     id uuid primary key default gen_random_uuid(),
