@@ -26,7 +26,7 @@ use crate::{Store, StoreError, usd};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub tenant_id: Option<String>,
-    /// The costs of its own resources.
+    /// The costs of the tenant's resources.
     pub direct: Decimal,
     /// Its allocated part of the shared costs.
     pub shared: Decimal,
@@ -67,10 +67,10 @@ pub struct Verification {
     /// verified. An invoice is verified when its documents are read and reconcile with the stored
     /// lines.
     pub verified_at: Option<DateTime<Utc>>,
-    /// The time of the first failed check of an invoice whose last check failed; null if the last
+    /// The time of the first failed check of an invoice with a failed last check; null if the last
     /// check of each invoice succeeded. A failed check does not unset `is_final`.
     pub not_verified_since: Option<DateTime<Utc>>,
-    /// The error of the invoice whose checks have failed for the longest time.
+    /// The last error of the invoice that has been unverified for the longest time.
     pub last_check_error: Option<String>,
     /// The number of invoices that DigitalOcean no longer lists. Their lines still count, but the
     /// month is not final.

@@ -196,7 +196,7 @@ impl Store {
         Ok(entries)
     }
 
-    /// Lists the types of all entries, as DigitalOcean spells them.
+    /// Lists the types of all entries, as written by DigitalOcean.
     pub async fn entry_types(&self) -> Result<Vec<String>, StoreError> {
         let types = sqlx::query_scalar!(
             "select distinct entry_type from cloud_billing_entries order by entry_type"

@@ -47,7 +47,7 @@ pub struct InvoiceGauges {
     pub pending: i64,
     pub ingested: i64,
     pub failed: i64,
-    /// Ingested invoices whose lines do not total the invoice's amount.
+    /// Ingested invoices with lines that do not total the invoice's amount.
     pub unreconciled: i64,
     /// The sum of the absolute differences of the unreconciled invoices; USD.
     pub off_by: Decimal,

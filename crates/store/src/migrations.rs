@@ -22,7 +22,7 @@ static MIGRATOR: Migrator = Migrator {
 pub struct MigrateOptions {
     /// The timeout of one statement that waits for a lock.
     pub lock_timeout: Duration,
-    /// The time after which a blocked migration is no longer retried.
+    /// The time after which a blocked migration fails.
     pub give_up_after: Duration,
 }
 

@@ -63,7 +63,7 @@ pub struct InvoiceFacts {
     pub unverified: i64,
     /// When the first of those checks failed.
     pub unverified_since: Option<DateTime<Utc>>,
-    /// Ingested invoices whose lines do not total the invoice's amount.
+    /// Ingested invoices with lines that do not total the invoice's amount.
     pub unreconciled: i64,
 }
 

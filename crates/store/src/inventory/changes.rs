@@ -142,8 +142,8 @@ pub(super) fn owner(relations: &[Relation]) -> Option<&Relation> {
 
 pub(super) type Fingerprint = [u8; 16];
 
-/// The first half of a SHA-256 hash of the resource's identity and of all fields whose change is
-/// recorded as an event. Bodies that differ only in formatting have different fingerprints; the
+/// The first half of a SHA-256 hash of the resource's identity and of all fields with changes that
+/// are recorded as events. Bodies that differ only in formatting have different fingerprints; the
 /// subsequent comparison finds no change then.
 pub(super) fn fingerprint(resource: &ObservedResource) -> Fingerprint {
     let mut hash = Sha256::new();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_tags_and_relations_is_no_change() {
+    fn the_order_of_tags_and_relations_is_ignored() {
         let mut before = observed();
         before.relations = vec![
             to(RelationKind::InVpc, ResourceKind::VPC, "v"),

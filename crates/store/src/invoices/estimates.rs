@@ -158,7 +158,7 @@ impl Store {
         Ok(estimates)
     }
 
-    /// Returns the open estimate of a month, whose lines count until the invoice is ingested.
+    /// Returns the open estimate of a month. Its lines count until the invoice is ingested.
     pub async fn open_estimate(&self, period: NaiveDate) -> Result<Option<Uuid>, StoreError> {
         let id = sqlx::query_scalar!(
             "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open'",
@@ -196,8 +196,8 @@ impl Store {
     }
 }
 
-/// Closes the estimate of a month whose invoice is ingested: deletes its lines and keeps its totals
-/// by product.
+/// Closes the estimate of a month when the invoice is ingested: deletes its lines and keeps its
+/// totals by product.
 pub(super) async fn close_estimate(
     tx: &mut PgConnection,
     period: NaiveDate,

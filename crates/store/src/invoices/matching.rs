@@ -97,7 +97,7 @@ pub(super) async fn find(
 pub(crate) struct RematchTrigger {
     /// The names, in lower case, of resources that were created, deleted or renamed.
     pub(crate) names: BTreeSet<String>,
-    /// New resources, whose ids may be in DigitalOcean's items.
+    /// New resources; their ids may be in DigitalOcean's items.
     pub(crate) discovered: Vec<Uuid>,
 }
 

@@ -27,7 +27,7 @@ pub struct ListedMonth {
     pub without_lines: i64,
     /// Invoices without lines and with a failed last ingest.
     pub failed: i64,
-    /// True if the month has an open estimate, whose lines count until the invoice is ingested.
+    /// True if the month has an open estimate. Its lines count until the invoice is ingested.
     pub is_estimated: bool,
 }
 

@@ -91,7 +91,7 @@ pub struct Invoice {
     pub rows_without_item: Option<i32>,
     /// The number of items without a CSV row; null if only one document was read.
     pub items_without_row: Option<i32>,
-    /// Why the invoice is `failed`; null for an `ingested` one, whose failed checks are in
+    /// Why the invoice is `failed`; null for an `ingested` one. The error of a failed check is in
     /// `last_check_error`.
     pub last_error: Option<String>,
 }

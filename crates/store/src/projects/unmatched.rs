@@ -15,7 +15,7 @@ impl Store {
     /// them. Kinds without such members are omitted.
     ///
     /// A resource that matches no member has no project, so its costs have no tenant. The unmatched
-    /// member and that resource may be the same one, if DigitalOcean spells its id in two ways.
+    /// member and that resource may be the same one, if DigitalOcean writes its id in two ways.
     /// Members that DigitalOcean reports as deleted (`not_found`) and members that are missing from
     /// the latest pass are not counted. A kind without a separate listing has no unmatched members,
     /// since its resources are created from its members.
