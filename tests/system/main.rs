@@ -4,7 +4,6 @@
 
 mod api;
 mod balance;
-mod budget;
 mod by_hand;
 mod cancelled;
 mod demo;
@@ -19,6 +18,7 @@ mod invoices;
 mod progress;
 mod projects;
 mod queues;
+mod rate_limit;
 mod replay;
 mod resumed;
 mod schedules;

@@ -10,7 +10,7 @@ use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::projects::{Pass, SyncProjects};
 use workflows::{Input, NoInput, task_queue};
 
-use crate::budget::{close_budgets, wait_for_a_pause};
+use crate::rate_limit::{close_budgets, wait_for_a_pause};
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, within};
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_sync_of_the_inventory_tells_which_kinds_are_under_way_and_which_faile
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync-inventory").build();
     let starting = system
         .client
-        .start_workflow(SyncInventory::run, Input::Given(scope), options);
+        .start_workflow(SyncInventory::run, Input::Valid(scope), options);
     let run = starting.await.unwrap();
     let progress = async || {
         let asking = run.query(SyncInventory::progress, (), WorkflowQueryOptions::default());

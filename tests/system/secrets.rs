@@ -11,7 +11,7 @@ use prost::Message as _;
 use simulator::{Account, DEMO_SPACES_SECRET, Fault, FaultKind, Scopes};
 use sqlx::AssertSqlSafe;
 use store::Role;
-use store::budget::Limits;
+use store::rate_limit::Limits;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::{Api, token};

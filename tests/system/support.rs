@@ -13,8 +13,8 @@ use futures::TryStreamExt as _;
 use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
 use sqlx::PgPool;
 use store::Store;
-use store::budget::Limits;
 use store::inventory::{Guard, Rules};
+use store::rate_limit::Limits;
 use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::{
     Client, RpcOptions, UntypedWorkflow, WorkflowExecution, WorkflowExecutionInfo,
@@ -175,7 +175,7 @@ impl TestSystem {
     /// All kinds.
     pub(crate) async fn sync_inventory(&self) -> Result<InventoryReport, String> {
         let id = format!("sync-inventory-{}", Uuid::new_v4());
-        let scope = Input::Given(InventoryScope::default());
+        let scope = Input::Valid(InventoryScope::default());
         let queue = task_queue::CLOUD_SYNC_FULL;
         self.run(SyncInventory::run, scope, queue, &id).await
     }
@@ -195,7 +195,7 @@ impl TestSystem {
 
     pub(crate) async fn ingest(&self, invoice: Uuid) -> Result<InvoiceIngested, String> {
         let id = format!("ingest-invoice-{invoice}");
-        let input = Input::Given(invoice.into());
+        let input = Input::Valid(invoice.into());
         let queue = task_queue::CLOUD_BILLING;
         self.run(IngestInvoice::run, input, queue, &id).await
     }

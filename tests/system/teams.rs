@@ -5,7 +5,7 @@ use std::path::Path;
 
 use digitalocean::{Purpose, Tokens};
 use simulator::{Account, DEMO_TOKEN, Scopes};
-use store::budget::Limits;
+use store::rate_limit::Limits;
 
 use crate::support::TestSystem;
 

@@ -1,17 +1,18 @@
-//! The DigitalOcean API v2 as typed calls.
+//! Typed client for the DigitalOcean API v2.
 //!
-//! [`Client`] asks and decodes; it never retries, follows no link and no redirect, and keeps nothing but the latest
-//! [`RateLimit`]. A list comes back as a [`Listing`], which says how much of what there is it saw: only a complete one may count
-//! as evidence that something is gone. One page loop (`pages`) reads every list; `kinds` describes each kind of resource.
+//! [`Client`] sends requests and decodes responses. It does not retry, except once with a replaced
+//! token after a 401. It follows no links or redirects, and its only state is the token and the
+//! latest [`RateLimit`]. A list is returned as a [`Listing`] with its completeness: only a complete
+//! list is evidence that a resource is missing. One page loop (`pages`) reads every list; `kinds`
+//! describes each kind of resource.
 //!
-//! A fact's source is named where it is written: *spec* (DigitalOcean's public API description), *observed* (seen in real
-//! accounts) or *rule of ours*.
+//! Comments name the source of a fact: *spec* (DigitalOcean's public API description), *observed*
+//! (in real accounts) or *rule of ours*.
 
 mod answer_text;
 mod balance;
 mod base_url;
 mod billing_history;
-pub mod budget;
 mod client;
 mod decode;
 mod error;
@@ -24,23 +25,22 @@ mod observer;
 mod pages;
 mod paging;
 mod projects;
-mod rate_limit;
+pub mod rate_limit;
 mod scopes;
 pub mod spaces;
 mod team;
 mod tokens;
 
 pub use base_url::BaseUrl;
-pub use budget::RequestBudget;
 pub use client::Client;
-pub use error::{Answer, Call, Error};
+pub use error::{Call, Error, ErrorResponse};
 pub use inventory::ListedKind;
 pub use invoices::{InvoiceItemRead, InvoiceItemsListed, InvoiceKey, InvoiceList};
 pub use kinds::ResourceListing;
 pub use listing::Listing;
 pub use observer::{Exchange, Observer};
-pub use pages::{PageNote, PageSink};
-pub use rate_limit::RateLimit;
+pub use pages::{PageRecord, PageSink};
+pub use rate_limit::{RateLimit, RequestBudget};
 pub use scopes::Need;
 pub use spaces::{SpacesClient, SpacesError, SpacesKeys};
 pub use team::{NotAdmitted, Team, TeamGate};

@@ -1,4 +1,5 @@
-//! Who is told of each request: for metrics, and for whatever else counts what goes out.
+//! The trait of observers of requests, for metrics and traces, and the path templates that they use
+//! as labels.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -7,26 +8,27 @@ use std::time::Duration;
 use crate::kinds;
 use crate::rate_limit::RateLimit;
 
-/// A request to the API and what came of it.
+/// A request to the API and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     pub method: &'static str,
-    /// The path without its query, and with `{id}` for whatever is not a word of the API: there are only so many of them.
+    /// The path without its query, with `{id}` for ids and names: a bounded set of values.
     pub path: String,
-    /// The answer's status; none where no answer came.
+    /// The status of the response; none without a response.
     pub status: Option<u16>,
-    /// From the request to the head of the answer.
-    pub took: Duration,
-    /// What the answer's headers told of the token's hourly limit.
+    /// From the request to the headers of the response.
+    pub duration: Duration,
+    /// The token's hourly limit as the response reported it.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// Is told of every request of a client; must not wait.
+/// Observes every request of a client.
 pub trait Observer: Send + Sync {
+    /// Receives a completed request. Must not block.
     fn exchanged(&self, exchange: &Exchange);
 }
 
-/// Where this program asks beside the kinds' own lists.
+/// The paths that this program requests in addition to the lists of the kinds.
 const OTHER_PATHS: &[&str] = &[
     "/v2/account",
     "/v2/customers/my/balance",
@@ -38,8 +40,8 @@ const OTHER_PATHS: &[&str] = &[
     "/v2/databases/replicas",
 ];
 
-/// Every segment that is a word of the API and not somebody's id or name.
-static WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+/// The fixed segments of all paths: every other segment is an id or a name.
+static FIXED_SEGMENTS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     kinds::listings()
         .iter()
         .flat_map(|listing| listing.paths.iter().copied())
@@ -52,17 +54,17 @@ fn without_query(path: &str) -> &str {
     path.split_once('?').map_or(path, |(path, _)| path)
 }
 
-/// See [`Exchange::path`].
+/// Replaces ids in a path; see [`Exchange::path`].
 pub(crate) fn path_template(path: &str) -> String {
     let segments = without_query(path).split('/');
-    let known = segments.map(|segment| {
-        if WORDS.contains(segment) {
+    let template = segments.map(|segment| {
+        if FIXED_SEGMENTS.contains(segment) {
             segment
         } else {
             "{id}"
         }
     });
-    known.collect::<Vec<_>>().join("/")
+    template.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_told_without_its_query_and_its_ids() {
+    fn a_path_template_has_no_query_and_no_ids() {
         for (path, template) in [
             ("/v2/droplets?type=gpus&page=3&per_page=200", "/v2/droplets"),
             ("/v2/apps?with_projects=true", "/v2/apps"),
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kinds_list_keeps_its_words() {
+    fn the_list_paths_of_all_kinds_are_their_own_templates() {
         for listing in kinds::listings() {
             for path in listing.paths {
                 assert_eq!(path_template(path), without_query(path));

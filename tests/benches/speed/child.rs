@@ -142,7 +142,7 @@ async fn serve_worker() -> anyhow::Result<()> {
         store,
         digitalocean_url: std::env::var(DIGITALOCEAN)?,
         tokens: Tokens::one(DEMO_TOKEN.to_owned().into()),
-        request_limits: store::budget::Limits::NONE,
+        request_limits: store::rate_limit::Limits::NONE,
         internal_project: "skyai-internal".to_owned(),
         rules: RULES,
         dns_records: false,

@@ -21,9 +21,9 @@ use uuid::Uuid;
 use workflows::task_queue::{CLOUD_BILLING, CLOUD_SYNC_FULL};
 
 use super::directory;
-use crate::budget::{close_budgets, pauses};
 use crate::cancelled::wait_until_started;
 use crate::held_deletions::decide;
+use crate::rate_limit::{close_budgets, pauses};
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, json_payload, within};
 
 /// As in e-mail: lines that every tool shows whole.

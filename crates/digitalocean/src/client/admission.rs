@@ -1,4 +1,5 @@
-//! Whose a token is, asked before anything else is asked with it.
+//! Checks the team of a token before its first other request, so that no token of another team
+//! reads anything.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,19 +10,20 @@ use serde_json::Value;
 
 use super::{Body, Client};
 use crate::answer_text::one_line;
-use crate::budget::TokenKey;
 use crate::error::{Call, Error};
+use crate::rate_limit::TokenKey;
 use crate::team::{NotAdmitted, Team, TeamGate};
 use crate::tokens::Token;
 
-/// How long a request waits while another asks the same for its token: one that hangs should hold up no others.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait for a concurrent check of the same token: a check that hangs must not block
+/// other requests. After it, the request checks the token itself.
+const CONCURRENT_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The gate, and the token that it has let through.
+/// The gate, and the last token that it admitted.
 pub(super) struct Admission {
     gate: Arc<dyn TeamGate>,
     admitted: Mutex<Option<TokenKey>>,
-    asking: tokio::sync::Mutex<()>,
+    check_in_progress: tokio::sync::Mutex<()>,
 }
 
 impl Admission {
@@ -29,7 +31,7 @@ impl Admission {
         Self {
             gate,
             admitted: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            check_in_progress: tokio::sync::Mutex::default(),
         }
     }
 
@@ -37,13 +39,14 @@ impl Admission {
         *self.admitted() == Some(token)
     }
 
-    fn note_admitted(&self, token: TokenKey) {
+    fn set_admitted(&self, token: TokenKey) {
         *self.admitted() = Some(token);
     }
 
-    /// Of requests that begin side by side one asks, and the others wait for its answer, each for a while.
-    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        tokio::time::timeout(PATIENCE, self.asking.lock())
+    /// Waits for the check of a concurrent request: one request checks the token, and the others
+    /// use its result.
+    async fn wait_for_check(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        tokio::time::timeout(CONCURRENT_CHECK_TIMEOUT, self.check_in_progress.lock())
             .await
             .ok()
     }
@@ -53,31 +56,32 @@ impl Admission {
     }
 }
 
-/// What tells of a token whose it is.
+/// The call that returns the team of a token.
 fn account() -> Call {
     Call::get("/v2/account")
 }
 
 impl Client {
-    /// The same client, and clones of it, which asks of each new token first whose it is (`GET /v2/account`), and sends nothing else with
-    /// one whose team the gate does not admit. A token that may not tell is let through.
+    /// Makes the client and its clones check the team of each new token first (`GET /v2/account`).
+    /// No other request is sent with a token of a team that the gate does not admit. A token that
+    /// may not read its account is admitted.
     #[must_use]
     pub fn admitted_by(mut self, gate: Arc<dyn TeamGate>) -> Self {
         self.admission = Some(Arc::new(Admission::new(gate)));
         self
     }
 
-    /// Whether the token is accepted, and of which team it is (`GET /v2/account`). None where it does not tell: one that may not read the
-    /// account is a token all the same, and a server may not serve the account.
+    /// Checks that the token is accepted, and returns its team (`GET /v2/account`). None if the
+    /// token may not read the account, or the server does not have this path.
     pub async fn check_token(&self) -> Result<Option<Team>, Error> {
         let call = account();
         Self::team(&call, self.get(&call).await)
     }
 
-    /// Whether the token is accepted, and the gate admits its team, where it tells of one.
+    /// Checks that the token is accepted, and that the gate admits its team if the team is known.
     pub async fn check_team(&self, gate: &dyn TeamGate) -> Result<(), Error> {
         match self.check_token().await? {
-            Some(team) => self.pass(gate, team).await,
+            Some(team) => self.check_gate(gate, team).await,
             None => Ok(()),
         }
     }
@@ -88,18 +92,19 @@ impl Client {
             Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // A page for people is no account, whatever its status. What is not as in the spec tells nothing of a team.
+        // An HTML page is an error even with status 200; an account without these fields has no
+        // team.
         let account: Value = Self::decode(call, &body)?;
         let text = |pointer| account.pointer(pointer)?.as_str().map(str::trim);
         let uuid = text("/account/team/uuid").filter(|uuid| !uuid.is_empty());
-        let told = |text| one_line(text, body.token.secret());
+        let printable = |text| one_line(text, body.token.secret());
         Ok(uuid.map(|uuid| Team {
-            uuid: told(uuid),
-            name: told(text("/account/team/name").unwrap_or_default()),
+            uuid: printable(uuid),
+            name: printable(text("/account/team/name").unwrap_or_default()),
         }))
     }
 
-    /// Fails for a token of another team.
+    /// Fails if the token is of another team.
     pub(super) async fn admit(&self, token: &Arc<Token>) -> Result<(), Error> {
         let Some(admission) = &self.admission else {
             return Ok(());
@@ -107,7 +112,7 @@ impl Client {
         if admission.has_admitted(token.key()) {
             return Ok(());
         }
-        let _turn = admission.turn().await;
+        let _check = admission.wait_for_check().await;
         if admission.has_admitted(token.key()) {
             return Ok(());
         }
@@ -116,18 +121,18 @@ impl Client {
         let request = request.header(ACCEPT, "application/json");
         let answer = self.exchange(token, &call, request).await;
         if let Some(team) = Self::team(&call, answer)? {
-            self.pass(&*admission.gate, team).await?;
+            self.check_gate(&*admission.gate, team).await?;
         } else {
             tracing::warn!(
                 source = self.inner.token.name(),
-                "the token does not tell of which team it is, so that one of another team would go unnoticed: grant it account:read"
+                "the token may not read its team, so a token of another team would not be detected: grant it account:read"
             );
         }
-        admission.note_admitted(token.key());
+        admission.set_admitted(token.key());
         Ok(())
     }
 
-    async fn pass(&self, gate: &dyn TeamGate, team: Team) -> Result<(), Error> {
+    async fn check_gate(&self, gate: &dyn TeamGate, team: Team) -> Result<(), Error> {
         let origin = || self.inner.token.name().to_owned();
         gate.admit(&team).await.map_err(|refusal| match refusal {
             NotAdmitted::Other { expected } => Error::OtherTeam {

@@ -4,7 +4,6 @@
 
 mod attributes;
 mod billing;
-mod budget;
 mod examples;
 mod failures;
 mod handing_over;
@@ -16,6 +15,7 @@ mod none;
 mod order;
 mod pages;
 mod projects;
+mod rate_limit;
 mod relations;
 mod resumed;
 mod scopes;

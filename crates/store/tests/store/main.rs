@@ -1,12 +1,11 @@
-//! The store on a real PostgreSQL, a database for each test.
+//! Integration tests of the store with a real PostgreSQL. Each test has its own database.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 mod access;
 mod balance;
 mod bills;
 mod books;
-mod budget;
 mod checks;
 mod corrections;
 mod costs;
@@ -22,6 +21,7 @@ mod override_sequences;
 mod overrides;
 mod projects;
 mod projects_decide;
+mod rate_limit;
 mod record;
 mod relations;
 mod resumed;

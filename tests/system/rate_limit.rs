@@ -1,9 +1,9 @@
-//! Work that has to wait for requests, and what is kept back for the fast lane.
+//! Work that waits for the rate limit, and the reserve of the fast lane.
 
 use domain::ResourceKind;
 use rust_decimal::Decimal;
 use simulator::{Account, DEMO_TOKEN, Invoice, InvoiceLine, RateLimit};
-use store::budget::Limits;
+use store::rate_limit::Limits;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use uuid::Uuid;
@@ -24,13 +24,13 @@ fn account_with_invoices(months: u32) -> (Account, Vec<Uuid>) {
     (account, uuids)
 }
 
-/// Keeps everybody from asking for so long, as a 429 does.
+/// Closes the budgets of all tokens for `time`, as a 429 does.
 pub(crate) async fn close_budgets(system: &TestSystem, time: &'static str) {
     // Opens the token's budget.
     system.poll_balance().await.unwrap();
-    eventually("what was drawn and not sent is lost", async || {
-        let lost = "select count(*) from cloud_request_budgets where used_at < clock_timestamp() - interval '5 seconds'";
-        (system.count(lost).await == 1).then_some(())
+    eventually("requests that are leased but not sent expire", async || {
+        let expired = "select count(*) from cloud_request_budgets where used_at < clock_timestamp() - interval '5 seconds'";
+        (system.count(expired).await == 1).then_some(())
     })
     .await;
     let sql = "update cloud_request_budgets set closed_until = clock_timestamp() + $1::interval";
@@ -38,7 +38,7 @@ pub(crate) async fn close_budgets(system: &TestSystem, time: &'static str) {
     assert_eq!(closed.await.unwrap().rows_affected(), 1);
 }
 
-/// Of the activities that failed: the failure's type, and the timers' lengths in seconds.
+/// Returns the failure types of failed activities, and the durations of timers in seconds.
 pub(crate) fn pauses(events: &[HistoryEvent]) -> (Vec<String>, Vec<i64>) {
     let (mut failures, mut timers) = (Vec::new(), Vec::new());
     for event in events {
@@ -57,7 +57,7 @@ pub(crate) fn pauses(events: &[HistoryEvent]) -> (Vec<String>, Vec<i64>) {
 }
 
 pub(crate) async fn wait_for_a_pause(system: &TestSystem) {
-    eventually("a workflow has to wait", async || {
+    eventually("a workflow waits", async || {
         let events = system.all_events().await;
         (!pauses(&events).1.is_empty()).then_some(())
     })
@@ -69,38 +69,38 @@ async fn an_invoice_waits_for_requests_and_is_ingested() {
     let (account, uuids) = account_with_invoices(1);
     let system = TestSystem::start(account).await;
     close_budgets(&system, "10 seconds").await;
-    let asked_before = system.simulator.requests().len();
+    let sent_before = system.simulator.requests().len();
     let ingested = system.ingest(uuids[0]).await.unwrap();
     assert_eq!(ingested.lines, 1);
 
     let id = format!("ingest-invoice-{}", uuids[0]);
     let (failures, timers) = pauses(&system.history(&id, None).await);
     assert_eq!(failures, ["BudgetUsedUp"]);
-    // Nothing runs meanwhile: neither an attempt nor a worker's slot is used up by waiting.
+    // The wait uses neither an attempt nor a worker's slot.
     assert!(matches!(timers[..], [15..=23]), "{timers:?}");
-    let asked = system.simulator.requests().split_off(asked_before);
+    let sent = system.simulator.requests().split_off(sent_before);
     let csv = format!("/v2/customers/my/invoices/{}/csv", uuids[0]);
-    let of_csv = asked.iter().filter(|request| request.path == csv);
+    let of_csv = sent.iter().filter(|request| request.path == csv);
     assert_eq!(of_csv.count(), 1);
 }
 
 #[tokio::test]
-async fn a_sync_that_waits_has_not_failed_to_list_anything() {
+async fn a_waiting_sync_records_no_failed_listing() {
     let system = TestSystem::start(Account::demo()).await;
     close_budgets(&system, "10 seconds").await;
-    let waiting = async {
+    let during_the_wait = async {
         wait_for_a_pause(&system).await;
         system.rows("select kind from cloud_listings").await
     };
-    let (synced, listed_meanwhile) = tokio::join!(system.sync_inventory(), waiting);
-    assert_eq!(listed_meanwhile, Vec::<String>::new());
+    let (synced, listings) = tokio::join!(system.sync_inventory(), during_the_wait);
+    assert_eq!(listings, Vec::<String>::new());
     assert!(synced.unwrap().kinds.len() > 30);
 }
 
-/// So that a minute takes ten seconds.
+/// Shortens the minute to ten seconds.
 const TIMES_FASTER: u32 = 6;
 
-/// More to ask for than a minute allows, of a server with DigitalOcean's own limits.
+/// An account that takes more requests than a minute allows, with DigitalOcean's limits.
 fn busy_account() -> (Account, Vec<Uuid>) {
     let (mut account, uuids) = account_with_invoices(130);
     for number in 0..300 {
@@ -114,22 +114,22 @@ fn busy_account() -> (Account, Vec<Uuid>) {
 }
 
 #[tokio::test]
-async fn without_limits_of_our_own_the_same_backfill_draws_429s() {
+async fn without_a_budget_the_same_backfill_causes_429s() {
     let (account, _) = busy_account();
     let system = TestSystem::start_limited(account, DEMO_TOKEN, Limits::NONE).await;
-    let refused = eventually("a request is refused", async || {
+    let rejected = eventually("a request is rejected", async || {
         let requests = system.simulator.requests();
         let mut statuses = requests.iter().map(|request| request.status);
         statuses.any(|status| status == 429).then_some(())
     });
     tokio::select! {
-        () = refused => {}
-        ended = system.billing_history() => panic!("it was not refused anything: {ended:?}"),
+        () = rejected => {}
+        ended = system.billing_history() => panic!("no request was rejected: {ended:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_backfill_and_syncs_on_one_token_draw_no_429_and_lose_nothing() {
+async fn a_backfill_and_syncs_with_one_token_complete_without_429() {
     let (account, uuids) = busy_account();
     let limits = Limits {
         times_faster: TIMES_FASTER,
@@ -147,17 +147,17 @@ async fn a_backfill_and_syncs_on_one_token_draw_no_429_and_lose_nothing() {
     assert!(droplets.is_some_and(|kind| kind.incomplete.is_none()));
 
     let requests = system.simulator.requests();
-    let refused = requests.iter().filter(|request| request.status == 429);
-    assert_eq!(refused.count(), 0);
-    // More than DigitalOcean lets through in a minute, so that they had to be held back.
-    let a_minutes = usize::try_from(RateLimit::DIGITALOCEAN.per_minute).unwrap();
-    assert!(requests.len() > a_minutes, "{}", requests.len());
+    let rejected = requests.iter().filter(|request| request.status == 429);
+    assert_eq!(rejected.count(), 0);
+    // They exceed the limit per minute, so the budget delayed them.
+    let per_minute = usize::try_from(RateLimit::DIGITALOCEAN.per_minute).unwrap();
+    assert!(requests.len() > per_minute, "{}", requests.len());
 }
 
 #[tokio::test]
 async fn the_fast_lane_gets_its_requests_while_others_wait() {
     let (account, _) = account_with_invoices(40);
-    // Twelve at once, and then one in half a minute: the backfill waits from there on.
+    // A burst of 12, then one request in about 43 seconds: the backfill waits after the burst.
     let limits = Limits {
         per_minute: 0,
         per_hour: 96,
@@ -166,7 +166,7 @@ async fn the_fast_lane_gets_its_requests_while_others_wait() {
     let system = TestSystem::start_limited(account, DEMO_TOKEN, limits).await;
     let fast = async {
         wait_for_a_pause(&system).await;
-        let scope = Input::Given(InventoryScope {
+        let scope = Input::Valid(InventoryScope {
             kinds: vec![ResourceKind::DROPLET],
         });
         let queue = task_queue::CLOUD_SYNC_FAST;
@@ -176,6 +176,6 @@ async fn the_fast_lane_gets_its_requests_while_others_wait() {
     };
     tokio::select! {
         (failures, timers) = fast => assert!(failures.is_empty() && timers.is_empty(), "{timers:?}"),
-        ended = system.billing_history() => panic!("so few requests are not enough: {ended:?}"),
+        ended = system.billing_history() => panic!("the backfill did not wait: {ended:?}"),
     }
 }

@@ -1,26 +1,27 @@
-//! Many workers, one token, a server that counts, and a real database between them.
+//! The shared budget of many workers with one token, against a server with DigitalOcean's limits
+//! and a real database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use devstack::testing::TestDatabase;
-use digitalocean::budget::{RequestBudget, one_piece};
+use digitalocean::rate_limit::{RequestBudget, as_one_unit_of_work};
 use digitalocean::{Client, Error, Purpose};
 use futures::future::join_all;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, RateLimit, Simulator};
 use store::Store;
-use store::budget::Limits;
+use store::rate_limit::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use worker::budget::{SharedBudget, share_of};
+use worker::rate_limit::{SharedBudget, share_of};
 
 const WORKERS: usize = 10;
-/// More than a minute allows, together.
+/// All together exceed the limit per minute.
 const REQUESTS_EACH: usize = 40;
-/// So that a minute takes six seconds.
+/// Shortens the minute to six seconds.
 const TIMES_FASTER: u32 = 10;
 const BALANCE: &str = r#"{"month_to_date_balance":"1.00","account_balance":"0.00","month_to_date_usage":"1.00","generated_at":"2026-11-01T00:00:00Z"}"#;
 const LIMITS: Limits = Limits {
@@ -29,7 +30,7 @@ const LIMITS: Limits = Limits {
     times_faster: TIMES_FASTER,
 };
 
-/// A server with DigitalOcean's own limits, only faster.
+/// A server with DigitalOcean's limits and a shortened minute.
 async fn strict_server() -> Simulator {
     let mut account = Account::demo();
     account.set_rate_limit(RateLimit {
@@ -50,32 +51,33 @@ async fn connect(database: &TestDatabase) -> Store {
     Store::connect(&database.url(), 2).await.unwrap()
 }
 
-/// A worker of its own: with connections of its own to both servers.
+/// The client of a separate worker, which shares no connections.
 fn client(simulator: &Simulator) -> Client {
     Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap()
 }
 
-fn limited(simulator: &Simulator, store: &Store, limits: Limits) -> Client {
+fn limited_client(simulator: &Simulator, store: &Store, limits: Limits) -> Client {
     let budget = SharedBudget::new(store.clone(), limits, Purpose::CloudBilling);
     client(simulator).limited_by(Arc::new(budget))
 }
 
-/// Each makes its requests one after the other, as fast as it may.
-async fn work(clients: Vec<Client>) -> Vec<Error> {
-    let working = clients.into_iter().map(|client| {
+/// Sends the requests of each client in sequence, as fast as the budget permits. Returns the
+/// errors.
+async fn send_requests(clients: Vec<Client>) -> Vec<Error> {
+    let tasks = clients.into_iter().map(|client| {
         tokio::spawn(async move {
             let mut errors = Vec::new();
             let mut left = REQUESTS_EACH;
-            // As activities that are asked for again.
+            // Retries as a workflow does.
             while left > 0 {
-                let piece = one_piece(async {
+                let unit = as_one_unit_of_work(async {
                     while left > 0 {
                         left -= 1;
                         client.get_balance().await?;
                     }
                     Ok(())
                 });
-                if let Err(error) = piece.await {
+                if let Err(error) = unit.await {
                     left += usize::from(matches!(error, Error::BudgetUsedUp { .. }));
                     errors.push(error);
                 }
@@ -83,11 +85,11 @@ async fn work(clients: Vec<Client>) -> Vec<Error> {
             errors
         })
     });
-    let errors = join_all(working).await.into_iter();
+    let errors = join_all(tasks).await.into_iter();
     errors.flat_map(Result::unwrap).collect()
 }
 
-fn answered(simulator: &Simulator, status: u16) -> usize {
+fn responses(simulator: &Simulator, status: u16) -> usize {
     let all = simulator.requests();
     all.iter()
         .filter(|request| request.status == status)
@@ -95,7 +97,7 @@ fn answered(simulator: &Simulator, status: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_at_once_of_all_purposes_draw_no_429() {
+async fn ten_workers_of_all_purposes_cause_no_429() {
     let simulator = strict_server().await;
     let (database, _store) = database().await;
     let mut clients = Vec::new();
@@ -104,32 +106,32 @@ async fn ten_at_once_of_all_purposes_draw_no_429() {
         let budget = SharedBudget::new(store, LIMITS, purpose);
         clients.push(client(&simulator).limited_by(Arc::new(budget)));
     }
-    let begun = Instant::now();
-    let refused = work(clients).await;
-    assert_eq!(answered(&simulator, 429), 0);
-    assert_eq!(answered(&simulator, 200), WORKERS * REQUESTS_EACH);
-    for error in refused {
+    let start = Instant::now();
+    let errors = send_requests(clients).await;
+    assert_eq!(responses(&simulator, 429), 0);
+    assert_eq!(responses(&simulator, 200), WORKERS * REQUESTS_EACH);
+    for error in errors {
         assert!(matches!(error, Error::BudgetUsedUp { .. }), "{error}");
     }
-    // They were held back, and not for longer than it takes: 400 at 240 a minute.
-    let took = begun.elapsed();
+    // They waited as long as 400 requests at 240 a minute take, and not much longer.
+    let elapsed = start.elapsed();
     let minute = Duration::from_mins(1) / TIMES_FASTER;
-    assert!(took > minute && took < minute * 6, "{took:?}");
+    assert!(elapsed > minute && elapsed < minute * 6, "{elapsed:?}");
 }
 
 #[tokio::test]
-async fn without_a_budget_the_same_ten_draw_429s() {
+async fn without_a_budget_the_same_ten_workers_cause_429s() {
     let simulator = strict_server().await;
-    work((0..WORKERS).map(|_| client(&simulator)).collect()).await;
-    assert!(answered(&simulator, 429) > 0);
+    send_requests((0..WORKERS).map(|_| client(&simulator)).collect()).await;
+    assert!(responses(&simulator, 429) > 0);
 }
 
 #[tokio::test]
-async fn one_workers_429_keeps_the_others_from_asking() {
+async fn a_429_of_one_worker_pauses_the_others() {
     let simulator = strict_server().await;
     let (database, store) = database().await;
-    let other = limited(&simulator, &connect(&database).await, LIMITS);
-    let first = limited(&simulator, &store, LIMITS);
+    let other = limited_client(&simulator, &connect(&database).await, LIMITS);
+    let first = limited_client(&simulator, &store, LIMITS);
     let fault = FaultKind::RateLimited { retry_after: 60 };
     simulator.fail(Fault::new(fault, "/v2/customers/my/balance").times(1));
     let error = first.get_balance().await.unwrap_err();
@@ -145,7 +147,7 @@ async fn one_workers_429_keeps_the_others_from_asking() {
 }
 
 #[tokio::test]
-async fn a_429_of_one_purpose_holds_up_the_others_of_its_process_at_once() {
+async fn a_429_of_one_purpose_pauses_its_process_at_once() {
     let simulator = strict_server().await;
     let (_database, store) = database().await;
     let full = SharedBudget::new(store, LIMITS, Purpose::CloudSyncFull);
@@ -153,7 +155,7 @@ async fn a_429_of_one_purpose_holds_up_the_others_of_its_process_at_once() {
     let (full, billing) = (Arc::new(full), Arc::new(billing));
     let full = client(&simulator).limited_by(full);
     let billing = client(&simulator).limited_by(billing);
-    // Busy enough to have drawn some beforehand: of one, two and four, six are sent.
+    // After leases of one, two and four requests, one is left.
     for _ in 0..6 {
         full.get_balance().await.unwrap();
     }
@@ -165,7 +167,7 @@ async fn a_429_of_one_purpose_holds_up_the_others_of_its_process_at_once() {
 }
 
 #[tokio::test]
-async fn requests_that_people_make_with_the_token_are_reckoned_with() {
+async fn requests_of_people_reduce_the_budget() {
     let mut account = Account::demo();
     account.set_rate_limit(RateLimit {
         per_hour: 100,
@@ -178,26 +180,27 @@ async fn requests_that_people_make_with_the_token_are_reckoned_with() {
     for _ in 0..80 {
         people.get_balance().await.unwrap();
     }
-    // Twenty are left, and a tenth of the hundred is the people's.
-    let ours = limited(&simulator, &store, Limits::NONE);
+    // Twenty remain, and a tenth of the hundred is reserved for people.
+    let ours = limited_client(&simulator, &store, Limits::NONE);
     let error = loop {
         if let Err(error) = ours.get_balance().await {
             break error;
         }
     };
     assert!(matches!(error, Error::BudgetUsedUp { .. }), "{error}");
-    let made = simulator.requests().len() - 80;
-    assert!((5..=10).contains(&made), "{made}");
+    let sent = simulator.requests().len() - 80;
+    assert!((5..=10).contains(&sent), "{sent}");
     people.get_balance().await.unwrap();
-    assert_eq!(answered(&simulator, 429), 0);
+    assert_eq!(responses(&simulator, 429), 0);
 }
 
-/// A server whose clock is off by so much, and that has told of an hour with five requests left until a quarter of an hour from then.
-async fn server_with_its_own_clock(off_by: TimeDelta) -> String {
+/// A server with a clock that is `offset` ahead. It reports five requests remaining, and a reset in
+/// 15 minutes.
+async fn server_with_clock_offset(offset: TimeDelta) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let now = Utc::now() + off_by;
-    let answer = format!(
+    let now = Utc::now() + offset;
+    let response = format!(
         "HTTP/1.1 200 OK\r\ndate: {}\r\nratelimit-limit: 100\r\nratelimit-remaining: 5\r\nratelimit-reset: {}\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{BALANCE}",
         now.format("%a, %d %b %Y %H:%M:%S GMT"),
@@ -206,36 +209,36 @@ async fn server_with_its_own_clock(off_by: TimeDelta) -> String {
     );
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let asked = stream.read(&mut [0; 4096]).await.unwrap();
-            assert!(asked > 0, "nothing is asked");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let read = stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(read > 0, "empty request");
+            stream.write_all(response.as_bytes()).await.unwrap();
         }
     });
     url
 }
 
 #[tokio::test]
-async fn a_clock_that_differs_from_digitaloceans_makes_no_hour_longer_or_shorter() {
-    for off_by in [TimeDelta::hours(-1), TimeDelta::hours(1)] {
-        let url = server_with_its_own_clock(off_by).await;
+async fn a_clock_offset_does_not_change_the_time_until_a_reset() {
+    for offset in [TimeDelta::hours(-1), TimeDelta::hours(1)] {
+        let url = server_with_clock_offset(offset).await;
         let (_database, store) = database().await;
         let budget = SharedBudget::new(store, Limits::NONE, Purpose::CloudBilling);
         let client = Client::new(&url, DEMO_TOKEN.into()).unwrap();
         let client = client.limited_by(Arc::new(budget));
         client.get_balance().await.unwrap();
-        // Five are fewer than the people's tenth.
+        // Five are fewer than the tenth that is reserved for people.
         let error = client.get_balance().await.unwrap_err();
         let Error::BudgetUsedUp { retry_after, .. } = error else {
             panic!("{error}");
         };
-        // Up to half as long again, so that not all come back at once.
+        // With up to half of the wait added at random.
         let minutes = retry_after.as_secs() / 60;
-        assert!((14..=22).contains(&minutes), "{off_by}: {retry_after:?}");
+        assert!((14..=22).contains(&minutes), "{offset}: {retry_after:?}");
     }
 }
 
 #[tokio::test]
-async fn no_token_is_in_the_budgets_and_each_purpose_is() {
+async fn the_budgets_contain_each_purpose_and_no_token() {
     let simulator = strict_server().await;
     let (database, store) = database().await;
     for purpose in Purpose::ALL {
@@ -243,8 +246,8 @@ async fn no_token_is_in_the_budgets_and_each_purpose_is() {
         let client = client(&simulator).limited_by(Arc::new(budget));
         client.get_balance().await.unwrap();
     }
-    let left = store.budgets_left(&LIMITS, share_of).await.unwrap();
-    let names: Vec<_> = left.iter().map(|left| left.purpose.as_str()).collect();
+    let available = store.available_requests(&LIMITS, share_of).await.unwrap();
+    let names: Vec<_> = available.iter().map(|one| one.purpose.as_str()).collect();
     assert_eq!(
         names,
         ["cloud-billing", "cloud-sync-fast", "cloud-sync-full"]
@@ -259,7 +262,7 @@ async fn no_token_is_in_the_budgets_and_each_purpose_is() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_waited_for_and_not_passed_by() {
+async fn no_request_is_sent_without_the_database() {
     let simulator = strict_server().await;
     let (database, store) = database().await;
     let budget: Arc<dyn RequestBudget> =
