@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs once, when the server's data directory is made: a database for the application and two for Temporal, kept apart.
+# Creates the databases of the application and of Temporal, each with its role. Runs once, when the server's data directory is created.
 set -eu
 : "${ARCADIA_DATABASE_PASSWORD:?is empty: set it in .env}" "${TEMPORAL_DATABASE_PASSWORD:?is empty: set it in .env}"
 psql --set ON_ERROR_STOP=1 --username postgres <<'SQL'

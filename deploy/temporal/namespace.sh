@@ -1,5 +1,5 @@
 #!/bin/sh
-# The namespace, with closed workflows kept for 30 days; may run again at every start.
+# Creates or updates the namespace, which keeps closed workflows for 30 days. Safe to run at every start.
 set -eu
 temporal operator namespace describe --namespace default ||
     temporal operator namespace create --namespace default --retention 30d
