@@ -1,4 +1,4 @@
-//! `PollBalance`: reads the account's balance and keeps it.
+//! `PollBalance`: reads the account's balance and stores it.
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
@@ -8,12 +8,12 @@ use temporalio_workflow::{WorkflowContext, WorkflowResult};
 use crate::rate_limit::wait_for_requests;
 use crate::{NoInput, options};
 
-/// What this workflow asks of the outside; `activities::balance` answers.
+/// The activities of this workflow; `activities::balance` implements them.
 pub struct BalanceActivities;
 
 #[activity_definitions]
 impl BalanceActivities {
-    /// Reads the balance and stores it, unless DigitalOcean still shows the figures stored last.
+    /// Reads the balance and stores it, unless DigitalOcean still returns the figures stored last.
     #[activity(name = "balance.poll")]
     pub fn poll() -> Result<BalancePolled, ActivityError> {
         unimplemented!()
@@ -25,14 +25,14 @@ pub mod definitions {
     pub use super::balance_activities::Poll;
 }
 
-/// What a poll found.
+/// The result of a poll.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BalancePolled {
     /// USD, as a decimal string.
     pub month_to_date_balance: String,
     /// DigitalOcean's time, RFC 3339.
     pub generated_at: String,
-    /// Whether these figures were seen for the first time.
+    /// Whether these figures are new.
     pub is_new: bool,
 }
 

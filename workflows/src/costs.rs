@@ -1,15 +1,15 @@
-//! Whether the books balance. `BillingHistory` (`invoices.rs`) asks at its end.
+//! The check of the books, which `BillingHistory` (`invoices.rs`) runs last.
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 
-/// What `BillingHistory` asks of the outside; `activities::costs` answers.
+/// The activities of `BillingHistory` on costs; `activities::costs` implements them.
 pub struct CostActivities;
 
 #[activity_definitions]
 impl CostActivities {
-    /// Holds every sum against those that it is made of: lines, shares, totals, statements, invoices.
+    /// Checks every sum against its parts: lines, shares, totals, statements, invoices.
     #[activity(name = "costs.check")]
     pub fn check() -> Result<BooksChecked, ActivityError> {
         unimplemented!()
@@ -21,9 +21,10 @@ pub mod definitions {
     pub use super::cost_activities::Check;
 }
 
-/// Where the books do not balance; nowhere, unless somebody wrote to them by hand.
+/// The places where the books do not balance. There are none unless the tables were changed
+/// manually.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BooksChecked {
-    /// The first few, in words.
+    /// The first few, as text.
     pub discrepancies: Vec<String>,
 }

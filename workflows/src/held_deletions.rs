@@ -1,4 +1,5 @@
-//! `HeldDeletion`: waits for an operator's word on deletions that are too many to be believed.
+//! `HeldDeletion`: waits for an operator's decision on a held deletion, i.e. one of more resources
+//! than the guard allows.
 
 use std::time::Duration;
 
@@ -13,22 +14,22 @@ use temporalio_workflow::{
 
 use crate::{Input, options};
 
-/// What this workflow asks of the outside; `activities::held_deletions` answers.
+/// The activities of this workflow; `activities::held_deletions` implements them.
 pub struct HeldDeletionActivities;
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a contract: nothing runs here"
+    reason = "declarations only: this code never runs"
 )]
 #[activity_definitions]
 impl HeldDeletionActivities {
-    /// How a hold stands; its only input is the hold's id.
+    /// Returns the state of a held deletion. The only input is its id.
     #[activity(name = "held_deletions.state")]
     pub fn state(hold: String) -> Result<HoldState, ActivityError> {
         unimplemented!()
     }
 
-    /// Carries out what an operator said. A hold that was decided meanwhile stays as it is.
+    /// Carries out an operator's decision. A deletion that was decided meanwhile is not changed.
     #[activity(name = "held_deletions.decide")]
     pub fn decide(decision: HoldDecision) -> Result<HoldState, ActivityError> {
         unimplemented!()
@@ -40,92 +41,95 @@ pub mod definitions {
     pub use super::held_deletion_activities::{Decide, State};
 }
 
-/// An operator's word.
+/// An operator's decision.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Whether the resources are gone indeed.
+    /// Whether the resources are deleted in DigitalOcean too.
     pub approve: bool,
-    /// Who says so: it stands in the record.
+    /// The operator, for the record.
     pub by: String,
 }
 
-/// An operator's word on one hold.
+/// An operator's decision on one held deletion.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HoldDecision {
     pub hold: String,
     pub decision: Decision,
 }
 
-/// How a hold stands.
+/// The state of a held deletion.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HoldState {
     pub hold: String,
     pub kind: String,
     /// `pending`, `approved`, `rejected` or `superseded`.
     pub state: String,
-    /// How many resources the listing would have tombstoned, of how many live ones.
+    /// Resources that the listing would have tombstoned, and live resources of the kind.
     pub would_delete: i32,
     pub live: i32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decided_by: Option<String>,
-    /// How many were tombstoned by the decision.
+    /// Resources that the decision tombstoned.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deleted: Option<i32>,
 }
 
-/// How often it is looked whether the hold was decided by the API, or came to nothing: in the first hour, when people are at it, and
-/// later. A look is two actions of Temporal's, and nothing but this run's end waits for it.
-const LOOK_EVERY_AT_FIRST: Duration = Duration::from_mins(5);
-const LOOK_EVERY: Duration = Duration::from_hours(1);
-const LOOKS_AT_FIRST: usize = 12;
-/// Looks until it continues as new: about ten history events each.
-const LOOKS: usize = 200;
+/// Interval of the checks whether the deletion was decided through the API or superseded: in the
+/// first hour, when operators are likely to decide, and later. A check is two actions of
+/// Temporal's, and only the end of this run depends on it.
+const FIRST_CHECK_INTERVAL: Duration = Duration::from_mins(5);
+const CHECK_INTERVAL: Duration = Duration::from_hours(1);
+const FIRST_CHECKS: usize = 12;
+/// Checks until the run continues as new, at about ten history events each.
+const CHECKS: usize = 200;
 
-/// After so many looks of the run.
-fn look_again(looks: usize, is_continued: bool) -> TimerOptions {
-    let is_young = !is_continued && looks < LOOKS_AT_FIRST;
+/// The timer after this many checks of the run.
+fn next_check(checks: usize, is_continued: bool) -> TimerOptions {
+    let is_young = !is_continued && checks < FIRST_CHECKS;
     let pause = if is_young {
-        LOOK_EVERY_AT_FIRST
+        FIRST_CHECK_INTERVAL
     } else {
-        LOOK_EVERY
+        CHECK_INTERVAL
     };
     TimerOptions::builder(pause)
-        .summary("looks again whether it was decided elsewhere".to_owned())
+        .summary("until the next check of the decision".to_owned())
         .build()
 }
 
 const EXPECTED: &str =
-    r#"the hold's id as a JSON string, like "22737513-0ea7-4206-8ceb-98a575af7681""#;
-const EXPECTED_DECISION: &str = r#"a word like {"approve": true, "by": "ann"}"#;
+    r#"the id of the held deletion as a JSON string, e.g. "22737513-0ea7-4206-8ceb-98a575af7681""#;
+const EXPECTED_DECISION: &str = r#"a decision, e.g. {"approve": true, "by": "ann"}"#;
 
-/// What the Temporal UI shows of every run, as Markdown.
-pub(crate) const DETAILS: &str = "Three complete listings lack more resources than are believed to be deleted at once. They stay \
-    live until somebody says whether they are gone.\n\n\
-    Gone: `temporal workflow update execute --workflow-id THIS --name decide --input '{\"approve\": true, \"by\": \"YOU\"}'`; \
-    not gone: `\"approve\": false`.\n\nWhich they are: `GET /api/v1/held-deletions`.";
+/// The details of every run in the Temporal UI, as Markdown.
+pub(crate) const DETAILS: &str = "Three complete listings lack more resources than the guard lets this system delete at once. The resources \
+    stay live until an operator decides.\n\n\
+    To delete them: `temporal workflow update execute --workflow-id THIS --name decide --input '{\"approve\": true, \"by\": \"YOU\"}'`; \
+    to keep them: `\"approve\": false`.\n\nThe resources: `GET /api/v1/held-deletions`.";
 
-/// The workflow's id for a hold.
+/// The workflow id of a held deletion.
 pub fn workflow_id(hold: &str) -> String {
     format!("held-deletion-{hold}")
 }
 
-/// How far it is.
+/// The progress of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HoldProgress {
-    /// As it stood when it was looked at last; none before.
+    /// The state at the latest check; none before the first.
     pub hold: Option<HoldState>,
-    /// The operator's word that is being carried out.
+    /// The operator's decision that is being carried out.
     pub decision: Option<Decision>,
 }
 
-/// Between two tries of what the database refuses, the first and the longest.
+/// The first and the longest pause between two attempts to carry out a decision that the database
+/// rejects.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// As `activities/src/failure.rs` names the type.
+/// The failure type of the database in `activities/src/failure.rs`.
 const DATABASE: &str = "Database";
 
-/// An operator's word was taken, and stands: what the database refuses is asked of it again.
+/// Carries out an accepted decision. It cannot be taken back, so it is retried until the database
+/// accepts it.
 async fn carry_out(
     ctx: &WorkflowContext<HeldDeletion>,
     decision: HoldDecision,
@@ -136,18 +140,18 @@ async fn carry_out(
             .execute_activity(
                 HeldDeletionActivities::decide,
                 decision.clone(),
-                options::database("what the operator decided"),
+                options::database("carries out the operator's decision"),
             )
             .await;
-        let refused = match &outcome {
+        let rejection = match &outcome {
             Err(error) if is_of_the_database(error) => options::reason(error),
             _ => return outcome,
         };
         ctx.set_current_details(format!(
-            "decided by {}, and not carried out yet: {refused}; it is tried again",
+            "decided by {}, not carried out yet: {rejection}; retrying",
             decision.decision.by
         ));
-        let summary = "tries again what the database refused".to_owned();
+        let summary = "until the next attempt to carry out the decision".to_owned();
         ctx.timer(TimerOptions::builder(pause).summary(summary).build())
             .await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -170,8 +174,8 @@ pub struct HeldDeletion {
 
 #[workflow_methods]
 impl HeldDeletion {
-    /// Runs as long as the hold waits, so that it can be seen and answered in the Temporal UI; ends with how it was decided,
-    /// whichever way that was.
+    /// Runs until the deletion is decided, so that an operator can see it in the Temporal UI and
+    /// decide there. Returns the decision, made here or through the API.
     #[run(name = "HeldDeletion")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
@@ -179,12 +183,12 @@ impl HeldDeletion {
     ) -> WorkflowResult<HoldState> {
         let hold = input.required(EXPECTED)?;
         let is_continued = ctx.info().continued_from_run_id().is_some();
-        for looks in 0..LOOKS {
+        for checks in 0..CHECKS {
             let state = ctx
                 .execute_activity(
                     HeldDeletionActivities::state,
                     hold.clone(),
-                    options::database("how the hold stands"),
+                    options::database("state of the held deletion"),
                 )
                 .await?;
             ctx.state_mut(|progress| progress.hold = Some(state.clone()));
@@ -192,12 +196,12 @@ impl HeldDeletion {
                 return Ok(state);
             }
             ctx.set_current_details(format!(
-                "{} of {} of kind {} would be deleted: answer with the update `decide`, {EXPECTED_DECISION}",
+                "{} of {} of kind {} would be deleted: send the update `decide` with {EXPECTED_DECISION}",
                 state.would_delete, state.live, state.kind
             ));
             select! {
                 decided = ctx.wait_condition(|state| state.decision.is_some()) => decided?,
-                _ = ctx.timer(look_again(looks, is_continued)) => {}
+                _ = ctx.timer(next_check(checks, is_continued)) => {}
             }
             if let Some(decision) = ctx.state(|state| state.decision.clone()) {
                 let decision = HoldDecision { hold, decision };
@@ -205,11 +209,11 @@ impl HeldDeletion {
                 return Ok(state);
             }
         }
-        ctx.continue_as_new(Input::Given(hold), ContinueAsNewOptions::default())?;
+        ctx.continue_as_new(Input::Valid(hold), ContinueAsNewOptions::default())?;
         unreachable!("continuing as new ends the run")
     }
 
-    /// How the hold stood when it was looked at last, and what an operator said.
+    /// Returns the state at the latest check, and the operator's decision.
     #[query(name = "progress")]
     pub fn progress(&self, _: &WorkflowContextView) -> HoldProgress {
         HoldProgress {
@@ -218,7 +222,7 @@ impl HeldDeletion {
         }
     }
 
-    /// What is not an operator's word is refused, and changes nothing.
+    /// Rejects invalid decisions, without any change of state.
     #[update_validator(decide)]
     fn check_decision(
         &self,
@@ -226,34 +230,34 @@ impl HeldDeletion {
         decision: &Input<Decision>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         if self.decision.is_some() {
-            return Err("it is decided already".into());
+            return Err("already decided".into());
         }
         match decision {
-            Input::Given(decision) if !decision.by.trim().is_empty() => Ok(()),
-            Input::Given(_) => Err("`by` is empty: say who decides".into()),
-            Input::Missing => Err(format!("nothing given: expected {EXPECTED_DECISION}").into()),
+            Input::Valid(decision) if !decision.by.trim().is_empty() => Ok(()),
+            Input::Valid(_) => Err("empty `by`: expected the name of the operator".into()),
+            Input::Missing => Err(format!("no decision: expected {EXPECTED_DECISION}").into()),
             Input::Invalid(problem) => {
                 Err(format!("{problem}; expected {EXPECTED_DECISION}").into())
             }
         }
     }
 
-    /// Takes an operator's word; the run's result tells what became of it.
+    /// Accepts an operator's decision. The run's result is its outcome.
     #[update(name = "decide")]
     pub fn decide(
         &mut self,
         _ctx: &mut SyncWorkflowContext<Self>,
         decision: Input<Decision>,
     ) -> String {
-        if let Input::Given(decision) = decision {
-            let word = if decision.approve {
+        if let Input::Valid(decision) = decision {
+            let verdict = if decision.approve {
                 "approved"
             } else {
                 "rejected"
             };
-            let answer = format!("{word} by {}", decision.by);
+            let response = format!("{verdict} by {}", decision.by);
             self.decision = Some(decision);
-            return answer;
+            return response;
         }
         "nothing decided".to_owned()
     }
@@ -264,15 +268,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_of_waiting_is_few_looks() {
+    fn a_day_of_waiting_has_few_checks() {
         let day = Duration::from_hours(24);
         for (is_continued, most) in [(false, 35), (true, 24)] {
             let mut waited = Duration::ZERO;
-            let looks = (0..LOOKS).take_while(|looks| {
-                waited += look_again(*looks, is_continued).duration;
+            let checks = (0..CHECKS).take_while(|checks| {
+                waited += next_check(*checks, is_continued).duration;
                 waited <= day
             });
-            assert_eq!(looks.count(), most);
+            assert_eq!(checks.count(), most);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Inputs that people type.
+//! Workflow inputs that operators type.
 //!
-//! An input that cannot be read would fail the workflow *task*, which Temporal tries again for ever: the workflow would look as
-//! if it ran. These types read any input, so that a wrong one fails the workflow, with a message.
+//! An input that cannot be parsed would fail the workflow *task*, which Temporal retries for ever:
+//! the workflow would look as if it ran. These types accept any input, so that an invalid one fails
+//! the workflow, with a message.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,21 +14,22 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_workflow::{WorkflowResult, WorkflowTermination};
 
-/// A workflow's one argument, as it came.
+/// A workflow's one argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<T> {
-    Given(T),
+    Valid(T),
     /// No argument, or `null`.
     Missing,
-    /// An argument that is none of the kind, and what is wrong with it.
+    /// An argument that is not of the type, and the problem.
     Invalid(String),
 }
 
 impl<T> Input<T> {
-    /// The argument; fails the workflow where there is none. `expected` completes "expected ...".
+    /// Returns the argument; fails the workflow if there is none. `expected` completes "expected
+    /// ...".
     pub(crate) fn required(self, expected: &str) -> WorkflowResult<T> {
         match self {
-            Self::Given(value) => Ok(value),
+            Self::Valid(value) => Ok(value),
             Self::Missing => Err(invalid(format!("no input: expected {expected}"))),
             Self::Invalid(problem) => Err(invalid(format!(
                 "invalid input: {problem}; expected {expected}"
@@ -35,7 +37,7 @@ impl<T> Input<T> {
         }
     }
 
-    /// The argument, or what stands for its absence; fails the workflow where it is invalid.
+    /// Returns the argument, or the default if there is none; fails the workflow if it is invalid.
     pub(crate) fn or_default(self, expected: &str) -> WorkflowResult<T>
     where
         T: Default,
@@ -65,7 +67,7 @@ impl<T: DeserializeOwned + 'static> TemporalDeserializable for Input<T> {
                 .converter
                 .from_payload::<Option<T>>(context, payload)
             {
-                Ok(Some(value)) => Self::Given(value),
+                Ok(Some(value)) => Self::Valid(value),
                 Ok(None) => Self::Missing,
                 Err(error) => Self::Invalid(error.to_string()),
             },
@@ -80,7 +82,7 @@ impl<T: DeserializeOwned + 'static> TemporalDeserializable for Input<T> {
         match (payloads.into_iter().next(), count) {
             (None, _) => Ok(Self::Missing),
             (Some(payload), 1) => Self::from_payload(context, payload),
-            (Some(_), count) => Ok(Self::Invalid(format!("{count} arguments instead of one"))),
+            (Some(_), count) => Ok(Self::Invalid(format!("expected one argument, got {count}"))),
         }
     }
 }
@@ -91,7 +93,7 @@ impl<T: Serialize + 'static> TemporalSerializable for Input<T> {
         context: &SerializationContext<'_>,
     ) -> Result<Payload, PayloadConversionError> {
         match self {
-            Self::Given(value) => context.converter.to_payload(context, value),
+            Self::Valid(value) => context.converter.to_payload(context, value),
             Self::Missing => context.converter.to_payload(context, &()),
             Self::Invalid(problem) => Err(PayloadConversionError::EncodingError(
                 problem.clone().into(),
@@ -110,7 +112,7 @@ impl<T: Serialize + 'static> TemporalSerializable for Input<T> {
     }
 }
 
-/// The input of a workflow that takes none; what is given all the same changes nothing.
+/// The input of a workflow without arguments; any arguments are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoInput;
 

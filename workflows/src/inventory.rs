@@ -1,4 +1,4 @@
-//! `SyncInventory`: mirrors the account's resources, each kind on its own.
+//! `SyncInventory`: mirrors the account's resources, each kind independently.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ use crate::held_deletions::{self, HeldDeletion};
 use crate::rate_limit::wait_for_requests;
 use crate::{Input, options, search_attributes, task_queue};
 
-/// What this workflow asks of the outside; `activities::inventory` answers.
+/// The activities of this workflow; `activities::inventory` implements them.
 pub struct InventoryActivities;
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a contract: nothing runs here"
+    reason = "declarations only: this code never runs"
 )]
 #[activity_definitions]
 impl InventoryActivities {
-    /// The kinds that have a listing of their own.
+    /// Returns the kinds that have their own list.
     #[activity(name = "inventory.kinds")]
     pub fn kinds() -> Result<Vec<ResourceKind>, ActivityError> {
         unimplemented!()
@@ -38,7 +38,7 @@ impl InventoryActivities {
         unimplemented!()
     }
 
-    /// Sets project and tenant of every resource by what all kinds' sweeps found.
+    /// Sets project and tenant of every resource from the results of all sweeps.
     #[activity(name = "inventory.attribute")]
     pub fn attribute() -> Result<Attributed, ActivityError> {
         unimplemented!()
@@ -50,7 +50,7 @@ pub mod definitions {
     pub use super::inventory_activities::{Attribute, Kinds, SyncKind};
 }
 
-/// Which kinds to sync: all of them unless some are named.
+/// The kinds to sync; all of them if the list is empty.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct InventoryScope {
@@ -58,7 +58,7 @@ pub struct InventoryScope {
     pub kinds: Vec<ResourceKind>,
 }
 
-/// What a sweep over one kind did.
+/// The result of a sweep over one kind.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct KindSynced {
     pub kind: ResourceKind,
@@ -72,24 +72,25 @@ pub struct KindSynced {
     pub moved: usize,
     /// Requests made to DigitalOcean.
     pub requests: u32,
-    /// Why the listing is no evidence of absence; none if it is.
+    /// The reason if the listing does not prove absence; none if it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
-    /// Whether the token may not read this kind, or the API does not know it: the rest of the account is mirrored all the same.
+    /// Whether the token may not read this kind, or the API does not know it. The rest of the
+    /// account is mirrored nevertheless.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub not_readable: bool,
-    /// Deletions that this listing held: the workflow `HeldDeletion` is started for them.
+    /// Deletions that this listing held: the run starts the workflow `HeldDeletion` for them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held: Option<Held>,
-    /// Deletions that an earlier listing held: their workflow runs already.
+    /// Deletions that an earlier listing held: their workflow is already running.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub still_held: Option<Held>,
-    /// Kinds that were read along with this one.
+    /// Kinds that were read together with this one.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub also: Vec<KindSynced>,
 }
 
-/// Deletions that wait for an operator's word; the workflow `held-deletion-HOLD` waits with them.
+/// Deletions that wait for an operator's decision, with the workflow `held-deletion-HOLD`.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Held {
     pub hold: String,
@@ -97,14 +98,14 @@ pub struct Held {
     pub live: i32,
 }
 
-/// What became of projects and tenants after all kinds were swept.
+/// The result of setting projects and tenants after all sweeps.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Attributed {
     /// Resources that changed project.
     pub moved: usize,
 }
 
-/// What a sync of the inventory did.
+/// The result of a sync of the inventory.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct InventoryReport {
     pub kinds: Vec<KindSynced>,
@@ -112,15 +113,15 @@ pub struct InventoryReport {
     pub requests: u32,
 }
 
-const EXPECTED: &str = r#"nothing, for all kinds, or a scope like {"kinds": ["droplet"]}"#;
+const EXPECTED: &str = r#"no input, for all kinds, or a scope, e.g. {"kinds": ["droplet"]}"#;
 
-/// How far a run is; its details in the Temporal UI say the same in words.
+/// The progress of a run, also shown as text in its details in the Temporal UI.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct InventoryProgress {
-    /// How many kinds the run has to sync.
+    /// The number of kinds to sync.
     pub kinds: usize,
     pub synced: usize,
-    /// The kinds that failed, in the order in which they did.
+    /// The kinds that failed, in the order of their failures.
     pub failed: Vec<ResourceKind>,
     /// The kinds that are being listed, or wait for requests.
     pub in_progress: Vec<ResourceKind>,
@@ -145,17 +146,18 @@ pub struct SyncInventory {
 
 #[workflow_methods]
 impl SyncInventory {
-    /// A kind that fails harms no other: the run goes on to the end, and fails there with the names of those that did.
+    /// A failed kind does not affect the others: the run completes them, and then fails with the
+    /// names of the failed kinds.
     #[run(name = "SyncInventory")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
         scope: Input<InventoryScope>,
     ) -> WorkflowResult<InventoryReport> {
         let mut kinds = scope.or_default(EXPECTED)?.kinds;
-        let is_whole = kinds.is_empty();
-        if is_whole {
+        let is_full = kinds.is_empty();
+        if is_full {
             // A local activity is one action of Temporal's; an activity would be two.
-            let options = options::local("which kinds have a list");
+            let options = options::local("kinds with a list");
             kinds = ctx
                 .execute_local_activity(InventoryActivities::kinds, (), options)
                 .await?;
@@ -188,7 +190,7 @@ impl SyncInventory {
             }
         }
         // A snapshot may have been synced before its droplet, a node before its cluster.
-        if is_whole {
+        if is_full {
             ctx.execute_activity(
                 InventoryActivities::attribute,
                 (),
@@ -216,14 +218,14 @@ impl SyncInventory {
             .into())
     }
 
-    /// How many kinds of how many are synced, and which are under way.
+    /// Returns the number of synced kinds, and the kinds in progress.
     #[query(name = "progress")]
     pub fn progress(&self, _: &WorkflowContextView) -> InventoryProgress {
         self.progress.clone()
     }
 }
 
-/// Starts the workflow that waits for an operator's word, unless it waits already.
+/// Starts the workflow that waits for an operator's decision, unless it is already running.
 async fn wait_for_operator(
     ctx: &WorkflowContext<SyncInventory>,
     kind: &ResourceKind,
@@ -232,7 +234,7 @@ async fn wait_for_operator(
     let options = ChildWorkflowOptions::builder()
         .workflow_id(held_deletions::workflow_id(&held.hold))
         .task_queue(task_queue::CLOUD_SYNC_FULL.to_owned())
-        // It waits for days where the sync takes seconds.
+        // It runs for days, while the sync takes seconds.
         .parent_close_policy(ParentClosePolicy::Abandon)
         .static_summary(format!(
             "{} of {} of kind {kind} would be deleted",
@@ -245,7 +247,7 @@ async fn wait_for_operator(
             kind,
         ))
         .build();
-    let input = Input::Given(held.hold.clone());
+    let input = Input::Valid(held.hold.clone());
     match ctx
         .start_child_workflow(HeldDeletion::run, input, options)
         .await
@@ -264,7 +266,7 @@ async fn sync_kind(
     kind: ResourceKind,
 ) -> (ResourceKind, Result<KindSynced, ActivityExecutionError>) {
     let sync = || {
-        let options = options::listing(format!("all of kind {kind}"));
+        let options = options::listing(format!("all resources of kind {kind}"));
         ctx.execute_activity(InventoryActivities::sync_kind, kind.clone(), options)
     };
     let outcome = wait_for_requests(&ctx, sync).await;

@@ -1,5 +1,6 @@
-//! `BillingHistory`: finds the account's invoices and has each ingested, keeps the ledger and the estimate of the open month, and
-//! checks the books. `IngestInvoice`: stores the lines of one invoice.
+//! `BillingHistory`: finds the account's invoices and ingests each in a child workflow, syncs the
+//! ledger, updates the estimate of the open month, and checks the books. `IngestInvoice`: stores
+//! the lines of one invoice.
 
 mod contract;
 
@@ -27,9 +28,10 @@ use crate::ledger::LedgerActivities;
 use crate::rate_limit::{is_rate_limited, wait_for_requests};
 use crate::{Input, options, search_attributes};
 
-/// Invoices a run handles before it continues as new: about four history events each, far below what Temporal bears.
+/// Invoices per run before it continues as new: at about four history events each, far below
+/// Temporal's limits.
 pub const PAGE: usize = 500;
-/// Children at a time. More gain nothing: two cores are busy with these.
+/// Concurrent children. More would not be faster: these keep two cores busy.
 const LANES: usize = 16;
 const FAILURES_NAMED: usize = 20;
 const LONGEST_REASON: usize = 500;
@@ -42,13 +44,14 @@ pub struct BillingHistory {
 
 #[workflow_methods]
 impl BillingHistory {
-    /// A child that fails harms no other: this run completes, and the next one tries again what has failed.
+    /// A failed child does not affect the others: this run completes, and the next one retries the
+    /// failed invoices.
     #[run(name = "BillingHistory")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
         input: Input<BillingProgress>,
     ) -> WorkflowResult<BillingProgress> {
-        let progress = input.or_default("nothing")?;
+        let progress = input.or_default("no input")?;
         let is_first_run = progress.after.is_none();
         ctx.state_mut(|state| state.progress = progress);
         if is_first_run {
@@ -57,7 +60,7 @@ impl BillingHistory {
                 .execute_activity(
                     InvoiceActivities::count_pending,
                     (),
-                    options::database("how many invoices lack lines or are rechecked"),
+                    options::database("number of invoices without lines or to recheck"),
                 )
                 .await?;
             ctx.state_mut(|state| state.progress.pending = pending);
@@ -67,7 +70,7 @@ impl BillingHistory {
             .execute_activity(
                 InvoiceActivities::list_pending,
                 after,
-                options::database("the next of these invoices"),
+                options::database("next page of these invoices"),
             )
             .await?;
         let last = page.last().copied();
@@ -77,9 +80,9 @@ impl BillingHistory {
         if is_full_page {
             ctx.state_mut(|state| state.progress.after = last);
             let progress = ctx.state(|state| state.progress.clone());
-            ctx.continue_as_new(Input::Given(progress), ContinueAsNewOptions::default())?;
+            ctx.continue_as_new(Input::Valid(progress), ContinueAsNewOptions::default())?;
         }
-        // After the invoices, which wait for nothing that may fail.
+        // After the invoices, so that no failure delays them.
         sync_ledger(ctx).await?;
         estimate(ctx).await?;
         check_books(ctx).await?;
@@ -87,14 +90,15 @@ impl BillingHistory {
         outcome(progress)
     }
 
-    /// How many invoices of how many are done.
+    /// Returns the number of invoices in total and done.
     #[query(name = "progress")]
     pub fn progress(&self, _: &temporalio_workflow::WorkflowContextView) -> BillingProgress {
         self.progress.clone()
     }
 }
 
-/// Where the list cannot be read, the invoices known from earlier runs are still ingested; the run fails at its end.
+/// Finds the account's invoices. If the list cannot be read, the invoices known from earlier runs
+/// are still ingested, and the run fails at its end.
 async fn discover(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
     let discover = || {
         let options = options::listing("GET /v2/customers/my/invoices");
@@ -121,7 +125,7 @@ async fn sync_ledger(ctx: &WorkflowContext<BillingHistory>) -> Result<(), Workfl
     };
     match wait_for_requests(ctx, sync).await {
         Ok(synced) => ctx.state_mut(|state| state.progress.ledger = Some(synced)),
-        Err(error) => note_problem(ctx, "the billing history was not read", error)?,
+        Err(error) => note_problem(ctx, "billing history not read", error)?,
     }
     Ok(())
 }
@@ -133,13 +137,13 @@ async fn estimate(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowT
     };
     match wait_for_requests(ctx, estimate).await {
         Ok(stored) => ctx.state_mut(|state| state.progress.estimate = Some(stored)),
-        Err(error) => note_problem(ctx, "the open month was not estimated", error)?,
+        Err(error) => note_problem(ctx, "open month not estimated", error)?,
     }
     Ok(())
 }
 
 async fn check_books(ctx: &WorkflowContext<BillingHistory>) -> Result<(), WorkflowTermination> {
-    let options = options::whole_bill("all sums against each other");
+    let options = options::whole_bill("checks all sums against each other");
     match ctx
         .execute_activity(CostActivities::check, (), options)
         .await
@@ -147,31 +151,31 @@ async fn check_books(ctx: &WorkflowContext<BillingHistory>) -> Result<(), Workfl
         Ok(checked) => {
             ctx.state_mut(|state| state.progress.problems.extend(checked.discrepancies));
         }
-        Err(error) => note_problem(ctx, "the books were not checked", error)?,
+        Err(error) => note_problem(ctx, "books not checked", error)?,
     }
     Ok(())
 }
 
-/// The rest of the run goes on; the run fails at its end.
+/// Records a problem. The run continues, and fails at its end.
 fn note_problem(
     ctx: &WorkflowContext<BillingHistory>,
-    what: &str,
+    summary: &str,
     error: ActivityExecutionError,
 ) -> Result<(), WorkflowTermination> {
     if matches!(error, ActivityExecutionError::Cancelled(_)) {
         return Err(error.into());
     }
-    let problem = format!("{what}: {}", options::reason(&error));
+    let problem = format!("{summary}: {}", options::reason(&error));
     ctx.state_mut(|state| state.progress.problems.push(problem));
     Ok(())
 }
 
-/// What the run comes to: a failure that tells all, where invoices could not be listed or anything else went wrong. An invoice that
-/// could not be ingested is no failure of this run.
+/// The result of the run: a failure with all problems, if the invoices could not be listed or
+/// another step failed. An invoice that could not be ingested does not fail this run.
 fn outcome(progress: BillingProgress) -> WorkflowResult<BillingProgress> {
     let mut problems = progress.problems.clone();
     let type_name = if let Some(reason) = &progress.not_listed {
-        problems.insert(0, format!("the invoices could not be listed: {reason}"));
+        problems.insert(0, format!("invoices not listed: {reason}"));
         "InvoicesNotListed"
     } else {
         "BillingIncomplete"
@@ -180,7 +184,7 @@ fn outcome(progress: BillingProgress) -> WorkflowResult<BillingProgress> {
         return Ok(progress);
     }
     let message = format!(
-        "{}; of the invoices known, {} were ingested and {} failed",
+        "{}; of the known invoices, {} were ingested and {} failed",
         problems.join("; "),
         progress.ingested,
         progress.failed
@@ -219,14 +223,14 @@ async fn ingest_one(
     let uuid = invoice.invoice_uuid;
     let options = ChildWorkflowOptions::builder()
         .workflow_id(format!("ingest-invoice-{uuid}"))
-        // An ingest is worth finishing whatever becomes of the run that asked for it.
+        // An ingest is useful even if its parent ends.
         .parent_close_policy(ParentClosePolicy::Abandon)
         .static_summary(format!("invoice {uuid} of {}", invoice.month()))
         .static_details(format!("The lines: `GET /api/v1/billing/invoices/{uuid}`."))
         .maybe_search_attributes(search_attributes::of_ingest(ctx, invoice))
         .build();
     let outcome = match ctx
-        .start_child_workflow(IngestInvoice::run, Input::Given(uuid), options)
+        .start_child_workflow(IngestInvoice::run, Input::Valid(uuid), options)
         .await
     {
         Ok(child) => child.result().await,
@@ -269,7 +273,7 @@ fn innermost_reason(error: &ChildWorkflowExecutionError) -> String {
 }
 
 const EXPECTED: &str =
-    r#"the invoice's uuid as a JSON string, like "22737513-0ea7-4206-8ceb-98a575af7681""#;
+    r#"the invoice's uuid as a JSON string, e.g. "22737513-0ea7-4206-8ceb-98a575af7681""#;
 
 #[workflow]
 #[derive(Default)]
@@ -277,7 +281,8 @@ pub struct IngestInvoice;
 
 #[workflow_methods]
 impl IngestInvoice {
-    /// Stores the lines of one invoice. One that cannot be read is marked as failed, and so is this run.
+    /// Stores the lines of one invoice. If it cannot be read, the invoice is marked as failed, and
+    /// this run fails.
     #[run(name = "IngestInvoice")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
@@ -290,7 +295,8 @@ impl IngestInvoice {
         };
         match wait_for_requests(ctx, ingest).await {
             Ok(ingested) => Ok(ingested),
-            // An operator's word is no failure of the invoice, and neither is want of requests: it goes on waiting for its lines.
+            // Neither a cancellation by an operator nor a rate limit is a failure of the invoice:
+            // it stays without lines until the next run.
             Err(error @ ActivityExecutionError::Cancelled(_)) => Err(error.into()),
             Err(error) if is_rate_limited(&error) => Err(error.into()),
             Err(error) => {
@@ -302,7 +308,7 @@ impl IngestInvoice {
                 ctx.execute_activity(
                     InvoiceActivities::mark_failed,
                     failure,
-                    options::database("why it was not ingested"),
+                    options::database("stores the reason of the failed ingest"),
                 )
                 .await?;
                 Err(ApplicationFailure::builder(std::io::Error::other(reason))

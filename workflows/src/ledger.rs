@@ -1,15 +1,15 @@
-//! The account's billing history. `BillingHistory` (`invoices.rs`) has it read.
+//! The sync of the account's billing history, which `BillingHistory` (`invoices.rs`) runs.
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 
-/// What `BillingHistory` asks of the outside; `activities::ledger` answers.
+/// The activities of `BillingHistory` on the ledger; `activities::ledger` implements them.
 pub struct LedgerActivities;
 
 #[activity_definitions]
 impl LedgerActivities {
-    /// Reads the billing history and writes each entry down once.
+    /// Reads the billing history and stores each entry once.
     #[activity(name = "ledger.sync")]
     pub fn sync() -> Result<LedgerSynced, ActivityError> {
         unimplemented!()
@@ -21,18 +21,18 @@ pub mod definitions {
     pub use super::ledger_activities::Sync;
 }
 
-/// What a look at the billing history found.
+/// The result of a sync of the billing history.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LedgerSynced {
     pub listed: usize,
     pub new: usize,
-    /// Known before, and lacking from this complete listing.
+    /// Known entries that this complete listing lacks.
     pub missing: usize,
-    /// Why there may be more entries than were listed; none if these are all.
+    /// The reason if the list may be incomplete; none if it is complete.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
-    /// What the entries come to that were there when DigitalOcean worked out its balance, less that balance: USD, as a decimal
-    /// string; none before a balance was polled.
+    /// The sum of the entries that existed when DigitalOcean calculated its balance, less that
+    /// balance: USD, as a decimal string; none before the first poll of the balance.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub off_balance_by: Option<String>,
 }

@@ -1,8 +1,9 @@
-//! When and in what order things happen.
+//! The Temporal workflows: the order, the timeouts and the retries of all activities.
 //!
-//! **Invariant:** nothing here does I/O; this crate cannot even name tokio, sqlx or reqwest. What a workflow needs of the
-//! outside it asks of an activity, whose contract stands beside the workflow that calls it and which the `activities` crate
-//! fulfils. Only ids, counts and small results cross.
+//! **Invariant:** nothing in this crate does I/O; it does not depend on tokio, sqlx or reqwest. A
+//! workflow does I/O through activities: each is declared next to the workflow that calls it, and
+//! implemented in the `activities` crate. Their inputs and results are ids, counts and other small
+//! values.
 
 pub mod balance;
 pub mod costs;
@@ -18,7 +19,7 @@ pub mod search_attributes;
 
 pub use input::{Input, NoInput};
 
-/// The task queues, one a purpose and so one a DigitalOcean token.
+/// The task queues: one for each purpose, and so for each DigitalOcean token.
 pub mod task_queue {
     /// Full syncs of projects and inventory.
     pub const CLOUD_SYNC_FULL: &str = "cloud-sync-full";

@@ -1,9 +1,7 @@
-//! How long activities may take and how often they are tried: all of it, in one place.
+//! The options of all activities: timeouts, retries, and summaries for the Temporal UI.
 //!
-//! Each has a summary, which the Temporal UI shows beside its name.
-//!
-//! Which failure is tried again is not said here but where failures are made (`activities/src/failure.rs`). Waiting for requests is no
-//! failure, and no attempt (`rate_limit.rs`).
+//! The retryable failures are defined where failures are created (`activities/src/failure.rs`).
+//! Waiting for the rate limit is neither a failure nor an attempt (`rate_limit.rs`).
 
 use std::time::Duration;
 
@@ -11,41 +9,45 @@ use temporalio_workflow::{
     ActivityExecutionError, ActivityOptions, LocalActivityOptions, RetryPolicy,
 };
 
-/// An activity that lists from DigitalOcean. It heartbeats: one whose worker died is noticed within the heartbeat timeout.
+/// An activity that lists from DigitalOcean. It heartbeats, so the death of its worker is detected
+/// within the heartbeat timeout.
 pub(crate) fn listing(summary: impl Into<String>) -> ActivityOptions {
-    asking(LISTING, summary)
+    with_timeout(RESUMING_TIMEOUT, summary)
 }
 
-/// The same of a list of lists, which begins anew with each attempt.
+/// The same for a list of lists, which starts from the beginning in each attempt.
 pub(crate) fn walk(summary: impl Into<String>) -> ActivityOptions {
-    asking(BEGINS_ANEW, summary)
+    with_timeout(RESTARTING_TIMEOUT, summary)
 }
 
-// An attempt may wait for requests for half of its time (`activities/src/attempt.rs`). What was broken off after that and goes on where
-// it was needs less of it than what has to begin anew. Beside a heartbeat, these limits are for work that hangs.
-const LISTING: Duration = Duration::from_mins(20);
-const BEGINS_ANEW: Duration = Duration::from_hours(1);
+// An attempt can wait for the rate limit for half of its time (`activities/src/attempt.rs`). An
+// activity that resumes after an interruption needs less time for that than one that starts from
+// the beginning. Since activities also heartbeat, these timeouts only end work that hangs.
+const RESUMING_TIMEOUT: Duration = Duration::from_mins(20);
+const RESTARTING_TIMEOUT: Duration = Duration::from_hours(1);
 
-fn asking(time: Duration, summary: impl Into<String>) -> ActivityOptions {
+fn with_timeout(time: Duration, summary: impl Into<String>) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(time)
         .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
-        // About half a minute of waiting in all: after that the next scheduled run is the better try.
+        // About half a minute of pauses in total; after that the next scheduled run is the better
+        // attempt.
         .retry_policy(retry(6, Duration::from_secs(15)))
         .build()
 }
 
-/// Fetching and storing one invoice's lines.
+/// An activity that fetches and stores one invoice's lines.
 pub(crate) fn ingest(summary: impl Into<String>) -> ActivityOptions {
-    ActivityOptions::with_start_to_close_timeout(BEGINS_ANEW)
+    ActivityOptions::with_start_to_close_timeout(RESTARTING_TIMEOUT)
         .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
-        // The next run comes a day later, so this one waits longer: about a minute and a half in all.
+        // The next run is a day later, so this one pauses longer: about a minute and a half in
+        // total.
         .retry_policy(retry(8, Duration::from_secs(30)))
         .build()
 }
 
-/// An activity that only asks or writes the database: tried until it is back.
+/// An activity that only uses the database: retried until the database is available.
 pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
         .summary(summary.into())
@@ -57,7 +59,8 @@ pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
         .build()
 }
 
-/// An activity that reads all of the bill, a minute or so where that has many millions of lines. The next run asks again a day later.
+/// An activity that reads all cost lines: about a minute for many millions of lines. The next run
+/// is a day later.
 pub(crate) fn whole_bill(summary: impl Into<String>) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_mins(10))
         .heartbeat_timeout(Duration::from_secs(30))
@@ -66,7 +69,7 @@ pub(crate) fn whole_bill(summary: impl Into<String>) -> ActivityOptions {
         .build()
 }
 
-/// An activity that asks nothing outside of its worker, and is done within the workflow task that it is asked for in.
+/// An activity without I/O, which runs within the workflow task that schedules it.
 pub(crate) fn local(summary: impl Into<String>) -> LocalActivityOptions {
     LocalActivityOptions::builder()
         .start_to_close_timeout(Duration::from_secs(5))
@@ -83,7 +86,7 @@ fn retry(attempts: u32, longest: Duration) -> RetryPolicy {
         .build()
 }
 
-/// What an activity's own failure said, without what Temporal wraps around it.
+/// Returns the message of an activity's own failure, without Temporal's wrapping errors.
 pub(crate) fn reason(error: &ActivityExecutionError) -> String {
     error.reason().map_or_else(
         || error.to_string(),

@@ -1,4 +1,4 @@
-//! `SyncProjects`: mirrors the projects, then which resources live in each.
+//! `SyncProjects`: mirrors the projects, then the members of each.
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
@@ -10,18 +10,18 @@ use temporalio_workflow::{
 use crate::rate_limit::wait_for_requests;
 use crate::{NoInput, options};
 
-/// What this workflow asks of the outside; `activities::projects` answers.
+/// The activities of this workflow; `activities::projects` implements them.
 pub struct ProjectActivities;
 
 #[activity_definitions]
 impl ProjectActivities {
-    /// Mirrors the projects, and creates the internal one where it is missing.
+    /// Mirrors the projects, and creates the internal one if it is missing.
     #[activity(name = "projects.sync")]
     pub fn sync() -> Result<ProjectsSynced, ActivityError> {
         unimplemented!()
     }
 
-    /// Walks the membership of every project and sets project and tenant of all resources.
+    /// Lists the members of every project, and sets project and tenant of all resources.
     #[activity(name = "projects.walk_memberships")]
     pub fn walk_memberships() -> Result<MembershipsWalked, ActivityError> {
         unimplemented!()
@@ -33,7 +33,7 @@ pub mod definitions {
     pub use super::project_activities::{Sync, WalkMemberships};
 }
 
-/// What the first pass did.
+/// The result of the first pass.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ProjectsSynced {
     pub projects: usize,
@@ -43,12 +43,12 @@ pub struct ProjectsSynced {
     pub created_internal: bool,
     /// Requests made to DigitalOcean.
     pub requests: u32,
-    /// Why the listing is no evidence of absence; none if it is.
+    /// The reason if the listing does not prove absence; none if it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
 }
 
-/// What the second pass did.
+/// The result of the second pass.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct MembershipsWalked {
     pub projects: usize,
@@ -57,25 +57,26 @@ pub struct MembershipsWalked {
     pub moved: usize,
     /// Requests made to DigitalOcean.
     pub requests: u32,
-    /// Why the pass is no evidence of absence; none if it is.
+    /// The reason if the pass does not prove absence; none if it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
-    /// Why no membership was taken away, where too many would have been.
+    /// The reason if no membership was removed, because too many would have been.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held: Option<String>,
-    /// Kinds of which there are some, and no project listed any, as for a token that may not see them: they stay where they were.
+    /// Kinds with resources that no project listed, as with a token without their scope. Their
+    /// resources keep their projects.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unseen_kinds: Vec<String>,
 }
 
-/// What a sync of the projects did.
+/// The result of a sync of the projects.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ProjectsReport {
     pub projects: ProjectsSynced,
     pub memberships: MembershipsWalked,
 }
 
-/// Which of the two passes a sync of the projects is in.
+/// The current pass of a sync of the projects.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
@@ -85,17 +86,17 @@ pub enum Pass {
     Done,
 }
 
-/// How far a sync of the projects is.
+/// The progress of a sync of the projects.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ProjectsProgress {
     pub pass: Pass,
-    /// What the first pass did; none where it has not ended, or has failed.
+    /// The result of the first pass; none if it has not ended, or has failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub projects: Option<ProjectsSynced>,
-    /// Why the first pass failed.
+    /// The failure of the first pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed: Option<String>,
-    /// What the second pass did; none where it has not ended, or has failed.
+    /// The result of the second pass; none if it has not ended, or has failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub memberships: Option<MembershipsWalked>,
 }
@@ -108,7 +109,7 @@ pub struct SyncProjects {
 
 #[workflow_methods]
 impl SyncProjects {
-    /// The second pass goes on where the first one failed: it walks the projects that are known.
+    /// The second pass runs even if the first one failed: it walks the known projects.
     #[run(name = "SyncProjects")]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
@@ -144,7 +145,7 @@ impl SyncProjects {
         })
     }
 
-    /// Which pass it is in, and what came of those before.
+    /// Returns the current pass, and the results of those before.
     #[query(name = "progress")]
     pub fn progress(&self, _: &WorkflowContextView) -> ProjectsProgress {
         self.progress.clone()

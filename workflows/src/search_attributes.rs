@@ -1,12 +1,15 @@
-//! Search attributes: what runs can be found by, in the Temporal UI and with `temporal workflow list --query`.
+//! Search attributes, by which runs are found in the Temporal UI and with `temporal workflow list
+//! --query`.
 //!
-//! They are set where a run is started, since that is no action of Temporal's, while a run that sets its own spends one: with a
-//! sync every minute, 1,440 a day. So the schedules carry them, and a run hands them on to the children that it starts. A run that
-//! is started by hand has those that it is given (`--search-attribute`), or none.
+//! They are set when a run is started, since that is not a separate action of Temporal's, while a
+//! run that sets its own uses one action: with a sync every minute, 1,440 a day. So the schedules
+//! have them, and a run passes them to the children that it starts. A run that is started manually
+//! has those of its command (`--search-attribute`), or none.
 //!
-//! Temporal refuses a start with an attribute that its namespace does not have. So a run sets attributes of its children only where
-//! it was started with some itself, which proves that the namespace has them: new workers beside schedules that were not brought
-//! up to date yet start children without attributes, and nothing fails.
+//! Temporal rejects a start with an attribute that its namespace lacks. So a run sets attributes of
+//! its children only if it was itself started with some, which proves that the namespace has them:
+//! new workers with schedules that are not updated yet start children without attributes, and
+//! nothing fails.
 
 use domain::ResourceKind;
 use temporalio_common::protos::temporal::api::enums::v1::IndexedValueType;
@@ -15,26 +18,26 @@ use temporalio_workflow::WorkflowContext;
 
 use crate::invoices::Pending;
 
-// The prefix keeps them apart from others' in a namespace that is shared. SQL stores have room for ten keywords and three lists of
-// them in a namespace: here are four and one.
+// The prefix separates them from those of others in a shared namespace. SQL stores have room for
+// ten keywords and three lists of keywords in a namespace; these are four and one.
 
-/// Whose account is mirrored: always [`DIGITALOCEAN`].
+/// The provider of the mirrored account: always [`DIGITALOCEAN`].
 pub const PROVIDER: SearchAttributeKey<String> = SearchAttributeKey::keyword("ArcadiaProvider");
-/// What the run is for: the name of its task queue, and so of the token that it uses.
+/// The purpose of the run: the name of its task queue, and so of its token.
 pub const PURPOSE: SearchAttributeKey<String> = SearchAttributeKey::keyword("ArcadiaPurpose");
-/// The kinds of resources that the run mirrors, or waits for a word on.
+/// The kinds of resources that the run mirrors, or waits for a decision on.
 pub const KIND: SearchAttributeKey<Vec<String>> = SearchAttributeKey::keyword_list("ArcadiaKind");
-/// The invoice whose lines the run stores.
+/// The invoice that the run ingests.
 pub const INVOICE_UUID: SearchAttributeKey<String> =
     SearchAttributeKey::keyword("ArcadiaInvoiceUuid");
-/// The month of that invoice, as `2026-04`: a month is no moment, so this is text, which sorts as months do, and
-/// `STARTS_WITH "2026"` is a year.
+/// The month of that invoice, as `2026-04`. It is text, not a time, since it is a month: text sorts
+/// in the order of months, and `STARTS_WITH "2026"` selects a year.
 pub const PERIOD: SearchAttributeKey<String> = SearchAttributeKey::keyword("ArcadiaPeriod");
 
 /// The value of [`PROVIDER`].
 pub const DIGITALOCEAN: &str = "digitalocean";
 
-/// The name and type of each, as a namespace must have them.
+/// Returns the name and type of each attribute that a namespace must have.
 pub fn all() -> [(&'static str, IndexedValueType); 5] {
     [
         (PROVIDER.name(), PROVIDER.indexed_value_type()),
@@ -45,7 +48,7 @@ pub fn all() -> [(&'static str, IndexedValueType); 5] {
     ]
 }
 
-/// Those of a run on this task queue, which mirrors these kinds, if any.
+/// The attributes of a run on this task queue, which mirrors these kinds, if any.
 pub fn of_run(task_queue: &str, kinds: Vec<String>) -> SearchAttributes {
     let mut attributes = SearchAttributes::new([
         PROVIDER.value_set(DIGITALOCEAN.to_owned()),
@@ -57,7 +60,7 @@ pub fn of_run(task_queue: &str, kinds: Vec<String>) -> SearchAttributes {
     attributes
 }
 
-/// Those of the run that ingests an invoice; none where the run that starts it has none.
+/// The attributes of the run that ingests an invoice; none if its parent has none.
 pub(crate) fn of_ingest<W>(
     parent: &WorkflowContext<W>,
     invoice: &Pending,
@@ -68,7 +71,8 @@ pub(crate) fn of_ingest<W>(
     Some(attributes)
 }
 
-/// Those of a run that waits for a word on deletions of one kind; none where the run that starts it has none.
+/// The attributes of a run that waits for a decision on deletions of one kind; none if its parent
+/// has none.
 pub(crate) fn of_hold<W>(
     parent: &WorkflowContext<W>,
     task_queue: &str,

@@ -1,4 +1,4 @@
-//! What the workflows over invoices ask of the outside, and what crosses.
+//! The activities of the workflows on invoices, with their inputs and results.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,29 @@ use temporalio_macros::activity_definitions;
 
 use crate::ledger::LedgerSynced;
 
-/// What these workflows ask of the outside; `activities::invoices` answers.
+/// The activities of these workflows; `activities::invoices` implements them.
 pub struct InvoiceActivities;
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a contract: nothing runs here"
+    reason = "declarations only: this code never runs"
 )]
 #[activity_definitions]
 impl InvoiceActivities {
-    /// Lists the account's invoices and writes them down.
+    /// Lists the account's invoices and stores them.
     #[activity(name = "invoices.discover")]
     pub fn discover() -> Result<InvoicesDiscovered, ActivityError> {
         unimplemented!()
     }
 
-    /// The next invoices without lines or to be looked at again, at most [`PAGE`](super::PAGE) of them.
+    /// Returns the next invoices without lines or to recheck, at most [`PAGE`](super::PAGE) of
+    /// them.
     #[activity(name = "invoices.list_pending")]
     pub fn list_pending(after: Option<Pending>) -> Result<Vec<Pending>, ActivityError> {
         unimplemented!()
     }
 
-    /// How many invoices that is in all.
+    /// Returns the total number of these invoices.
     #[activity(name = "invoices.count_pending")]
     pub fn count_pending() -> Result<usize, ActivityError> {
         unimplemented!()
@@ -49,7 +50,7 @@ impl InvoiceActivities {
         unimplemented!()
     }
 
-    /// Writes down why an invoice could not be ingested.
+    /// Stores the reason why an invoice could not be ingested.
     #[activity(name = "invoices.mark_failed")]
     pub fn mark_failed(failure: IngestFailure) -> Result<(), ActivityError> {
         unimplemented!()
@@ -63,19 +64,19 @@ pub mod definitions {
     };
 }
 
-/// What a look at the list of invoices found.
+/// The result of a listing of invoices.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct InvoicesDiscovered {
     pub listed: usize,
     pub new: usize,
-    /// Whose amount has changed.
+    /// Invoices with a changed amount.
     pub corrected: usize,
-    /// Why there may be more invoices than were listed; none if these are all.
+    /// The reason if the list may be incomplete; none if it is complete.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
 }
 
-/// An invoice that waits for its lines.
+/// An invoice without lines, or one to recheck.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Pending {
     pub period: NaiveDate,
@@ -89,7 +90,7 @@ impl Pending {
     }
 }
 
-/// What an ingest stored; amounts are USD, as decimal strings.
+/// The result of an ingest; amounts are USD, as decimal strings.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct InvoiceIngested {
     pub lines: usize,
@@ -97,23 +98,23 @@ pub struct InvoiceIngested {
     pub line_total: String,
     /// The invoice's amount less the sum of its lines.
     pub off_by: String,
-    /// Every sum of it agrees with every other.
+    /// Whether every sum of the invoice equals its counterparts.
     #[serde(default)]
     pub is_final: bool,
-    /// 1 for the first; a corrected invoice counts up.
+    /// 1 for the first version; each correction adds 1.
     #[serde(default)]
     pub version: i32,
-    /// What the lines were read from, and why not from both.
+    /// The sources of the lines, and below the reason if one is missing.
     #[serde(default)]
     pub sources: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_note: Option<String>,
-    /// How many lines each rule matched.
+    /// The number of lines that each rule matched.
     #[serde(default)]
     pub rules: BTreeMap<String, usize>,
 }
 
-/// What storing the open month's preview came to; amounts are USD, as decimal strings.
+/// The result of storing the open month's preview; amounts are USD, as decimal strings.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum EstimateStored {
@@ -125,7 +126,7 @@ pub enum EstimateStored {
         /// The preview's amount less the sum of its lines.
         off_by: String,
     },
-    /// The preview lags behind: its month has an invoice.
+    /// The preview is out of date: its month has an invoice.
     AlreadyInvoiced {
         period: String,
     },
@@ -139,32 +140,33 @@ pub struct IngestFailure {
     pub reason: String,
 }
 
-/// How far a run over all invoices has come; one run hands it to the next when it continues as new.
+/// The progress of a run over all invoices; a run passes it to the next one when it continues as
+/// new.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct BillingProgress {
-    /// The last invoice that was looked at; none before the first.
+    /// The last invoice of the page before; none before the first.
     pub after: Option<Pending>,
     pub listed: usize,
-    /// Why there may be more invoices than were listed; none if these are all.
+    /// The reason if the list may be incomplete; none if it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// Why the list of invoices could not be read; none if it could.
+    /// The reason if the list of invoices could not be read; none if it could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_listed: Option<String>,
-    /// How many invoices this run has to ingest or to look at again.
+    /// The number of invoices to ingest or recheck.
     pub pending: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerSynced>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<EstimateStored>,
-    /// What else went wrong.
+    /// The other problems of the run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     pub ingested: usize,
     pub failed: usize,
-    /// Being ingested by another run.
+    /// Invoices that another run is ingesting.
     pub already_running: usize,
-    /// The first that failed, with the reason: all of them have it in `cloud_invoices.last_error`.
+    /// The first failed invoices, with the reasons; `cloud_invoices.last_error` has all of them.
     pub failures: Vec<IngestFailure>,
 }
