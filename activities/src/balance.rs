@@ -1,4 +1,4 @@
-//! Reading the balance.
+//! The activity that reads the account's balance and stores it.
 
 use std::sync::Arc;
 

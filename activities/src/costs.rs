@@ -1,4 +1,4 @@
-//! Holding the books against themselves.
+//! The activity that checks the sums of the books against each other.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub struct CostActivities {
     pub store: Store,
 }
 
-/// More tell nothing new, and a result stays small.
-const NAMED: usize = 10;
+/// Discrepancies in a result. More of them add no information, and a result stays small.
+const REPORTED: usize = 10;
 
 #[activities]
 impl CostActivities {
@@ -31,7 +31,7 @@ impl CostActivities {
         Ok(BooksChecked {
             discrepancies: discrepancies
                 .iter()
-                .take(NAMED)
+                .take(REPORTED)
                 .map(|found| {
                     format!(
                         "the books do not balance: {} of {} ({}): expected {} USD, found {}; see GET /api/v1/billing/checks",

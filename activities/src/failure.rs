@@ -1,4 +1,5 @@
-//! Which failure is tried again, after how long, and how it is named in the Temporal UI.
+//! The failures of activities: whether and when Temporal retries them, and their type names in the
+//! Temporal UI.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,16 +11,17 @@ use store::StoreError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
 
-/// Why an activity failed.
+/// The cause of a failed activity.
 ///
-/// Deliberately no `std::error::Error`: the SDK turns any of those into a nameless, retryable failure at a `?`. This one only
-/// becomes an [`ActivityError`] through [`Failure::report`].
+/// Deliberately not a `std::error::Error`: the SDK turns those into nameless, retryable failures at
+/// a `?`. This type becomes an [`ActivityError`] only through [`Failure::report`].
 pub enum Failure {
     DigitalOcean(digitalocean::Error),
     Spaces(SpacesError),
     Store(StoreError),
     UnreadableInvoice(UnreadableInvoice),
-    /// An invoice's items, or the billing history, contradict each other: they changed while they were read.
+    /// The pages of an invoice's items, or of the billing history, contradict each other: the list
+    /// changed while it was read.
     InconsistentItems(String),
     NoInvoice(InvoiceUuid),
     UnknownKind(String),
@@ -28,7 +30,7 @@ pub enum Failure {
         name: String,
         reason: String,
     },
-    /// The internal project is not there, and the token may not create it.
+    /// The internal project is missing, and the token may not create it.
     MayNotCreateProject {
         name: String,
         error: digitalocean::Error,
@@ -60,14 +62,14 @@ impl From<UnreadableInvoice> for Failure {
 }
 
 impl Failure {
-    /// The name a person filters by in the Temporal UI.
+    /// The failure type, by which operators filter in the Temporal UI.
     fn type_name(&self) -> &'static str {
         match self {
             Self::DigitalOcean(error) => match error {
                 digitalocean::Error::Unauthorized { .. } => "Unauthorized",
                 digitalocean::Error::Forbidden { .. } => "Forbidden",
                 digitalocean::Error::NotFound { .. } => "NotFound",
-                // The workflow waits by these two, and histories hold them.
+                // Workflows wait after these two types, and histories contain them.
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
                 digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 digitalocean::Error::Token(_) => "NoToken",
@@ -88,13 +90,16 @@ impl Failure {
         }
     }
 
-    /// Whether Temporal tries again by itself: after a 429, when DigitalOcean said, if that is soon. What our own budget refuses is handed
-    /// to the workflow at once, which asks again after the delay (`workflows/src/rate_limit.rs`), and so is a 429 that asks for a long wait or
-    /// that no attempt got past: the workflow knows how long it may wait.
+    /// Whether Temporal retries the activity. A 429 with a short wait is retried after that wait.
+    ///
+    /// Two rate limits go to the workflow instead, which knows how long it can wait, and which
+    /// starts the activity again after the delay (`workflows/src/rate_limit.rs`): an exhausted
+    /// budget of this system, immediately; and a 429, if it requests a long wait or all attempts
+    /// got one.
     fn is_retryable(&self) -> bool {
         match self {
             Self::DigitalOcean(digitalocean::Error::RateLimited { retry_after, .. }) => {
-                *retry_after <= SOON
+                *retry_after <= SHORT_WAIT
             }
             Self::DigitalOcean(digitalocean::Error::BudgetUsedUp { .. })
             | Self::UnreadableInvoice(_)
@@ -109,7 +114,8 @@ impl Failure {
         }
     }
 
-    /// How long DigitalOcean or Spaces ask to be left alone; none leaves it to the retry policy.
+    /// The wait that DigitalOcean, Spaces or this system's budget requests; none leaves it to the
+    /// retry policy.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::DigitalOcean(
@@ -129,27 +135,27 @@ impl Failure {
             Self::Store(error) => with_causes(error),
             Self::UnreadableInvoice(error) => error.to_string(),
             Self::InconsistentItems(reason) => {
-                format!("what was listed is not to be relied on: {reason}")
+                format!("inconsistent pages of a list: {reason}")
             }
             Self::NoInvoice(invoice) => format!(
-                "DigitalOcean has neither a CSV nor items of the invoice {invoice}: is it of another account?"
+                "invoice {invoice} not found: DigitalOcean has neither a CSV nor items for it; check that it is an invoice of this account"
             ),
             Self::InvalidInput(problem) => problem.clone(),
-            Self::UnknownKind(kind) => format!(
-                "there is no listing of {kind:?}: name a kind that `inventory.kinds` returns"
-            ),
+            Self::UnknownKind(kind) => {
+                format!("unknown kind {kind:?}: use a kind that `inventory.kinds` returns")
+            }
             Self::InternalProject { name, reason } => {
-                format!("the project {name:?} could not be made sure of: {reason}")
+                format!("could not ensure that project {name:?} exists: {reason}")
             }
             Self::MayNotCreateProject { name, error } => format!(
-                "there is no project {name:?}, and the token may not create it: grant it project:create, or make a project of that name \
-                 yourself ({})",
+                "project {name:?} is missing, and the token may not create it: grant project:create to the token, or create the project \
+                 in the control panel ({})",
                 with_causes(error)
             ),
         }
     }
 
-    /// Logs the failure and makes it Temporal's.
+    /// Logs the failure and converts it to Temporal's type.
     pub(crate) fn report(self) -> ActivityError {
         let message = self.message();
         if matches!(&self, Self::DigitalOcean(error) if is_pause(error)) {
@@ -171,10 +177,11 @@ impl Failure {
     }
 }
 
-/// The limit per minute is over by then; that per hour is not.
-const SOON: Duration = Duration::from_mins(1);
+/// The limit per minute is reset within this time; the limit per hour is not.
+const SHORT_WAIT: Duration = Duration::from_mins(1);
 
-/// Nothing is wrong: there are no requests to be had for a while, by our own budget or by DigitalOcean's word (429).
+/// Whether the error is only a rate limit: this system's budget is exhausted, or DigitalOcean
+/// responded 429.
 pub(crate) fn is_pause(error: &digitalocean::Error) -> bool {
     matches!(
         error,
@@ -182,7 +189,7 @@ pub(crate) fn is_pause(error: &digitalocean::Error) -> bool {
     )
 }
 
-/// The message with those of its causes that it does not already tell.
+/// Returns the message, followed by the causes that it does not already contain.
 fn with_causes(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
@@ -198,14 +205,14 @@ fn with_causes(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use digitalocean::spaces::SpacesAnswer;
-    use digitalocean::{Answer, Call};
+    use digitalocean::spaces::SpacesErrorResponse;
+    use digitalocean::{Call, ErrorResponse};
 
     use super::*;
 
     #[test]
-    fn a_server_that_is_down_is_asked_again_when_it_said() {
-        let answer = Answer {
+    fn an_unavailable_server_is_retried_after_its_retry_after() {
+        let response = ErrorResponse {
             call: Call {
                 method: "GET",
                 path: "/v2/droplets".to_owned(),
@@ -214,20 +221,20 @@ mod tests {
             detail: None,
             request_id: None,
         };
-        let spaces_answer = SpacesAnswer {
+        let spaces_response = SpacesErrorResponse {
             region: "syd1",
             status: 503,
             code: None,
             request_id: None,
         };
         for retry_after in [None, Some(Duration::from_secs(42))] {
-            let answer = Box::new(answer.clone());
+            let response = Box::new(response.clone());
             let digitalocean = Failure::from(digitalocean::Error::Server {
-                answer,
+                response,
                 retry_after,
             });
             let spaces = Failure::from(SpacesError::Server {
-                answer: spaces_answer.clone(),
+                response: spaces_response.clone(),
                 retry_after,
             });
             for failure in [digitalocean, spaces] {

@@ -1,10 +1,11 @@
-//! Signs of life, so that Temporal notices within seconds that a worker died, and people see how far it is.
+//! Sends heartbeats of activities: Temporal detects a dead worker within seconds, and the Temporal
+//! UI shows the progress.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use digitalocean::budget::one_piece;
+use digitalocean::rate_limit::as_one_unit_of_work;
 use opentelemetry::trace::FutureExt as _;
 use serde::Serialize;
 use store::{Store, Unfinished};
@@ -15,18 +16,20 @@ use tracing::Instrument as _;
 use crate::attempt::Attempt;
 use crate::failure::Failure;
 
-/// A third of the heartbeat timeout, and less than the share of it by which the SDK throttles.
+/// A third of the heartbeat timeout, and less than the part of it after which the SDK throttles.
 const INTERVAL: Duration = Duration::from_secs(8);
-/// DigitalOcean answers within a minute, and a request is waited for for as long (`digitalocean`).
+/// DigitalOcean responds within a minute, and a request waits for the rate limit for as long
+/// (`digitalocean`).
 const LONGEST_REQUEST: Duration = Duration::from_secs(90);
 
-/// How far work has come, for the Temporal UI. What the next attempt goes on with is in the database, not here.
+/// The progress of an activity, for the Temporal UI. The state from which the next attempt resumes
+/// is in the database, not here.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<Mutex<Option<AtPage>>>);
+pub(crate) struct Progress(Arc<Mutex<Option<PageProgress>>>);
 
 /// The page that was read last.
 #[derive(Debug, Clone, Serialize)]
-struct AtPage {
+struct PageProgress {
     list: String,
     page: u64,
     of: u64,
@@ -36,41 +39,43 @@ impl Progress {
     pub(crate) fn at_page(&self, list: &str, page: u64, of: u64) {
         let list = list.to_owned();
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(AtPage { list, page, of });
+        *place = Some(PageProgress { list, page, of });
     }
 
-    fn now(&self) -> Option<AtPage> {
+    fn now(&self) -> Option<PageProgress> {
         let place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         place.clone()
     }
 }
 
-/// Does the work with a heartbeat beside it.
+/// Runs the work, and sends heartbeats until it ends.
 ///
-/// To the token's budget it is one piece of work: begun, it is not broken off for want of a request that comes within a minute.
+/// The work is one unit for the token's budget: once started, it is not interrupted if the next
+/// request becomes available within a minute.
 ///
-/// A cancelled activity ends at once, and its work goes on to its own end ([`Store::run_to_completion`]), which harms nothing: it may be done
-/// twice anyway. It asks DigitalOcean for nothing more (`attempt.rs`).
+/// A cancelled activity ends at once, and its work runs to completion
+/// ([`Store::run_to_completion`]). That is safe, since work can run twice anyway. It sends no
+/// further requests to DigitalOcean (`attempt.rs`).
 pub(crate) async fn heartbeating<T: Send + 'static>(
     context: &ActivityContext,
     store: &Store,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, ActivityError> {
-    beating_with(context, store, &Progress::default(), work).await
+    heartbeating_with(context, store, &Progress::default(), work).await
 }
 
-/// The same for work that says how far it has come.
-pub(crate) async fn beating_with<T: Send + 'static>(
+/// Same as [`heartbeating`], with the progress of the work in the heartbeats.
+pub(crate) async fn heartbeating_with<T: Send + 'static>(
     context: &ActivityContext,
     store: &Store,
     progress: &Progress,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, ActivityError> {
-    // Work that is done sooner needs no sign of life, and Temporal Cloud counts each.
+    // Work that ends sooner needs no heartbeat, and Temporal Cloud counts each one.
     let mut ticks = tokio::time::interval_at(Instant::now() + INTERVAL, INTERVAL);
     let attempt = Attempt::of(context.info());
-    let _over = attempt.until_dropped();
-    let work = attempt.scope(one_piece(work));
+    let _ends = attempt.end_on_drop();
+    let work = attempt.scope(as_one_unit_of_work(work));
     let work = work.with_current_context().in_current_span();
     let mut work = pin!(store.run_requests_to_completion(LONGEST_REQUEST, work));
     loop {

@@ -1,4 +1,4 @@
-//! Carrying out what operators say of held deletions.
+//! The activities that read a held deletion and carry out an operator's decision on it.
 
 use std::sync::Arc;
 
@@ -49,20 +49,20 @@ impl HeldDeletionActivities {
 }
 
 impl HeldDeletionActivities {
-    async fn carry_out(&self, given: HoldDecision, run: &Run) -> Result<HoldState, Failure> {
-        let id = id(&given.hold)?;
-        let decision = if given.decision.approve {
+    async fn carry_out(&self, requested: HoldDecision, run: &Run) -> Result<HoldState, Failure> {
+        let id = id(&requested.hold)?;
+        let decision = if requested.decision.approve {
             Decision::Approve
         } else {
             Decision::Reject
         };
         let decided = self
             .store
-            .decide_held_deletion(id, decision, &given.decision.by, Some(run))
+            .decide_held_deletion(id, decision, &requested.decision.by, Some(run))
             .await;
         match decided {
             Ok(hold) => Ok(state_of(hold)),
-            // Somebody else was first: the answer tells how it was decided.
+            // Another operator decided first: return that decision.
             Err(StoreError::Decided { .. }) => Ok(state_of(self.store.held_deletion(id).await?)),
             Err(error) => Err(error.into()),
         }
@@ -70,8 +70,11 @@ impl HeldDeletionActivities {
 }
 
 fn id(hold: &str) -> Result<Uuid, Failure> {
-    hold.parse()
-        .map_err(|_| Failure::InvalidInput(format!("{hold:?} is no id of a hold")))
+    hold.parse().map_err(|_| {
+        Failure::InvalidInput(format!(
+            "invalid id of a held deletion {hold:?}: expected a uuid"
+        ))
+    })
 }
 
 fn state_of(hold: HeldDeletion) -> HoldState {

@@ -1,13 +1,13 @@
-//! Listing resources and sweeping them.
+//! The activities that list resources, sweep them, and set their projects and tenants.
 
 mod buckets;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use digitalocean::{Client, PageNote, PageSink, ResourceListing, SpacesClient};
+use digitalocean::{Client, PageRecord, PageSink, ResourceListing, SpacesClient};
 use domain::inventory::ObservedResource;
-use domain::{ResourceKind, TakenPage};
+use domain::{RecordedPage, ResourceKind};
 use store::inventory::{ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
 use store::{Run, Store, StoreError};
 use temporalio_macros::activities;
@@ -16,16 +16,16 @@ use workflows::inventory::{Attributed, Held, KindSynced, definitions};
 
 use self::buckets::KnownBuckets;
 use crate::failure::{Failure, is_pause};
-use crate::heartbeat::{Progress, beating_with, heartbeating};
+use crate::heartbeat::{Progress, heartbeating, heartbeating_with};
 use crate::run_of;
 
 pub struct InventoryActivities {
     pub digitalocean: Client,
     pub store: Store,
     pub rules: Rules,
-    /// Whether DNS records are mirrored too: a request for each zone.
+    /// Whether DNS records are mirrored too, which needs one request per zone.
     pub dns_records: bool,
-    /// Lists Spaces buckets, where keys for that are configured.
+    /// Lists Spaces buckets, if Spaces keys are configured.
     pub spaces: Option<SpacesClient>,
 }
 
@@ -45,10 +45,10 @@ impl InventoryActivities {
     ) -> Result<KindSynced, ActivityError> {
         let run = run_of(&context);
         let progress = Progress::default();
-        let told = progress.clone();
+        let reported = progress.clone();
         let store = self.store.clone();
-        beating_with(&context, &store, &told, async move {
-            self.sync_telling(kind, run, progress).await
+        heartbeating_with(&context, &store, &reported, async move {
+            self.sync_with(kind, run, progress).await
         })
         .await
     }
@@ -68,7 +68,7 @@ impl InventoryActivities {
     }
 }
 
-/// The kinds that have a listing of their own, or are read along with another.
+/// Returns the kinds that have their own list, or are read together with another kind.
 pub(crate) fn listed_kinds() -> Vec<ResourceKind> {
     let zones = digitalocean::kinds::zones_with_records();
     let listings = digitalocean::kinds::listings().iter().chain([zones]);
@@ -79,13 +79,13 @@ pub(crate) fn listed_kinds() -> Vec<ResourceKind> {
 }
 
 impl InventoryActivities {
-    /// Lists a kind, with those that are read along with it, and sweeps each. A long listing goes on where an attempt before, or
-    /// the activity that ran out of requests, broke it off.
+    /// Lists a kind, together with the kinds that are read with it, and sweeps each. A long listing
+    /// resumes where an earlier attempt stopped, or an earlier activity that ran out of requests.
     pub async fn sync(&self, kind: ResourceKind, run: Run) -> Result<KindSynced, Failure> {
-        self.sync_telling(kind, run, Progress::default()).await
+        self.sync_with(kind, run, Progress::default()).await
     }
 
-    async fn sync_telling(
+    async fn sync_with(
         &self,
         kind: ResourceKind,
         run: Run,
@@ -95,20 +95,20 @@ impl InventoryActivities {
             .listing(&kind)
             .ok_or_else(|| Failure::UnknownKind(kind.as_str().to_owned()))?;
         let kinds: Vec<ResourceKind> = listing.kinds().cloned().collect();
-        let mut seen = self.store.observe_again(&run, &kinds).await?;
+        let mut seen = self.store.resume_or_observe(&run, &kinds).await?;
         let mut buckets = KnownBuckets::default();
         if kinds.contains(&ResourceKind::SPACES_BUCKET) {
             buckets = KnownBuckets::read(&self.store).await?;
         }
-        let mut sink = Seen {
+        let mut sink = Pages {
             observations: &mut seen,
             buckets: &buckets,
             progress,
         };
         let mut listed = self.digitalocean.list_resources(listing, &mut sink).await?;
-        // Not even begun: the mirror's freshness has nothing to tell of it.
-        let not_begun = listed.first_mut().filter(|kind| kind.requests <= 1);
-        if let Some(kind) = not_begun
+        // The listing never started, so no attempt is recorded.
+        let not_started = listed.first_mut().filter(|kind| kind.requests <= 1);
+        if let Some(kind) = not_started
             && let Some(pause) = kind.failure.take_if(|failure| is_pause(failure))
         {
             return Err(pause.into());
@@ -116,8 +116,9 @@ impl InventoryActivities {
 
         let mut failure: Option<Failure> = None;
         let mut synced = Vec::with_capacity(listed.len());
-        // What is read along with a kind falls short as the kind itself does, unless it has a reason of its own.
-        let of_the_kind = shortfall(listed.first().and_then(|kind| kind.failure.as_ref()));
+        // A kind that is read together with another has its shortfall, unless it has its own
+        // failure.
+        let main_shortfall = shortfall(listed.first().and_then(|kind| kind.failure.as_ref()));
         for kind in listed {
             if kind.kind == ResourceKind::SPACES_BUCKET && self.awaits_first_pass().await? {
                 continue;
@@ -125,7 +126,7 @@ impl InventoryActivities {
             let own = kind.failure.as_ref();
             let mut facts = ListingFacts {
                 started_at: seen.started_at(),
-                shortfall: own.map_or(of_the_kind, |failure| shortfall(Some(failure))),
+                shortfall: own.map_or(main_shortfall, |failure| shortfall(Some(failure))),
                 completeness: kind.completeness,
                 total: kind.total,
                 requests: kind.requests,
@@ -137,7 +138,7 @@ impl InventoryActivities {
                 let refused = refused.filter(|error| !buckets::is_account_limit(error));
                 failure = failure.or(refused.map(Failure::from));
             }
-            // What was seen is kept even if the listing broke off: it strikes nobody.
+            // Resources are stored even if the listing is incomplete: it adds no strikes.
             let swept = self.store.sweep(&seen, &kind.kind, &facts).await?;
             let own = kind.failure.filter(|failure| !is_account_limit(failure));
             failure = failure.or(own.map(Failure::from));
@@ -164,14 +165,14 @@ impl InventoryActivities {
     }
 }
 
-/// Hands pages on to the database, and tells how many there were.
-struct Seen<'a> {
+/// Writes pages to the database, and reports the number of pages.
+struct Pages<'a> {
     observations: &'a mut Observations,
     buckets: &'a KnownBuckets,
     progress: Progress,
 }
 
-impl PageSink<ObservedResource> for Seen<'_> {
+impl PageSink<ObservedResource> for Pages<'_> {
     type Error = StoreError;
 
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
@@ -180,24 +181,29 @@ impl PageSink<ObservedResource> for Seen<'_> {
         self.observations.add(completed.collect()).await
     }
 
-    async fn note(&mut self, page: PageNote<'_>) -> Result<(), StoreError> {
-        self.progress.at_page(page.path, page.number, page.of);
-        match page.taken {
-            Some(taken) => self.observations.note(page.path, page.number, taken).await,
+    async fn record_page(&mut self, page: PageRecord<'_>) -> Result<(), StoreError> {
+        self.progress
+            .at_page(page.path, page.number, page.page_count);
+        match page.record {
+            Some(record) => {
+                self.observations
+                    .record_page(page.path, page.number, record)
+                    .await
+            }
             None => Ok(()),
         }
     }
 
-    fn taken_before(&mut self, path: &str) -> Vec<TakenPage> {
-        self.observations.taken_before(path)
+    fn resumable_pages(&mut self, path: &str) -> Vec<RecordedPage> {
+        self.observations.resumable_pages(path)
     }
 
-    async fn begin_again(&mut self, path: &str) -> Result<(), StoreError> {
-        self.observations.begin_again(path).await
+    async fn restart_list(&mut self, path: &str) -> Result<(), StoreError> {
+        self.observations.restart_list(path).await
     }
 }
 
-/// What kept a listing from being complete, by how it failed.
+/// The reason for an incomplete listing, by its failure.
 pub(crate) fn shortfall(failure: Option<&digitalocean::Error>) -> Shortfall {
     match failure {
         None => Shortfall::Incomplete,
@@ -216,7 +222,8 @@ pub(crate) fn shortfall(failure: Option<&digitalocean::Error>) -> Shortfall {
     }
 }
 
-/// A token without the scope, and an API that does not know the kind, are the account's own limits: the run does not fail by them.
+/// Whether the failure is a limit of the account: a token without the scope, or an API that does
+/// not know the kind. The run does not fail because of these.
 fn is_account_limit(failure: &digitalocean::Error) -> bool {
     matches!(
         failure,
@@ -224,20 +231,21 @@ fn is_account_limit(failure: &digitalocean::Error) -> bool {
     )
 }
 
-/// How long the run that waits with a held deletion is asked for by every sync, and once a day anew: two of the syncs that are furthest
-/// apart. An ask is an action of Temporal's, and that run waits for weeks.
-const ASKED_FOR: TimeDelta = TimeDelta::minutes(16);
+/// After a hold, and once a day after that, every sync within this time starts the run that waits
+/// for the decision: at least two of the syncs that are furthest apart. A start is an action of
+/// Temporal's, and that run waits for weeks.
+const START_WINDOW: TimeDelta = TimeDelta::minutes(16);
 
-/// Whether a sync asks for the run that waits with a deletion which is held since then.
-fn asks_for_a_run(held_at: DateTime<Utc>, listed_at: DateTime<Utc>) -> bool {
+/// Whether a sync starts the run that waits for the decision on a deletion that is held since then.
+fn starts_run(held_at: DateTime<Utc>, listed_at: DateTime<Utc>) -> bool {
     let age = listed_at - held_at;
-    age - TimeDelta::days(age.num_days()) < ASKED_FOR
+    age - TimeDelta::days(age.num_days()) < START_WINDOW
 }
 
 fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> KindSynced {
     let (mut held, mut still_held) = (None, None);
     if let Some(hold) = swept.held {
-        let place = if asks_for_a_run(hold.held_at, facts.started_at) {
+        let place = if starts_run(hold.held_at, facts.started_at) {
             &mut held
         } else {
             &mut still_held
@@ -273,17 +281,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_run_of_a_hold_is_asked_for_at_first_and_once_a_day_by_two_syncs_that_are_far_apart() {
+    fn a_sync_starts_the_run_of_a_hold_at_first_and_once_a_day() {
         let held_at = DateTime::UNIX_EPOCH;
-        let asks = |minutes| asks_for_a_run(held_at, held_at + TimeDelta::minutes(minutes));
-        // The listing that holds begins before it does.
+        let starts = |minutes| starts_run(held_at, held_at + TimeDelta::minutes(minutes));
+        // The listing starts before the deletion is held.
         for minutes in [-5, 0, 1, 15, 24 * 60, 24 * 60 + 15, 30 * 24 * 60] {
-            assert!(asks(minutes), "{minutes}");
+            assert!(starts(minutes), "{minutes}");
         }
         for minutes in [16, 30, 120, 24 * 60 - 1, 24 * 60 + 16] {
-            assert!(!asks(minutes), "{minutes}");
+            assert!(!starts(minutes), "{minutes}");
         }
-        let asked = (0..24 * 60).filter(|minute| asks(*minute)).count();
-        assert_eq!(asked, 16, "by the fast lane, in a day");
+        let started = (0..24 * 60).filter(|minute| starts(*minute)).count();
+        assert_eq!(started, 16, "starts per day by a sync every minute");
     }
 }

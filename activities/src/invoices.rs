@@ -1,4 +1,4 @@
-//! Finding invoices and storing their lines.
+//! The activities that find invoices, store their lines, and estimate the open month.
 
 mod content;
 
@@ -10,7 +10,7 @@ use digitalocean::{Client, InvoiceKey};
 use domain::InvoiceUuid;
 use domain::invoices::{InvoiceHeader, InvoiceSummary};
 use store::Store;
-use store::invoices::{AfterPending, EstimateOutcome, LookAgain};
+use store::invoices::{AfterPending, EstimateOutcome, Recheck};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::invoices::{
@@ -23,12 +23,12 @@ use crate::heartbeat::heartbeating;
 pub struct InvoiceActivities {
     pub digitalocean: Client,
     pub store: Store,
-    /// Invoices of so many months before the present one are looked at again every day.
+    /// Invoices of this many months before the current one are rechecked every day.
     pub look_back_months: u32,
 }
 
 /// A little less than the day between two runs.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(20);
+const RECHECK_AFTER: Duration = Duration::from_hours(20);
 
 #[activities]
 impl InvoiceActivities {
@@ -57,9 +57,9 @@ impl InvoiceActivities {
             invoice_uuid: after.invoice_uuid,
         });
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let (store, look_again) = (self.store.clone(), self.look_again());
+        let (store, recheck) = (self.store.clone(), self.recheck());
         let pending = heartbeating(&context, &self.store, async move {
-            Ok(store.pending_invoices(after, look_again, limit).await?)
+            Ok(store.pending_invoices(after, recheck, limit).await?)
         })
         .await?;
         Ok(pending
@@ -76,9 +76,9 @@ impl InvoiceActivities {
         self: Arc<Self>,
         context: ActivityContext,
     ) -> Result<usize, ActivityError> {
-        let (store, look_again) = (self.store.clone(), self.look_again());
+        let (store, recheck) = (self.store.clone(), self.recheck());
         heartbeating(&context, &self.store, async move {
-            Ok(store.count_pending_invoices(look_again).await?)
+            Ok(store.count_pending_invoices(recheck).await?)
         })
         .await
     }
@@ -133,7 +133,8 @@ impl InvoiceActivities {
     async fn discover_invoices(&self) -> Result<InvoicesDiscovered, Failure> {
         let started_at = self.store.now().await?;
         let listed = self.digitalocean.list_invoices().await.invoices;
-        // What was seen is stored even if the listing broke off. Only a complete one says of an invoice that it is missing.
+        // Invoices are stored even if the listing is incomplete. Only a complete listing proves
+        // that an invoice is missing.
         let is_complete = listed.failure.is_none() && listed.completeness.is_complete();
         let discovered = self
             .store
@@ -156,14 +157,14 @@ impl InvoiceActivities {
         })
     }
 
-    fn look_again(&self) -> LookAgain {
+    fn recheck(&self) -> Recheck {
         let today = Utc::now().date_naive();
         let this_month = today.with_day(1).unwrap_or(today);
-        LookAgain {
+        Recheck {
             since: this_month
                 .checked_sub_months(Months::new(self.look_back_months))
                 .unwrap_or(NaiveDate::MIN),
-            after: LOOK_AGAIN_AFTER,
+            after: RECHECK_AFTER,
         }
     }
 
@@ -174,7 +175,7 @@ impl InvoiceActivities {
     ) -> Result<InvoiceIngested, Failure> {
         let key = InvoiceKey::Issued(invoice);
         if !self.store.has_invoice(invoice).await? {
-            // Started by hand for an invoice that no listing has shown yet.
+            // Started manually for an invoice that no listing has returned yet.
             let summary = self.digitalocean.get_invoice_summary(key).await?;
             let header = header_of(invoice, summary);
             self.store.discover_invoices(&[header]).await?;
@@ -236,7 +237,7 @@ impl InvoiceActivities {
     }
 }
 
-/// The rules by which a line has a resource; an operator's word may also say that there is none.
+/// The match rules that find a resource. An override can also state that there is none.
 const WITH_RESOURCE: [&str; 5] = ["uuid", "id", "group", "name", "project"];
 
 fn header_of(invoice_uuid: InvoiceUuid, summary: InvoiceSummary) -> InvoiceHeader {

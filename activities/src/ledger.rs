@@ -1,4 +1,4 @@
-//! Reading the billing history.
+//! The activity that reads the billing history and stores its entries.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ impl LedgerActivities {
     async fn sync_ledger(&self) -> Result<LedgerSynced, Failure> {
         let listed = list(&self.digitalocean).await?;
         let incomplete = listed.completeness.reason().map(str::to_owned);
-        // What was seen is kept even if the listing broke off: entries are only ever added.
+        // Entries are stored even if the listing is incomplete: they are only ever added.
         let stored = self
             .store
             .store_ledger(&listed.items, incomplete.is_none())
             .await?;
         match listed.failure {
-            // An API that does not know billing histories (yet) has none to be read.
+            // An API without a billing history (yet) has none to read.
             None | Some(digitalocean::Error::NotFound { .. }) => {}
             Some(error) => return Err(error.into()),
         }
@@ -55,19 +55,20 @@ impl LedgerActivities {
     }
 }
 
-/// How often a history that changes is read before the attempt is given up.
-const READINGS: u32 = 4;
+/// The number of reads of a changing history before the attempt fails.
+const READS: u32 = 4;
 
-/// The billing history, as it is.
+/// Reads the billing history.
 ///
-/// Entries have no ids, and nothing keeps them from moving between pages while they are read: one that does looks like two that are alike,
-/// and another is missed, while the total fits. So where entries are alike, the history is read until it is the same twice in a row.
+/// Entries have no ids and can move between pages while they are read: an entry that moves looks
+/// like two equal entries, and another one is skipped, while the total is correct. So a history
+/// with equal entries is read until two reads in a row are equal.
 async fn list(client: &Client) -> Result<Listing<BillingEntry>, Failure> {
     let mut listed = client.list_billing_history().await;
-    if listed.requests <= 1 || !has_alike(&listed.items) {
+    if listed.requests <= 1 || !has_equal(&listed.items) {
         return Ok(listed);
     }
-    for _ in 1..READINGS {
+    for _ in 1..READS {
         let again = client.list_billing_history().await;
         if let Some(failure) = again.failure {
             return Err(failure.into());
@@ -78,11 +79,11 @@ async fn list(client: &Client) -> Result<Listing<BillingEntry>, Failure> {
         listed = again;
     }
     Err(Failure::InconsistentItems(format!(
-        "the billing history was another at each of {READINGS} readings"
+        "the billing history differed in each of {READS} reads"
     )))
 }
 
-fn has_alike(entries: &[BillingEntry]) -> bool {
+fn has_equal(entries: &[BillingEntry]) -> bool {
     let mut seen = HashSet::with_capacity(entries.len());
     !entries.iter().all(|entry| seen.insert(entry))
 }
@@ -93,7 +94,8 @@ mod tests {
 
     use super::*;
 
-    /// A history of two pages in which nothing is alike, while the last entry of the first moves to the next so often.
+    /// A history of two pages without equal entries. In this many reads, the last entry of the
+    /// first page moves to the next page.
     async fn while_an_entry_moves(times: u32) -> (Client, Simulator) {
         let simulator = Simulator::start(Account::with_invoices(150)).await.unwrap();
         let fault = Fault::new(FaultKind::ItemMovesBetweenPages, "*").times(times);
@@ -103,20 +105,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_moves_between_pages_is_no_second_one_and_hides_none() {
+    async fn an_entry_that_moves_between_pages_is_read_once_and_hides_none() {
         let (client, _simulator) = while_an_entry_moves(1).await;
         let listed = list(&client).await.ok().unwrap();
         assert!(listed.completeness.is_complete() && listed.items.len() > 200);
-        assert!(!has_alike(&listed.items));
-        // Read once, as nothing is alike.
+        assert!(!has_equal(&listed.items));
+        // Read once, since no entries are equal.
         let once = list(&client).await.ok().unwrap();
         assert_eq!((once.items, once.requests), (listed.items, 2));
     }
 
     #[tokio::test]
-    async fn entries_that_are_alike_again_and_again_are_two() {
+    async fn entries_that_are_equal_in_two_reads_are_two() {
         let (client, _simulator) = while_an_entry_moves(2).await;
         let listed = list(&client).await.ok().unwrap();
-        assert!(has_alike(&listed.items));
+        assert!(has_equal(&listed.items));
     }
 }

@@ -1,7 +1,9 @@
-//! One outside call, one transaction, one small result: what the workflows' contracts ask for.
+//! The activities that the workflows call: each makes one external call and one transaction, and
+//! returns a small result.
 //!
-//! Every activity may run twice, at once with itself, or die half-way, and comes to the same rows. None calls our API; none
-//! returns what it fetched. Which failure is tried again is said in `failure` and nowhere else.
+//! Every activity can run twice, concurrently with itself, or stop at any point, and the resulting
+//! rows are the same. No activity calls this system's API or returns the data that it fetched. Only
+//! `failure` decides which failures are retried.
 
 mod attempt;
 pub mod balance;
@@ -14,12 +16,12 @@ pub mod invoices;
 pub mod ledger;
 pub mod projects;
 
-pub use attempt::ByAttempts;
+pub use attempt::AttemptBudget;
 pub use failure::Failure;
 use store::Run;
 use temporalio_sdk::activities::ActivityContext;
 
-/// The Temporal run an activity works for.
+/// The Temporal run of an activity.
 fn run_of(context: &ActivityContext) -> Run {
     let info = context.info();
     Run {

@@ -1,4 +1,4 @@
-//! Mirroring projects and what lives in them.
+//! The activities that mirror projects and their members.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ pub struct ProjectActivities {
     pub rules: Rules,
 }
 
-/// Projects whose members are listed at a time.
-const SIDE_BY_SIDE: usize = 4;
+/// Projects with members that are listed concurrently.
+const CONCURRENCY: usize = 4;
 
 #[activities]
 impl ProjectActivities {
@@ -62,7 +62,7 @@ impl ProjectActivities {
     pub async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
         let mut started_at = self.store.now().await?;
         let mut listed = self.digitalocean.list_projects().await;
-        // Not even begun: the mirror's freshness has nothing to tell of it.
+        // The listing never started, so no attempt is recorded.
         if listed.requests <= 1
             && let Some(pause) = listed.failure.take_if(|failure| is_pause(failure))
         {
@@ -79,7 +79,7 @@ impl ProjectActivities {
                     listed = self.digitalocean.list_projects().await;
                     requests += made + listed.requests;
                 }
-                // A token that may only read still mirrors all the other projects.
+                // With a read-only token, all other projects are still mirrored.
                 Err(error) => failure = Some(error),
             }
         }
@@ -118,8 +118,8 @@ impl ProjectActivities {
             .any(|project| project.name == self.internal_project)
     }
 
-    /// Creates the internal project unless it is there; says whether it did, and how many requests that took. Only under the
-    /// lock is "there is none" still true when the project is created: two syncs at once would make two of them.
+    /// Creates the internal project if it is missing. Returns whether it did, and the number of
+    /// requests. Checks and creates under a lock: two concurrent syncs would create two projects.
     async fn create_internal(&self) -> Result<(bool, u32), Failure> {
         let _guard = self.store.lock_project_creation().await?;
         let listed = self.digitalocean.list_projects().await;
@@ -143,7 +143,7 @@ impl ProjectActivities {
                 tracing::info!(project = %id, name, "created the internal project");
                 true
             }
-            // Somebody else's was first and the listing does not show it yet.
+            // Another client created it, and the listing does not have it yet.
             Err(digitalocean::Error::Conflict { .. }) => false,
             Err(error @ digitalocean::Error::Forbidden { .. }) => {
                 let name = self.internal_project.clone();
@@ -154,13 +154,13 @@ impl ProjectActivities {
         Ok((created, listed.requests + 1))
     }
 
-    /// Walks the membership of every project and sets project and tenant of all resources.
+    /// Lists the members of every project, and sets project and tenant of all resources.
     pub async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
         let started_at = self.store.now().await?;
         let (projects, mut completeness) = self.store.projects_seen_by(&run).await?;
         let mut requests = 0;
         let mut failure = None;
-        let mut has_begun = false;
+        let mut has_started = false;
         let mut walked = Vec::with_capacity(projects.len());
         let mut walks = futures::stream::iter(projects)
             .map(|(project, name)| async move {
@@ -170,7 +170,7 @@ impl ProjectActivities {
                     self.digitalocean.list_project_resources(project).await,
                 )
             })
-            .buffered(SIDE_BY_SIDE);
+            .buffered(CONCURRENCY);
         while let Some((project, name, members)) = walks.next().await {
             requests += members.requests;
             if let Completeness::Incomplete(reason) = &members.completeness {
@@ -179,13 +179,13 @@ impl ProjectActivities {
                 )));
             }
             failure = failure.or(members.failure);
-            has_begun |= !members.items.is_empty();
+            has_started |= !members.items.is_empty();
             walked.push(ProjectMembers {
                 project,
                 members: members.items,
             });
         }
-        if !has_begun && let Some(pause) = failure.take_if(|failure| is_pause(failure)) {
+        if !has_started && let Some(pause) = failure.take_if(|failure| is_pause(failure)) {
             return Err(pause.into());
         }
 
@@ -205,7 +205,9 @@ impl ProjectActivities {
         };
         let stored = self.store.store_memberships(pass).await?;
         if let Some(reason) = &stored.held {
-            tracing::warn!("{reason}. Is the token of cloud-sync-full one of another team?");
+            tracing::warn!(
+                "{reason}; check that the token of cloud-sync-full belongs to this team"
+            );
         }
         let unseen = stored.unseen_kinds.iter();
         let unseen_kinds: Vec<String> = unseen.map(ToString::to_string).collect();
@@ -213,11 +215,11 @@ impl ProjectActivities {
             let kinds = unseen_kinds.join(", ");
             tracing::warn!(
                 kinds,
-                "no project lists any of these kinds, though there are some: they stay where they were. \
-                 Does the token of cloud-sync-full have their read scopes? `arcadia doctor` tells"
+                "no project lists these kinds, although they have resources: the resources keep their projects; \
+                 check with `arcadia doctor` that the token of cloud-sync-full has their read scopes"
             );
         }
-        // One project that cannot be read holds up none of the others, but the run says so.
+        // A project that cannot be read does not block the others, but it fails the run.
         if let Some(error) = failure {
             return Err(error.into());
         }

@@ -1,6 +1,6 @@
-//! What DigitalOcean says in several ways is stored as one.
+//! Tests that different forms of the same data from DigitalOcean are stored as one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ struct World {
     store: Store,
     inventory: InventoryActivities,
     projects: ProjectActivities,
-    /// Looks past the store.
+    /// Reads the tables directly.
     pool: PgPool,
     _database: TestDatabase,
 }
 
-/// A new one each time: the same run would be taken for a retry.
+/// Returns a new run each time: the same run would count as a retry.
 fn run() -> Run {
     Run {
         workflow_id: "sync".to_owned(),
@@ -72,7 +72,7 @@ impl World {
         assert_eq!(synced.incomplete, None);
     }
 
-    /// A sync of the projects and a pass over their members; none where one of them would fail.
+    /// Syncs the projects and passes over their members; none if one of the two fails.
     async fn sync_projects(&self) -> Option<()> {
         let run = run();
         self.projects.sync_projects(run.clone()).await.ok()?;
@@ -83,7 +83,7 @@ impl World {
         sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
     }
 
-    /// Every event, and what stands in the row of each resource but the times.
+    /// Every event, and every row of a resource without its times.
     async fn all(&self) -> Vec<String> {
         let events = "select event || ' ' || changes::text from cloud_resource_events order by id";
         let rows =
@@ -98,7 +98,7 @@ fn rule(ports: &str, addresses: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_list_that_comes_in_another_order_writes_nothing() {
+async fn a_list_in_another_order_writes_nothing() {
     let mut account = Account::empty();
     let mut lists = Vec::new();
     for (kind, field, one, other) in [
@@ -156,7 +156,7 @@ async fn a_list_that_comes_in_another_order_writes_nothing() {
         }
     }
     assert_eq!(world.all().await, before);
-    // What comes or goes is still an event, in which nothing else shows.
+    // An added or removed item is still an event, and the event shows nothing else.
     let (kind, id, field, one, other) = &lists[0];
     let third = rule("443", &json!(["::/0", "0.0.0.0/0"]));
     let list = json!([third, other, one]);
@@ -223,7 +223,8 @@ async fn buckets_are_not_attempted_before_the_first_pass_over_the_projects() {
         world.rows(states).await,
         ["spaces_bucket complete", "spaces_key complete"]
     );
-    // A token that may not list projects gives no pass to wait for: the buckets of keys are mirrored all the same.
+    // If the token may not list projects, there is no pass to wait for: the buckets of access keys
+    // are mirrored nevertheless.
     let mut account = Account::empty();
     let key = account.add_resource("spaces_key", "uploader", "nyc3");
     account.grant_bucket(&key, "exports", "read");
@@ -241,7 +242,7 @@ async fn buckets_are_not_attempted_before_the_first_pass_over_the_projects() {
 }
 
 #[tokio::test]
-async fn members_find_their_resources_however_ids_are_spelt() {
+async fn members_match_resources_in_every_spelling_of_an_id() {
     let mut account = Account::empty();
     account.add_project("internal");
     let project = account.add_project("storefront");
@@ -268,18 +269,18 @@ async fn members_find_their_resources_however_ids_are_spelt() {
     ] {
         world.sync(&kind).await;
     }
-    let homes =
+    let attributions =
         "select r.kind || ' in ' || p.name || ' by ' || r.attribution from cloud_resources r
         join cloud_projects p on p.id = r.cloud_project_id order by 1";
     assert_eq!(
-        world.rows(homes).await,
+        world.rows(attributions).await,
         [
             "dns_zone in storefront by membership",
             "reserved_ipv6 in storefront by membership",
             "volume in storefront by membership",
         ]
     );
-    // The one that is nowhere is the only one that is reported.
+    // Only the member without a resource is reported.
     let unmatched = world.store.unmatched_members().await.unwrap();
     let unmatched: Vec<_> = unmatched
         .iter()

@@ -1,6 +1,6 @@
-//! Where buckets are known from, and what becomes of them when one of these places cannot be read.
+//! Tests of the three sources of buckets, and of failures of these sources.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ struct World {
     _database: TestDatabase,
 }
 
-/// A new one each time: the same run would be taken for a retry.
+/// Returns a new run each time: the same run would count as a retry.
 fn run() -> Run {
     Run {
         workflow_id: "sync".to_owned(),
@@ -35,7 +35,8 @@ fn run() -> Run {
 }
 
 impl World {
-    /// One bucket of a project in syd1, one that a key was granted too in nyc3, and one that only S3 lists, in fra1.
+    /// Starts an account with a bucket of a project in syd1, a bucket of a project and an access
+    /// key in nyc3, and a bucket in fra1 that only S3 lists.
     async fn new() -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), 4).await.unwrap();
@@ -79,7 +80,7 @@ impl World {
         }
     }
 
-    /// None where the run would fail.
+    /// Syncs the buckets; none if the run fails.
     async fn try_sync(&self) -> Option<KindSynced> {
         let of_projects = run();
         drop(self.projects.sync_projects(of_projects.clone()).await);
@@ -88,7 +89,7 @@ impl World {
         synced.ok()
     }
 
-    /// What became of the buckets.
+    /// Syncs the buckets, and returns their result.
     async fn sync(&self) -> KindSynced {
         let Some(mut keys) = self.try_sync().await else {
             panic!("the sync failed")
@@ -106,7 +107,7 @@ impl World {
         self.store.resources(&filter, None, 100).await.unwrap()
     }
 
-    /// Whether it is live or gone.
+    /// Returns a bucket, live or deleted.
     async fn bucket(&self, name: &str) -> Resource {
         let buckets = self.buckets(State::All).await.into_iter();
         let mut named = buckets.filter(|bucket| bucket.name == name);
@@ -118,17 +119,17 @@ impl World {
         buckets.map(|bucket| (bucket.name, bucket.region)).collect()
     }
 
-    /// How often the region or the time of each bucket was set or changed.
+    /// Counts the events that set or change the region or the time of each bucket.
     async fn events(&self) -> Vec<(String, usize)> {
         let mut events = Vec::new();
         for bucket in self.buckets(State::All).await {
             let of_bucket = self.store.resource_events(bucket.id, None, 100).await;
             let of_bucket = of_bucket.unwrap().into_iter();
-            let told = of_bucket.filter(|event| {
+            let events_of_fields = of_bucket.filter(|event| {
                 let mut fields = event.changes.as_object().unwrap().keys();
                 fields.any(|field| field == "region" || field.starts_with("attrs"))
             });
-            events.push((bucket.name, told.count()));
+            events.push((bucket.name, events_of_fields.count()));
         }
         events
     }
@@ -139,7 +140,7 @@ impl World {
     }
 }
 
-fn all_three() -> Vec<(String, Option<String>)> {
+fn all_buckets() -> Vec<(String, Option<String>)> {
     [
         ("exports", "nyc3"),
         ("forgotten", "fra1"),
@@ -150,12 +151,12 @@ fn all_three() -> Vec<(String, Option<String>)> {
 }
 
 #[tokio::test]
-async fn s3_says_most_of_a_bucket_and_knows_some_that_nobody_else_does() {
+async fn s3_has_the_most_fields_and_buckets_that_no_other_source_has() {
     let world = World::new().await;
     let synced = world.sync().await;
     assert_eq!((synced.seen, synced.discovered), (3, 3));
     assert_eq!(synced.incomplete, None);
-    assert_eq!(world.regions().await, all_three());
+    assert_eq!(world.regions().await, all_buckets());
     let expected = world.simulator.read(|account| account.buckets().to_vec());
     for bucket in world.buckets(State::Live).await {
         let of_account = expected.iter().find(|known| known.name == bucket.name);
@@ -174,7 +175,8 @@ async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
     world.sync().await;
     let before = world.buckets(State::Live).await;
     let events = world.events().await;
-    // One is gone, and one is new: an incomplete listing strikes nobody, and what it sees is kept.
+    // One bucket is deleted, and one is new: an incomplete listing adds no strikes, and its
+    // resources are stored.
     world.remove("images");
     world.simulator.change(|account| {
         account.add_resource("spaces_bucket", "brand-new", "sgp1");
@@ -196,8 +198,7 @@ async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
             };
             assert!(buckets.not_readable && buckets.struck == 0 && buckets.deleted == 0);
             let reason = buckets.incomplete.as_deref().unwrap();
-            let expected = "ListBuckets in nyc3 answered 403 AccessDenied";
-            assert!(reason.starts_with(expected), "{reason}");
+            assert!(reason.contains("AccessDenied"), "{reason}");
         }
         world.simulator.clear_faults();
     }
@@ -214,18 +215,18 @@ async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
     let mut expected = events;
     expected.insert(0, ("brand-new".to_owned(), 1));
     assert_eq!(world.events().await, expected);
-    // And then it can be read again.
+    // Now S3 can be read.
     let synced = world.sync().await;
     assert_eq!((synced.updated, synced.struck), (1, 1), "{synced:?}");
     assert_eq!(world.regions().await[0].1.as_deref(), Some("sgp1"));
 }
 
 #[tokio::test]
-async fn a_bucket_is_gone_when_all_three_were_read_and_none_has_it() {
+async fn a_bucket_is_deleted_if_all_sources_were_read_and_none_has_it() {
     let world = World::new().await;
     world.sync().await;
     world.remove("forgotten");
-    // That S3 lists neither says nothing against a grant and a project.
+    // The other two buckets are still in an access key and in a project.
     world.remove("exports");
     let empty = Fault::new(FaultKind::EmptyList, "/spaces/*");
     world.simulator.fail(empty);
@@ -233,7 +234,7 @@ async fn a_bucket_is_gone_when_all_three_were_read_and_none_has_it() {
         assert_eq!(world.sync().await.struck, 1);
     }
     assert_eq!(world.sync().await.deleted, 1);
-    let mut expected = all_three();
+    let mut expected = all_buckets();
     expected.remove(1);
     assert_eq!(world.regions().await, expected);
 }
@@ -276,7 +277,7 @@ async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
     }
 }
 
-/// The rule, the note and the resource of each line for a bucket.
+/// Returns rule, note and resource of each line of a month.
 async fn matches(store: &Store, month: u32) -> Vec<(String, Option<String>, Option<Uuid>)> {
     let filter = store::invoices::CostLineFilter {
         period: format!("2026-{month:02}-01").parse().unwrap(),
@@ -293,7 +294,7 @@ async fn matches(store: &Store, month: u32) -> Vec<(String, Option<String>, Opti
 }
 
 #[tokio::test]
-async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
+async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
     let mut world = World::new().await;
     let spaces = world.inventory.spaces.take();
     world.sync().await;
@@ -304,7 +305,7 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
             ("forgotten (fra1)", 5, "internal"),
             ("images (syd1)", 5, "internal"),
             ("Spaces ($5/mo 250GB storage & 1TB bandwidth)", 5, ""),
-            ("long-gone (nyc3)", 1, "internal"),
+            ("long-deleted (nyc3)", 1, "internal"),
         ],
     )
     .await;
@@ -329,7 +330,7 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
         let (rule, _, resource) = matches(&world.store, month).await.remove(0);
         assert_eq!((rule.as_str(), resource), ("name", Some(billed.id)));
     }
-    // What was billed long ago may be gone: the note says what to configure.
+    // A bucket that was billed long ago may be deleted: the note names the variables to configure.
     let (rule, note, _) = matches(&world.store, 1).await.remove(0);
     assert_eq!(rule, "unmatched");
     let note = note.unwrap();
@@ -348,7 +349,8 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
             .contains("SPACES_ACCESS_KEY_ID")
     );
 
-    // Such a listing strikes what projects and grants told of, and never what only the bill or S3 did.
+    // Such a listing adds strikes to buckets of projects and access keys, and never to those that
+    // only the invoice or S3 has.
     world.remove("images");
     world.remove("forgotten");
     for _ in 0..4 {
@@ -367,7 +369,7 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
         .collect();
     assert_eq!(live, ["exports", "forgotten"]);
 
-    // A project lists it: the same row, and the project's word.
+    // A project lists it: the row stays, and the project becomes its source.
     world.simulator.change(|account| {
         account.add_resource("spaces_bucket", "forgotten", "fra1");
     });
@@ -379,7 +381,7 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
     );
     assert_eq!(listed.attribution.as_deref(), Some("membership"));
 
-    // With keys the listing is full, and the usual rules hold.
+    // With Spaces keys the listing is full, and the usual rules apply.
     world.inventory.spaces = spaces;
     world.remove("forgotten");
     for _ in 0..3 {
@@ -393,14 +395,15 @@ async fn a_billed_bucket_that_nobody_lists_becomes_a_resource_without_keys() {
 }
 
 #[tokio::test]
-async fn a_billed_bucket_that_a_full_listing_lacks_is_no_resource() {
+async fn with_keys_a_billed_unlisted_bucket_is_not_stored() {
     let world = World::new().await;
     bill(&world.store, &[("elsewhere (fra1)", 5, "internal")]).await;
     let synced = world.sync().await;
     assert_eq!((synced.seen, synced.discovered), (3, 3));
     let (rule, note, _) = matches(&world.store, 5).await.remove(0);
     assert_eq!(rule, "unmatched");
-    // The bill contradicts the listing: both name the keys to configure. The usual rules hold for listed buckets.
+    // The invoice contradicts the listing: line and listing name the variables to configure. The
+    // usual rules apply to listed buckets.
     assert!(note.unwrap().contains("SPACES_ACCESS_KEY_ID"));
     let kinds = ["spaces_bucket".to_owned()];
     let fresh = world.store.freshness(Some(&kinds)).await.unwrap().remove(0);
@@ -414,18 +417,18 @@ async fn a_billed_bucket_that_a_full_listing_lacks_is_no_resource() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_only_s3_listed_outlives_the_keys() {
+async fn a_bucket_listed_only_by_s3_is_kept_without_keys() {
     let mut world = World::new().await;
     world.sync().await;
     world.inventory.spaces = None;
     for _ in 0..4 {
         assert_eq!(world.sync().await.struck, 0);
     }
-    assert_eq!(world.regions().await, all_three());
+    assert_eq!(world.regions().await, all_buckets());
 }
 
 #[tokio::test]
-async fn without_keys_buckets_are_known_by_name_and_lose_nothing_that_is_stored() {
+async fn without_keys_buckets_keep_their_stored_fields() {
     let mut world = World::new().await;
     let spaces = world.inventory.spaces.take();
     let synced = world.sync().await;
@@ -439,8 +442,8 @@ async fn without_keys_buckets_are_known_by_name_and_lose_nothing_that_is_stored(
     );
     world.inventory.spaces = spaces;
     world.sync().await;
-    assert_eq!(world.regions().await, all_three());
+    assert_eq!(world.regions().await, all_buckets());
     world.inventory.spaces = None;
     assert_eq!(world.sync().await.updated, 0);
-    assert_eq!(world.regions().await, all_three());
+    assert_eq!(world.regions().await, all_buckets());
 }

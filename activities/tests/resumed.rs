@@ -1,7 +1,7 @@
-//! Long listings whose attempts break off: they go on where they were, and whatever the account does meanwhile, nothing that is there
-//! is struck.
+//! Tests of interrupted listings: they resume where they stopped, and no existing resource gets a
+//! strike, regardless of concurrent changes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use activities::inventory::InventoryActivities;
 use devstack::testing::TestDatabase;
-use digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
+use digitalocean::rate_limit::{BudgetExhausted, RequestBudget, TokenKey};
 use digitalocean::{Client, RateLimit};
 use domain::ResourceKind;
 use futures::future::BoxFuture;
@@ -22,7 +22,7 @@ use store::inventory::{Guard, Rules};
 use store::{Run, Store};
 use uuid::Uuid;
 
-/// 13 pages; with that of the GPUs, 14 requests.
+/// 13 pages; 14 requests including the page of the GPU droplets.
 const DROPLETS: usize = 2_600;
 
 struct World {
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// What a worker process has.
+    /// Builds the activities of a worker process with its own database connections.
     async fn worker(&self, budget: Option<Arc<dyn RequestBudget>>) -> InventoryActivities {
         let mut digitalocean = Client::new(&self.simulator.url(), DEMO_TOKEN.into()).unwrap();
         if let Some(budget) = budget {
@@ -74,7 +74,7 @@ impl World {
         self.simulator.requests().len()
     }
 
-    /// Ids of the account's droplets, in DigitalOcean's order.
+    /// Returns the ids of the account's droplets, in DigitalOcean's order.
     fn droplets(&self) -> Vec<u64> {
         self.simulator.read(|account| {
             let droplets = account.droplets().iter();
@@ -82,7 +82,7 @@ impl World {
         })
     }
 
-    /// Ids of the mirror's droplets that fit a condition.
+    /// Returns the ids of the mirror's droplets that a query selects.
     async fn mirrored(&self, sql: &'static str) -> BTreeSet<u64> {
         let ids: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap();
         ids.iter().map(|id| id.parse().unwrap()).collect()
@@ -97,46 +97,47 @@ fn run() -> Run {
 }
 
 const LIVE: &str = "select provider_id from cloud_resources where deleted_at is null";
-const DOUBTED: &str = "select provider_id from cloud_resources where deleted_at is not null or stale_strike_count > 0";
+const STRIKES_OR_DELETED: &str = "select provider_id from cloud_resources where deleted_at is not null or stale_strike_count > 0";
 
-/// Gives so many requests.
-struct Purse(AtomicU32);
+/// A budget with this many requests.
+struct FixedBudget(AtomicU32);
 
-impl RequestBudget for Purse {
-    fn take(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, Result<(), UsedUp>> {
-        let given = self
+impl RequestBudget for FixedBudget {
+    fn take(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, Result<(), BudgetExhausted>> {
+        let taken = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             });
-        let given = given.map(drop).map_err(|_| UsedUp {
+        let taken = taken.map(drop).map_err(|_| BudgetExhausted {
             retry_after: Duration::from_secs(9),
             reason: "a test".to_owned(),
         });
-        Box::pin(async move { given })
+        Box::pin(async move { taken })
     }
 
-    fn told(&self, _: TokenKey, _: RateLimit) {}
+    fn record_reported(&self, _: TokenKey, _: RateLimit) {}
 
-    fn refused(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, ()> {
+    fn close(&self, _: TokenKey, _: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }
 
 #[tokio::test]
-async fn a_listing_that_ran_out_of_requests_goes_on_where_it_was() {
+async fn a_listing_that_ran_out_of_requests_resumes_where_it_stopped() {
     let world = World::new().await;
     let run = run();
     let mut made = Vec::new();
     for requests in [11, 1, 20] {
-        let purse = Arc::new(Purse(AtomicU32::new(requests)));
+        let budget = Arc::new(FixedBudget(AtomicU32::new(requests)));
         let before = world.requests();
-        let worker = world.worker(Some(purse)).await;
+        let worker = world.worker(Some(budget)).await;
         let synced = worker.sync(ResourceKind::DROPLET, run.clone()).await;
         made.push(world.requests() - before);
         assert_eq!(synced.is_ok(), requests == 20);
     }
-    // Eleven pages; the last of these again; and that one once more with the two that are left and the GPUs'.
+    // Eleven pages; the last of these; that page and the two remaining ones, with the page of the
+    // GPU droplets.
     assert_eq!(made, [11, 1, 4]);
     assert_eq!(world.mirrored(LIVE).await.len(), DROPLETS);
     let left = "select (select count(*) from cloud_resumable_listings) + (select count(*) from cloud_staged_resources)";
@@ -145,16 +146,16 @@ async fn a_listing_that_ran_out_of_requests_goes_on_where_it_was() {
     assert_eq!(world.count(complete).await, 1);
 }
 
-/// How an attempt breaks off.
+/// The way in which an attempt is interrupted.
 #[derive(Debug, Clone)]
 enum End {
-    /// A page cannot be read.
+    /// A request for a page fails.
     Fails { page: usize },
-    /// The process dies after so many microseconds.
+    /// The process dies after this many microseconds.
     Dies { micros: u64 },
 }
 
-/// What somebody does meanwhile; numbers are places in DigitalOcean's order.
+/// A change to the account between attempts; numbers are indexes in DigitalOcean's order.
 #[derive(Debug, Clone)]
 enum Change {
     Remove(usize),
@@ -213,15 +214,15 @@ impl World {
         }
     }
 
-    /// Attempts that break off while the account changes, and one that comes to its end.
+    /// Runs interrupted attempts while the account changes, and one complete attempt.
     async fn sync_in_attempts(&self, attempts: &[(End, Vec<Change>)]) -> Result<(), String> {
         let run = run();
-        let mut there_all_the_time: BTreeSet<u64> = self.droplets().into_iter().collect();
+        let mut always_present: BTreeSet<u64> = self.droplets().into_iter().collect();
         for (end, changes) in attempts {
             self.attempt(&run, end).await;
             self.change(changes);
-            let there: BTreeSet<u64> = self.droplets().into_iter().collect();
-            there_all_the_time.retain(|id| there.contains(id));
+            let present: BTreeSet<u64> = self.droplets().into_iter().collect();
+            always_present.retain(|id| present.contains(id));
         }
         let worker = self.worker(None).await;
         let synced = worker.sync(ResourceKind::DROPLET, run).await;
@@ -229,20 +230,20 @@ impl World {
         if let Some(reason) = synced.incomplete {
             return Err(reason);
         }
-        let doubted = self.mirrored(DOUBTED).await;
-        if let Some(id) = doubted.intersection(&there_all_the_time).next() {
-            return Err(format!("{id} was there all the time, and was struck"));
+        let with_strikes = self.mirrored(STRIKES_OR_DELETED).await;
+        if let Some(id) = with_strikes.intersection(&always_present).next() {
+            return Err(format!("droplet {id} always existed, and got a strike"));
         }
         let live = self.mirrored(LIVE).await;
-        if let Some(id) = there_all_the_time.difference(&live).next() {
-            return Err(format!("{id} was there all the time, and is not mirrored"));
+        if let Some(id) = always_present.difference(&live).next() {
+            return Err(format!("droplet {id} always existed, and is not mirrored"));
         }
         Ok(())
     }
 }
 
 #[test]
-fn whatever_happens_between_attempts_nothing_that_is_there_is_struck() {
+fn existing_droplets_get_no_strike_between_interrupted_attempts() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -262,7 +263,7 @@ fn whatever_happens_between_attempts_nothing_that_is_there_is_struck() {
     });
     outcome.unwrap();
 
-    // Left alone, the mirror holds what the account has.
+    // Without further changes, the mirror equals the account.
     for _ in 0..3 {
         let synced = runtime.block_on(async {
             let worker = world.worker(None).await;

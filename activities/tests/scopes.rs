@@ -1,4 +1,5 @@
-//! A token that may see less than the one before: what it cannot see stays where it was.
+//! Tests of a token with fewer scopes than the one before: resources that it may not read keep
+//! their projects.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use sqlx::PgPool;
 use store::inventory::{Guard, Rules};
 use store::{Run, Store};
 
-const NARROW: &str = "dop_v1_that_may_not_see_droplets";
+const NARROW: &str = "dop_v1_without_droplet_read";
 
 fn run(number: u32) -> Run {
     Run {
@@ -21,7 +22,7 @@ fn run(number: u32) -> Run {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_see_droplets_moves_none_of_them_to_another_project() {
+async fn a_token_without_droplet_scopes_moves_no_droplet() {
     let database = devstack::testing::database().await;
     let store = Store::connect(&database.url(), 3).await.unwrap();
     store.migrate().await.unwrap();
@@ -29,7 +30,7 @@ async fn a_token_that_may_not_see_droplets_moves_none_of_them_to_another_project
     let scopes = ["project:read", "domain:read"];
     account.accept_token(NARROW, Scopes::only(scopes));
     let simulator = Simulator::start(account).await.unwrap();
-    // The guard lets everything pass: it is not what this is about.
+    // The guard is disabled: it is not under test.
     let rules = Rules {
         strike_interval: Duration::ZERO,
         guard: Guard {

@@ -1,12 +1,15 @@
-//! Spaces buckets. The API has no list of them: they are known from three sides, none of which knows all of them for sure.
+//! Lists Spaces buckets. The API has no list of them, so they are read from three sources, none of
+//! which is certain to have all of them.
 //!
-//! Projects list their members, keys name the buckets that they were granted access to, and S3's `ListBuckets` (where Spaces keys
-//! are configured) lists what those keys may see. A bucket that any of them tells of is there; it is gone only if all of them were
-//! read to their end and none did.
+//! Projects list their members; access keys name the buckets that they may access; S3's
+//! `ListBuckets` (if Spaces keys are configured) lists the buckets that those keys may access. A
+//! bucket exists if any source has it. It is missing only if all sources were read completely and
+//! none has it.
 //!
-//! Without Spaces keys the kind is known to be partial. Then a bucket that a bill of the latest months names, and that none of these
-//! sides has told of, is stored too: with its region, in the project that the bill names, and with `"source": "invoice"` among its
-//! attributes until another side tells of it. Such a listing does not strike it.
+//! Without Spaces keys the listing is known to be partial. Then buckets that only the invoices of
+//! the latest months name are stored too: with their region, in the project that the invoice names,
+//! and with `"source": "invoice"` in their attributes until another source has them. Such a listing
+//! adds no strikes to them.
 
 use std::collections::HashMap;
 
@@ -22,13 +25,14 @@ use super::InventoryActivities;
 use crate::failure::Failure;
 
 const KIND: ResourceKind = ResourceKind::SPACES_BUCKET;
-/// Stored buckets read at a time.
+/// Stored buckets per page.
 const PAGE: i64 = 1000;
 
-/// What the mirror knows of buckets beside their names: what `ListBuckets` said.
+/// Stored regions and attributes of buckets by name; they come from `ListBuckets`.
 ///
-/// Projects and grants tell that a bucket is there and nothing else, so a sighting of theirs leaves the rest as it is stored. Without
-/// that a bucket would lose its region each time S3 cannot be read, and get it back the next time.
+/// Projects and access keys only prove that a bucket exists, so the other fields stay as stored.
+/// Otherwise a bucket would lose its region whenever S3 cannot be read, and get it back the next
+/// time.
 #[derive(Default)]
 pub(super) struct KnownBuckets(HashMap<String, (Option<String>, Attrs)>);
 
@@ -58,32 +62,34 @@ impl KnownBuckets {
         }
     }
 
-    /// A sighting of which nothing but the name is known.
-    pub(super) fn complete(&self, mut sighting: ObservedResource) -> ObservedResource {
-        if sighting.kind == KIND
-            && let Some((region, attrs)) = self.0.get(&sighting.provider_id)
+    /// Completes a bucket with only a name by its stored region and attributes.
+    pub(super) fn complete(&self, mut bucket: ObservedResource) -> ObservedResource {
+        if bucket.kind == KIND
+            && let Some((region, attrs)) = self.0.get(&bucket.provider_id)
         {
-            sighting.region.clone_from(region);
-            // What a bill told of is told of by another side now.
+            bucket.region.clone_from(region);
+            // Another source has the bucket now, so it loses the mark of an invoice.
             if *attrs != of_invoice() {
-                sighting.attrs.clone_from(attrs);
+                bucket.attrs.clone_from(attrs);
             }
         }
-        sighting
+        bucket
     }
 }
 
 impl InventoryActivities {
-    /// Whether the first pass over the projects is still to come, as in an account whose schedules have just been started all at once.
-    /// Most buckets are known from that pass alone, so a listing before it would be an incomplete one that nothing is wrong with. A
-    /// pass that cannot come, since the projects cannot be listed, is not waited for.
+    /// Whether the first pass over the projects is still pending, as in an account where all
+    /// schedules have just been started. Most buckets are known only from that pass, so a listing
+    /// before it would be incomplete without a problem. A pass is not awaited if the projects
+    /// cannot be listed.
     pub(super) async fn awaits_first_pass(&self) -> Result<bool, Failure> {
         let (_, pass) = self.store.members_of(&KIND).await?;
         let projects = self.store.freshness(Some(&["project".to_owned()])).await?;
         Ok(pass.is_none() && !projects.iter().any(KindFreshness::last_attempt_failed))
     }
 
-    /// Adds the buckets of projects and of S3 to those of the keys' grants, and returns why S3 could not be read, if so.
+    /// Adds the buckets of projects and of S3 to those of access keys. Returns the error if S3
+    /// could not be read.
     pub(super) async fn add_buckets(
         &self,
         known: &KnownBuckets,
@@ -99,7 +105,7 @@ impl InventoryActivities {
         };
         match spaces.list_buckets().await {
             Ok(buckets) => {
-                // The last sighting counts, and this one knows most.
+                // The last source counts, and this one has the most fields.
                 seen.add(buckets.into_iter().map(ObservedResource::from).collect())
                     .await?;
                 if !self.billed(seen).await?.is_empty() {
@@ -118,7 +124,7 @@ impl InventoryActivities {
         }
     }
 
-    /// Buckets that the latest bills name and no other source does.
+    /// Returns the buckets that the latest invoices name and no other source has.
     async fn billed(&self, seen: &Observations) -> Result<Vec<ObservedResource>, Failure> {
         let billed = self.store.billed_resources(&KIND).await?;
         Ok(billed
@@ -133,7 +139,8 @@ impl InventoryActivities {
             .collect())
     }
 
-    /// The projects' members as of the latest pass over them: the evidence is as old as the older of the two.
+    /// Adds the buckets among the projects' members as of the latest pass. The evidence is as old
+    /// as the older of the two listings.
     async fn add_members(
         &self,
         known: &KnownBuckets,
@@ -155,29 +162,31 @@ impl InventoryActivities {
                     ))
                 }
             }
-            None => Completeness::Incomplete("the projects were not walked yet".to_owned()),
+            None => Completeness::Incomplete("no pass over the projects yet".to_owned()),
         };
         facts.completeness = facts.completeness.clone().and(of_pass);
         Ok(())
     }
 }
 
-/// Why the listing is partial, and what to configure.
+/// The reason for a partial listing without Spaces keys, and the fix.
 const WITHOUT_SPACES_KEYS: &str = "without Spaces keys, buckets are known only from projects, access keys and recent invoices: set \
     SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker, so that all of them are listed";
 
-/// Why a listing with Spaces keys is partial, and what to configure. The buckets are not stored: a full listing would delete them.
+/// The reason for a partial listing with Spaces keys, and the fix. The buckets are not stored: a
+/// full listing would delete them.
 const BILLED_BUT_NOT_LISTED: &str = "the Spaces keys do not list all buckets that recent invoices name: if these buckets still exist, set \
     SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker to a key with access to all buckets of the team";
 
-/// The attributes of a bucket that only a bill names.
+/// The attributes of a bucket that only an invoice names.
 fn of_invoice() -> Attrs {
-    // Texts have a form in JSON.
+    // Strings always serialise.
     Attrs::of(&HashMap::from([("source", "invoice")])).unwrap_or_else(|_| Attrs::empty())
 }
 
-/// Returns true for a name that Spaces accepts (docs: 3 to 63 lowercase letters, digits and hyphens; S3 allows dots too). Other words
-/// in a line, such as a subscription's, are no bucket.
+/// Returns true for a name that Spaces accepts (docs: 3 to 63 lowercase letters, digits and
+/// hyphens; S3 allows dots too). Other text in a line, such as the name of a subscription, is not a
+/// bucket.
 fn is_bucket_name(name: &str) -> bool {
     let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -205,7 +214,8 @@ fn named(name: String) -> ObservedResource {
     }
 }
 
-/// A key that may not list, and an endpoint that is not S3's, are what the account's operator has to change.
+/// The shortfall for an error of S3. The operator has to fix a key that may not list buckets, and
+/// an endpoint that is not S3's.
 fn shortfall(error: &SpacesError) -> Shortfall {
     match error {
         SpacesError::Forbidden { .. } | SpacesError::UnexpectedBody { .. } => {
@@ -216,7 +226,8 @@ fn shortfall(error: &SpacesError) -> Shortfall {
     }
 }
 
-/// A key that may not list is the account's own limit: the run does not fail by it.
+/// Whether the error is a limit of the account: a key that may not list buckets. The run does not
+/// fail because of it.
 pub(super) fn is_account_limit(error: &SpacesError) -> bool {
     matches!(error, SpacesError::Forbidden { .. })
 }

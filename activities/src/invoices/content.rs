@@ -1,4 +1,4 @@
-//! Reading an invoice from all that DigitalOcean shows of it: its CSV, its items, its summary.
+//! Reads an invoice from its three sources: CSV, items and summary.
 
 mod items;
 
@@ -9,7 +9,7 @@ use domain::invoices::{
 };
 use store::invoices::{Document, InvoiceContent, Sources};
 
-use self::items::{ShownTwice, list_items, take_items};
+use self::items::{DuplicateItems, list_items, take_items};
 use crate::failure::{Failure, is_pause};
 
 /// An invoice as it was read.
@@ -39,16 +39,16 @@ impl Content {
     }
 }
 
-/// Which sources a reading lacks, and why.
+/// The sources that a reading lacks, with the reasons.
 #[derive(Default)]
 struct Notes {
     all: Vec<String>,
-    /// Those of `all` that a later reading may not have.
+    /// The notes on sources that a later reading may have.
     temporary: Vec<String>,
 }
 
 impl Notes {
-    fn lacking(&mut self, source: &str, error: &Error) {
+    fn missing(&mut self, source: &str, error: &Error) {
         let note = format!("without the {source}: {error}");
         if is_absent(error) {
             self.all.push(note);
@@ -67,40 +67,42 @@ fn text_of(notes: &[String]) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// From this attempt on, items and summary that cannot be had are done without: the CSV alone gives every cent.
-const PATIENCE: u32 = 5;
+/// From this attempt on, items and summary are optional if they keep failing: the CSV alone has
+/// every cent.
+const OPTIONAL_FROM_ATTEMPT: u32 = 5;
 
-/// Reads an invoice. None where DigitalOcean knows neither a CSV nor items of it.
+/// Reads an invoice. None if DigitalOcean has neither a CSV nor items for it.
 ///
-/// What is not there (404, or refused) is done without, and noted. What fails otherwise fails the attempt, since it may be there at
-/// the next; of items and summary that holds for the first attempts only. The CSV is waited for however long it takes: it alone has
-/// every row (observed: buckets beyond a hundred are in no item).
+/// A source that does not exist (404, or refused) is left out, with a note. Any other failure fails
+/// the attempt, since the next one may succeed; for items and summary, this holds for the first
+/// attempts only. The CSV is always required: it alone has every row (observed: buckets beyond a
+/// hundred are in no item).
 pub(super) async fn read(
     client: &Client,
     invoice: InvoiceKey,
     attempt: u32,
 ) -> Result<Option<Content>, Failure> {
     let mut notes = Notes::default();
-    // All at once, so that what keeps failing is noticed in one attempt.
+    // Concurrently, so that one attempt detects every source that keeps failing.
     let (csv, items, summary) = tokio::join!(
         client.fetch_invoice_csv(invoice),
-        // Large: it holds the pages under way.
+        // Boxed because it is large: it holds the pages that are being read.
         Box::pin(list_items(client, invoice)),
         client.get_invoice_summary(invoice),
     );
     let csv = match csv {
         Ok(csv) => Some(csv),
         Err(error) if is_absent(&error) => {
-            notes.lacking("CSV", &error);
+            notes.missing("CSV", &error);
             None
         }
         Err(error) => return Err(error.into()),
     };
     let items = take_items(items, attempt, &mut notes)?;
     let summary = take_summary(summary, attempt, &mut notes)?;
-    let (items, items_document, shown_twice) = match items {
-        Some(items) => (Some(items.all), Some(items.document), items.shown_twice),
-        None => (None, None, ShownTwice::default()),
+    let (items, items_document, duplicates) = match items {
+        Some(items) => (Some(items.all), Some(items.document), items.duplicates),
+        None => (None, None, DuplicateItems::default()),
     };
     let csv_document = csv.as_deref().map(Document::csv);
     let (mut lines, sources, joined) = match (csv, items) {
@@ -118,11 +120,11 @@ pub(super) async fn read(
         (None, Some(items)) => (lines_of_items(&items), Sources::Items, None),
         (None, None) => return Ok(None),
     };
-    if let Some(reason) = shown_twice.contradiction(joined) {
-        if attempt < PATIENCE {
+    if let Some(reason) = duplicates.contradiction(joined) {
+        if attempt < OPTIONAL_FROM_ATTEMPT {
             return Err(Failure::InconsistentItems(reason));
         }
-        notes.temporary(format!("the items may not be all: {reason}"));
+        notes.temporary(format!("the items may be incomplete: {reason}"));
     }
     if let Some(summary) = &summary {
         part_by_summary(&mut lines, summary);
@@ -146,21 +148,22 @@ fn take_summary(
 ) -> Result<Option<InvoiceSummary>, Failure> {
     match summary {
         Ok(summary) => Ok(Some(summary)),
-        Err(error) if may_do_without(&error, attempt) => {
-            notes.lacking("summary", &error);
+        Err(error) if is_optional(&error, attempt) => {
+            notes.missing("summary", &error);
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn may_do_without(error: &Error, attempt: u32) -> bool {
-    // Requests come again by themselves; a part that was only waited for is not lacking.
-    let is_tried_in_vain = error.is_retryable() && !is_pause(error);
-    is_absent(error) || (attempt >= PATIENCE && is_tried_in_vain)
+fn is_optional(error: &Error, attempt: u32) -> bool {
+    // A rate limit ends by itself, so a rate limited source is not missing.
+    let keeps_failing = error.is_retryable() && !is_pause(error);
+    is_absent(error) || (attempt >= OPTIONAL_FROM_ATTEMPT && keeps_failing)
 }
 
-/// Whether the answer says that there is no such thing, rather than that it cannot be had now or by this token.
+/// Whether the response proves that the source does not exist, not only that it is unavailable now
+/// or to this token.
 fn is_absent(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. } | Error::Refused { .. })
 }
@@ -177,7 +180,8 @@ mod tests {
     /// More than a page.
     const LINES: usize = 250;
 
-    /// An invoice with these lines, while the last item of its first page moves to the next.
+    /// An invoice with these lines. In this many reads, the last item of its first page moves to
+    /// the next page.
     async fn while_an_item_moves(
         lines: Vec<Line>,
         has_csv: bool,
@@ -196,7 +200,7 @@ mod tests {
         (client, InvoiceKey::Issued(uuid.into()), simulator)
     }
 
-    /// Each of a droplet of its own, all at one price.
+    /// Lines of different droplets, all with one price.
     fn droplets() -> Vec<Line> {
         let droplet = |number| {
             let name = format!("web-{number} (s-1vcpu-1gb)");
@@ -207,20 +211,19 @@ mod tests {
 
     async fn assert_inconsistent(client: &Client, key: InvoiceKey, attempt: u32) {
         match read(client, key, attempt).await {
-            Err(Failure::InconsistentItems(reason)) => assert_eq!(
-                reason,
-                "items on two pages in a row: 1, so that as many may be on none"
-            ),
-            outcome => panic!("it was taken, or failed otherwise: {}", outcome.is_ok()),
+            Err(Failure::InconsistentItems(reason)) => {
+                assert!(reason.starts_with("1 "), "{reason}")
+            }
+            outcome => panic!("not inconsistent; read: {}", outcome.is_ok()),
         }
     }
 
     #[tokio::test]
-    async fn an_item_that_pushes_another_off_its_page_is_noticed_though_the_total_fits() {
+    async fn a_moved_item_is_detected_although_the_total_is_correct() {
         for has_csv in [true, false] {
             let (client, key, _simulator) = while_an_item_moves(droplets(), has_csv, 1).await;
             assert_inconsistent(&client, key, 1).await;
-            // Nothing moves any more.
+            // No item moves in this read.
             let content = read(&client, key, 2).await.ok().flatten().unwrap();
             let mut ids: Vec<_> = content
                 .lines
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_item_of_no_resource_that_pushes_another_off_its_page_shows_in_the_join() {
+    async fn a_moved_item_without_a_resource_is_detected_by_the_join() {
         let mut lines = droplets();
         for line in &mut lines[190..200] {
             *line = Line::new("Taxes", "Tax", Decimal::new(1, 2));
@@ -244,19 +247,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_listed_so_again_and_again_is_taken_and_noted() {
+    async fn items_that_stay_inconsistent_are_stored_with_a_note() {
         let (client, key, _simulator) = while_an_item_moves(droplets(), true, 2).await;
-        assert_inconsistent(&client, key, PATIENCE - 1).await;
-        let content = read(&client, key, PATIENCE).await.ok().flatten().unwrap();
+        assert_inconsistent(&client, key, OPTIONAL_FROM_ATTEMPT - 1).await;
+        let content = read(&client, key, OPTIONAL_FROM_ATTEMPT)
+            .await
+            .ok()
+            .flatten()
+            .unwrap();
         assert_eq!(content.lines.len(), LINES);
-        let note = "the items may not be all: items on two pages in a row: 1, so that as many may be on none";
-        assert_eq!(content.note.as_deref(), Some(note));
-        // The next run reads them again.
-        assert_eq!(content.unread.as_deref(), Some(note));
+        assert!(content.note.is_some());
+        // The next run refetches them.
+        assert_eq!(content.unread, content.note);
     }
 
     #[tokio::test]
-    async fn only_a_source_that_may_come_back_is_unread() {
+    async fn only_a_source_that_may_succeed_later_is_unread() {
         for (fault, is_unread) in [
             (FaultKind::ServerError { status: 500 }, true),
             (FaultKind::NotFound, false),
@@ -267,21 +273,25 @@ mod tests {
             simulator.fail(Fault::new(fault, "*/summary"));
             let client = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
             let key = InvoiceKey::Issued(uuid.into());
-            let content = read(&client, key, PATIENCE).await.ok().flatten().unwrap();
+            let content = read(&client, key, OPTIONAL_FROM_ATTEMPT)
+                .await
+                .ok()
+                .flatten()
+                .unwrap();
             assert!(content.note.is_some());
             assert_eq!(content.unread.is_some(), is_unread, "{:?}", content.note);
         }
     }
 
     #[tokio::test]
-    async fn lines_of_no_resource_that_are_alike_on_several_pages_are_as_they_are() {
+    async fn equal_lines_without_a_resource_on_several_pages_are_valid() {
         let tax = Line::new("Taxes", "Tax", Decimal::new(1, 2));
         let (client, key, _simulator) = while_an_item_moves(vec![tax; LINES], true, 0).await;
         let content = read(&client, key, 1).await.ok().flatten().unwrap();
         assert_eq!(content.note, None);
     }
 
-    /// How a request fails where the server does so.
+    /// The error of a request to a server with this fault.
     async fn failing(fault: FaultKind) -> Error {
         let simulator = Simulator::start(Account::demo()).await.unwrap();
         simulator.fail(Fault::new(fault, "*"));
@@ -293,11 +303,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_a_429_kept_back_is_not_lacking_however_often() {
+    async fn a_rate_limited_source_is_never_optional() {
         let refused = failing(FaultKind::RateLimited { retry_after: 1 }).await;
-        assert!(!may_do_without(&refused, PATIENCE));
+        assert!(!is_optional(&refused, OPTIONAL_FROM_ATTEMPT));
         let broken = failing(FaultKind::ServerError { status: 500 }).await;
-        assert!(!may_do_without(&broken, PATIENCE - 1) && may_do_without(&broken, PATIENCE));
-        assert!(may_do_without(&failing(FaultKind::NotFound).await, 1));
+        assert!(
+            !is_optional(&broken, OPTIONAL_FROM_ATTEMPT - 1)
+                && is_optional(&broken, OPTIONAL_FROM_ATTEMPT)
+        );
+        assert!(is_optional(&failing(FaultKind::NotFound).await, 1));
     }
 }

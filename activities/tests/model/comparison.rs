@@ -1,4 +1,4 @@
-//! What the mirror holds, against what it must hold.
+//! Compares the mirror with the model: rows, events, intervals and history.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,12 @@ use uuid::Uuid;
 use crate::reference::Reference;
 use crate::world::World;
 
-/// More than any sequence makes.
+/// More rows than any sequence creates.
 const PAGE: i64 = 10_000;
 
 impl World {
-    /// Whether the mirror holds what the model says, its events replay to its rows, and its intervals fit them.
+    /// Checks that the mirror's rows equal the model's, its events replay to its rows, and its open
+    /// intervals match them.
     pub(crate) async fn compare(&mut self, reference: &Reference) -> Result<(), String> {
         let rows = self.rows().await;
         let projects: BTreeMap<Uuid, String> =
@@ -28,15 +29,19 @@ impl World {
             row.cloud_project_id
                 .and_then(|id| projects.get(&id)?.parse::<Uuid>().ok())
         };
-        let held: BTreeMap<(String, String), &Resource> = rows
+        let mirrored: BTreeMap<(String, String), &Resource> = rows
             .iter()
             .map(|row| ((row.kind.clone(), row.provider_id.clone()), row))
             .collect();
-        if held.len() != reference.rows.len() {
-            return Err(format!("{} rows, not {}", held.len(), reference.rows.len()));
+        if mirrored.len() != reference.rows.len() {
+            return Err(format!(
+                "{} rows, not {}",
+                mirrored.len(),
+                reference.rows.len()
+            ));
         }
         for ((kind, id), expected) in &reference.rows {
-            let Some(row) = held.get(&(kind.word().to_owned(), id.clone())) else {
+            let Some(row) = mirrored.get(&(kind.name().to_owned(), id.clone())) else {
                 return Err(format!("{kind:?} {id} is missing"));
             };
             let differs = row.name != expected.body.name
@@ -51,7 +56,7 @@ impl World {
             }
         }
         self.compare_replay(&rows).await?;
-        let unfit: i64 = sqlx::query_scalar(
+        let mismatched: i64 = sqlx::query_scalar(
             "select count(*) from cloud_resources r
              full join (select * from cloud_project_memberships where valid_to is null) m on m.resource_id = r.id
              where (case when r.deleted_at is null then r.provider_project_id end) is distinct from m.cloud_project_id",
@@ -59,8 +64,10 @@ impl World {
         .fetch_one(&self.pool)
         .await
         .unwrap();
-        if unfit > 0 {
-            return Err(format!("{unfit} open intervals do not fit their rows"));
+        if mismatched > 0 {
+            return Err(format!(
+                "{mismatched} open intervals do not match their rows"
+            ));
         }
         let left: i64 = sqlx::query_scalar("select count(*) from cloud_staged_resources")
             .fetch_one(&self.pool)
@@ -74,7 +81,7 @@ impl World {
         Ok(())
     }
 
-    /// The events of each resource, applied one after the other to nothing, must give its row.
+    /// Checks that the events of each resource, applied in order, give its row.
     async fn compare_replay(&self, rows: &[Resource]) -> Result<(), String> {
         let events: Vec<(Uuid, String, Value)> = sqlx::query_as(
             "select resource_id, event, changes from cloud_resource_events order by id",
@@ -87,7 +94,7 @@ impl World {
             let is_known = replayed.contains_key(&resource);
             if is_known == (event == "discovered") {
                 return Err(format!(
-                    "{resource} has {event} as its {is_known} first event"
+                    "{resource} has the event {event}, and earlier events: {is_known}"
                 ));
             }
             apply(replayed.entry(resource).or_default(), &changes);
@@ -110,7 +117,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether each moment of the past can still be seen as it was.
+    /// Checks that each past state can still be read as it was.
     pub(crate) async fn compare_history(&self) -> Result<(), String> {
         let filter = ResourceFilter {
             state: State::All,

@@ -1,11 +1,11 @@
-//! Random sequences of what can happen to an account and to its syncs, against a model of a few lines that says what the mirror
-//! must hold after each of them.
+//! Runs random sequences of changes to an account and of syncs, and compares the mirror after each
+//! step with a small model of it.
 //!
-//! The real client reads the real simulator, and the real store writes a real PostgreSQL; only Temporal is left out, whose part is
-//! to call the same functions. `ARCADIA_MODEL_SEQUENCES` says how many sequences; a failing one is made as short as it can be
-//! and printed with its seed.
+//! The real client reads the real simulator, and the real store writes a real PostgreSQL; only
+//! Temporal is left out, since it only calls the same functions. `ARCADIA_MODEL_SEQUENCES` sets the
+//! number of sequences; a failing one is shrunk as far as possible and printed with its seed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod comparison;
 mod reference;
@@ -19,11 +19,11 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use reference::Reference;
 use world::World;
 
-/// Enough to meet each pair of neighbouring steps many times; more by hand.
+/// Enough to cover each pair of consecutive steps many times; more when started manually.
 const SEQUENCES: u32 = 30;
 const LONGEST: usize = 32;
 
-/// Each half in a database of its own, side by side.
+/// Checks sequences in a new database. The tests run half of them each, concurrently.
 fn check_sequences(sequences: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,11 +65,11 @@ fn sequences() -> u32 {
 }
 
 #[test]
-fn whatever_happens_the_mirror_holds_what_the_model_says() {
+fn the_mirror_equals_the_model_after_every_step() {
     check_sequences(sequences() / 2);
 }
 
 #[test]
-fn whatever_happens_the_mirror_holds_what_the_model_says_again() {
+fn the_mirror_equals_the_model_in_the_second_half() {
     check_sequences(sequences() - sequences() / 2);
 }

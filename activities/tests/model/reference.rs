@@ -1,4 +1,4 @@
-//! What the mirror must hold: the rules of the mirror in their plainest form.
+//! The model of the mirror: its rules in their simplest form.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::steps::{Kind, Step, Trouble};
 use crate::world::World;
 
-/// How many complete listings in a row must lack a resource.
+/// Complete listings in a row that must lack a resource before it is deleted.
 const STRIKES: i32 = 3;
 
 pub(crate) type Key = (Kind, String);
 
-/// A resource as the account has it.
+/// A resource in the account.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Body {
     pub(crate) name: String,
@@ -29,47 +29,48 @@ pub(crate) struct Row {
     pub(crate) project: Option<Uuid>,
     pub(crate) tenant: Option<String>,
     pub(crate) attribution: Option<&'static str>,
-    /// Whether it was there when the latest complete pass over the projects began.
-    was_there_at_the_last_pass: bool,
+    /// Whether it existed when the latest complete pass over the projects began.
+    existed_at_the_last_pass: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct Reference {
     pub(crate) rows: BTreeMap<Key, Row>,
-    /// Which project lists it, and how many complete passes in a row did not.
+    /// The project that lists each member, and the number of complete passes in a row that did not
+    /// list it.
     members: BTreeMap<Key, (Uuid, i32)>,
     tenants: BTreeMap<Uuid, String>,
-    pins: BTreeMap<Key, Uuid>,
+    overrides: BTreeMap<Key, Uuid>,
     internal: Option<Uuid>,
-    /// Whether the latest run of a kind has struck.
-    last_run_has_struck: BTreeMap<Kind, bool>,
+    /// Whether the latest run of each kind added strikes.
+    last_run_added_strikes: BTreeMap<Kind, bool>,
 }
 
 impl Reference {
-    /// The projects that the mirror knows.
+    /// Whether the mirror has projects.
     pub(crate) fn has_projects(&self) -> bool {
         self.internal.is_some()
     }
 
-    pub(crate) fn pinned(&self, key: &Key) -> bool {
-        self.pins.contains_key(key)
+    pub(crate) fn has_override(&self, key: &Key) -> bool {
+        self.overrides.contains_key(key)
     }
 
-    /// What follows from a step that the world has taken; `world` is the account after it.
+    /// Applies a step that the world has taken; `world` is the account after it.
     pub(crate) fn follow(&mut self, step: &Step, world: &World) {
         match step {
             Step::Sync(kind) | Step::SyncKilled(kind, _) => self.sync(*kind, None, true, world),
             Step::SyncInTrouble(kind, trouble) => self.sync(*kind, Some(*trouble), true, world),
             Step::Retry(kind) => {
                 let may_strike = !self
-                    .last_run_has_struck
+                    .last_run_added_strikes
                     .get(kind)
                     .copied()
                     .unwrap_or_default();
-                let struck_before = !may_strike;
+                let added_before = !may_strike;
                 self.sync(*kind, None, may_strike, world);
-                let has_struck = self.last_run_has_struck.entry(*kind).or_default();
-                *has_struck |= struck_before;
+                let added_strikes = self.last_run_added_strikes.entry(*kind).or_default();
+                *added_strikes |= added_before;
             }
             Step::SyncTwice(kind) => {
                 self.sync(*kind, None, true, world);
@@ -83,8 +84,8 @@ impl Reference {
             | Step::Retag(_)
             | Step::Move(..)
             | Step::Assign(..)
-            | Step::Pin(..)
-            | Step::Unpin(..) => {}
+            | Step::Override(..)
+            | Step::RemoveOverride(..) => {}
         }
     }
 
@@ -96,23 +97,23 @@ impl Reference {
         self.attribute();
     }
 
-    pub(crate) fn pin(&mut self, key: &Key, project: Option<Uuid>) {
+    pub(crate) fn set_override(&mut self, key: &Key, project: Option<Uuid>) {
         match project {
-            Some(project) => drop(self.pins.insert(key.clone(), project)),
-            None => drop(self.pins.remove(key)),
+            Some(project) => drop(self.overrides.insert(key.clone(), project)),
+            None => drop(self.overrides.remove(key)),
         }
         self.attribute();
     }
 
     fn sync(&mut self, kind: Kind, trouble: Option<Trouble>, may_strike: bool, world: &World) {
         let account = world.account(kind);
-        let (sees, is_complete) = match trouble {
-            // A short page contradicts its total and is read again.
+        let (returns_resources, is_complete) = match trouble {
+            // A short page contradicts its total and is read a second time.
             None | Some(Trouble::ShortPage) => (true, true),
             Some(Trouble::EmptyList) => (false, true),
             Some(_) => (false, false),
         };
-        if sees {
+        if returns_resources {
             for (id, body) in &account {
                 let row = self.rows.entry((kind, id.clone())).or_insert_with(|| Row {
                     body: body.clone(),
@@ -121,7 +122,7 @@ impl Reference {
                     project: None,
                     tenant: None,
                     attribution: None,
-                    was_there_at_the_last_pass: false,
+                    existed_at_the_last_pass: false,
                 });
                 row.body = body.clone();
                 row.strikes = 0;
@@ -129,15 +130,15 @@ impl Reference {
             }
         }
         if is_complete && may_strike {
-            let lacked = self.rows.iter_mut().filter(|((of, id), row)| {
-                *of == kind && !row.is_deleted && !(sees && account.contains_key(id))
+            let missing = self.rows.iter_mut().filter(|((of, id), row)| {
+                *of == kind && !row.is_deleted && !(returns_resources && account.contains_key(id))
             });
-            for (_, row) in lacked {
+            for (_, row) in missing {
                 row.strikes += 1;
                 row.is_deleted = row.strikes >= STRIKES;
             }
         }
-        self.last_run_has_struck.insert(kind, is_complete);
+        self.last_run_added_strikes.insert(kind, is_complete);
         self.attribute();
     }
 
@@ -157,18 +158,19 @@ impl Reference {
         if unreadable.is_none() {
             let is_listed = |kind| listed.keys().any(|(of, _)| *of == kind);
             for (key, (_, strikes)) in &mut self.members {
-                // A pass that sees nothing of a kind that is there says nothing of it: the token may not see it.
-                let is_there = self
+                // A pass without any member of an existing kind proves nothing for it: the token
+                // may lack its scope.
+                let exists = self
                     .rows
                     .iter()
                     .any(|((of, _), row)| *of == key.0 && !row.is_deleted);
-                if !listed.contains_key(key) && (is_listed(key.0) || !is_there) {
+                if !listed.contains_key(key) && (is_listed(key.0) || !exists) {
                     *strikes += 1;
                 }
             }
             self.members.retain(|_, (_, strikes)| *strikes < STRIKES);
             for row in self.rows.values_mut() {
-                row.was_there_at_the_last_pass = true;
+                row.existed_at_the_last_pass = true;
             }
         }
         for (key, project) in listed {
@@ -177,15 +179,15 @@ impl Reference {
         self.attribute();
     }
 
-    /// Sets project, tenant and attribution of live rows; those of tombstoned ones stay as they were.
+    /// Sets project, tenant and attribution of live rows; those of deleted ones are kept.
     fn attribute(&mut self) {
         for (key, row) in self.rows.iter_mut().filter(|(_, row)| !row.is_deleted) {
             let member = self.members.get(key).map(|(project, _)| *project);
-            let internal = self.internal.filter(|_| {
-                key.0.falls_to_the_internal_project() && row.was_there_at_the_last_pass
-            });
-            (row.project, row.attribution) = if let Some(pinned) = self.pins.get(key) {
-                (Some(*pinned), Some("operator"))
+            let internal = self
+                .internal
+                .filter(|_| key.0.uses_the_internal_project() && row.existed_at_the_last_pass);
+            (row.project, row.attribution) = if let Some(project) = self.overrides.get(key) {
+                (Some(*project), Some("operator"))
             } else if let Some(project) = member {
                 (Some(project), Some("membership"))
             } else if let Some(internal) = internal {

@@ -1,11 +1,11 @@
-//! What can happen.
+//! The steps of a sequence: changes to the account, syncs, and faults of the API.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 use simulator::FaultKind;
 
-/// The kinds whose fates are followed.
+/// The kinds of resources in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Droplet,
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Droplet, Self::Volume, Self::Zone];
 
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Droplet => "droplet",
             Self::Volume => "volume",
@@ -33,24 +33,24 @@ impl Kind {
     }
 
     pub(crate) fn urn(self, id: &str) -> String {
-        let word = match self {
+        let urn_kind = match self {
             Self::Droplet => "droplet",
             Self::Volume => "volume",
             Self::Zone => "domain",
         };
-        format!("do:{word}:{id}")
+        format!("do:{urn_kind}:{id}")
     }
 
     /// DNS zones are in a project only if one lists them.
-    pub(crate) fn falls_to_the_internal_project(self) -> bool {
+    pub(crate) fn uses_the_internal_project(self) -> bool {
         self != Self::Zone
     }
 }
 
-/// How long the client waits for an answer: far longer than one takes, and short enough to be met now and then.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_millis(1_500);
+/// The client's timeout: far longer than a response takes, and short enough for a test to exceed.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// What becomes of the first request of a listing.
+/// The fault of the first request of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Unauthorized,
@@ -59,11 +59,11 @@ pub(crate) enum Trouble {
     ServerError,
     Html,
     CutOff,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// A whole answer without any item: DigitalOcean has been seen to give one.
+    /// A complete response without items: DigitalOcean has been observed to return one.
     EmptyList,
-    /// The last item is missing, the total is not.
+    /// The last item is missing, but the total counts it.
     ShortPage,
 }
 
@@ -89,7 +89,7 @@ impl Trouble {
             Self::Html => FaultKind::HtmlError { status: 504 },
             Self::CutOff => FaultKind::CutOff,
             Self::Timeout => FaultKind::Slow {
-                delay: ANSWER_LIMIT * 2,
+                delay: RESPONSE_TIMEOUT * 2,
             },
             Self::EmptyList => FaultKind::EmptyList,
             Self::ShortPage => FaultKind::ShortPage,
@@ -97,7 +97,7 @@ impl Trouble {
     }
 }
 
-/// One thing that happens. Numbers name a resource or a project among those there are; where there is none, nothing happens.
+/// One step. Numbers are indexes of a resource or a project; if there is none, nothing happens.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Create(Kind),
@@ -105,26 +105,27 @@ pub(crate) enum Step {
     Rename(Kind, usize),
     Retag(usize),
     Move(Kind, usize, usize),
-    /// A whole listing and its sweep.
+    /// A complete listing and its sweep.
     Sync(Kind),
     SyncInTrouble(Kind, Trouble),
-    /// The same run again, as after a worker that died once its work was done.
+    /// The same run a second time, as after a worker that died when its work was done.
     Retry(Kind),
-    /// An attempt that dies after so many microseconds, wherever it is then, and the next attempt of the same run.
+    /// An attempt that dies after this many microseconds, at any point, and the next attempt of the
+    /// same run.
     SyncKilled(Kind, u64),
-    /// Two runs at once.
+    /// Two concurrent runs.
     SyncTwice(Kind),
     SyncProjects,
-    /// With one project whose members cannot be read.
+    /// A sync of the projects in which the members of one project cannot be read.
     SyncProjectsInTrouble(usize),
-    /// An operator gives a project to a tenant, or takes it away.
+    /// An operator assigns a project to a tenant, or removes the assignment.
     Assign(usize, Option<u8>),
-    /// An operator pins a resource to a project.
-    Pin(Kind, usize, usize),
-    Unpin(Kind, usize),
+    /// An operator overrides the project of a resource.
+    Override(Kind, usize, usize),
+    RemoveOverride(Kind, usize),
 }
 
-/// Mostly droplets: it takes several syncs of one kind to see anything deleted.
+/// Mostly droplets: a deletion needs several syncs of one kind.
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         4 => Just(Kind::Droplet),
@@ -149,8 +150,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::SyncProjects),
         1 => place.clone().prop_map(Step::SyncProjectsInTrouble),
         1 => (place.clone(), prop::option::of(0_u8..3)).prop_map(|(project, tenant)| Step::Assign(project, tenant)),
-        1 => (kind(), place.clone(), place.clone()).prop_map(|(kind, place, project)| Step::Pin(kind, place, project)),
-        1 => (kind(), place).prop_map(|(kind, place)| Step::Unpin(kind, place)),
+        1 => (kind(), place.clone(), place.clone()).prop_map(|(kind, place, project)| Step::Override(kind, place, project)),
+        1 => (kind(), place).prop_map(|(kind, place)| Step::RemoveOverride(kind, place)),
     ]
 }
 

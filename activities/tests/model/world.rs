@@ -1,4 +1,4 @@
-//! The account and its syncs.
+//! The account, the mirror, and the steps that change them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use store::{Run, Store};
 use uuid::Uuid;
 
 use crate::reference::{Body, Key, Reference};
-use crate::steps::{ANSWER_LIMIT, Kind, Step};
+use crate::steps::{Kind, RESPONSE_TIMEOUT, Step};
 
 const INTERNAL: &str = "internal";
 
@@ -32,9 +32,9 @@ pub(crate) struct World {
     /// The latest run of each kind.
     latest: BTreeMap<Kind, Run>,
     names: u32,
-    /// Whether an attempt may have left staged rows behind, for a later one to clear away.
+    /// Whether an attempt can have left staged rows, which a later attempt deletes.
     pub(crate) was_killed: bool,
-    /// What the mirror held, and when.
+    /// Past states of the mirror, with their times.
     pub(crate) past: Vec<(DateTime<Utc>, Vec<Value>)>,
 }
 
@@ -50,7 +50,7 @@ impl World {
         account.add_project("analytics");
         let simulator = Simulator::start(account).await.unwrap();
         let digitalocean =
-            Client::waiting_at_most(ANSWER_LIMIT, &simulator.url(), DEMO_TOKEN.into()).unwrap();
+            Client::with_timeout(RESPONSE_TIMEOUT, &simulator.url(), DEMO_TOKEN.into()).unwrap();
         let rules = Rules {
             strike_interval: Duration::ZERO,
             guard: Guard::default(),
@@ -135,7 +135,8 @@ impl World {
             }
             Step::SyncProjects => self.sync_projects().await,
             Step::SyncProjectsInTrouble(place) => {
-                // The internal project must be there first, so that it is the same place for all.
+                // The internal project is created first, so that its index is the same for the
+                // world and the model.
                 if self.internal().is_none() {
                     self.sync_projects().await;
                     reference.follow(&Step::SyncProjects, self);
@@ -151,10 +152,13 @@ impl World {
                 self.simulator.clear_faults();
             }
             Step::Assign(place, tenant) => self.assign(place, tenant, reference).await,
-            Step::Pin(kind, place, project) => {
-                self.pin(kind, place, Some(project), reference).await;
+            Step::Override(kind, place, project) => {
+                self.change_override(kind, place, Some(project), reference)
+                    .await;
             }
-            Step::Unpin(kind, place) => self.pin(kind, place, None, reference).await,
+            Step::RemoveOverride(kind, place) => {
+                self.change_override(kind, place, None, reference).await
+            }
         }
         reference.follow(step, self);
     }
@@ -195,13 +199,14 @@ impl World {
         self.sync_as(kind, run).await;
     }
 
-    /// Whether it succeeds is Temporal's business.
+    /// The result is ignored: a retry is Temporal's part.
     async fn sync_as(&self, kind: Kind, run: Run) {
-        let kind = ResourceKind::named(kind.word());
+        let kind = ResourceKind::named(kind.name());
         drop(self.inventory.sync(kind, run).await);
     }
 
-    /// As in a process of its own that dies after so long: its connections break wherever they are.
+    /// Runs a sync in a separate process that dies after this time: its connections break at any
+    /// point.
     async fn sync_and_die(&self, kind: Kind, run: Run, micros: u64) {
         let store = Store::connect(&self.database, 2).await.unwrap();
         let doomed = InventoryActivities {
@@ -217,7 +222,7 @@ impl World {
             .build()
             .unwrap();
         let dead = process.spawn(async move {
-            drop(doomed.sync(ResourceKind::named(kind.word()), run).await);
+            drop(doomed.sync(ResourceKind::named(kind.name()), run).await);
         });
         drop(tokio::time::timeout(Duration::from_micros(micros), dead).await);
         process.shutdown_background();
@@ -258,7 +263,7 @@ impl World {
         reference.assign(project, tenant);
     }
 
-    async fn pin(
+    async fn change_override(
         &self,
         kind: Kind,
         place: usize,
@@ -275,7 +280,7 @@ impl World {
             .map(|(key, _)| key.clone())
             .collect();
         let Some(key) = live.get(place) else { return };
-        if project.is_none() && !reference.pinned(key) {
+        if project.is_none() && !reference.has_override(key) {
             return;
         }
         let projects = self.projects();
@@ -287,7 +292,7 @@ impl World {
         let resource: Uuid = sqlx::query_scalar(
             "select id from cloud_resources where kind = $1 and provider_id = $2",
         )
-        .bind(kind.word())
+        .bind(kind.name())
         .bind(&key.1)
         .fetch_one(&self.pool)
         .await
@@ -301,7 +306,7 @@ impl World {
             .change_override(resource, &change, "ann", Commit::Keep)
             .await
             .unwrap();
-        reference.pin(key, project);
+        reference.set_override(key, project);
     }
 
     async fn project_row(&self, project: Uuid) -> Uuid {
@@ -312,7 +317,7 @@ impl World {
             .unwrap()
     }
 
-    /// What the account has of a kind.
+    /// Returns the account's resources of a kind.
     pub(crate) fn account(&self, kind: Kind) -> BTreeMap<String, Body> {
         let body = |name: &str, tags: &[String]| {
             let mut tags = tags.to_vec();
@@ -368,7 +373,7 @@ impl World {
     }
 }
 
-/// Rows are never removed, by anyone who does not say so as loudly as this.
+/// Empties all tables. Triggers forbid deletions, so this disables them.
 async fn empty(pool: &PgPool) {
     sqlx::raw_sql(
         "set session_replication_role = replica;

@@ -1,4 +1,4 @@
-//! The items of an invoice: taken as they come, and whether they can be all.
+//! Reads the items of an invoice page by page, and detects items that moved between pages.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -9,51 +9,52 @@ use digitalocean::{Client, InvoiceItemRead, InvoiceItemsListed, InvoiceKey, Page
 use domain::invoices::{InvoiceItem, Joined};
 use store::invoices::{Document, DocumentWriter};
 
-use super::{Notes, PATIENCE, may_do_without};
+use super::{Notes, OPTIONAL_FROM_ATTEMPT, is_optional};
 use crate::failure::Failure;
 
-/// As they were read.
+/// The items of an invoice as they were read.
 pub(super) struct Items {
     pub(super) all: Vec<InvoiceItem>,
-    /// As they came: compressed page by page, since as text they would be the largest thing that a worker holds.
+    /// The items as received, compressed page by page: as text they would be the largest value in a
+    /// worker's memory.
     pub(super) document: Document,
-    pub(super) shown_twice: ShownTwice,
+    pub(super) duplicates: DuplicateItems,
 }
 
-/// Items that are to the letter as one of the page before.
+/// The number of items that are equal to an item of the page before, byte for byte.
 ///
-/// Items have no ids, and nothing keeps them from moving between pages while they are read: the last of a page becomes the first of the
-/// next, and another, which it has pushed to where the reader has been already, is on none. The total fits all the same.
+/// Items have no ids and can move between pages while they are read: the last item of a page
+/// becomes the first of the next, and the item that takes its place on the page already read is
+/// skipped. The total is correct nevertheless.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct ShownTwice {
-    /// With a resource's id: it is hardly charged twice for the same hours, as often as there are pages.
-    of_a_resource: usize,
-    /// Without: lines alike in everything are usual among those.
-    of_none: usize,
+pub(super) struct DuplicateItems {
+    /// Items with a resource's id. A resource is unlikely to be charged twice for the same hours.
+    with_resource: usize,
+    /// Items without one. Equal lines are common among those.
+    without_resource: usize,
 }
 
-impl ShownTwice {
+impl DuplicateItems {
     fn note(&mut self, item: &InvoiceItem) {
         if item.resource_id.is_some() || item.resource_uuid.is_some() {
-            self.of_a_resource += 1;
+            self.with_resource += 1;
         } else {
-            self.of_none += 1;
+            self.without_resource += 1;
         }
     }
 
-    /// Why the items are not to be relied on, if so. Without a resource's id that shows in the join alone: an item is too many, and a row of
-    /// the CSV has none.
+    /// Returns the reason if the items are unreliable. Items without a resource's id count only if
+    /// the join confirms it: an item has no row, and a row of the CSV has no item.
     pub(super) fn contradiction(self, joined: Option<Joined>) -> Option<String> {
-        let is_one_for_another = joined
+        let join_has_gaps = joined
             .is_some_and(|joined| joined.rows_without_item > 0 && joined.items_without_row > 0);
-        let several = if is_one_for_another {
-            self.of_a_resource + self.of_none
+        let count = if join_has_gaps {
+            self.with_resource + self.without_resource
         } else {
-            self.of_a_resource
+            self.with_resource
         };
-        (several > 0).then(|| {
-            format!("items on two pages in a row: {several}, so that as many may be on none")
-        })
+        (count > 0)
+            .then(|| format!("{count} items are on two pages in a row, so as many may be missing"))
     }
 }
 
@@ -61,35 +62,36 @@ pub(super) async fn list_items(
     client: &Client,
     invoice: InvoiceKey,
 ) -> (InvoiceItemsListed, Items) {
-    let mut reading = ItemsReading::default();
+    let mut reading = ItemsRead::default();
     let Ok(listed) = client.get_invoice(invoice, &mut reading).await;
     (listed, reading.longest().into_document())
 }
 
-/// Items as they come.
-struct ItemsReading {
+/// The items of the current read, page by page.
+struct ItemsRead {
     items: Vec<InvoiceItem>,
     document: DocumentWriter,
-    /// What the items of the latest page are, as hashes.
+    /// Hashes of the items of the latest page.
     page: HashSet<u64>,
-    shown_twice: ShownTwice,
-    /// Of the readings before: items without ids cannot be told apart, so that the longest reading stands for all.
+    duplicates: DuplicateItems,
+    /// The longest of the earlier reads: items without ids cannot be compared, so the longest read
+    /// is used.
     longest_before: Option<Box<Self>>,
 }
 
-impl Default for ItemsReading {
+impl Default for ItemsRead {
     fn default() -> Self {
         Self {
             items: Vec::new(),
             document: DocumentWriter::items(),
             page: HashSet::new(),
-            shown_twice: ShownTwice::default(),
+            duplicates: DuplicateItems::default(),
             longest_before: None,
         }
     }
 }
 
-impl ItemsReading {
+impl ItemsRead {
     fn longest(mut self) -> Self {
         match self.longest_before.take() {
             Some(before) if before.items.len() > self.items.len() => *before,
@@ -101,12 +103,12 @@ impl ItemsReading {
         Items {
             all: self.items,
             document: self.document.finish(),
-            shown_twice: self.shown_twice,
+            duplicates: self.duplicates,
         }
     }
 }
 
-impl PageSink<InvoiceItemRead> for ItemsReading {
+impl PageSink<InvoiceItemRead> for ItemsRead {
     type Error = Infallible;
 
     async fn take(&mut self, items: Vec<InvoiceItemRead>) -> Result<(), Infallible> {
@@ -116,7 +118,7 @@ impl PageSink<InvoiceItemRead> for ItemsReading {
             json.hash(&mut hasher);
             let hash = hasher.finish();
             if self.page.contains(&hash) {
-                self.shown_twice.note(&item);
+                self.duplicates.note(&item);
             }
             page.insert(hash);
             self.items.push(item);
@@ -126,7 +128,7 @@ impl PageSink<InvoiceItemRead> for ItemsReading {
         Ok(())
     }
 
-    async fn begin_again(&mut self, _path: &str) -> Result<(), Infallible> {
+    async fn restart_list(&mut self, _path: &str) -> Result<(), Infallible> {
         let longest = mem::take(self).longest();
         self.longest_before = Some(Box::new(longest));
         Ok(())
@@ -140,17 +142,17 @@ pub(super) fn take_items(
 ) -> Result<Option<Items>, Failure> {
     match listed.failure {
         None => {}
-        Some(error) if may_do_without(&error, attempt) => {
-            notes.lacking("items", &error);
+        Some(error) if is_optional(&error, attempt) => {
+            notes.missing("items", &error);
             return Ok(None);
         }
         Some(error) => return Err(error.into()),
     }
     if let Some(reason) = listed.completeness.reason() {
-        if attempt < PATIENCE {
+        if attempt < OPTIONAL_FROM_ATTEMPT {
             return Err(Failure::InconsistentItems(reason.to_owned()));
         }
-        notes.temporary(format!("the items may not be all: {reason}"));
+        notes.temporary(format!("the items may be incomplete: {reason}"));
     }
     Ok(Some(items))
 }
