@@ -77,9 +77,9 @@ impl Store {
     /// Stores a list of invoices that was begun at `started_at` (database clock, see
     /// [`Store::now`]).
     ///
-    /// A complete list marks known invoices that it lacks as missing; the mark is removed from listed
-    /// invoices. Nothing is deleted. A list that was begun before the latest stored list changes
-    /// nothing.
+    /// A complete list marks known invoices that it lacks as missing; the mark is removed from
+    /// listed invoices. Nothing is deleted. A list that was begun before the latest stored list
+    /// changes nothing.
     pub async fn store_invoice_list(
         &self,
         headers: &[InvoiceHeader],

@@ -106,8 +106,8 @@ impl Observations {
     }
 
     /// Records that the sources of a kind are incomplete even if they are read completely. `reason`
-    /// includes the settings to fix it. Limits the strikes of the listing to resources that these sources can know:
-    /// see [`super::strikes`].
+    /// includes the settings that fix it. Limits the strikes of the listing to resources that these
+    /// sources can know: see [`super::strikes`].
     pub fn note_partial(&mut self, kind: ResourceKind, reason: &str) {
         let (reason, limits_strikes) = (reason.to_owned(), true);
         self.partial.insert(
@@ -119,8 +119,9 @@ impl Observations {
         );
     }
 
-    /// Records that another source contradicts a complete listing. `reason` includes the settings to
-    /// fix it. Does not limit strikes: a stored row that is missing from the listing was in it before.
+    /// Records that another source contradicts a complete listing. `reason` includes the settings
+    /// that fix it. Does not limit strikes: a stored row that is missing from the listing was in it
+    /// before.
     pub fn note_contradicted(&mut self, kind: ResourceKind, reason: &str) {
         let (reason, limits_strikes) = (reason.to_owned(), false);
         self.partial.insert(

@@ -1,10 +1,12 @@
+//! API tokens.
+
 use store::{NewToken, Role};
 use uuid::Uuid;
 
 use super::support::fixture;
 
 #[tokio::test]
-async fn a_token_opens_what_its_role_may_see_until_it_is_revoked() {
+async fn a_token_authenticates_its_role_until_it_is_revoked() {
     let fixture = fixture().await;
     let role = Role::Tenant("acme".parse().unwrap());
     let id = fixture
@@ -27,7 +29,7 @@ async fn a_token_opens_what_its_role_may_see_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn the_database_never_holds_a_token() {
+async fn the_database_never_contains_a_token() {
     let fixture = fixture().await;
     let new = NewToken {
         name: "admin",

@@ -1,10 +1,12 @@
+//! Readings of the balance.
+
 use domain::balance::BalanceReading;
 use rust_decimal::Decimal;
 
 use super::support::fixture;
 
 #[tokio::test]
-async fn a_reading_is_stored_once_however_often_it_is_polled() {
+async fn a_repeated_reading_is_stored_once() {
     let fixture = fixture().await;
     assert_eq!(fixture.latest_balance().await.unwrap(), None);
     let morning = BalanceReading {

@@ -1,4 +1,4 @@
-//! Invoices for the tests.
+//! Helpers that create invoices and estimates.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use domain::invoices::{
 use rust_decimal::Decimal;
 use store::invoices::{
     CostLine, CostLineFilter, Document, DocumentWriter, EstimateOutcome, IngestOutcome,
-    InvoiceContent, LookAgain, Sources,
+    InvoiceContent, Recheck, Sources,
 };
 use uuid::Uuid;
 
@@ -38,16 +38,16 @@ pub(crate) fn header(number: u128, period: &str, cents: i64) -> InvoiceHeader {
     }
 }
 
-/// No invoice is looked at again.
-pub(crate) fn never_again() -> LookAgain {
-    LookAgain {
+/// Rechecks no invoice.
+pub(crate) fn no_recheck() -> Recheck {
+    Recheck {
         since: NaiveDate::MAX,
         after: Duration::ZERO,
     }
 }
 
-/// A CSV and nothing else.
-pub(crate) fn bare<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
+/// Returns content with a CSV only.
+pub(crate) fn csv_only<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
     InvoiceContent {
         lines,
         sources: Sources::Csv,
@@ -66,13 +66,13 @@ pub(crate) async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> Inge
     fixture
         .ingest_invoice(
             uuid(number),
-            bare(&Document::csv(csv.as_bytes()), &file.lines),
+            csv_only(&Document::csv(csv.as_bytes()), &file.lines),
         )
         .await
         .unwrap()
 }
 
-/// Ingests an invoice after DigitalOcean's list has shown the amount that these lines total: a correction.
+/// Ingests an invoice after a correction of its amount in DigitalOcean's list.
 pub(crate) async fn correct(fixture: &Fixture, number: u128, lines: &str) -> IngestOutcome {
     let file = read_invoice_csv(format!("{HEADER}\n{lines}").as_bytes()).unwrap();
     let invoice = fixture.invoice(uuid(number).as_uuid()).await.unwrap();
@@ -82,7 +82,7 @@ pub(crate) async fn correct(fixture: &Fixture, number: u128, lines: &str) -> Ing
     ingest(fixture, number, lines).await
 }
 
-/// An item for each line, with the ids given: `uuid:...` or a number.
+/// Returns an item for each line. An id is a number or has the prefix `uuid:`.
 pub(crate) fn items(lines: &str, ids: &[Option<&str>]) -> Vec<InvoiceItem> {
     let file = read_invoice_csv(format!("{HEADER}\n{lines}").as_bytes()).unwrap();
     file.lines
@@ -105,7 +105,7 @@ pub(crate) fn items(lines: &str, ids: &[Option<&str>]) -> Vec<InvoiceItem> {
         .collect()
 }
 
-/// A CSV with its items and, where there is one, its summary.
+/// Ingests a CSV with items and an optional summary.
 pub(crate) async fn ingest_with(
     fixture: &Fixture,
     number: u128,
@@ -129,7 +129,7 @@ pub(crate) async fn ingest_with(
         joined: Some(joined),
         items: Some(&items),
         summary,
-        ..bare(&csv, &file.lines)
+        ..csv_only(&csv, &file.lines)
     };
     fixture.ingest_invoice(uuid(number), content).await.unwrap()
 }
@@ -146,7 +146,7 @@ pub(crate) async fn estimate(
         .store_estimate(
             period.parse().unwrap(),
             Decimal::new(cents, 2),
-            bare(&Document::csv(csv.as_bytes()), &file.lines),
+            csv_only(&Document::csv(csv.as_bytes()), &file.lines),
         )
         .await
         .unwrap()
@@ -167,7 +167,7 @@ pub(crate) async fn april_lines(fixture: &Fixture) -> Vec<CostLine> {
     lines_of(fixture, "2026-04-01").await
 }
 
-/// `(tenant, direct, shared)` of a month, in cents.
+/// Returns `(tenant, direct, shared)` of a month, in cents.
 pub(crate) async fn statements(fixture: &Fixture, period: &str) -> Vec<(Option<String>, i64, i64)> {
     let month = fixture.statements(period.parse().unwrap()).await.unwrap();
     let total: Decimal = month.rows.iter().map(store::costs::Statement::total).sum();
@@ -179,7 +179,7 @@ pub(crate) async fn statements(fixture: &Fixture, period: &str) -> Vec<(Option<S
         .collect()
 }
 
-/// Every sum agrees with what it is made of.
+/// Asserts that all totals reconcile.
 pub(crate) async fn assert_balanced(fixture: &Fixture) {
     let discrepancies = fixture.cost_discrepancies().await.unwrap();
     assert!(discrepancies.is_empty(), "{discrepancies:?}");

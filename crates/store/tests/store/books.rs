@@ -1,11 +1,11 @@
-//! Whatever happens to an account and in whatever order: every month's statements sum to its lines, every sum agrees with what it is
-//! made of, and to ingest everything once more changes nothing.
+//! After any sequence of changes in a random account, the statements of each month total its lines,
+//! all totals reconcile, and a repeated ingest changes nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use domain::costs::SpreadRule;
+use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
 use store::inventory::{Commit, OverrideChange};
 use store::projects::ProjectChange;
@@ -14,23 +14,23 @@ use uuid::Uuid;
 use super::bills::{assert_balanced, estimate, header, ingest_with, lines_of};
 use super::support::{Fixture, droplet, fixture, members, project};
 
-/// How many random accounts are tried; `ARCADIA_BOOKS_SEEDS` asks for more.
+/// The number of random accounts; `ARCADIA_BOOKS_SEEDS` overrides it.
 const SEEDS: u64 = 10;
 const STEPS: usize = 40;
 
-/// Always the same for a seed: what failed can be tried again.
-struct Chance(u64);
+/// A deterministic random number generator, so that a failure can be reproduced by its seed.
+struct Random(u64);
 
-impl Chance {
-    fn of(&mut self, count: usize) -> usize {
+impl Random {
+    fn below(&mut self, count: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 11).unwrap() % count
     }
 
-    fn one<T: Copy>(&mut self, among: &[T]) -> T {
-        among[self.of(among.len())]
+    fn pick<T: Copy>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len())]
     }
 }
 
@@ -39,7 +39,7 @@ const NAMES: [&str; 4] = ["web", "db", "Web", "mail"];
 const PROJECTS: [&str; 4] = ["Shop", "Data", "Old", "shop"];
 const DROPLETS: u32 = 5;
 
-/// A bill as it was ingested last.
+/// The last ingested content of a bill.
 #[derive(Clone)]
 struct Bill {
     period: String,
@@ -49,12 +49,12 @@ struct Bill {
 
 struct World {
     fixture: Fixture,
-    chance: Chance,
+    random: Random,
     bills: BTreeMap<u128, Bill>,
     steps: String,
 }
 
-/// The month in which things happen now, and two that are over.
+/// The current month and two past ones.
 fn periods() -> [NaiveDate; 3] {
     let today = Utc::now().date_naive();
     let this = today.with_day(1).unwrap();
@@ -67,13 +67,13 @@ fn periods() -> [NaiveDate; 3] {
 
 impl World {
     async fn step(&mut self) {
-        let step = self.chance.of(14);
+        let step = self.random.below(14);
         let _ = write!(self.steps, " {step}");
         match step {
             0 => self.sweep().await,
-            1 | 11..=13 => self.walk().await,
+            1 | 11..=13 => self.store_members().await,
             2 | 3 => self.assign().await,
-            4 => self.pin().await,
+            4 => self.override_tenant().await,
             5 => self.rename_projects().await,
             6 | 7 => self.bill().await,
             8 => self.estimate().await,
@@ -85,17 +85,17 @@ impl World {
     async fn sweep(&mut self) {
         let mut seen = Vec::new();
         for id in 1..=DROPLETS {
-            if self.chance.of(4) > 0 {
-                seen.push(droplet(id, self.chance.one(&NAMES)));
+            if self.random.below(4) > 0 {
+                seen.push(droplet(id, self.random.pick(&NAMES)));
             }
         }
         self.fixture.sweep(&seen).await;
     }
 
-    async fn walk(&mut self) {
+    async fn store_members(&mut self) {
         let mut urns: [Vec<String>; 3] = Default::default();
         for id in 1..=DROPLETS {
-            let place = self.chance.of(4);
+            let place = self.random.below(4);
             if let Some(urns) = urns.get_mut(place) {
                 urns.push(format!("do:droplet:{id}"));
             }
@@ -107,7 +107,7 @@ impl World {
                 members(number, &urns)
             })
             .collect();
-        self.fixture.walk(&passes).await;
+        self.fixture.store_members(&passes).await;
     }
 
     async fn assign(&mut self) {
@@ -116,7 +116,7 @@ impl World {
                 .fetch_all(&self.fixture.pool)
                 .await
                 .unwrap();
-        let id = self.chance.one(&ids);
+        let id = self.random.pick(&ids);
         let change = ProjectChange {
             tenant_id: Some(self.tenant().map(|tenant| tenant.parse().unwrap())),
             tenant_since: self.since(),
@@ -128,18 +128,18 @@ impl World {
             .unwrap();
     }
 
-    /// Now, or within the last year.
+    /// Returns the current time, or a time within the last year.
     fn since(&mut self) -> Option<DateTime<Utc>> {
-        let days = i64::try_from(self.chance.of(365)).unwrap();
-        (self.chance.of(2) == 0).then(|| Utc::now() - chrono::TimeDelta::days(days))
+        let days = i64::try_from(self.random.below(365)).unwrap();
+        (self.random.below(2) == 0).then(|| Utc::now() - chrono::TimeDelta::days(days))
     }
 
     fn tenant(&mut self) -> Option<&'static str> {
-        let place = self.chance.of(TENANTS.len() + 1);
+        let place = self.random.below(TENANTS.len() + 1);
         TENANTS.get(place).copied()
     }
 
-    async fn pin(&mut self) {
+    async fn override_tenant(&mut self) {
         let ids: Vec<Uuid> =
             sqlx::query_scalar("select id from cloud_resources order by provider_id")
                 .fetch_all(&self.fixture.pool)
@@ -148,7 +148,7 @@ impl World {
         if ids.is_empty() {
             return;
         }
-        let id = self.chance.one(&ids);
+        let id = self.random.pick(&ids);
         let change = OverrideChange {
             tenant_id: Some(self.tenant().map(|tenant| tenant.parse().unwrap())),
             cloud_project_id: None,
@@ -164,7 +164,7 @@ impl World {
         let mut names = PROJECTS.to_vec();
         let mut projects = Vec::new();
         for number in 1..=3 {
-            let name = names.remove(self.chance.of(names.len()));
+            let name = names.remove(self.random.below(names.len()));
             projects.push(project(number, name));
         }
         self.fixture.sweep_projects(&projects).await;
@@ -173,44 +173,45 @@ impl World {
     fn lines(&mut self, period: NaiveDate) -> (String, Vec<Option<String>>, i64) {
         let (mut lines, mut ids, mut total) = (String::new(), Vec::new(), 0);
         let [this, ..] = periods();
-        for _ in 0..=self.chance.of(6) {
-            let cents = i64::try_from(self.chance.of(2_000)).unwrap() - 300;
+        for _ in 0..=self.random.below(6) {
+            let cents = i64::try_from(self.random.below(2_000)).unwrap() - 300;
             total += cents;
             let sign = if cents < 0 { "-" } else { "" };
             let (dollars, rest) = (cents.abs() / 100, cents.abs() % 100);
             let amount = format!("{sign}${dollars}.{rest:02}");
             let times = if period == this {
-                // Everything happens within moments: what moves meanwhile has to matter.
+                // The changes of a test happen within a second, so the charges must begin and end
+                // within it.
                 let now = Utc::now();
                 let around = |milliseconds: usize| {
                     chrono::TimeDelta::milliseconds(i64::try_from(milliseconds).unwrap())
                 };
-                let start = now - around(self.chance.of(1_000));
-                let end = now + around(self.chance.of(1_000));
+                let start = now - around(self.random.below(1_000));
+                let end = now + around(self.random.below(1_000));
                 format!("{},{}", start.to_rfc3339(), end.to_rfc3339())
             } else {
                 let next = period + chrono::Months::new(1);
                 format!("{period} 00:00:00 +0000,{next} 00:00:00 +0000")
             };
-            if self.chance.of(5) == 0 {
+            if self.random.below(5) == 0 {
                 let _ = writeln!(lines, "Taxes,,GST,,{times},{amount},,iaas");
                 ids.push(None);
                 continue;
             }
-            let name = self.chance.one(&NAMES);
-            let project = self.chance.one(&["Shop", "Data", "Old", "", "gone"]);
+            let name = self.random.pick(&NAMES);
+            let project = self.random.pick(&["Shop", "Data", "Old", "", "gone"]);
             let _ = writeln!(lines, "Droplets,,{name},1,{times},{amount},{project},iaas");
-            let id = 1 + self.chance.of(6);
-            ids.push((self.chance.of(4) > 0).then(|| id.to_string()));
+            let id = 1 + self.random.below(6);
+            ids.push((self.random.below(4) > 0).then(|| id.to_string()));
         }
         (lines, ids, total)
     }
 
     async fn bill(&mut self) {
-        let number = u128::try_from(1 + self.chance.of(4)).unwrap();
+        let number = u128::try_from(1 + self.random.below(4)).unwrap();
         let period = match self.bills.get(&number) {
             Some(bill) => bill.period.parse().unwrap(),
-            None => self.chance.one(&periods()),
+            None => self.random.pick(&periods()),
         };
         let (lines, ids, total) = self.lines(period);
         self.fixture
@@ -258,15 +259,17 @@ impl World {
         if lines.is_empty() {
             return;
         }
-        let line = self.chance.one(&lines);
-        if self.chance.of(3) == 0 {
+        let line = self.random.pick(&lines);
+        if self.random.below(3) == 0 {
             self.fixture
                 .withdraw_override(line, "ann", Commit::Keep)
                 .await
                 .unwrap();
             return;
         }
-        let resource = resources.get(self.chance.of(resources.len() + 1)).copied();
+        let resource = resources
+            .get(self.random.below(resources.len() + 1))
+            .copied();
         self.fixture
             .override_match(line, resource, None, "ann", true, Commit::Keep)
             .await
@@ -279,14 +282,14 @@ impl World {
                 .map(|tenant| (tenant.to_owned(), Decimal::new(7, 1)))
                 .into()
         };
-        let rule = match self.chance.of(3) {
-            0 => SpreadRule::Proportional,
-            1 => SpreadRule::Even,
-            _ => SpreadRule::Fixed(weights()),
+        let rule = match self.random.below(3) {
+            0 => AllocationRule::Proportional,
+            1 => AllocationRule::Even,
+            _ => AllocationRule::Fixed(weights()),
         };
-        let from = self.chance.one(&periods());
+        let from = self.random.pick(&periods());
         self.fixture
-            .set_spread_rule(from, &rule, "ann")
+            .set_allocation_rule(from, &rule, "ann")
             .await
             .unwrap();
     }
@@ -295,14 +298,14 @@ impl World {
         assert_balanced(&self.fixture).await;
         for period in periods() {
             let statements = self.fixture.statements(period).await.unwrap();
-            let shared_out: Decimal = statements
+            let total: Decimal = statements
                 .rows
                 .iter()
                 .map(store::costs::Statement::total)
                 .sum();
             let lines = lines_of(&self.fixture, &period.to_string()).await;
             let line_total: Decimal = lines.iter().map(|line| line.amount).sum();
-            assert_eq!(shared_out, line_total, "statements of {period}");
+            assert_eq!(total, line_total, "statements of {period}");
             if !statements.is_estimate {
                 assert_eq!(line_total, statements.invoice_total, "invoices of {period}");
             }
@@ -322,7 +325,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn the_books_balance_whatever_happens_and_to_ingest_all_again_changes_nothing() {
+async fn the_books_balance_after_any_sequence_of_changes() {
     let seeds = std::env::var("ARCADIA_BOOKS_SEEDS").ok();
     let seeds = seeds.map_or(SEEDS, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
@@ -332,13 +335,13 @@ async fn the_books_balance_whatever_happens_and_to_ingest_all_again_changes_noth
             .await;
         let mut world = World {
             fixture,
-            chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             bills: BTreeMap::new(),
             steps: String::new(),
         };
         for _ in 0..STEPS {
             world.step().await;
-            // Shown if a check fails.
+            // Printed if a check fails.
             println!("seed {seed}, steps{}", world.steps);
             world.check().await;
         }

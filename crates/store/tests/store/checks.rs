@@ -1,4 +1,4 @@
-//! Checks of invoices whose lines are here: what fails confirms nothing, and takes nothing back.
+//! Rechecks of ingested invoices: a failed check confirms nothing and reverts nothing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use store::invoices::{
 };
 
 use super::bills::{
-    APRIL, HEADER, april_lines, bare, correct, header, ingest, items, never_again, uuid,
+    APRIL, HEADER, april_lines, correct, csv_only, header, ingest, items, no_recheck, uuid,
 };
 use super::support::{Fixture, fixture};
 
@@ -36,19 +36,19 @@ fn summary(cents: i64) -> InvoiceSummary {
     }
 }
 
-/// What DigitalOcean shows of the invoice at one time.
+/// The documents of the invoice that DigitalOcean returns at one time.
 #[derive(Clone)]
-struct Shown {
+struct Response {
     csv: Option<String>,
-    /// The lines that have items, and the items' ids.
+    /// The lines with items, and the ids of the items.
     items: Option<(String, Vec<Option<&'static str>>)>,
     summary: Option<InvoiceSummary>,
-    /// Why a source is not here, if it may come back.
+    /// Why a document is missing, if a later read may succeed.
     unread: Option<&'static str>,
 }
 
-impl Shown {
-    fn right() -> Self {
+impl Response {
+    fn complete() -> Self {
         Self {
             csv: Some(APRIL.to_owned()),
             items: Some((APRIL.to_owned(), IDS.to_vec())),
@@ -61,9 +61,9 @@ impl Shown {
         let mut document = DocumentWriter::items();
         document.line("{}");
         let document = document.finish();
-        let shown = self.items.as_ref().map(|(lines, ids)| items(lines, ids));
+        let response = self.items.as_ref().map(|(lines, ids)| items(lines, ids));
         let csv = self.csv.as_ref().map(|csv| format!("{HEADER}\n{csv}"));
-        let (mut lines, joined, sources) = match (&csv, &shown) {
+        let (mut lines, joined, sources) = match (&csv, &response) {
             (Some(csv), Some(items)) => {
                 let mut file = read_invoice_csv(csv.as_bytes()).unwrap();
                 let joined = join_items(&mut file, items);
@@ -93,7 +93,7 @@ impl Shown {
             unread: self.unread,
             joined,
             csv: csv.as_ref(),
-            items: shown.is_some().then_some(&document),
+            items: response.is_some().then_some(&document),
             summary: self.summary.as_ref(),
         };
         fixture.ingest_invoice(uuid(1), content).await
@@ -106,7 +106,7 @@ async fn ingested() -> Fixture {
         .discover_invoices(&[header(1, "2026-04", CENTS)])
         .await
         .unwrap();
-    let outcome = Shown::right().ingest(&fixture).await.unwrap();
+    let outcome = Response::complete().ingest(&fixture).await.unwrap();
     assert!(outcome.is_final);
     fixture
 }
@@ -122,7 +122,7 @@ type Stored = (
     Vec<CostLine>,
 );
 
-/// All that is stored of the invoice, apart from how its checks went.
+/// Returns everything that is stored of the invoice, except the results of its checks.
 async fn stored(fixture: &Fixture) -> Stored {
     let invoice = invoice(fixture).await;
     (
@@ -159,7 +159,7 @@ async fn a_failed_check_leaves_an_ingested_invoice_as_it_was() {
     assert!(first.check_failed_since > first.verified_at);
     assert_eq!(stored(&fixture).await, before);
 
-    // A later failure has its own reason, and the time of the first.
+    // A later failure replaces the error and keeps the time of the first failure.
     fixture.fail_invoice(uuid(1), "404").await.unwrap();
     let second = invoice(&fixture).await;
     assert_eq!(second.check_failed_since, first.check_failed_since);
@@ -177,8 +177,8 @@ async fn a_failed_check_leaves_an_ingested_invoice_as_it_was() {
     assert_eq!(month.verification.last_check_error.as_deref(), Some("404"));
     assert_eq!(month.verification.verified_at, first.verified_at);
 
-    // A success clears it.
-    Shown::right().ingest(&fixture).await.unwrap();
+    // A successful check clears the failure.
+    Response::complete().ingest(&fixture).await.unwrap();
     let verified = invoice(&fixture).await;
     assert_eq!(
         (verified.check_failed_since, verified.last_check_error),
@@ -189,16 +189,16 @@ async fn a_failed_check_leaves_an_ingested_invoice_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_invoice_whose_check_failed_is_checked_by_every_run() {
+async fn an_invoice_with_a_failed_check_stays_pending_for_every_run() {
     let fixture = ingested().await;
     let pending = async || {
         let pending = fixture
-            .pending_invoices(None, never_again(), 10)
+            .pending_invoices(None, no_recheck(), 10)
             .await
             .unwrap()
             .len();
         assert_eq!(
-            fixture.count_pending_invoices(never_again()).await.unwrap(),
+            fixture.count_pending_invoices(no_recheck()).await.unwrap(),
             pending
         );
         pending
@@ -206,21 +206,21 @@ async fn an_invoice_whose_check_failed_is_checked_by_every_run() {
     assert_eq!(pending().await, 0);
     fixture.fail_invoice(uuid(1), "404").await.unwrap();
     assert_eq!(pending().await, 1);
-    Shown::right().ingest(&fixture).await.unwrap();
+    Response::complete().ingest(&fixture).await.unwrap();
     assert_eq!(pending().await, 0);
 }
 
 #[tokio::test]
-async fn a_reading_that_lacked_a_source_for_a_while_is_read_again_and_completed() {
+async fn a_provisional_read_is_completed_within_its_version() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", CENTS)])
         .await
         .unwrap();
-    let without_items = Shown {
+    let without_items = Response {
         items: None,
         unread: Some("without the items: 500"),
-        ..Shown::right()
+        ..Response::complete()
     };
     for _ in 0..2 {
         let outcome = without_items.ingest(&fixture).await.unwrap();
@@ -232,11 +232,11 @@ async fn a_reading_that_lacked_a_source_for_a_while_is_read_again_and_completed(
             read.last_check_error.as_deref(),
             Some("without the items: 500")
         );
-        let pending = fixture.count_pending_invoices(never_again()).await;
+        let pending = fixture.count_pending_invoices(no_recheck()).await;
         assert_eq!(pending.unwrap(), 1);
     }
-    // The same invoice, read in full: no version of its own.
-    let outcome = Shown::right().ingest(&fixture).await.unwrap();
+    // A complete read of the same invoice creates no new version.
+    let outcome = Response::complete().ingest(&fixture).await.unwrap();
     assert_eq!((outcome.version, outcome.replaced), (1, true));
     let read = invoice(&fixture).await;
     assert!(read.verified_at.is_some());
@@ -247,50 +247,53 @@ async fn a_reading_that_lacked_a_source_for_a_while_is_read_again_and_completed(
     let versions = fixture.invoice_versions(read.id).await.unwrap();
     assert_eq!(versions.len(), 1);
     assert_eq!(
-        fixture.count_pending_invoices(never_again()).await.unwrap(),
+        fixture.count_pending_invoices(no_recheck()).await.unwrap(),
         0
     );
 }
 
 #[tokio::test]
-async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
-    let right = Shown::right();
+async fn a_read_that_proves_less_than_the_stored_content_is_rejected() {
+    let complete = Response::complete();
     let short: String = APRIL.split_inclusive('\n').take(2).collect();
-    let other = |change: fn(&mut Shown)| {
-        let mut shown = right.clone();
-        change(&mut shown);
-        shown
+    let other = |change: fn(&mut Response)| {
+        let mut response = complete.clone();
+        change(&mut response);
+        response
     };
-    let mut truncated = right.clone();
+    let mut truncated = complete.clone();
     truncated.csv = Some(short.clone());
-    let mut torn = right.clone();
+    let mut torn = complete.clone();
     torn.items = Some((short, IDS[..2].to_vec()));
-    let mut torn_at_the_start = right.clone();
+    let mut torn_at_the_start = complete.clone();
     let rest: String = APRIL.split_inclusive('\n').skip(1).collect();
     torn_at_the_start.items = Some((rest, IDS[1..].to_vec()));
-    for (what, shown) in [
-        ("without the CSV", other(|shown| shown.csv = None)),
-        ("without the items", other(|shown| shown.items = None)),
-        ("without the summary", other(|shown| shown.summary = None)),
+    for (case, response) in [
+        ("without the CSV", other(|response| response.csv = None)),
+        ("without the items", other(|response| response.items = None)),
         (
-            "the CSV alone",
-            other(|shown| (shown.items, shown.summary) = (None, None)),
-        ),
-        ("a CSV that ends early", truncated.clone()),
-        ("a list of items that ends early", torn),
-        ("a list of items that starts late", torn_at_the_start),
-        (
-            "an amount that is other",
-            other(|shown| shown.csv = Some(APRIL.replace("$6.00", "$5.00"))),
+            "without the summary",
+            other(|response| response.summary = None),
         ),
         (
-            "a summary of another amount",
-            other(|shown| shown.summary = Some(summary(CENTS + 1))),
+            "only the CSV",
+            other(|response| (response.items, response.summary) = (None, None)),
+        ),
+        ("a truncated CSV", truncated.clone()),
+        ("a list of items without its end", torn),
+        ("a list of items without its start", torn_at_the_start),
+        (
+            "a different amount",
+            other(|response| response.csv = Some(APRIL.replace("$6.00", "$5.00"))),
         ),
         (
-            "a summary with other parts",
-            other(|shown| {
-                for (_, amount) in &mut shown.summary.as_mut().unwrap().parts {
+            "a summary with a different amount",
+            other(|response| response.summary = Some(summary(CENTS + 1))),
+        ),
+        (
+            "a summary with different parts",
+            other(|response| {
+                for (_, amount) in &mut response.summary.as_mut().unwrap().parts {
                     *amount += Decimal::ONE;
                 }
             }),
@@ -298,28 +301,28 @@ async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
     ] {
         let fixture = ingested().await;
         let before = stored(&fixture).await;
-        let refused = shown.ingest(&fixture).await;
+        let refused = response.ingest(&fixture).await;
         assert!(
             matches!(refused, Err(StoreError::Unconfirmed { .. })),
-            "{what}: {refused:?}"
+            "{case}: {refused:?}"
         );
-        assert_eq!(stored(&fixture).await, before, "{what}");
+        assert_eq!(stored(&fixture).await, before, "{case}");
     }
 
-    // Truncated where everything is, too: an amount off by less is no excuse for lines that are lost.
+    // A truncated CSV is also rejected if it reduces the difference to the invoice's amount.
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", 700)])
         .await
         .unwrap();
-    Shown {
+    Response {
         summary: None,
-        ..right
+        ..complete
     }
     .ingest(&fixture)
     .await
     .unwrap();
-    let refused = Shown {
+    let refused = Response {
         summary: None,
         ..truncated
     }
@@ -332,9 +335,9 @@ async fn a_reading_that_proves_less_than_what_is_stored_is_refused() {
 }
 
 #[tokio::test]
-async fn a_reading_that_proves_as_much_is_a_new_version() {
+async fn a_read_that_proves_as_much_is_a_new_version() {
     let fixture = ingested().await;
-    let mut moved = Shown::right();
+    let mut moved = Response::complete();
     let renamed = APRIL.replace(",web,", ",shop,");
     moved.csv = Some(renamed.clone());
     moved.items = Some((renamed, IDS.to_vec()));
@@ -344,14 +347,14 @@ async fn a_reading_that_proves_as_much_is_a_new_version() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_was_never_proven_may_get_better_and_not_worse() {
+async fn an_unreconciled_invoice_accepts_only_better_content() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", CENTS)])
         .await
         .unwrap();
     ingest(&fixture, 1, &APRIL.replace("$6.00", "$5.00")).await;
-    let worse = Shown {
+    let worse = Response {
         csv: Some(APRIL.replace("$6.00", "$4.00")),
         items: None,
         summary: None,
@@ -363,19 +366,25 @@ async fn an_invoice_that_was_never_proven_may_get_better_and_not_worse() {
     ));
     let outcome = ingest(&fixture, 1, APRIL).await;
     assert_eq!((outcome.version, outcome.off_by), (2, Decimal::ZERO));
-    // With more sources than before.
-    assert!(Shown::right().ingest(&fixture).await.unwrap().is_final);
+    // Documents that were missing before may be added.
+    assert!(
+        Response::complete()
+            .ingest(&fixture)
+            .await
+            .unwrap()
+            .is_final
+    );
 }
 
 #[tokio::test]
-async fn a_corrected_amount_is_not_held_to_what_was_proven_before() {
+async fn a_corrected_amount_is_ingested_without_a_check() {
     let fixture = ingested().await;
     let outcome = correct(&fixture, 1, &APRIL.replace("$6.00", "$5.00")).await;
     assert_eq!((outcome.version, outcome.off_by), (2, Decimal::ZERO));
 }
 
 #[tokio::test]
-async fn a_first_ingest_that_fails_is_failed() {
+async fn a_failed_first_ingest_marks_the_invoice_failed() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", CENTS)])
@@ -395,7 +404,7 @@ async fn a_first_ingest_that_fails_is_failed() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_a_complete_list_lacks_is_withdrawn_until_it_is_listed() {
+async fn an_invoice_missing_from_a_complete_list_is_withdrawn_until_listed() {
     let fixture = ingested().await;
     let other = [header(2, "2026-05", 100)];
     let both = [header(1, "2026-04", CENTS), header(2, "2026-05", 100)];
@@ -415,7 +424,7 @@ async fn an_invoice_that_a_complete_list_lacks_is_withdrawn_until_it_is_listed()
     };
     list(&both, true).await;
     assert_eq!(invoice(&fixture).await.missing_since, None);
-    // A list that broke off says nothing of what it lacks.
+    // An incomplete list proves nothing about missing invoices.
     assert_eq!(list(&other, false).await.missing, 0);
     assert_eq!(invoice(&fixture).await.missing_since, None);
 
@@ -429,7 +438,8 @@ async fn an_invoice_that_a_complete_list_lacks_is_withdrawn_until_it_is_listed()
     );
     assert_eq!(april_lines(&fixture).await, before);
     assert_eq!(is_final().await, (1, 1));
-    // It is missing since the first list that lacked it, and nobody asks for its documents.
+    // `missing_since` stays the time of the first list without it, and its documents are not
+    // requested.
     assert_eq!(list(&other, true).await.missing, 0);
     assert_eq!(
         invoice(&fixture).await.missing_since,
@@ -437,7 +447,7 @@ async fn an_invoice_that_a_complete_list_lacks_is_withdrawn_until_it_is_listed()
     );
     fixture.fail_invoice(uuid(1), "404").await.unwrap();
     let pending = fixture
-        .pending_invoices(None, never_again(), 10)
+        .pending_invoices(None, no_recheck(), 10)
         .await
         .unwrap();
     assert!(
@@ -452,14 +462,17 @@ async fn an_invoice_that_a_complete_list_lacks_is_withdrawn_until_it_is_listed()
 }
 
 #[tokio::test]
-async fn a_list_that_began_before_the_latest_changes_nothing() {
+async fn a_list_begun_before_the_latest_one_changes_nothing() {
     let fixture = ingested().await;
     let old = fixture.now().await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await;
     let new = fixture.now().await.unwrap();
-    let right = [header(1, "2026-04", CENTS)];
-    fixture.store_invoice_list(&right, new, true).await.unwrap();
-    // It lacks the invoice, or has the amount before a correction.
+    let headers = [header(1, "2026-04", CENTS)];
+    fixture
+        .store_invoice_list(&headers, new, true)
+        .await
+        .unwrap();
+    // The old list lacks the invoice, or has its amount before a correction.
     for stale in [vec![], vec![header(1, "2026-04", 1)]] {
         let outcome = fixture.store_invoice_list(&stale, old, true).await.unwrap();
         assert_eq!((outcome.missing, outcome.corrected), (0, 0));
@@ -472,7 +485,7 @@ async fn a_list_that_began_before_the_latest_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_was_stored_while_a_list_was_read_is_not_missing() {
+async fn an_invoice_stored_during_a_list_read_is_not_missing() {
     let fixture = fixture().await;
     let started_at = fixture.now().await.unwrap();
     fixture
@@ -484,12 +497,12 @@ async fn an_invoice_that_was_stored_while_a_list_was_read_is_not_missing() {
         .await
         .unwrap();
     assert_eq!(outcome.missing, 0);
-    // The CSV alone, as it was read by hand.
+    // Only the CSV, as in a manual ingest.
     let csv = format!("{HEADER}\n{APRIL}");
     let file = read_invoice_csv(csv.as_bytes()).unwrap();
     let document = Document::csv(csv.as_bytes());
     fixture
-        .ingest_invoice(uuid(1), bare(&document, &file.lines))
+        .ingest_invoice(uuid(1), csv_only(&document, &file.lines))
         .await
         .unwrap();
     assert_eq!(invoice(&fixture).await.missing_since, None);

@@ -1,10 +1,10 @@
-//! Versions of an invoice, its sums, and what it was read from.
+//! Versions of an invoice, its totals and its documents.
 
 use std::time::Duration;
 
 use domain::invoices::{ChargePart, InvoiceSummary};
 use rust_decimal::Decimal;
-use store::invoices::{Document, LookAgain};
+use store::invoices::{Document, Recheck};
 
 use super::bills::{
     APRIL, april_lines, assert_balanced, correct, header, ingest, ingest_with, uuid,
@@ -37,7 +37,7 @@ fn summary(cents: i64, parts: &[(ChargePart, i64)]) -> InvoiceSummary {
 const NO_IDS: [Option<&str>; 3] = [None, None, None];
 
 #[tokio::test]
-async fn an_invoice_is_final_only_when_header_summary_parts_and_lines_all_agree() {
+async fn an_invoice_is_final_only_if_all_its_totals_reconcile() {
     let right = [
         (ChargePart::ProductCharges, 609),
         (ChargePart::Overages, 0),
@@ -68,7 +68,7 @@ async fn an_invoice_is_final_only_when_header_summary_parts_and_lines_all_agree(
 }
 
 #[tokio::test]
-async fn each_part_says_by_how_much_it_is_off() {
+async fn each_part_has_its_difference() {
     let fixture = with_invoice(-99_501).await;
     let summary = summary(
         -99_501,
@@ -98,7 +98,7 @@ async fn each_part_says_by_how_much_it_is_off() {
 }
 
 #[tokio::test]
-async fn a_corrected_invoice_is_a_new_version_and_the_old_lines_stay_readable() {
+async fn a_correction_is_a_new_version_and_keeps_the_old_lines_readable() {
     let fixture = with_invoice(-99_501).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     assert_eq!(ingest(&fixture, 1, APRIL).await.version, 1);
@@ -108,7 +108,7 @@ async fn a_corrected_invoice_is_a_new_version_and_the_old_lines_stay_readable() 
     assert_eq!((outcome.version, outcome.replaced), (2, true));
     let after = april_lines(&fixture).await;
     assert_eq!(after[0].amount, Decimal::new(500, 2));
-    // The same line, and so the same id.
+    // The line is the same, so its id is too.
     assert_eq!(after[0].id, before[0].id);
 
     let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
@@ -141,12 +141,12 @@ async fn a_corrected_invoice_is_a_new_version_and_the_old_lines_stay_readable() 
 }
 
 #[tokio::test]
-async fn a_file_that_says_the_same_in_other_words_is_no_new_version() {
+async fn a_csv_that_differs_only_in_line_ends_creates_no_version() {
     let fixture = with_invoice(-99_501).await;
     ingest(&fixture, 1, APRIL).await;
     let outcome = ingest(&fixture, 1, &APRIL.replace('\n', "\r\n")).await;
     assert_eq!((outcome.version, outcome.replaced), (1, false));
-    // Both files are kept as they came.
+    // Both documents are stored as received.
     assert_eq!(
         fixture
             .count("select count(*) from cloud_invoice_documents")
@@ -156,10 +156,10 @@ async fn a_file_that_says_the_same_in_other_words_is_no_new_version() {
 }
 
 #[tokio::test]
-async fn rows_alike_in_everything_are_kept_apart_and_keep_their_ids() {
+async fn equal_rows_are_stored_separately_and_keep_their_ids() {
     let fixture = with_invoice(1_800).await;
-    let twice = APRIL.lines().next().unwrap();
-    let lines = format!("{twice}\n{twice}\n{twice}\n");
+    let row = APRIL.lines().next().unwrap();
+    let lines = format!("{row}\n{row}\n{row}\n");
     ingest(&fixture, 1, &lines).await;
     let before: Vec<_> = april_lines(&fixture).await;
     assert_eq!(before.len(), 3);
@@ -172,21 +172,21 @@ async fn rows_alike_in_everything_are_kept_apart_and_keep_their_ids() {
 }
 
 #[tokio::test]
-async fn invoices_of_the_last_months_are_looked_at_again_once_a_day() {
+async fn invoices_of_the_last_months_are_rechecked_daily() {
     let fixture = with_invoice(-99_501).await;
     ingest(&fixture, 1, APRIL).await;
     let pending = async |since: &str, after: Duration| {
-        let look_again = LookAgain {
+        let recheck = Recheck {
             since: since.parse().unwrap(),
             after,
         };
         let pending = fixture
-            .pending_invoices(None, look_again, 10)
+            .pending_invoices(None, recheck, 10)
             .await
             .unwrap()
             .len();
         assert_eq!(
-            fixture.count_pending_invoices(look_again).await.unwrap(),
+            fixture.count_pending_invoices(recheck).await.unwrap(),
             pending
         );
         pending
@@ -197,11 +197,11 @@ async fn invoices_of_the_last_months_are_looked_at_again_once_a_day() {
 }
 
 #[tokio::test]
-async fn a_line_set_that_dies_half_way_leaves_the_one_before() {
+async fn a_failed_ingest_leaves_the_previous_lines() {
     let fixture = with_invoice(-99_501).await;
     ingest(&fixture, 1, APRIL).await;
     let before = april_lines(&fixture).await;
-    // What the ingest does last fails, and takes all of it back.
+    // The last statement of the ingest fails and rolls back the transaction.
     sqlx::raw_sql(
         "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
          create trigger refuse before insert on cloud_invoice_versions for each row execute function refuse()",
@@ -216,7 +216,7 @@ async fn a_line_set_that_dies_half_way_leaves_the_one_before() {
     );
     let file = domain::invoices::read_invoice_csv(csv.as_bytes()).unwrap();
     let csv = Document::csv(csv.as_bytes());
-    let content = super::bills::bare(&csv, &file.lines);
+    let content = super::bills::csv_only(&csv, &file.lines);
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_601)])
         .await

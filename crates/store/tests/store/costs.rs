@@ -1,7 +1,7 @@
-//! Whose a month's lines are, and how what all bear is spread.
+//! Statements of a month: attribution of lines and allocation of shared costs.
 
 use chrono::{DateTime, Utc};
-use domain::costs::SpreadRule;
+use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
 use store::costs::GroupBy;
 use store::inventory::Commit;
@@ -13,8 +13,8 @@ use super::support::{Fixture, droplet, fixture, members, project};
 
 const TENANTS: [(u128, &str); 2] = [(1, "acme"), (2, "beta")];
 
-/// Project 1, "web", is acme's and has droplet 1; project 2, "data", is beta's and has droplet 2; project 3, "free", is nobody's
-/// and has droplet 3.
+/// Project 1, "web", is assigned to acme and contains droplet 1; project 2, "data", is assigned to
+/// beta and contains droplet 2; project 3, "free", is unassigned and contains droplet 3.
 async fn two_tenants() -> Fixture {
     let fixture = fixture().await;
     fixture
@@ -28,7 +28,7 @@ async fn two_tenants() -> Fixture {
         ])
         .await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(1, &["do:droplet:1"]),
             members(2, &["do:droplet:2"]),
             members(3, &["do:droplet:3"]),
@@ -40,10 +40,10 @@ async fn two_tenants() -> Fixture {
     fixture
 }
 
-/// Before every bill of these tests.
+/// A time before every bill of these tests.
 const LONG_AGO: &str = "2015-01-01T00:00:00Z";
 
-/// Assigns a project to a tenant for all time, or undoes that.
+/// Assigns a project to a tenant for all time, or deletes its assignments.
 async fn assign(fixture: &Fixture, project_number: u128, tenant: Option<&str>) {
     let id = sqlx::query_scalar("select id from cloud_projects where provider_id = $1")
         .bind(uuid::Uuid::from_u128(project_number).to_string())
@@ -87,7 +87,7 @@ fn row(tenant: Option<&str>, direct: i64, shared: i64) -> (Option<String>, i64, 
 const APRIL: &str = "2026-04-01";
 
 #[tokio::test]
-async fn a_month_is_shared_out_to_the_cent_with_the_tax_in_proportion() {
+async fn a_month_is_allocated_to_the_cent_with_the_tax_in_proportion() {
     let fixture = two_tenants().await;
     let lines = [
         line("web-1", "web", "$10.00"),
@@ -107,7 +107,7 @@ async fn a_month_is_shared_out_to_the_cent_with_the_tax_in_proportion() {
 }
 
 #[tokio::test]
-async fn a_line_for_no_known_resource_is_its_projects_and_one_that_names_none_is_nobodys() {
+async fn a_line_without_resource_is_attributed_by_its_project_or_unallocated() {
     let fixture = two_tenants().await;
     let lines = [
         line("gone", "WEB", "$1.00"),
@@ -128,7 +128,7 @@ async fn a_line_for_no_known_resource_is_its_projects_and_one_that_names_none_is
 }
 
 #[tokio::test]
-async fn a_wrong_tenant_is_put_right_for_the_time_that_is_over_too() {
+async fn a_tenant_can_be_corrected_for_the_past() {
     let fixture = two_tenants().await;
     ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
     let web = fixture.resource("1").await.cloud_project_id.unwrap();
@@ -163,8 +163,8 @@ async fn a_wrong_tenant_is_put_right_for_the_time_that_is_over_too() {
     );
 }
 
-/// As if the mirror had seen it all along.
-async fn seen_since(fixture: &Fixture, when: &str) {
+/// Changes the stored data as if the mirror had existed since then.
+async fn backdate(fixture: &Fixture, when: &str) {
     for table in [
         "update cloud_project_memberships set valid_from = $1",
         "update cloud_project_tenants set valid_from = $1",
@@ -181,8 +181,8 @@ async fn seen_since(fixture: &Fixture, when: &str) {
 #[tokio::test]
 async fn a_line_of_a_resource_that_moved_is_split_by_time() {
     let fixture = two_tenants().await;
-    seen_since(&fixture, "2026-01-01T00:00:00Z").await;
-    // On the 11th of April, a third of the month in.
+    backdate(&fixture, "2026-01-01T00:00:00Z").await;
+    // On April 11, after a third of the month.
     sqlx::query(
         "with moved as (
              update cloud_project_memberships m set valid_to = '2026-04-11' from cloud_resources r
@@ -206,7 +206,7 @@ async fn a_line_of_a_resource_that_moved_is_split_by_time() {
     };
     let shares = split.shares.as_ref().unwrap();
     assert_eq!(**shares, [share("acme", 333), share("beta", 667)]);
-    // A correction replaces the shares with the line.
+    // A correction replaces the shares together with the line.
     ingest(&fixture, 1, &line("web-1", "web", "$1.00")).await;
     assert_eq!(
         statements(&fixture, APRIL).await,
@@ -216,7 +216,7 @@ async fn a_line_of_a_resource_that_moved_is_split_by_time() {
 }
 
 #[tokio::test]
-async fn what_all_bear_is_spread_by_the_rule_of_its_month() {
+async fn shared_costs_are_allocated_by_the_rule_of_the_month() {
     let fixture = two_tenants().await;
     let lines = [
         line("web-1", "web", "$10.00"),
@@ -224,20 +224,20 @@ async fn what_all_bear_is_spread_by_the_rule_of_its_month() {
         tax("$4.00"),
     ];
     ingest_april(&fixture, &lines).await;
-    let set = async |from: &str, rule: SpreadRule| {
+    let set = async |from: &str, rule: AllocationRule| {
         fixture
-            .set_spread_rule(from.parse().unwrap(), &rule, "ann")
+            .set_allocation_rule(from.parse().unwrap(), &rule, "ann")
             .await
             .unwrap();
     };
-    set("2026-01-01", SpreadRule::Even).await;
-    set("2026-05-01", SpreadRule::Proportional).await;
+    set("2026-01-01", AllocationRule::Even).await;
+    set("2026-05-01", AllocationRule::Proportional).await;
     assert_eq!(
         statements(&fixture, APRIL).await,
         [row(Some("acme"), 1000, 200), row(Some("beta"), 3000, 200)]
     );
     let weights = [("beta".to_owned(), Decimal::ONE)].into();
-    set("2026-04-01", SpreadRule::Fixed(weights)).await;
+    set("2026-04-01", AllocationRule::Fixed(weights)).await;
     assert_eq!(
         statements(&fixture, APRIL).await,
         [row(Some("acme"), 1000, 0), row(Some("beta"), 3000, 400)]
@@ -245,7 +245,7 @@ async fn what_all_bear_is_spread_by_the_rule_of_its_month() {
 }
 
 #[tokio::test]
-async fn costs_add_up_by_whatever_they_are_grouped() {
+async fn costs_add_up_in_every_grouping() {
     let fixture = two_tenants().await;
     let lines = [
         line("web-1", "web", "$10.00"),
@@ -275,21 +275,21 @@ async fn costs_add_up_by_whatever_they_are_grouped() {
 }
 
 #[tokio::test]
-async fn the_database_refuses_shares_that_do_not_come_to_their_line() {
+async fn the_database_rejects_shares_that_do_not_total_their_line() {
     let fixture = two_tenants().await;
     ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
     for sql in [
         "insert into cloud_cost_line_shares select id, 'acme', 9.99 from cloud_cost_lines",
         "update cloud_cost_lines set is_split = true, tenant_id = null",
     ] {
-        let refused = sqlx::query(sql).execute(&fixture.pool).await.unwrap_err();
-        let error = refused.to_string();
-        assert!(error.contains("shares"), "{sql}: {error}");
+        let error = sqlx::query(sql).execute(&fixture.pool).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code());
+        assert_eq!(code.as_deref(), Some("23514"), "{sql}: {error}");
     }
 }
 
 #[tokio::test]
-async fn books_that_somebody_wrote_to_by_hand_are_found_out() {
+async fn a_manual_change_of_a_line_is_a_discrepancy() {
     let fixture = two_tenants().await;
     ingest_april(&fixture, &[line("web-1", "web", "$10.00")]).await;
     sqlx::query("update cloud_cost_lines set amount = 9.99")

@@ -1,4 +1,4 @@
-//! The open month.
+//! Estimates of the open month.
 
 use rust_decimal::Decimal;
 use store::invoices::EstimateOutcome;
@@ -12,7 +12,7 @@ Taxes,,GST,,2026-04-01 00:00:00 +0000,2026-04-15 23:59:59 +0000,$0.30,,iaas
 ";
 
 #[tokio::test]
-async fn an_estimate_is_replaced_whole_each_time() {
+async fn an_estimate_replaces_the_previous_one() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let first = estimate(&fixture, "2026-04", 330, HALF).await;
@@ -48,7 +48,7 @@ async fn an_estimate_is_replaced_whole_each_time() {
 }
 
 #[tokio::test]
-async fn the_invoice_takes_the_estimates_place_and_the_variance_by_product_is_kept() {
+async fn an_invoice_closes_the_estimate_and_keeps_the_variance_by_product() {
     let fixture = fixture().await;
     estimate(&fixture, "2026-04", 330, HALF).await;
     fixture
@@ -85,7 +85,7 @@ async fn the_invoice_takes_the_estimates_place_and_the_variance_by_product_is_ke
         (estimates[0].state.as_str(), estimates[0].amount),
         ("final", cents(330))
     );
-    // The preview lags behind for a while.
+    // The preview lags behind the invoice.
     let late = estimate(&fixture, "2026-04", 330, HALF).await;
     assert_eq!(late, EstimateOutcome::AlreadyInvoiced);
     assert_eq!(april_lines(&fixture).await.len(), 3);
@@ -93,7 +93,7 @@ async fn the_invoice_takes_the_estimates_place_and_the_variance_by_product_is_ke
 }
 
 #[tokio::test]
-async fn an_estimate_and_its_invoice_at_once_leave_the_invoice() {
+async fn concurrent_estimate_and_invoice_leave_the_invoice() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_501)])

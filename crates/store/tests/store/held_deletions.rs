@@ -1,4 +1,4 @@
-//! A listing that would delete too much deletes nothing.
+//! A listing that would delete too many resources deletes none.
 
 use domain::inventory::ObservedResource;
 use store::StoreError;
@@ -12,8 +12,9 @@ fn droplets(count: u32) -> Vec<ObservedResource> {
         .collect()
 }
 
-/// The outcome of the third complete listing that shows only the first `left` of so many.
-pub(crate) async fn lose(fixture: &Fixture, count: u32, left: usize) -> SweepOutcome {
+/// Returns the outcome of the third complete listing that contains only the first `left` of `count`
+/// droplets.
+pub(crate) async fn lose_droplets(fixture: &Fixture, count: u32, left: usize) -> SweepOutcome {
     let all = droplets(count);
     fixture.sweep(&all).await;
     fixture.sweep(&all[..left]).await;
@@ -27,16 +28,16 @@ async fn deleted(fixture: &Fixture) -> i64 {
         .await
 }
 
-async fn the_hold(fixture: &Fixture) -> HeldDeletion {
+async fn only_held_deletion(fixture: &Fixture) -> HeldDeletion {
     let mut holds = fixture.held_deletions(10).await.unwrap();
     assert_eq!(holds.len(), 1);
     holds.pop().unwrap()
 }
 
 #[tokio::test]
-async fn more_than_a_fifth_and_more_than_ten_wait_for_an_operator() {
+async fn more_than_a_fifth_and_more_than_ten_deletions_are_held() {
     let fixture = fixture().await;
-    let outcome = lose(&fixture, 40, 28).await;
+    let outcome = lose_droplets(&fixture, 40, 28).await;
     let held = outcome.held.unwrap();
     assert_eq!((outcome.deleted, outcome.struck), (0, 0));
     assert_eq!((held.would_delete, held.live), (12, 40));
@@ -54,27 +55,27 @@ async fn more_than_a_fifth_and_more_than_ten_wait_for_an_operator() {
     let state = "select count(*) from cloud_listings where state = 'held'";
     assert_eq!(fixture.count(state).await, 1);
 
-    // The same again renews the hold and makes no other.
+    // The same result updates the held deletion and creates no other.
     let again = fixture.sweep(&droplets(28)).await;
     assert_eq!(again.held.unwrap().id, held.id);
-    assert_eq!(the_hold(&fixture).await.state, "pending");
+    assert_eq!(only_held_deletion(&fixture).await.state, "pending");
 }
 
 #[tokio::test]
-async fn ten_rows_go_whatever_their_share_and_a_fifth_goes_whatever_its_number() {
+async fn up_to_ten_rows_or_a_fifth_are_deleted_without_a_decision() {
     let few = fixture().await;
-    let outcome = lose(&few, 12, 2).await;
+    let outcome = lose_droplets(&few, 12, 2).await;
     assert_eq!((outcome.deleted, outcome.held), (10, None));
 
     let many = fixture().await;
-    let outcome = lose(&many, 100, 80).await;
+    let outcome = lose_droplets(&many, 100, 80).await;
     assert_eq!((outcome.deleted, outcome.held), (20, None));
 }
 
 #[tokio::test]
-async fn approved_deletions_are_carried_out_and_say_who_approved() {
+async fn approved_deletions_are_executed_and_record_the_operator() {
     let fixture = fixture().await;
-    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let decided = fixture
         .decide_held_deletion(held.id, Decision::Approve, "ann", None)
         .await
@@ -90,7 +91,7 @@ async fn approved_deletions_are_carried_out_and_say_who_approved() {
     assert_eq!(event.event, "deleted");
     assert_eq!(event.changes["approved_by"]["after"], "ann");
 
-    // The same word again changes nothing; another one is refused.
+    // The same decision again changes nothing; a different one is rejected.
     let again = fixture
         .decide_held_deletion(held.id, Decision::Approve, "bob", None)
         .await
@@ -107,10 +108,10 @@ async fn approved_deletions_are_carried_out_and_say_who_approved() {
 }
 
 #[tokio::test]
-async fn what_came_back_before_the_approval_is_not_deleted() {
+async fn a_resource_observed_before_the_approval_is_not_deleted() {
     let fixture = fixture().await;
-    let held = lose(&fixture, 40, 20).await.held.unwrap();
-    // An incomplete listing sees one again, and decides nothing else.
+    let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
+    // An incomplete listing observes one resource and decides nothing else.
     let facts = fixture.facts(super::support::incomplete()).await;
     let kind = domain::ResourceKind::DROPLET;
     fixture
@@ -125,9 +126,9 @@ async fn what_came_back_before_the_approval_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn rejected_deletions_need_three_more_listings_to_be_asked_for_again() {
+async fn rejected_deletions_are_held_again_after_three_listings() {
     let fixture = fixture().await;
-    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let decided = fixture
         .decide_held_deletion(held.id, Decision::Reject, "ann", None)
         .await
@@ -140,24 +141,24 @@ async fn rejected_deletions_need_three_more_listings_to_be_asked_for_again() {
         let outcome = fixture.sweep(&droplets(20)).await;
         assert_eq!((outcome.struck, outcome.held), (20, None));
     }
-    let asked_again = fixture.sweep(&droplets(20)).await.held.unwrap();
-    assert_ne!(asked_again.id, held.id);
+    let held_again = fixture.sweep(&droplets(20)).await.held.unwrap();
+    assert_ne!(held_again.id, held.id);
     assert_eq!(deleted(&fixture).await, 0);
 }
 
 #[tokio::test]
-async fn a_hold_ends_by_itself_when_most_of_it_is_seen_again() {
+async fn a_held_deletion_is_superseded_when_most_resources_are_observed() {
     let fixture = fixture().await;
-    lose(&fixture, 40, 20).await;
+    lose_droplets(&fixture, 40, 20).await;
     let outcome = fixture.sweep(&droplets(38)).await;
     assert_eq!((outcome.deleted, outcome.held), (2, None));
-    assert_eq!(the_hold(&fixture).await.state, "superseded");
+    assert_eq!(only_held_deletion(&fixture).await.state, "superseded");
 }
 
 #[tokio::test]
-async fn two_decisions_at_once_are_one() {
+async fn one_of_two_concurrent_decisions_applies() {
     let fixture = fixture().await;
-    let held = lose(&fixture, 40, 20).await.held.unwrap();
+    let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let (approved, rejected) = tokio::join!(
         fixture.decide_held_deletion(held.id, Decision::Approve, "ann", None),
         fixture.decide_held_deletion(held.id, Decision::Reject, "bob", None),

@@ -1,4 +1,4 @@
-//! The past can be seen as it was.
+//! Past states of resources.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn names_at(fixture: &Fixture, at: DateTime<Utc>, filter: &ResourceFilter)
 }
 
 #[tokio::test]
-async fn a_resource_is_seen_as_it_was_before_it_changed_went_and_came_back() {
+async fn past_states_of_a_changed_deleted_and_restored_resource() {
     let fixture = fixture().await;
     let before_all = fixture.now().await.unwrap();
     fixture.sweep(&[droplet(1, "first")]).await;
@@ -32,19 +32,22 @@ async fn a_resource_is_seen_as_it_was_before_it_changed_went_and_came_back() {
     for _ in 0..3 {
         fixture.sweep(&[]).await;
     }
-    let while_gone = fixture.now().await.unwrap();
+    let while_deleted = fixture.now().await.unwrap();
     fixture.sweep(&[droplet(1, "third")]).await;
 
     let live = ResourceFilter::default();
     assert_eq!(names_at(&fixture, before_all, &live).await, [""; 0]);
     assert_eq!(names_at(&fixture, as_first, &live).await, ["first"]);
-    assert_eq!(names_at(&fixture, while_gone, &live).await, [""; 0]);
-    let gone = ResourceFilter {
+    assert_eq!(names_at(&fixture, while_deleted, &live).await, [""; 0]);
+    let deleted = ResourceFilter {
         state: State::Deleted,
         ..ResourceFilter::default()
     };
-    assert_eq!(names_at(&fixture, while_gone, &gone).await, ["second"]);
-    // The filter is of that time as well.
+    assert_eq!(
+        names_at(&fixture, while_deleted, &deleted).await,
+        ["second"]
+    );
+    // The filter applies to the past state.
     let named = |text: &str| ResourceFilter {
         text: Some(text.to_owned()),
         ..ResourceFilter::default()
@@ -67,11 +70,13 @@ async fn a_resource_is_seen_as_it_was_before_it_changed_went_and_came_back() {
 }
 
 #[tokio::test]
-async fn whose_a_resource_was_is_seen_too() {
+async fn a_past_state_has_its_past_tenant() {
     let fixture = fixture().await;
     fixture.sweep_projects(&[project(WEB, "web")]).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     let before = fixture.now().await.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
@@ -121,7 +126,7 @@ async fn a_timeline_has_each_state_with_the_event_it_began_with() {
             ("discovered", "first", memory.to_owned()),
         ]
     );
-    // A page further on comes to the same.
+    // The next page continues from the cursor.
     let page = fixture
         .timeline(&resource, None, Some(timeline[0].event.id), 1)
         .await
@@ -130,11 +135,13 @@ async fn a_timeline_has_each_state_with_the_event_it_began_with() {
 }
 
 #[tokio::test]
-async fn a_tenants_timeline_has_the_states_of_its_own_time_with_their_ends() {
+async fn a_tenants_timeline_has_only_its_states_with_their_ends() {
     let fixture = fixture().await;
     fixture.sweep_projects(&[project(WEB, "web")]).await;
-    fixture.sweep(&[droplet(1, "nobodys")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture.sweep(&[droplet(1, "unassigned")]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     let web = fixture.project_row("web").await;
     for tenant in ["acme", "globex", "acme"] {
         let change = ProjectChange {
@@ -156,8 +163,8 @@ async fn a_tenants_timeline_has_the_states_of_its_own_time_with_their_ends() {
         .cloned()
         .collect();
     let names: Vec<_> = of_acme.iter().map(|state| &*state.resource.name).collect();
-    // Handed over with the name that globex gave it, and before that with the first.
-    assert_eq!(names, ["acmes", "globexs", "acmes", "nobodys"]);
+    // The first state of each assignment has the name from before it.
+    assert_eq!(names, ["acmes", "globexs", "acmes", "unassigned"]);
     let acme = Some("acme");
     let shown = fixture.timeline(&resource, acme, None, 100).await.unwrap();
     assert_eq!(shown, of_acme);

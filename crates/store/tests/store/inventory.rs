@@ -1,3 +1,5 @@
+//! Sweeps of resources: events, strikes and deletions.
+
 use std::time::Duration;
 
 use domain::inventory::Attrs;
@@ -8,7 +10,7 @@ use store::inventory::{ListingFacts, ResourceFilter, SweepOutcome};
 use super::support::{droplet, every, fixture, incomplete};
 
 #[tokio::test]
-async fn what_is_new_is_discovered_once() {
+async fn a_new_resource_is_discovered_once() {
     let fixture = fixture().await;
     let outcome = fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
@@ -35,7 +37,7 @@ async fn what_is_new_is_discovered_once() {
 }
 
 #[tokio::test]
-async fn an_unchanged_row_is_seen_and_not_written_again() {
+async fn an_unchanged_row_gets_only_a_new_time_of_observation() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let before = fixture.resource("1").await;
@@ -74,7 +76,7 @@ async fn a_change_is_one_event_with_before_and_after() {
 }
 
 #[tokio::test]
-async fn text_of_every_kind_is_stored_as_it_is() {
+async fn special_characters_are_stored_unchanged() {
     let fixture = fixture().await;
     let odd = "tab\t line\n return\r \\N \\ \"quoted\" {brace} ü";
     let mut resource = droplet(1, odd);
@@ -110,7 +112,7 @@ async fn text_of_every_kind_is_stored_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_body_written_in_another_order_is_no_change() {
+async fn a_body_in_a_different_order_is_unchanged() {
     let fixture = fixture().await;
     let body = |json: &str| {
         let body: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
@@ -133,7 +135,7 @@ async fn a_body_written_in_another_order_is_no_change() {
 }
 
 #[tokio::test]
-async fn three_complete_listings_without_it_make_a_tombstone() {
+async fn three_complete_listings_without_a_resource_delete_it() {
     let fixture = fixture().await;
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
@@ -165,7 +167,7 @@ async fn three_complete_listings_without_it_make_a_tombstone() {
 }
 
 #[tokio::test]
-async fn a_sighting_wipes_the_strikes() {
+async fn an_observation_resets_the_strikes() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     for _ in 0..3 {
@@ -178,7 +180,7 @@ async fn a_sighting_wipes_the_strikes() {
 }
 
 #[tokio::test]
-async fn an_incomplete_listing_adds_what_it_saw_and_strikes_nobody() {
+async fn an_incomplete_listing_adds_resources_and_no_strikes() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     for _ in 0..5 {
@@ -196,7 +198,7 @@ async fn an_incomplete_listing_adds_what_it_saw_and_strikes_nobody() {
 }
 
 #[tokio::test]
-async fn a_kind_strikes_no_other() {
+async fn a_listing_adds_strikes_only_to_its_kind() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     for _ in 0..4 {
@@ -207,7 +209,7 @@ async fn a_kind_strikes_no_other() {
 }
 
 #[tokio::test]
-async fn a_retried_activity_strikes_once_for_its_run() {
+async fn a_retried_activity_adds_one_strike_per_run() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let first_try = fixture.facts(Completeness::Complete).await;
@@ -225,7 +227,7 @@ async fn a_retried_activity_strikes_once_for_its_run() {
 }
 
 #[tokio::test]
-async fn a_run_whose_first_try_was_incomplete_may_still_strike() {
+async fn a_run_with_an_incomplete_first_attempt_may_add_strikes() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let broken = fixture.facts(incomplete()).await;
@@ -245,7 +247,7 @@ async fn a_run_whose_first_try_was_incomplete_may_still_strike() {
 }
 
 #[tokio::test]
-async fn strikes_keep_their_distance() {
+async fn strikes_have_a_minimum_interval() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     for _ in 0..4 {
@@ -261,7 +263,7 @@ async fn strikes_keep_their_distance() {
 }
 
 #[tokio::test]
-async fn a_listing_that_began_before_a_sighting_does_not_strike_it() {
+async fn a_listing_begun_before_an_observation_adds_no_strike() {
     let fixture = fixture().await;
     let early = fixture.facts(Completeness::Complete).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
@@ -272,7 +274,7 @@ async fn a_listing_that_began_before_a_sighting_does_not_strike_it() {
 }
 
 #[tokio::test]
-async fn what_an_older_listing_holds_does_not_overwrite_what_a_newer_one_saw() {
+async fn an_older_listing_does_not_overwrite_a_newer_one() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "old-name")]).await;
     let early = fixture.facts(Completeness::Complete).await;
@@ -285,7 +287,7 @@ async fn what_an_older_listing_holds_does_not_overwrite_what_a_newer_one_saw() {
 }
 
 #[tokio::test]
-async fn a_tombstoned_resource_that_is_seen_again_is_restored() {
+async fn a_deleted_resource_that_is_observed_again_is_restored() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let id = fixture.resource("1").await.id;
@@ -310,7 +312,7 @@ async fn a_tombstoned_resource_that_is_seen_again_is_restored() {
 }
 
 #[tokio::test]
-async fn two_sweeps_of_one_kind_at_once_come_to_the_same_as_one() {
+async fn two_concurrent_sweeps_of_one_kind_have_the_effect_of_one() {
     let fixture = fixture().await;
     let droplets: Vec<_> = (0..300)
         .map(|id| droplet(id, &format!("web-{id}")))
@@ -319,7 +321,7 @@ async fn two_sweeps_of_one_kind_at_once_come_to_the_same_as_one() {
     assert_eq!(one.discovered + two.discovered, 300);
     assert_eq!(fixture.all_resources().await.len(), 300);
 
-    // Both began before either struck: one absence, one strike.
+    // Both began before either added a strike: one absence counts once.
     let (one, two) = (
         fixture.facts(Completeness::Complete).await,
         fixture.facts(Completeness::Complete).await,
@@ -343,7 +345,7 @@ async fn two_sweeps_of_one_kind_at_once_come_to_the_same_as_one() {
 }
 
 #[tokio::test]
-async fn more_resources_than_one_statement_takes_are_stored_whole() {
+async fn thousands_of_resources_are_stored() {
     let fixture = fixture().await;
     let droplets: Vec<_> = (0..2_500)
         .map(|id| droplet(id, &format!("web-{id}")))
@@ -355,6 +357,6 @@ async fn more_resources_than_one_statement_takes_are_stored_whole() {
         ..ResourceFilter::default()
     };
     assert_eq!(fixture.resources(&filter, None, 10).await.unwrap().len(), 1);
-    filter.tenant = Some("nobody".to_owned());
+    filter.tenant = Some("unknown".to_owned());
     assert_eq!(fixture.resources(&filter, None, 10).await.unwrap().len(), 0);
 }

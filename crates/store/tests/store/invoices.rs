@@ -1,14 +1,16 @@
+//! Discovery and ingest of invoices.
+
 use rust_decimal::Decimal;
 use store::StoreError;
 use store::inventory::Commit;
 use store::invoices::Document;
 use store::projects::ProjectChange;
 
-use super::bills::{APRIL, april_lines, bare, correct, header, ingest, never_again, uuid};
+use super::bills::{APRIL, april_lines, correct, csv_only, header, ingest, no_recheck, uuid};
 use super::support::{droplet, fixture, members, project};
 
 #[tokio::test]
-async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
+async fn new_invoices_are_pending_until_ingested_newest_first() {
     let fixture = fixture().await;
     let headers = [
         header(1, "2026-03", 100),
@@ -21,7 +23,7 @@ async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
     assert_eq!((again.new, again.corrected), (0, 0));
 
     let first_page = fixture
-        .pending_invoices(None, never_again(), 2)
+        .pending_invoices(None, no_recheck(), 2)
         .await
         .unwrap();
     let uuids: Vec<_> = first_page
@@ -30,7 +32,7 @@ async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
         .collect();
     assert_eq!(uuids, [uuid(2), uuid(1)]);
     let second_page = fixture
-        .pending_invoices(first_page.last().copied(), never_again(), 2)
+        .pending_invoices(first_page.last().copied(), no_recheck(), 2)
         .await
         .unwrap();
     assert_eq!(second_page[0].invoice_uuid, uuid(3));
@@ -38,7 +40,7 @@ async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
     ingest(&fixture, 2, "").await;
     assert_eq!(
         fixture
-            .pending_invoices(None, never_again(), 10)
+            .pending_invoices(None, no_recheck(), 10)
             .await
             .unwrap()
             .len(),
@@ -47,7 +49,7 @@ async fn a_new_invoice_waits_until_it_is_ingested_and_the_newest_comes_first() {
 }
 
 #[tokio::test]
-async fn lines_are_stored_as_they_stand_in_the_file() {
+async fn lines_are_stored_as_in_the_file() {
     let fixture = fixture().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     fixture
@@ -90,7 +92,7 @@ async fn lines_are_stored_as_they_stand_in_the_file() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_its_lines_do_not_come_to_says_by_how_much() {
+async fn an_unreconciled_invoice_has_its_difference() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_500)])
@@ -105,7 +107,7 @@ async fn an_invoice_that_its_lines_do_not_come_to_says_by_how_much() {
 }
 
 #[tokio::test]
-async fn ingesting_again_changes_nothing_and_another_file_replaces_all() {
+async fn a_repeated_ingest_changes_nothing_and_another_file_replaces_all() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_501)])
@@ -124,7 +126,7 @@ async fn ingesting_again_changes_nothing_and_another_file_replaces_all() {
 }
 
 #[tokio::test]
-async fn a_failed_ingest_of_a_corrected_invoice_keeps_the_lines_before() {
+async fn a_failed_ingest_of_a_correction_keeps_the_previous_lines() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_400)])
@@ -148,7 +150,7 @@ async fn a_failed_ingest_of_a_corrected_invoice_keeps_the_lines_before() {
     assert_eq!(april_lines(&fixture).await.len(), 3);
     assert_eq!(
         fixture
-            .pending_invoices(None, never_again(), 10)
+            .pending_invoices(None, no_recheck(), 10)
             .await
             .unwrap()
             .len(),
@@ -164,7 +166,7 @@ async fn a_failed_ingest_of_a_corrected_invoice_keeps_the_lines_before() {
 }
 
 #[tokio::test]
-async fn a_corrected_amount_makes_an_invoice_wait_again() {
+async fn a_corrected_amount_makes_an_invoice_pending() {
     let fixture = fixture().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_501)])
@@ -184,11 +186,11 @@ async fn a_corrected_amount_makes_an_invoice_wait_again() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_is_not_written_down_cannot_be_ingested() {
+async fn an_unknown_invoice_cannot_be_ingested() {
     let fixture = fixture().await;
     assert!(!fixture.has_invoice(uuid(9)).await.unwrap());
     let outcome = fixture
-        .ingest_invoice(uuid(9), bare(&Document::csv(b"x"), &[]))
+        .ingest_invoice(uuid(9), csv_only(&Document::csv(b"x"), &[]))
         .await;
     assert!(
         matches!(outcome, Err(StoreError::NotFound { .. })),
@@ -197,11 +199,13 @@ async fn an_invoice_that_is_not_written_down_cannot_be_ingested() {
 }
 
 #[tokio::test]
-async fn a_line_belongs_to_its_resources_tenant_or_to_that_of_the_project_it_names() {
+async fn a_line_has_the_tenant_of_its_resource_or_of_its_project_name() {
     let fixture = fixture().await;
     fixture.sweep_projects(&[project(1, "web")]).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(1, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(1, &["do:droplet:1"])])
+        .await;
     fixture
         .discover_invoices(&[header(1, "2026-04", -99_501)])
         .await
@@ -222,7 +226,8 @@ async fn a_line_belongs_to_its_resources_tenant_or_to_that_of_the_project_it_nam
         .into_iter()
         .map(|line| line.tenant_id)
         .collect();
-    // The second is of a droplet that is gone: its project is known by name. The tax is everyone's.
+    // The droplet of the second line is not stored, so the project name decides. The tax is a
+    // shared cost.
     let acme = Some("acme".to_owned());
     assert_eq!(tenants, [acme.clone(), acme, None]);
 }

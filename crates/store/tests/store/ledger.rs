@@ -1,4 +1,4 @@
-//! The billing history, each entry once.
+//! The billing history.
 
 use chrono::{DateTime, Utc};
 use domain::balance::BalanceReading;
@@ -24,7 +24,7 @@ fn april(day: u32) -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn entries_have_no_id_and_are_stored_once_however_often_they_are_listed() {
+async fn repeatedly_listed_entries_are_stored_once() {
     let fixture = fixture().await;
     let entries = [
         BillingEntry {
@@ -32,7 +32,7 @@ async fn entries_have_no_id_and_are_stored_once_however_often_they_are_listed() 
             ..entry("Invoice", 1234, 1)
         },
         entry("Payment", -500, 2),
-        // Alike in everything, and two.
+        // Two entries that are equal in every field.
         entry("Credit", -100, 3),
         entry("Credit", -100, 3),
     ];
@@ -53,7 +53,7 @@ async fn entries_have_no_id_and_are_stored_once_however_often_they_are_listed() 
 }
 
 #[tokio::test]
-async fn an_entry_that_a_complete_listing_lacks_is_missing_and_counts_no_longer() {
+async fn an_entry_missing_from_a_complete_listing_does_not_count() {
     let fixture = fixture().await;
     let entries = [entry("Invoice", 1000, 1), entry("Payment", -1000, 2)];
     fixture.store_ledger(&entries, true).await.unwrap();
@@ -71,16 +71,16 @@ async fn an_entry_that_a_complete_listing_lacks_is_missing_and_counts_no_longer(
 }
 
 #[tokio::test]
-async fn the_ledger_is_held_against_the_balance_of_its_time() {
+async fn the_ledger_is_compared_to_the_balance_at_its_time() {
     let fixture = fixture().await;
     fixture
         .store_ledger(
             &[
                 entry("Invoice", 1000, 1),
-                // Only tried: it moves no money.
+                // A failed payment moves no money.
                 entry("AttemptFailed", -1000, 2),
                 entry("Payment", -400, 3),
-                // After the balance was worked out.
+                // After the time of the balance.
                 entry("Payment", -600, 20),
             ],
             true,

@@ -1,4 +1,4 @@
-//! Which resource a line paid for, by the order of trust.
+//! Matches of cost lines to resources, by the precedence of the rules.
 
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
@@ -52,7 +52,7 @@ async fn resource_of(fixture: &Fixture, line: usize) -> Option<String> {
 }
 
 #[tokio::test]
-async fn digitaloceans_number_comes_before_any_name_and_counts_within_its_kind() {
+async fn a_numeric_id_precedes_names_and_is_unique_per_kind() {
     let lines = [
         droplet_line("web-1 (s-1vcpu-1gb)"),
         line("Droplet Backups", "", "web-1", WHOLE_APRIL),
@@ -62,7 +62,7 @@ async fn digitaloceans_number_comes_before_any_name_and_counts_within_its_kind()
     .concat();
     let fixture = with_invoice(&lines).await;
     fixture
-        .sweep(&[droplet(7, "called-otherwise"), droplet(8, "web-1")])
+        .sweep(&[droplet(7, "other-name"), droplet(8, "web-1")])
         .await;
     let snapshot = ResourceKind::SNAPSHOT;
     fixture.sweep_kind(&[resource(snapshot.clone(), "7")]).await;
@@ -84,7 +84,7 @@ async fn digitaloceans_number_comes_before_any_name_and_counts_within_its_kind()
         }
     };
     assert_eq!(lines[0].resource_id, Some(of("7", "droplet").await));
-    // A backup's item names its droplet.
+    // The item of a backup contains the id of its droplet.
     assert_eq!(lines[1].resource_id, Some(of("7", "droplet").await));
     assert_eq!(lines[2].resource_id, Some(of("7", "snapshot").await));
     assert_eq!(
@@ -97,7 +97,7 @@ async fn digitaloceans_number_comes_before_any_name_and_counts_within_its_kind()
 }
 
 #[tokio::test]
-async fn a_uuid_is_found_whatever_the_product_is_called() {
+async fn a_uuid_is_matched_for_an_unknown_product() {
     let lines = line("Mystery", "", "data", WHOLE_APRIL);
     let fixture = with_invoice(&lines).await;
     fixture
@@ -109,7 +109,7 @@ async fn a_uuid_is_found_whatever_the_product_is_called() {
 }
 
 #[tokio::test]
-async fn an_id_that_the_mirror_never_saw_is_historic_and_no_name_is_taken_instead() {
+async fn a_line_with_an_unknown_id_is_historic_and_not_matched_by_name() {
     let lines = droplet_line("web-1 (s-1vcpu-1gb)");
     let fixture = with_invoice(&lines).await;
     fixture.sweep(&[droplet(8, "web-1")]).await;
@@ -124,7 +124,7 @@ async fn an_id_that_the_mirror_never_saw_is_historic_and_no_name_is_taken_instea
     );
     assert_eq!(historic.provider_resource_id.as_deref(), Some("7"));
 
-    // It was there all the time, and is listed at last.
+    // The droplet is listed later.
     fixture
         .sweep(&[droplet(8, "web-1"), droplet(7, "web-1")])
         .await;
@@ -145,7 +145,7 @@ async fn an_id_that_the_mirror_never_saw_is_historic_and_no_name_is_taken_instea
 }
 
 #[tokio::test]
-async fn a_clusters_lines_find_it_by_their_group() {
+async fn lines_of_a_cluster_are_matched_by_their_group() {
     let cluster = ResourceKind::KUBERNETES_CLUSTER;
     let lines = line(
         "Kubernetes Clusters",
@@ -167,7 +167,7 @@ async fn a_clusters_lines_find_it_by_their_group() {
 }
 
 #[tokio::test]
-async fn volumes_of_one_name_are_told_apart_by_their_region() {
+async fn volumes_with_one_name_are_distinguished_by_region() {
     let lines = [
         line("Volumes", "", "data (nyc3) 100GB", WHOLE_APRIL),
         line("Volumes", "", "data (sfo2) 100GB", WHOLE_APRIL),
@@ -196,7 +196,7 @@ async fn volumes_of_one_name_are_told_apart_by_their_region() {
 }
 
 #[tokio::test]
-async fn of_droplets_of_one_name_the_one_that_lived_in_the_charge_period_is_meant() {
+async fn a_name_matches_the_droplet_that_existed_in_the_charge_period() {
     let lines = [
         line(
             "Droplets",
@@ -225,7 +225,7 @@ async fn of_droplets_of_one_name_the_one_that_lived_in_the_charge_period_is_mean
     for _ in 0..3 {
         fixture.sweep(std::slice::from_ref(&new)).await;
     }
-    // It was seen last before the other one was made.
+    // The last observation was before the creation of the other droplet.
     sqlx::query(
         "update cloud_resources set last_seen_at = '2026-04-10T07:55:00Z' where provider_id = '1'",
     )
@@ -245,7 +245,7 @@ async fn of_droplets_of_one_name_the_one_that_lived_in_the_charge_period_is_mean
 }
 
 #[tokio::test]
-async fn another_size_is_another_droplet_unless_it_is_known_to_have_had_it() {
+async fn a_size_matches_only_a_droplet_that_has_or_had_it() {
     let lines = droplet_line("web-1 (s-2vcpu-2gb)");
     let fixture = with_invoice(&lines).await;
     let mut droplet = created(droplet(1, "web-1"), "2026-01-01T00:00:00Z");
@@ -269,7 +269,7 @@ async fn another_size_is_another_droplet_unless_it_is_known_to_have_had_it() {
 }
 
 #[tokio::test]
-async fn two_that_may_be_meant_are_ambiguous_with_both_named_and_never_guessed_between() {
+async fn two_fitting_resources_are_ambiguous_candidates() {
     let fixture = with_invoice(APRIL).await;
     ingest(&fixture, 1, APRIL).await;
     assert_eq!(
@@ -302,7 +302,7 @@ async fn two_that_may_be_meant_are_ambiguous_with_both_named_and_never_guessed_b
 }
 
 #[tokio::test]
-async fn a_line_is_for_what_had_the_name_then_whatever_has_it_now() {
+async fn a_line_matches_the_resource_that_had_the_name_then() {
     let fixture = with_invoice(APRIL).await;
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "db-1")])
@@ -312,7 +312,7 @@ async fn a_line_is_for_what_had_the_name_then_whatever_has_it_now() {
         .await;
     ingest(&fixture, 1, APRIL).await;
     assert_eq!(resource_of(&fixture, 0).await.as_deref(), Some("1"));
-    // Names change after the line was stored as well.
+    // Also if the names change after the line is stored.
     fixture
         .sweep(&[droplet(1, "web-older"), droplet(2, "db-1")])
         .await;
@@ -320,7 +320,7 @@ async fn a_line_is_for_what_had_the_name_then_whatever_has_it_now() {
 }
 
 #[tokio::test]
-async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections() {
+async fn an_override_takes_precedence_and_remains_after_corrections() {
     let fixture = with_invoice(APRIL).await;
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "other")])
@@ -344,9 +344,13 @@ async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections
     for lines in [APRIL, &corrected, &with_one_before] {
         correct(&fixture, 1, lines).await;
         let lines = april_lines(&fixture).await;
-        let said = lines.iter().find(|stored| stored.id == line).unwrap();
+        let overridden = lines.iter().find(|stored| stored.id == line).unwrap();
         assert_eq!(
-            (rule_of(said), said.resource_id, said.description.as_str()),
+            (
+                rule_of(overridden),
+                overridden.resource_id,
+                overridden.description.as_str()
+            ),
             (
                 ("operator", Some("billed under its old name")),
                 Some(other),
@@ -368,7 +372,7 @@ async fn an_operators_word_comes_before_all_and_outlives_ingests_and_corrections
 }
 
 #[tokio::test]
-async fn an_operator_may_say_that_a_line_is_for_no_resource_and_all_bear_it() {
+async fn an_override_without_resource_makes_a_line_a_shared_cost() {
     let fixture = with_invoice(APRIL).await;
     ingest(&fixture, 1, APRIL).await;
     let line = april_lines(&fixture).await[1].id;
@@ -391,7 +395,7 @@ async fn an_operator_may_say_that_a_line_is_for_no_resource_and_all_bear_it() {
 }
 
 #[tokio::test]
-async fn what_is_learned_of_one_resource_touches_no_other_line() {
+async fn a_change_of_a_resource_rematches_only_its_lines() {
     let fixture = with_invoice(APRIL).await;
     fixture
         .discover_invoices(&[header(2, "2026-05", 0)])

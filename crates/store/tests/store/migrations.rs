@@ -1,4 +1,4 @@
-//! The migration runner beside programs that use the database, and the rule for migrations from 0.1.0 on.
+//! The migration runner during use of the database, and the rules for migrations from 0.1.0 on.
 
 mod statements;
 
@@ -13,10 +13,10 @@ use store::{MigrateOptions, Store, StoreError};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-/// How long anything may take, on a busy machine.
+/// The timeout of each wait, for a busy machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A migrated database.
+/// Returns a migrated database.
 async fn migrated() -> (TestDatabase, PgPool) {
     let database = devstack::testing::database().await;
     let pool = PgPool::connect(&database.url()).await.unwrap();
@@ -28,7 +28,7 @@ async fn count(pool: &PgPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
 }
 
-/// All migrations, and one more as version 9000.
+/// Returns all migrations, and an additional one as version 9000.
 fn with_migration(description: &'static str, sql: &'static str, no_tx: bool) -> Migrator {
     let sql = SqlStr::from_static(sql);
     let added = Migration::new(9_000, description.into(), MigrationType::Simple, sql, no_tx);
@@ -47,20 +47,20 @@ impl Worker {
     fn start(url: String, statements: Vec<String>) -> Self {
         let (rounds, longest) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let stop = Arc::<AtomicBool>::default();
-        let (told, waited, stopped) = (rounds.clone(), longest.clone(), stop.clone());
+        let (counter, waited, stopped) = (rounds.clone(), longest.clone(), stop.clone());
         let task = tokio::spawn(async move {
             let mut connection = PgConnection::connect(&url).await.unwrap();
             while !stopped.load(Ordering::SeqCst) {
                 for statement in &statements {
-                    let begun = Instant::now();
+                    let started = Instant::now();
                     let done = sqlx::raw_sql(AssertSqlSafe(statement.clone()))
                         .execute(&mut connection)
                         .await;
                     assert!(done.is_ok(), "{statement}: {done:?}");
-                    let took = usize::try_from(begun.elapsed().as_millis()).unwrap();
+                    let took = usize::try_from(started.elapsed().as_millis()).unwrap();
                     waited.fetch_max(took, Ordering::SeqCst);
                 }
-                told.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
             }
         });
         Self {
@@ -71,11 +71,11 @@ impl Worker {
         }
     }
 
-    /// Waits until it has done all of it again that many times.
+    /// Waits until the worker has completed this many more rounds.
     async fn rounds(&self, more: usize) {
-        let wanted = self.rounds.load(Ordering::SeqCst) + more;
+        let target = self.rounds.load(Ordering::SeqCst) + more;
         let done = async {
-            while self.rounds.load(Ordering::SeqCst) < wanted {
+            while self.rounds.load(Ordering::SeqCst) < target {
                 assert!(!self.task.is_finished(), "a statement failed: see above");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -83,7 +83,7 @@ impl Worker {
         tokio::time::timeout(LIMIT, done).await.unwrap();
     }
 
-    /// The longest that one statement took.
+    /// Stops the worker and returns the longest duration of a statement.
     async fn stop(self) -> Duration {
         self.stop.store(true, Ordering::SeqCst);
         self.task.await.unwrap();
@@ -92,11 +92,12 @@ impl Worker {
     }
 }
 
-/// A transaction that has read the lines and stays open: it blocks every change of that table, and every concurrent index.
+/// Opens a transaction that has read the lines. It blocks every change of that table, and every
+/// concurrent index.
 async fn holding(url: &str) -> PgConnection {
     let mut connection = PgConnection::connect(url).await.unwrap();
     for statement in [
-        "set application_name = 'somebody''s psql'",
+        "set application_name = 'operator psql'",
         "begin isolation level repeatable read",
         "select count(*) from cloud_cost_lines",
     ] {
@@ -138,8 +139,8 @@ async fn a_blocked_migration_lets_others_continue_and_names_the_blocker() {
         panic!("{error:?}");
     };
     assert_eq!(migration, "migration 9000 (remark)");
-    assert!(blockers.contains("somebody's psql"), "{blockers}");
-    // Others waited no longer than the migration itself, and what a busy machine adds.
+    assert!(blockers.contains("operator psql"), "{blockers}");
+    // Other sessions waited no longer than the lock timeout, plus a margin for a busy machine.
     reader.rounds(1).await;
     let longest = reader.stop().await;
     assert!(

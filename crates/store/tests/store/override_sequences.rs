@@ -1,4 +1,4 @@
-//! Any sequence of overrides and assignments that is undone leaves every line and every statement as it was.
+//! Undoing any sequence of overrides and assignments restores every line and every statement.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::ResourceKind;
@@ -13,7 +13,7 @@ use super::support::{Fixture, droplet, fixture, members, project, resource, to};
 const PROJECTS: [&str; 3] = ["web", "data", "free"];
 const RESOURCES: [&str; 4] = ["1", "2", "3", "s"];
 const TENANTS: [&str; 2] = ["acme", "globex"];
-/// None: from now on.
+/// `None`: from now on.
 const SINCE: [Option<&str>; 4] = [
     None,
     Some("2026-03-16T00:00:00Z"),
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The mirror sees the same account each time.
+/// Syncs the same account each time.
 async fn sync(fixture: &Fixture) {
     fixture
         .sweep_projects(&[project(1, "web"), project(2, "data"), project(3, "free")])
@@ -62,7 +62,7 @@ async fn sync(fixture: &Fixture) {
     )];
     fixture.sweep_kind(&[snapshot]).await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(1, &["do:droplet:1"]),
             members(2, &["do:droplet:2"]),
             members(3, &["do:droplet:3"]),
@@ -96,7 +96,7 @@ async fn account() -> Fixture {
         ingest(&fixture, number, &lines(month)).await;
     }
     estimate(&fixture, "2026-05", 5_005, &lines("2026-05")).await;
-    // One of the lines was matched by an operator.
+    // One of the lines has an override.
     let line: Uuid = sqlx::query_scalar(
         "select id from cloud_cost_lines where product = 'Snapshots' and bill_period = '2026-04-01'",
     )
@@ -111,7 +111,7 @@ async fn account() -> Fixture {
     fixture
 }
 
-/// Everything that says which tenant pays which amount.
+/// Returns all data that determines the amounts of tenants.
 async fn books(fixture: &Fixture) -> Vec<String> {
     let mut books: Vec<String> = sqlx::query_scalar(
         "select line.id::text || line.amount || line.match_rule || line.is_split || line.is_shared || line.attributed_by
@@ -129,8 +129,8 @@ async fn books(fixture: &Fixture) -> Vec<String> {
     books
 }
 
-/// Project, tenant and attribution of every resource.
-async fn homes(fixture: &Fixture) -> Vec<String> {
+/// Returns project, tenant and attribution of every resource.
+async fn attributions(fixture: &Fixture) -> Vec<String> {
     sqlx::query_scalar(
         "select provider_id || ':' || coalesce(cloud_project_id::text, '-') || coalesce(tenant_id, '-') || coalesce(attribution, '-')
              || coalesce(overridden_by::text, '-') from cloud_resources order by kind, provider_id",
@@ -205,7 +205,7 @@ async fn undo_all(fixture: &Fixture) {
     }
 }
 
-/// More of them with `ARCADIA_LONG_TESTS`.
+/// `ARCADIA_LONG_TESTS` increases the number of cases.
 fn cases() -> u32 {
     std::env::var_os("ARCADIA_LONG_TESTS").map_or(8, |_| 24)
 }
@@ -218,14 +218,14 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let fixture = account().await;
-            let (books_before, homes_before) = (books(&fixture).await, homes(&fixture).await);
+            let (books_before, attributions_before) = (books(&fixture).await, attributions(&fixture).await);
             for step in &steps {
                 run(&fixture, step).await;
                 assert_balanced(&fixture).await;
             }
             undo_all(&fixture).await;
             prop_assert_eq!(books(&fixture).await, books_before);
-            prop_assert_eq!(homes(&fixture).await, homes_before);
+            prop_assert_eq!(attributions(&fixture).await, attributions_before);
             Ok(())
         })?;
     }

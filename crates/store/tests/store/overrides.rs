@@ -1,4 +1,5 @@
-//! Overrides: before all evidence, for their own time, and undone without a trace in the statements.
+//! Overrides: they take precedence over DigitalOcean's data, apply from a time on, and can be
+//! undone completely.
 
 use chrono::{DateTime, Utc};
 use domain::ResourceKind;
@@ -20,7 +21,9 @@ async fn with_droplet_in_web() -> Fixture {
         .sweep_projects(&[project(WEB, "web"), project(SHOP, "shop")])
         .await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     fixture
 }
 
@@ -53,7 +56,9 @@ async fn an_override_survives_every_sync() {
         let mut renamed = droplet(1, "renamed");
         renamed.tags.push(fixture.new_run().run_id);
         fixture.sweep(&[renamed]).await;
-        fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+        fixture
+            .store_members(&[members(WEB, &["do:droplet:1"])])
+            .await;
         let resource = fixture.resource("1").await;
         assert_eq!(resource.tenant_id.as_deref(), Some("acme"));
         assert_eq!(resource.attribution.as_deref(), Some("operator"));
@@ -62,7 +67,7 @@ async fn an_override_survives_every_sync() {
 }
 
 #[tokio::test]
-async fn a_contradiction_is_recorded_once_for_each_project() {
+async fn a_contradiction_is_recorded_once_per_project() {
     let fixture = with_droplet_in_web().await;
     override_resource(&fixture, "1", None, Some("shop")).await;
     let drifts = async || {
@@ -74,21 +79,29 @@ async fn a_contradiction_is_recorded_once_for_each_project() {
     };
     let before = drifts().await;
     for _ in 0..3 {
-        fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+        fixture
+            .store_members(&[members(WEB, &["do:droplet:1"])])
+            .await;
         fixture.sweep(&[droplet(1, "web-1")]).await;
     }
-    // The move and the contradiction: both in the transaction of the override.
+    // The move and the contradiction, both in the transaction of the override.
     assert_eq!((before, drifts().await), (2, 2));
-    // An agreement is not recorded; the next contradiction is.
-    fixture.walk(&[members(SHOP, &["do:droplet:1"])]).await;
+    // The return to the overriding project is not recorded; the next contradiction is.
+    fixture
+        .store_members(&[members(SHOP, &["do:droplet:1"])])
+        .await;
     assert_eq!(drifts().await, 2);
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     assert_eq!(drifts().await, 3);
 }
 
 #[tokio::test]
-async fn an_undone_override_gives_way_to_digitaloceans_evidence() {
+async fn an_undone_override_restores_digitaloceans_attribution() {
     let fixture = with_droplet_in_web().await;
     override_resource(&fixture, "1", Some("acme"), Some("shop")).await;
     let nothing = OverrideChange {
@@ -113,11 +126,11 @@ async fn an_undone_override_gives_way_to_digitaloceans_evidence() {
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
     // Both changes are recorded with the name of the token.
     let events = fixture.resource_events(id, None, 100).await.unwrap();
-    let said: Vec<_> = events
+    let operators: Vec<_> = events
         .iter()
         .filter_map(|event| event.changes.get("pin")?.get("by")?.as_str())
         .collect();
-    assert_eq!(said, ["bob", "ann"]);
+    assert_eq!(operators, ["bob", "ann"]);
 }
 
 #[tokio::test]
@@ -137,7 +150,7 @@ async fn parts_of_a_resource_follow_its_override() {
 }
 
 #[tokio::test]
-async fn an_override_to_an_unknown_project_is_refused() {
+async fn an_override_to_an_unknown_project_is_rejected() {
     let fixture = with_droplet_in_web().await;
     let change = OverrideChange {
         tenant_id: None,
@@ -149,18 +162,18 @@ async fn an_override_to_an_unknown_project_is_refused() {
         .change_override(id, &change, "ann", Commit::Keep)
         .await;
     assert!(
-        matches!(refused, Err(StoreError::NotFound { what, .. }) if what == "live project"),
+        matches!(refused, Err(StoreError::NotFound { entity, .. }) if entity == "live project"),
         "{refused:?}"
     );
 }
 
 #[tokio::test]
-async fn zones_wait_for_an_operator() {
+async fn unassigned_zones_are_listed_for_an_operator() {
     let fixture = with_droplet_in_web().await;
     let zones = [zone("a.example"), zone("b.example"), zone("c.example")];
     fixture.sweep_kind(&zones).await;
     fixture
-        .walk(&[members(WEB, &["do:domain:b.example"])])
+        .store_members(&[members(WEB, &["do:domain:b.example"])])
         .await;
     override_resource(&fixture, "c.example", Some("acme"), None).await;
     let waiting = fixture.unclassified_zones(None, 10).await.unwrap();
@@ -197,10 +210,13 @@ async fn tenants_of_a_project_are_dated_and_do_not_overlap() {
     )
     .execute(&fixture.pool)
     .await;
-    assert!(overlap.unwrap_err().to_string().contains("overlap"));
+    let error = overlap.unwrap_err();
+    let code = error.as_database_error().and_then(|error| error.code());
+    assert_eq!(code.as_deref(), Some("23P01"), "{error}");
 }
 
-/// Two tenants' projects, a droplet of each and a droplet of the internal project, with bills of March and April 2026.
+/// Creates two projects with a droplet each and a droplet in the internal project, with bills of
+/// March and April 2026.
 async fn with_bills() -> Fixture {
     let fixture = fixture().await;
     fixture
@@ -214,7 +230,7 @@ async fn with_bills() -> Fixture {
         ])
         .await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(1, &["do:droplet:1"]),
             members(2, &["do:droplet:2"]),
             members(3, &["do:droplet:3"]),
@@ -242,7 +258,7 @@ async fn with_bills() -> Fixture {
     fixture
 }
 
-/// Tenant and direct cents of April.
+/// Returns tenants and direct costs of April, in cents.
 async fn april(fixture: &Fixture) -> Vec<(Option<String>, i64)> {
     let rows = statements(fixture, "2026-04-01").await;
     rows.into_iter()
@@ -301,7 +317,7 @@ async fn an_override_with_since_moves_charges_from_that_time_on() {
     set_tenant(&fixture, "3", Some("acme"), Some("2026-04-11T00:00:00Z")).await;
     let half = [cents(None, 4_500), cents(Some("acme"), 1_500)];
     assert_eq!(april(&fixture).await, half);
-    // An earlier time for the same tenant, then an end.
+    // First an earlier time for the same tenant, then an end.
     set_tenant(&fixture, "3", Some("acme"), Some("2026-04-01T00:00:00Z")).await;
     let whole = [cents(None, 3_000), cents(Some("acme"), 3_000)];
     assert_eq!(april(&fixture).await, whole);
@@ -329,7 +345,7 @@ async fn an_override_of_the_project_moves_charges_to_its_tenant() {
         april(&fixture).await,
         [cents(None, 3_500), cents(Some("beta"), 2_500)]
     );
-    // The tenant of that project changes: the override follows.
+    // The override follows a change of the project's tenant.
     assign(&fixture, "web", Some("gamma"), Some("2026-01-01T00:00:00Z")).await;
     assert_eq!(
         april(&fixture).await,
@@ -361,7 +377,7 @@ async fn a_manually_matched_line_follows_the_tenant_of_its_resource() {
         .unwrap();
     let expected = [cents(None, 3_000), cents(Some("beta"), 3_000)];
     assert_eq!(april(&fixture).await, expected);
-    // Also through an ingest of a corrected bill, and until it is undone.
+    // Also after an ingest of a correction, until the override is deleted.
     fixture
         .withdraw_override(line, "ann", Commit::Keep)
         .await
@@ -395,7 +411,8 @@ async fn a_dry_run_measures_the_effect_and_changes_nothing() {
     assert_eq!(fixture.resource_override(id).await.unwrap(), None);
     assert_eq!(april(&fixture).await, [cents(None, 6_000)]);
 
-    // Without `since` it moves nothing of the past, and shows what `since` would move.
+    // Without `since` it moves no past costs, and `with_since` contains the costs that `since`
+    // would move.
     let from_now = OverrideChange {
         since: None,
         ..change.clone()
@@ -409,7 +426,7 @@ async fn a_dry_run_measures_the_effect_and_changes_nothing() {
     assert_eq!(since, time("2026-03-01T00:00:00Z"));
     assert_eq!(effect.moved(), Decimal::new(6_000, 2));
 
-    // The effect of the change itself is the one that the dry run measured.
+    // The effect of the change equals the one that the dry run measured.
     let kept = fixture
         .change_override(id, &change, "ann", Commit::Keep)
         .await

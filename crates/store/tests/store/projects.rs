@@ -1,3 +1,5 @@
+//! Projects, their members and their tenants.
+
 use std::slice::from_ref;
 
 use domain::Completeness;
@@ -22,7 +24,7 @@ fn projects() -> [domain::projects::ObservedProject; 3] {
 }
 
 #[tokio::test]
-async fn projects_are_mirrored_and_follow_the_three_strikes() {
+async fn projects_are_mirrored_and_deleted_after_three_strikes() {
     let fixture = fixture().await;
     assert_eq!(fixture.sweep_projects(&projects()).await.discovered, 3);
     assert_eq!(fixture.sweep_projects(&projects()).await.discovered, 0);
@@ -40,12 +42,12 @@ async fn projects_are_mirrored_and_follow_the_three_strikes() {
 }
 
 #[tokio::test]
-async fn membership_decides_whichever_sync_comes_first() {
+async fn membership_applies_in_any_order_of_syncs() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "before")]).await;
     fixture
-        .walk(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
+        .store_members(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
         .await;
     fixture
         .sweep(&[droplet(1, "before"), droplet(2, "after")])
@@ -61,22 +63,24 @@ async fn membership_decides_whichever_sync_comes_first() {
 }
 
 #[tokio::test]
-async fn a_move_between_projects_is_drift_with_before_and_after_once() {
+async fn a_move_between_projects_is_recorded_once_as_drift() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     let web = fixture.resource("1").await.cloud_project_id;
     assert_eq!(
         fixture
-            .walk(&[members(SHOP, &["do:droplet:1"])])
+            .store_members(&[members(SHOP, &["do:droplet:1"])])
             .await
             .moved,
         1
     );
     assert_eq!(
         fixture
-            .walk(&[members(SHOP, &["do:droplet:1"])])
+            .store_members(&[members(SHOP, &["do:droplet:1"])])
             .await
             .moved,
         0
@@ -99,7 +103,7 @@ async fn a_move_between_projects_is_drift_with_before_and_after_once() {
 }
 
 #[tokio::test]
-async fn of_two_projects_that_list_one_resource_the_later_assignment_holds() {
+async fn the_later_assignment_of_a_resource_to_two_projects_wins() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
@@ -107,12 +111,12 @@ async fn of_two_projects_that_list_one_resource_the_later_assignment_holds() {
     earlier.members[0].assigned_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
     let mut later = members(WEB, &["do:droplet:1"]);
     later.members[0].assigned_at = Some("2026-02-01T00:00:00Z".parse().unwrap());
-    fixture.walk(&[later, earlier]).await;
+    fixture.store_members(&[later, earlier]).await;
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
 }
 
 #[tokio::test]
-async fn the_body_names_the_project_where_no_membership_does() {
+async fn the_body_determines_the_project_without_a_membership() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     let mut in_body = droplet(1, "web-1");
@@ -123,12 +127,14 @@ async fn the_body_names_the_project_where_no_membership_does() {
         fixture.resource("1").await.attribution.as_deref(),
         Some("body")
     );
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
 }
 
 #[tokio::test]
-async fn what_no_project_lists_falls_to_the_internal_one_only_after_a_complete_pass() {
+async fn a_resource_in_no_project_gets_the_internal_one_after_a_full_pass() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
@@ -136,15 +142,15 @@ async fn what_no_project_lists_falls_to_the_internal_one_only_after_a_complete_p
     fixture
         .sweep_with(&ResourceKind::DNS_ZONE, &[zone("example.com")], &facts)
         .await;
-    fixture.walk_with(&[], incomplete()).await;
+    fixture.store_members_with(&[], incomplete()).await;
     assert_eq!(fixture.project_of("1").await, None);
-    fixture.walk(&[]).await;
+    fixture.store_members(&[]).await;
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("internal"));
     assert_eq!(
         fixture.resource("1").await.attribution.as_deref(),
         Some("fallback")
     );
-    // Newer than the pass: the pass could not have listed it.
+    // The resource is newer than the pass, so the pass could not list it.
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
         .await;
@@ -154,27 +160,29 @@ async fn what_no_project_lists_falls_to_the_internal_one_only_after_a_complete_p
 }
 
 #[tokio::test]
-async fn a_pass_that_misses_a_member_does_not_move_it_until_three_have() {
+async fn a_member_moves_only_after_three_passes_without_it() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
         .await;
     fixture
-        .walk(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
+        .store_members(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
         .await;
     let without = members(WEB, &["do:droplet:2"]);
     for _ in 0..2 {
-        fixture.walk(from_ref(&without)).await;
-        fixture.walk_with(from_ref(&without), incomplete()).await;
+        fixture.store_members(from_ref(&without)).await;
+        fixture
+            .store_members_with(from_ref(&without), incomplete())
+            .await;
         assert_eq!(fixture.project_of("1").await.as_deref(), Some("web"));
     }
-    fixture.walk(&[without]).await;
+    fixture.store_members(&[without]).await;
     assert_eq!(fixture.project_of("1").await.as_deref(), Some("internal"));
 }
 
 #[tokio::test]
-async fn passes_that_lack_most_of_what_is_there_take_nothing_out_of_its_project() {
+async fn passes_without_most_members_remove_no_membership() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     let droplets: Vec<_> = (1..=30)
@@ -183,36 +191,38 @@ async fn passes_that_lack_most_of_what_is_there_take_nothing_out_of_its_project(
     fixture.sweep(&droplets).await;
     let urns: Vec<String> = (1..=30).map(|id| format!("do:droplet:{id}")).collect();
     let urns: Vec<&str> = urns.iter().map(String::as_str).collect();
-    fixture.walk(&[members(WEB, &urns)]).await;
-    // Another team's token sees droplets, and not these.
+    fixture.store_members(&[members(WEB, &urns)]).await;
+    // The token of another team sees other droplets.
     for pass in 1..=4 {
-        let walked = fixture
-            .walk(&[members(WEB, &["do:droplet:1", "do:droplet:777"])])
+        let outcome = fixture
+            .store_members(&[members(WEB, &["do:droplet:1", "do:droplet:777"])])
             .await;
-        assert_eq!((walked.moved, walked.held.is_some()), (0, pass >= 3));
+        assert_eq!((outcome.moved, outcome.held.is_some()), (0, pass >= 3));
     }
-    let held = fixture.walk(&[members(WEB, &["do:droplet:1"])]).await.held;
-    let told =
-        "no project lists 29 of the 30 live resources that were in one: they stay where they were";
-    assert_eq!(held.as_deref(), Some(told));
+    let held = fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await
+        .held;
+    let reason = held.unwrap();
+    assert!(reason.contains("29 of 30"), "{reason}");
     assert_eq!(fixture.project_of("30").await.as_deref(), Some("web"));
-    // A few are believed.
+    // A few missing members are not held.
     for _ in 0..3 {
-        fixture.walk(&[members(WEB, &urns[..25])]).await;
+        fixture.store_members(&[members(WEB, &urns[..25])]).await;
     }
     assert_eq!(fixture.project_of("30").await.as_deref(), Some("internal"));
     assert_eq!(fixture.project_of("25").await.as_deref(), Some("web"));
 }
 
 #[tokio::test]
-async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
+async fn passes_without_any_member_of_a_kind_prove_nothing_about_it() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture
         .sweep(&[droplet(1, "web-1"), droplet(2, "web-2")])
         .await;
     fixture
-        .walk(&[members(
+        .store_members(&[members(
             WEB,
             &[
                 "do:droplet:1",
@@ -222,10 +232,12 @@ async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
             ],
         )])
         .await;
-    // A token that may see neither droplets nor what it has no word for.
+    // The token may read neither droplets nor the unknown kind.
     for _ in 0..4 {
-        let walked = fixture.walk(&[members(WEB, &["do:space:assets"])]).await;
-        let unseen: Vec<_> = walked
+        let outcome = fixture
+            .store_members(&[members(WEB, &["do:space:assets"])])
+            .await;
+        let unseen: Vec<_> = outcome
             .unseen_kinds
             .iter()
             .map(ResourceKind::as_str)
@@ -237,7 +249,7 @@ async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
         assert_eq!(fixture.resource(id).await.deleted_at, None);
         assert_eq!(fixture.events(id).await.len(), 1 + usize::from(id != "7"));
     }
-    // What is known from projects alone waits for an operator's word.
+    // The deletion of a resource that is known only from projects is held.
     let holds = fixture.held_deletions(9).await.unwrap();
     let held: Vec<_> = holds
         .iter()
@@ -245,20 +257,21 @@ async fn passes_that_see_nothing_of_a_kind_say_nothing_of_it() {
         .collect();
     assert_eq!(held, [("quantumcomputer", 1)]);
 
-    // Where there are no droplets any more, their memberships go as ever.
+    // If there are no droplets any more, their memberships are removed as usual.
     for _ in 0..3 {
         fixture.sweep(&[]).await;
     }
     for _ in 0..3 {
-        fixture.walk(&[members(WEB, &["do:space:assets"])]).await;
+        fixture
+            .store_members(&[members(WEB, &["do:space:assets"])])
+            .await;
     }
     let left = fixture.members_of(&ResourceKind::DROPLET).await.unwrap().0;
     assert_eq!(left, [""; 0]);
 }
 
 #[tokio::test]
-async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struck_by_complete_passes()
- {
+async fn members_of_kinds_without_listing_become_resources_with_strikes() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     let mut listed = members(
@@ -267,12 +280,12 @@ async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struc
             "do:space:assets",
             "do:quantumcomputer:7",
             "do:quantumcomputer:8",
-            "do:space:gone",
+            "do:space:dangling",
             "do:droplet:99",
         ],
     );
     listed.members[3].status = MemberStatus::NotFound;
-    assert_eq!(fixture.walk(&[listed]).await.discovered, 3);
+    assert_eq!(fixture.store_members(&[listed]).await.discovered, 3);
     let all = fixture.all_resources().await;
     let kinds: Vec<_> = all
         .iter()
@@ -289,7 +302,7 @@ async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struc
     assert_eq!(fixture.project_of("assets").await.as_deref(), Some("web"));
     for _ in 0..3 {
         fixture
-            .walk(&[members(WEB, &["do:space:assets", "do:quantumcomputer:8"])])
+            .store_members(&[members(WEB, &["do:space:assets", "do:quantumcomputer:8"])])
             .await;
     }
     assert!(fixture.resource("7").await.deleted_at.is_some());
@@ -297,11 +310,13 @@ async fn members_of_kinds_without_a_listing_are_kept_by_their_own_word_and_struc
 }
 
 #[tokio::test]
-async fn a_projects_tenant_is_its_resources_tenant() {
+async fn resources_have_the_tenant_of_their_project() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     let web = fixture.resource("1").await.cloud_project_id.unwrap();
     let change = ProjectChange {
         tenant_id: Some(Some("acme".parse().unwrap())),
@@ -317,7 +332,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
         fixture.resource("1").await.tenant_id.as_deref(),
         Some("acme")
     );
-    // No sync touches what an operator decided.
+    // No sync changes an operator's assignment.
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     assert_eq!(
@@ -325,14 +340,14 @@ async fn a_projects_tenant_is_its_resources_tenant() {
         Some("acme")
     );
 
-    let nobody = ProjectChange {
+    let unassign = ProjectChange {
         tenant_id: Some(None),
         tenant_since: None,
         purpose: Some(Some("shop front".to_owned())),
     };
     assert_eq!(
         fixture
-            .change_project(web, &nobody, "ann", Commit::Keep)
+            .change_project(web, &unassign, "ann", Commit::Keep)
             .await
             .unwrap()
             .0
@@ -343,7 +358,7 @@ async fn a_projects_tenant_is_its_resources_tenant() {
     assert_eq!(fixture.resource("1").await.tenant_id, None);
     assert!(
         fixture
-            .change_project(Uuid::from_u128(77), &nobody, "ann", Commit::Keep)
+            .change_project(Uuid::from_u128(77), &unassign, "ann", Commit::Keep)
             .await
             .is_err()
     );

@@ -1,4 +1,4 @@
-//! Lines that several resources fit by name: the project that the line names decides, where it can.
+//! Lines that several resources fit by name: the project name on the line decides, if it can.
 
 use domain::ResourceKind;
 use domain::projects::ObservedProject;
@@ -8,7 +8,7 @@ use store::invoices::CostLine;
 use super::bills::{april_lines, assert_balanced, header, ingest};
 use super::support::{Fixture, droplet, fixture, members, project, resource};
 
-/// A line for a droplet `web`, of a month, in a project.
+/// Returns a line of a month for a droplet `web` in a project.
 fn line(month: u32, project: &str) -> String {
     let next = month + 1;
     format!(
@@ -24,16 +24,16 @@ fn projects() -> [ObservedProject; 3] {
     ]
 }
 
-/// Two droplets of one name, in the projects given.
+/// Creates two droplets with the same name in the given projects.
 async fn two_in(first: u128, second: u128) -> Fixture {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web"), droplet(2, "web")]).await;
-    walk(&fixture, first, second).await;
+    store_members(&fixture, first, second).await;
     fixture
 }
 
-async fn walk(fixture: &Fixture, first: u128, second: u128) {
+async fn store_members(fixture: &Fixture, first: u128, second: u128) {
     let of = |project| {
         let urns: Vec<&str> = [(first, "do:droplet:1"), (second, "do:droplet:2")]
             .into_iter()
@@ -42,10 +42,10 @@ async fn walk(fixture: &Fixture, first: u128, second: u128) {
             .collect();
         members(project, &urns)
     };
-    fixture.walk(&[of(1), of(2), of(3)]).await;
+    fixture.store_members(&[of(1), of(2), of(3)]).await;
 }
 
-/// Dates what is known of a droplet's memberships: (project, from, to).
+/// Replaces the memberships of a droplet by `(project, from, to)`.
 async fn date(fixture: &Fixture, droplet: &str, stays: &[(&str, &str, Option<&str>)]) {
     let id = fixture.resource(droplet).await.id;
     sqlx::query("delete from cloud_project_memberships where resource_id = $1")
@@ -81,7 +81,7 @@ async fn droplet_row(fixture: &Fixture, id: &str) -> Resource {
     fixture.resource(id).await
 }
 
-/// The rule of a line, and DigitalOcean's id of the droplet.
+/// Returns the rule of a line, and DigitalOcean's id of the droplet.
 async fn matched(fixture: &Fixture, line: &CostLine) -> (String, Option<String>) {
     let mut found = None;
     for id in ["1", "2"] {
@@ -127,10 +127,7 @@ async fn the_project_that_contained_one_of_the_candidates_decides() {
     );
     let lines = april_lines(&fixture).await;
     let note = lines[0].match_note.as_deref().unwrap();
-    assert!(
-        note.contains("only this one was in the project shop"),
-        "{note}"
-    );
+    assert!(note.contains("project shop"), "{note}");
     assert_eq!(lines[0].match_candidates.as_ref().unwrap().len(), 2);
     assert_balanced(&fixture).await;
 }
@@ -143,9 +140,9 @@ async fn two_candidates_in_the_project_stay_ambiguous() {
 }
 
 #[tokio::test]
-async fn only_stays_within_the_charge_period_count() {
+async fn only_memberships_in_the_charge_period_count() {
     let fixture = two_in(1, 2).await;
-    // The first moved from shop to blog in April, the second was in blog all the time.
+    // The first droplet moved from shop to blog in April; the second was always in blog.
     let since = "2026-01-01T00:00:00Z";
     date(
         &fixture,
@@ -181,7 +178,7 @@ async fn only_stays_within_the_charge_period_count() {
 }
 
 #[tokio::test]
-async fn stays_that_only_touch_the_period_do_not_count() {
+async fn memberships_that_only_adjoin_the_period_do_not_count() {
     let fixture = two_in(1, 2).await;
     let (begin, end) = ("2026-04-01T00:00:00Z", "2026-05-01T00:00:00Z");
     date(
@@ -200,7 +197,7 @@ async fn stays_that_only_touch_the_period_do_not_count() {
 }
 
 #[tokio::test]
-async fn the_first_membership_counts_for_the_time_before_and_is_told() {
+async fn the_first_membership_counts_for_earlier_times_and_is_noted() {
     let fixture = two_in(1, 2).await;
     date(&fixture, "1", &[("shop", "2026-06-15T00:00:00Z", None)]).await;
     date(
@@ -215,15 +212,16 @@ async fn the_first_membership_counts_for_the_time_before_and_is_told() {
     store(&fixture, &[line(4, "shop")]).await;
     assert_eq!(all_matched(&fixture).await, [by_project("1")]);
     let note = april_lines(&fixture).await.remove(0).match_note.unwrap();
-    assert!(note.contains("first known on 2026-06-15"), "{note}");
-    // What is dated within the period counts as much as what is first known: with both, nothing is decided.
+    assert!(note.contains("2026-06-15"), "{note}");
+    // A membership within the period counts as much as a first known one: with both, the line is
+    // ambiguous.
     date(&fixture, "2", &[("shop", "2026-01-01T00:00:00Z", None)]).await;
     ingest(&fixture, 1, &line(4, "shop")).await;
     assert_eq!(all_matched(&fixture).await, [ambiguous()]);
 }
 
 #[tokio::test]
-async fn a_candidate_of_unknown_place_leaves_the_line_ambiguous() {
+async fn a_candidate_without_memberships_leaves_the_line_ambiguous() {
     let fixture = two_in(1, 2).await;
     date(&fixture, "2", &[]).await;
     store(&fixture, &[line(4, "shop")]).await;
@@ -231,7 +229,7 @@ async fn a_candidate_of_unknown_place_leaves_the_line_ambiguous() {
 }
 
 #[tokio::test]
-async fn a_project_is_meant_by_the_name_that_it_had_then() {
+async fn a_project_is_identified_by_its_name_at_that_time() {
     let fixture = two_in(1, 2).await;
     for droplet in [("1", "shop"), ("2", "blog")] {
         date(
@@ -241,7 +239,7 @@ async fn a_project_is_meant_by_the_name_that_it_had_then() {
         )
         .await;
     }
-    // shop was called store before May, and blog was called shop.
+    // Before May, the project shop was named store, and blog was named shop.
     sqlx::raw_sql(
         "update cloud_project_names set valid_from = '2026-05-01T00:00:00Z' where name in ('shop', 'blog');
          insert into cloud_project_names (cloud_project_id, name, valid_from, valid_to)
@@ -273,13 +271,13 @@ async fn a_project_is_meant_by_the_name_that_it_had_then() {
 }
 
 #[tokio::test]
-async fn lines_follow_what_is_learned_of_memberships_and_names() {
+async fn lines_are_rematched_after_changes_of_memberships_and_names() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     fixture.sweep(&[droplet(1, "web"), droplet(2, "web")]).await;
     store(&fixture, &[line(4, "shop")]).await;
     assert_eq!(all_matched(&fixture).await, [ambiguous()]);
-    walk(&fixture, 1, 2).await;
+    store_members(&fixture, 1, 2).await;
     assert_eq!(all_matched(&fixture).await, [by_project("1")]);
     let changes = fixture
         .line_changes(april_lines(&fixture).await[0].id)
@@ -287,20 +285,20 @@ async fn lines_follow_what_is_learned_of_memberships_and_names() {
         .unwrap();
     assert_eq!(changes[0].changes["match_rule"]["after"], "project");
 
-    // A third of the name in the same project, and then it is gone to another: the stay in shop is dated, and over.
+    // A third droplet with the name is discovered and found in another project.
     fixture
         .sweep(&[droplet(1, "web"), droplet(2, "web"), droplet(3, "web")])
         .await;
     assert_eq!(all_matched(&fixture).await, [ambiguous()]);
     fixture
-        .walk(&[
+        .store_members(&[
             members(1, &["do:droplet:1"]),
             members(2, &["do:droplet:2", "do:droplet:3"]),
             members(3, &[]),
         ])
         .await;
     assert_eq!(all_matched(&fixture).await, [by_project("1")]);
-    // The project gets a name for the first time that the line has: before, nothing had it.
+    // A project gets the name on the line for the first time.
     let fixture = two_in(1, 2).await;
     store(&fixture, &[line(4, "later")]).await;
     assert_eq!(all_matched(&fixture).await, [ambiguous()]);
@@ -319,7 +317,7 @@ async fn lines_follow_what_is_learned_of_memberships_and_names() {
 }
 
 #[tokio::test]
-async fn clusters_of_one_name_are_told_apart_by_their_project_too() {
+async fn clusters_with_one_name_are_distinguished_by_project() {
     let fixture = fixture().await;
     fixture.sweep_projects(&projects()).await;
     let cluster = |id: &str| domain::inventory::ObservedResource {
@@ -328,7 +326,7 @@ async fn clusters_of_one_name_are_told_apart_by_their_project_too() {
     };
     fixture.sweep_kind(&[cluster("k-1"), cluster("k-2")]).await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(1, &["do:kubernetes:k-1"]),
             members(2, &["do:kubernetes:k-2"]),
             members(3, &[]),

@@ -1,4 +1,4 @@
-//! What belongs together, and whose it is by that.
+//! Relations between resources, and attribution by them.
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
@@ -32,8 +32,11 @@ async fn with_projects() -> Fixture {
     fixture
 }
 
-/// Where a resource is, whose it is, and how that is known.
-async fn home(fixture: &Fixture, id: &str) -> (Option<String>, Option<String>, Option<String>) {
+/// Returns the project, the tenant and the attribution of a resource.
+async fn attribution_of(
+    fixture: &Fixture,
+    id: &str,
+) -> (Option<String>, Option<String>, Option<String>) {
     let resource = fixture.resource(id).await;
     (
         fixture.project_of(id).await,
@@ -55,7 +58,7 @@ fn expected(
 }
 
 #[tokio::test]
-async fn relations_are_seen_from_both_ends_and_change_with_the_body() {
+async fn relations_are_listed_from_both_ends_and_change_with_the_body() {
     let fixture = fixture().await;
     let mut volume = resource(ResourceKind::VOLUME, "v");
     volume.relations = vec![to(RelationKind::AttachedTo, ResourceKind::DROPLET, "1")];
@@ -64,7 +67,7 @@ async fn relations_are_seen_from_both_ends_and_change_with_the_body() {
         .relations(fixture.resource("v").await.id)
         .await
         .unwrap();
-    // The droplet is not known yet: it is named all the same.
+    // The droplet is not stored yet, so only its provider id is known.
     assert_eq!(
         (
             of_volume[0].id,
@@ -106,55 +109,61 @@ async fn relations_are_seen_from_both_ends_and_change_with_the_body() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_its_droplets_and_moves_with_it() {
+async fn a_snapshot_has_the_project_of_its_droplet_and_moves_with_it() {
     let fixture = with_projects().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(SHOP, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(SHOP, &["do:droplet:1"])])
+        .await;
     let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
     snapshot.relations = vec![to(RelationKind::SnapshotOf, ResourceKind::DROPLET, "1")];
     fixture.sweep_kind(&[snapshot]).await;
     assert_eq!(
-        home(&fixture, "s").await,
+        attribution_of(&fixture, "s").await,
         expected("shop", "acme", "parent")
     );
-    // It was so from the start: there is nothing to correct.
+    // Attributed on insert, so there is no later event.
     assert_eq!(fixture.events("s").await, ["discovered"]);
 
-    fixture.walk(&[members(DEFAULT, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(DEFAULT, &["do:droplet:1"])])
+        .await;
     assert_eq!(
-        home(&fixture, "s").await,
+        attribution_of(&fixture, "s").await,
         expected("default", "ours", "parent")
     );
     assert_eq!(fixture.last_event("s").await.event, "drift_detected");
 }
 
 #[tokio::test]
-async fn a_snapshot_keeps_the_project_of_a_droplet_that_is_gone() {
+async fn a_snapshot_keeps_the_project_of_a_deleted_droplet() {
     let fixture = with_projects().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
-    fixture.walk(&[members(SHOP, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(SHOP, &["do:droplet:1"])])
+        .await;
     let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
     snapshot.relations = vec![to(RelationKind::SnapshotOf, ResourceKind::DROPLET, "1")];
     fixture.sweep_kind(&[snapshot]).await;
     for _ in 0..4 {
         fixture.sweep(&[]).await;
-        fixture.walk(&[members(SHOP, &[])]).await;
+        fixture.store_members(&[members(SHOP, &[])]).await;
     }
     assert!(fixture.resource("1").await.deleted_at.is_some());
     assert_eq!(
-        home(&fixture, "s").await,
+        attribution_of(&fixture, "s").await,
         expected("shop", "acme", "parent")
     );
 }
 
 #[tokio::test]
-async fn a_node_is_its_clusters_though_it_is_listed_in_the_default_project() {
+async fn a_node_in_the_default_project_is_attributed_to_its_cluster() {
     let fixture = with_projects().await;
     fixture
         .sweep(&[droplet(1, "node-1"), droplet(2, "web-2")])
         .await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(DEFAULT, &["do:droplet:1", "do:droplet:2"]),
             members(SHOP, &["do:kubernetes:k"]),
         ])
@@ -165,14 +174,14 @@ async fn a_node_is_its_clusters_though_it_is_listed_in_the_default_project() {
     let run = fixture.new_run();
     fixture.attribute(&run).await.unwrap();
     assert_eq!(
-        home(&fixture, "1").await,
+        attribution_of(&fixture, "1").await,
         expected("shop", "acme", "parent")
     );
     assert_eq!(
-        home(&fixture, "2").await,
+        attribution_of(&fixture, "2").await,
         expected("default", "ours", "membership")
     );
-    // A new node is the cluster's from its first sighting on.
+    // A new node is attributed to the cluster from its first observation on.
     cluster
         .relations
         .push(from(RelationKind::NodeOf, ResourceKind::DROPLET, "3"));
@@ -185,14 +194,14 @@ async fn a_node_is_its_clusters_though_it_is_listed_in_the_default_project() {
         ])
         .await;
     assert_eq!(
-        home(&fixture, "3").await,
+        attribution_of(&fixture, "3").await,
         expected("shop", "acme", "parent")
     );
     assert_eq!(fixture.events("3").await, ["discovered"]);
 }
 
 #[tokio::test]
-async fn what_is_seen_before_the_cluster_that_made_it_does_not_drift_out_of_the_default_project() {
+async fn a_resource_observed_before_its_cluster_has_no_drift_event() {
     let fixture = with_projects().await;
     let mut node = droplet(1, "node-1");
     node.relations = vec![to(
@@ -200,26 +209,26 @@ async fn what_is_seen_before_the_cluster_that_made_it_does_not_drift_out_of_the_
         ResourceKind::KUBERNETES_CLUSTER,
         "k",
     )];
-    let of_default = members(DEFAULT, &["do:droplet:1", "do:kubernetes:gone"]);
+    let of_default = members(DEFAULT, &["do:droplet:1", "do:kubernetes:other"]);
     fixture
-        .walk(&[of_default, members(SHOP, &["do:kubernetes:k"])])
+        .store_members(&[of_default, members(SHOP, &["do:kubernetes:k"])])
         .await;
     fixture.sweep(&[node]).await;
-    assert_eq!(home(&fixture, "1").await, (None, None, None));
+    assert_eq!(attribution_of(&fixture, "1").await, (None, None, None));
 
     let cluster = resource(ResourceKind::KUBERNETES_CLUSTER, "k");
     fixture.sweep_kind(&[cluster]).await;
     let run = fixture.new_run();
     fixture.attribute(&run).await.unwrap();
     assert_eq!(
-        home(&fixture, "1").await,
+        attribution_of(&fixture, "1").await,
         expected("shop", "acme", "parent")
     );
     assert_eq!(fixture.events("1").await, ["discovered", "updated"]);
 }
 
 #[tokio::test]
-async fn what_names_a_cluster_that_no_list_shows_is_where_digitalocean_puts_it() {
+async fn a_resource_of_an_unknown_cluster_keeps_its_membership() {
     let fixture = with_projects().await;
     let mut volume = resource(ResourceKind::VOLUME, "v");
     volume.relations = vec![to(
@@ -227,19 +236,21 @@ async fn what_names_a_cluster_that_no_list_shows_is_where_digitalocean_puts_it()
         ResourceKind::KUBERNETES_CLUSTER,
         "k",
     )];
-    fixture.walk(&[members(DEFAULT, &["do:volume:v"])]).await;
+    fixture
+        .store_members(&[members(DEFAULT, &["do:volume:v"])])
+        .await;
     fixture.sweep_kind(&[volume]).await;
     let run = fixture.new_run();
     fixture.attribute(&run).await.unwrap();
     assert_eq!(
-        home(&fixture, "v").await,
+        attribution_of(&fixture, "v").await,
         expected("default", "ours", "membership")
     );
     assert_eq!(fixture.events("v").await, ["discovered", "updated"]);
 }
 
 #[tokio::test]
-async fn what_a_cluster_made_is_its_own_until_somebody_moves_it() {
+async fn a_resource_of_a_cluster_follows_it_until_a_user_moves_it() {
     let fixture = with_projects().await;
     let cluster = resource(ResourceKind::KUBERNETES_CLUSTER, "k");
     let mut balancer = resource(ResourceKind::LOAD_BALANCER, "lb");
@@ -252,23 +263,23 @@ async fn what_a_cluster_made_is_its_own_until_somebody_moves_it() {
     fixture.sweep_kind(&[balancer]).await;
     let shop = members(SHOP, &["do:kubernetes:k"]);
     fixture
-        .walk(&[shop.clone(), members(DEFAULT, &["do:loadbalancer:lb"])])
+        .store_members(&[shop.clone(), members(DEFAULT, &["do:loadbalancer:lb"])])
         .await;
     assert_eq!(
-        home(&fixture, "lb").await,
+        attribution_of(&fixture, "lb").await,
         expected("shop", "acme", "parent")
     );
     fixture
-        .walk(&[shop, members(WEB, &["do:loadbalancer:lb"])])
+        .store_members(&[shop, members(WEB, &["do:loadbalancer:lb"])])
         .await;
     assert_eq!(
-        home(&fixture, "lb").await,
+        attribution_of(&fixture, "lb").await,
         (Some("web".to_owned()), None, Some("membership".to_owned()))
     );
 }
 
 #[tokio::test]
-async fn ownership_reaches_through_several_relations() {
+async fn attribution_follows_a_chain_of_parents() {
     let fixture = with_projects().await;
     let cluster = resource(ResourceKind::KUBERNETES_CLUSTER, "k");
     let mut volume = resource(ResourceKind::VOLUME, "v");
@@ -279,18 +290,18 @@ async fn ownership_reaches_through_several_relations() {
     )];
     let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
     snapshot.relations = vec![to(RelationKind::SnapshotOf, ResourceKind::VOLUME, "v")];
-    // The wrong way round: what is last known is what the others hang on.
+    // In reverse order: each parent is observed after its parts.
     fixture.sweep_kind(&[snapshot]).await;
     fixture.sweep_kind(&[volume]).await;
     fixture.sweep_kind(&[cluster]).await;
     fixture
-        .walk(&[
+        .store_members(&[
             members(SHOP, &["do:kubernetes:k"]),
             members(DEFAULT, &["do:volume:v"]),
         ])
         .await;
     assert_eq!(
-        home(&fixture, "s").await,
+        attribution_of(&fixture, "s").await,
         expected("shop", "acme", "parent")
     );
 }

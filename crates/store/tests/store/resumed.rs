@@ -1,10 +1,10 @@
-//! Long listings that a later attempt of the same run goes on with.
+//! Long listings that a later attempt of the same run resumes.
 
 use std::time::Duration;
 
 use devstack::testing::{OwnPostgres, Stop};
 use domain::inventory::ObservedResource;
-use domain::{Completeness, ResourceKind, TakenPage};
+use domain::{Completeness, RecordedPage, ResourceKind};
 use store::inventory::{ListingFacts, Observations, Shortfall};
 use store::{Run, Store, StoreError};
 
@@ -20,26 +20,27 @@ fn on_page(page: u32) -> Vec<ObservedResource> {
     ids.map(|id| droplet(id, &format!("web-{id}"))).collect()
 }
 
-fn taken(page: u32) -> TakenPage {
+fn recorded(page: u32) -> RecordedPage {
     let resources = on_page(page).into_iter();
-    TakenPage {
+    RecordedPage {
         total: 60,
         ids: resources.map(|seen| seen.provider_id).collect(),
         has_next: true,
     }
 }
 
-async fn take(seen: &mut Observations, page: u32) -> Result<(), StoreError> {
+async fn read_page(seen: &mut Observations, page: u32) -> Result<(), StoreError> {
     seen.add(on_page(page)).await?;
-    seen.note(PATH, u64::from(page), taken(page)).await
+    seen.record_page(PATH, u64::from(page), recorded(page))
+        .await
 }
 
 impl Fixture {
-    /// The first pages of a listing.
-    async fn take_pages(&self, run: &Run, pages: u32) -> Observations {
-        let mut seen = self.observe_again(run, KINDS).await.unwrap();
+    /// Reads the first pages of a listing.
+    async fn read_pages(&self, run: &Run, pages: u32) -> Observations {
+        let mut seen = self.resume_or_observe(run, KINDS).await.unwrap();
         for page in 1..=pages {
-            take(&mut seen, page).await.unwrap();
+            read_page(&mut seen, page).await.unwrap();
         }
         seen
     }
@@ -60,39 +61,39 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_short_listing_writes_nothing_down() {
+async fn a_short_listing_records_no_pages() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    let seen = fixture.take_pages(&run, 9).await;
+    let seen = fixture.read_pages(&run, 9).await;
     assert_eq!(fixture.left().await, (0, 0, 27));
     seen.finish().await.unwrap();
-    let mut next = fixture.observe_again(&run, KINDS).await.unwrap();
-    assert_eq!(next.taken_before(PATH), []);
+    let mut next = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    assert_eq!(next.resumable_pages(PATH), []);
     assert_eq!(next.seen(&ResourceKind::DROPLET), 0);
 }
 
 #[tokio::test]
-async fn a_long_listing_is_gone_on_with_and_swept_as_one() {
+async fn a_long_listing_is_resumed_and_swept_as_one() {
     let fixture = fixture().await;
-    // Those of page 2 are stored, and one of them looks otherwise now.
+    // The resources of page 2 are stored; one of them has changed.
     let mut stored = on_page(2);
-    stored[0].name = "as it was".to_owned();
+    stored[0].name = "old name".to_owned();
     fixture.sweep(&stored).await;
     let run = fixture.new_run();
-    let before = fixture.take_pages(&run, 11).await;
+    let before = fixture.read_pages(&run, 11).await;
     let started_at = before.started_at();
     drop(before);
     assert_eq!(fixture.left().await, (1, 11, 31));
 
-    let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
+    let mut seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
     assert_eq!(seen.started_at(), started_at);
     assert_eq!(seen.seen(&ResourceKind::DROPLET), 33);
-    let expected: Vec<TakenPage> = (1..=11).map(taken).collect();
-    assert_eq!(seen.taken_before(PATH), expected);
-    assert_eq!(seen.taken_before(PATH), []);
-    // The last page again, since that is what tells that nothing has moved.
+    let expected: Vec<RecordedPage> = (1..=11).map(recorded).collect();
+    assert_eq!(seen.resumable_pages(PATH), expected);
+    assert_eq!(seen.resumable_pages(PATH), []);
+    // The last page is read again, to check that no item has moved.
     seen.add(on_page(11)).await.unwrap();
-    take(&mut seen, 12).await.unwrap();
+    read_page(&mut seen, 12).await.unwrap();
 
     let mut facts = fixture.facts(Completeness::Complete).await;
     facts.started_at = seen.started_at();
@@ -105,14 +106,15 @@ async fn a_long_listing_is_gone_on_with_and_swept_as_one() {
 }
 
 #[tokio::test]
-async fn what_others_saw_since_the_first_attempt_is_neither_struck_nor_overwritten() {
+async fn concurrent_observations_get_no_strike_and_are_not_overwritten() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    drop(fixture.take_pages(&run, 10).await);
-    // Meanwhile: one that comes after all pages, and one of a page that was taken looks otherwise.
+    drop(fixture.read_pages(&run, 10).await);
+    // Meanwhile, another listing observes a resource after all pages, and a changed resource of a
+    // recorded page.
     let renamed = droplet(4, "newer");
     fixture.sweep(&[droplet(900, "new"), renamed]).await;
-    let seen = fixture.observe_again(&run, KINDS).await.unwrap();
+    let seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
     let mut facts = fixture.facts(Completeness::Complete).await;
     facts.started_at = seen.started_at();
     let swept = fixture.sweep_seen(&seen, &facts).await.unwrap();
@@ -122,22 +124,22 @@ async fn what_others_saw_since_the_first_attempt_is_neither_struck_nor_overwritt
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_taken_over_is_refused_and_harms_nothing() {
+async fn an_attempt_that_was_taken_over_is_rejected_without_effect() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    let mut first = fixture.take_pages(&run, 10).await;
-    let mut second = fixture.observe_again(&run, KINDS).await.unwrap();
-    // The first is still alive: it stages a page, and some of an earlier one once more.
-    let noted = take(&mut first, 11).await;
+    let mut first = fixture.read_pages(&run, 10).await;
+    let mut second = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    // The first attempt is still running: it stages a page, and resources of an earlier page again.
+    let noted = read_page(&mut first, 11).await;
     assert!(matches!(noted, Err(StoreError::TakenOver)), "{noted:?}");
     first.add(on_page(3)).await.unwrap();
-    first.begin_again(PATH).await.unwrap();
+    first.restart_list(PATH).await.unwrap();
     let facts = fixture.facts(Completeness::Complete).await;
     let swept = fixture.sweep_seen(&first, &facts).await;
     assert!(matches!(swept, Err(StoreError::TakenOver)), "{swept:?}");
     first.finish().await.unwrap();
 
-    take(&mut second, 11).await.unwrap();
+    read_page(&mut second, 11).await.unwrap();
     let swept = fixture.sweep_seen(&second, &facts).await.unwrap();
     assert_eq!((swept.seen, swept.discovered), (33, 33));
     second.finish().await.unwrap();
@@ -145,14 +147,14 @@ async fn an_attempt_that_was_taken_over_is_refused_and_harms_nothing() {
 }
 
 #[tokio::test]
-async fn of_two_attempts_at_once_one_is_written_down_and_both_come_to_their_end() {
+async fn one_of_two_concurrent_attempts_is_recorded_and_both_complete() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    let mut one = fixture.observe_again(&run, KINDS).await.unwrap();
-    let mut two = fixture.observe_again(&run, KINDS).await.unwrap();
+    let mut one = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    let mut two = fixture.resume_or_observe(&run, KINDS).await.unwrap();
     for page in 1..=12 {
-        take(&mut one, page).await.unwrap();
-        take(&mut two, page).await.unwrap();
+        read_page(&mut one, page).await.unwrap();
+        read_page(&mut two, page).await.unwrap();
     }
     assert_eq!(fixture.left().await, (1, 12, 72));
     let facts = fixture.facts(Completeness::Complete).await;
@@ -165,58 +167,58 @@ async fn of_two_attempts_at_once_one_is_written_down_and_both_come_to_their_end(
 }
 
 #[tokio::test]
-async fn a_list_that_begins_again_leaves_no_page_to_go_on_with() {
+async fn a_restarted_list_discards_its_recorded_pages() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    let mut seen = fixture.take_pages(&run, 12).await;
-    seen.begin_again(PATH).await.unwrap();
-    take(&mut seen, 1).await.unwrap();
+    let mut seen = fixture.read_pages(&run, 12).await;
+    seen.restart_list(PATH).await.unwrap();
+    read_page(&mut seen, 1).await.unwrap();
     drop(seen);
-    let mut next = fixture.observe_again(&run, KINDS).await.unwrap();
-    assert_eq!(next.taken_before(PATH), [taken(1)]);
-    // What is staged was seen all the same.
+    let mut next = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    assert_eq!(next.resumable_pages(PATH), [recorded(1)]);
+    // The staged resources still count as observed.
     assert_eq!(next.seen(&ResourceKind::DROPLET), 36);
 }
 
 #[tokio::test]
-async fn neither_another_run_nor_other_kinds_nor_too_late_an_attempt_goes_on() {
+async fn other_runs_other_kinds_and_late_attempts_do_not_resume() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    drop(fixture.take_pages(&run, 10).await);
+    drop(fixture.read_pages(&run, 10).await);
     let others = [
         (fixture.new_run(), KINDS.to_vec()),
         (run.clone(), vec![ResourceKind::VOLUME]),
         (run.clone(), [KINDS, &[ResourceKind::VOLUME]].concat()),
     ];
     for (run, kinds) in others {
-        let mut seen = fixture.observe_again(&run, &kinds).await.unwrap();
-        assert_eq!(seen.taken_before(PATH), []);
+        let mut seen = fixture.resume_or_observe(&run, &kinds).await.unwrap();
+        assert_eq!(seen.resumable_pages(PATH), []);
     }
     assert_eq!(fixture.left().await, (1, 10, 30));
     fixture
         .execute("update cloud_resumable_listings set taken_at = now() - interval '11 minutes'")
         .await;
-    let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
-    assert_eq!(seen.taken_before(PATH), []);
+    let mut seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    assert_eq!(seen.resumable_pages(PATH), []);
     assert_eq!(fixture.left().await, (0, 0, 0));
-    // It may be written down itself.
+    // The new listing may be recorded.
     for page in 1..=10 {
-        take(&mut seen, page).await.unwrap();
+        read_page(&mut seen, page).await.unwrap();
     }
     drop(seen);
     fixture
         .execute("update cloud_resumable_listings set started_at = now() - interval '61 minutes'")
         .await;
-    let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
-    assert_eq!(seen.taken_before(PATH), []);
+    let mut seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    assert_eq!(seen.resumable_pages(PATH), []);
 }
 
-/// The tables of pages and of what is staged are not logged: a crash empties all of them.
+/// The tables of pages and of staged resources are unlogged: a crash empties all of them.
 #[tokio::test]
-async fn a_crash_of_the_database_makes_the_next_attempt_begin_anew() {
+async fn after_a_crash_of_the_database_the_next_attempt_starts_over() {
     let fixture = fixture().await;
     let run = fixture.new_run();
-    let mut first = fixture.take_pages(&run, 10).await;
+    let mut first = fixture.read_pages(&run, 10).await;
     let unlogged = fixture
         .count(
             "select count(*) from pg_class where relpersistence = 'u' and relname in
@@ -227,20 +229,20 @@ async fn a_crash_of_the_database_makes_the_next_attempt_begin_anew() {
     fixture
         .execute("truncate cloud_resumable_listings, cloud_listing_pages, cloud_staged_resources")
         .await;
-    // The attempt that lives through it has lost what it staged.
-    let noted = take(&mut first, 11).await;
+    // The attempt that survives the crash has lost its staged rows.
+    let noted = read_page(&mut first, 11).await;
     assert!(matches!(noted, Err(StoreError::TakenOver)), "{noted:?}");
     let facts = fixture.facts(Completeness::Complete).await;
     let swept = fixture.sweep_seen(&first, &facts).await;
     assert!(matches!(swept, Err(StoreError::TakenOver)), "{swept:?}");
-    let mut seen = fixture.observe_again(&run, KINDS).await.unwrap();
-    assert_eq!(seen.taken_before(PATH), []);
+    let mut seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
+    assert_eq!(seen.resumable_pages(PATH), []);
     assert_eq!(seen.seen(&ResourceKind::DROPLET), 0);
 }
 
-/// The attempt lives through it, and holds for staged what is gone.
+/// The attempt survives the crash, and still counts the lost rows as staged.
 #[tokio::test]
-async fn a_short_listing_that_a_crash_of_the_database_emptied_is_refused() {
+async fn a_sweep_after_a_crash_with_lost_staged_rows_is_rejected() {
     let mut postgres = OwnPostgres::start().await;
     let store = Store::connect(&postgres.url(), 2).await.unwrap();
     store.migrate().await.unwrap();
@@ -259,31 +261,37 @@ async fn a_short_listing_that_a_crash_of_the_database_emptied_is_refused() {
     };
     let [droplets, volumes] = [ResourceKind::DROPLET, ResourceKind::VOLUME];
     let kinds = [droplets.clone(), volumes.clone()];
-    let mut seen = store.observe_again(&run("first"), &kinds).await.unwrap();
+    let mut seen = store
+        .resume_or_observe(&run("first"), &kinds)
+        .await
+        .unwrap();
     seen.add(on_page(1)).await.unwrap();
     postgres.stop(Stop::AtOnce).await;
     postgres.start_again().await;
-    // What is staged afterwards is there.
+    // Rows that are staged after the crash exist.
     seen.add(on_page(2)).await.unwrap();
-    let told = facts(&seen, "first");
-    let swept = store.sweep(&seen, &droplets, &told).await;
+    let facts_of_run = facts(&seen, "first");
+    let swept = store.sweep(&seen, &droplets, &facts_of_run).await;
     assert!(matches!(swept, Err(StoreError::TakenOver)), "{swept:?}");
-    // Of volumes it holds nothing for staged.
-    store.sweep(&seen, &volumes, &told).await.unwrap();
+    // No volume was staged before the crash.
+    store.sweep(&seen, &volumes, &facts_of_run).await.unwrap();
 
-    let mut seen = store.observe_again(&run("second"), &kinds).await.unwrap();
+    let mut seen = store
+        .resume_or_observe(&run("second"), &kinds)
+        .await
+        .unwrap();
     seen.add(on_page(1)).await.unwrap();
     seen.add(on_page(2)).await.unwrap();
-    let told = facts(&seen, "second");
-    let swept = store.sweep(&seen, &droplets, &told).await.unwrap();
+    let facts_of_run = facts(&seen, "second");
+    let swept = store.sweep(&seen, &droplets, &facts_of_run).await.unwrap();
     assert_eq!(swept.discovered, 6);
     postgres.end().await;
 }
 
 #[tokio::test]
-async fn what_no_attempt_goes_on_with_is_cleared_away() {
+async fn rows_of_abandoned_listings_are_deleted() {
     let fixture = fixture().await;
-    drop(fixture.take_pages(&fixture.new_run(), 10).await);
+    drop(fixture.read_pages(&fixture.new_run(), 10).await);
     fixture
         .execute("update cloud_resumable_listings set taken_at = now() - interval '3 hours'")
         .await;

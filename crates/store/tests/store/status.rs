@@ -1,4 +1,4 @@
-//! The facts behind the verdict on the mirror.
+//! The data for the health of the mirror.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use store::inventory::Decision;
 use store::status::{HoldFacts, InvoiceFacts, LONGEST_COUNT};
 
 use super::bills::{header, ingest, uuid};
-use super::held_deletions::lose;
+use super::held_deletions::lose_droplets;
 use super::support::{droplet, fixture, incomplete};
 
 #[tokio::test]
-async fn failing_listings_are_dated_by_the_first_since_the_last_complete_one() {
+async fn failing_since_is_the_first_attempt_after_the_last_complete_one() {
     let fixture = fixture().await;
     let droplets = [droplet(1, "web-1")];
     let failing_since = async || {
@@ -44,24 +44,24 @@ async fn failing_listings_are_dated_by_the_first_since_the_last_complete_one() {
 }
 
 #[tokio::test]
-async fn counting_discrepancies_is_given_up_after_its_limit() {
+async fn the_count_of_discrepancies_has_a_timeout() {
     let fixture = fixture().await;
     let facts = fixture.store.status_facts().await.unwrap();
     assert_eq!(facts.discrepancies, Some(0));
-    // A lock stands for a table that takes long to add up.
+    // The lock simulates a table that takes long to sum.
     let mut locking = fixture.pool.begin().await.unwrap();
     sqlx::query("lock table cloud_cost_lines in access exclusive mode")
         .execute(&mut *locking)
         .await
         .unwrap();
-    let asked = Instant::now();
+    let started = Instant::now();
     let facts = fixture.store.status_facts().await.unwrap();
     assert_eq!(facts.discrepancies, None);
-    assert!(asked.elapsed() >= LONGEST_COUNT);
+    assert!(started.elapsed() >= LONGEST_COUNT);
 }
 
 #[tokio::test]
-async fn invoices_are_counted_by_the_attention_that_they_need() {
+async fn invoices_are_counted_by_problem() {
     let fixture = fixture().await;
     let facts = fixture.status_facts().await.unwrap();
     assert_eq!(facts.invoices, InvoiceFacts::default());
@@ -76,7 +76,7 @@ async fn invoices_are_counted_by_the_attention_that_they_need() {
     ];
     let headers = months.map(|(number, period, cents)| header(number, period, cents));
     fixture.discover_invoices(&headers).await.unwrap();
-    // The first needs nothing, and the second waits for its lines.
+    // The first invoice has no problem; the second is pending.
     for number in [1, 4, 5] {
         ingest(&fixture, number, line).await;
     }
@@ -106,9 +106,9 @@ async fn invoices_are_counted_by_the_attention_that_they_need() {
 }
 
 #[tokio::test]
-async fn pending_holds_are_among_the_facts_until_they_are_decided() {
+async fn pending_held_deletions_are_listed_until_they_are_decided() {
     let fixture = fixture().await;
-    let hold = lose(&fixture, 40, 20).await.held.unwrap();
+    let hold = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let facts = fixture.status_facts().await.unwrap();
     assert_eq!(
         facts.holds,
@@ -133,7 +133,7 @@ async fn pending_holds_are_among_the_facts_until_they_are_decided() {
 }
 
 #[tokio::test]
-async fn the_last_poll_of_the_balance_is_among_the_facts() {
+async fn the_time_of_the_last_balance_poll_is_included() {
     let fixture = fixture().await;
     let polled_at = async || fixture.status_facts().await.unwrap().balance_polled_at;
     assert_eq!(polled_at().await, None);
@@ -146,7 +146,7 @@ async fn the_last_poll_of_the_balance_is_among_the_facts() {
     fixture.store_balance(&reading).await.unwrap();
     let first = polled_at().await;
     assert!(first > Some(reading.generated_at));
-    // The same reading again is a poll of its own.
+    // A repeated reading also counts as a poll.
     fixture.store_balance(&reading).await.unwrap();
     assert!(polled_at().await > first);
 }

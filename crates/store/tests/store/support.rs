@@ -1,4 +1,4 @@
-//! What the tests say again and again.
+//! The fixture of all tests: a store, and helpers to observe resources and projects.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,7 @@ use store::projects::{
 use store::{Run, Store, StoreError};
 use uuid::Uuid;
 
-/// A store on a migrated database of its own, and a connection that looks past it.
+/// A store with its own migrated database, and a pool to query the database directly.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) pool: PgPool,
@@ -63,7 +63,7 @@ pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
     }
 }
 
-/// A resource of any kind, in the state of a droplet.
+/// Returns a resource of any kind with the fields of a droplet.
 pub(crate) fn resource(kind: ResourceKind, id: &str) -> ObservedResource {
     ObservedResource {
         kind,
@@ -72,7 +72,7 @@ pub(crate) fn resource(kind: ResourceKind, id: &str) -> ObservedResource {
     }
 }
 
-/// "It is `relation` that one."
+/// Returns the relation "the resource is RELATION the other".
 pub(crate) fn to(relation: RelationKind, kind: ResourceKind, id: &str) -> Relation {
     Relation {
         relation,
@@ -81,7 +81,7 @@ pub(crate) fn to(relation: RelationKind, kind: ResourceKind, id: &str) -> Relati
     }
 }
 
-/// "That one is `relation` it."
+/// Returns the relation "the other is RELATION the resource".
 pub(crate) fn from(relation: RelationKind, kind: ResourceKind, id: &str) -> Relation {
     Relation {
         direction: Direction::FromOther,
@@ -126,7 +126,8 @@ pub(crate) fn members(project: u128, urns: &[&str]) -> ProjectMembers {
     }
 }
 
-/// Strikes at least so far apart, and a guard that lets the few rows of a test go.
+/// Returns rules with this strike interval and the default guard, which does not hold the few rows
+/// of a test.
 pub(crate) fn every(strike_interval: Duration) -> Rules {
     Rules {
         strike_interval,
@@ -139,7 +140,7 @@ pub(crate) fn incomplete() -> Completeness {
 }
 
 impl Fixture {
-    /// A new run each time, as each start of a workflow is.
+    /// Returns a new run, like a start of a workflow.
     pub(crate) fn new_run(&self) -> Run {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         Run {
@@ -175,7 +176,7 @@ impl Fixture {
         self.store.sweep(&seen, kind, facts).await.unwrap()
     }
 
-    /// A sweep over the droplets that were seen.
+    /// Sweeps observed droplets.
     pub(crate) async fn sweep_seen(
         &self,
         seen: &Observations,
@@ -184,28 +185,28 @@ impl Fixture {
         self.store.sweep(seen, &ResourceKind::DROPLET, facts).await
     }
 
-    /// A complete sweep over the droplets.
+    /// Runs a complete sweep of the droplets.
     pub(crate) async fn sweep(&self, resources: &[ObservedResource]) -> SweepOutcome {
         let facts = self.facts(Completeness::Complete).await;
         self.sweep_with(&ResourceKind::DROPLET, resources, &facts)
             .await
     }
 
-    /// A complete sweep over one kind.
+    /// Runs a complete sweep of one kind.
     pub(crate) async fn sweep_kind(&self, resources: &[ObservedResource]) -> SweepOutcome {
         let facts = self.facts(Completeness::Complete).await;
         let kind = resources[0].kind.clone();
         self.sweep_with(&kind, resources, &facts).await
     }
 
-    /// What happened last to a resource.
+    /// Returns the last event of a resource.
     pub(crate) async fn last_event(&self, provider_id: &str) -> ResourceEvent {
         let id = self.resource(provider_id).await.id;
         let mut events = self.store.resource_events(id, None, 1).await.unwrap();
         events.pop().unwrap()
     }
 
-    /// The row of a project, by name.
+    /// Returns the id of a project by name.
     pub(crate) async fn project_row(&self, name: &str) -> Uuid {
         let projects = self.store.projects(None, None, 1_000).await.unwrap();
         projects
@@ -229,7 +230,7 @@ impl Fixture {
         self.store.sweep_projects(sweep).await.unwrap()
     }
 
-    pub(crate) async fn walk_with(
+    pub(crate) async fn store_members_with(
         &self,
         projects: &[ProjectMembers],
         completeness: Completeness,
@@ -252,8 +253,9 @@ impl Fixture {
             .unwrap()
     }
 
-    pub(crate) async fn walk(&self, projects: &[ProjectMembers]) -> MembershipOutcome {
-        self.walk_with(projects, Completeness::Complete).await
+    pub(crate) async fn store_members(&self, projects: &[ProjectMembers]) -> MembershipOutcome {
+        self.store_members_with(projects, Completeness::Complete)
+            .await
     }
 
     pub(crate) async fn all_resources(&self) -> Vec<Resource> {
@@ -271,7 +273,7 @@ impl Fixture {
             .unwrap()
     }
 
-    /// A resource's events, the oldest first.
+    /// Returns the events of a resource, oldest first.
     pub(crate) async fn events(&self, provider_id: &str) -> Vec<String> {
         let resource = self.resource(provider_id).await;
         let mut events = self
@@ -283,7 +285,7 @@ impl Fixture {
         events.into_iter().map(|event| event.event).collect()
     }
 
-    /// Whose project it is, by name.
+    /// Returns the name of a resource's project.
     pub(crate) async fn project_of(&self, provider_id: &str) -> Option<String> {
         let project_id = self.resource(provider_id).await.cloud_project_id?;
         let projects = self.store.projects(None, None, 1_000).await.unwrap();

@@ -1,11 +1,11 @@
-//! Whose resources and bills are here.
+//! The mirrored team.
 
 use futures::future::join_all;
 
 use super::support::fixture;
 
 #[tokio::test]
-async fn the_first_team_is_the_one_and_may_change_its_name() {
+async fn the_first_team_is_mirrored_and_may_be_renamed() {
     let store = fixture().await;
     assert_eq!(store.mirrored_team().await.unwrap(), None);
     let first = store.mirrored_team_or("a1", "Kestrel").await.unwrap();
@@ -25,13 +25,13 @@ async fn the_first_team_is_the_one_and_may_change_its_name() {
 }
 
 #[tokio::test]
-async fn teams_that_come_first_at_once_hear_of_the_same_one() {
+async fn concurrent_first_teams_receive_the_same_team() {
     let store = fixture().await;
     let names: Vec<String> = (0..8).map(|number| format!("team-{number}")).collect();
-    let asked = names.iter().map(|name| store.mirrored_team_or(name, name));
-    let answers = join_all(asked).await;
+    let calls = names.iter().map(|name| store.mirrored_team_or(name, name));
+    let results = join_all(calls).await;
     let known = store.mirrored_team().await.unwrap().unwrap();
-    for answer in answers {
-        assert_eq!(answer.unwrap(), known);
+    for result in results {
+        assert_eq!(result.unwrap(), known);
     }
 }

@@ -1,3 +1,5 @@
+//! Members of projects that match no resource.
+
 use domain::ResourceKind;
 use domain::projects::MemberStatus;
 use store::projects::{ProjectMembers, UnmatchedMembers};
@@ -29,8 +31,8 @@ fn with_status(urn: &str, status: MemberStatus) -> ProjectMembers {
 async fn members_that_a_later_complete_listing_lacks_are_counted_by_kind() {
     let fixture = with_project().await;
     let urns = ["do:droplet:1", "do:droplet:2", "do:droplet:3", VOLUME];
-    fixture.walk(&[members(WEB, &urns)]).await;
-    // Nothing was listed since.
+    fixture.store_members(&[members(WEB, &urns)]).await;
+    // No listing has happened since.
     assert_eq!(unmatched(&fixture).await, []);
     fixture.sweep(&[droplet(1, "web-1")]).await;
     assert_eq!(unmatched(&fixture).await, [("droplet".to_owned(), 2)]);
@@ -56,7 +58,7 @@ async fn an_incomplete_or_earlier_listing_makes_no_member_unmatched() {
     let fixture = with_project().await;
     fixture.sweep(&[droplet(1, "web-1")]).await;
     fixture
-        .walk(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
+        .store_members(&[members(WEB, &["do:droplet:1", "do:droplet:2"])])
         .await;
     assert_eq!(unmatched(&fixture).await, []);
     let incomplete = fixture.facts(super::support::incomplete()).await;
@@ -67,55 +69,57 @@ async fn an_incomplete_or_earlier_listing_makes_no_member_unmatched() {
 }
 
 #[tokio::test]
-async fn a_member_that_was_assigned_after_the_listing_is_not_unmatched_yet() {
+async fn a_member_assigned_after_the_listing_is_not_unmatched_yet() {
     let fixture = with_project().await;
-    fixture.walk(&[members(WEB, &["do:droplet:1"])]).await;
+    fixture
+        .store_members(&[members(WEB, &["do:droplet:1"])])
+        .await;
     fixture.sweep(&[]).await;
     assert_eq!(unmatched(&fixture).await, [("droplet".to_owned(), 1)]);
     let mut moved = members(WEB, &["do:droplet:1"]);
     moved.members[0].assigned_at = Some(fixture.now().await.unwrap());
-    fixture.walk(&[moved]).await;
+    fixture.store_members(&[moved]).await;
     assert_eq!(unmatched(&fixture).await, []);
     fixture.sweep(&[]).await;
     assert_eq!(unmatched(&fixture).await, [("droplet".to_owned(), 1)]);
 }
 
 #[tokio::test]
-async fn a_member_that_is_gone_or_missing_is_not_counted() {
+async fn a_dangling_or_missing_member_is_not_counted() {
     let fixture = with_project().await;
     let dangling = with_status("do:droplet:1", MemberStatus::NotFound);
-    fixture.walk(&[dangling]).await;
+    fixture.store_members(&[dangling]).await;
     fixture.sweep(&[]).await;
     assert_eq!(unmatched(&fixture).await, []);
-    let down = with_status("do:droplet:1", MemberStatus::from_word("service_down"));
-    fixture.walk(&[down]).await;
+    let down = with_status("do:droplet:1", MemberStatus::from_status("service_down"));
+    fixture.store_members(&[down]).await;
     assert_eq!(unmatched(&fixture).await, [("droplet".to_owned(), 1)]);
-    fixture.walk(&[members(WEB, &[])]).await;
+    fixture.store_members(&[members(WEB, &[])]).await;
     assert_eq!(unmatched(&fixture).await, []);
 }
 
 #[tokio::test]
-async fn members_of_a_kind_that_is_not_listed_are_resources_and_match() {
+async fn members_of_a_kind_without_listing_become_resources_and_match() {
     let fixture = with_project().await;
     fixture
-        .walk(&[members(WEB, &["do:quantumcomputer:Q-1"])])
+        .store_members(&[members(WEB, &["do:quantumcomputer:Q-1"])])
         .await;
     fixture
-        .walk(&[members(WEB, &["do:quantumcomputer:Q-1"])])
+        .store_members(&[members(WEB, &["do:quantumcomputer:Q-1"])])
         .await;
     assert_eq!(unmatched(&fixture).await, []);
     assert_eq!(fixture.project_of("Q-1").await.as_deref(), Some("web"));
 }
 
 #[tokio::test]
-async fn a_member_matches_its_resource_however_its_urn_spells_the_id() {
+async fn a_member_matches_its_resource_in_any_notation_of_the_id() {
     let fixture = with_project().await;
     let urns = [
         VOLUME,
         "do:domain:Example.COM",
         "do:reservedipv6:2604:A880:800:14::DC9:C001",
     ];
-    fixture.walk(&[members(WEB, &urns)]).await;
+    fixture.store_members(&[members(WEB, &urns)]).await;
     let address = "2604:a880:800:14::dc9:c001";
     let volume = "5f1b0c3e-0a4d-4b7c-9d5e-2a1f3c4b5d6e";
     for listed in [
