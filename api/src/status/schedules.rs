@@ -47,9 +47,7 @@ pub fn reasons_of_schedules(schedules: Schedules<'_>) -> Vec<Reason> {
         .iter()
         .filter(|schedule| schedule.on_server.is_none());
     about(Code::ScheduleMissing, missing.collect(), &|ids| {
-        format!(
-            "{ids} missing in Temporal, so that no runs start: run `arcadia schedules apply`"
-        )
+        format!("{ids} missing in Temporal, so that no runs start: run `arcadia schedules apply`")
     });
     if let Some(owner) = foreign.first().and_then(|first| owner(first)) {
         about(Code::ScheduleForeign, foreign.clone(), &|ids| {

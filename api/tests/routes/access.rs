@@ -1,13 +1,15 @@
+//! Access by role: every route with a token is tested for an admin, a tenant and invalid tokens.
+
 use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Request;
 use store::Role;
 
-use crate::support::{APRIL, TestApi, UNKNOWN, bearing, token};
+use crate::support::{APRIL, TestApi, UNKNOWN, token, with_token};
 
-/// Every route that needs a token, with the status for an admin and for the tenant `acme`. `{MINE}`
-/// and `{THEIRS}` are ids of acme's and of globex's things.
+/// Every route that requires a token, with the status for an admin and for the tenant `acme`.
+/// `{MINE}` is the id of a resource of acme, `{THEIRS}` of globex.
 const MATRIX: [(&str, &str, u16, u16); 45] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
@@ -117,7 +119,7 @@ fn request(method: &str, path: &str, token: Option<&str>) -> Request<Body> {
         .uri(path)
         .header("content-type", "application/json");
     let request = match token {
-        Some(token) => bearing(token, request),
+        Some(token) => with_token(token, request),
         None => request,
     };
     request.body(Body::from("{}")).unwrap()
@@ -145,7 +147,7 @@ async fn matrix(api: &TestApi) -> Vec<(&'static str, String, u16, u16)> {
 }
 
 #[tokio::test]
-async fn each_role_is_let_in_where_it_belongs_and_nowhere_else() {
+async fn each_role_has_access_to_its_routes_only() {
     let api = TestApi::with_account().await;
     for (method, path, admin, tenant) in matrix(&api).await {
         for (token, expected) in [(&api.admin, admin), (&api.acme, tenant)] {
@@ -159,14 +161,14 @@ async fn each_role_is_let_in_where_it_belongs_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn the_matrix_covers_every_route_that_needs_a_token() {
+async fn the_matrix_covers_every_route_that_requires_a_token() {
     let api = TestApi::empty().await;
     let openapi = api.get("", "/api/v1/openapi.json").await.ok();
-    let mut with_token = BTreeSet::new();
+    let mut protected = BTreeSet::new();
     for (path, item) in openapi["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation["security"].is_array() {
-                with_token.insert((method.to_uppercase(), shape(path)));
+                protected.insert((method.to_uppercase(), shape(path)));
             }
         }
     }
@@ -175,10 +177,10 @@ async fn the_matrix_covers_every_route_that_needs_a_token() {
         .map(|(method, path, ..)| ((*method).to_owned(), shape(path)))
         .filter(|(_, path)| !path.ends_with("nonsense"))
         .collect();
-    assert_eq!(with_token, covered);
+    assert_eq!(protected, covered);
 }
 
-/// A path without its query and with `{}` for whatever id.
+/// Returns a path without its query, and with `{}` for each id.
 fn shape(path: &str) -> String {
     let parts = path.split('?').next().unwrap().split('/');
     let parts: Vec<_> = parts
@@ -188,7 +190,7 @@ fn shape(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_route_answers_without_a_valid_token() {
+async fn no_route_with_access_control_accepts_an_invalid_token() {
     let api = TestApi::with_account().await;
     let (revoked_id, revoked) = token(&api.store, &Role::PlatformAdmin).await;
     api.store.revoke_token(revoked_id).await.unwrap();
@@ -203,7 +205,7 @@ async fn no_route_answers_without_a_valid_token() {
 }
 
 #[tokio::test]
-async fn only_one_bearer_header_counts_as_a_token() {
+async fn exactly_one_bearer_header_is_accepted() {
     let api = TestApi::empty().await;
     let good = format!("Bearer {}", api.admin);
     for (headers, expected) in [
@@ -226,7 +228,7 @@ async fn only_one_bearer_header_counts_as_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_query_is_none() {
+async fn a_token_in_the_query_is_not_accepted() {
     let api = TestApi::empty().await;
     let path = format!("/api/v1/inventory?access_token={}", api.admin);
     let request = Request::get(path).body(Body::empty());

@@ -1,4 +1,4 @@
-//! What attributes tell a tenant: of no kind do they name what may be somebody else's.
+//! Redaction of attributes: for no kind do a tenant's responses reference resources of others.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::support::{TestApi, resource, rows, sweep};
 
-/// A volume of acme's that is attached to a droplet of globex's, by whatever attribute may say so;
-/// first to nothing.
+/// Creates a volume of acme, and attaches it to a droplet of globex by every attribute that can
+/// reference a droplet.
 async fn attach_by_attributes(api: &TestApi) -> String {
     let kind = ResourceKind::VOLUME;
     let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");
@@ -35,7 +35,7 @@ async fn attach_by_attributes(api: &TestApi) -> String {
 }
 
 #[tokio::test]
-async fn attributes_name_no_resources_of_others_to_a_tenant() {
+async fn a_tenant_sees_no_references_to_resources_of_others() {
     let api = TestApi::with_account().await;
     let id = attach_by_attributes(&api).await;
     let now = api.now().await;
@@ -57,17 +57,18 @@ async fn attributes_name_no_resources_of_others_to_a_tenant() {
     }
 }
 
-/// Our example answers of `DigitalOcean`'s, which each kind that is read has.
+/// Returns the example response of `DigitalOcean` for a kind; each listed kind has one.
 fn example(kind: &ResourceKind) -> Value {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/digitalocean/fixtures");
     let text = fs::read_to_string(examples.join(format!("{kind}.json"))).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
+/// Collects the listed resources.
 #[derive(Default)]
-struct Read(Vec<ObservedResource>);
+struct Collected(Vec<ObservedResource>);
 
-impl PageSink<ObservedResource> for Read {
+impl PageSink<ObservedResource> for Collected {
     type Error = Infallible;
 
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), Infallible> {
@@ -76,12 +77,12 @@ impl PageSink<ObservedResource> for Read {
     }
 }
 
-/// What a listing reads of our examples, of all kinds that it tells of.
+/// Runs a listing on the example responses and returns the resources of all its kinds.
 async fn read_example(listing: &'static ResourceListing) -> Vec<ObservedResource> {
     let list = example(&listing.kind).to_string();
     let children = listing.children.as_ref();
     let children = children.map_or("{}".to_owned(), |below| example(&below.kind).to_string());
-    let answer = move |request: Request| async move {
+    let respond = move |request: Request| async move {
         let target = request.uri().to_string();
         let is_list = listing.paths.iter().any(|path| {
             let below = target.strip_prefix(path);
@@ -92,19 +93,19 @@ async fn read_example(listing: &'static ResourceListing) -> Vec<ObservedResource
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let serving = axum::serve(listener, Router::new().fallback(answer));
+    let serving = axum::serve(listener, Router::new().fallback(respond));
     let server = tokio::spawn(async move { serving.await });
     let client = Client::new(&url, "no-token".into()).unwrap();
-    let mut read = Read::default();
-    let Ok(listed) = client.list_resources(listing, &mut read).await;
+    let mut collected = Collected::default();
+    let Ok(listed) = client.list_resources(listing, &mut collected).await;
     for kind in listed {
         assert!(kind.completeness.is_complete(), "{kind:?}");
     }
     server.abort();
-    read.0
+    collected.0
 }
 
-/// All texts and numbers in a value, as text.
+/// Collects all texts and numbers of a value as text.
 fn scalars(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(parts) => parts.values().for_each(|part| scalars(part, found)),
@@ -116,7 +117,7 @@ fn scalars(value: &Value, found: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn of_no_kind_do_attributes_name_other_resources_to_a_tenant() {
+async fn attributes_of_each_kind_are_redacted_for_a_tenant() {
     let api = TestApi::empty().await;
     let mut read = Vec::new();
     for listing in kinds::listings()
@@ -158,7 +159,7 @@ async fn of_no_kind_do_attributes_name_other_resources_to_a_tenant() {
     let by_acme = api.get(&api.acme, path).await.ok();
     assert_eq!(rows(&by_acme).len(), rows(&by_admin).len());
     for resource in rows(&by_acme) {
-        // A namespace's uuid is a part of its name.
+        // The UUID of a namespace is part of its name.
         let own = resource["provider_id"].as_str().unwrap();
         for kept in kept(resource).iter().filter(|kept| !own.contains(&***kept)) {
             let names_another = others.contains(kept) || kept.parse::<Uuid>().is_ok();

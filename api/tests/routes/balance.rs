@@ -1,3 +1,5 @@
+//! Tests of the route of the balance.
+
 use domain::balance::BalanceReading;
 use insta::assert_json_snapshot;
 
@@ -15,7 +17,7 @@ fn reading(month_to_date_balance: &str, generated_at: &str) -> BalanceReading {
 }
 
 #[tokio::test]
-async fn the_latest_balance_is_shown_with_its_cents_as_they_came() {
+async fn the_latest_balance_has_the_amounts_as_received() {
     let api = TestApi::empty().await;
     for reading in [
         reading("1.00", "2026-04-01T00:00:00Z"),
@@ -50,7 +52,7 @@ async fn the_latest_balance_is_shown_with_its_cents_as_they_came() {
 }
 
 #[tokio::test]
-async fn before_the_first_poll_there_is_no_balance_and_the_answer_says_when_there_will_be() {
+async fn the_balance_is_not_found_before_the_first_poll() {
     let api = TestApi::empty().await;
     let detail = api.get(&api.admin, BALANCE).await.problem(404);
     assert!(detail.contains("poll-balance"), "{detail}");

@@ -1,3 +1,5 @@
+//! Tests of the routes of cost lines: filters, shares, match overrides and unmatched lines.
+
 use domain::ResourceKind;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ const OF_MAY: &str = "/api/v1/billing/cost-lines?period=2026-05-01";
 const UNMATCHED: &str = "/api/v1/billing/unmatched?period=2026-05-01";
 
 const WEB_1: &str = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
-const NOBODY: &str = "Droplets,,nobody-1 (s-1vcpu-1gb),,,,$5.00,,iaas";
+const UNKNOWN_DROPLET: &str = "Droplets,,unknown-1 (s-1vcpu-1gb),,,,$5.00,,iaas";
 const TWIN: &str = "Droplets,,twin (s-1vcpu-1gb),,,,$7.00,,iaas";
 const TAX: &str = "Taxes,,GST (10%),,,,$4.00,,";
 
@@ -29,12 +31,15 @@ async fn path_of_line(api: &TestApi, description: &str) -> String {
     format!("{LINES}/{}", line["id"].as_str().unwrap())
 }
 
-async fn say(api: &TestApi, line: &str, word: &Value) -> Value {
+async fn override_match(api: &TestApi, line: &str, line_match: &Value) -> Value {
     let path = format!("{line}/match");
-    api.put(&api.admin, &path, &word.to_string()).await.ok()["data"].clone()
+    api.put(&api.admin, &path, &line_match.to_string())
+        .await
+        .ok()["data"]
+        .clone()
 }
 
-/// Two live droplets have the name `twin`.
+/// Creates two live droplets with the name `twin`.
 async fn make_twins(api: &TestApi) {
     let mut droplets = live_droplets();
     for id in ["71", "72"] {
@@ -44,7 +49,7 @@ async fn make_twins(api: &TestApi) {
 }
 
 #[tokio::test]
-async fn lines_can_be_narrowed_by_rule_tenant_and_resource_and_the_total_follows() {
+async fn lines_and_their_total_are_filtered_by_rule_tenant_and_resource() {
     let api = TestApi::with_account().await;
     let april = format!("{LINES}?period=2026-04-01");
     let web_1 = api.resource_id("web-1").await;
@@ -72,11 +77,11 @@ async fn lines_can_be_narrowed_by_rule_tenant_and_resource_and_the_total_follows
 }
 
 #[tokio::test]
-async fn a_line_of_a_resource_that_changed_hands_shows_whose_how_much_is() {
+async fn a_line_of_a_resource_with_two_tenants_has_shares() {
     let api = TestApi::with_account().await;
     let path = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
-    let pin = r#"{"tenant_id": "globex"}"#;
-    api.patch(&api.admin, &path, pin).await.ok();
+    let change = r#"{"tenant_id": "globex"}"#;
+    api.patch(&api.admin, &path, change).await.ok();
     let (before, after) = hour_before_and_after(&api.store).await;
     let row = format!("Droplets,,web-1 (s-1vcpu-1gb),2,{before},{after},$10.00,alpha,iaas");
     api.invoice(MAY, "10.00", &row).await;
@@ -104,23 +109,23 @@ async fn a_line_of_a_resource_that_changed_hands_shows_whose_how_much_is() {
 }
 
 #[tokio::test]
-async fn what_an_operator_says_of_a_line_survives_the_next_ingest_and_stands_in_its_changes() {
+async fn an_override_is_kept_by_the_next_ingest_and_recorded_as_changes() {
     let api = TestApi::with_account().await;
-    let invoice = [WEB_1, NOBODY].join("\n");
+    let invoice = [WEB_1, UNKNOWN_DROPLET].join("\n");
     api.invoice(MAY, "15.00", &invoice).await;
-    let line = path_of_line(&api, "nobody-1").await;
+    let line = path_of_line(&api, "unknown-1").await;
     let db_1 = api.resource_id("db-1").await;
-    let word = json!({ "resource_id": db_1, "reason": "renamed in May" });
-    let said = say(&api, &line, &word).await;
-    assert_eq!(said["match_rule"], "operator");
-    assert_eq!(said["resource_id"], *db_1);
-    assert_eq!(said["tenant_id"], "globex");
-    assert_eq!(said["override"]["resource_id"], *db_1);
-    assert_eq!(said["override"]["reason"], "renamed in May");
-    assert_eq!(said["override"]["set_by"], "test");
-    let changes = said["changes"].as_array().unwrap();
+    let line_match = json!({ "resource_id": db_1, "reason": "renamed in May" });
+    let overridden = override_match(&api, &line, &line_match).await;
+    assert_eq!(overridden["match_rule"], "operator");
+    assert_eq!(overridden["resource_id"], *db_1);
+    assert_eq!(overridden["tenant_id"], "globex");
+    assert_eq!(overridden["override"]["resource_id"], *db_1);
+    assert_eq!(overridden["override"]["reason"], "renamed in May");
+    assert_eq!(overridden["override"]["set_by"], "test");
+    let changes = overridden["changes"].as_array().unwrap();
     for change in changes {
-        assert_eq!(change["cause"], "operator", "{said}");
+        assert_eq!(change["cause"], "operator", "{overridden}");
         assert_eq!(change["changed_by"], "test");
     }
     for (field, before, after) in [
@@ -132,44 +137,44 @@ async fn what_an_operator_says_of_a_line_survives_the_next_ingest_and_stands_in_
         let is_there = changes
             .iter()
             .any(|entry| entry["changes"][field] == change);
-        assert!(is_there, "{field}: {said}");
+        assert!(is_there, "{field}: {overridden}");
     }
 
-    // The same again, and then a correction that moves the line and changes what it comes to.
+    // The same invoice again, then a correction that changes number and amount of the line.
     api.invoice(MAY, "15.00", &invoice).await;
-    assert_eq!(api.get(&api.admin, &line).await.ok()["data"], said);
-    let corrected = [TAX, &NOBODY.replace("$5.00", "$6.00"), WEB_1].join("\n");
+    assert_eq!(api.get(&api.admin, &line).await.ok()["data"], overridden);
+    let corrected = [TAX, &UNKNOWN_DROPLET.replace("$5.00", "$6.00"), WEB_1].join("\n");
     api.invoice(MAY, "20.00", &corrected).await;
     let after = api.get(&api.admin, &line).await.ok()["data"].clone();
     assert_eq!(after["amount"], "6.00");
     for field in ["match_rule", "resource_id", "tenant_id", "override"] {
-        assert_eq!(after[field], said[field], "{field}");
+        assert_eq!(after[field], overridden[field], "{field}");
     }
-    assert_eq!(after["changes"], said["changes"]);
+    assert_eq!(after["changes"], overridden["changes"]);
 }
 
 #[tokio::test]
-async fn a_line_that_is_for_no_resource_is_borne_by_all() {
+async fn a_line_for_no_resource_is_a_shared_cost() {
     let api = TestApi::with_account().await;
     api.invoice(MAY, "10.00", WEB_1).await;
     let line = path_of_line(&api, "web-1").await;
-    let said = say(&api, &line, &json!({ "resource_id": null })).await;
-    assert_eq!(said["match_rule"], "operator");
-    assert_eq!(said["resource_id"], json!(null));
-    assert_eq!(said["tenant_id"], json!(null));
-    assert_eq!(said["is_shared"], true);
-    assert_eq!(said["override"]["resource_id"], json!(null));
+    let overridden = override_match(&api, &line, &json!({ "resource_id": null })).await;
+    assert_eq!(overridden["match_rule"], "operator");
+    assert_eq!(overridden["resource_id"], json!(null));
+    assert_eq!(overridden["tenant_id"], json!(null));
+    assert_eq!(overridden["is_shared"], true);
+    assert_eq!(overridden["override"]["resource_id"], json!(null));
 }
 
 #[tokio::test]
-async fn a_word_that_is_withdrawn_leaves_the_line_to_the_rules() {
+async fn the_rules_match_a_line_after_its_override_is_removed() {
     let api = TestApi::with_account().await;
     api.invoice(MAY, "10.00", WEB_1).await;
     let line = path_of_line(&api, "web-1").await;
     let before = api.get(&api.admin, &line).await.ok()["data"].clone();
     assert_eq!(before["override"], json!(null));
     assert_eq!(before["changes"], json!([]));
-    say(&api, &line, &json!({ "resource_id": null })).await;
+    override_match(&api, &line, &json!({ "resource_id": null })).await;
 
     let path = format!("{line}/match");
     let after = api.delete(&api.admin, &path).await.ok()["data"].clone();
@@ -183,12 +188,12 @@ async fn a_word_that_is_withdrawn_leaves_the_line_to_the_rules() {
         assert_eq!(after[field], before[field], "{field}");
     }
     assert!(after["changes"].as_array().unwrap().len() > 1, "{after}");
-    // What is not there can be withdrawn again.
+    // Removing an absent override succeeds.
     assert_eq!(api.delete(&api.admin, &path).await.ok()["data"], after);
 }
 
 #[tokio::test]
-async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
+async fn an_invalid_override_changes_nothing() {
     let api = TestApi::with_account().await;
     api.invoice(MAY, "10.00", WEB_1).await;
     let line = path_of_line(&api, "web-1").await;
@@ -197,7 +202,7 @@ async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
         r#"{{"resource_id": null, "reason": "{}"}}"#,
         "x".repeat(501)
     );
-    for (word, expected) in [
+    for (body, expected) in [
         ("{}", "resource_id"),
         (r#"{"resource_id": "web-1"}"#, "UUID"),
         (r#"{"resource_id": null, "note": "x"}"#, "note"),
@@ -208,16 +213,16 @@ async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
         (&*long, "1 to 500 characters"),
         ("[null]", "JSON object"),
     ] {
-        let detail = api.put(&api.admin, &path, word).await.problem(400);
-        assert!(detail.contains(expected), "{word}: {detail}");
+        let detail = api.put(&api.admin, &path, body).await.problem(400);
+        assert!(detail.contains(expected), "{body}: {detail}");
     }
-    let word = json!({ "resource_id": UNKNOWN }).to_string();
-    let detail = api.put(&api.admin, &path, &word).await.problem(404);
+    let body = json!({ "resource_id": UNKNOWN }).to_string();
+    let detail = api.put(&api.admin, &path, &body).await.problem(404);
     assert!(detail.contains("resource"), "{detail}");
     let unknown = format!("{LINES}/{UNKNOWN}");
-    let word = r#"{"resource_id": null}"#;
+    let body = r#"{"resource_id": null}"#;
     let path = format!("{unknown}/match");
-    let detail = api.put(&api.admin, &path, word).await.problem(404);
+    let detail = api.put(&api.admin, &path, body).await.problem(404);
     assert!(detail.contains("cost line"), "{detail}");
     api.get(&api.admin, &unknown).await.problem(404);
 
@@ -227,7 +232,7 @@ async fn a_word_that_cannot_be_read_or_is_about_nothing_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_resource_of_a_kind_that_the_line_cannot_be_for_is_refused_unless_forced() {
+async fn a_resource_of_another_kind_is_refused_without_force() {
     let api = TestApi::with_account().await;
     let bucket = "Spaces,,assets (nyc3),,,,$5.00,alpha,iaas";
     api.invoice(MAY, "5.00", bucket).await;
@@ -238,27 +243,27 @@ async fn a_resource_of_a_kind_that_the_line_cannot_be_for_is_refused_unless_forc
         .await
         .ok();
     let droplet = &rows(&droplets)[0]["id"];
-    let word = json!({ "resource_id": droplet }).to_string();
-    let detail = api.put(&api.admin, &path, &word).await.problem(409);
+    let body = json!({ "resource_id": droplet }).to_string();
+    let detail = api.put(&api.admin, &path, &body).await.problem(409);
     for expected in ["spaces_bucket", "droplet", "force"] {
         assert!(detail.contains(expected), "{detail}");
     }
     let before = api.get(&api.admin, &line).await.ok();
     assert_eq!(before["data"]["override"], json!(null));
-    let word = json!({ "resource_id": droplet, "force": false }).to_string();
-    api.put(&api.admin, &path, &word).await.problem(409);
+    let body = json!({ "resource_id": droplet, "force": false }).to_string();
+    api.put(&api.admin, &path, &body).await.problem(409);
 
-    let word = json!({ "resource_id": droplet, "force": true }).to_string();
-    let forced = api.put(&api.admin, &path, &word).await.ok();
+    let body = json!({ "resource_id": droplet, "force": true }).to_string();
+    let forced = api.put(&api.admin, &path, &body).await.ok();
     assert_eq!(forced["data"]["match_rule"], "operator");
     assert_eq!(&forced["data"]["resource_id"], droplet);
 }
 
 #[tokio::test]
-async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
+async fn unmatched_lines_have_a_reason_or_candidate_resources() {
     let api = TestApi::with_account().await;
     make_twins(&api).await;
-    let mut lines = lines(&[WEB_1, NOBODY, TWIN, NOBODY, TAX].join("\n"));
+    let mut lines = lines(&[WEB_1, UNKNOWN_DROPLET, TWIN, UNKNOWN_DROPLET, TAX].join("\n"));
     lines[3].item.resource_id = Some("777".into());
     api.invoice_of_lines(MAY, "31.00", &lines).await;
 
@@ -266,11 +271,11 @@ async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
     assert_eq!(column(&unmatched, "match_rule"), ["unmatched", "ambiguous"]);
     assert_eq!(unmatched["meta"]["total_count"], 2);
     assert_eq!(unmatched["meta"]["total_amount"], "12.00");
-    let [nobody, twin] = rows(&unmatched) else {
+    let [unknown, twin] = rows(&unmatched) else {
         panic!("{unmatched}")
     };
-    assert_eq!(nobody["match_note"], "no droplet of this name is known");
-    assert_eq!(nobody["match_candidates"], json!(null));
+    assert_eq!(unknown["match_note"], "no droplet of this name is known");
+    assert_eq!(unknown["match_candidates"], json!(null));
     assert_eq!(
         twin["match_note"],
         "2 of this name existed in the charge period"
@@ -289,24 +294,24 @@ async fn unmatched_lines_say_why_and_which_resources_they_may_be_for() {
     let note = historic["match_note"].as_str().unwrap();
     assert!(note.contains("droplet 777"), "{note}");
 
-    // One that an operator decides waits no longer.
+    // A line with an override is not listed.
     let line = format!("{LINES}/{}", twin["id"].as_str().unwrap());
-    say(&api, &line, &json!({ "resource_id": candidates[1] })).await;
+    override_match(&api, &line, &json!({ "resource_id": candidates[1] })).await;
     let waiting = api.get(&api.admin, UNMATCHED).await.ok();
     assert_eq!(column(&waiting, "match_rule"), ["unmatched"]);
 }
 
 #[tokio::test]
-async fn the_lines_of_a_month_without_an_invoice_are_those_of_its_estimate() {
+async fn a_month_without_an_invoice_has_the_lines_of_its_estimate() {
     let api = TestApi::with_account().await;
-    api.estimate(MAY, "15.00", &[WEB_1, NOBODY].join("\n"))
+    api.estimate(MAY, "15.00", &[WEB_1, UNKNOWN_DROPLET].join("\n"))
         .await;
     let month = api.get(&api.admin, OF_MAY).await.ok();
     assert_eq!(month["meta"]["is_estimate"], true);
     assert_eq!(column(&month, "is_estimate"), ["true", "true"]);
     assert_eq!(column(&month, "invoice_id"), ["null", "null"]);
     assert_eq!(column(&month, "invoice_uuid"), ["null", "null"]);
-    // A filter that finds no line says so too.
+    // The field is also set if the filter matches no line.
     let none = format!("{OF_MAY}&kind=volume");
     let none = api.get(&api.admin, &none).await.ok();
     assert_eq!(none["meta"]["is_estimate"], true);
@@ -318,7 +323,7 @@ async fn the_lines_of_a_month_without_an_invoice_are_those_of_its_estimate() {
 }
 
 #[tokio::test]
-async fn a_filter_that_cannot_be_read_is_refused_with_what_is_expected() {
+async fn the_error_for_an_invalid_filter_has_the_expected_value() {
     let api = TestApi::empty().await;
     for (query, expected) in [
         (

@@ -1,3 +1,5 @@
+//! Tests of statements, series of costs by group, and consistency checks.
+
 use std::collections::BTreeMap;
 
 use insta::assert_json_snapshot;
@@ -24,17 +26,17 @@ async fn statements(api: &TestApi, period: &str) -> Value {
     api.get(&api.admin, &path).await.ok()
 }
 
-/// The invoice of May has everything that a month can have: a droplet that changed hands in it, one
-/// that is another tenant's, one that nobody knows, and what all bear.
+/// Ingests an invoice of May with all types of costs: a droplet that changed its tenant in the
+/// month, a droplet of another tenant, an unknown one, and shared costs.
 async fn with_may(api: &TestApi) {
     let path = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
-    let pin = r#"{"tenant_id": "globex"}"#;
-    api.patch(&api.admin, &path, pin).await.ok();
+    let change = r#"{"tenant_id": "globex"}"#;
+    api.patch(&api.admin, &path, change).await.ok();
     let (before, after) = hour_before_and_after(&api.store).await;
     let rows = format!(
         "Droplets,,web-1 (s-1vcpu-1gb),2,{before},{after},$10.01,alpha,iaas
 Droplets,,db-1 (s-1vcpu-1gb),,,,$24.50,beta,iaas
-Droplets,,nobody-1 (s-1vcpu-1gb),,,,$5.00,,iaas
+Droplets,,unknown-1 (s-1vcpu-1gb),,,,$5.00,,iaas
 Volumes,,data (nyc3) 100GB,,,,$0.07,,iaas
 Taxes,,GST (10%),,,,$4.02,,
 Credits,,Goodwill,,,,-$1.01,,"
@@ -43,7 +45,7 @@ Credits,,Goodwill,,,,-$1.01,,"
 }
 
 #[tokio::test]
-async fn statements_come_to_the_month_with_all_that_is_split_shared_and_nobodys() {
+async fn statements_total_the_month_with_split_shared_and_unallocated_costs() {
     let api = TestApi::with_account().await;
     with_may(&api).await;
     let month = statements(&api, "2026-05-01").await;
@@ -71,7 +73,7 @@ async fn statements_come_to_the_month_with_all_that_is_split_shared_and_nobodys(
 }
 
 #[tokio::test]
-async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
+async fn the_statements_of_a_closed_month_are_final() {
     let api = TestApi::with_account().await;
     let april = statements(&api, "2026-04-01").await;
     assert_json_snapshot!(april, { ".meta.as_of" => "[time]", ".meta.verified_at" => "[time]" }, @r#"
@@ -119,7 +121,7 @@ async fn the_statements_of_a_closed_month_say_that_it_is_and_why() {
 }
 
 #[tokio::test]
-async fn a_month_says_since_when_it_is_not_verified_and_stays_final() {
+async fn a_month_with_a_failed_check_stays_final() {
     let api = TestApi::with_account().await;
     let april = statements(&api, "2026-04-01").await;
     let invoices = api.get(&api.admin, "/api/v1/billing/invoices").await.ok();
@@ -220,7 +222,7 @@ async fn an_estimated_month_differs_from_no_invoice_and_is_not_final() {
 }
 
 #[tokio::test]
-async fn costs_come_to_the_same_whatever_they_are_grouped_by() {
+async fn all_groupings_have_the_same_total() {
     let api = TestApi::with_account().await;
     with_may(&api).await;
     let row = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
@@ -272,14 +274,14 @@ async fn costs_by_tenant_are_the_statements_of_each_month() {
 }
 
 #[tokio::test]
-async fn costs_are_grouped_by_what_the_invoice_says_and_by_resource() {
+async fn costs_are_grouped_by_invoice_fields_and_by_resource() {
     let api = TestApi::with_account().await;
     let (web_1, db_1) = (
         api.resource_id("web-1").await,
         api.resource_id("db-1").await,
     );
-    let gone_1 = api.resource_id("gone-1").await;
-    let mut by_resource = [(&*web_1, "6.00"), (&*db_1, "24.50"), (&*gone_1, "0.10")];
+    let deleted = api.resource_id("gone-1").await;
+    let mut by_resource = [(&*web_1, "6.00"), (&*db_1, "24.50"), (&*deleted, "0.10")];
     by_resource.sort_unstable();
     let mut resources = vec![("null", "3.06")];
     resources.extend(by_resource);
@@ -305,7 +307,7 @@ async fn costs_are_grouped_by_what_the_invoice_says_and_by_resource() {
 }
 
 #[tokio::test]
-async fn months_and_groupings_that_cannot_be_read_are_refused_with_what_is_expected() {
+async fn the_error_for_invalid_months_or_groupings_has_the_expected_value() {
     let api = TestApi::empty().await;
     for (query, expected) in [
         ("costs?from=2026-04-01&to=2026-04-01", "group_by"),
@@ -351,7 +353,7 @@ async fn months_and_groupings_that_cannot_be_read_are_refused_with_what_is_expec
 }
 
 #[tokio::test]
-async fn checks_are_empty_until_somebody_writes_to_the_books_by_hand() {
+async fn checks_are_empty_until_the_database_is_changed_by_hand() {
     let api = TestApi::with_account().await;
     with_may(&api).await;
     let checks = api.get(&api.admin, CHECKS).await.ok();
@@ -374,14 +376,14 @@ async fn checks_are_empty_until_somebody_writes_to_the_books_by_hand() {
     assert_eq!(found["off_by"], "0.01");
 }
 
-/// `[group, NAME, ...]` of each row, with the fields of these names; null where a field is absent.
+/// Returns these fields of each row; null for an absent field.
 fn named(costs: &Value, fields: &[&str]) -> Value {
     let row = |row: &Value| -> Value { fields.iter().map(|field| row[field].clone()).collect() };
     rows(costs).iter().map(row).collect()
 }
 
 #[tokio::test]
-async fn costs_by_resource_have_names_and_kinds_beside_ids() {
+async fn costs_by_resource_have_ids_names_and_kinds() {
     let api = TestApi::with_account().await;
     let mut droplets = crate::support::live_droplets();
     droplets[0].name = "shop-1".to_owned();
@@ -400,7 +402,7 @@ async fn costs_by_resource_have_names_and_kinds_beside_ids() {
     assert_eq!(
         found,
         [
-            // Deleted, by its last name.
+            // Deleted, with its last name.
             ["0.10", "gone-1", "droplet"],
             ["24.50", "db-1", "droplet"],
             // The tax is for no resource.
@@ -412,7 +414,7 @@ async fn costs_by_resource_have_names_and_kinds_beside_ids() {
 }
 
 #[tokio::test]
-async fn a_resource_that_only_the_bill_knows_has_its_billed_name() {
+async fn a_resource_known_only_from_the_invoice_has_the_name_on_it() {
     let api = TestApi::with_account().await;
     let mut lines = crate::support::lines("Droplets,,old-1 (s-1vcpu-1gb),1,,,$2.00,alpha,iaas");
     lines[0].item.resource_id = Some("77".into());
@@ -450,7 +452,7 @@ async fn costs_by_project_have_the_id_and_the_latest_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_two_projects_had_is_no_id_unless_the_month_tells() {
+async fn an_ambiguous_project_name_has_an_id_only_if_the_month_decides() {
     let api = TestApi::with_account().await;
     api.write_by_hand(
         "insert into cloud_project_names (cloud_project_id, name, valid_from, valid_to)

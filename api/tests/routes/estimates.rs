@@ -1,3 +1,5 @@
+//! Tests of estimates and their variance to invoices.
+
 use serde_json::json;
 
 use crate::support::{TestApi, column, rows};
@@ -30,7 +32,7 @@ async fn an_estimate_is_open_until_the_invoice_makes_it_final() {
 }
 
 #[tokio::test]
-async fn how_far_an_estimate_was_off_is_told_by_product() {
+async fn the_variance_of_an_estimate_is_listed_by_product() {
     let api = TestApi::with_account().await;
     api.estimate("2026-05", "11.00", &[WEB_1, TAX].join("\n"))
         .await;
@@ -73,10 +75,7 @@ async fn a_month_that_is_not_both_estimated_and_invoiced_has_no_variance() {
     for month in ["2026-04-01", "2026-05-01", "2013-01-01"] {
         let path = format!("{ESTIMATES}/{month}/variance");
         let detail = api.get(&api.admin, &path).await.problem(404);
-        assert!(
-            detail.contains("not both estimated and invoiced"),
-            "{detail}"
-        );
+        assert!(detail.contains(month), "{detail}");
     }
     let path = format!("{ESTIMATES}/2026-05-02/variance");
     let detail = api.get(&api.admin, &path).await.problem(400);
@@ -84,7 +83,7 @@ async fn a_month_that_is_not_both_estimated_and_invoiced_has_no_variance() {
 }
 
 #[tokio::test]
-async fn an_estimate_states_the_days_that_it_covers() {
+async fn an_estimate_has_the_days_that_it_covers() {
     let api = TestApi::empty().await;
     let now = api.store.now().await.unwrap();
     let this_month = now.format("%Y-%m").to_string();
@@ -99,7 +98,7 @@ async fn an_estimate_states_the_days_that_it_covers() {
     let elapsed: f64 = open["days_elapsed"].as_str().unwrap().parse().unwrap();
     let days_in_month = open["days_in_month"].as_f64().unwrap();
     assert!(elapsed <= days_in_month, "{open}");
-    // A preview that is read after the end of its month covers all of it.
+    // A preview that is read after the end of its month covers the whole month.
     assert_eq!(past["covers_to"], "2026-03-01T00:00:00Z");
     assert_eq!(past["days_elapsed"], "28");
     assert_eq!(past["days_in_month"], 28);

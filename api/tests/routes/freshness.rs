@@ -1,3 +1,5 @@
+//! Tests of `meta.freshness`.
+
 use domain::{Completeness, ResourceKind};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ fn kinds(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_answer_says_how_fresh_the_kinds_in_it_are() {
+async fn every_response_has_the_freshness_of_its_kinds() {
     let api = TestApi::with_account().await;
     let web_1 = api.resource_id("web-1").await;
     let alpha = api.project_id("alpha").await;
@@ -47,7 +49,7 @@ async fn every_answer_says_how_fresh_the_kinds_in_it_are() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_failed_shows_beside_the_last_complete_listing() {
+async fn a_failed_attempt_keeps_the_last_complete_listing() {
     let api = TestApi::with_account().await;
     let path = "/api/v1/inventory?kind=droplet";
     let before = api.get(&api.acme, path).await.ok();
@@ -84,7 +86,7 @@ async fn an_attempt_that_failed_shows_beside_the_last_complete_listing() {
 }
 
 #[tokio::test]
-async fn a_kind_that_was_never_listed_says_so() {
+async fn a_kind_without_a_listing_is_unlisted() {
     let api = TestApi::empty().await;
     let answer = api
         .get(&api.admin, "/api/v1/inventory?kind=volume")

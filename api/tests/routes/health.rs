@@ -1,3 +1,5 @@
+//! Tests of the health checks and of the request metrics.
+
 use axum::body::Body;
 use axum::http::Request;
 use store::Store;
@@ -14,7 +16,7 @@ async fn a_migrated_database_is_ready() {
 }
 
 #[tokio::test]
-async fn a_database_without_the_schema_is_not_ready_though_the_process_lives() {
+async fn a_database_without_the_schema_is_not_ready() {
     let database = devstack::testing::database().await;
     let store = Store::connect(&database.url(), 1).await.unwrap();
     let router = api::router(store);

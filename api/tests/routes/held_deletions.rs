@@ -1,3 +1,5 @@
+//! Tests of held deletions and of the decisions on them.
+
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 use serde_json::{Value, json};
@@ -5,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{TestApi, UNKNOWN, column, resource, rows, sweep};
 
 const HOLDS: &str = "/api/v1/held-deletions";
-/// More than the guard lets go at once.
+/// More than the guard allows to delete at once.
 const VOLUMES: usize = 12;
 
 fn volumes() -> Vec<ObservedResource> {
@@ -20,8 +22,8 @@ fn volumes() -> Vec<ObservedResource> {
         .collect()
 }
 
-/// An account whose volumes are all missing from three complete listings; returns the path of the
-/// hold.
+/// Creates volumes, and removes them from three complete listings. Returns the path of the held
+/// deletion.
 async fn with_hold(api: &TestApi) -> String {
     sweep(&api.store, &ResourceKind::VOLUME, &volumes()).await;
     for _strike in 0..3 {
@@ -45,7 +47,7 @@ async fn decide(api: &TestApi, path: &str, decision: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_held_deletion_is_shown_with_all_that_it_would_delete() {
+async fn a_held_deletion_has_all_resources_that_it_would_delete() {
     let api = TestApi::with_account().await;
     let path = with_hold(&api).await;
     let mut names = Vec::new();
@@ -73,7 +75,7 @@ async fn a_held_deletion_is_shown_with_all_that_it_would_delete() {
 }
 
 #[tokio::test]
-async fn an_approved_deletion_is_carried_out_in_the_name_of_the_token_and_stays_decided() {
+async fn an_approved_deletion_is_made_by_the_token_and_stays_decided() {
     let api = TestApi::with_account().await;
     let path = with_hold(&api).await;
     let approved = decide(&api, &path, "approve").await;
@@ -105,7 +107,7 @@ async fn a_rejected_deletion_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn what_waits_comes_before_what_is_decided_page_by_page() {
+async fn pending_holds_are_listed_before_decided_ones() {
     let api = TestApi::with_account().await;
     let first = with_hold(&api).await;
     decide(&api, &first, "reject").await;
@@ -123,7 +125,7 @@ async fn what_waits_comes_before_what_is_decided_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_decision_that_cannot_be_read_or_is_about_nothing_is_refused() {
+async fn an_invalid_decision_or_unknown_hold_is_refused() {
     let api = TestApi::with_account().await;
     let path = with_hold(&api).await;
     for (body, expected) in [

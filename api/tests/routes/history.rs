@@ -1,3 +1,5 @@
+//! Tests of past states and events of resources, and of their visibility to tenants.
+
 use domain::ResourceKind;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
@@ -9,8 +11,8 @@ async fn names_as_of(api: &TestApi, token: &str, time: &str, query: &str) -> Vec
     column(&api.get(token, &path).await.ok(), "name")
 }
 
-/// Renames web-1, lets web-2 go and gives alpha to globex; returns the time before all that.
-async fn change_much(api: &TestApi) -> String {
+/// Renames web-1, deletes web-2 and assigns alpha to globex. Returns the time before these changes.
+async fn change_account(api: &TestApi) -> String {
     let before = api.now().await;
     let mut droplets = live_droplets();
     droplets.retain(|droplet| droplet.name != "web-2");
@@ -22,14 +24,14 @@ async fn change_much(api: &TestApi) -> String {
     for _strike in 0..3 {
         sweep(&api.store, &ResourceKind::DROPLET, &droplets).await;
     }
-    api.give_project("alpha", "globex").await;
+    api.assign_project("alpha", "globex").await;
     before
 }
 
 #[tokio::test]
-async fn the_inventory_of_a_past_time_is_as_it_was_then_filters_included() {
+async fn the_inventory_of_a_past_time_is_filtered_by_past_states() {
     let api = TestApi::with_account().await;
-    let then = change_much(&api).await;
+    let past_time = change_account(&api).await;
     for (query, expected) in [
         ("kind=droplet", vec!["db-1", "web-1", "web-2"]),
         ("q=front", vec![]),
@@ -37,7 +39,7 @@ async fn the_inventory_of_a_past_time_is_as_it_was_then_filters_included() {
         ("tenant=acme&kind=droplet", vec!["web-1", "web-2"]),
         ("state=deleted", vec!["gone-1"]),
     ] {
-        let names = names_as_of(&api, &api.admin, &then, query).await;
+        let names = names_as_of(&api, &api.admin, &past_time, query).await;
         assert_eq!(names, expected, "{query}");
     }
     assert_eq!(
@@ -50,22 +52,22 @@ async fn the_inventory_of_a_past_time_is_as_it_was_then_filters_included() {
         ["db-1", "front-1"]
     );
 
-    let path = format!("/api/v1/inventory?as_of={then}&q=web-1");
+    let path = format!("/api/v1/inventory?as_of={past_time}&q=web-1");
     let list = api.get(&api.admin, &path).await.ok();
-    assert_eq!(list["meta"]["as_of"], *then);
+    assert_eq!(list["meta"]["as_of"], *past_time);
     assert_eq!(list["data"][0]["tenant_id"], "acme");
     let id = api.resource_id("front-1").await;
-    let path = format!("/api/v1/inventory/{id}?as_of={then}");
+    let path = format!("/api/v1/inventory/{id}?as_of={past_time}");
     let one = api.get(&api.admin, &path).await.ok();
-    assert_eq!(one["meta"]["as_of"], *then);
+    assert_eq!(one["meta"]["as_of"], *past_time);
     assert_eq!(one["data"]["name"], "web-1");
 }
 
 #[tokio::test]
-async fn a_cursor_of_a_past_time_leads_on_in_that_time_only() {
+async fn a_cursor_of_a_past_time_is_valid_for_that_time_only() {
     let api = TestApi::with_account().await;
-    let then = change_much(&api).await;
-    let path = format!("/api/v1/inventory?as_of={then}&kind=droplet&limit=2");
+    let past_time = change_account(&api).await;
+    let path = format!("/api/v1/inventory?as_of={past_time}&kind=droplet&limit=2");
     let page = api.get(&api.admin, &path).await.ok();
     let cursor = page["meta"]["next_cursor"].as_str().unwrap();
     let next = api
@@ -78,20 +80,20 @@ async fn a_cursor_of_a_past_time_leads_on_in_that_time_only() {
 }
 
 #[tokio::test]
-async fn a_tenant_sees_of_the_past_what_was_its_own_then() {
+async fn a_tenant_sees_its_own_resources_of_a_past_time() {
     let api = TestApi::with_account().await;
-    let then = change_much(&api).await;
+    let past_time = change_account(&api).await;
     let id = api.resource_id("front-1").await;
     assert_eq!(
-        names_as_of(&api, &api.acme, &then, "kind=droplet").await,
+        names_as_of(&api, &api.acme, &past_time, "kind=droplet").await,
         ["web-1", "web-2"]
     );
     assert_eq!(
-        names_as_of(&api, &api.globex, &then, "kind=droplet").await,
+        names_as_of(&api, &api.globex, &past_time, "kind=droplet").await,
         ["db-1"]
     );
     let present = format!("/api/v1/inventory/{id}");
-    let past = format!("{present}?as_of={then}");
+    let past = format!("{present}?as_of={past_time}");
     for (token, path, status) in [
         (&api.acme, &past, 200),
         (&api.acme, &present, 404),
@@ -103,7 +105,7 @@ async fn a_tenant_sees_of_the_past_what_was_its_own_then() {
 }
 
 #[tokio::test]
-async fn a_resources_events_tell_its_life_from_the_newest_on() {
+async fn events_of_a_resource_are_listed_from_the_latest() {
     let api = TestApi::with_account().await;
     let id = api.resource_id("gone-1").await;
     let events = api
@@ -147,7 +149,7 @@ async fn a_resources_events_tell_its_life_from_the_newest_on() {
 }
 
 #[tokio::test]
-async fn events_name_no_other_tenant_to_a_tenant() {
+async fn a_tenant_sees_no_other_tenant_in_events() {
     let api = TestApi::with_account().await;
     let alpha = api.project_id("alpha").await;
     api.patch(
@@ -178,9 +180,9 @@ async fn events_name_no_other_tenant_to_a_tenant() {
 }
 
 #[tokio::test]
-async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
+async fn a_timeline_has_every_state_of_a_resource_without_gaps() {
     let api = TestApi::with_account().await;
-    change_much(&api).await;
+    change_account(&api).await;
     let id = api.resource_id("front-1").await;
     let path = format!("/api/v1/inventory/{id}/timeline");
     let timeline = api.get(&api.admin, &path).await.ok();
@@ -189,7 +191,7 @@ async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
         ["updated", "updated", "updated", "discovered"]
     );
     let states = rows(&timeline);
-    let told: Vec<_> = states
+    let names_and_tenants: Vec<_> = states
         .iter()
         .map(|state| {
             let resource = &state["resource"];
@@ -197,7 +199,7 @@ async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
         })
         .collect();
     assert_eq!(
-        told,
+        names_and_tenants,
         [
             (Some("front-1"), Some("globex")),
             (Some("front-1"), Some("acme")),
@@ -217,7 +219,7 @@ async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
     resource.as_object_mut().unwrap().remove("pin");
     assert_eq!(states[0]["resource"], resource);
 
-    // Ends are known across pages.
+    // `valid_to` is also set across pages.
     let mut walked = Vec::new();
     let mut cursor = String::new();
     while walked.len() < states.len() {
@@ -231,7 +233,7 @@ async fn a_timeline_has_every_state_of_a_resource_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_resource_that_is_gone_has_a_timeline_that_ends_with_its_tombstone() {
+async fn the_timeline_of_a_deleted_resource_ends_with_its_deletion() {
     let api = TestApi::with_account().await;
     let id = api.resource_id("gone-1").await;
     let path = format!("/api/v1/inventory/{id}/timeline");
@@ -248,17 +250,17 @@ async fn a_resource_that_is_gone_has_a_timeline_that_ends_with_its_tombstone() {
 }
 
 #[tokio::test]
-async fn nothing_names_to_a_tenant_whose_a_resource_was_before() {
+async fn a_tenant_sees_no_former_tenant_of_a_resource() {
     let api = TestApi::with_account().await;
     let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
     let id = api.resource_id("web-1").await;
     let one = format!("/api/v1/inventory/{id}");
-    // By way of a pin that names acme, so that its change does too.
-    for pin in [
+    // First an override to acme, so that its change has that tenant too.
+    for change in [
         json!({ "tenant_id": "acme" }),
         json!({ "tenant_id": null, "cloud_project_id": beta }),
     ] {
-        api.patch(&api.admin, &one, &pin.to_string()).await.ok();
+        api.patch(&api.admin, &one, &change.to_string()).await.ok();
     }
     for path in ["", "/events", "/timeline", "/memberships", "/relations"] {
         let seen = api.get(&api.globex, &format!("{one}{path}")).await.ok();
@@ -267,32 +269,38 @@ async fn nothing_names_to_a_tenant_whose_a_resource_was_before() {
         }
     }
     let by_admin = api.get(&api.admin, &format!("{one}/events")).await.ok();
-    for told in ["acme", &*alpha, r#""by":"test""#] {
-        assert!(by_admin.to_string().contains(told), "{told}: {by_admin}");
+    for shown in ["acme", &*alpha, r#""by":"test""#] {
+        assert!(by_admin.to_string().contains(shown), "{shown}: {by_admin}");
     }
 }
 
 #[tokio::test]
-async fn a_tenant_sees_of_a_pin_its_own_part_and_nobody_who_set_it() {
+async fn a_tenant_sees_its_own_part_of_an_override_without_the_operator() {
     let api = TestApi::with_account().await;
     let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
     let one = format!("/api/v1/inventory/{}", api.resource_id("db-1").await);
     let tenant_alone = json!({ "tenant_id": "globex" });
     let with_project = json!({ "cloud_project_id": alpha });
     let own_project = json!({ "cloud_project_id": beta });
-    for pin in [tenant_alone, with_project, own_project] {
-        api.patch(&api.admin, &one, &pin.to_string()).await.ok();
+    for change in [tenant_alone, with_project, own_project] {
+        api.patch(&api.admin, &one, &change.to_string()).await.ok();
     }
     let events = api.get(&api.globex, &format!("{one}/events")).await.ok();
-    let pins: Vec<&Value> = rows(&events)
+    let overrides: Vec<&Value> = rows(&events)
         .iter()
         .map(|event| &event["changes"]["pin"])
-        .filter(|pin| !pin.is_null())
+        .filter(|change| !change.is_null())
         .collect();
     let part = |side: &Value| (side["tenant_id"].clone(), side["cloud_project_id"].clone());
-    let seen: Vec<_> = pins
+    let seen: Vec<_> = overrides
         .iter()
-        .map(|pin| (part(&pin["before"]), part(&pin["after"]), &pin["by"]))
+        .map(|change| {
+            (
+                part(&change["before"]),
+                part(&change["after"]),
+                &change["by"],
+            )
+        })
         .collect();
     let to_none = (json!("globex"), json!(null));
     let to_own = (json!("globex"), json!(beta));
@@ -305,28 +313,28 @@ async fn a_tenant_sees_of_a_pin_its_own_part_and_nobody_who_set_it() {
             (nothing, to_none, &json!(null)),
         ]
     );
-    // The time of a project that is not shown is not shown either.
-    assert_eq!(pins[1]["after"]["project_since"], json!(null));
+    // The start time of a hidden project is hidden too.
+    assert_eq!(overrides[1]["after"]["project_since"], json!(null));
 }
 
 #[tokio::test]
-async fn a_tenant_sees_nothing_of_a_resources_life_with_others() {
+async fn a_tenant_sees_no_events_of_a_resource_under_other_tenants() {
     let api = TestApi::with_account().await;
     let mut droplets = live_droplets();
-    let mut call = |name: &str, tag: &str| {
+    let mut rename = |name: &str, tag: &str| {
         name.clone_into(&mut droplets[0].name);
         droplets[0].tags = vec![tag.to_owned()];
         droplets.clone()
     };
-    let (first, second) = (call("code-1", "code-2"), call("code-3", "code-4"));
-    let (third, fourth) = (call("shop-1", "shop"), call("shop-2", "shop"));
+    let (first, second) = (rename("code-1", "code-2"), rename("code-3", "code-4"));
+    let (third, fourth) = (rename("shop-1", "shop"), rename("shop-2", "shop"));
     for seen in [first, second] {
         sweep(&api.store, &ResourceKind::DROPLET, &seen).await;
     }
     let id = api.resource_id("code-3").await;
     let one = format!("/api/v1/inventory/{id}");
     let before = api.get(&api.acme, &format!("{one}/events")).await.ok();
-    api.give_project("alpha", "globex").await;
+    api.assign_project("alpha", "globex").await;
     for seen in [third, fourth] {
         sweep(&api.store, &ResourceKind::DROPLET, &seen).await;
     }
@@ -343,7 +351,7 @@ async fn a_tenant_sees_nothing_of_a_resources_life_with_others() {
                 "{path}: {by_globex}"
             );
         }
-        // A page at a time comes to the same.
+        // Single pages have the same rows.
         let mut walked = Vec::new();
         let mut cursor = Some(String::new());
         while let Some(from) = cursor {
@@ -356,13 +364,13 @@ async fn a_tenant_sees_nothing_of_a_resources_life_with_others() {
         let by_admin = api.get(&api.admin, &path).await.ok().to_string();
         assert!(by_admin.contains("code-1"), "{path}: {by_admin}");
     }
-    // Whose it was comes back to what it had.
-    api.give_project("alpha", "acme").await;
+    // After its return the former tenant sees its own events again.
+    api.assign_project("alpha", "acme").await;
     let after = api.get(&api.acme, &format!("{one}/events")).await.ok();
     assert_eq!(rows(&after)[1..], *rows(&before));
-    let handed_over = &after["data"][0]["changes"];
+    let reassigned = &after["data"][0]["changes"];
     assert_eq!(
-        handed_over["tenant_id"],
+        reassigned["tenant_id"],
         json!({ "before": null, "after": "acme" })
     );
     let timeline = api.get(&api.acme, &format!("{one}/timeline")).await.ok();
@@ -374,7 +382,7 @@ async fn a_tenant_sees_nothing_of_a_resources_life_with_others() {
 }
 
 #[tokio::test]
-async fn events_name_no_resources_of_others_to_a_tenant() {
+async fn a_tenant_sees_no_resources_of_others_in_events() {
     let api = TestApi::with_account().await;
     let kind = ResourceKind::VOLUME;
     let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");

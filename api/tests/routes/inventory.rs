@@ -1,3 +1,5 @@
+//! Tests of the lists of resources and their filters.
+
 use insta::assert_json_snapshot;
 use serde_json::json;
 
@@ -12,7 +14,7 @@ async fn names(api: &TestApi, token: &str, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_resource_is_shown_with_all_that_is_stored_of_it() {
+async fn a_resource_has_all_its_stored_fields() {
     let api = TestApi::with_account().await;
     let list = api.get(&api.admin, "/api/v1/inventory?q=web-1").await.ok();
     assert_eq!(
@@ -82,7 +84,7 @@ async fn a_resource_is_shown_with_all_that_is_stored_of_it() {
 }
 
 #[tokio::test]
-async fn every_filter_narrows_and_an_empty_one_does_not() {
+async fn every_filter_applies_unless_it_is_empty() {
     let api = TestApi::with_account().await;
     let beta = format!("project={}", api.project_id("beta").await);
     let live = ["acme.example", "orphan.example", "db-1", "web-1", "web-2"];
@@ -110,7 +112,7 @@ async fn every_filter_narrows_and_an_empty_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_tenant_sees_its_own_resources_only_gone_ones_included() {
+async fn a_tenant_sees_only_its_own_resources_live_and_deleted() {
     let api = TestApi::with_account().await;
     for (token, query, expected) in [
         (&api.acme, "", vec!["acme.example", "web-1", "web-2"]),
@@ -124,35 +126,35 @@ async fn a_tenant_sees_its_own_resources_only_gone_ones_included() {
     let beta = format!("project={}", api.project_id("beta").await);
     assert_eq!(names(&api, &api.acme, &beta).await, [""; 0]);
 
-    let gone = api.resource_id("gone-1").await;
-    let gone = api
-        .get(&api.acme, &format!("/api/v1/inventory/{gone}"))
+    let deleted = api.resource_id("gone-1").await;
+    let deleted = api
+        .get(&api.acme, &format!("/api/v1/inventory/{deleted}"))
         .await
         .ok();
-    assert!(gone["data"]["deleted_at"].is_string(), "{gone}");
+    assert!(deleted["data"]["deleted_at"].is_string(), "{deleted}");
 }
 
 #[tokio::test]
-async fn another_tenants_resource_cannot_be_told_from_one_that_does_not_exist() {
+async fn a_resource_of_another_tenant_has_the_error_of_an_unknown_one() {
     let api = TestApi::with_account().await;
     let theirs = api.resource_id("db-1").await;
-    let nobodys = api.resource_id("orphan.example").await;
+    let unassigned = api.resource_id("orphan.example").await;
     for path in ["", "/events", "/timeline", "/relations", "/memberships"] {
-        let details = [&*theirs, &*nobodys, UNKNOWN].map(async |id| {
+        let details = [&*theirs, &*unassigned, UNKNOWN].map(async |id| {
             api.get(&api.acme, &format!("/api/v1/inventory/{id}{path}"))
                 .await
                 .problem(404)
                 .replace(id, "ID")
         });
-        let [theirs, nobodys, unknown] = details;
+        let [theirs, unassigned, unknown] = details;
         let unknown = unknown.await;
         assert_eq!(theirs.await, unknown);
-        assert_eq!(nobodys.await, unknown);
+        assert_eq!(unassigned.await, unknown);
     }
 }
 
 #[tokio::test]
-async fn a_tenant_that_asks_for_another_ones_resources_is_refused() {
+async fn a_tenant_cannot_filter_by_another_tenant() {
     let api = TestApi::with_account().await;
     let detail = api
         .get(&api.acme, "/api/v1/inventory?tenant=globex")

@@ -1,3 +1,5 @@
+//! Tests of invoices, their sums, their superseded versions, and the cost lines of a month.
+
 use domain::invoices::{ChargePart, InvoiceSummary};
 use insta::assert_json_snapshot;
 use serde_json::json;
@@ -11,7 +13,7 @@ const INVOICES: &str = "/api/v1/billing/invoices";
 const APRIL_LINES: &str = "/api/v1/billing/cost-lines?period=2026-04-01";
 
 #[tokio::test]
-async fn invoices_are_listed_with_the_newest_month_first() {
+async fn invoices_are_listed_with_the_latest_month_first() {
     let api = TestApi::with_account().await;
     let invoices = api.get(&api.admin, INVOICES).await.ok();
     assert_json_snapshot!(invoices, {
@@ -92,7 +94,7 @@ async fn invoices_are_listed_with_the_newest_month_first() {
 }
 
 #[tokio::test]
-async fn one_invoice_is_found_by_digitaloceans_uuid_of_it() {
+async fn an_invoice_is_found_by_its_digitalocean_uuid() {
     let api = TestApi::with_account().await;
     let invoice = api
         .get(&api.admin, &format!("{INVOICES}/{MARCH}"))
@@ -106,9 +108,9 @@ async fn one_invoice_is_found_by_digitaloceans_uuid_of_it() {
     assert!(detail.contains("00000000-0000-4000"), "{detail}");
 }
 
-#[expect(clippy::too_many_lines, reason = "most of it is one snapshot")]
+#[expect(clippy::too_many_lines, reason = "most of the lines are one snapshot")]
 #[tokio::test]
-async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
+async fn an_invoice_has_its_four_sums_and_their_differences() {
     let api = TestApi::with_account().await;
     let lines =
         lines("Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas\nTaxes,,GST (10%),,,,$1.00,,");
@@ -216,10 +218,10 @@ async fn an_invoice_shows_its_four_sums_and_where_they_are_off() {
 }
 
 #[tokio::test]
-async fn the_lines_of_a_superseded_version_stay_readable_and_count_nowhere() {
+async fn lines_of_a_superseded_version_are_readable_and_in_no_total() {
     let api = TestApi::with_account().await;
-    let pin = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
-    api.patch(&api.admin, &pin, r#"{"tenant_id": "globex"}"#)
+    let resource = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
+    api.patch(&api.admin, &resource, r#"{"tenant_id": "globex"}"#)
         .await
         .ok();
     let (before, after) = hour_before_and_after(&api.store).await;
@@ -285,7 +287,7 @@ async fn the_lines_of_a_superseded_version_stay_readable_and_count_nowhere() {
 }
 
 #[tokio::test]
-async fn a_months_lines_come_with_their_resources_and_with_what_they_come_to() {
+async fn the_lines_of_a_month_have_their_resources_and_a_total() {
     let api = TestApi::with_account().await;
     let lines = api
         .get(&api.admin, &format!("{APRIL_LINES}&limit=1"))
@@ -351,7 +353,7 @@ async fn a_months_lines_come_with_their_resources_and_with_what_they_come_to() {
 }
 
 #[tokio::test]
-async fn lines_can_be_narrowed_to_a_kind_and_the_total_follows() {
+async fn lines_and_their_total_are_filtered_by_kind() {
     let api = TestApi::with_account().await;
     let lines = api
         .get(&api.admin, &format!("{APRIL_LINES}&kind=droplet"))
@@ -364,7 +366,7 @@ async fn lines_can_be_narrowed_to_a_kind_and_the_total_follows() {
 }
 
 #[tokio::test]
-async fn a_month_without_lines_is_an_empty_list_that_comes_to_nothing() {
+async fn a_month_without_lines_is_an_empty_list_with_a_total_of_zero() {
     let api = TestApi::with_account().await;
     let lines = api
         .get(&api.admin, "/api/v1/billing/cost-lines?period=2013-01-01")

@@ -1,3 +1,5 @@
+//! Tests of the billing history.
+
 use domain::balance::BalanceReading;
 use domain::ledger::BillingEntry;
 use insta::assert_json_snapshot;
@@ -28,7 +30,7 @@ fn history() -> Vec<BillingEntry> {
 }
 
 #[tokio::test]
-async fn entries_are_listed_the_latest_first_with_what_was_owed_after_each() {
+async fn entries_are_listed_from_the_latest_with_a_running_total() {
     let api = TestApi::with_account().await;
     api.store.store_ledger(&history(), true).await.unwrap();
     let entries = api.get(&api.admin, ENTRIES).await.ok();
@@ -87,14 +89,14 @@ async fn entries_of_one_type_keep_the_running_total_of_all() {
 }
 
 #[tokio::test]
-async fn the_billing_history_is_held_against_the_balance() {
+async fn the_billing_history_is_compared_with_the_balance() {
     let api = TestApi::with_account().await;
     api.store.store_ledger(&history(), true).await.unwrap();
     let unpolled = api.get(&api.admin, ENTRIES).await.ok();
     assert_eq!(unpolled["meta"]["total"], "5.00");
     assert_eq!(unpolled["meta"]["difference"], json!(null));
 
-    // Worked out before the payment.
+    // Computed before the payment.
     let reading = BalanceReading {
         month_to_date_balance: "50.00".parse().unwrap(),
         account_balance: "38.70".parse().unwrap(),
@@ -125,7 +127,7 @@ async fn the_billing_history_is_held_against_the_balance() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_listed_no_longer_is_shown_and_counts_no_longer() {
+async fn a_missing_entry_is_listed_and_in_no_total() {
     let api = TestApi::with_account().await;
     api.store.store_ledger(&history(), true).await.unwrap();
     api.store.store_ledger(&history()[..5], true).await.unwrap();
@@ -137,7 +139,7 @@ async fn an_entry_that_is_listed_no_longer_is_shown_and_counts_no_longer() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_the_billing_history_that_cannot_be_read_is_named() {
+async fn the_error_for_an_invalid_parameter_has_its_name() {
     let api = TestApi::empty().await;
     for (query, expected) in [
         ("type=%00", "U+0000"),

@@ -1,3 +1,5 @@
+//! Tests of the log: it has routes and causes of errors, and never a token.
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
@@ -6,12 +8,12 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::support::TestApi;
 
-/// What is logged on this thread, at every level, as long as the guard lives.
+/// Collects the log of this thread at every level until the guard is dropped.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn begin() -> (Self, DefaultGuard) {
+    fn start() -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -38,9 +40,9 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn the_log_names_route_and_status_and_never_a_token() {
+async fn the_log_has_route_and_status_and_never_a_token() {
     let api = TestApi::with_account().await;
-    let (log, _guard) = Log::begin();
+    let (log, _guard) = Log::start();
     api.get(&api.acme, "/api/v1/inventory?q=web-1").await.ok();
     let misplaced = format!("/api/v1/inventory?token={}", api.admin);
     api.get(&api.admin, &misplaced).await.problem(400);
@@ -58,10 +60,10 @@ async fn the_log_names_route_and_status_and_never_a_token() {
 }
 
 #[tokio::test]
-async fn the_cause_of_an_internal_error_is_logged_under_the_id_that_the_caller_was_given() {
+async fn the_cause_of_an_internal_error_is_logged_with_the_request_id() {
     let api = TestApi::empty().await;
     api.break_projects().await;
-    let (log, _guard) = Log::begin();
+    let (log, _guard) = Log::start();
     let answer = api.get(&api.admin, "/api/v1/projects").await;
     answer.problem(500);
     let id = answer.headers["x-request-id"].to_str().unwrap();

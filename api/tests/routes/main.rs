@@ -1,7 +1,7 @@
-//! The API as its callers meet it: the router over a real PostgreSQL, filled through the store's
-//! own writes.
+//! Tests of the API as a black box: requests to the router over a real PostgreSQL database, which
+//! the tests fill through the store.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod access;
 mod attributes;

@@ -1,3 +1,5 @@
+//! Tests of the metrics from the database.
+
 use std::slice;
 
 use axum::body::Body;
@@ -16,7 +18,8 @@ use crate::support::{
 struct Page(String);
 
 impl Page {
-    /// Asked of a process that has not told any: one that has shows the same again for a moment.
+    /// Requests the metrics from a new router, because a router reuses its last reading for a
+    /// moment.
     async fn of(store: &Store) -> Self {
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let page = answer(api::router(store.clone()), request).await;
@@ -49,7 +52,7 @@ impl Page {
 }
 
 #[tokio::test]
-async fn a_kinds_metrics_follow_a_sync_and_one_that_failed() {
+async fn the_metrics_of_a_kind_follow_complete_and_failed_syncs() {
     let api = TestApi::with_account().await;
     let droplet = ResourceKind::DROPLET;
     sweep(&api.store, &droplet, &live_droplets()).await;
@@ -89,7 +92,7 @@ async fn a_kinds_metrics_follow_a_sync_and_one_that_failed() {
 }
 
 #[tokio::test]
-async fn a_kind_that_was_never_listed_completely_has_a_state_and_no_age() {
+async fn a_kind_without_a_complete_listing_has_a_state_and_no_age() {
     let api = TestApi::empty().await;
     let mut unreadable = facts(&api.store).await;
     unreadable.completeness = Completeness::Incomplete("answered 403".to_owned());
@@ -104,7 +107,7 @@ async fn a_kind_that_was_never_listed_completely_has_a_state_and_no_age() {
 }
 
 #[tokio::test]
-async fn deletions_that_wait_for_an_operator_are_shown_until_they_are_decided() {
+async fn held_deletions_have_metrics_until_they_are_decided() {
     let api = TestApi::empty().await;
     let volume = ResourceKind::VOLUME;
     let volumes: Vec<_> = (0..12)
@@ -120,7 +123,7 @@ async fn deletions_that_wait_for_an_operator_are_shown_until_they_are_decided() 
     let age = held.value(r#"arcadia_held_deletion_age_seconds{kind="volume"}"#);
     assert!((0.0..60.0).contains(&age), "{age}");
 
-    // They were there all along.
+    // A listing with all volumes closes the hold.
     sweep(&api.store, &volume, &volumes).await;
     let decided = Page::of(&api.store).await;
     decided.shows(r#"arcadia_held_deletions_pending{kind="volume"}"#, "0");
@@ -129,11 +132,11 @@ async fn deletions_that_wait_for_an_operator_are_shown_until_they_are_decided() 
 }
 
 #[tokio::test]
-async fn invoices_are_told_by_status_and_by_what_they_are_off() {
+async fn invoices_have_metrics_by_status_and_difference() {
     let api = TestApi::empty().await;
     let droplet = "Droplets,,web-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,alpha,iaas";
     api.invoice("2026-03", "6.00", droplet).await;
-    // Too little by 0.50 and too much by 1.25: one does not hide the other.
+    // Differences of 0.50 and -1.25 must not cancel each other out.
     api.invoice("2026-04", "6.50", droplet).await;
     api.invoice("2026-05", "4.75", droplet).await;
     let page = Page::of(&api.store).await;
@@ -144,7 +147,7 @@ async fn invoices_are_told_by_status_and_by_what_they_are_off() {
     page.shows("arcadia_invoices_check_failed", "0");
     page.shows("arcadia_invoices_withdrawn", "0");
 
-    // A check that fails later is no failed ingest, and a withdrawn invoice is checked no more.
+    // A later failed check is not a failed ingest, and a withdrawn invoice is not checked.
     let april = invoice_of("2026-04");
     api.store.fail_invoice(april, "404").await.unwrap();
     let page = Page::of(&api.store).await;
@@ -161,7 +164,7 @@ async fn invoices_are_told_by_status_and_by_what_they_are_off() {
 }
 
 #[tokio::test]
-async fn balance_ledger_and_estimate_are_told_once_they_are_known() {
+async fn balance_ledger_and_estimate_have_metrics_once_they_are_known() {
     let api = TestApi::empty().await;
     let before = Page::of(&api.store).await;
     before.shows("arcadia_ledger_entries", "0");
@@ -208,7 +211,7 @@ async fn balance_ledger_and_estimate_are_told_once_they_are_known() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_shows_as_down_beside_the_requests() {
+async fn an_unavailable_database_is_down_in_the_metrics() {
     let database = devstack::testing::database().await;
     let store = Store::connect(&database.url(), 1).await.unwrap();
     drop(database);
@@ -220,7 +223,7 @@ async fn a_database_that_is_away_shows_as_down_beside_the_requests() {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_come_back_holds_no_scrape_up() {
+async fn a_blocked_database_does_not_block_a_scrape() {
     let api = TestApi::empty().await;
     let mut locking = PgConnection::connect(&api.database_url()).await.unwrap();
     let mut locked = locking.begin().await.unwrap();
@@ -228,14 +231,14 @@ async fn a_database_that_does_not_come_back_holds_no_scrape_up() {
         .execute(&mut *locked)
         .await
         .unwrap();
-    // Without a time of its own the scrape would end in the router's timeout, with 503.
+    // Without a separate time limit the scrape would end with 503 at the timeout of the router.
     Page::of(&api.store).await.shows("arcadia_database_up", "0");
     locked.rollback().await.unwrap();
     Page::of(&api.store).await.shows("arcadia_database_up", "1");
 }
 
 #[tokio::test]
-async fn one_who_asks_without_pause_is_shown_the_same_reading() {
+async fn frequent_scrapes_reuse_the_same_reading() {
     let api = TestApi::empty().await;
     let project = "insert into cloud_projects (provider_id, name, description, is_default, attrs, first_seen_at, last_seen_at)
         values ('p', 'p', '', false, '{}', now(), now())";

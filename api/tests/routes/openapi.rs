@@ -1,3 +1,5 @@
+//! Tests of the OpenAPI document.
+
 use std::collections::BTreeSet;
 
 use insta::assert_json_snapshot;
@@ -11,7 +13,7 @@ async fn document() -> Value {
 }
 
 #[tokio::test]
-async fn it_lists_every_route_with_its_parameters_and_statuses() {
+async fn every_route_has_its_parameters_and_statuses() {
     let document = document().await;
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -78,13 +80,13 @@ async fn it_lists_every_route_with_its_parameters_and_statuses() {
 }
 
 #[tokio::test]
-async fn every_operation_has_an_id_of_its_own_and_says_what_each_answer_is() {
+async fn every_operation_has_a_unique_id_and_describes_its_responses() {
     let document = document().await;
     let mut ids = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for operation in item.as_object().unwrap().values() {
             let id = operation["operationId"].as_str().unwrap();
-            assert!(ids.insert(id), "{id} is there twice");
+            assert!(ids.insert(id), "duplicate {id}");
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let description = response["description"].as_str().unwrap_or_default();
                 assert!(!description.is_empty(), "{path} {status}");
@@ -94,7 +96,7 @@ async fn every_operation_has_an_id_of_its_own_and_says_what_each_answer_is() {
 }
 
 #[tokio::test]
-async fn every_reference_leads_to_a_schema_and_every_error_to_the_problem() {
+async fn every_reference_has_a_schema_and_every_error_is_a_problem() {
     let document = document().await;
     let mut references = BTreeSet::new();
     collect_references(&document, &mut references);
@@ -135,7 +137,7 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn money_is_described_as_text_and_access_as_a_bearer_token() {
+async fn amounts_are_strings_and_access_is_by_bearer_token() {
     let document = document().await;
     let amount = &document["components"]["schemas"]["Usd"];
     assert_eq!(amount["type"], "string");

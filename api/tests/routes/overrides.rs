@@ -1,3 +1,5 @@
+//! Tests of resource overrides, their effects, and unclassified zones.
+
 use serde_json::{Value, json};
 
 use crate::support::{TestApi, UNKNOWN, column};
@@ -6,7 +8,7 @@ async fn path_of(api: &TestApi, name: &str) -> String {
     format!("/api/v1/inventory/{}", api.resource_id(name).await)
 }
 
-async fn pin(api: &TestApi, path: &str, change: &Value) -> Value {
+async fn change_override(api: &TestApi, path: &str, change: &Value) -> Value {
     api.patch(&api.admin, path, &change.to_string()).await.ok()
 }
 
@@ -15,8 +17,8 @@ async fn an_override_sets_project_and_tenant_and_only_admins_see_it() {
     let api = TestApi::with_account().await;
     let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
     let path = path_of(&api, "web-1").await;
-    let pinned = pin(&api, &path, &json!({ "cloud_project_id": beta })).await;
-    let data = &pinned["data"];
+    let overridden = change_override(&api, &path, &json!({ "cloud_project_id": beta })).await;
+    let data = &overridden["data"];
     assert_eq!(data["cloud_project_id"], *beta);
     assert_eq!(data["tenant_id"], "globex");
     assert_eq!(data["attribution"], "operator");
@@ -42,7 +44,7 @@ async fn an_override_sets_project_and_tenant_and_only_admins_see_it() {
 }
 
 #[tokio::test]
-async fn an_absent_field_of_an_override_stays_and_null_undoes_it() {
+async fn an_absent_field_keeps_its_value_and_null_removes_it() {
     let api = TestApi::with_account().await;
     let beta = api.project_id("beta").await;
     let path = path_of(&api, "web-1").await;
@@ -60,13 +62,13 @@ async fn an_absent_field_of_an_override_stays_and_null_undoes_it() {
         (json!({}), json!("initech"), json!(beta)),
         (json!({ "tenant_id": null }), json!(null), json!(beta)),
     ] {
-        let pinned = pin(&api, &path, &patch).await;
-        let pin = &pinned["data"]["pin"];
-        assert_eq!(pin["tenant_id"], tenant, "{patch}");
-        assert_eq!(pin["cloud_project_id"], project, "{patch}");
+        let changed = change_override(&api, &path, &patch).await;
+        let shown = &changed["data"]["pin"];
+        assert_eq!(shown["tenant_id"], tenant, "{patch}");
+        assert_eq!(shown["cloud_project_id"], project, "{patch}");
     }
-    let unpinned = pin(&api, &path, &json!({ "cloud_project_id": null })).await;
-    let data = &unpinned["data"];
+    let removed = change_override(&api, &path, &json!({ "cloud_project_id": null })).await;
+    let data = &removed["data"];
     assert_eq!(data["pin"], json!(null));
     assert_eq!(data["attribution"], "membership");
     assert_eq!(data["tenant_id"], "acme");
@@ -119,7 +121,7 @@ async fn an_unclassified_zone_is_listed_until_it_is_assigned() {
     assert_eq!(column(&waiting, "name"), ["orphan.example"]);
     assert_eq!(waiting["meta"]["freshness"][0]["kind"], "dns_zone");
     let path = path_of(&api, "orphan.example").await;
-    pin(&api, &path, &json!({ "tenant_id": "globex" })).await;
+    change_override(&api, &path, &json!({ "tenant_id": "globex" })).await;
     let waiting = api.get(&api.admin, unclassified).await.ok();
     assert_eq!(column(&waiting, "name"), [""; 0]);
     let zones = api
@@ -131,21 +133,21 @@ async fn an_unclassified_zone_is_listed_until_it_is_assigned() {
 
 const STATEMENTS: &str = "/api/v1/billing/statements?period=2026-04-01";
 
-/// Rows of the April statements, which `with_account` has an invoice of.
+/// Returns the statements of April, the month of the invoice of `with_account`.
 async fn april(api: &TestApi) -> Value {
     api.get(&api.admin, STATEMENTS).await.ok()["data"].clone()
 }
 
 #[tokio::test]
-async fn an_override_changes_past_months_only_with_since_and_is_undone() {
+async fn an_override_changes_past_months_only_with_since() {
     let api = TestApi::with_account().await;
     let path = path_of(&api, "web-1").await;
     let before = april(&api).await;
-    pin(&api, &path, &json!({ "tenant_id": "initech" })).await;
+    change_override(&api, &path, &json!({ "tenant_id": "initech" })).await;
     assert_eq!(april(&api).await, before);
 
     let since = json!({ "tenant_id": "initech", "since": "2026-04-01T00:00:00Z" });
-    let changed = pin(&api, &path, &since).await;
+    let changed = change_override(&api, &path, &since).await;
     assert_eq!(
         changed["data"]["pin"]["tenant_since"],
         "2026-04-01T00:00:00Z"
@@ -156,7 +158,7 @@ async fn an_override_changes_past_months_only_with_since_and_is_undone() {
     assert_eq!(effect["is_dry_run"], false);
     assert_eq!(effect["months"][0]["period"], "2026-04-01");
 
-    pin(&api, &path, &json!({ "tenant_id": null })).await;
+    change_override(&api, &path, &json!({ "tenant_id": null })).await;
     assert_eq!(april(&api).await, before);
 }
 
@@ -169,14 +171,14 @@ async fn a_dry_run_reports_the_effect_of_overrides_and_assignments() {
     for path in [resource, project] {
         let dry = format!("{path}?dry_run=true");
         let since = json!({ "tenant_id": "initech", "since": "2026-04-01T00:00:00Z" });
-        let measured = pin(&api, &dry, &since).await;
+        let measured = change_override(&api, &dry, &since).await;
         let effect = &measured["meta"]["effect"];
         assert_eq!(effect["is_dry_run"], true, "{measured}");
         assert_ne!(effect["moved"], "0.00", "{measured}");
         assert!(effect.get("with_since").is_none(), "{measured}");
         assert_ne!(measured["data"]["tenant_id"], "initech", "{measured}");
 
-        let from_now = pin(&api, &dry, &json!({ "tenant_id": "initech" })).await;
+        let from_now = change_override(&api, &dry, &json!({ "tenant_id": "initech" })).await;
         let effect = &from_now["meta"]["effect"];
         assert_eq!(effect["moved"], "0.00", "{from_now}");
         assert_ne!(effect["with_since"]["moved"], "0.00", "{from_now}");

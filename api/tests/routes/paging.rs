@@ -1,3 +1,5 @@
+//! Tests of pages and cursors on every list.
+
 use std::collections::BTreeSet;
 
 use domain::ResourceKind;
@@ -6,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApi, column, entry, rows, sweep};
 
-/// Follows the cursors to the end and returns the rows in the order in which they came.
+/// Follows the cursors to the last page and returns all rows in order.
 async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
     let mut walked = Vec::new();
     let mut cursor = String::new();
@@ -22,7 +24,7 @@ async fn walk(api: &TestApi, token: &str, path: &str) -> Vec<String> {
             Value::Null => return walked,
             next => next.as_str().unwrap().clone_into(&mut cursor),
         }
-        assert!(walked.len() < 1000, "{path} has no end");
+        assert!(walked.len() < 1000, "{path} does not end");
     }
 }
 
@@ -32,7 +34,7 @@ fn whole_rows(list: &Value) -> Vec<String> {
 
 async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
     let kind = ResourceKind::named("uptime_check");
-    // All of one name, so that only the id tells where a page ends.
+    // All have the same name, so that only the id orders them across pages.
     let resources: Vec<_> = (0..count)
         .map(|id| ObservedResource {
             kind: kind.clone(),
@@ -49,8 +51,9 @@ async fn sweep_resources_of_one_name(api: &TestApi, count: usize) {
     sweep(&api.store, &kind, &resources).await;
 }
 
-/// Two estimates, rules, and entries of the billing history that are alike in everything.
-async fn fill_the_books(api: &TestApi) {
+/// Creates two estimates, three rules, and entries of the billing history that are equal in every
+/// field.
+async fn fill_billing(api: &TestApi) {
     let row = "Droplets,,nobody (s-1vcpu-1gb),1,,,$1.00,,";
     for period in ["2026-05", "2026-06"] {
         let rows = [row; 3].join("\n");
@@ -65,10 +68,10 @@ async fn fill_the_books(api: &TestApi) {
 }
 
 #[tokio::test]
-async fn every_list_is_walked_through_once_whatever_the_size_of_its_pages() {
+async fn pages_of_every_size_have_each_row_once() {
     let api = TestApi::with_account().await;
     sweep_resources_of_one_name(&api, 7).await;
-    fill_the_books(&api).await;
+    fill_billing(&api).await;
     let events = format!(
         "/api/v1/inventory/{}/events?",
         api.resource_id("gone-1").await
@@ -110,7 +113,7 @@ async fn every_list_is_walked_through_once_whatever_the_size_of_its_pages() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_the_list_it_came_from_and_no_other() {
+async fn a_cursor_is_valid_for_its_own_list_only() {
     let api = TestApi::with_account().await;
     let page = api
         .get(&api.admin, "/api/v1/inventory?kind=droplet&limit=1")
@@ -135,14 +138,14 @@ async fn a_cursor_is_good_for_the_list_it_came_from_and_no_other() {
             .problem(400);
         assert!(detail.contains("cursor"), "{path}: {detail}");
     }
-    // The page's size is no part of the filter.
+    // The page size is not part of the filter.
     let path = format!("/api/v1/inventory?kind=droplet&limit=2&cursor={cursor}");
     let next = api.get(&api.admin, &path).await.ok();
     assert_eq!(column(&next, "name"), ["web-1", "web-2"]);
 }
 
 #[tokio::test]
-async fn an_admins_cursor_opens_nothing_to_a_tenant() {
+async fn the_cursor_of_an_admin_is_invalid_for_a_tenant() {
     let api = TestApi::with_account().await;
     let page = api.get(&api.admin, "/api/v1/inventory?limit=1").await.ok();
     let cursor = page["meta"]["next_cursor"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Months without data say so, each with its reason.
+//! Tests of months without data: each has a note with its reason.
 
 use chrono::{Datelike as _, Months, NaiveDate};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn notes(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The paths of everything that is asked for by month.
+/// Returns the path of each route with a month.
 fn paths(month: &str) -> [String; 4] {
     [
         format!("/api/v1/billing/statements?period={month}"),
@@ -36,7 +36,7 @@ fn paths(month: &str) -> [String; 4] {
 }
 
 #[tokio::test]
-async fn a_month_without_data_says_why() {
+async fn a_month_without_data_has_a_note() {
     let api = TestApi::empty().await;
     let now = this_month(&api).await;
     let ago = |months| text(now - Months::new(months));
@@ -72,7 +72,7 @@ async fn a_month_without_invoices_has_no_difference() {
     for (month, difference) in [
         ("2013-01", json!(null)),
         ("2026-06", json!(null)),
-        // Listed and not ingested: the whole amount is missing from the lines.
+        // Listed and not ingested: the lines lack the whole amount.
         ("2026-03", json!("-10.50")),
         ("2026-04", json!("0.00")),
     ] {
@@ -99,7 +99,7 @@ async fn a_month_with_data_has_no_notes() {
 }
 
 #[tokio::test]
-async fn a_series_notes_each_run_of_months_without_data() {
+async fn a_series_has_a_note_for_each_run_of_months_without_data() {
     let api = TestApi::with_account().await;
     let path = "/api/v1/billing/costs?group_by=kind&from=2026-01&to=2026-04";
     let series = api.get(&api.admin, path).await.ok();
@@ -113,7 +113,7 @@ async fn a_series_notes_each_run_of_months_without_data() {
 }
 
 #[tokio::test]
-async fn an_invoice_without_charges_is_data() {
+async fn an_invoice_without_charges_counts_as_data() {
     let api = TestApi::empty().await;
     api.invoice_of_lines("2026-04", "0.00", &[]).await;
     for path in paths("2026-04") {
@@ -123,7 +123,7 @@ async fn an_invoice_without_charges_is_data() {
 }
 
 #[tokio::test]
-async fn before_any_invoice_every_list_of_the_bill_says_so() {
+async fn every_billing_list_has_a_note_before_the_first_invoice() {
     let api = TestApi::empty().await;
     for (path, code) in [
         ("statements?period=2026-04", "no_invoices"),
@@ -142,5 +142,5 @@ async fn before_any_invoice_every_list_of_the_bill_says_so() {
     }
     let variance = "/api/v1/billing/estimates/2026-04/variance";
     let detail = api.get(&api.admin, variance).await.problem(404);
-    assert!(detail.contains("no invoice has been listed"), "{detail}");
+    assert!(detail.contains("billing-history"), "{detail}");
 }

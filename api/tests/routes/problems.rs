@@ -1,26 +1,28 @@
+//! Tests of problem documents for unknown paths and methods, invalid parameters and bodies.
+
 use axum::body::Body;
 use axum::http::Request;
 use insta::assert_json_snapshot;
 
-use crate::support::{TestApi, bearing};
+use crate::support::{TestApi, with_token};
 
 #[tokio::test]
-async fn a_problem_says_what_is_wrong_and_what_to_do() {
+async fn a_problem_has_the_error_and_the_fix() {
     let api = TestApi::empty().await;
-    let answer = api.get(&api.admin, "/api/v1/inventory?state=gone").await;
+    let answer = api.get(&api.admin, "/api/v1/inventory?state=lost").await;
     answer.problem(400);
     assert_json_snapshot!(answer.json(), @r#"
     {
-      "detail": "state: unknown state \"gone\": expected live, deleted or all",
+      "detail": "state: unknown state \"lost\": expected live, deleted or all",
       "status": 400,
-      "title": "a parameter cannot be read",
+      "title": "invalid parameter",
       "type": "urn:problem-type:arcadia:invalid-parameter"
     }
     "#);
 }
 
 #[tokio::test]
-async fn a_path_that_nothing_answers_is_a_problem_document() {
+async fn an_unknown_path_is_a_problem_document() {
     let api = TestApi::empty().await;
     for path in ["/", "/nothing", "/api/v1/inventory/", "/api/v2/inventory"] {
         let detail = api.get("", path).await.problem(404);
@@ -29,7 +31,7 @@ async fn a_path_that_nothing_answers_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_answer_is_a_problem_that_names_those_it_does() {
+async fn the_problem_for_a_wrong_method_has_the_allowed_ones() {
     let api = TestApi::empty().await;
     for (path, allowed) in [
         ("/api/v1/inventory", "GET,HEAD"),
@@ -46,7 +48,7 @@ async fn a_method_that_a_path_does_not_answer_is_a_problem_that_names_those_it_d
 }
 
 #[tokio::test]
-async fn a_parameter_that_cannot_be_read_is_named() {
+async fn the_error_for_an_invalid_parameter_has_its_name() {
     let api = TestApi::with_account().await;
     let id = api.resource_id("web-1").await;
     for (path, expected) in [
@@ -85,31 +87,31 @@ async fn a_parameter_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_or_no_json_is_refused() {
+async fn a_body_that_is_too_large_or_not_json_is_refused() {
     let api = TestApi::with_account().await;
     let path = format!("/api/v1/projects/{}", api.project_id("alpha").await);
     let large = format!(r#"{{"purpose": "{}"}}"#, "x".repeat(64 * 1024));
     api.patch(&api.admin, &path, &large).await.problem(413);
 
-    // Without a content-length, so that it shows only as it is read.
+    // Without a content-length, so that the size is known only after reading.
     let chunks = large
         .as_bytes()
         .chunks(1000)
         .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))
         .collect::<Vec<_>>();
-    let streamed = bearing(&api.admin, Request::patch(&path))
+    let streamed = with_token(&api.admin, Request::patch(&path))
         .header("content-type", "application/json")
         .body(Body::from_stream(futures::stream::iter(chunks)));
     api.send(streamed).await.problem(413);
 
-    let form = bearing(&api.admin, Request::patch(&path))
+    let form = with_token(&api.admin, Request::patch(&path))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Body::from("purpose=x"));
     api.send(form).await.problem(415);
 }
 
 #[tokio::test]
-async fn every_answer_is_marked_and_kept_out_of_caches() {
+async fn every_response_has_a_request_id_and_is_not_cached() {
     let api = TestApi::empty().await;
     for path in ["/healthz", "/api/v1/inventory", "/nothing"] {
         let headers = api.get(&api.admin, path).await.headers;
@@ -120,7 +122,7 @@ async fn every_answer_is_marked_and_kept_out_of_caches() {
 }
 
 #[tokio::test]
-async fn what_fails_inside_is_told_to_nobody_outside() {
+async fn an_internal_error_does_not_reveal_its_cause() {
     let api = TestApi::empty().await;
     api.break_projects().await;
     let answer = api.get(&api.admin, "/api/v1/projects").await;

@@ -1,3 +1,5 @@
+//! Tests of projects and of changes of their tenants.
+
 use insta::assert_json_snapshot;
 use serde_json::json;
 
@@ -6,7 +8,7 @@ use crate::support::{TestApi, column};
 const PROJECTS: &str = "/api/v1/projects";
 
 #[tokio::test]
-async fn an_admin_sees_every_project_by_name() {
+async fn an_admin_sees_all_projects_by_name() {
     let api = TestApi::with_account().await;
     let projects = api.get(&api.admin, PROJECTS).await.ok();
     assert_eq!(
@@ -23,7 +25,7 @@ async fn an_admin_sees_every_project_by_name() {
         "purpose": "Service or API"
       },
       "deleted_at": null,
-      "description": "what alpha does",
+      "description": "project alpha",
       "environment": "Production",
       "first_seen_at": "[time]",
       "id": "[uuid]",
@@ -48,7 +50,7 @@ async fn a_tenant_sees_its_own_projects_only() {
 }
 
 #[tokio::test]
-async fn a_new_tenant_of_a_project_leaves_past_charges_as_they_are() {
+async fn a_new_tenant_of_a_project_does_not_change_past_charges() {
     let api = TestApi::with_account().await;
     let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     let lines = "/api/v1/billing/cost-lines?period=2026-04-01";
@@ -74,7 +76,7 @@ async fn a_new_tenant_of_a_project_leaves_past_charges_as_they_are() {
     let after = api.get(&api.admin, lines).await.ok();
     assert_eq!(after["data"], before["data"]);
 
-    // An end leaves the past as it is; an undo takes every assignment away.
+    // Ending an assignment keeps past charges; removing it removes every assignment.
     let ended = json!({ "tenant_id": null, "tenant_since": "2026-05-01T00:00:00Z" });
     let ended = api.patch(&api.admin, &alpha, &ended.to_string()).await.ok();
     assert_eq!(ended["data"]["tenant_id"], json!(null));
@@ -90,7 +92,7 @@ async fn a_new_tenant_of_a_project_leaves_past_charges_as_they_are() {
 }
 
 #[tokio::test]
-async fn what_a_change_does_not_name_stays_as_it_is() {
+async fn an_absent_field_of_a_change_keeps_its_value() {
     let api = TestApi::with_account().await;
     let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     for (patch, tenant, purpose) in [
@@ -114,7 +116,7 @@ async fn what_a_change_does_not_name_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_read_is_refused_and_changes_nothing() {
+async fn an_invalid_change_is_refused_and_changes_nothing() {
     let api = TestApi::with_account().await;
     let alpha = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     for (patch, expected) in [
@@ -137,16 +139,16 @@ async fn a_change_that_cannot_be_read_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_project_that_does_not_exist_cannot_be_changed() {
+async fn an_unknown_project_cannot_be_changed() {
     let api = TestApi::empty().await;
     let unknown = format!("{PROJECTS}/00000000-0000-4000-8000-000000000000");
     api.patch(&api.admin, &unknown, "{}").await.problem(404);
 }
 
 #[tokio::test]
-async fn whose_a_project_was_is_dated_and_each_tenant_sees_its_own_part() {
+async fn tenants_of_a_project_are_dated_and_see_their_own_intervals() {
     let api = TestApi::with_account().await;
-    api.give_project("alpha", "globex").await;
+    api.assign_project("alpha", "globex").await;
     let one = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     let tenants = format!("{one}/tenants");
 
@@ -181,7 +183,7 @@ async fn whose_a_project_was_is_dated_and_each_tenant_sees_its_own_part() {
 }
 
 #[tokio::test]
-async fn a_time_that_the_database_does_not_know_is_the_callers_mistake() {
+async fn a_time_out_of_range_is_a_bad_request() {
     let api = TestApi::with_account().await;
     let path = format!("{PROJECTS}/{}", api.project_id("alpha").await);
     for year in ["-9999", "+262000"] {

@@ -1,10 +1,12 @@
+//! Tests of relations between resources, and of memberships in projects.
+
 use domain::ResourceKind;
 use domain::inventory::{Direction, Relation, RelationKind};
 use serde_json::json;
 
 use crate::support::{TestApi, column, resource, rows, sweep};
 
-/// "It is attached to that droplet."
+/// Returns a relation to the droplet that a resource is attached to.
 pub(crate) fn attached_to(droplet: &str) -> Relation {
     Relation {
         relation: RelationKind::AttachedTo,
@@ -13,8 +15,8 @@ pub(crate) fn attached_to(droplet: &str) -> Relation {
     }
 }
 
-/// A volume on web-1, which is acme's, and on db-1, which is globex's; the volume follows the
-/// first.
+/// Creates a volume that is attached to web-1 of acme, to db-1 of globex, and to an unknown
+/// droplet. It gets the tenant of the first.
 async fn attach_volume(api: &TestApi) {
     let kind = ResourceKind::VOLUME;
     let mut volume = resource(kind.clone(), "v-1".to_owned(), "data-1");
@@ -29,7 +31,7 @@ async fn relations(api: &TestApi, token: &str, name: &str) -> serde_json::Value 
 }
 
 #[tokio::test]
-async fn a_relation_is_told_from_both_ends() {
+async fn a_relation_is_listed_on_both_resources() {
     let api = TestApi::with_account().await;
     attach_volume(&api).await;
     let (volume, web_1) = (
@@ -49,7 +51,7 @@ async fn a_relation_is_told_from_both_ends() {
             "name": "web-1",
         })
     );
-    // The mirror does not have it.
+    // The mirror does not have this droplet.
     assert_eq!(
         (&of_volume["data"][2]["id"], &of_volume["data"][2]["name"]),
         (&json!(null), &json!(null))
@@ -107,8 +109,8 @@ async fn memberships_are_dated_and_do_not_overlap() {
     let api = TestApi::with_account().await;
     let (alpha, beta) = (api.project_id("alpha").await, api.project_id("beta").await);
     let one = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
-    let pin = json!({ "cloud_project_id": beta }).to_string();
-    api.patch(&api.admin, &one, &pin).await.ok();
+    let change = json!({ "cloud_project_id": beta }).to_string();
+    api.patch(&api.admin, &one, &change).await.ok();
 
     let path = format!("{one}/memberships");
     let memberships = api.get(&api.admin, &path).await.ok();
@@ -124,7 +126,7 @@ async fn memberships_are_dated_and_do_not_overlap() {
     let by_globex = api.get(&api.globex, &path).await.ok();
     assert_eq!(column(&by_globex, "project_name"), ["beta"]);
 
-    // Without the override only what DigitalOcean showed is left.
+    // Without the override only the memberships from DigitalOcean remain.
     let undo = json!({ "cloud_project_id": null }).to_string();
     api.patch(&api.admin, &one, &undo).await.ok();
     let memberships = api.get(&api.admin, &path).await.ok();

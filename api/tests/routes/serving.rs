@@ -1,3 +1,5 @@
+//! Tests of the HTTP server: it responds, and it stops.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,13 +12,13 @@ use crate::support::TestApi;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct Served {
+struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
-async fn serve(api: &TestApi) -> Served {
+async fn serve(api: &TestApi) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -24,7 +26,7 @@ async fn serve(api: &TestApi) -> Served {
         stopped.await.unwrap();
     };
     let task = tokio::spawn(api::serve(listener, api.store.clone(), shutdown));
-    Served {
+    Server {
         address,
         stop,
         task,
@@ -38,41 +40,40 @@ async fn send(address: SocketAddr, text: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn it_answers_over_http_and_stops_when_asked() {
+async fn the_server_responds_over_http_and_stops_on_shutdown() {
     let api = TestApi::empty().await;
-    let served = serve(&api).await;
+    let server = serve(&api).await;
     let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let mut stream = send(served.address, request).await;
+    let mut stream = send(server.address, request).await;
     let mut head = [0; 15];
     stream.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200 OK");
 
     // The connection is still open: only the shutdown ends it.
-    served.stop.send(()).unwrap();
-    let done = tokio::time::timeout(LIMIT, served.task).await;
-    done.expect("it goes on after the shutdown")
+    server.stop.send(()).unwrap();
+    let done = tokio::time::timeout(LIMIT, server.task).await;
+    done.expect("the server runs after the shutdown")
         .unwrap()
         .unwrap();
-    assert!(TcpStream::connect(served.address).await.is_err());
+    assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
-async fn a_request_that_is_never_finished_does_not_keep_it_from_stopping() {
+async fn an_unfinished_request_does_not_block_the_shutdown() {
     let api = TestApi::empty().await;
-    let served = serve(&api).await;
-    let _unfinished = send(served.address, "GET /healthz HTTP/1.1\r\nhost: lo").await;
-    // One that is answered shows that the one before it has been taken on.
+    let server = serve(&api).await;
+    let _unfinished = send(server.address, "GET /healthz HTTP/1.1\r\nhost: lo").await;
+    // The response to a later connection shows that the first one is accepted.
     let mut other = send(
-        served.address,
+        server.address,
         "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     )
     .await;
     other.read_to_end(&mut Vec::new()).await.unwrap();
 
-    served.stop.send(()).unwrap();
-    // From here on nothing but the clock can move on, and it is moved on as soon as all wait for
-    // it.
+    server.stop.send(()).unwrap();
+    // From here on all tasks wait for timers only, so that Tokio advances the paused clock at once.
     tokio::time::pause();
-    let done = tokio::time::timeout(LIMIT, served.task).await;
-    done.expect("it waits without an end").unwrap().unwrap();
+    let done = tokio::time::timeout(LIMIT, server.task).await;
+    done.expect("the server does not stop").unwrap().unwrap();
 }

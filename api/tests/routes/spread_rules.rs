@@ -1,3 +1,5 @@
+//! Tests of allocation rules.
+
 use serde_json::{Value, json};
 
 use crate::support::{TestApi, column};
@@ -15,7 +17,7 @@ async fn shared(api: &TestApi, period: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_all_bear_is_spread_by_the_rule_of_the_month() {
+async fn shared_costs_are_allocated_by_the_rule_of_the_month() {
     let api = TestApi::with_account().await;
     assert_eq!(shared(&api, "2026-04-01").await, ["0.61", "2.45"]);
     set(&api, "2026-05-01", &json!({ "rule": "even" })).await;
@@ -47,7 +49,7 @@ async fn what_all_bear_is_spread_by_the_rule_of_the_month() {
 }
 
 #[tokio::test]
-async fn rules_are_listed_with_who_set_them_the_latest_month_first() {
+async fn rules_are_listed_from_the_latest_month_with_the_token_name() {
     let api = TestApi::with_account().await;
     let none = api.get(&api.admin, RULES).await.ok();
     assert_eq!(none["data"], json!([]));
@@ -82,7 +84,7 @@ async fn rules_are_listed_with_who_set_them_the_latest_month_first() {
 }
 
 #[tokio::test]
-async fn a_rule_that_cannot_be_read_is_refused_with_what_is_expected() {
+async fn the_error_for_an_invalid_rule_has_the_expected_value() {
     let api = TestApi::with_account().await;
     let path = format!("{RULES}/2026-04-01");
     for (rule, expected) in [
@@ -90,14 +92,8 @@ async fn a_rule_that_cannot_be_read_is_refused_with_what_is_expected() {
         (r#"{"rule": "fair"}"#, "proportional"),
         (r#"{"rule": "fixed"}"#, "at least one"),
         (r#"{"rule": "fixed", "weights": {}}"#, "at least one"),
-        (
-            r#"{"rule": "even", "weights": {"acme": "1"}}"#,
-            "leave them out",
-        ),
-        (
-            r#"{"rule": "proportional", "weights": {}}"#,
-            "leave them out",
-        ),
+        (r#"{"rule": "even", "weights": {"acme": "1"}}"#, "weights"),
+        (r#"{"rule": "proportional", "weights": {}}"#, "weights"),
         (r#"{"rule": "fixed", "weights": {"acme": "0"}}"#, "above 0"),
         (r#"{"rule": "fixed", "weights": {"acme": "-1"}}"#, "above 0"),
         (

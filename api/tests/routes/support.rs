@@ -1,4 +1,4 @@
-//! A router on a database of its own, and requests to it.
+//! The test setup: a router on its own database, requests to it, and checks of responses.
 
 mod account;
 mod bills;
@@ -19,20 +19,21 @@ pub(crate) use bills::{content, entry, hour_before_and_after, invoice_of, lines}
 
 pub(crate) use account::{APRIL, MARCH, facts, live_droplets, resource, sweep, sweep_with};
 
-/// An id that nothing has.
+/// An id that does not exist.
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 pub(crate) struct TestApi {
     database: TestDatabase,
     pub(crate) store: Store,
     pub(crate) router: Router,
+    /// A token of the role `platform_admin`.
     pub(crate) admin: String,
-    /// The tenants `acme` and `globex` of the test account.
+    /// Tokens of the tenants `acme` and `globex` of the test account.
     pub(crate) acme: String,
     pub(crate) globex: String,
 }
 
-/// An answer, read to its end.
+/// A response with its complete body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -43,7 +44,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text)
-            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+            .unwrap_or_else(|error| panic!("invalid JSON ({error}): {self:?}"))
     }
 
     #[track_caller]
@@ -52,7 +53,7 @@ impl Answer {
         self.json()
     }
 
-    /// Checks that it is a problem document of that status, and returns its detail.
+    /// Checks that the response is a problem document with this status, and returns its detail.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
@@ -71,7 +72,7 @@ impl Answer {
 }
 
 impl TestApi {
-    /// With the schema and tokens, and nothing else.
+    /// Creates a database with the schema and tokens only.
     pub(crate) async fn empty() -> Self {
         let database = devstack::testing::database().await;
         let store = Store::connect(&database.url(), 4).await.unwrap();
@@ -91,7 +92,7 @@ impl TestApi {
         }
     }
 
-    /// With the test account in it.
+    /// Creates a database with the test account.
     pub(crate) async fn with_account() -> Self {
         let api = Self::empty().await;
         account::fill(&api.store).await;
@@ -102,13 +103,13 @@ impl TestApi {
         self.database.url()
     }
 
-    /// Takes away a table, so that asking for projects fails inside.
+    /// Renames a table, so that requests for projects fail with an internal error.
     pub(crate) async fn break_projects(&self) {
         self.write_by_hand("alter table cloud_projects rename to cloud_projects_away")
             .await;
     }
 
-    /// Does to the database what this program never would.
+    /// Changes the database by a statement that the program never uses.
     pub(crate) async fn write_by_hand(&self, statement: &'static str) {
         let mut connection = PgConnection::connect(&self.database.url()).await.unwrap();
         sqlx::query(statement)
@@ -118,12 +119,12 @@ impl TestApi {
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
-        self.send(bearing(token, Request::get(path)).body(Body::empty()))
+        self.send(with_token(token, Request::get(path)).body(Body::empty()))
             .await
     }
 
     pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
-        self.send(bearing(token, Request::delete(path)).body(Body::empty()))
+        self.send(with_token(token, Request::delete(path)).body(Body::empty()))
             .await
     }
 
@@ -136,7 +137,7 @@ impl TestApi {
     }
 
     async fn change(&self, token: &str, request: request::Builder, body: &str) -> Answer {
-        let request = bearing(token, request)
+        let request = with_token(token, request)
             .header("content-type", "application/json")
             .body(Body::from(body.to_owned()));
         self.send(request).await
@@ -146,7 +147,7 @@ impl TestApi {
         answer(self.router.clone(), request.unwrap()).await
     }
 
-    /// The id of the resource of that name.
+    /// Returns the id of the resource with this name.
     pub(crate) async fn resource_id(&self, name: &str) -> String {
         let found = self
             .get(
@@ -158,7 +159,7 @@ impl TestApi {
         id_by_name(&found, name)
     }
 
-    /// The time now, by the clock that all that happens is dated by, for a query string.
+    /// Returns the current time of the database, which dates all events, for a query string.
     pub(crate) async fn now(&self) -> String {
         self.store
             .now()
@@ -167,14 +168,14 @@ impl TestApi {
             .to_rfc3339_opts(SecondsFormat::Micros, true)
     }
 
-    /// Gives the project another tenant.
-    pub(crate) async fn give_project(&self, project: &str, tenant: &str) {
+    /// Assigns the project to another tenant.
+    pub(crate) async fn assign_project(&self, project: &str, tenant: &str) {
         let path = format!("/api/v1/projects/{}", self.project_id(project).await);
         let change = format!(r#"{{"tenant_id": "{tenant}"}}"#);
         self.patch(&self.admin, &path, &change).await.ok();
     }
 
-    /// The id of the project of that name.
+    /// Returns the id of the project with this name.
     pub(crate) async fn project_id(&self, name: &str) -> String {
         let found = self.get(&self.admin, "/api/v1/projects").await.ok();
         id_by_name(&found, name)
@@ -191,6 +192,7 @@ fn id_by_name(list: &Value, name: &str) -> String {
         .to_owned()
 }
 
+/// Sends a request to a router and reads the response.
 pub(crate) async fn answer(router: Router, request: Request<Body>) -> Answer {
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap();
@@ -201,11 +203,12 @@ pub(crate) async fn answer(router: Router, request: Request<Body>) -> Answer {
     }
 }
 
-pub(crate) fn bearing(token: &str, request: request::Builder) -> request::Builder {
+/// Adds the token to a request.
+pub(crate) fn with_token(token: &str, request: request::Builder) -> request::Builder {
     request.header("authorization", format!("Bearer {token}"))
 }
 
-/// Makes a token and returns its id and text.
+/// Creates a token and returns its id and text.
 pub(crate) async fn token(store: &Store, role: &Role) -> (Uuid, String) {
     let token = api::generate_token();
     let new = NewToken {
@@ -217,14 +220,14 @@ pub(crate) async fn token(store: &Store, role: &Role) -> (Uuid, String) {
     (id, token.expose_secret().to_owned())
 }
 
-/// The rows of a list.
+/// Returns the rows of a list.
 pub(crate) fn rows(list: &Value) -> &[Value] {
     list["data"]
         .as_array()
-        .unwrap_or_else(|| panic!("no list: {list}"))
+        .unwrap_or_else(|| panic!("not a list: {list}"))
 }
 
-/// One field of every row, in order.
+/// Returns one field of every row, in order.
 pub(crate) fn column(list: &Value, field: &str) -> Vec<String> {
     rows(list)
         .iter()

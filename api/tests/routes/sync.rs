@@ -1,3 +1,5 @@
+//! Tests of the route of the mirror's state.
+
 use std::sync::Arc;
 
 use api::{
@@ -11,12 +13,12 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use store::inventory::Shortfall;
 
-use crate::support::{TestApi, answer, bearing, facts, rows, sweep, sweep_with};
+use crate::support::{TestApi, answer, facts, rows, sweep, sweep_with, with_token};
 
-/// A Temporal that answers what it is told to.
-struct Scripted(Result<Vec<ScheduleStatus>, String>);
+/// A source with fixed schedules or a fixed error.
+struct FixedSchedules(Result<Vec<ScheduleStatus>, String>);
 
-impl ScheduleSource for Scripted {
+impl ScheduleSource for FixedSchedules {
     fn schedules(&self) -> ScheduleFuture<'_> {
         Box::pin(std::future::ready(self.0.clone()))
     }
@@ -24,14 +26,14 @@ impl ScheduleSource for Scripted {
 
 async fn sync(api: &TestApi, schedules: Result<Vec<ScheduleStatus>, String>) -> Value {
     let router = api::router(Settings {
-        schedules: Some(Arc::new(Scripted(schedules))),
+        schedules: Some(Arc::new(FixedSchedules(schedules))),
         temporal_ui: Some(TemporalUi {
             url: "http://localhost:8233".to_owned(),
             namespace: "default".to_owned(),
         }),
         ..Settings::from(api.store.clone())
     });
-    let request = bearing(&api.admin, Request::get("/api/v1/sync"));
+    let request = with_token(&api.admin, Request::get("/api/v1/sync"));
     answer(router, request.body(Body::empty()).unwrap())
         .await
         .ok()
@@ -55,7 +57,7 @@ fn schedule(id: &str, on_server: Option<OnServer>) -> ScheduleStatus {
 }
 
 #[tokio::test]
-async fn every_kind_is_told_with_its_last_attempt_and_why_it_failed() {
+async fn every_kind_has_its_last_attempt_and_the_reason_of_a_failure() {
     let api = TestApi::with_account().await;
     let mut failed = facts(&api.store).await;
     failed.completeness = Completeness::Incomplete("page 2 answered 403".to_owned());
@@ -101,7 +103,7 @@ async fn every_kind_is_told_with_its_last_attempt_and_why_it_failed() {
 }
 
 #[tokio::test]
-async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
+async fn every_schedule_has_its_runs_with_links() {
     let api = TestApi::empty().await;
     let on_server = OnServer {
         is_paused: true,
@@ -159,7 +161,7 @@ async fn every_schedule_is_told_with_its_runs_and_links_to_them() {
 }
 
 #[tokio::test]
-async fn without_temporal_everything_else_is_told() {
+async fn the_rest_of_the_response_does_not_need_temporal() {
     let api = TestApi::with_account().await;
     let unreachable = "Temporal cannot be reached at http://localhost:7233/".to_owned();
     let with_problem = sync(&api, Err(unreachable.clone())).await;
@@ -175,7 +177,7 @@ async fn without_temporal_everything_else_is_told() {
 }
 
 #[tokio::test]
-async fn held_deletions_show_as_long_as_they_wait() {
+async fn pending_held_deletions_are_listed() {
     let api = TestApi::with_account().await;
     let volumes: Vec<_> = (0..12)
         .map(|id| {
@@ -201,7 +203,7 @@ async fn held_deletions_show_as_long_as_they_wait() {
 }
 
 #[tokio::test]
-async fn whose_resources_and_bills_are_mirrored_is_told_once_a_token_has_told() {
+async fn the_mirrored_team_is_shown_once_it_is_known() {
     let api = TestApi::empty().await;
     assert_eq!(
         sync(&api, Ok(Vec::new())).await["data"]["team"],
@@ -216,7 +218,7 @@ async fn whose_resources_and_bills_are_mirrored_is_told_once_a_token_has_told() 
 }
 
 #[tokio::test]
-async fn members_that_match_no_resource_are_counted_by_kind_and_in_all() {
+async fn unmatched_members_are_counted_by_kind_and_in_total() {
     let api = TestApi::with_account().await;
     // A project still lists the deleted droplet.
     let before = api.get(&api.admin, "/api/v1/sync").await.ok();
@@ -274,10 +276,10 @@ fn codes(sync: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_verdict_comes_first() {
+async fn the_status_is_the_first_field() {
     let api = TestApi::with_account().await;
     let router = api::router(Settings::from(api.store.clone()));
-    let request = bearing(&api.admin, Request::get("/api/v1/sync"));
+    let request = with_token(&api.admin, Request::get("/api/v1/sync"));
     let text = answer(router, request.body(Body::empty()).unwrap())
         .await
         .text;
@@ -288,7 +290,7 @@ async fn the_verdict_comes_first() {
 }
 
 #[tokio::test]
-async fn an_account_with_nothing_in_it_is_ok() {
+async fn an_empty_account_is_ok() {
     let api = TestApi::empty().await;
     let before = sync(&api, Ok(healthy_schedules())).await;
     assert_eq!(before["data"]["status"], "degraded");
@@ -310,7 +312,7 @@ async fn an_account_with_nothing_in_it_is_ok() {
 }
 
 #[tokio::test]
-async fn a_refused_token_and_a_broken_book_are_failing() {
+async fn a_refused_token_and_a_discrepancy_are_failing() {
     let api = TestApi::with_account().await;
     let mut refused = facts(&api.store).await;
     refused.completeness = Completeness::Incomplete("answered 401".to_owned());
@@ -333,7 +335,7 @@ async fn a_refused_token_and_a_broken_book_are_failing() {
 }
 
 #[tokio::test]
-async fn each_schedule_shows_one_next_run_and_few_last_ones() {
+async fn each_schedule_has_one_next_run_and_at_most_five_last_ones() {
     let api = TestApi::empty().await;
     let mut schedules = healthy_schedules();
     let on_server = schedules[0].on_server.as_mut().unwrap();

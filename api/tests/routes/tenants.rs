@@ -1,3 +1,5 @@
+//! Tests of the list of tenants.
+
 use serde_json::json;
 use store::Role;
 
@@ -6,7 +8,7 @@ use crate::support::{TestApi, column, rows, token};
 const TENANTS: &str = "/api/v1/tenants";
 
 #[tokio::test]
-async fn every_tenant_is_listed_with_what_it_has() {
+async fn every_tenant_is_listed_with_its_projects_resources_and_costs() {
     let api = TestApi::with_account().await;
     let (id, _) = token(&api.store, &Role::Tenant("mistyped".parse().unwrap())).await;
     api.store.revoke_token(id).await.unwrap();
@@ -20,12 +22,12 @@ async fn every_tenant_is_listed_with_what_it_has() {
         column(&tenants, "tenant_id"),
         ["acme", "globex", "newcomer", "partner"]
     );
-    let told: Vec<_> = rows(&tenants)
+    let counts: Vec<_> = rows(&tenants)
         .iter()
         .map(|row| json!([row["projects"], row["live_resources"], row["has_costs"]]))
         .collect();
     assert_eq!(
-        json!(told),
+        json!(counts),
         json!([[1, 3, true], [1, 1, true], [0, 0, false], [0, 0, false]])
     );
     assert_eq!(rows(&tenants)[3]["known_since"], json!(null));
@@ -33,17 +35,17 @@ async fn every_tenant_is_listed_with_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_has_only_former_assignments_is_still_listed() {
+async fn a_tenant_with_only_former_assignments_is_listed() {
     let api = TestApi::with_account().await;
-    api.give_project("alpha", "initech").await;
-    api.give_project("alpha", "hooli").await;
+    api.assign_project("alpha", "initech").await;
+    api.assign_project("alpha", "hooli").await;
     let tenants = api.get(&api.admin, TENANTS).await.ok();
     let names = column(&tenants, "tenant_id");
     assert!(names.contains(&"initech".to_owned()), "{names:?}");
 }
 
 #[tokio::test]
-async fn tenants_come_in_pages_and_to_admins_only() {
+async fn tenants_are_paged_and_for_admins_only() {
     let api = TestApi::with_account().await;
     let first = api.get(&api.admin, "/api/v1/tenants?limit=1").await.ok();
     assert_eq!(column(&first, "tenant_id"), ["acme"]);

@@ -1,5 +1,5 @@
-//! The test account: two tenants' projects and the internal one, live and deleted resources, two
-//! invoices.
+//! The test account: projects of two tenants and the internal project, live and deleted
+//! resources, and two invoices.
 
 use std::slice;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::bills::content;
 
-/// The invoice of April 2026: a line for each tenant, one for the deleted droplet, one for nobody.
+/// The invoice of April 2026: a line for each tenant, one for the deleted droplet, and a shared
+/// one.
 pub(crate) const APRIL: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
 /// The invoice of March 2026, not ingested.
 pub(crate) const MARCH: &str = "fdabb512-6faf-443c-ba2e-665452332a9e";
@@ -45,7 +46,7 @@ Droplets,,gone-1 (s-1vcpu-1gb),1,2026-04-01 00:00:00 +0000,2026-04-01 01:00:00 +
 Taxes,,GST (10%),,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,$3.06,,iaas
 ";
 
-/// A complete listing that begins now, in a run of its own.
+/// Returns the facts of a complete listing that starts now, in a separate run.
 pub(crate) async fn facts(store: &Store) -> ListingFacts {
     ListingFacts {
         started_at: store.now().await.unwrap(),
@@ -71,18 +72,18 @@ pub(crate) async fn fill(store: &Store) {
 }
 
 fn project_uuid(name: &str) -> Uuid {
-    let place = PROJECTS
+    let index = PROJECTS
         .iter()
         .position(|(project, _)| *project == name)
         .unwrap();
-    Uuid::from_u128(0xa000 + place as u128)
+    Uuid::from_u128(0xa000 + index as u128)
 }
 
 async fn projects(store: &Store) {
     let observed = PROJECTS.map(|(name, _)| ObservedProject {
         provider_id: project_uuid(name),
         name: name.to_owned(),
-        description: format!("what {name} does"),
+        description: format!("project {name}"),
         environment: Some("Production".to_owned()),
         is_default: name == "beta",
         attrs: json!({ "purpose": "Service or API" }),
@@ -111,7 +112,7 @@ async fn projects(store: &Store) {
     }
 }
 
-/// A resource with that id and name.
+/// Returns a resource with this id and name.
 pub(crate) fn resource(kind: ResourceKind, provider_id: String, name: &str) -> ObservedResource {
     ObservedResource {
         kind,
@@ -126,7 +127,7 @@ pub(crate) fn resource(kind: ResourceKind, provider_id: String, name: &str) -> O
     }
 }
 
-/// A complete sweep over one kind.
+/// Stores a complete listing of one kind.
 pub(crate) async fn sweep(store: &Store, kind: &ResourceKind, resources: &[ObservedResource]) {
     sweep_with(store, kind, resources, &facts(store).await).await;
 }
@@ -146,7 +147,7 @@ fn droplet(id: usize, name: &str) -> ObservedResource {
     resource(ResourceKind::DROPLET, id.to_string(), name)
 }
 
-/// The account's live droplets, as its sweeps see them.
+/// Returns the live droplets of the account, as its listings have them.
 pub(crate) fn live_droplets() -> Vec<ObservedResource> {
     (1..)
         .zip(DROPLETS)

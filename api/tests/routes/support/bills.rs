@@ -1,4 +1,4 @@
-//! Invoices, estimates and billing histories that tests make.
+//! Invoices, estimates and entries of the billing history for tests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::InvoiceUuid;
@@ -13,13 +13,13 @@ use super::TestApi;
 const COLUMNS: &str =
     "product,group_description,description,hours,start,end,USD,project_name,category";
 
-/// The lines of a CSV with these rows.
+/// Returns the lines of a CSV with these rows.
 pub(crate) fn lines(rows: &str) -> Vec<InvoiceLine> {
     let file = format!("{COLUMNS}\n{rows}\n");
     read_invoice_csv(file.as_bytes()).unwrap().lines
 }
 
-/// An invoice of which there are these lines only.
+/// Returns an invoice that has only these lines.
 pub(crate) fn content(lines: &[InvoiceLine]) -> InvoiceContent<'_> {
     InvoiceContent {
         lines,
@@ -33,14 +33,14 @@ pub(crate) fn content(lines: &[InvoiceLine]) -> InvoiceContent<'_> {
     }
 }
 
-/// DigitalOcean's uuid of the one invoice that tests make for a month.
+/// Returns the UUID of the only test invoice of a month.
 pub(crate) fn invoice_of(period: &str) -> InvoiceUuid {
     format!("00000000-0000-4000-8000-{:0>12}", period.replace('-', ""))
         .parse()
         .unwrap()
 }
 
-/// An entry of the billing history that is for no invoice.
+/// Returns an entry of the billing history without an invoice.
 pub(crate) fn entry(entry_type: &str, amount: &str, date: &str) -> BillingEntry {
     BillingEntry {
         description: "by hand".to_owned(),
@@ -53,7 +53,7 @@ pub(crate) fn entry(entry_type: &str, amount: &str, date: &str) -> BillingEntry 
 }
 
 impl TestApi {
-    /// Stores the invoice of that month, again too; the amount is its own.
+    /// Stores the invoice of the month, or replaces it; `amount` is the amount stated on it.
     pub(crate) async fn invoice(&self, period: &str, amount: &str, rows: &str) -> IngestOutcome {
         self.invoice_of_lines(period, amount, &lines(rows)).await
     }
@@ -77,7 +77,7 @@ impl TestApi {
             .unwrap()
     }
 
-    /// Stores the preview of that month's invoice.
+    /// Stores the preview of the month's invoice.
     pub(crate) async fn estimate(&self, period: &str, amount: &str, rows: &str) {
         let amount: Decimal = amount.parse().unwrap();
         self.store
@@ -87,8 +87,8 @@ impl TestApi {
     }
 }
 
-/// An hour before now and one after, as CSVs write times: what changed hands in this test did so
-/// between the two.
+/// Returns the times one hour before and after now in the format of CSVs: changes of tenants in a
+/// test are between the two.
 pub(crate) async fn hour_before_and_after(store: &Store) -> (String, String) {
     let now = store.now().await.unwrap();
     let written = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S +0000").to_string();
