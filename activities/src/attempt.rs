@@ -22,8 +22,8 @@ tokio::task_local! {
 /// One attempt of an activity.
 #[derive(Clone)]
 pub(crate) struct Attempt {
-    /// Half of the attempt's time has passed then. A rate limited attempt ends as a pause, which is
-    /// not a failure; otherwise it would time out, which is one.
+    /// The time at which half of the attempt's time has passed. A rate limited attempt ends as a
+    /// pause then, which is not a failure; otherwise it would time out, which is one.
     waiting_ends_at: Option<Instant>,
     ended: CancellationToken,
 }

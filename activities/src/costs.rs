@@ -34,7 +34,8 @@ impl CostActivities {
                 .take(REPORTED)
                 .map(|found| {
                     format!(
-                        "the books do not balance: {} of {} ({}): expected {} USD, found {}; see GET /api/v1/billing/checks",
+                        "the books do not balance: {} of {} ({}): expected {} USD, found {}; \
+                         see GET /api/v1/billing/checks",
                         found.what, found.bill, found.period, found.expected, found.found
                     )
                 })

@@ -69,7 +69,8 @@ impl Failure {
                 digitalocean::Error::Unauthorized { .. } => "Unauthorized",
                 digitalocean::Error::Forbidden { .. } => "Forbidden",
                 digitalocean::Error::NotFound { .. } => "NotFound",
-                // Workflows wait after these two types, and histories contain them.
+                // Workflows wait and retry after these two types. Histories contain them, so they
+                // must not change.
                 digitalocean::Error::RateLimited { .. } => "RateLimited",
                 digitalocean::Error::BudgetUsedUp { .. } => "BudgetUsedUp",
                 digitalocean::Error::Token(_) => "NoToken",
@@ -138,7 +139,8 @@ impl Failure {
                 format!("inconsistent pages of a list: {reason}")
             }
             Self::NoInvoice(invoice) => format!(
-                "invoice {invoice} not found: DigitalOcean has neither a CSV nor items for it; check that it is an invoice of this account"
+                "invoice {invoice} not found: DigitalOcean has neither a CSV nor items for it; \
+                 check that it is an invoice of this account"
             ),
             Self::InvalidInput(problem) => problem.clone(),
             Self::UnknownKind(kind) => {
@@ -148,8 +150,8 @@ impl Failure {
                 format!("could not ensure that project {name:?} exists: {reason}")
             }
             Self::MayNotCreateProject { name, error } => format!(
-                "project {name:?} is missing, and the token may not create it: grant project:create to the token, or create the project \
-                 in the control panel ({})",
+                "project {name:?} is missing, and the token may not create it: grant \
+                 project:create to the token, or create the project in the control panel ({})",
                 with_causes(error)
             ),
         }

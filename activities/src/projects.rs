@@ -58,7 +58,7 @@ impl ProjectActivities {
 }
 
 impl ProjectActivities {
-    /// Mirrors the projects, and creates the internal one where it is missing.
+    /// Mirrors the projects, and creates the internal one if it is missing.
     pub async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
         let mut started_at = self.store.now().await?;
         let mut listed = self.digitalocean.list_projects().await;
@@ -215,8 +215,9 @@ impl ProjectActivities {
             let kinds = unseen_kinds.join(", ");
             tracing::warn!(
                 kinds,
-                "no project lists these kinds, although they have resources: the resources keep their projects; \
-                 check with `arcadia doctor` that the token of cloud-sync-full has their read scopes"
+                "no project lists these kinds, although they have resources: the resources keep \
+                 their projects; check with `arcadia doctor` that the token of cloud-sync-full has \
+                 their read scopes"
             );
         }
         // A project that cannot be read does not block the others, but it fails the run.

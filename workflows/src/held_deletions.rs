@@ -102,10 +102,11 @@ const EXPECTED: &str =
 const EXPECTED_DECISION: &str = r#"a decision, e.g. {"approve": true, "by": "ann"}"#;
 
 /// The details of every run in the Temporal UI, as Markdown.
-pub(crate) const DETAILS: &str = "Three complete listings lack more resources than the guard lets this system delete at once. The resources \
-    stay live until an operator decides.\n\n\
-    To delete them: `temporal workflow update execute --workflow-id THIS --name decide --input '{\"approve\": true, \"by\": \"YOU\"}'`; \
-    to keep them: `\"approve\": false`.\n\nThe resources: `GET /api/v1/held-deletions`.";
+pub(crate) const DETAILS: &str = "Three complete listings lack more resources than the guard lets \
+    this system delete at once. The resources stay live until an operator decides.\n\n\
+    To delete them: `temporal workflow update execute --workflow-id THIS --name decide \
+    --input '{\"approve\": true, \"by\": \"YOU\"}'`; to keep them: `\"approve\": false`.\n\n\
+    The resources: `GET /api/v1/held-deletions`.";
 
 /// The workflow id of a held deletion.
 pub fn workflow_id(hold: &str) -> String {
@@ -196,7 +197,8 @@ impl HeldDeletion {
                 return Ok(state);
             }
             ctx.set_current_details(format!(
-                "{} of {} of kind {} would be deleted: send the update `decide` with {EXPECTED_DECISION}",
+                "{} of {} of kind {} would be deleted: send the update `decide` with \
+                 {EXPECTED_DECISION}",
                 state.would_delete, state.live, state.kind
             ));
             select! {

@@ -170,13 +170,15 @@ impl InventoryActivities {
 }
 
 /// The reason for a partial listing without Spaces keys, and the fix.
-const WITHOUT_SPACES_KEYS: &str = "without Spaces keys, buckets are known only from projects, access keys and recent invoices: set \
-    SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker, so that all of them are listed";
+const WITHOUT_SPACES_KEYS: &str = "without Spaces keys, buckets are known only from projects, \
+    access keys and recent invoices: set SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the \
+    worker, so that all of them are listed";
 
 /// The reason for a partial listing with Spaces keys, and the fix. The buckets are not stored: a
 /// full listing would delete them.
-const BILLED_BUT_NOT_LISTED: &str = "the Spaces keys do not list all buckets that recent invoices name: if these buckets still exist, set \
-    SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for the worker to a key with access to all buckets of the team";
+const BILLED_BUT_NOT_LISTED: &str = "the Spaces keys do not list all buckets that recent invoices \
+    name: if these buckets still exist, set SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for \
+    the worker to a key with access to all buckets of the team";
 
 /// The attributes of a bucket that only an invoice names.
 fn of_invoice() -> Attrs {

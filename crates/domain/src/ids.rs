@@ -90,7 +90,8 @@ impl FromStr for TenantId {
             Err(InvalidId {
                 id_type: "tenant id",
                 text: text.to_owned(),
-                expected: "expected 1 to 100 characters, no control characters, no white space at the ends",
+                expected: "expected 1 to 100 characters, no control characters, no white space \
+                           at the ends",
             })
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct Items {
 /// The number of items that are equal to an item of the page before, byte for byte.
 ///
 /// Items have no ids and can move between pages while they are read: the last item of a page
-/// becomes the first of the next, and the item that takes its place on the page already read is
-/// skipped. The total is correct nevertheless.
+/// becomes the first of the next, and another item, which moved to a page already read, is skipped.
+/// The total is correct nevertheless.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct DuplicateItems {
     /// Items with a resource's id. A resource is unlikely to be charged twice for the same hours.

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use super::InvoiceLine;
 use super::encoding;
 use super::line::{LineFields, non_empty};
-use super::unreadable::{FETCH_AGAIN, Place, REPORT, UnreadableInvoice};
+use super::unreadable::{Place, REFETCH, REPORT, UnreadableInvoice};
 use crate::money::parse_amount;
 
 /// The lines of an invoice, and the optional columns of its file (files of different years differ).
@@ -135,7 +135,8 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         let place = Place::of(file, record.position());
         if record.len() != columns.count {
             let problem = format!(
-                "{} fields, but the header has {}: the file is truncated, or a field with a comma or a line break is not quoted",
+                "{} fields, but the header has {}: the file is truncated, or a field with a \
+                 comma or a line break is not quoted",
                 record.len(),
                 columns.count
             );
@@ -144,10 +145,7 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
                 .unwrap_or_default();
             let line = place.line();
             return Err(UnreadableInvoice::in_column(
-                line,
-                last_title,
-                problem,
-                FETCH_AGAIN,
+                line, last_title, problem, REFETCH,
             ));
         }
         let line_no = i32::try_from(lines.len() + 1)
@@ -177,10 +175,7 @@ fn check_end(
         let problem = "the file is truncated inside a quoted field";
         let line = place.line();
         return Err(UnreadableInvoice::in_column(
-            line,
-            last_title,
-            problem,
-            FETCH_AGAIN,
+            line, last_title, problem, REFETCH,
         ));
     }
     let is_terminated = last_record
@@ -195,12 +190,7 @@ fn check_end(
         if !has_cents {
             let problem = format!("the file is truncated inside the amount {text:?}");
             let line = place.line();
-            return Err(UnreadableInvoice::in_column(
-                line,
-                AMOUNT,
-                problem,
-                FETCH_AGAIN,
-            ));
+            return Err(UnreadableInvoice::in_column(line, AMOUNT, problem, REFETCH));
         }
     }
     Ok(())

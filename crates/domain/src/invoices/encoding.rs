@@ -3,7 +3,7 @@
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::unreadable::{FETCH_AGAIN, Place, UnreadableInvoice};
+use super::unreadable::{Place, REFETCH, UnreadableInvoice};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -12,12 +12,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(super) fn utf8_text(file: &[u8]) -> Result<&[u8], UnreadableInvoice> {
     if let Some(title) = first_title_in_utf16(file) {
         let problem = "the file is encoded in UTF-16: expected UTF-8";
-        return Err(UnreadableInvoice::in_column(
-            1,
-            &title,
-            problem,
-            FETCH_AGAIN,
-        ));
+        return Err(UnreadableInvoice::in_column(1, &title, problem, REFETCH));
     }
     let mut text = file;
     while let Some(rest) = text.strip_prefix(BOM) {
@@ -83,7 +78,8 @@ fn not_utf8(field: &[u8]) -> String {
         .copied()
         .unwrap_or_default();
     format!(
-        "invalid UTF-8 in {shown:?}: byte 0x{bad:02X}; the file may be encoded in Latin-1 or Windows-1252"
+        "invalid UTF-8 in {shown:?}: byte 0x{bad:02X}; the file may be encoded in Latin-1 or \
+         Windows-1252"
     )
 }
 
@@ -110,7 +106,7 @@ fn first_bad_field(
                 .filter(|title| !title.is_empty());
             let column = title.map_or_else(|| format!("field {}", index + 1), str::to_owned);
             let line = Place::of(file, record.position()).line();
-            return UnreadableInvoice::in_column(line, &column, problem(field), FETCH_AGAIN);
+            return UnreadableInvoice::in_column(line, &column, problem(field), REFETCH);
         }
         titles.get_or_insert_with(|| record.clone());
     }

@@ -14,9 +14,11 @@ pub struct UnreadableInvoice {
 }
 
 /// For problems that a new download may fix.
-pub(super) const FETCH_AGAIN: &str = "run IngestInvoice again for this invoice; if the error persists, report the file to DigitalOcean's support";
+pub(super) const REFETCH: &str = "run IngestInvoice again for this invoice; if the error persists, \
+    report the file to DigitalOcean's support";
 /// For formats that this program does not know.
-pub(super) const REPORT: &str = "run IngestInvoice again for this invoice; if the error persists, report the format to the maintainers of Arcadia Cloud";
+pub(super) const REPORT: &str = "run IngestInvoice again for this invoice; if the error persists, \
+    report the format to the maintainers of Arcadia Cloud";
 
 impl UnreadableInvoice {
     pub(super) fn at(line: u64, problem: impl Into<String>) -> Self {
@@ -24,7 +26,7 @@ impl UnreadableInvoice {
             line,
             column: None,
             problem: problem.into(),
-            hint: FETCH_AGAIN,
+            hint: REFETCH,
         }
     }
 
