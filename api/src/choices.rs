@@ -1,6 +1,17 @@
 //! Parameters with a fixed set of choices: lookup of a choice, and errors that list the choices and
 //! suggest the nearest one.
 
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+/// Returns the schema of a parameter with these choices.
+pub(crate) fn schema<'a>(choices: impl IntoIterator<Item = &'a str>) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(choices))
+        .into()
+}
+
 /// Returns the value of a choice, or an error that lists the choices and suggests the nearest.
 ///
 /// `noun` is the name of the set, such as "match rule".

@@ -26,13 +26,13 @@ impl CoveredDays {
     /// if the time is before it.
     pub(crate) fn of_month(month: NaiveDate, until: DateTime<Utc>) -> Self {
         let first = month.with_day(1).unwrap_or(month);
-        let begins = first.and_time(NaiveTime::MIN).and_utc();
-        let ends = begins.checked_add_months(Months::new(1)).unwrap_or(begins);
-        let covers_to = until.clamp(begins, ends);
-        let seconds = Decimal::from((covers_to - begins).num_seconds());
+        let start = first.and_time(NaiveTime::MIN).and_utc();
+        let end = start.checked_add_months(Months::new(1)).unwrap_or(start);
+        let covers_to = until.clamp(start, end);
+        let seconds = Decimal::from((covers_to - start).num_seconds());
         let days = (seconds / Decimal::from(24 * 60 * 60)).round_dp(4);
         Self {
-            covers_from: begins,
+            covers_from: start,
             covers_to,
             days_elapsed: days.normalize(),
             days_in_month: u32::from(first.num_days_in_month()),

@@ -1,4 +1,4 @@
-//! The format of every successful response: `data`, and `meta` with facts on the data.
+//! The format of every successful response: `data`, and `meta` with metadata.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -47,12 +47,12 @@ impl<T> One<T> {
     }
 }
 
-/// Facts on the data of a response.
+/// Metadata of a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Meta {
     /// Time of the response; with the parameter `as_of`, the requested time.
     as_of: DateTime<Utc>,
-    /// Current freshness of the kinds in `data`; in responses on the inventory and on projects.
+    /// Current freshness of the kinds in `data`; in responses about the inventory and projects.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     freshness: Option<Vec<Freshness>>,
@@ -115,7 +115,7 @@ impl<T> List<T> {
     }
 }
 
-/// Facts on one page of a list.
+/// Metadata of one page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListMeta {
     #[serde(flatten)]

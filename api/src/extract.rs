@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::serde_errors::{Place, explain};
@@ -76,13 +77,13 @@ pub(crate) struct NoParameters;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct NoFields {}
 
 impl<S: Sync> FromRequestParts<S> for NoParameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(Nothing {}) = Query::from_request_parts(parts, state).await?;
+        let Query(NoFields {}) = Query::from_request_parts(parts, state).await?;
         Ok(Self)
     }
 }
@@ -145,8 +146,9 @@ fn first_cause(error: &(dyn Error + 'static)) -> String {
 }
 
 /// A text without NUL characters, which PostgreSQL cannot store.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, pattern = "^[^\\x00]+$")]
 pub(crate) struct Text(String);
 
 impl Text {
@@ -184,7 +186,7 @@ impl FromStr for Text {
 /// Checks that a time is not in the future.
 pub(crate) fn not_in_the_future(field: &str, time: Option<DateTime<Utc>>) -> Result<(), Problem> {
     match time {
-        Some(time) if time > Utc::now() => Err(Problem::InvalidBody(format!(
+        Some(time) if time > Utc::now() => Err(Problem::Conflict(format!(
             "{field}: {} is in the future: use a time in the past",
             time.format("%Y-%m-%dT%H:%M:%SZ")
         ))),
@@ -208,7 +210,7 @@ where
     text.parse().map_err(serde::de::Error::custom)
 }
 
-/// Reads an optional parameter; an empty one (`?kind=&limit=`) counts as absent.
+/// Reads an optional parameter. An empty one (`?kind=`) is refused: it is not absent.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -216,7 +218,7 @@ where
 {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
-        return Ok(None);
+        return Err(serde::de::Error::custom("empty value: omit the parameter"));
     }
     text.parse().map(Some).map_err(serde::de::Error::custom)
 }

@@ -81,5 +81,5 @@ pub(crate) async fn of<K: Into<String>>(
         .collect())
 }
 
-/// The kinds that responses on projects depend on.
+/// The kinds from which responses about projects are built.
 pub(crate) const OF_PROJECTS: [&str; 2] = ["project", "project_member"];

@@ -52,10 +52,10 @@ pub struct RateLimits {
     pub failures: Rate,
 }
 
-const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("it is not 0");
-const REQUEST_BURST: NonZeroU32 = NonZeroU32::new(200).expect("it is not 0");
-const CONCURRENT_REQUESTS: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");
-const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("it is not 0");
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+const REQUEST_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+const CONCURRENT_REQUESTS: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 
 impl Default for RateLimits {
     /// Per token 50 requests a second with a burst of 200, and 4 concurrent requests; per address
@@ -78,7 +78,7 @@ pub(crate) type Permit = OwnedSemaphorePermit;
 
 type Keyed<Key> = RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock>;
 
-/// Hash of a token with a random key of this process, so that memory dumps do not reveal tokens.
+/// Hash of a token with a random key of this process, so that it is meaningless to other processes.
 type TokenHash = u64;
 
 /// One of 65,536 slots for addresses, by a hash with a random key: memory is bounded for any number

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::choices;
 use crate::problem::Problem;
 
-/// A note on a response.
+/// A note about a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Note {
     /// For a filter with an unknown value: `unknown_tenant`, `unknown_project`, `unknown_resource`,
@@ -218,7 +218,7 @@ pub(crate) async fn on_books(store: &Store) -> Result<Option<Note>, Problem> {
     Ok(gap.map(|gap| gap.note(&months, span)))
 }
 
-/// Returns the note on a project that does not exist or is not visible to the caller.
+/// Returns the note about a project that does not exist or is not visible to the caller.
 pub(crate) fn unknown_project(id: Uuid) -> Note {
     Note {
         code: "unknown_project",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use crate::envelope::{List, ListMeta};
-use crate::extract::{Query, optional, read_parameters};
+use crate::extract::{Query, optional, read_parameters, required};
 use crate::problem::Problem;
 
 const MAX_LIMIT: u16 = 500;
@@ -44,14 +44,26 @@ impl FromStr for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        optional(deserializer).map(Option::unwrap_or_default)
+        required(deserializer)
     }
 }
 
-/// The parameter `cursor`; empty for the first page.
-#[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
+/// The parameter `cursor`: base64url of JSON.
+#[derive(Debug)]
 struct Cursor(String);
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !text.is_empty() && text.bytes().all(is_base64url) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("invalid cursor: use meta.next_cursor of the previous page")
+        }
+    }
+}
 
 /// The parameters of pagination.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -63,9 +75,9 @@ pub(crate) struct PageQuery {
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
     limit: Limit,
     /// `meta.next_cursor` of the previous page; absent for the first page.
-    #[serde(default)]
-    #[param(value_type = String)]
-    cursor: Cursor,
+    #[serde(default, deserialize_with = "optional")]
+    #[param(value_type = String, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<Cursor>,
 }
 
 impl PageQuery {
@@ -73,7 +85,10 @@ impl PageQuery {
 
     /// Returns the requested page of a list. `list` identifies it by name and filter.
     pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
-        let after = read_cursor(&list, &self.cursor)?;
+        let after = self
+            .cursor
+            .as_ref()
+            .map_or(Ok(None), |cursor| read_cursor(&list, cursor))?;
         Ok(Page {
             list,
             limit: self.limit,
@@ -157,30 +172,25 @@ impl<A> Page<A> {
 }
 
 fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &Cursor) -> Result<Option<A>, Problem> {
-    if cursor.0.is_empty() {
-        return Ok(None);
-    }
     let mut read: Value = URL_SAFE_NO_PAD
         .decode(&cursor.0)
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .ok_or_else(invalid_cursor)?;
+        .ok_or_else(unknown_cursor)?;
     if read["list"] != *list {
-        return Err(Problem::InvalidParameter(
-            "cursor: it belongs to another list or filter: use the same parameters as in the \
-             request that returned it"
-                .to_owned(),
-        ));
+        return Err(unknown_cursor());
     }
     serde_json::from_value(read["after"].take())
         .map(Some)
-        .map_err(|_| invalid_cursor())
+        .map_err(|_| unknown_cursor())
 }
 
-fn invalid_cursor() -> Problem {
-    Problem::InvalidParameter(
-        "cursor: invalid cursor: use meta.next_cursor of the previous page unchanged, or omit it \
-         for the first page"
+/// A cursor that this list did not return. The status is 404: the parameter is well formed, and its
+/// page does not exist.
+fn unknown_cursor() -> Problem {
+    Problem::NotFound(
+        "cursor: this list did not return it: use meta.next_cursor of the previous page with the \
+         same parameters, or omit it for the first page"
             .to_owned(),
     )
 }
@@ -192,18 +202,18 @@ mod tests {
     use super::*;
 
     fn first_page(list: Value) -> Page<u32> {
-        page_after(list, Cursor::default()).unwrap()
+        page_after(list, None).unwrap()
     }
 
-    fn page_after(list: Value, cursor: Cursor) -> Result<Page<u32>, Problem> {
+    fn page_after(list: Value, cursor: Option<Cursor>) -> Result<Page<u32>, Problem> {
         let limit = "2".parse().unwrap();
         PageQuery { limit, cursor }.page(list)
     }
 
-    fn cursor_after_two_rows(page: &Page<u32>) -> Cursor {
+    fn cursor_after_two_rows(page: &Page<u32>) -> Option<Cursor> {
         let shown = page.show(vec![1_u32, 2, 3], |row| *row);
         assert_eq!(shown.data, [1, 2]);
-        Cursor(shown.meta.next_cursor.unwrap())
+        shown.meta.next_cursor.map(Cursor)
     }
 
     #[test]
@@ -227,7 +237,7 @@ mod tests {
         let rows = vec![4, 3, 1, 2, 3];
         let first = first_page(json!("numbers")).show_of_all(rows.clone(), |row| *row);
         assert_eq!(first.data, [1, 2]);
-        let cursor = Cursor(first.meta.next_cursor.unwrap());
+        let cursor = first.meta.next_cursor.map(Cursor);
         let last = page_after(json!("numbers"), cursor)
             .unwrap()
             .show_of_all(rows, |row| *row);
@@ -238,15 +248,17 @@ mod tests {
     fn a_cursor_of_another_filter_is_refused() {
         let cursor = cursor_after_two_rows(&first_page(json!({"kind": "droplet"})));
         let problem = page_after(json!({"kind": "volume"}), cursor).unwrap_err();
-        let is_invalid = matches!(problem, Problem::InvalidParameter(_));
-        assert!(is_invalid, "{problem}");
+        assert!(matches!(problem, Problem::NotFound(_)), "{problem}");
     }
 
     #[test]
     fn an_invalid_cursor_is_refused() {
-        for text in ["x", "!", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
-            let refused = page_after(json!(null), Cursor(text.to_owned()));
+        for text in ["x", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
+            let refused = page_after(json!(null), text.parse().ok());
             assert!(refused.is_err(), "{text}");
+        }
+        for text in ["", "!", "a b"] {
+            assert!(text.parse::<Cursor>().is_err(), "{text}");
         }
     }
 
@@ -273,10 +285,15 @@ mod tests {
         for query in ["kind=7&limit=2&cursor=x", "li%6Dit=2&cursor=x&kind=7"] {
             let Paged { filter, pages } = read_query::<Filter>(query).await.unwrap();
             assert_eq!((filter.kind, pages.limit), (Some(7), Limit(2)));
-            assert_eq!(pages.cursor.0, "x");
+            assert_eq!(pages.cursor.unwrap().0, "x");
         }
-        let Paged { filter, pages } = read_query::<Filter>("kind=&limit=").await.unwrap();
-        assert_eq!((filter.kind, pages.limit), (None, Limit::default()));
+        for query in ["kind=", "limit=", "cursor="] {
+            let problem = read_query::<Filter>(query).await.err().unwrap();
+            assert!(
+                problem.starts_with(query.trim_end_matches('=')),
+                "{problem}"
+            );
+        }
     }
 
     #[tokio::test]
@@ -289,8 +306,8 @@ mod tests {
             kind: Option<u8>,
             #[serde(default)]
             limit: Limit,
-            #[serde(default)]
-            cursor: Cursor,
+            #[serde(default, deserialize_with = "optional")]
+            cursor: Option<Cursor>,
         }
         for query in [
             "limits=2",

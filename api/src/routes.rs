@@ -20,7 +20,7 @@ use crate::ApiState;
 /// Returns all routes that serve data.
 ///
 /// The first argument of each handler is the caller: a request without access is refused before its
-/// parameters are read, so that the error reveals nothing on them.
+/// parameters are read, so that the error reveals nothing about them.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(balance::routes())

@@ -3,12 +3,22 @@
 use std::str::FromStr;
 
 use domain::ResourceKind;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::choices;
 
 /// A kind that this version knows.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownKind(ResourceKind);
+
+impl PartialSchema for KnownKind {
+    fn schema() -> RefOr<Schema> {
+        choices::schema(ResourceKind::ALL.iter().map(ResourceKind::as_str))
+    }
+}
+
+impl ToSchema for KnownKind {}
 
 impl From<KnownKind> for String {
     fn from(KnownKind(kind): KnownKind) -> Self {

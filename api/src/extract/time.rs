@@ -6,12 +6,15 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Month as `YYYY-MM`, or as its first day, `YYYY-MM-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(
     value_type = String,
+    pattern = "^[0-9]{4}-(0[1-9]|1[0-2])(-01)?$",
     examples("2026-04", "2026-04-01")
 )]
 pub(crate) struct Period(pub(crate) NaiveDate);
@@ -50,12 +53,26 @@ impl<'de> Deserialize<'de> for Period {
 }
 
 /// Time (RFC 3339), or a date as midnight UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
-#[schema(
-    value_type = String,
-    examples("2026-11-23T10:00:00Z", "2026-11-23")
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimeOrDate(pub(crate) DateTime<Utc>);
+
+impl PartialSchema for TimeOrDate {
+    fn schema() -> RefOr<Schema> {
+        let text = |format| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(format)))
+        };
+        AnyOfBuilder::new()
+            .item(text(KnownFormat::DateTime))
+            .item(text(KnownFormat::Date))
+            .description(Some("Time (RFC 3339), or a date as midnight UTC."))
+            .examples(["2026-11-23T10:00:00Z", "2026-11-23"])
+            .into()
+    }
+}
+
+impl ToSchema for TimeOrDate {}
 
 impl TimeOrDate {
     const EXPECTED: &str =

@@ -11,7 +11,8 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::invoices::{AfterLine, CostLine, CostLineFilter, CostLineTotal};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -145,6 +146,14 @@ const MATCH_RULES: [&str; 10] = [
 #[derive(Debug)]
 struct MatchRule(&'static str);
 
+impl PartialSchema for MatchRule {
+    fn schema() -> RefOr<Schema> {
+        choices::schema(MATCH_RULES)
+    }
+}
+
+impl ToSchema for MatchRule {}
+
 impl FromStr for MatchRule {
     type Err = String;
 
@@ -164,15 +173,15 @@ struct CostLinesQuery {
     /// Only lines for this kind of resource, such as `droplet`; the error for an unknown kind lists
     /// all kinds.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = KnownKind)]
     kind: Option<KnownKind>,
     /// Only lines with this match rule, such as `name`.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = MatchRule)]
     match_rule: Option<MatchRule>,
     /// Only lines that are attributed to this tenant, in full or in part; without shared costs.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = Text)]
     tenant: Option<Text>,
     /// Only lines for the resource with this `id`.
     #[serde(default, deserialize_with = "optional")]
@@ -216,6 +225,14 @@ async fn list(
 #[derive(Debug, Clone, Copy)]
 struct Historic;
 
+impl PartialSchema for Historic {
+    fn schema() -> RefOr<Schema> {
+        choices::schema([HISTORIC])
+    }
+}
+
+impl ToSchema for Historic {}
+
 impl FromStr for Historic {
     type Err = String;
 
@@ -234,7 +251,7 @@ struct UnmatchedQuery {
     /// `historic` includes lines with the id of a resource that was deleted before the mirror
     /// started.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = Historic)]
     include: Option<Historic>,
 }
 

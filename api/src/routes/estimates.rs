@@ -98,14 +98,14 @@ async fn list(
         .store
         .estimates(page.after, page.rows_to_fetch())
         .await?;
-    let none = (estimates.is_empty() && page.after.is_none()).then(|| Note {
+    let note = (estimates.is_empty() && page.after.is_none()).then(|| Note {
         code: "no_estimates",
         detail: "no month estimated yet: wait for the schedule billing-history, which reads the \
                  preview of the open month's invoice every day"
             .to_owned(),
     });
     let shown = page.show(estimates, |last| last.period);
-    Ok(Json(shown.into().with_notes(none)))
+    Ok(Json(shown.into().with_notes(note)))
 }
 
 /// A page of products with the totals of all pages.

@@ -64,7 +64,7 @@ async fn list(
 #[derive(Debug, Serialize, ToSchema)]
 struct HeldDeletionPage {
     data: HeldDeletionDetail,
-    /// Facts on the page of resources.
+    /// Metadata of the page of resources.
     meta: ListMeta,
 }
 

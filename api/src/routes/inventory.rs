@@ -79,7 +79,7 @@ struct InventoryQuery {
     /// Only resources of this kind, such as `droplet` or `dns_zone`; the error for an unknown kind
     /// lists all kinds.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = KnownKind)]
     kind: Option<KnownKind>,
     /// Only resources of the project with this `id`.
     #[serde(default, deserialize_with = "optional")]
@@ -87,7 +87,7 @@ struct InventoryQuery {
     project: Option<Id>,
     /// Only resources of this tenant. With the token of a tenant, only that tenant is accepted.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = Text)]
     tenant: Option<Text>,
     /// Only live or only deleted resources, or all; `live` by default.
     #[serde(default, deserialize_with = "optional")]
@@ -96,7 +96,7 @@ struct InventoryQuery {
     /// Only resources with this text in the name, in DigitalOcean's id or in a tag; case is
     /// ignored.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = Text)]
     q: Option<Text>,
     /// Time in the past: returns and filters resources by the state and the tenant that the mirror
     /// had at this time.

@@ -138,7 +138,7 @@ impl FromStr for Version {
     security(("bearer" = [])),
     params(
         ("uuid" = Uuid, Path, description = "`invoice_uuid` of the invoice"),
-        ("version" = i32, Path, description = "`version` of a version with `superseded_at`"),
+        ("version" = i32, Path, minimum = 1, description = "`version` of a version with `superseded_at`"),
         PageQuery,
     ),
     responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest, NotFound)

@@ -85,7 +85,7 @@ impl From<store::ledger::LedgerEntry> for Entry {
 struct EntriesQuery {
     /// Only entries of this type, in DigitalOcean's spelling, such as `Payment`.
     #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = String)]
+    #[param(inline, value_type = Text)]
     r#type: Option<Text>,
 }
 

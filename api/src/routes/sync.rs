@@ -35,7 +35,6 @@ const TEMPORAL_TIMEOUT: Duration = Duration::from_secs(5);
 struct Sync {
     /// `ok`; `degraded` if some data is missing, stale or waits for an operator; `failing` if no
     /// new data arrives or amounts are wrong. `arcadia status` prints the same status.
-    #[schema(inline)]
     status: Status,
     /// Reasons for a status other than `ok`, the most important first.
     reasons: Vec<Reason>,
@@ -275,7 +274,7 @@ async fn schedules(state: &ApiState) -> Option<Result<Vec<ScheduleStatus>, Strin
             .await
             .map_err(|_| {
                 format!(
-                    "Temporal did not answer within {} s",
+                    "no response from Temporal within {} s",
                     TEMPORAL_TIMEOUT.as_secs()
                 )
             })

@@ -151,10 +151,10 @@ async fn each_role_has_access_to_its_routes_only() {
     let api = TestApi::with_account().await;
     for (method, path, admin, tenant) in matrix(&api).await {
         for (token, expected) in [(&api.admin, admin), (&api.acme, tenant)] {
-            let answer = api.send(Ok(request(method, &path, Some(token)))).await;
-            assert_eq!(answer.status, expected, "{method} {path}: {answer:?}");
+            let response = api.send(Ok(request(method, &path, Some(token)))).await;
+            assert_eq!(response.status, expected, "{method} {path}: {response:?}");
             if expected >= 400 {
-                answer.problem(expected);
+                response.problem(expected);
             }
         }
     }
@@ -197,9 +197,9 @@ async fn no_route_with_access_control_accepts_an_invalid_token() {
     let truncated = &api.admin[..api.admin.len() - 1];
     for (method, path, ..) in matrix(&api).await {
         for token in [None, Some("arc_unknown"), Some(&*revoked), Some(truncated)] {
-            let answer = api.send(Ok(request(method, &path, token))).await;
-            answer.problem(401);
-            assert_eq!(answer.headers["www-authenticate"], "Bearer", "{path}");
+            let response = api.send(Ok(request(method, &path, token))).await;
+            response.problem(401);
+            assert_eq!(response.headers["www-authenticate"], "Bearer", "{path}");
         }
     }
 }
@@ -222,8 +222,8 @@ async fn exactly_one_bearer_header_is_accepted() {
             .fold(Request::get("/api/v1/inventory"), |request, header| {
                 request.header("authorization", header)
             });
-        let answer = api.send(request.body(Body::empty())).await;
-        assert_eq!(answer.status, expected, "{headers:?}");
+        let response = api.send(request.body(Body::empty())).await;
+        assert_eq!(response.status, expected, "{headers:?}");
     }
 }
 
@@ -232,7 +232,7 @@ async fn a_token_in_the_query_is_not_accepted() {
     let api = TestApi::empty().await;
     let path = format!("/api/v1/inventory?access_token={}", api.admin);
     let request = Request::get(path).body(Body::empty());
-    let answer = api.send(request).await;
-    answer.problem(401);
-    assert!(!answer.text.contains(&api.admin), "{answer:?}");
+    let response = api.send(request).await;
+    response.problem(401);
+    assert!(!response.text.contains(&api.admin), "{response:?}");
 }

@@ -66,12 +66,12 @@ async fn send(
         Some(content_type) => request.header("content-type", content_type),
         None => request,
     };
-    let answer = api.send(request.body(body.into())).await;
-    let status = answer.status.as_u16();
+    let response = api.send(request.body(body.into())).await;
+    let status = response.status.as_u16();
     let detail = if status < 400 {
         String::new()
     } else {
-        answer.problem(status)
+        response.problem(status)
     };
     (status, detail)
 }
@@ -83,8 +83,8 @@ async fn the_error_for_invalid_json_has_its_place() {
     let api = TestApi::with_account().await;
     for (method, path, _) in routes(&api).await {
         for (body, expected) in [
-            ("", "the body is empty"),
-            ("  ", "the body is empty"),
+            ("", "empty"),
+            ("  ", "empty"),
             ("{\n  \"x\": }", "line 2, column 8"),
             ("{\"x\": 1", "line 1, column 7"),
             ("{} {}", "trailing characters"),
@@ -326,8 +326,8 @@ async fn a_month_is_accepted_with_and_without_its_first_day() {
             format!("billing/costs?group_by=tenant&from={month}&to=2026-05"),
             format!("billing/costs?group_by=tenant&from=2026-03&to={month}"),
         ] {
-            let answer = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
-            let meta = &answer["meta"];
+            let response = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
+            let meta = &response["meta"];
             let echoed = [&meta["period"], &meta["from"], &meta["to"]];
             assert!(echoed.contains(&&json!("2026-04-01")), "{path}: {meta}");
         }
@@ -343,8 +343,8 @@ async fn a_month_is_accepted_with_and_without_its_first_day() {
         "billing/costs?group_by=tenant&from=2026-04&to=2026-04-30",
         "billing/estimates/2026-04-30/variance",
     ] {
-        let answer = api.get(&api.admin, &format!("/api/v1/{path}")).await;
-        let detail = answer.problem(400);
+        let response = api.get(&api.admin, &format!("/api/v1/{path}")).await;
+        let detail = response.problem(400);
         assert!(detail.contains("2026-04 or 2026-04-01"), "{path}: {detail}");
     }
     assert!(

@@ -202,10 +202,10 @@ async fn a_month_is_open_while_an_invoice_is_off_by_a_cent_or_has_no_lines() {
     assert_eq!(march["meta"]["difference"], "-10.50");
     assert_eq!(march["meta"]["is_final"], false);
 
-    let nothing = statements(&api, "2013-01-01").await;
-    assert_eq!(nothing["data"], json!([]));
-    assert_eq!(nothing["meta"]["difference"], json!(null));
-    assert_eq!(nothing["meta"]["is_final"], false);
+    let empty = statements(&api, "2013-01-01").await;
+    assert_eq!(empty["data"], json!([]));
+    assert_eq!(empty["meta"]["difference"], json!(null));
+    assert_eq!(empty["meta"]["is_final"], false);
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use store::inventory::Shortfall;
 
 use crate::support::{TestApi, facts, live_droplets, sweep_with};
 
-fn kinds(answer: &Value) -> Vec<&str> {
-    let freshness = answer["meta"]["freshness"].as_array();
+fn kinds(response: &Value) -> Vec<&str> {
+    let freshness = response["meta"]["freshness"].as_array();
     freshness
-        .unwrap_or_else(|| panic!("no freshness: {answer}"))
+        .unwrap_or_else(|| panic!("no freshness: {response}"))
         .iter()
         .map(|fresh| fresh["kind"].as_str().unwrap())
         .collect()
@@ -39,10 +39,10 @@ async fn every_response_has_the_freshness_of_its_kinds() {
         (format!("projects/{alpha}/tenants"), projects),
     ] {
         for token in [&api.admin, &api.acme] {
-            let answer = api.get(token, &format!("/api/v1/{path}")).await.ok();
-            assert!(answer["meta"]["as_of"].is_string(), "{path}: {answer}");
+            let response = api.get(token, &format!("/api/v1/{path}")).await.ok();
+            assert!(response["meta"]["as_of"].is_string(), "{path}: {response}");
             if *token == api.admin || !path.starts_with("inventory?") {
-                assert_eq!(kinds(&answer), expected, "{path}");
+                assert_eq!(kinds(&response), expected, "{path}");
             }
         }
     }
@@ -54,7 +54,7 @@ async fn a_failed_attempt_keeps_the_last_complete_listing() {
     let path = "/api/v1/inventory?kind=droplet";
     let before = api.get(&api.acme, path).await.ok();
     let mut facts = facts(&api.store).await;
-    facts.completeness = Completeness::Incomplete("page 2 answered 503".to_owned());
+    facts.completeness = Completeness::Incomplete("page 2 returned 503".to_owned());
     facts.shortfall = Shortfall::Failed;
     sweep_with(
         &api.store,
@@ -66,7 +66,8 @@ async fn a_failed_attempt_keeps_the_last_complete_listing() {
 
     let after = api.get(&api.acme, path).await.ok();
     assert_eq!(after["data"].as_array().unwrap().len(), 2);
-    let [before, after] = [&before, &after].map(|answer| answer["meta"]["freshness"][0].clone());
+    let [before, after] =
+        [&before, &after].map(|response| response["meta"]["freshness"][0].clone());
     assert_json_snapshot!(after, {
         ".last_complete_at" => "[time]",
         ".last_attempt_at" => "[time]",
@@ -88,12 +89,12 @@ async fn a_failed_attempt_keeps_the_last_complete_listing() {
 #[tokio::test]
 async fn a_kind_without_a_listing_is_unlisted() {
     let api = TestApi::empty().await;
-    let answer = api
+    let response = api
         .get(&api.admin, "/api/v1/inventory?kind=volume")
         .await
         .ok();
     assert_eq!(
-        answer["meta"]["freshness"],
+        response["meta"]["freshness"],
         json!([{
             "is_partial": false,
             "kind": "volume",

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use store::Store;
 
-use crate::support::{TestApi, answer};
+use crate::support::{TestApi, response};
 
 #[tokio::test]
 async fn a_migrated_database_is_ready() {
@@ -21,7 +21,7 @@ async fn a_database_without_the_schema_is_not_ready() {
     let store = Store::connect(&database.url(), 1).await.unwrap();
     let router = api::router(store);
     let get = |path: &str| {
-        answer(
+        respond(
             router.clone(),
             Request::get(path).body(Body::empty()).unwrap(),
         )

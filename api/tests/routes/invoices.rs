@@ -128,7 +128,7 @@ async fn an_invoice_has_its_four_sums_and_their_differences() {
     };
     let content = InvoiceContent {
         summary: Some(&summary),
-        source_note: Some("the items answered 504"),
+        source_note: Some("the items returned 504"),
         unread: None,
         ..content(&lines)
     };
@@ -197,7 +197,7 @@ async fn an_invoice_has_its_four_sums_and_their_differences() {
       "provider": "digitalocean",
       "reconciled": false,
       "rows_without_item": null,
-      "source_note": "the items answered 504",
+      "source_note": "the items returned 504",
       "sources": "csv",
       "summary_amount": "11.01",
       "summary_off_by": "0.00",
@@ -272,7 +272,7 @@ async fn lines_of_a_superseded_version_are_readable_and_in_no_total() {
 
     let now = api.get(&api.admin, month).await.ok();
     assert_eq!(column(&now, "amount"), ["2.00"]);
-    for (version, expected) in [("2", "cost-lines?period=2026-05-01"), ("3", "no version 3")] {
+    for (version, expected) in [("2", "cost-lines?period=2026-05-01"), ("3", "version 3")] {
         let path = format!("{invoice}/versions/{version}/cost-lines");
         let detail = api.get(&api.admin, &path).await.problem(404);
         assert!(detail.contains(expected), "{detail}");

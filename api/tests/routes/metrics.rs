@@ -11,7 +11,7 @@ use store::Store;
 use store::inventory::Shortfall;
 
 use crate::support::{
-    TestApi, answer, entry, facts, invoice_of, live_droplets, resource, sweep, sweep_with,
+    TestApi, entry, facts, invoice_of, live_droplets, resource, response, sweep, sweep_with,
 };
 
 /// A page of metrics.
@@ -22,7 +22,7 @@ impl Page {
     /// moment.
     async fn of(store: &Store) -> Self {
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
-        let page = answer(api::router(store.clone()), request).await;
+        let page = respond(api::router(store.clone()), request).await;
         assert_eq!(page.status, 200, "{page:?}");
         Self(page.text)
     }
@@ -70,7 +70,7 @@ async fn the_metrics_of_a_kind_follow_complete_and_failed_syncs() {
 
     sweep(&api.store, &droplet, &live_droplets()[1..]).await;
     let mut failed = facts(&api.store).await;
-    failed.completeness = Completeness::Incomplete("page 2 answered 503".to_owned());
+    failed.completeness = Completeness::Incomplete("page 2 returned 503".to_owned());
     failed.shortfall = Shortfall::Failed;
     sweep_with(&api.store, &droplet, &[], &failed).await;
     // A complete listing an hour ago, and an attempt just now.
@@ -95,7 +95,7 @@ async fn the_metrics_of_a_kind_follow_complete_and_failed_syncs() {
 async fn a_kind_without_a_complete_listing_has_a_state_and_no_age() {
     let api = TestApi::empty().await;
     let mut unreadable = facts(&api.store).await;
-    unreadable.completeness = Completeness::Incomplete("answered 403".to_owned());
+    unreadable.completeness = Completeness::Incomplete("returned 403".to_owned());
     unreadable.shortfall = Shortfall::NotReadable;
     sweep_with(&api.store, &ResourceKind::VOLUME, &[], &unreadable).await;
     let page = Page::of(&api.store).await;

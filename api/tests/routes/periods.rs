@@ -16,8 +16,8 @@ fn text(month: NaiveDate) -> String {
     month.format("%Y-%m").to_string()
 }
 
-fn notes(answer: &Value) -> Vec<&str> {
-    let notes = answer["meta"]["notes"].as_array();
+fn notes(response: &Value) -> Vec<&str> {
+    let notes = response["meta"]["notes"].as_array();
     let notes = notes.map(Vec::as_slice).unwrap_or_default();
     notes
         .iter()
@@ -58,10 +58,10 @@ async fn a_month_without_data_has_a_note() {
         (text(now + Months::new(1)), "period_in_future"),
     ] {
         for path in paths(&month) {
-            let answer = api.get(&api.admin, &path).await.ok();
-            assert_eq!(answer["data"], json!([]), "{path}");
-            assert_eq!(answer["meta"]["has_data"], false, "{path}");
-            assert_eq!(notes(&answer), [code], "{path}");
+            let response = api.get(&api.admin, &path).await.ok();
+            assert_eq!(response["data"], json!([]), "{path}");
+            assert_eq!(response["meta"]["has_data"], false, "{path}");
+            assert_eq!(notes(&response), [code], "{path}");
         }
     }
 }
@@ -91,9 +91,9 @@ async fn a_month_with_data_has_no_notes() {
     api.estimate(&now, "10.00", LINE).await;
     for month in ["2026-04", now.as_str()] {
         for path in paths(month) {
-            let answer = api.get(&api.admin, &path).await.ok();
-            assert_eq!(answer["meta"]["has_data"], true, "{path}");
-            assert_eq!(notes(&answer), [] as [&str; 0], "{path}");
+            let response = api.get(&api.admin, &path).await.ok();
+            assert_eq!(response["meta"]["has_data"], true, "{path}");
+            assert_eq!(notes(&response), [] as [&str; 0], "{path}");
         }
     }
 }
@@ -117,8 +117,8 @@ async fn an_invoice_without_charges_counts_as_data() {
     let api = TestApi::empty().await;
     api.invoice_of_lines("2026-04", "0.00", &[]).await;
     for path in paths("2026-04") {
-        let answer = api.get(&api.admin, &path).await.ok();
-        assert_eq!(answer["meta"]["has_data"], true, "{path}");
+        let response = api.get(&api.admin, &path).await.ok();
+        assert_eq!(response["meta"]["has_data"], true, "{path}");
     }
 }
 
@@ -132,12 +132,12 @@ async fn every_billing_list_has_a_note_before_the_first_invoice() {
         ("invoices", "no_invoices"),
         ("estimates", "no_estimates"),
     ] {
-        let answer = api
+        let response = api
             .get(&api.admin, &format!("/api/v1/billing/{path}"))
             .await
             .ok();
-        assert_eq!(notes(&answer), [code], "{path}");
-        let detail = answer["meta"]["notes"][0]["detail"].as_str().unwrap();
+        assert_eq!(notes(&response), [code], "{path}");
+        let detail = response["meta"]["notes"][0]["detail"].as_str().unwrap();
         assert!(detail.contains("billing-history"), "{detail}");
     }
     let variance = "/api/v1/billing/estimates/2026-04/variance";

@@ -9,9 +9,9 @@ use crate::support::{TestApi, with_token};
 #[tokio::test]
 async fn a_problem_has_the_error_and_the_fix() {
     let api = TestApi::empty().await;
-    let answer = api.get(&api.admin, "/api/v1/inventory?state=lost").await;
-    answer.problem(400);
-    assert_json_snapshot!(answer.json(), @r#"
+    let response = api.get(&api.admin, "/api/v1/inventory?state=lost").await;
+    response.problem(400);
+    assert_json_snapshot!(response.json(), @r#"
     {
       "detail": "state: unknown state \"lost\": expected live, deleted or all",
       "status": 400,
@@ -41,9 +41,9 @@ async fn the_problem_for_a_wrong_method_has_the_allowed_ones() {
         ("/healthz", "GET,HEAD"),
     ] {
         let request = Request::delete(path).body(Body::empty());
-        let answer = api.send(request).await;
-        answer.problem(405);
-        assert_eq!(answer.headers["allow"], allowed, "{path}");
+        let response = api.send(request).await;
+        response.problem(405);
+        assert_eq!(response.headers["allow"], allowed, "{path}");
     }
 }
 
@@ -125,7 +125,7 @@ async fn every_response_has_a_request_id_and_is_not_cached() {
 async fn an_internal_error_does_not_reveal_its_cause() {
     let api = TestApi::empty().await;
     api.break_projects().await;
-    let answer = api.get(&api.admin, "/api/v1/projects").await;
-    answer.problem(500);
-    assert!(!answer.text.contains("cloud_projects"), "{answer:?}");
+    let response = api.get(&api.admin, "/api/v1/projects").await;
+    response.problem(500);
+    assert!(!response.text.contains("cloud_projects"), "{response:?}");
 }

@@ -129,7 +129,7 @@ async fn an_invalid_change_is_refused_and_changes_nothing() {
         (r#"["initech"]"#, "JSON object"),
         (r#""initech""#, "JSON object"),
         (r#"{"tenant_id": "initech""#, "line 1"),
-        ("", "the body is empty"),
+        ("", "empty"),
     ] {
         let detail = api.patch(&api.admin, &alpha, patch).await.problem(400);
         assert!(detail.contains(expected), "{patch}: {detail}");
@@ -189,8 +189,8 @@ async fn a_time_out_of_range_is_a_bad_request() {
     for year in ["-9999", "+262000"] {
         let change =
             json!({ "tenant_id": "globex", "tenant_since": format!("{year}-01-01T00:00:00Z") });
-        let answer = api.patch(&api.admin, &path, &change.to_string()).await;
-        let detail = answer.problem(400);
+        let response = api.patch(&api.admin, &path, &change.to_string()).await;
+        let detail = response.problem(400);
         assert!(detail.contains("tenant_since: invalid time"), "{detail}");
     }
     let project = api.get(&api.admin, PROJECTS).await.ok();

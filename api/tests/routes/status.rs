@@ -33,7 +33,7 @@ fn in_state(kind: &str, state: &str) -> KindFacts {
         last_complete_at: Some(ago(40)),
         last_attempt_at: ago(10),
         last_state: state.to_owned(),
-        last_reason: Some("GET /v2/x answered 4xx".to_owned()),
+        last_reason: Some("GET /v2/x returned 4xx".to_owned()),
         failing_since: Some(ago(30)),
         ..complete(kind, 0)
     }
@@ -137,7 +137,7 @@ fn each_state_of_a_kind_has_its_reason() {
         assert_eq!(reason.subjects, ["app", "vpc"]);
         assert_eq!(reason.since, Some(ago(30)));
         assert!(reason.detail.contains("app, vpc"), "{reason:?}");
-        assert!(reason.detail.contains("answered 4xx"), "{reason:?}");
+        assert!(reason.detail.contains("4xx"), "{reason:?}");
     }
 }
 

@@ -35,13 +35,13 @@ pub(crate) struct TestApi {
 
 /// A response with its complete body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text)
             .unwrap_or_else(|error| panic!("invalid JSON ({error}): {self:?}"))
@@ -118,33 +118,33 @@ impl TestApi {
             .unwrap();
     }
 
-    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Response {
         self.send(with_token(token, Request::get(path)).body(Body::empty()))
             .await
     }
 
-    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Response {
         self.send(with_token(token, Request::delete(path)).body(Body::empty()))
             .await
     }
 
-    pub(crate) async fn patch(&self, token: &str, path: &str, body: &str) -> Answer {
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: &str) -> Response {
         self.change(token, Request::patch(path), body).await
     }
 
-    pub(crate) async fn put(&self, token: &str, path: &str, body: &str) -> Answer {
+    pub(crate) async fn put(&self, token: &str, path: &str, body: &str) -> Response {
         self.change(token, Request::put(path), body).await
     }
 
-    async fn change(&self, token: &str, request: request::Builder, body: &str) -> Answer {
+    async fn change(&self, token: &str, request: request::Builder, body: &str) -> Response {
         let request = with_token(token, request)
             .header("content-type", "application/json")
             .body(Body::from(body.to_owned()));
         self.send(request).await
     }
 
-    pub(crate) async fn send(&self, request: Result<Request<Body>, axum::http::Error>) -> Answer {
-        answer(self.router.clone(), request.unwrap()).await
+    pub(crate) async fn send(&self, request: Result<Request<Body>, axum::http::Error>) -> Response {
+        respond(self.router.clone(), request.unwrap()).await
     }
 
     /// Returns the id of the resource with this name.
@@ -193,10 +193,10 @@ fn id_by_name(list: &Value, name: &str) -> String {
 }
 
 /// Sends a request to a router and reads the response.
-pub(crate) async fn answer(router: Router, request: Request<Body>) -> Answer {
+pub(crate) async fn respond(router: Router, request: Request<Body>) -> Response {
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap();
-    Answer {
+    Response {
         status: parts.status,
         headers: parts.headers,
         text: String::from_utf8(bytes.to_vec()).unwrap(),

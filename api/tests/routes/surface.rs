@@ -16,7 +16,7 @@ use store::{Role, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Answer, TestApi, answer, token, with_token};
+use crate::support::{Response, TestApi, response, token, with_token};
 
 const INVENTORY: &str = "/api/v1/inventory";
 
@@ -34,9 +34,9 @@ fn limited(api: &TestApi, requests: u32, failures: u32) -> Settings {
     }
 }
 
-async fn get(router: &Router, token: &str, path: &str) -> Answer {
+async fn get(router: &Router, token: &str, path: &str) -> Response {
     let request = with_token(token, Request::get(path)).body(Body::empty());
-    answer(router.clone(), request.unwrap()).await
+    respond(router.clone(), request.unwrap()).await
 }
 
 async fn serve(settings: Settings) -> SocketAddr {
@@ -95,8 +95,8 @@ async fn routes_without_a_token_are_not_limited() {
     let router = api::router(limited(&api, 1, 1));
     for _ in 0..3 {
         for path in ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"] {
-            let answer = get(&router, &api.admin, path).await;
-            assert_eq!(answer.status, 200, "{path}");
+            let response = get(&router, &api.admin, path).await;
+            assert_eq!(response.status, 200, "{path}");
         }
     }
     get(&router, &api.admin, INVENTORY).await.ok();
@@ -143,7 +143,7 @@ async fn slow_requests_of_one_token_do_not_block_other_tokens() {
         get(&router, &api.admin, path).await.ok();
     }
     // Requests without a permit are refused with 429; the others complete.
-    let (mut answered, mut refused) = (0, 0);
+    let (mut completed, mut refused) = (0, 0);
     let mut requests: FuturesUnordered<_> = requests.into_iter().collect();
     while refused < 8 {
         assert_eq!(requests.next().await.unwrap().unwrap(), 429);
@@ -152,9 +152,9 @@ async fn slow_requests_of_one_token_do_not_block_other_tokens() {
     locking.rollback().await.unwrap();
     while let Some(status) = requests.next().await {
         assert_eq!(status.unwrap(), 200);
-        answered += 1;
+        completed += 1;
     }
-    assert_eq!((answered, refused), (2, 8));
+    assert_eq!((completed, refused), (2, 8));
 }
 
 #[tokio::test]
@@ -182,8 +182,8 @@ async fn a_metrics_listener_serves_the_metrics_exclusively() {
         (metrics, "/healthz"),
         (metrics, "/api/v1/billing/balance"),
     ] {
-        let answer = get(address, path).await;
-        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+        let response = get(address, path).await;
+        assert!(response.starts_with("HTTP/1.1 404"), "{path}: {response}");
     }
     let alive = get(all, "/healthz").await;
     assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
@@ -247,8 +247,8 @@ async fn every_response_has_the_security_headers() {
         ("/api/v1/inventory/nonsense", 400),
         ("/nothing", 404),
     ] {
-        let answer = api.get(&api.admin, path).await;
-        assert_eq!(answer.status, expected, "{path}");
+        let response = api.get(&api.admin, path).await;
+        assert_eq!(response.status, expected, "{path}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("cache-control", "no-store"),
@@ -258,7 +258,7 @@ async fn every_response_has_the_security_headers() {
                 "default-src 'none'; frame-ancestors 'none'",
             ),
         ] {
-            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            let values: Vec<_> = response.headers.get_all(name).iter().collect();
             assert_eq!(values, [value], "{path}: {name}");
         }
     }
@@ -272,8 +272,8 @@ async fn the_hsts_header_is_sent_only_if_configured() {
             https_only,
             ..Settings::from(api.store.clone())
         });
-        let answer = get(&router, &api.admin, INVENTORY).await;
-        let has_header = answer.headers.contains_key("strict-transport-security");
+        let response = get(&router, &api.admin, INVENTORY).await;
+        let has_header = response.headers.contains_key("strict-transport-security");
         assert_eq!(has_header, https_only);
     }
 }

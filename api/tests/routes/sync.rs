@@ -13,7 +13,7 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use store::inventory::Shortfall;
 
-use crate::support::{TestApi, answer, facts, rows, sweep, sweep_with, with_token};
+use crate::support::{TestApi, facts, response, rows, sweep, sweep_with, with_token};
 
 /// A source with fixed schedules or a fixed error.
 struct FixedSchedules(Result<Vec<ScheduleStatus>, String>);
@@ -34,7 +34,7 @@ async fn sync(api: &TestApi, schedules: Result<Vec<ScheduleStatus>, String>) -> 
         ..Settings::from(api.store.clone())
     });
     let request = with_token(&api.admin, Request::get("/api/v1/sync"));
-    answer(router, request.body(Body::empty()).unwrap())
+    respond(router, request.body(Body::empty()).unwrap())
         .await
         .ok()
 }
@@ -60,7 +60,7 @@ fn schedule(id: &str, on_server: Option<OnServer>) -> ScheduleStatus {
 async fn every_kind_has_its_last_attempt_and_the_reason_of_a_failure() {
     let api = TestApi::with_account().await;
     let mut failed = facts(&api.store).await;
-    failed.completeness = Completeness::Incomplete("page 2 answered 403".to_owned());
+    failed.completeness = Completeness::Incomplete("page 2 returned 403".to_owned());
     failed.shortfall = Shortfall::NotReadable;
     sweep_with(&api.store, &ResourceKind::VOLUME, &[], &failed).await;
     let sync = sync(&api, Ok(Vec::new())).await;
@@ -91,7 +91,7 @@ async fn every_kind_has_its_last_attempt_and_the_reason_of_a_failure() {
       "last_attempt_failed": true,
       "last_complete_at": null,
       "partial_reason": null,
-      "reason": "page 2 answered 403",
+      "reason": "page 2 returned 403",
       "requests": 1,
       "run_id": "[uuid]",
       "state": "not_readable",
@@ -280,7 +280,7 @@ async fn the_status_is_the_first_field() {
     let api = TestApi::with_account().await;
     let router = api::router(Settings::from(api.store.clone()));
     let request = with_token(&api.admin, Request::get("/api/v1/sync"));
-    let text = answer(router, request.body(Body::empty()).unwrap())
+    let text = respond(router, request.body(Body::empty()).unwrap())
         .await
         .text;
     assert!(
@@ -315,7 +315,7 @@ async fn an_empty_account_is_ok() {
 async fn a_refused_token_and_a_discrepancy_are_failing() {
     let api = TestApi::with_account().await;
     let mut refused = facts(&api.store).await;
-    refused.completeness = Completeness::Incomplete("answered 401".to_owned());
+    refused.completeness = Completeness::Incomplete("returned 401".to_owned());
     refused.shortfall = Shortfall::Unauthorized;
     sweep_with(&api.store, &ResourceKind::VOLUME, &[], &refused).await;
     api.write_by_hand("update cloud_invoices set line_total = line_total + 1 where version > 0")
@@ -331,7 +331,7 @@ async fn a_refused_token_and_a_discrepancy_are_failing() {
     assert_eq!(reason["severity"], "failing");
     assert_eq!(reason["subjects"], json!(["volume"]));
     assert!(reason["since"].is_string(), "{reason}");
-    assert!(reason["detail"].as_str().unwrap().contains("answered 401"));
+    assert!(reason["detail"].as_str().unwrap().contains("401"));
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApi, UNKNOWN, rows, with_token};
 
-fn codes(answer: &Value) -> Vec<&str> {
-    let notes = answer["meta"]["notes"].as_array();
+fn codes(response: &Value) -> Vec<&str> {
+    let notes = response["meta"]["notes"].as_array();
     let notes = notes.map(Vec::as_slice).unwrap_or_default();
     notes
         .iter()
@@ -89,8 +89,8 @@ async fn the_error_for_an_unknown_enumerated_value_has_the_values() {
         ),
         ("inventory?limit=1&limit=2", &["parameter \"limit\""]),
     ] {
-        let answer = api.get(&api.admin, &format!("/api/v1/{path}")).await;
-        let detail = answer.problem(400);
+        let response = api.get(&api.admin, &format!("/api/v1/{path}")).await;
+        let detail = response.problem(400);
         for part in expected {
             assert!(detail.contains(part), "no {part:?} in {detail} of {path}");
         }
@@ -163,15 +163,15 @@ async fn a_filter_with_an_unknown_value_gets_an_empty_list_with_a_note() {
             "unknown_resource",
         ),
     ] {
-        let answer = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
-        assert_eq!(rows(&answer), [] as [Value; 0], "{path}");
-        assert_eq!(codes(&answer), [code], "{path}");
+        let response = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
+        assert_eq!(rows(&response), [] as [Value; 0], "{path}");
+        assert_eq!(codes(&response), [code], "{path}");
     }
-    let answer = api
+    let response = api
         .get(&api.admin, "/api/v1/inventory?tenant=acne")
         .await
         .ok();
-    let detail = answer["meta"]["notes"][0]["detail"].as_str().unwrap();
+    let detail = response["meta"]["notes"][0]["detail"].as_str().unwrap();
     assert!(
         detail.contains("did you mean acme?") && detail.contains("/api/v1/tenants"),
         "{detail}"
@@ -192,8 +192,8 @@ async fn a_filter_with_a_known_value_gets_no_note() {
         "billing/cost-lines?period=2026-04&tenant=acme".to_owned(),
         format!("billing/cost-lines?period=2026-04&resource={droplet}"),
     ] {
-        let answer = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
-        assert_eq!(answer["meta"]["notes"], Value::Null, "{path}");
+        let response = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
+        assert_eq!(response["meta"]["notes"], Value::Null, "{path}");
     }
 }
 

@@ -57,9 +57,9 @@ pub(super) async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<()
     }
     for cost in costs {
         let Some(group) = &cost.group else { continue };
-        let had = by_name.get(&group.to_lowercase()).map(Vec::as_slice);
-        let begins = cost.period.and_time(NaiveTime::MIN).and_utc();
-        let project = had.and_then(|had| named_in_month(had, begins));
+        let projects = by_name.get(&group.to_lowercase()).map(Vec::as_slice);
+        let month_start = cost.period.and_time(NaiveTime::MIN).and_utc();
+        let project = projects.and_then(|projects| named_in_month(projects, month_start));
         cost.project_id = project.map(|project| project.id);
         cost.project_name =
             Some(project.map_or_else(|| group.clone(), |project| project.name.clone()));
@@ -69,15 +69,15 @@ pub(super) async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<()
 
 /// Returns the only project that had the name in a month; if none had it in that month, the only
 /// project that ever had it.
-fn named_in_month(had: &[ProjectName], begins: DateTime<Utc>) -> Option<&ProjectName> {
-    let ends = begins.checked_add_months(Months::new(1)).unwrap_or(begins);
+fn named_in_month(names: &[ProjectName], start: DateTime<Utc>) -> Option<&ProjectName> {
+    let end = start.checked_add_months(Months::new(1)).unwrap_or(start);
     let overlaps = |name: &&ProjectName| {
-        name.valid_from < ends && name.valid_to.is_none_or(|valid_to| valid_to > begins)
+        name.valid_from < end && name.valid_to.is_none_or(|valid_to| valid_to > start)
     };
-    let in_month: Vec<&ProjectName> = had.iter().filter(overlaps).collect();
+    let in_month: Vec<&ProjectName> = names.iter().filter(overlaps).collect();
     // Invoices can be older than the mirror, which knows names from its first listing on.
     let candidates = if in_month.is_empty() {
-        had.iter().collect()
+        names.iter().collect()
     } else {
         in_month
     };
