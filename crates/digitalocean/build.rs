@@ -1,4 +1,4 @@
-//! Finds out which tests can run here.
+//! Sets the cfg flags that disable tests with missing prerequisites.
 
 fn main() {
     prerequisites::specification("../..");

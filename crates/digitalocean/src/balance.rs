@@ -1,4 +1,4 @@
-//! The account's balance.
+//! Reads the balance of the account.
 
 use chrono::{DateTime, Utc};
 use domain::balance::BalanceReading;
@@ -17,7 +17,8 @@ struct BalanceBody {
 }
 
 impl Client {
-    /// The balance as DigitalOcean last worked it out, which may be hours ago (`GET /v2/customers/my/balance`).
+    /// Returns the balance as DigitalOcean last computed it (`GET /v2/customers/my/balance`). It
+    /// may be hours old.
     pub async fn get_balance(&self) -> Result<BalanceReading, Error> {
         let call = Call::get("/v2/customers/my/balance");
         let body = self.get(&call).await?;

@@ -1,4 +1,4 @@
-//! Where the API is.
+//! The base URL of an API, validated.
 
 use reqwest::Url;
 
@@ -6,44 +6,45 @@ use crate::Error;
 
 const DIGITALOCEAN_HOST: &str = "api.digitalocean.com";
 
-/// The base of the API: `https://api.digitalocean.com`, or another server's, with a path in front if it has one.
+/// The base URL of an API: `https://api.digitalocean.com` or another server, with an optional path.
 #[derive(Debug, Clone)]
 pub struct BaseUrl {
     url: Url,
-    /// Without a slash at the end and without the `v2` that every path starts with.
+    /// Without a trailing slash and without `/v2`, with which every path starts.
     text: String,
 }
 
 impl BaseUrl {
-    /// DigitalOcean's own.
+    /// The URL of DigitalOcean's API.
     pub const DIGITALOCEAN: &str = "https://api.digitalocean.com";
 
-    /// Takes space around it and a slash or `/v2` at its end for nothing; refuses what is no base, without repeating it.
-    pub fn parse(given: &str) -> Result<Self, Error> {
+    /// Parses a base URL. Ignores surrounding white space and a trailing slash or `/v2`. The error
+    /// of an invalid URL does not contain the URL, which may hold a password.
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |problem: &'static str| Error::InvalidBaseUrl { problem };
-        let url = Url::parse(given.trim()).map_err(|_| invalid("it is no URL"))?;
+        let url = Url::parse(text.trim()).map_err(|_| invalid("it is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("it must start with https:// or http://"));
+            return Err(invalid("it does not start with https:// or http://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("it must hold no user name and no password"));
+            return Err(invalid("it contains a user name or a password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(invalid("it must hold no ? and no #"));
+            return Err(invalid("it contains a query (?) or a fragment (#)"));
         }
-        let text = url.as_str().trim_end_matches('/');
-        let text = text.strip_suffix("/v2").unwrap_or(text);
-        let text = text.trim_end_matches('/').to_owned();
+        let base = url.as_str().trim_end_matches('/');
+        let base = base.strip_suffix("/v2").unwrap_or(base);
+        let text = base.trim_end_matches('/').to_owned();
         Ok(Self { url, text })
     }
 
-    /// Without a slash at the end. Holds no secret.
+    /// Returns the URL without a trailing slash. It contains no secret.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is DigitalOcean itself, whose limits are known.
-    pub fn is_digitaloceans(&self) -> bool {
+    /// Returns true for DigitalOcean itself, which has known limits.
+    pub fn is_digitalocean(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
         host.trim_end_matches('.') == DIGITALOCEAN_HOST
     }
@@ -52,7 +53,7 @@ impl BaseUrl {
         self.url.scheme() == "http"
     }
 
-    /// Whether it is on this machine, and so never behind a proxy.
+    /// Returns true for an address of this machine, which is never behind a proxy.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slash_a_path_and_the_version_at_the_end_are_tolerated() {
+    fn a_trailing_slash_and_version_are_removed() {
         for (given, expected) in [
             (
                 "https://api.digitalocean.com",
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_is_refused_without_repeating_its_password() {
+    fn an_invalid_url_is_refused_without_repeating_its_password() {
         for given in [
             "",
             "api.digitalocean.com",
@@ -105,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn digitalocean_is_recognised_however_its_address_is_written() {
-        let is_digitaloceans = |given: &str| BaseUrl::parse(given).unwrap().is_digitaloceans();
+    fn every_spelling_of_digitaloceans_address_is_recognised() {
+        let is_digitalocean = |given: &str| BaseUrl::parse(given).unwrap().is_digitalocean();
         for given in [
             BaseUrl::DIGITALOCEAN,
             "https://api.digitalocean.com/",
@@ -114,19 +115,19 @@ mod tests {
             " https://api.digitalocean.com:443/v2/ ",
             "HTTPS://API.DigitalOcean.com.",
         ] {
-            assert!(is_digitaloceans(given), "{given}");
+            assert!(is_digitalocean(given), "{given}");
         }
         for given in [
             "https://api.digitalocean.com.example.com",
             "https://example.com/api.digitalocean.com",
             "http://127.0.0.1:8080",
         ] {
-            assert!(!is_digitaloceans(given), "{given}");
+            assert!(!is_digitalocean(given), "{given}");
         }
     }
 
     #[test]
-    fn this_machine_is_recognised() {
+    fn loopback_addresses_are_recognised() {
         let is_loopback = |given: &str| BaseUrl::parse(given).unwrap().is_loopback();
         assert!(is_loopback("http://127.0.0.1:1"));
         assert!(is_loopback("http://[::1]:1"));

@@ -1,4 +1,4 @@
-//! What was invoiced, paid and credited.
+//! Reads the billing history: invoices, payments and credits.
 
 use chrono::{DateTime, Utc};
 use domain::ledger::BillingEntry;
@@ -24,7 +24,8 @@ struct EntryBody {
 }
 
 impl Client {
-    /// The whole billing history. It comes in pages, though the spec gives its request no page parameters (observed).
+    /// Lists the whole billing history. The response has pages, although the spec documents no page
+    /// parameters (observed).
     pub async fn list_billing_history(&self) -> Listing<BillingEntry> {
         self.list(&Source {
             path: "/v2/customers/my/billing_history",
@@ -32,7 +33,7 @@ impl Client {
             paging: Paging::Pages,
             read: &read_entry,
             id: None,
-            beside: None,
+            extra: None,
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! The API client: sends one request with the current token and returns the response.
 
 mod admission;
 
@@ -12,21 +12,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::admission::Admission;
-use crate::answer_text::{describe_failure, describe_foreign_body, one_line};
 use crate::base_url::BaseUrl;
-use crate::budget::{self, RequestBudget, UsedUp};
-use crate::error::{Answer, Call, Error};
-use crate::http::{ANSWER_LIMIT, http_client};
+use crate::error::{Call, Error, ErrorResponse};
+use crate::http::{RESPONSE_TIMEOUT, http_client};
 use crate::observer::{Exchange, Observer, path_template};
-use crate::rate_limit::{self, RateLimit};
+use crate::rate_limit::{self, BudgetExhausted, RateLimit, RequestBudget};
+use crate::response_text::{describe_failure, describe_unexpected_body, one_line};
 use crate::tokens::{Token, TokenSource};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The API as one token sees it. Cheap to clone; the clones share their connections.
+/// Client for the API with one token. Cheap to clone; clones share their connections.
 ///
-/// It asks for the token at every request, and sends it to the base URL and nowhere else: redirects and the links in answers are not
-/// followed.
+/// The token is fetched from its source for every request. It is sent to the base URL only:
+/// redirects and links in responses are not followed.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -42,7 +41,7 @@ struct Inner {
     rate_limit: Mutex<Option<RateLimit>>,
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -52,29 +51,31 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What a 2xx answer holds.
+/// The body of a 2xx response.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     pub(crate) content_type: Option<String>,
-    /// What it was asked for with, to strike from texts about it.
+    /// The token of the request, removed from error texts about the body.
     token: Arc<Token>,
 }
 
 impl Client {
-    /// A client for the API at `base_url`, which may end in a slash or in `/v2`. Nothing is sent yet.
+    /// Creates a client for the API at `base_url`, which may end in a slash or in `/v2`. Sends no
+    /// request.
     pub fn new(base_url: &str, token: TokenSource) -> Result<Self, Error> {
-        Self::waiting_at_most(ANSWER_LIMIT, base_url, token)
+        Self::with_timeout(RESPONSE_TIMEOUT, base_url, token)
     }
 
-    /// The same that waits no longer than so for the last byte of an answer; a minute is usual.
-    pub fn waiting_at_most(
-        limit: Duration,
+    /// Like [`Client::new`], with a timeout from the request to the last byte of the response. The
+    /// default is one minute.
+    pub fn with_timeout(
+        timeout: Duration,
         base_url: &str,
         token: TokenSource,
     ) -> Result<Self, Error> {
         let base = BaseUrl::parse(base_url)?;
         token.check_fixed()?;
-        let http = http_client(&base, HeaderMap::new(), limit).map_err(Error::Setup)?;
+        let http = http_client(&base, HeaderMap::new(), timeout).map_err(Error::Setup)?;
         let rate_limit = Mutex::default();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -89,21 +90,21 @@ impl Client {
         })
     }
 
-    /// The same client, and clones of it, with somebody more told of each request.
+    /// Adds an observer of every request to this client and its clones.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
         self
     }
 
-    /// The same client, and clones of it, which asks before each request whether it may send it.
+    /// Makes this client and its clones request permission from the budget before each request.
     #[must_use]
     pub fn limited_by(mut self, budget: Arc<dyn RequestBudget>) -> Self {
         self.budget = Some(budget);
         self
     }
 
-    /// The token's hourly limit as the latest answer told it.
+    /// Returns the hourly limit of the token, as the latest response reported it.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         *self
             .inner
@@ -112,20 +113,20 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body of a 2xx answer.
+    /// Sends a GET request and returns the body of the 2xx response.
     pub(crate) async fn get(&self, call: &Call) -> Result<Body, Error> {
         let request = self.request(Method::GET, call);
         self.send(call, request.header(ACCEPT, "application/json"))
             .await
     }
 
-    /// The body of a 2xx answer of another type.
+    /// Like [`Client::get`], with another `accept` header than JSON.
     pub(crate) async fn get_as(&self, call: &Call, media_type: &str) -> Result<Body, Error> {
         let request = self.request(Method::GET, call);
         self.send(call, request.header(ACCEPT, media_type)).await
     }
 
-    /// The body of a 2xx answer to a JSON body, as JSON.
+    /// Sends a POST request with a JSON body and decodes the JSON of the 2xx response.
     pub(crate) async fn post_json<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -140,25 +141,25 @@ impl Client {
         Self::decode(&call, &body)
     }
 
-    /// An error about a 2xx answer that holds something else than it should.
-    pub(crate) fn foreign(call: &Call, body: &Body) -> Error {
-        let problem = describe_foreign_body(&body.bytes, body.token.secret());
+    /// Returns the error for a 2xx response with an unexpected body.
+    pub(crate) fn unexpected_body(call: &Call, body: &Body) -> Error {
+        let problem = describe_unexpected_body(&body.bytes, body.token.secret());
         Error::unexpected(call, problem)
     }
 
-    /// The error that a 2xx answer holds.
-    pub(crate) fn stated_error(body: &Body) -> String {
+    /// Returns the text of an error body that was sent with a 2xx status.
+    pub(crate) fn error_text(body: &Body) -> String {
         describe_failure(&body.bytes, body.token.secret()).unwrap_or_default()
     }
 
-    /// A 2xx answer's body as JSON.
+    /// Decodes the body of a 2xx response as JSON.
     pub(crate) fn decode<'a, T: Deserialize<'a>>(call: &Call, body: &'a Body) -> Result<T, Error> {
         serde_json::from_slice(&body.bytes).map_err(|error| {
             if error.is_data() {
                 let problem = one_line(&error.to_string(), body.token.secret());
-                Error::unexpected(call, format!("JSON of another form: {problem}"))
+                Error::unexpected(call, format!("unexpected JSON: {problem}"))
             } else {
-                Self::foreign(call, body)
+                Self::unexpected_body(call, body)
             }
         })
     }
@@ -168,24 +169,25 @@ impl Client {
         self.inner.http.request(method, url)
     }
 
-    /// Sends a request. One whose token is refused is sent once more if its source has another by now: a refused request did nothing.
+    /// Sends a request. After a 401, sends it once more if the token source has a different token
+    /// by now. This is safe for any method: a refused request had no effect.
     async fn send(&self, call: &Call, request: RequestBuilder) -> Result<Body, Error> {
-        let again = request.try_clone();
+        let retry = request.try_clone();
         let token = self.inner.token.token().await?;
         let refused = match self.send_with(&token, call, request).await {
             Err(error @ Error::Unauthorized { .. }) => error,
             outcome => return outcome,
         };
-        let Some(again) = again else {
+        let Some(retry) = retry else {
             return Err(refused);
         };
-        match self.inner.token.instead_of(&token).await? {
-            Some(token) => self.send_with(&token, call, again).await,
+        match self.inner.token.replacement_for(&token).await? {
+            Some(token) => self.send_with(&token, call, retry).await,
             None => Err(refused),
         }
     }
 
-    /// Sends nothing with a token of another team.
+    /// Sends a request after the team of the token is admitted.
     async fn send_with(
         &self,
         token: &Arc<Token>,
@@ -205,9 +207,9 @@ impl Client {
         let network = |error| Error::network(call, self.inner.base.as_str(), error);
         self.wait_for_budget(token, call).await?;
         let request = request.header(AUTHORIZATION, token.bearer());
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let response = request.send().await;
-        self.tell(call, begun, response.as_ref().ok());
+        self.notify_observers(call, started_at, response.as_ref().ok());
         let response = response.map_err(network)?;
         self.note_rate_limit(token, call, &response);
         if !response.status().is_success() {
@@ -225,29 +227,29 @@ impl Client {
     async fn failure(&self, token: &Token, call: &Call, response: Response) -> Error {
         let status = response.status();
         let headers = response.headers().clone();
-        // Before the rest of the answer, which may take its time while others still send.
+        // Before the body is read, which may take long while concurrent requests are sent.
         if let (Some(budget), StatusCode::TOO_MANY_REQUESTS) = (&self.budget, status) {
             let retry_after = rate_limit::retry_after(&headers);
-            budget.refused(token.key(), retry_after).await;
+            budget.close(token.key(), retry_after).await;
         }
         let request_id = text_header(&headers, &REQUEST_ID);
         let detail = if status.is_redirection() {
-            Some("redirects are not followed, since the token would go along".to_owned())
+            Some("redirects are not followed, because they would receive the token".to_owned())
         } else {
-            // The status tells enough if the rest is cut off.
+            // The status is sufficient if the body is truncated.
             let body = response.bytes().await.unwrap_or_default();
             describe_failure(&body, token.secret())
         };
-        let answer = Answer {
+        let response = ErrorResponse {
             call: call.clone(),
             status: status.as_u16(),
             detail,
             request_id: request_id.map(|id| one_line(&id, token.secret())),
         };
-        Error::of_answer(answer, &headers, self.inner.token.name())
+        Error::from_response(response, &headers, self.inner.token.name())
     }
 
-    fn tell(&self, call: &Call, begun: Instant, response: Option<&Response>) {
+    fn notify_observers(&self, call: &Call, started_at: Instant, response: Option<&Response>) {
         if self.observers.is_empty() {
             return;
         }
@@ -255,7 +257,7 @@ impl Client {
             method: call.method,
             path: path_template(&call.path),
             status: response.map(|response| response.status().as_u16()),
-            took: begun.elapsed(),
+            duration: started_at.elapsed(),
             rate_limit: response.and_then(|response| RateLimit::read(response.headers())),
         };
         for observer in &self.observers {
@@ -267,9 +269,9 @@ impl Client {
         let Some(budget) = &self.budget else {
             return Ok(());
         };
-        let outcome = budget::take(&**budget, token.key()).await;
+        let outcome = rate_limit::take(&**budget, token.key()).await;
         outcome.map_err(
-            |UsedUp {
+            |BudgetExhausted {
                  retry_after,
                  reason,
              }| Error::BudgetUsedUp {
@@ -284,11 +286,11 @@ impl Client {
         let Some(seen) = RateLimit::read(response.headers()) else {
             return;
         };
-        // A refusal tells that nothing is left, also where only the minute is used up.
+        // A 429 reports 0 remaining requests even if only the limit per minute is used up.
         if let Some(budget) = &self.budget
             && response.status() != StatusCode::TOO_MANY_REQUESTS
         {
-            budget.told(token.key(), seen);
+            budget.record_reported(token.key(), seen);
         }
         tracing::debug!(%call, limit = seen.limit, remaining = seen.remaining, reset_at = %seen.reset_at, "rate limit");
         let mut latest = self

@@ -1,4 +1,4 @@
-//! Amounts, times and ids as JSON writes them.
+//! Decodes amounts, times, texts and ids from the JSON forms that DigitalOcean sends.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Why an item or a body is not what the spec promises.
+/// The reason that an item or a body does not match the spec.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unreadable(String);
@@ -27,8 +27,8 @@ impl From<serde_json::Error> for Unreadable {
     }
 }
 
-/// An amount in USD: a decimal string (spec). A JSON number, which other servers send, is read by its digits and never becomes a
-/// float.
+/// An amount in USD: a decimal string (spec). A JSON number, which other servers send, is parsed
+/// from its digits and never converted to a float.
 #[derive(Debug)]
 pub(crate) struct Amount(pub(crate) Decimal);
 
@@ -46,7 +46,8 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// A time that nothing depends on: RFC 3339 with any fraction and offset, or none.
+/// Reads an optional time: RFC 3339 with any fraction and offset. An invalid time is read as none,
+/// because no decision depends on it.
 pub(crate) fn optional_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -58,7 +59,7 @@ pub(crate) fn optional_time<'de, D: Deserializer<'de>>(
     Ok(time.map(|time| time.to_utc()))
 }
 
-/// A text that other servers send as a number; none where it is absent, null or empty.
+/// Reads a text that other servers send as a number. None if it is absent, null or empty.
 pub(crate) fn optional_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
@@ -67,7 +68,7 @@ pub(crate) fn optional_text<'de, D: Deserializer<'de>>(
         .and_then(text_of))
 }
 
-/// A string or a number as text; none for anything else and for the empty string.
+/// Returns a string or a number as text. None for any other value and for the empty string.
 pub(crate) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -76,7 +77,8 @@ pub(crate) fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The same JSON on one line: without the white space between its parts, and with every digit and letter as it came.
+/// Removes the white space between the tokens of a JSON text. Every digit and letter stays as
+/// received.
 pub(crate) fn compact(json: &str) -> String {
     let mut in_text = false;
     let mut is_escaped = false;
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compact_json_lost_nothing_but_the_space_between() {
+    fn compacting_removes_only_the_white_space_between_tokens() {
         let json = "{\r\n  \"a b\" : [ 1.50, \"x \\\" : y\\\\\" , null ],\n\t\"ü\": 79228162514264.33759354395033 }";
         let expected = r#"{"a b":[1.50,"x \" : y\\",null],"ü":79228162514264.33759354395033}"#;
         assert_eq!(compact(json), expected);
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn invalid_amounts_are_refused() {
         for json in ["null", "true", r#""""#, r#""12.34 USD""#, "[]", "1e99"] {
             assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
         }

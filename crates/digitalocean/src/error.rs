@@ -1,4 +1,4 @@
-//! What can go wrong when DigitalOcean is asked.
+//! Errors of requests to DigitalOcean, and whether a later attempt may succeed.
 
 use std::error::Error as _;
 use std::fmt;
@@ -10,8 +10,8 @@ use crate::rate_limit;
 use crate::team::Team;
 use crate::tokens::TokenError;
 
-/// A request, as errors name it: the method, and the path with its query. The query holds page numbers and the like, never a
-/// secret; the token goes in a header.
+/// A request as error texts name it: the method, and the path with its query. The query has page
+/// numbers and filters, never a secret; the token is sent in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub method: &'static str,
@@ -33,20 +33,21 @@ impl fmt::Display for Call {
     }
 }
 
-/// An answer other than 2xx.
+/// A response with a status other than 2xx.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ErrorResponse {
     pub call: Call,
     pub status: u16,
-    /// DigitalOcean's own words (`id: message`) on one line and of bounded length, or a note on what came instead.
+    /// DigitalOcean's error (`id: message`) on one line of bounded length, or a description of
+    /// another body.
     pub detail: Option<String>,
-    /// What DigitalOcean's support asks for.
+    /// The id of the request, for DigitalOcean's support.
     pub request_id: Option<String>,
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} answered {}", self.call, self.status)?;
+        write!(formatter, "{} returned {}", self.call, self.status)?;
         if let Some(detail) = &self.detail {
             write!(formatter, ": {detail}")?;
         }
@@ -57,90 +58,94 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Why a call came to nothing. No text of it holds the token.
+/// The reason that a call failed. No text of it contains the token.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// 401
-    #[error("{answer}; the token of {origin} is wrong, expired or revoked: put a valid one there")]
+    #[error(
+        "{response}; the token from {origin} is wrong, expired or revoked: replace it with a valid one"
+    )]
     Unauthorized {
-        answer: Box<Answer>,
-        /// The variable, the file or Vault's path that the token is from.
+        response: Box<ErrorResponse>,
+        /// The source of the token: the variable, the file or the path in Vault.
         origin: String,
     },
     /// 403
-    #[error("{answer}; the token lacks the scope for this: grant it, or use a token that has it")]
-    Forbidden { answer: Box<Answer> },
+    #[error(
+        "{response}; the token lacks the scope of this request: grant the scope, or use a token that has it"
+    )]
+    Forbidden { response: Box<ErrorResponse> },
     /// 404
-    #[error("{answer}")]
-    NotFound { answer: Box<Answer> },
-    /// 409, for one a name that is taken
-    #[error("{answer}")]
-    Conflict { answer: Box<Answer> },
+    #[error("{response}")]
+    NotFound { response: Box<ErrorResponse> },
+    /// 409, for example for a name that is taken
+    #[error("{response}")]
+    Conflict { response: Box<ErrorResponse> },
     /// 429
-    #[error("{answer}; may be tried again in {} s", retry_after.as_secs())]
+    #[error("{response}; retry in {} s", retry_after.as_secs())]
     RateLimited {
-        answer: Box<Answer>,
+        response: Box<ErrorResponse>,
         /// Between a second and an hour.
         retry_after: Duration,
     },
     /// 5xx
-    #[error("{answer}{}", left_alone_for(*retry_after))]
+    #[error("{response}{}", retry_hint(*retry_after))]
     Server {
-        answer: Box<Answer>,
-        /// Between a second and five minutes, where the answer says so.
+        response: Box<ErrorResponse>,
+        /// Between a second and five minutes, if the response has a delay.
         retry_after: Option<Duration>,
     },
-    /// Any other answer that is not 2xx
-    #[error("{answer}")]
-    Refused { answer: Box<Answer> },
-    /// No connection, no answer in time, or an answer that was cut off
+    /// Any other status that is not 2xx
+    #[error("{response}")]
+    Refused { response: Box<ErrorResponse> },
+    /// No connection, a timeout, or a truncated response
     #[error("{call}: {problem}")]
     Network {
         call: Call,
         problem: String,
         source: reqwest::Error,
     },
-    /// A 2xx whose body is not what the spec promises
-    #[error("{call} answered with {problem}")]
+    /// A 2xx response with a body that does not match the spec
+    #[error("{call} returned {problem}")]
     UnexpectedBody { call: Call, problem: String },
     #[error(
-        "DIGITALOCEAN_API_URL cannot be used: {problem}; expected one like https://api.digitalocean.com"
+        "invalid DIGITALOCEAN_API_URL: {problem}; expected a URL such as https://api.digitalocean.com"
     )]
     InvalidBaseUrl { problem: &'static str },
     #[error(
-        "the DigitalOcean token is empty or holds characters that no token has: look at its DO_API_TOKEN variable"
+        "invalid DigitalOcean token: it is empty or has characters that no token has; correct its DO_API_TOKEN variable"
     )]
     InvalidToken,
-    #[error("cannot prepare connections to DigitalOcean: {}; are the machine's CA certificates installed?", innermost(.0))]
+    #[error("cannot set up TLS connections to DigitalOcean: {}; check that the machine's CA certificates are installed", root_cause(.0))]
     Setup(#[source] reqwest::Error),
-    /// Nothing was sent: all who use the token together have made as many requests as they may
-    #[error("{call} has to wait: {reason}; may be tried again in {} s", retry_after.as_secs())]
+    /// The request was not sent: the shared budget of the token has no requests left
+    #[error("{call} was not sent: {reason}; retry in {} s", retry_after.as_secs())]
     BudgetUsedUp {
         call: Call,
         reason: String,
         retry_after: Duration,
     },
-    /// Nothing was asked but whose token it is
+    /// The request was not sent: the token is of another team
     #[error(
-        "the token of {origin} is one of the team {team}, and what is read here is the team {expected}'s: put a token of that team there, \
-         or read {team} into a database of its own"
+        "the token from {origin} is of team {team}, but this database mirrors team {expected}: use a token of team {expected}, \
+         or mirror team {team} into a separate database"
     )]
     OtherTeam {
-        /// The variable, the file or Vault's path that the token is from.
+        /// The source of the token: the variable, the file or the path in Vault.
         origin: String,
         team: Box<Team>,
         expected: Box<Team>,
     },
-    /// Nothing was asked but whose token it is
-    #[error("whether the token of {origin} is one of the right team is not known: {problem}")]
+    /// The request was not sent: the mirrored team is not known
+    #[error("cannot check the team of the token from {origin}: {problem}")]
     TeamUnknown { origin: String, problem: String },
-    /// There was no token to send
+    /// The token source returned no token
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
 impl Error {
-    /// Whether the same call may well succeed later without anyone doing something about it.
+    /// Returns true if the same call may succeed later without a change by an operator.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. }
@@ -162,26 +167,30 @@ impl Error {
         }
     }
 
-    /// The headers say when to come back.
-    pub(crate) fn of_answer(answer: Answer, headers: &HeaderMap, origin: &str) -> Self {
-        let answer = Box::new(answer);
-        match answer.status {
+    /// Creates the error for a status. The headers provide the delay before the next attempt.
+    pub(crate) fn from_response(
+        response: ErrorResponse,
+        headers: &HeaderMap,
+        origin: &str,
+    ) -> Self {
+        let response = Box::new(response);
+        match response.status {
             401 => Self::Unauthorized {
-                answer,
+                response,
                 origin: origin.to_owned(),
             },
-            403 => Self::Forbidden { answer },
-            404 => Self::NotFound { answer },
-            409 => Self::Conflict { answer },
+            403 => Self::Forbidden { response },
+            404 => Self::NotFound { response },
+            409 => Self::Conflict { response },
             429 => Self::RateLimited {
-                answer,
+                response,
                 retry_after: rate_limit::retry_after(headers),
             },
             500.. => Self::Server {
-                answer,
+                response,
                 retry_after: rate_limit::retry_after_outage(headers),
             },
-            _ => Self::Refused { answer },
+            _ => Self::Refused { response },
         }
     }
 
@@ -202,28 +211,28 @@ impl Error {
     }
 }
 
-/// The end of a text about a server that cannot answer.
-pub(crate) fn left_alone_for(asked: Option<Duration>) -> String {
-    asked.map_or_else(String::new, |asked| {
-        format!("; asks to be left alone for {} s", asked.as_secs())
+/// Formats the delay that a failing server requested, for the end of an error text.
+pub(crate) fn retry_hint(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |delay| {
+        format!("; the server requests a retry after {} s", delay.as_secs())
     })
 }
 
-/// What kept an answer from coming. The error must have lost its URL.
+/// Describes why a request got no complete response. The URL must have been removed from the error.
 pub(crate) fn describe_network(base_url: &str, error: &reqwest::Error) -> String {
-    let cause = innermost(error);
+    let cause = root_cause(error);
     if error.is_timeout() {
-        format!("{base_url} did not answer in time")
+        format!("{base_url} did not respond in time")
     } else if error.is_connect() {
         format!("cannot connect to {base_url}: {cause}")
     } else if error.is_body() || error.is_decode() {
-        format!("the answer was cut off: {cause}")
+        format!("the response was truncated: {cause}")
     } else {
-        format!("no answer from {base_url}: {cause}")
+        format!("no response from {base_url}: {cause}")
     }
 }
 
-pub(crate) fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,37 +1,40 @@
-//! Resources of one kind.
+//! Lists the resources of one kind, with the kinds that are read from the same bodies or per
+//! parent.
 
 use std::collections::HashSet;
 
 use domain::inventory::ObservedResource;
-use domain::{Completeness, ResourceKind, TakenPage};
+use domain::{Completeness, RecordedPage, ResourceKind};
 
 use crate::Error;
 use crate::client::Client;
 use crate::kinds::{Body, Children, Item, ResourceListing};
-use crate::pages::{PageNote, PageSink, Read, Source};
+use crate::pages::{PageRecord, PageSink, Read, Source};
 
-/// How the listing of one kind went, apart from what it saw.
+/// The result of listing one kind, without its resources.
 #[derive(Debug)]
 pub struct ListedKind {
     pub kind: ResourceKind,
-    /// `DigitalOcean`'s own count, where it gives one.
+    /// `DigitalOcean`'s count, if it returns one.
     pub total: Option<u64>,
-    /// Requests made for this kind alone, those that failed included.
+    /// Requests sent for this kind only, including failed ones.
     pub requests: u32,
-    /// Whether this is everything, and if not, why.
+    /// Whether all resources were read, with the reason if not.
     pub completeness: Completeness,
-    /// Why a page could not be read. None for a complete list, and for one that is incomplete because its pages contradict each
-    /// other or an item could not be read.
+    /// The error of a page that could not be read. None for a complete list, and for a list that is
+    /// incomplete because its pages contradict each other or an item could not be parsed.
     pub failure: Option<Error>,
 }
 
 impl Client {
-    /// Every resource of a kind, and of the kinds that are read from the same bodies or listed for each of its resources; the kind
-    /// itself comes first in the answer. A kind that takes several lists (droplets with and without GPUs) is complete only if all
-    /// of them are; a list that cannot be read ends it, since the next one would most likely fail as well.
+    /// Lists every resource of a kind, and of the kinds that are read from the same bodies or
+    /// listed for each of its resources. The kind itself is first in the result. A kind with
+    /// several lists (droplets with and without GPUs) is complete only if all of them are; the
+    /// first list that fails ends the listing, because the next one would most likely fail too.
     ///
-    /// What was seen is handed to `sink` a page at a time. A resource may come more than once; the last time counts. Of lists that
-    /// `sink` has pages of already, only the others are asked for.
+    /// Resources are passed to `sink` a page at a time. A resource may be passed more than once;
+    /// the last version counts. Of lists with pages that `sink` has already, only the remaining
+    /// pages are requested.
     pub async fn list_resources<S: PageSink<ObservedResource>>(
         &self,
         listing: &ResourceListing,
@@ -56,10 +59,10 @@ impl Client {
                 paging: listing.paging,
                 read: &|json| (listing.read)(Body::parse(json, listing.ordered)?),
                 id: Some(|item: &Item| item.id.clone()),
-                beside: None,
+                extra: None,
             };
             let part = self.list_into(&source, &mut resources).await?;
-            // What two lists both hold counts once.
+            // An item in both lists counts once.
             let repeated = resources.ids.intersection(&seen).count();
             own.add(part, repeated);
             seen.extend(resources.ids);
@@ -67,7 +70,11 @@ impl Client {
                 break;
             }
         }
-        let mut kinds: Vec<_> = listing.also.iter().map(|kind| own.beside(kind)).collect();
+        let mut kinds: Vec<_> = listing
+            .included
+            .iter()
+            .map(|kind| own.included(kind))
+            .collect();
         if let Some(children) = &listing.children {
             kinds.push(self.list_children(&own, children, &seen, sink).await?);
         }
@@ -75,8 +82,8 @@ impl Client {
         Ok(kinds)
     }
 
-    /// What can be listed only for one parent at a time. It is complete if the parents' list is and each of its own: one that
-    /// fails harms no other.
+    /// Lists a kind that can be listed only for one parent at a time. It is complete if the list of
+    /// parents and the list of each parent are. A list that fails does not end the others.
     async fn list_children<S: PageSink<ObservedResource>>(
         &self,
         parents: &ListedKind,
@@ -88,7 +95,7 @@ impl Client {
             requests: 0,
             failure: None,
             total: Some(0),
-            ..parents.beside(&children.kind)
+            ..parents.included(&children.kind)
         };
         if parents.failure.is_some() {
             return Ok(all);
@@ -109,7 +116,7 @@ impl Client {
                     (children.read)(id, Body::parse(json, children.ordered)?).map(Item::from)
                 },
                 id: Some(|item: &Item| item.id.clone()),
-                beside: None,
+                extra: None,
             };
             let part = self.list_into(&source, &mut resources).await?;
             all.add(part, 0);
@@ -130,8 +137,8 @@ impl ListedKind {
         self.failure = self.failure.take().or(part.failure);
     }
 
-    /// A kind that is read along with this one.
-    fn beside(&self, kind: &ResourceKind) -> Self {
+    /// The result of a kind that is read from the bodies of this one.
+    fn included(&self, kind: &ResourceKind) -> Self {
         Self {
             kind: kind.clone(),
             total: None,
@@ -142,9 +149,9 @@ impl ListedKind {
     }
 }
 
-/// Hands on the resources that are in the items of a list.
+/// Passes the resources of a list's items to a sink.
 struct Resources<'a, S> {
-    /// Ids of the items.
+    /// The ids of the items.
     ids: HashSet<String>,
     sink: &'a mut S,
 }
@@ -161,19 +168,19 @@ impl<S: PageSink<ObservedResource>> PageSink<Item> for Resources<'_, S> {
         self.sink.take(resources).await
     }
 
-    async fn note(&mut self, page: PageNote<'_>) -> Result<(), S::Error> {
-        self.sink.note(page).await
+    async fn record_page(&mut self, page: PageRecord<'_>) -> Result<(), S::Error> {
+        self.sink.record_page(page).await
     }
 
-    fn taken_before(&mut self, path: &str) -> Vec<TakenPage> {
-        let taken = self.sink.taken_before(path);
-        let ids = taken.iter().flat_map(|page| &page.ids);
+    fn resumable_pages(&mut self, path: &str) -> Vec<RecordedPage> {
+        let pages = self.sink.resumable_pages(path);
+        let ids = pages.iter().flat_map(|page| &page.ids);
         self.ids.extend(ids.cloned());
-        taken
+        pages
     }
 
-    async fn begin_again(&mut self, path: &str) -> Result<(), S::Error> {
+    async fn restart_list(&mut self, path: &str) -> Result<(), S::Error> {
         self.ids.clear();
-        self.sink.begin_again(path).await
+        self.sink.restart_list(path).await
     }
 }

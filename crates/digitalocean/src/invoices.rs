@@ -1,4 +1,4 @@
-//! Invoices: the list, one's items, its summary and its CSV.
+//! Reads invoices: the list, and the items, the summary and the CSV of one invoice.
 
 mod bodies;
 
@@ -8,22 +8,23 @@ use std::sync::{Mutex, PoisonError};
 use domain::invoices::{InvoiceHeader, InvoiceItem, InvoicePreview, InvoiceSummary};
 use domain::{Completeness, InvoiceUuid};
 
-use crate::answer_text::is_html;
 use crate::client::Client;
 use crate::decode::compact;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
-use crate::pages::{Beside, PageSink, Source};
+use crate::pages::{ExtraField, PageSink, Source};
 use crate::paging::Paging;
+use crate::response_text::is_html;
 use bodies::{read_header, read_item, read_preview, read_summary};
 
 const INVOICES: &str = "/v2/customers/my/invoices";
 
-/// Which invoice: one that was issued, or the running month's. Displayed as it stands in a path.
+/// Identifies an invoice: an issued one, or the preview of the current month. Displays as its path
+/// segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InvoiceKey {
     Issued(InvoiceUuid),
-    /// The word `preview` stands for its uuid (spec).
+    /// The path segment `preview` takes the place of a UUID (spec).
     Preview,
 }
 
@@ -42,37 +43,38 @@ impl fmt::Display for InvoiceKey {
     }
 }
 
-/// The list of invoices, and what it says of the running month.
+/// The list of invoices, and the preview of the current month.
 #[derive(Debug)]
 pub struct InvoiceList {
-    /// The issued ones.
+    /// The issued invoices.
     pub invoices: Listing<InvoiceHeader>,
-    /// None where there is no preview, or none that can be read.
+    /// None if there is no preview or it is invalid.
     pub preview: Option<InvoicePreview>,
 }
 
-/// An item of an invoice, read and as it came.
+/// An item of an invoice, decoded and as received.
 #[derive(Debug)]
 pub struct InvoiceItemRead {
     pub item: InvoiceItem,
-    /// Its JSON with every field as received and no white space between them.
+    /// The JSON with every field as received, without white space between tokens.
     pub json: String,
 }
 
-/// How the listing of an invoice's items went.
+/// The result of listing the items of an invoice.
 #[derive(Debug)]
 pub struct InvoiceItemsListed {
     pub completeness: Completeness,
-    /// Why a page could not be read, which ended the listing.
+    /// The error of the page that ended the listing.
     pub failure: Option<Error>,
 }
 
 impl Client {
-    /// Every invoice (`GET /v2/customers/my/invoices`). The preview of the running month comes beside them.
+    /// Lists every invoice (`GET /v2/customers/my/invoices`). The response also has the preview of
+    /// the current month.
     pub async fn list_invoices(&self) -> InvoiceList {
         let preview = Mutex::new(None);
         let take_preview = |json: Option<&str>| {
-            *preview.lock().unwrap_or_else(PoisonError::into_inner) = json.and_then(preview_of);
+            *preview.lock().unwrap_or_else(PoisonError::into_inner) = json.and_then(parse_preview);
         };
         let source = Source {
             path: INVOICES,
@@ -80,7 +82,7 @@ impl Client {
             paging: Paging::Pages,
             read: &read_header,
             id: Some(|invoice: &InvoiceHeader| invoice.invoice_uuid.to_string()),
-            beside: Some(Beside {
+            extra: Some(ExtraField {
                 key: "invoice_preview",
                 read: &take_preview,
             }),
@@ -92,8 +94,9 @@ impl Client {
         }
     }
 
-    /// The items of an invoice (`GET /v2/customers/my/invoices/{uuid}`), in DigitalOcean's order, handed over a page at a time: all
-    /// of a large invoice would weigh more than its lines.
+    /// Lists the items of an invoice (`GET /v2/customers/my/invoices/{uuid}`), in DigitalOcean's
+    /// order. They are passed on a page at a time: all items of a large invoice would take more
+    /// memory than its lines.
     pub async fn get_invoice<S: PageSink<InvoiceItemRead>>(
         &self,
         invoice: InvoiceKey,
@@ -109,9 +112,9 @@ impl Client {
                     json: compact(json),
                 })
             },
-            // They have none: two alike are two.
+            // Items have no id: two equal items are two.
             id: None,
-            beside: None,
+            extra: None,
         };
         let read = self.list_into(&source, sink).await?;
         Ok(InvoiceItemsListed {
@@ -120,34 +123,34 @@ impl Client {
         })
     }
 
-    /// The sums of an invoice (`GET /v2/customers/my/invoices/{uuid}/summary`). The person's name and address that come along are
-    /// left out.
+    /// Returns the sums of an invoice (`GET /v2/customers/my/invoices/{uuid}/summary`). The name
+    /// and the address of the customer in the response are ignored.
     pub async fn get_invoice_summary(&self, invoice: InvoiceKey) -> Result<InvoiceSummary, Error> {
         let call = Call::get(format!("{INVOICES}/{invoice}/summary"));
         let body = self.get(&call).await?;
         let summary = Self::decode(&call, &body)?;
         read_summary(summary)
-            .map_err(|problem| Error::unexpected(&call, format!("no summary: {problem}")))
+            .map_err(|problem| Error::unexpected(&call, format!("an invalid summary: {problem}")))
     }
 
-    /// An invoice's CSV as it is (`GET /v2/customers/my/invoices/{uuid}/csv`).
+    /// Returns the CSV of an invoice, byte for byte (`GET /v2/customers/my/invoices/{uuid}/csv`).
     pub async fn fetch_invoice_csv(&self, invoice: InvoiceKey) -> Result<Vec<u8>, Error> {
         let call = Call::get(format!("{INVOICES}/{invoice}/csv"));
         let body = self.get_as(&call, "text/csv").await?;
         let content_type = body.content_type.as_deref().unwrap_or_default();
-        let is_another = ["text/html", "application/json"]
+        let is_other_type = ["text/html", "application/json"]
             .iter()
             .any(|other| content_type.starts_with(other));
-        if is_another || is_html(&body.bytes) {
-            return Err(Self::foreign(&call, &body));
+        if is_other_type || is_html(&body.bytes) {
+            return Err(Self::unexpected_body(&call, &body));
         }
         Ok(body.bytes)
     }
 }
 
-fn preview_of(json: &str) -> Option<InvoicePreview> {
+fn parse_preview(json: &str) -> Option<InvoicePreview> {
     read_preview(json)
-        .inspect_err(|problem| tracing::warn!(%problem, "the invoice preview cannot be read"))
+        .inspect_err(|problem| tracing::warn!(%problem, "invalid invoice preview"))
         .ok()
         .flatten()
 }

@@ -1,8 +1,8 @@
-//! The kinds of resources that have a list of their own.
+//! The kinds of resources that have their own list in the API.
 //!
-//! A new kind is one small file here, one line in [`LISTINGS`] and one example of its answer under `fixtures/`. Where a body may
-//! hold a secret, its file names the parts that are kept; otherwise it names what is left out. It also names the lists whose order
-//! means something.
+//! A new kind is one small file here, one line in [`LISTINGS`] and one example response under
+//! `fixtures/`. If a body may contain a secret, the file of the kind names the parts to keep;
+//! otherwise it names the parts to omit. It also names the lists in which the order matters.
 
 mod alert_policy;
 mod allowed;
@@ -52,21 +52,21 @@ use crate::paging::Paging;
 #[derive(Debug)]
 pub struct ResourceListing {
     pub kind: ResourceKind,
-    /// Kinds whose resources are read from the same bodies: a cluster's node pools stand in the cluster.
-    pub also: &'static [ResourceKind],
-    /// What to ask for; together they make the whole kind.
+    /// Kinds that are read from the same bodies: the node pools of a cluster are in the cluster.
+    pub included: &'static [ResourceKind],
+    /// The paths of its lists; together they contain every resource of the kind.
     pub paths: &'static [&'static str],
-    /// The key of the resources in the answer.
+    /// The key of the resources in the response.
     pub envelope: &'static str,
-    /// What a token with custom scopes must be granted for it (spec).
+    /// The scope that a token with custom scopes needs (spec).
     pub scope: &'static str,
     pub(crate) paging: Paging,
-    /// Lists of a body whose order means something, as in `rules.ports`, in DigitalOcean's words. All others are sets: a
-    /// different order of their elements is no change.
+    /// Paths, such as `rules.ports`, of the lists in a body that are ordered, by DigitalOcean's
+    /// names. All other lists are sets: a different order of their elements is not a change.
     pub ordered: &'static [&'static str],
-    /// What is listed for each resource of this kind, where the account has no list of it.
+    /// The kind that is listed for each resource of this kind, if the account has no list of it.
     pub children: Option<Children>,
-    /// Reads one item of the list, without what is secret.
+    /// Reads one item of the list, without its secrets.
     pub(crate) read: fn(Body<'_>) -> Result<Item, Unreadable>,
 }
 
@@ -74,23 +74,23 @@ pub struct ResourceListing {
 #[derive(Debug)]
 pub struct Children {
     pub kind: ResourceKind,
-    /// What to ask for, by the parent's id.
+    /// The path of the list, by the parent's id.
     pub(crate) path: fn(&str) -> String,
-    /// The key of the resources in the answer.
+    /// The key of the resources in the response.
     pub envelope: &'static str,
     pub(crate) paging: Paging,
-    /// Lists of a body whose order means something, as those of [`ResourceListing`].
+    /// The ordered lists of a body, like those of [`ResourceListing`].
     pub ordered: &'static [&'static str],
-    /// Reads one resource, given its parent's id, without what is secret.
+    /// Reads one resource, with its parent's id and without its secrets.
     pub(crate) read: fn(&str, Body<'_>) -> Result<ObservedResource, Unreadable>,
 }
 
-/// What an item of a list holds.
+/// An item of a list, decoded.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// What tells it from the other items of its list.
+    /// Identifies the item in its list.
     pub(crate) id: String,
-    /// The resource, and others that are part of its body; none for what another list has.
+    /// The resource, and others that are part of its body. Empty if another list has the resource.
     pub(crate) resources: Vec<ObservedResource>,
 }
 
@@ -104,14 +104,16 @@ impl From<ObservedResource> for Item {
 }
 
 impl ResourceListing {
-    /// All kinds that this listing tells of, its own first.
+    /// Returns all kinds of this listing, its own first.
     pub fn kinds(&self) -> impl Iterator<Item = &ResourceKind> {
         let children = self.children.as_ref().map(|children| &children.kind);
-        std::iter::once(&self.kind).chain(self.also).chain(children)
+        std::iter::once(&self.kind)
+            .chain(self.included)
+            .chain(children)
     }
 }
 
-/// Every kind, one line each.
+/// Every kind, one per line.
 static LISTINGS: &[ResourceListing] = &[
     droplet::LISTING,
     volume::LISTING,
@@ -147,19 +149,20 @@ static LISTINGS: &[ResourceListing] = &[
     saas_addon::LISTING,
 ];
 
-/// How each kind is listed.
+/// Returns the listing of every kind.
 pub fn listings() -> &'static [ResourceListing] {
     LISTINGS
 }
 
-/// The listing that tells of a kind; none for one that has no list.
+/// Returns the listing that contains a kind, or none if the API has no list of it.
 pub fn listing(kind: &ResourceKind) -> Option<&'static ResourceListing> {
     LISTINGS
         .iter()
         .find(|listing| listing.kinds().any(|listed| listed == kind))
 }
 
-/// DNS zones with their records, for those who want them: a request for each zone.
+/// Returns the listing of DNS zones with their records, which is optional: it takes one request per
+/// zone.
 pub fn zones_with_records() -> &'static ResourceListing {
     &dns_zone::LISTING_WITH_RECORDS
 }

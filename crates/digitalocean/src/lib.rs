@@ -9,7 +9,6 @@
 //! Comments name the source of a fact: *spec* (DigitalOcean's public API description), *observed*
 //! (in real accounts) or *rule of ours*.
 
-mod answer_text;
 mod balance;
 mod base_url;
 mod billing_history;
@@ -26,6 +25,7 @@ mod pages;
 mod paging;
 mod projects;
 pub mod rate_limit;
+mod response_text;
 mod scopes;
 pub mod spaces;
 mod team;

@@ -1,7 +1,7 @@
-//! The one loop that reads a list, a page at a time.
+//! The loop that reads every list, page by page, and detects changes between the pages.
 
-mod answer;
 mod reading;
+mod response;
 mod sink;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,37 +15,39 @@ use domain::Completeness;
 use futures::{StreamExt as _, stream};
 use reading::{Collected, Reading};
 
-pub(crate) use answer::PageAnswer;
-pub use sink::{PageNote, PageSink};
+pub(crate) use response::PageResponse;
+pub use sink::{PageRecord, PageSink};
 
-/// The most that DigitalOcean gives (spec).
-const ITEMS_A_PAGE: usize = 200;
-/// Pages under way at a time: far below the 250 requests a minute that a token has.
-const SIDE_BY_SIDE: usize = 4;
-/// How often a list is read whose pages contradict each other.
-const READINGS: usize = 3;
-/// Two million items: a server that promises more, or a next page without end, is not believed.
-const MOST_PAGES: u64 = 10_000;
+/// The maximum page size of DigitalOcean (spec).
+const PAGE_SIZE: usize = 200;
+/// The number of pages requested concurrently: far below the limit of 250 requests a minute per
+/// token.
+const CONCURRENT_PAGES: usize = 4;
+/// The maximum number of attempts to read a list with pages that contradict each other.
+const MAX_ATTEMPTS: usize = 3;
+/// Two million items. A larger total, or an endless chain of next pages, is treated as an error.
+const MAX_PAGES: u64 = 10_000;
 
-/// What to read, and how an item of it is read.
+/// A list to read, and the parser of its items.
 pub(crate) struct Source<'a, T> {
-    /// May hold a query.
+    /// May contain a query.
     pub(crate) path: &'a str,
-    /// The key of the items in the answer.
+    /// The key of the items in the response.
     pub(crate) envelope: &'a str,
     pub(crate) paging: Paging,
-    /// Reads an item from its JSON.
+    /// Parses an item from its JSON.
     pub(crate) read: &'a (dyn Fn(&str) -> Result<T, Unreadable> + Sync),
-    /// What tells two items apart; none where they have no id and two alike are two.
+    /// Returns the id of an item. None if items have no id, so that two equal items are two.
     pub(crate) id: Option<fn(&T) -> String>,
-    pub(crate) beside: Option<Beside<'a>>,
+    pub(crate) extra: Option<ExtraField<'a>>,
 }
 
-/// Another part of the answer, which each page repeats.
+/// Another part of the response, which each page repeats.
 #[derive(Clone, Copy)]
-pub(crate) struct Beside<'a> {
+pub(crate) struct ExtraField<'a> {
     pub(crate) key: &'a str,
-    /// Takes its JSON from the first page, and once more where the list is read again. None where it is missing.
+    /// Receives its JSON from the first page, again for each attempt to read the list. None if it
+    /// is missing.
     pub(crate) read: &'a (dyn Fn(Option<&str>) + Sync),
 }
 
@@ -55,7 +57,7 @@ impl<T> Source<'_, T> {
         match self.paging {
             Paging::Whole => Call::get(self.path),
             Paging::Pages => Call::get(format!(
-                "{}{separator}page={page}&per_page={ITEMS_A_PAGE}",
+                "{}{separator}page={page}&per_page={PAGE_SIZE}",
                 self.path
             )),
         }
@@ -70,15 +72,15 @@ struct Page<T> {
 
 #[derive(Debug, Clone, Copy)]
 struct PageFacts {
-    /// Items on it, those included that cannot be read.
+    /// Items on the page, including those that cannot be parsed.
     len: usize,
-    /// Whether it has a list at all, if only an empty one.
+    /// Whether the page has a list, possibly an empty one.
     is_array: bool,
     total: Option<u64>,
     has_next: bool,
 }
 
-/// How a list went, apart from what it held.
+/// The result of reading a list, without its items.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) total: Option<u64>,
@@ -88,7 +90,7 @@ pub(crate) struct Read {
 }
 
 impl Client {
-    /// Reads a list to its end, and keeps it.
+    /// Reads a whole list into memory.
     pub(crate) async fn list<T: Send>(&self, source: &Source<'_, T>) -> Listing<T> {
         let mut items = Collected::new(source.id);
         let Ok(read) = self.list_into(source, &mut items).await;
@@ -101,11 +103,12 @@ impl Client {
         }
     }
 
-    /// Reads a list to its end, handing over each page as it comes.
+    /// Reads a whole list and passes each page to `sink` as it is received.
     ///
-    /// Nothing keeps items from moving between pages while they are read. A list whose pages contradict each other is therefore
-    /// read again, up to three times in all; after that it is incomplete, whatever it showed. A list that an earlier attempt has
-    /// taken pages of is gone on with, if it is still the same.
+    /// Items may move between pages while they are read. A list with pages that contradict each
+    /// other is therefore read again, up to three times in total; after that it is incomplete,
+    /// regardless of its pages. If an earlier attempt recorded pages of the list, and the list
+    /// is unchanged, reading continues after them.
     pub(crate) async fn list_into<T: Send, S: PageSink<T>>(
         &self,
         source: &Source<'_, T>,
@@ -114,11 +117,11 @@ impl Client {
         let requests = AtomicU32::new(0);
         let mut total = None;
         let mut contradiction = String::new();
-        for number in 0..READINGS {
+        for number in 0..MAX_ATTEMPTS {
             let reading = if number == 0 {
-                self.go_on(source, &requests, sink).await?
+                self.resume(source, &requests, sink).await?
             } else {
-                sink.begin_again(source.path).await?;
+                sink.restart_list(source.path).await?;
                 Reading::new(source)
             };
             let reading = self.read(source, reading, &requests, sink).await?;
@@ -127,7 +130,7 @@ impl Client {
             if contradicts.is_none() || reading.failure.is_some() {
                 return Ok(Read {
                     completeness: match &reading.failure {
-                        None => reading.readability(source.path),
+                        None => reading.completeness(source.path),
                         Some(failure) => Completeness::Incomplete(failure.to_string()),
                     },
                     total,
@@ -139,11 +142,11 @@ impl Client {
             tracing::debug!(
                 path = source.path,
                 contradiction,
-                "the pages contradict each other"
+                "the pages of a list contradict each other"
             );
         }
         let reason = format!(
-            "{}: {contradiction}, in each of {READINGS} readings",
+            "{}: {contradiction}, in each of {MAX_ATTEMPTS} attempts",
             source.path
         );
         Ok(Read {
@@ -154,26 +157,27 @@ impl Client {
         })
     }
 
-    /// Where an earlier attempt broke the list off; its start if there was none.
+    /// Returns the position at which an earlier attempt stopped, or the start of the list.
     ///
-    /// The last page that was taken then is asked for again. If the same items stand on it in the same order, and the total is the
-    /// same, nothing has moved past this place meanwhile: what was before it has been seen, what is after it will be.
-    async fn go_on<'s, T: Send, S: PageSink<T>>(
+    /// The last recorded page is refetched. If it has the same items in the same order and the
+    /// total is the same, no item has moved past this position since: all items before it have been
+    /// read, and all items after it will be.
+    async fn resume<'s, T: Send, S: PageSink<T>>(
         &self,
         source: &Source<'s, T>,
         requests: &AtomicU32,
         sink: &mut S,
     ) -> Result<Reading<'s, T>, S::Error> {
-        let before = sink.taken_before(source.path);
+        let before = sink.resumable_pages(source.path);
         let Some(last) = before.last() else {
             return Ok(Reading::new(source));
         };
         if let Some(mut reading) = Reading::after(source, &before) {
-            if reading.is_at_end() {
+            if reading.is_finished() {
                 return Ok(reading);
             }
             match self.page(source, reading.pages, requests).await {
-                Ok(page) if reading.is_still(last, &page) => {
+                Ok(page) if reading.is_unchanged(last, &page) => {
                     sink.take(page.items).await?;
                     return Ok(reading);
                 }
@@ -187,9 +191,9 @@ impl Client {
         tracing::info!(
             path = source.path,
             pages = before.len(),
-            "the list has changed since it was broken off, and is read from its start again"
+            "the list has changed since the earlier attempt; reading it from the start"
         );
-        sink.begin_again(source.path).await?;
+        sink.restart_list(source.path).await?;
         Ok(Reading::new(source))
     }
 
@@ -210,25 +214,27 @@ impl Client {
             }
         }
         let last = reading.last_page();
-        if last > MOST_PAGES {
+        if last > MAX_PAGES {
             let page_size = reading.page_size;
-            reading.contradict(format!("{last} pages of {page_size} are not believed"));
+            reading.contradict(format!(
+                "{last} pages of {page_size} items exceed the limit of {MAX_PAGES} pages"
+            ));
             return Ok(reading);
         }
         let mut pages = stream::iter(reading.pages + 1..=last)
             .map(|number| self.page(source, number, requests))
-            .buffered(SIDE_BY_SIDE);
+            .buffered(CONCURRENT_PAGES);
         while let Some(page) = pages.next().await {
             if !reading.take(page, sink).await? {
                 return Ok(reading);
             }
         }
 
-        // Without a total, only the page before tells that there is another.
+        // Without a total, only the previous page indicates a next one.
         while reading.has_next {
             let number = reading.pages + 1;
-            if number > MOST_PAGES {
-                reading.contradict("there is a next page without end");
+            if number > MAX_PAGES {
+                reading.contradict(format!("more than {MAX_PAGES} pages"));
                 return Ok(reading);
             }
             let page = self.page(source, number, requests).await;
@@ -248,20 +254,20 @@ impl Client {
         requests.fetch_add(1, Ordering::Relaxed);
         let call = source.call(number);
         let body = self.get(&call).await?;
-        let answer = PageAnswer::read(&call, &body, source.envelope, number)?;
-        if let Some(beside) = source.beside.filter(|_| number == 1) {
-            (beside.read)(answer.parts.get(beside.key).map(|json| json.get()));
+        let response = PageResponse::read(&call, &body, source.envelope, number)?;
+        if let Some(extra) = source.extra.filter(|_| number == 1) {
+            (extra.read)(response.parts.get(extra.key).map(|json| json.get()));
         }
         let mut page = Page {
-            items: Vec::with_capacity(answer.items.len()),
+            items: Vec::with_capacity(response.items.len()),
             unreadable: Vec::new(),
-            facts: answer.facts,
+            facts: response.facts,
         };
-        for item in answer.items {
+        for item in response.items {
             match (source.read)(item.get()) {
                 Ok(item) => page.items.push(item),
                 Err(problem) => {
-                    tracing::warn!(%call, %problem, "an item cannot be read");
+                    tracing::warn!(%call, %problem, "cannot parse an item");
                     page.unreadable.push(problem);
                 }
             }

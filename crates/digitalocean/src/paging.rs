@@ -1,9 +1,10 @@
-//! How DigitalOcean divides a list.
+//! Whether an endpoint divides its list into pages.
 
+/// The paging of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paging {
-    /// Into pages: `page` and `per_page`.
+    /// The list has pages: `page` and `per_page`.
     Pages,
-    /// Not at all: the endpoint has no pages.
+    /// The endpoint returns the whole list at once.
     Whole,
 }

@@ -1,4 +1,4 @@
-//! Projects and what lives in them.
+//! Reads projects and their resources, and creates projects.
 
 use chrono::{DateTime, Utc};
 use domain::projects::{MemberStatus, NewProject, ObservedProject, ProjectMember};
@@ -16,7 +16,8 @@ use crate::paging::Paging;
 
 const PROJECTS: &str = "/v2/projects";
 
-/// What of a project's body has a place of its own. No field is required by the spec; without an id and a name it is no project.
+/// The fields of a project that are stored in separate columns. The spec requires no field; a body
+/// without an id and a name is not a project.
 #[derive(Deserialize)]
 struct ProjectBody {
     id: Uuid,
@@ -26,7 +27,7 @@ struct ProjectBody {
     is_default: Option<bool>,
 }
 
-const OWN_PLACE: [&str; 5] = ["id", "name", "description", "environment", "is_default"];
+const COLUMN_FIELDS: [&str; 5] = ["id", "name", "description", "environment", "is_default"];
 
 #[derive(Deserialize)]
 struct MemberBody {
@@ -42,10 +43,11 @@ struct CreatedProject {
 }
 
 impl Client {
-    /// Every project (`GET /v2/projects`).
+    /// Lists every project (`GET /v2/projects`).
     ///
-    /// Each team has a default project, which cannot be deleted (documentation). A list without it is therefore incomplete, even
-    /// where DigitalOcean calls it one of no projects: the token sees less than there is.
+    /// Each team has a default project, which cannot be deleted (documentation). A list without it
+    /// is therefore incomplete, even if DigitalOcean reports no projects: the token cannot read all
+    /// of them.
     pub async fn list_projects(&self) -> Listing<ObservedProject> {
         let mut listed = self
             .list(&Source {
@@ -54,12 +56,12 @@ impl Client {
                 paging: Paging::Pages,
                 read: &|json| read_project(serde_json::from_str(json)?),
                 id: Some(|project: &ObservedProject| project.provider_id.to_string()),
-                beside: None,
+                extra: None,
             })
             .await;
         if !listed.items.iter().any(|project| project.is_default) {
             let reason = format!(
-                "{PROJECTS}: none of {} projects is the default project, which every team has: does the token see all projects?",
+                "{PROJECTS}: {} projects without the default project, which every team has: use a token that can read all projects",
                 listed.items.len()
             );
             listed.completeness = listed.completeness.and(Completeness::Incomplete(reason));
@@ -67,7 +69,8 @@ impl Client {
         listed
     }
 
-    /// Creates a project (`POST /v2/projects`). A name that is taken is an [`Error::Conflict`] (observed).
+    /// Creates a project (`POST /v2/projects`). A name that is taken is an [`Error::Conflict`]
+    /// (observed).
     pub async fn create_project(&self, new: &NewProject) -> Result<ObservedProject, Error> {
         let body = json!({
             "name": new.name,
@@ -80,12 +83,12 @@ impl Client {
                 method: "POST",
                 path: PROJECTS.to_owned(),
             };
-            Error::unexpected(&call, format!("no project: {problem}"))
+            Error::unexpected(&call, format!("an invalid project: {problem}"))
         })
     }
 
-    /// What lives in a project (`GET /v2/projects/{id}/resources`), as far as the token may see it: members of kinds that it lacks
-    /// the scope for are left out without a word (spec).
+    /// Lists the resources of a project (`GET /v2/projects/{id}/resources`) that the token may
+    /// read. Resources of kinds for which it lacks the scope are omitted without an error (spec).
     pub async fn list_project_resources(&self, project: Uuid) -> Listing<ProjectMember> {
         self.list(&Source {
             path: &format!("{PROJECTS}/{project}/resources"),
@@ -95,7 +98,7 @@ impl Client {
             id: Some(|member: &ProjectMember| {
                 format!("{}:{}", member.urn.kind, member.urn.provider_id)
             }),
-            beside: None,
+            extra: None,
         })
         .await
     }
@@ -104,7 +107,7 @@ impl Client {
 fn read_project(mut body: Value) -> Result<ObservedProject, Unreadable> {
     let own = ProjectBody::deserialize(&body)?;
     if let Some(rest) = body.as_object_mut() {
-        rest.retain(|key, _| !OWN_PLACE.contains(&key.as_str()));
+        rest.retain(|key, _| !COLUMN_FIELDS.contains(&key.as_str()));
     }
     Ok(ObservedProject {
         provider_id: own.id,
@@ -124,7 +127,7 @@ fn read_member(json: &str) -> Result<ProjectMember, Unreadable> {
         .map_err(|error: domain::InvalidUrn| Unreadable::new(error.to_string()))?;
     Ok(ProjectMember {
         urn,
-        status: MemberStatus::from_word(&body.status.unwrap_or_default()),
+        status: MemberStatus::from_status(&body.status.unwrap_or_default()),
         assigned_at: body.assigned_at,
     })
 }

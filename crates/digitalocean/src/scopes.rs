@@ -1,25 +1,25 @@
-//! What a token must be granted for each purpose, and what is lost where it is not.
+//! The scopes that a token needs for each purpose, and the data that is missing without each.
 
 use crate::Error;
 use crate::client::Client;
 use crate::error::Call;
 use crate::kinds::{self, ResourceListing};
-use crate::pages::PageAnswer;
+use crate::pages::PageResponse;
 use crate::paging::Paging;
 use crate::tokens::Purpose;
 
 /// A list that a purpose reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// What to ask for, for as little as possible.
+    /// The path of the smallest request for the list.
     path: String,
-    /// The key of the list in the answer; none for what is no list.
+    /// The key of the list in the response. None if the response is not a list.
     envelope: Option<&'static str>,
-    /// What a token with custom scopes must be granted for it (spec).
+    /// The scope that a token with custom scopes needs (spec).
     pub scope: &'static str,
-    /// What is missing without it, as a sentence's beginning.
+    /// The data that is missing without the scope, as the start of a sentence.
     pub loss: String,
-    /// Whether the purpose comes to nothing without it.
+    /// Whether the purpose cannot be served without the list.
     pub is_essential: bool,
 }
 
@@ -41,7 +41,7 @@ impl Need {
             Paging::Pages if path.contains('?') => format!("{path}&per_page=1"),
             Paging::Pages => format!("{path}?per_page=1"),
         };
-        let kinds: Vec<_> = listing.kinds().map(|kind| many(kind.as_str())).collect();
+        let kinds: Vec<_> = listing.kinds().map(|kind| plural(kind.as_str())).collect();
         Self {
             path,
             envelope: Some(listing.envelope),
@@ -51,24 +51,24 @@ impl Need {
         }
     }
 
-    /// Without it lists of resources leave their tags out, without a word (spec).
+    /// Without the scope, lists of resources omit their tags without an error (spec).
     fn of_tags() -> Self {
-        let loss = "tags are not seen, and so not what a Kubernetes cluster made; they come and go with every sync where the token of \
-                    another purpose sees them";
+        let loss = "tags are not mirrored, and resources that Kubernetes clusters created are not recognized; if the token of another \
+                    purpose may read tags, they appear and disappear with each sync";
         Self {
             is_essential: false,
             ..Self::of("/v2/tags?per_page=1", Some("tags"), "tag:read", loss)
         }
     }
 
-    /// What is asked, as errors name it.
+    /// Returns the path of the request, as errors name it.
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
 impl Purpose {
-    /// Every list that the purpose reads.
+    /// Returns every list that the purpose reads.
     pub fn needs(self) -> Vec<Need> {
         match self {
             Self::CloudSyncFull => {
@@ -76,7 +76,7 @@ impl Purpose {
                     "/v2/projects?per_page=1",
                     Some("projects"),
                     "project:read",
-                    "no resource is given to a project or a tenant",
+                    "resources are not assigned to projects and tenants",
                 );
                 let kinds = kinds::listings().iter().map(Need::of_kind);
                 let others = [projects, Need::of_tags()];
@@ -87,21 +87,25 @@ impl Purpose {
                     "/v2/droplets?per_page=1",
                     Some("droplets"),
                     "droplet:read",
-                    "new and changed droplets are not seen within a minute",
+                    "new and changed droplets are not mirrored within a minute",
                 ),
                 Need::of_tags(),
             ],
             Self::CloudBilling => [
-                ("/v2/customers/my/balance", None, "the balance is not read"),
+                (
+                    "/v2/customers/my/balance",
+                    None,
+                    "the balance is not mirrored",
+                ),
                 (
                     "/v2/customers/my/billing_history?per_page=1",
                     Some("billing_history"),
-                    "charges, payments and credits are not read",
+                    "charges, payments and credits are not mirrored",
                 ),
                 (
                     "/v2/customers/my/invoices?per_page=1",
                     Some("invoices"),
-                    "no invoice is ingested, so that no cost is known",
+                    "invoices are not ingested, and costs are unknown",
                 ),
             ]
             .map(|(path, envelope, loss)| Need::of(path, envelope, "billing:read", loss))
@@ -111,19 +115,20 @@ impl Purpose {
 }
 
 impl Client {
-    /// Asks for one item of a list, to see whether it may be read. An answer that the syncs would refuse is refused.
+    /// Requests one item of a list, to check that the token may read it. Fails for every response
+    /// that a sync would refuse.
     pub async fn probe(&self, need: &Need) -> Result<(), Error> {
         let call = Call::get(need.path.clone());
         let body = self.get(&call).await?;
         if let Some(envelope) = need.envelope {
-            PageAnswer::read(&call, &body, envelope, 1)?;
+            PageResponse::read(&call, &body, envelope, 1)?;
         }
         Ok(())
     }
 }
 
-/// A kind as people say it of several.
-fn many(kind: &str) -> String {
+/// Returns the plural of a kind, with spaces.
+fn plural(kind: &str) -> String {
     let words = kind.replace('_', " ");
     match words.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_is_told_in_plain_words() {
+    fn a_loss_names_the_kinds_in_plural() {
         let needs = Purpose::CloudSyncFull.needs();
         let of = |scope: &str| {
             let need = needs.iter().find(|need| need.scope == scope);
@@ -158,9 +163,7 @@ mod tests {
                 .needs()
                 .into_iter()
                 .find(|need| need.scope == "tag:read");
-            assert!(tags.is_some_and(
-                |tags| !tags.is_essential && tags.loss.starts_with("tags are not seen")
-            ));
+            assert!(tags.is_some_and(|tags| !tags.is_essential && tags.loss.starts_with("tags ")));
         }
     }
 }

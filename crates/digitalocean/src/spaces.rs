@@ -1,8 +1,8 @@
-//! Spaces buckets, by S3's `ListBuckets`: the API of DigitalOcean has no list of them.
+//! Lists Spaces buckets by S3's `ListBuckets`: the DigitalOcean API has no list of them.
 
-mod answer;
 mod error;
 mod keys;
+mod response;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,35 +21,38 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::base_url::BaseUrl;
-use crate::http::{ANSWER_LIMIT, http_client};
+use crate::http::{RESPONSE_TIMEOUT, http_client};
 use crate::rate_limit;
 
-pub use error::{SpacesAnswer, SpacesError};
+pub use error::{SpacesError, SpacesErrorResponse};
 pub use keys::{IncompleteSpacesKeys, SpacesKeys};
 
-/// Where Spaces is (docs.digitalocean.com/products/spaces/details/availability, as of 23 March 2026). A region that opens later is
-/// missing here; its buckets are then known from projects and grants alone, as all are without keys.
+/// The regions with Spaces (docs.digitalocean.com/products/spaces/details/availability, as of 23
+/// March 2026). The buckets of a later region are missing here. They are then known only from
+/// projects and grants, as all buckets are without keys.
 pub const REGIONS: [&str; 11] = [
     "ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1",
 ];
 
-/// Where a region answers, in place of [`REGION`].
+/// The default endpoint template, with the placeholder `{region}`.
 pub const DEFAULT_ENDPOINT: &str = "https://{region}.digitaloceanspaces.com";
 
-const REGION: &str = "{region}";
-/// The same as Terraform's provider writes it in the variable of the same name.
-const REGION_IN_GO: &str = "{{.Region}}";
+const REGION_PLACEHOLDER: &str = "{region}";
+/// The placeholder that Terraform's provider uses in the variable of the same name.
+const GO_REGION_PLACEHOLDER: &str = "{{.Region}}";
 
-/// Regions asked at a time.
-const AT_A_TIME: usize = 4;
-/// An account has a hundred buckets unless it asks for more (docs), and S3 gives up to ten thousand a page.
-const MOST_PAGES: usize = 100;
-/// For how long a signature holds. A clock that is wrong by more is refused.
-const SIGNED_FOR_SECONDS: u64 = 15 * 60;
+/// The number of regions listed concurrently.
+const CONCURRENT_REGIONS: usize = 4;
+/// An account has at most a hundred buckets by default (docs), and S3 returns up to ten thousand
+/// per page.
+const MAX_PAGES: usize = 100;
+/// The validity of a signature. A larger error of the machine's clock makes it invalid.
+const SIGNATURE_SECONDS: u64 = 15 * 60;
 
-/// Spaces as one pair of keys sees it. Cheap to clone; the clones share their connections.
+/// Client for Spaces with one key pair. Cheap to clone; clones share their connections.
 ///
-/// The keys sign each request, which goes to the region's endpoint and nowhere else; the secret itself is never sent.
+/// The keys sign each request, which is sent to the endpoint of the region only. The secret key
+/// itself is never sent.
 #[derive(Clone)]
 pub struct SpacesClient {
     inner: Arc<Inner>,
@@ -61,7 +64,7 @@ struct Inner {
     keys: SpacesKeys,
 }
 
-/// Without the keys.
+/// Omits the keys.
 impl fmt::Debug for SpacesClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -75,23 +78,26 @@ impl fmt::Debug for SpacesClient {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     pub name: String,
-    /// The one whose endpoint listed it; none if several did.
+    /// The region that lists the bucket. None if several do.
     pub region: Option<String>,
-    /// None if several regions listed one of this name, with different times.
+    /// None if several regions list this name with different times.
     pub created_at: Option<DateTime<Utc>>,
 }
 
 impl SpacesClient {
-    /// A client for the endpoints of a template like [`DEFAULT_ENDPOINT`]. Nothing is sent yet.
+    /// Creates a client for the endpoints of a template such as [`DEFAULT_ENDPOINT`]. Sends no
+    /// request.
     pub fn new(endpoint: &str, keys: SpacesKeys) -> Result<Self, SpacesError> {
-        let endpoint = endpoint.trim().replace(REGION_IN_GO, REGION);
-        if !endpoint.contains(REGION) {
-            let problem = "it does not say where the region goes";
+        let endpoint = endpoint
+            .trim()
+            .replace(GO_REGION_PLACEHOLDER, REGION_PLACEHOLDER);
+        if !endpoint.contains(REGION_PLACEHOLDER) {
+            let problem = "the placeholder {region} is missing";
             return Err(SpacesError::InvalidEndpoint { problem });
         }
         let base = base_of(&endpoint, REGIONS[0])?;
         let http =
-            http_client(&base, HeaderMap::new(), ANSWER_LIMIT).map_err(SpacesError::Setup)?;
+            http_client(&base, HeaderMap::new(), RESPONSE_TIMEOUT).map_err(SpacesError::Setup)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
@@ -101,19 +107,19 @@ impl SpacesClient {
         })
     }
 
-    /// The buckets of every region that the keys may see, by name. All or nothing: whether a name is in one region only is known
-    /// when all have answered.
+    /// Lists the buckets of every region that the keys may read, by name. Fails if one region
+    /// fails: whether a name is unique is known only after all regions have responded.
     pub async fn list_buckets(&self) -> Result<Vec<Bucket>, SpacesError> {
         let lists: Vec<_> = REGIONS.map(|region| self.list_region(region)).into();
         let lists: Vec<Vec<Bucket>> = stream::iter(lists)
-            .buffered(AT_A_TIME)
+            .buffered(CONCURRENT_REGIONS)
             .try_collect()
             .await?;
         let mut buckets: BTreeMap<String, Bucket> = BTreeMap::new();
         for bucket in lists.into_iter().flatten() {
             match buckets.entry(bucket.name.clone()) {
-                Entry::Vacant(place) => drop(place.insert(bucket)),
-                Entry::Occupied(mut place) => place.get_mut().merge(&bucket),
+                Entry::Vacant(entry) => drop(entry.insert(bucket)),
+                Entry::Occupied(mut entry) => entry.get_mut().merge(&bucket),
             }
         }
         Ok(buckets.into_values().collect())
@@ -123,19 +129,19 @@ impl SpacesClient {
         let base = base_of(&self.inner.endpoint, region)?;
         let mut buckets = Vec::new();
         let mut continuation = None;
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.page(&base, region, continuation.as_deref()).await?;
             buckets.extend(page.buckets(region));
             match page.continuation {
                 None => return Ok(buckets),
                 next if next == continuation => {
-                    let problem = "a continuation token that it had given before";
+                    let problem = "the same continuation token twice";
                     return Err(SpacesError::unexpected(region, problem));
                 }
                 next => continuation = next,
             }
         }
-        let problem = format!("more than {MOST_PAGES} pages");
+        let problem = format!("more than {MAX_PAGES} pages");
         Err(SpacesError::unexpected(region, problem))
     }
 
@@ -144,7 +150,7 @@ impl SpacesClient {
         base: &BaseUrl,
         region: &'static str,
         continuation: Option<&str>,
-    ) -> Result<answer::Page, SpacesError> {
+    ) -> Result<response::Page, SpacesError> {
         let url = self.signed_url(base, region, continuation)?;
         let network = |error| SpacesError::network(region, base.as_str(), error);
         let response = self.inner.http.get(url).send().await.map_err(network)?;
@@ -152,11 +158,12 @@ impl SpacesClient {
             return Err(failure(region, response).await);
         }
         let body = response.bytes().await.map_err(network)?;
-        let page = answer::Page::read(&body);
+        let page = response::Page::read(&body);
         page.map_err(|problem| SpacesError::unexpected(region, problem))
     }
 
-    /// Whoever has it may list the buckets until it expires, so it goes into no error and no log.
+    /// Returns the signed URL of a page. The URL permits listing the buckets until it expires, so
+    /// it must not appear in errors and logs.
     fn signed_url(
         &self,
         base: &BaseUrl,
@@ -165,9 +172,9 @@ impl SpacesClient {
     ) -> Result<Url, SpacesError> {
         let invalid = |problem| SpacesError::InvalidEndpoint { problem };
         let url = Url::parse(&format!("{}/", base.as_str()))
-            .map_err(|_| invalid("it is no URL once the region is in it"))?;
+            .map_err(|_| invalid("it is not a URL after the region is inserted"))?;
         let now = Timestamp::from_second(Utc::now().timestamp())
-            .map_err(|_| invalid("the machine's clock is centuries off"))?;
+            .map_err(|_| invalid("the machine's clock is wrong by centuries"))?;
         let query = continuation.map(|token| ("continuation-token", token));
         Ok(rusty_s3::signing::sign(
             &now,
@@ -177,7 +184,7 @@ impl SpacesClient {
             self.inner.keys.secret().expose_secret(),
             None,
             region,
-            SIGNED_FOR_SECONDS,
+            SIGNATURE_SECONDS,
             query.into_iter(),
             std::iter::empty(),
         ))
@@ -185,7 +192,8 @@ impl SpacesClient {
 }
 
 impl Bucket {
-    /// Another region lists one of this name too: whether it is the same, nothing tells.
+    /// Merges a bucket of the same name in another region, which may be the same bucket or another
+    /// one.
     fn merge(&mut self, other: &Self) {
         if self.region != other.region {
             self.region = None;
@@ -217,10 +225,10 @@ impl From<Bucket> for ObservedResource {
 }
 
 fn base_of(endpoint: &str, region: &str) -> Result<BaseUrl, SpacesError> {
-    BaseUrl::parse(&endpoint.replace(REGION, region)).map_err(|error| {
+    BaseUrl::parse(&endpoint.replace(REGION_PLACEHOLDER, region)).map_err(|error| {
         let problem = match error {
             crate::Error::InvalidBaseUrl { problem } => problem,
-            _ => "it is no URL",
+            _ => "it is not a URL",
         };
         SpacesError::InvalidEndpoint { problem }
     })
@@ -229,16 +237,16 @@ fn base_of(endpoint: &str, region: &str) -> Result<BaseUrl, SpacesError> {
 async fn failure(region: &'static str, response: Response) -> SpacesError {
     let status = response.status().as_u16();
     let retry_after = rate_limit::retry_after_outage(response.headers());
-    // The status tells enough if the rest is cut off.
+    // The status is sufficient if the body is truncated.
     let body = response.bytes().await.unwrap_or_default();
-    let (code, request_id) = answer::read_refusal(&body);
-    let answer = SpacesAnswer {
+    let (code, request_id) = response::read_error(&body);
+    let error_response = SpacesErrorResponse {
         region,
         status,
         code,
         request_id,
     };
-    SpacesError::of_answer(answer, retry_after)
+    SpacesError::from_response(error_response, retry_after)
 }
 
 #[cfg(test)]
@@ -251,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_may_be_terraforms() {
+    fn a_template_of_terraform_is_accepted() {
         for endpoint in [
             DEFAULT_ENDPOINT,
             " https://{{.Region}}.digitaloceanspaces.com/ ",
@@ -263,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_no_url_or_has_no_place_for_the_region_is_refused() {
+    fn a_template_without_a_region_or_a_valid_url_is_refused() {
         for endpoint in [
             "",
             "https://digitaloceanspaces.com",

@@ -1,15 +1,15 @@
-//! Which team a token is of, and whether what is read of that team may be used.
+//! The team of a token, and the gate that decides whether its responses may be used.
 
 use std::fmt;
 
 use futures::future::BoxFuture;
 
-/// A team of `DigitalOcean`'s: whose the resources and the bills are that a token reads.
+/// A team of `DigitalOcean`, which owns the resources and the bills that a token reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Team {
     /// Opaque: 40 hexadecimal digits without dashes in the spec's example.
     pub uuid: String,
-    /// What people call it; they may change that. May be empty.
+    /// The display name, which may change and may be empty.
     pub name: String,
 }
 
@@ -22,17 +22,17 @@ impl fmt::Display for Team {
     }
 }
 
-/// Why a team's answers are not used.
+/// The reason that tokens of a team are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAdmitted {
-    /// Another team's are expected.
+    /// Another team is expected.
     Other { expected: Team },
-    /// Whose are expected could not be found out; the reason, as people are told.
+    /// The expected team could not be determined, with the reason as an error text.
     Unknown(String),
 }
 
-/// Knows whose answers may be used.
+/// Decides for which team responses may be used.
 pub trait TeamGate: Send + Sync {
-    /// Whether this team's may.
+    /// Returns an error if the responses of this team may not be used.
     fn admit<'a>(&'a self, team: &'a Team) -> BoxFuture<'a, Result<(), NotAdmitted>>;
 }

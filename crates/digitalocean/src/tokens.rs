@@ -1,7 +1,8 @@
-//! A token per purpose: DigitalOcean limits the requests of each token apart, so a long sweep cannot starve the bill.
+//! The DigitalOcean tokens, one per purpose. DigitalOcean limits the requests of each token
+//! separately, so a long sweep cannot delay billing.
 //!
-//! A token is in a variable, in a file or in Vault. It is looked up when a request needs it, so that one that is replaced is used
-//! without a restart, and it is in nothing but the request.
+//! A token is stored in a variable, in a file or in Vault. It is read when a request needs it, so a
+//! replaced token is used without a restart. It is sent in the request header only.
 
 mod error;
 mod secret;
@@ -18,25 +19,25 @@ pub(crate) use secret::Token;
 pub use source::TokenSource;
 pub use vault::VaultError;
 
-/// What a token is used for.
+/// The use of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// The sweeps over the whole account.
+    /// The sweeps of the whole account.
     CloudSyncFull,
-    /// The frequent sweep over the droplets.
+    /// The frequent sweep of the droplets.
     CloudSyncFast,
     /// The balance, the billing history and the invoices.
     CloudBilling,
 }
 
-/// The environment variable that holds the token for every purpose without one of its own.
+/// The environment variable with the token for every purpose that has no separate one.
 const SHARED_VARIABLE: &str = "DO_API_TOKEN";
 
 impl Purpose {
     /// Every purpose.
     pub const ALL: [Self; 3] = [Self::CloudSyncFull, Self::CloudSyncFast, Self::CloudBilling];
 
-    /// The environment variable that holds this purpose's own token.
+    /// Returns the environment variable with the separate token of this purpose.
     pub fn variable(self) -> &'static str {
         match self {
             Self::CloudSyncFull => "DO_API_TOKEN_CLOUD_SYNC_FULL",
@@ -45,7 +46,8 @@ impl Purpose {
         }
     }
 
-    /// As operators say it: the task queue that the purpose belongs to. The key of its token in Vault's secret.
+    /// Returns the name of the purpose: the name of its task queue, and the key of its token in the
+    /// Vault secret.
     pub fn name(self) -> &'static str {
         match self {
             Self::CloudSyncFull => "cloud-sync-full",
@@ -61,11 +63,11 @@ impl fmt::Display for Purpose {
     }
 }
 
-/// Where the tokens come from: of every purpose, or of those alone that a worker serves.
+/// The token sources of the served purposes.
 #[derive(Debug, Clone)]
 pub struct Tokens(Vec<(Purpose, TokenSource)>);
 
-/// Purposes that have no token.
+/// Purposes without a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MissingTokens(
     /// Never empty.
@@ -77,15 +79,15 @@ impl fmt::Display for MissingTokens {
         let variables: Vec<_> = self.0.iter().map(|purpose| purpose.variable()).collect();
         write!(
             formatter,
-            "no DigitalOcean token: set {SHARED_VARIABLE} for every purpose, or else {}; or with _FILE at its end the file that holds \
-             it, or ARCADIA_VAULT_PATH",
+            "missing DigitalOcean token: set {SHARED_VARIABLE} for every purpose, or {}; to read the token from a file, set the \
+             variable with the suffix _FILE; to read it from Vault, set ARCADIA_VAULT_PATH",
             variables.join(" and ")
         )
     }
 }
 
 impl Tokens {
-    /// One token for every purpose.
+    /// Uses one token for every purpose.
     pub fn one(token: SecretString) -> Self {
         let source = TokenSource::from(token);
         Self(
@@ -95,13 +97,13 @@ impl Tokens {
         )
     }
 
-    /// Where the token of a purpose comes from; none where that purpose is not served.
+    /// Returns the token source of a purpose, or none if the purpose is not served.
     pub fn token(&self, purpose: Purpose) -> Option<&TokenSource> {
         let mut sources = self.iter();
         sources.find_map(|(other, source)| (other == purpose).then_some(source))
     }
 
-    /// Every purpose that is served, and where its token comes from.
+    /// Returns every served purpose with its token source.
     pub fn iter(&self) -> impl Iterator<Item = (Purpose, &TokenSource)> {
         self.0.iter().map(|(purpose, source)| (*purpose, source))
     }

@@ -9,9 +9,9 @@ use reqwest::header::ACCEPT;
 use serde_json::Value;
 
 use super::{Body, Client};
-use crate::answer_text::one_line;
 use crate::error::{Call, Error};
 use crate::rate_limit::TokenKey;
+use crate::response_text::one_line;
 use crate::team::{NotAdmitted, Team, TeamGate};
 use crate::tokens::Token;
 

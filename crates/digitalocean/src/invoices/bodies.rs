@@ -1,4 +1,4 @@
-//! How invoices are written in JSON.
+//! Decodes the JSON of invoices, their items and their summaries.
 
 use chrono::{DateTime, Utc};
 use domain::invoices::{
@@ -27,7 +27,7 @@ struct PreviewBody {
     updated_at: Option<DateTime<Utc>>,
 }
 
-/// An item of an invoice. No field is required by the spec; an item without an amount is none.
+/// An item of an invoice. The spec requires no field; an item without an amount is an error.
 #[derive(Deserialize)]
 struct ItemBody {
     #[serde(default, deserialize_with = "optional_text")]
@@ -61,7 +61,7 @@ pub(super) struct SummaryBody {
     invoice_uuid: Option<String>,
     #[serde(default, deserialize_with = "optional_text")]
     invoice_id: Option<String>,
-    /// The list's word for it is another (spec).
+    /// The list has it as `invoice_period` (spec).
     #[serde(alias = "invoice_period")]
     billing_period: String,
     amount: Amount,
@@ -74,7 +74,7 @@ pub(super) struct SummaryBody {
 #[derive(Deserialize)]
 struct PartBody {
     amount: Option<Amount>,
-    /// Of product charges only.
+    /// Product charges only.
     items: Option<Vec<ProductBody>>,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn read_header(json: &str) -> Result<InvoiceHeader, Unreadable> {
     })
 }
 
-/// None where it is null.
+/// Returns none for null.
 pub(super) fn read_preview(json: &str) -> Result<Option<InvoicePreview>, Unreadable> {
     let Some(body) = serde_json::from_str::<Option<PreviewBody>>(json)? else {
         return Ok(None);
@@ -112,11 +112,11 @@ pub(super) fn read_item(json: &str) -> Result<InvoiceItem, Unreadable> {
         product: body.product.unwrap_or_default().into(),
         group_description: body.group_description.unwrap_or_default().into(),
         description: body.description.unwrap_or_default().into(),
-        // They are compared with the ids of resources.
+        // Normalised, because they are compared with the ids of resources.
         resource_uuid: body.resource_uuid.map(|id| normalised_id(id).into()),
         resource_id: body.resource_id.map(|id| normalised_id(id).into()),
         amount: body.amount.0,
-        // Nothing depends on it: one that is no number is none.
+        // A duration that is not a number is none: no decision depends on it.
         duration: body
             .duration
             .and_then(|duration| duration.trim().replace(',', "").parse().ok()),

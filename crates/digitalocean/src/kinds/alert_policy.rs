@@ -1,4 +1,4 @@
-//! Alert policies of monitoring.
+//! The listing of alert policies of monitoring.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::ALERT_POLICY,
-    also: &[],
+    included: &[],
     paths: &["/v2/monitoring/alerts"],
     envelope: "policies",
     scope: "monitoring:read",
@@ -18,13 +18,13 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Whom it tells is left out: the address of a Slack webhook is all it takes to write to the channel (Slack), and e-mail
-/// addresses are people's.
+/// The parts to keep. Omits the receivers: the address of a Slack webhook is sufficient to write to
+/// the channel (Slack), and e-mail addresses are personal data.
 const PARTS: [&str; 6] = ["type", "compare", "value", "window", "enabled", "entities"];
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("uuid")?;
-    // Its description is all the name it has (spec).
+    // A policy has a description instead of a name (spec).
     let body = body.renamed("description", "name").only(&PARTS)?;
     Ok(body.resource(ResourceKind::ALERT_POLICY, id)?.into())
 }

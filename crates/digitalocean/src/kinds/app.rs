@@ -1,17 +1,17 @@
-//! Apps of App Platform.
+//! The listing of apps of App Platform.
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::APP,
-    also: &[],
-    // An app tells its project only if asked to (spec).
+    included: &[],
+    // The project is included only on request (spec).
     paths: &["/v2/apps?with_projects=true"],
     envelope: "apps",
     scope: "app:read",
@@ -21,8 +21,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Secrets are everywhere in an app: in the values of its variables and of its components', in commands, in the URLs that code is
-/// cloned from, with registries and with log destinations; and all over again in its deployments (spec).
+/// An app has secrets in the values of its variables, in commands, in the URLs of repositories, and
+/// in the settings of registries and log destinations. Its deployments repeat all of them (spec).
 const PARTS: [&str; 29] = [
     "created_at",
     "dedicated_ips.id",
@@ -97,14 +97,14 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let name = body.text_in("spec", "name");
     let region = body.region().or_else(|| body.text_in("spec", "region"));
     let vpc = body.text_in("vpc", "id");
-    let of_components = COMPONENTS.iter().flat_map(|component| {
+    let component_parts = COMPONENTS.iter().flat_map(|component| {
         let parts = COMPONENT_PARTS.iter();
         parts.map(move |part| format!("spec.{component}.{part}"))
     });
     let parts: Vec<String> = PARTS
         .iter()
         .map(|part| (*part).to_owned())
-        .chain(of_components)
+        .chain(component_parts)
         .collect();
     let mut app = body
         .only(&parts)?
@@ -112,6 +112,6 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
         .with("region", region)?
         .resource(ResourceKind::APP, id)?;
     app.relations
-        .extend(vpc.map(|vpc| to(RelationKind::InVpc, ResourceKind::VPC, vpc)));
+        .extend(vpc.map(|vpc| relation_to(RelationKind::InVpc, ResourceKind::VPC, vpc)));
     Ok(app.into())
 }

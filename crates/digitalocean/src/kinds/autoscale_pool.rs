@@ -1,4 +1,4 @@
-//! Pools of droplets that grow and shrink by load.
+//! The listing of autoscale pools of droplets.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::AUTOSCALE_POOL,
-    also: &[],
+    included: &[],
     paths: &["/v2/droplets/autoscale"],
     envelope: "autoscale_pools",
     scope: "droplet:read",
@@ -18,8 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Its load and how many droplets it has just now move by themselves. The user data of its droplets is whatever people write there,
-/// so that it may hold any secret.
+/// The parts to keep. Omits the load and the current number of droplets, which change without an
+/// action of a user. Omits the user data of the droplets, which may contain any secret.
 const PARTS: [&str; 18] = [
     "config.target_number_instances",
     "config.min_instances",

@@ -1,4 +1,4 @@
-//! A resource's JSON body, and what kinds have in common in reading it.
+//! The JSON body of a resource, and the readers that several kinds share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,18 +11,18 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use super::allowed::{allowed, below};
+use super::allowed::{allowed, paths_below};
 use super::canonical::canonical;
 use crate::decode::{Unreadable, text_of};
 
-/// An object whose values are left as they are written: an account has many bodies, and most of each is only passed on.
+/// An object with unparsed values: an account has many bodies, and most of each is only stored.
 type Object<'a> = BTreeMap<String, Cow<'a, RawValue>>;
 
 /// The JSON object of one resource.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
     parts: Object<'a>,
-    /// Its lists whose order means something, as in `rules.ports`.
+    /// The paths of its ordered lists, such as `rules.ports`.
     ordered: Vec<&'static str>,
 }
 
@@ -38,24 +38,24 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// The lists below a key whose order means something: for a part of the body that is a body itself.
+    /// Returns the ordered lists below a key, for a part that is a body itself.
     pub(super) fn ordered_below(&self, key: &str) -> Vec<&'static str> {
-        below(key, self.ordered.iter().copied())
+        paths_below(key, self.ordered.iter().copied())
     }
 
-    /// A part of the body, or none where it is absent or of another form.
+    /// Returns a part of the body. None if it is absent or of another type.
     pub(super) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_str(self.parts.get(key)?.get()).ok()
     }
 
-    /// An id, which is a string for some kinds and a number for others.
+    /// Returns an id, which is a string for some kinds and a number for others.
     pub(super) fn id(&self, key: &str) -> Result<String, Unreadable> {
         self.text(key)
-            .ok_or_else(|| Unreadable::new(format!("it has no {key}")))
+            .ok_or_else(|| Unreadable::new(format!("missing field `{key}`")))
     }
 
-    /// The resource that the body is about, with its name, region, status, tags and project where the body has them under these
-    /// names. What is left of the body after `attrs` are its attributes.
+    /// Creates the resource of the body, with its name, region, status, tags and project if the
+    /// body has them under these names. The rest of the body becomes its attributes.
     pub(super) fn resource(
         self,
         kind: ResourceKind,
@@ -75,12 +75,12 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// A text, or none where it is absent, null or empty.
+    /// Returns a text. None if it is absent, null or empty.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         self.read::<Value>(key).as_ref().and_then(text_of)
     }
 
-    /// The region's slug: of the object that some kinds give, or as it is.
+    /// Returns the region's slug: from an object, which some kinds have, or the plain text.
     pub(super) fn region(&self) -> Option<String> {
         let slug = self.read("region").and_then(|region: Region| region.slug);
         slug.as_ref()
@@ -88,25 +88,28 @@ impl<'a> Body<'a> {
             .or_else(|| self.text("region"))
     }
 
-    /// The state: a text, the one in an object (`{"state": "running"}`), or one under another key.
+    /// Returns the state: a text, the text in an object (`{"state": "running"}`), or the key
+    /// `state`.
     fn status(&self) -> Option<String> {
         let state = self.read("status").and_then(|status: Status| status.state);
         let state = state.as_ref().and_then(text_of);
         self.text("status").or(state).or_else(|| self.text("state"))
     }
 
-    /// The tags; none where they are absent or null, as they are without the scope `tag:read` (spec).
+    /// Returns the tags. Empty if they are absent or null, as without the scope `tag:read` (spec).
     pub(super) fn tags(&self) -> Vec<String> {
         let tags: Vec<Value> = self.read("tags").unwrap_or_default();
         tags.iter().filter_map(text_of).collect()
     }
 
-    /// The project, for kinds whose body names it and tokens with the scope `project:read` (spec).
+    /// Returns the project, if the body of the kind has it and the token has the scope
+    /// `project:read` (spec).
     pub(super) fn project_id(&self) -> Option<Uuid> {
         self.text("project_id")?.parse().ok()
     }
 
-    /// A list that tells of resources of their own, and so has to be understood; empty where it is absent or null.
+    /// Returns a list that defines other resources, so an invalid one is an error. Empty if it is
+    /// absent or null.
     pub(super) fn list<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>, Unreadable> {
         let list: Option<Vec<T>> = match self.parts.get(key) {
             None => None,
@@ -115,26 +118,26 @@ impl<'a> Body<'a> {
         Ok(list.unwrap_or_default())
     }
 
-    /// A text in an object of the body.
+    /// Returns a text from an object of the body.
     pub(super) fn text_in(&self, object: &str, key: &str) -> Option<String> {
         let object: BTreeMap<String, Value> = self.read(object)?;
         object.get(key).and_then(text_of)
     }
 
-    /// Ids that the body lists under a key; none where they are absent or null.
+    /// Returns the ids under a key. Empty if they are absent or null.
     pub(super) fn ids(&self, key: &str) -> Vec<String> {
         let ids: Vec<Value> = self.read(key).unwrap_or_default();
         ids.iter().filter_map(text_of).collect()
     }
 
-    /// That the resource is in the VPC, or in each of those, that stand under a key.
+    /// Returns the relation to the VPC, or to each of the VPCs, under a key.
     pub(super) fn in_vpcs(&self, key: &str) -> Vec<Relation> {
-        let in_vpc = |id| to(RelationKind::InVpc, ResourceKind::VPC, id);
+        let in_vpc = |id| relation_to(RelationKind::InVpc, ResourceKind::VPC, id);
         let several = self.ids(key).into_iter();
         several.chain(self.text(key)).map(in_vpc).collect()
     }
 
-    /// Gives a value another key: what some kinds call a label is the name of others.
+    /// Renames a key: the label of some kinds is the name of others.
     pub(super) fn renamed(mut self, from: &str, to: &str) -> Self {
         if let Some(value) = self.parts.remove(from) {
             self.parts.insert(to.to_owned(), value);
@@ -142,7 +145,7 @@ impl<'a> Body<'a> {
         self
     }
 
-    /// Puts a text under a key in place of what is there; leaves it where there is no such text.
+    /// Sets a key to a text. Leaves the key unchanged if there is no text.
     pub(super) fn with(mut self, key: &str, text: Option<String>) -> Result<Self, Unreadable> {
         if let Some(text) = text {
             let text = Cow::Owned(to_raw_value(&text)?);
@@ -151,7 +154,7 @@ impl<'a> Body<'a> {
         Ok(self)
     }
 
-    /// Takes the only one of several regions for the region.
+    /// Moves the only element of `regions` to `region`. Does nothing if there are several.
     pub(super) fn with_single_region(self) -> Result<Self, Unreadable> {
         match <[String; 1]>::try_from(self.ids("regions")) {
             Ok([region]) => self.without(&["regions"]).with("region", Some(region)),
@@ -159,38 +162,39 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Leaves all out but these parts, written as in `users.name`, and what the mirror keeps beside the attributes. For kinds whose
-    /// bodies hold secrets: one that `DigitalOcean` adds tomorrow is left out as well.
+    /// Keeps only these parts, written like `users.name`, and the fields that are stored in
+    /// separate columns. For kinds with secrets in their bodies: a secret that `DigitalOcean` adds
+    /// later is omitted as well.
     pub(super) fn only<P: AsRef<str>>(self, parts: &[P]) -> Result<Self, Unreadable> {
-        let mut left = Object::new();
+        let mut kept = Object::new();
         for (key, value) in self.parts {
-            if KEPT_BESIDE.contains(&key.as_str()) {
-                left.insert(key, value);
+            if COLUMN_FIELDS.contains(&key.as_str()) {
+                kept.insert(key, value);
                 continue;
             }
-            let paths = below(&key, parts.iter().map(AsRef::as_ref));
+            let paths = paths_below(&key, parts.iter().map(AsRef::as_ref));
             if let Some(value) = allowed(&value, &paths)? {
-                left.insert(key, Cow::Owned(value));
+                kept.insert(key, Cow::Owned(value));
             }
         }
         Ok(Self {
-            parts: left,
+            parts: kept,
             ordered: self.ordered,
         })
     }
 
-    /// Leaves keys out.
+    /// Removes keys.
     pub(super) fn without(mut self, keys: &[&str]) -> Self {
         self.parts.retain(|key, _| !keys.contains(&key.as_str()));
         self
     }
 
-    /// Leaves keys of an object in the body out.
+    /// Removes keys from an object of the body.
     pub(super) fn without_in(self, object: &str, keys: &[&str]) -> Result<Self, Unreadable> {
         self.retain_in(object, |key| !keys.contains(&key))
     }
 
-    /// Leaves all other keys of an object in the body out.
+    /// Removes all other keys from an object of the body.
     pub(super) fn only_in(self, object: &str, keys: &[&str]) -> Result<Self, Unreadable> {
         self.retain_in(object, |key| keys.contains(&key))
     }
@@ -206,24 +210,25 @@ impl<'a> Body<'a> {
         Ok(self)
     }
 
-    /// What is left, keys in alphabetical order and lists in theirs, without what the mirror keeps beside it, and without nulls and
-    /// empty lists, which say as much as absent keys. A region says only its slug there: what it offers today would show as a change
-    /// of every resource in it.
+    /// Returns the rest of the body as attributes, with keys and lists in canonical order. Omits
+    /// the fields that are stored in separate columns, and nulls and empty lists, which mean the
+    /// same as an absent key. Of a region only its slug is stored, in its column: the sizes and
+    /// features that a region offers would appear as a change of every resource in it.
     pub(super) fn into_attrs(self) -> Result<Attrs, Unreadable> {
-        let Self { parts, ordered } = self.without(&KEPT_BESIDE);
-        let mut left = BTreeMap::new();
+        let Self { parts, ordered } = self.without(&COLUMN_FIELDS);
+        let mut kept = BTreeMap::new();
         for (key, value) in parts {
-            let ordered = below(&key, ordered.iter().copied());
+            let ordered = paths_below(&key, ordered.iter().copied());
             if let Some(value) = canonical(&value, &ordered)? {
-                left.insert(key, value);
+                kept.insert(key, value);
             }
         }
-        Ok(Attrs::of(&left)?)
+        Ok(Attrs::of(&kept)?)
     }
 }
 
-/// "This resource is `relation` that one."
-pub(super) fn to(
+/// Creates the relation "this resource is `relation` that one".
+pub(super) fn relation_to(
     relation: RelationKind,
     kind: ResourceKind,
     provider_id: impl Into<String>,
@@ -235,29 +240,30 @@ pub(super) fn to(
     }
 }
 
-/// The cluster that a resource's tags say it was made by: `k8s:` and the cluster's uuid (spec).
+/// Returns the cluster that created a resource, from its tag `k8s:` with the UUID of the cluster
+/// (spec).
 pub(super) fn made_by_kubernetes(tags: &[String]) -> Option<Relation> {
-    // The first of several, whatever their order.
+    // The smallest of several, so that their order does not matter.
     let cluster = tags
         .iter()
         .filter_map(|tag| tag.strip_prefix("k8s:")?.parse::<Uuid>().ok())
         .min()?;
-    Some(to(
+    Some(relation_to(
         RelationKind::MadeByKubernetes,
         ResourceKind::KUBERNETES_CLUSTER,
         cluster.to_string(),
     ))
 }
 
-/// "That resource is `relation` this one."
-pub(super) fn from(
+/// Creates the relation "that resource is `relation` this one".
+pub(super) fn relation_from(
     relation: RelationKind,
     kind: ResourceKind,
     provider_id: impl Into<String>,
 ) -> Relation {
     Relation {
         direction: Direction::FromOther,
-        ..to(relation, kind, provider_id)
+        ..relation_to(relation, kind, provider_id)
     }
 }
 
@@ -271,9 +277,9 @@ struct Status {
     state: Option<Value>,
 }
 
-/// Fields of every resource that are no attributes. When a resource was changed the mirror knows itself, and some kinds say so of
-/// changes that show nowhere.
-const KEPT_BESIDE: [&str; 7] = [
+/// Fields that are stored in separate columns and so are not attributes. The mirror records the
+/// time of a change itself: some kinds set `updated_at` for changes that are not visible.
+const COLUMN_FIELDS: [&str; 7] = [
     "name",
     "project_id",
     "region",

@@ -1,4 +1,4 @@
-//! Ranges of addresses that are brought to `DigitalOcean` (bring your own IP).
+//! The listing of address ranges that are brought to `DigitalOcean` (bring your own IP).
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::BYOIP_PREFIX,
-    also: &[],
+    included: &[],
     paths: &["/v2/byoip_prefixes"],
     envelope: "byoip_prefixes",
     scope: "byoip_prefix:read",
@@ -18,12 +18,13 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// How its checks are getting on is progress. A request to create one carries a signature (spec), which must not come back this way.
+/// The parts to keep. Omits the progress of its validation. A request to create a prefix has a
+/// signature (spec), which must not be stored if a response repeats it.
 const PARTS: [&str; 3] = ["advertised", "failure_reason", "prefix"];
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("uuid")?;
-    // One without a name, as in the spec's example, goes by its range.
+    // Named by its range if it has no name, as in the spec's example.
     let name = body.text("name").or_else(|| body.text("prefix"));
     let body = body.only(&PARTS)?.with("name", name)?;
     Ok(body.resource(ResourceKind::BYOIP_PREFIX, id)?.into())

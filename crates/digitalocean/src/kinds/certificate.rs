@@ -1,4 +1,4 @@
-//! TLS certificates.
+//! The listing of TLS certificates.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::CERTIFICATE,
-    also: &[],
+    included: &[],
     paths: &["/v2/certificates"],
     envelope: "certificates",
     scope: "certificate:read",

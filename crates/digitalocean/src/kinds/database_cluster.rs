@@ -1,16 +1,16 @@
-//! Managed databases, and their replicas that can only be read.
+//! The listing of managed database clusters, and their read-only replicas.
 
 use domain::ResourceKind;
 use domain::inventory::{ObservedResource, RelationKind};
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Children, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::DATABASE_CLUSTER,
-    also: &[],
+    included: &[],
     paths: &["/v2/databases"],
     envelope: "databases",
     scope: "database:read",
@@ -29,8 +29,9 @@ const REPLICAS: Children = Children {
     read: read_replica,
 };
 
-/// Every `connection` has a password, twice: in a field and in its URI. So have users; those of Kafka have a private key besides
-/// (spec). That maintenance is pending, and what it will do, changes by itself.
+/// The parts to keep. Omits every `connection`, which contains a password twice: in a field and in
+/// its URI. Omits the passwords of users, and the private keys of users of Kafka (spec). Omits
+/// pending maintenance, which changes without an action of a user.
 const PARTS: [&str; 18] = [
     "created_at",
     "db_names",
@@ -66,7 +67,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let body = body.only(&PARTS)?;
     let mut cluster = body.resource(ResourceKind::DATABASE_CLUSTER, id.clone())?;
     cluster.relations = vpcs;
-    // Its replicas are asked for by the id as DigitalOcean spells it.
+    // The path of its replicas needs the id in the spelling of DigitalOcean.
     Ok(Item {
         id,
         resources: vec![cluster],
@@ -79,7 +80,7 @@ fn read_replica(cluster: &str, body: Body<'_>) -> Result<ObservedResource, Unrea
     let body = body.only(&REPLICA_PARTS)?;
     let mut replica = body.resource(ResourceKind::DATABASE_REPLICA, id)?;
     replica.relations = vpcs;
-    replica.relations.push(to(
+    replica.relations.push(relation_to(
         RelationKind::ReplicaOf,
         ResourceKind::DATABASE_CLUSTER,
         cluster,

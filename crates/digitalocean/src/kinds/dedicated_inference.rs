@@ -1,4 +1,4 @@
-//! Models that run on GPUs of their own.
+//! The listing of models that run on dedicated GPUs.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::DEDICATED_INFERENCE,
-    also: &[],
+    included: &[],
     paths: &["/v2/dedicated-inferences"],
     envelope: "dedicated_inferences",
     scope: "dedicated_inference:read",
@@ -18,8 +18,9 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// A deployment under way and the states of its accelerators are progress. A request to create one has a token of Hugging Face
-/// (documentation), which must not come back this way.
+/// The parts to keep. Omits a pending deployment and the states of its accelerators, which are
+/// progress. A request to create one has a token of Hugging Face (documentation), which must not be
+/// stored if a response repeats it.
 const PARTS: [&str; 13] = [
     "created_at",
     "endpoints.private_endpoint_fqdn",

@@ -1,9 +1,9 @@
-//! DNS zones, which `DigitalOcean` calls domains, and their records.
+//! The listing of DNS zones, which `DigitalOcean` calls domains, and their records.
 
 use domain::ResourceKind;
 use domain::inventory::{ObservedResource, RelationKind};
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Children, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
@@ -22,7 +22,7 @@ pub(super) static LISTING_WITH_RECORDS: ResourceListing = zones(Some(Children {
 const fn zones(children: Option<Children>) -> ResourceListing {
     ResourceListing {
         kind: ResourceKind::DNS_ZONE,
-        also: &[],
+        included: &[],
         paths: &["/v2/domains"],
         envelope: "domains",
         scope: "domain:read",
@@ -35,11 +35,11 @@ const fn zones(children: Option<Children>) -> ResourceListing {
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let name = body.id("name")?;
-    // All records again, as one text of any length.
+    // The zone file repeats all records, as a text of any length.
     let body = body.without(&["zone_file"]);
     let mut zone = body.resource(ResourceKind::DNS_ZONE, name.clone())?;
     zone.name.clone_from(&zone.provider_id);
-    // Its records are asked for by the name as DigitalOcean spells it.
+    // The path of its records needs the name in the spelling of DigitalOcean.
     Ok(Item {
         id: name,
         resources: vec![zone],
@@ -49,6 +49,10 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
 fn read_record(zone: &str, body: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let id = body.id("id")?;
     let mut record = body.resource(ResourceKind::DNS_RECORD, id)?;
-    record.relations = vec![to(RelationKind::RecordOf, ResourceKind::DNS_ZONE, zone)];
+    record.relations = vec![relation_to(
+        RelationKind::RecordOf,
+        ResourceKind::DNS_ZONE,
+        zone,
+    )];
     Ok(record)
 }

@@ -1,4 +1,4 @@
-//! Firewalls in front of droplets.
+//! The listing of firewalls in front of droplets.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::FIREWALL,
-    also: &[],
+    included: &[],
     paths: &["/v2/firewalls"],
     envelope: "firewalls",
     scope: "firewall:read",
@@ -20,7 +20,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
-    // Which droplets it is in front of just now, and whether all of them know it yet, moves with the droplets.
+    // The protected droplets, and whether the rules have reached them, change with the droplets.
     let body = body.without(&["droplet_ids", "pending_changes", "status"]);
     Ok(body.resource(ResourceKind::FIREWALL, id)?.into())
 }

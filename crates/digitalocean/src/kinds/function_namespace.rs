@@ -1,4 +1,4 @@
-//! Namespaces of functions.
+//! The listing of namespaces of functions.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::FUNCTION_NAMESPACE,
-    also: &[],
+    included: &[],
     paths: &["/v2/functions/namespaces"],
     envelope: "namespaces",
     scope: "function:read",
@@ -18,7 +18,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Its key lets anyone call and change its functions (spec).
+/// The parts to keep. Omits its key, with which anyone can call and change its functions (spec).
 const PARTS: [&str; 3] = ["api_host", "created_at", "uuid"];
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {

@@ -1,4 +1,4 @@
-//! Agents of the gen-ai platform.
+//! The listing of agents of the gen-ai platform.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::GENAI_AGENT,
-    also: &[],
+    included: &[],
     paths: &["/v2/gen-ai/agents"],
     envelope: "agents",
     scope: "genai:read",
@@ -18,8 +18,9 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Its MCP servers have headers with tokens, and what it is told to do is whatever people write there (spec). What its model can do
-/// is the model's matter.
+/// The parts to keep. Omits its MCP servers, which have tokens in headers, and its instructions,
+/// which may contain any text (spec). Omits the capabilities of its model, which are not properties
+/// of the agent.
 const PARTS: [&str; 22] = [
     "created_at",
     "deployment.name",

@@ -1,4 +1,4 @@
-//! Knowledge bases of the gen-ai platform.
+//! The listing of knowledge bases of the gen-ai platform.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::GENAI_KNOWLEDGE_BASE,
-    also: &[],
+    included: &[],
     paths: &["/v2/gen-ai/knowledge_bases"],
     envelope: "knowledge_bases",
     scope: "genai:read",
@@ -18,8 +18,9 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// The last indexing is progress. When it was added to an agent makes sense only where the agent is named, which is not here. Its
-/// sources may be buckets of others, with the keys to them.
+/// The parts to keep. Omits the last indexing job, which is progress, and the time it was added to
+/// an agent, because the agent is not named here. Omits its sources, which may be buckets of others
+/// with their keys.
 const PARTS: [&str; 7] = [
     "created_at",
     "database_id",

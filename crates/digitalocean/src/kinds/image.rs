@@ -1,4 +1,4 @@
-//! Custom images and the backups of droplets.
+//! The listing of custom images and the backups of droplets.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::IMAGE,
-    also: &[ResourceKind::DROPLET_BACKUP],
+    included: &[ResourceKind::DROPLET_BACKUP],
     paths: &["/v2/images?private=true"],
     envelope: "images",
     scope: "image:read",
@@ -21,14 +21,14 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
     let kind = match body.text("type").as_deref() {
-        // The list of snapshots has them too, with what they were made of.
+        // The list of snapshots has them too, with the resource of each.
         Some("snapshot") => {
             return Ok(Item {
                 id,
                 resources: Vec::new(),
             });
         }
-        // Of which droplet it is, only the droplet says (spec).
+        // Only the body of the droplet contains the relation to its backup (spec).
         Some("backup") => ResourceKind::DROPLET_BACKUP,
         _ => ResourceKind::IMAGE,
     };

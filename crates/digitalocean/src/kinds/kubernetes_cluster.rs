@@ -1,4 +1,4 @@
-//! Kubernetes clusters, with their pools of nodes.
+//! The listing of Kubernetes clusters and their node pools.
 
 use domain::ResourceKind;
 use domain::inventory::{ObservedResource, RelationKind};
@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{from, to};
+use super::body::{relation_from, relation_to};
 use super::{Body, Item, ResourceListing};
 use crate::decode::{Unreadable, text_of};
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::KUBERNETES_CLUSTER,
-    also: &[ResourceKind::KUBERNETES_NODE_POOL],
+    included: &[ResourceKind::KUBERNETES_NODE_POOL],
     paths: &["/v2/kubernetes/clusters"],
     envelope: "kubernetes_clusters",
     scope: "kubernetes:read",
     paging: Paging::Pages,
-    // The autoscaler applies one after the other until one pool is left (spec).
+    // The autoscaler applies them in order until one pool is left (spec).
     ordered: &["cluster_autoscaler_configuration.expanders"],
     children: None,
     read,
@@ -32,7 +32,7 @@ struct Pool {
 
 #[derive(Deserialize)]
 struct Node {
-    /// Empty as long as the node is being made.
+    /// Empty while the node is being created.
     #[serde(default)]
     droplet_id: Value,
 }
@@ -53,7 +53,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
         relations.extend(
             droplets
                 .filter_map(|node| text_of(&node.droplet_id))
-                .map(|droplet| from(RelationKind::NodeOf, ResourceKind::DROPLET, droplet)),
+                .map(|droplet| relation_from(RelationKind::NodeOf, ResourceKind::DROPLET, droplet)),
         );
         resources.push(read_pool(&cluster, Body::parse(pool.get(), &ordered)?)?);
     }
@@ -68,11 +68,11 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
 fn read_pool(cluster: &ObservedResource, pool: Body<'_>) -> Result<ObservedResource, Unreadable> {
     let id = pool.id("id")?;
     let mut pool = pool
-        // They are droplets; how each is doing moves by itself.
+        // Nodes are droplets, and their states change without an action of a user.
         .without(&["nodes"])
         .with("region", cluster.region.clone())?
         .resource(ResourceKind::KUBERNETES_NODE_POOL, id)?;
-    pool.relations.push(to(
+    pool.relations.push(relation_to(
         RelationKind::PartOf,
         ResourceKind::KUBERNETES_CLUSTER,
         &*cluster.provider_id,

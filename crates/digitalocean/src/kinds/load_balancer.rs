@@ -1,4 +1,4 @@
-//! Load balancers.
+//! The listing of load balancers.
 
 use domain::ResourceKind;
 
@@ -9,7 +9,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::LOAD_BALANCER,
-    also: &[],
+    included: &[],
     paths: &["/v2/load_balancers"],
     envelope: "load_balancers",
     scope: "load_balancer:read",
@@ -23,10 +23,12 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
     let tag = body.text("tag");
     let vpcs = body.in_vpcs("vpc_uuid");
-    // The tags of its own are only in the Go client's model. The tag of the droplets that it leads to names the cluster as well.
+    // The documented field is `tag`, the tag of its target droplets. Its own tags exist only in the
+    // model of the Go client. Both may name the cluster.
     let tags: Vec<_> = body.tags().into_iter().chain(tag.clone()).collect();
     let cluster = made_by_kubernetes(&tags);
-    // Droplets that a tag or a cluster chooses come and go by themselves; those that were named are its configuration.
+    // Droplets selected by a tag or a cluster change without an action of a user; droplets selected
+    // by id are configuration.
     let body = if tag.is_some() || cluster.is_some() {
         body.without(&["droplet_ids"])
     } else {

@@ -1,17 +1,17 @@
-//! NAT gateways of VPCs.
+//! The listing of NAT gateways of VPCs.
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
 use serde::Deserialize;
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::NAT_GATEWAY,
-    also: &[],
+    included: &[],
     paths: &["/v2/vpc_nat_gateways"],
     envelope: "vpc_nat_gateways",
     scope: "nat_gateway:read",
@@ -32,7 +32,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let mut gateway = body.resource(ResourceKind::NAT_GATEWAY, id)?;
     gateway.relations = vpcs
         .into_iter()
-        .map(|vpc| to(RelationKind::InVpc, ResourceKind::VPC, vpc.vpc_uuid))
+        .map(|vpc| relation_to(RelationKind::InVpc, ResourceKind::VPC, vpc.vpc_uuid))
         .collect();
     Ok(gateway.into())
 }

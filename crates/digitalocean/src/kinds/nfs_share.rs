@@ -1,4 +1,4 @@
-//! Network file shares.
+//! The listing of network file shares.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::NFS_SHARE,
-    also: &[],
+    included: &[],
     paths: &["/v2/nfs"],
     envelope: "shares",
     scope: "nfs:list",
@@ -18,7 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// How its access points are getting on, and when each was changed, is progress.
+/// The parts to keep. Omits the states of its access points and the times of their changes, which
+/// are progress.
 const PARTS: [&str; 17] = [
     "access_points.access_policy.anongid",
     "access_points.access_policy.anonuid",

@@ -1,16 +1,16 @@
-//! Snapshots of network file shares.
+//! The listing of snapshots of network file shares.
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::NFS_SNAPSHOT,
-    also: &[],
+    included: &[],
     paths: &["/v2/nfs/snapshots"],
     envelope: "snapshots",
     scope: "nfs:list",
@@ -26,7 +26,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let mut snapshot = body.resource(ResourceKind::NFS_SNAPSHOT, id)?;
     snapshot.relations.extend(share.map(|share| {
         let kind = ResourceKind::NFS_SHARE;
-        to(RelationKind::SnapshotOf, kind, share)
+        relation_to(RelationKind::SnapshotOf, kind, share)
     }));
     Ok(snapshot.into())
 }

@@ -1,4 +1,4 @@
-//! Connections to networks of partners.
+//! The listing of connections to networks of partners (Partner Network Connect).
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::PARTNER_ATTACHMENT,
-    also: &[],
+    included: &[],
     paths: &["/v2/partner_network_connect/attachments"],
     envelope: "partner_attachments",
     scope: "partner_network_connect:read",
@@ -18,7 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Leaves out `bgp.auth_key`, with which the routers prove who they are (Go client).
+/// The parts to keep. Omits `bgp.auth_key`, with which the routers authenticate each other (Go
+/// client).
 const PARTS: [&str; 11] = [
     "bgp.local_asn",
     "bgp.local_router_ip",

@@ -1,4 +1,4 @@
-//! Container registries.
+//! The listing of container registries.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::REGISTRY,
-    also: &[],
+    included: &[],
     paths: &["/v2/registries"],
     envelope: "registries",
     scope: "registry:read",
@@ -21,7 +21,7 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let name = body.id("name")?;
     let body = body
-        // Grows and shrinks with every image.
+        // Changes with every pushed image.
         .without(&["storage_usage_bytes", "storage_usage_bytes_updated_at"])
         .without_in("subscription", &["updated_at"])?;
     Ok(body.resource(ResourceKind::REGISTRY, name)?.into())

@@ -1,4 +1,4 @@
-//! `SaaS` add-ons of other vendors.
+//! The listing of `SaaS` add-ons of other vendors.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::SAAS_ADDON,
-    also: &[],
+    included: &[],
     paths: &["/v2/add-ons/saas"],
     envelope: "resources",
     scope: "addon:read",
@@ -18,7 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// A link that logs in without a password is a secret, and so may be what people set as metadata (spec).
+/// The parts to keep. Omits the link that logs in without a password, and the metadata that users
+/// set, which may contain secrets (spec).
 const PARTS: [&str; 6] = [
     "app_name",
     "app_slug",

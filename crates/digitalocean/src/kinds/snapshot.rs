@@ -1,16 +1,16 @@
-//! Snapshots of droplets and of volumes.
+//! The listing of snapshots of droplets and of volumes.
 
 use domain::ResourceKind;
 use domain::inventory::RelationKind;
 
-use super::body::to;
+use super::body::relation_to;
 use super::{Body, Item, ResourceListing};
 use crate::decode::Unreadable;
 use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::SNAPSHOT,
-    also: &[],
+    included: &[],
     paths: &["/v2/snapshots"],
     envelope: "snapshots",
     scope: "snapshot:read",
@@ -33,6 +33,6 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
         .resource(ResourceKind::SNAPSHOT, id)?;
     snapshot
         .relations
-        .extend(source.map(|(kind, id)| to(RelationKind::SnapshotOf, kind, id)));
+        .extend(source.map(|(kind, id)| relation_to(RelationKind::SnapshotOf, kind, id)));
     Ok(snapshot.into())
 }

@@ -1,4 +1,4 @@
-//! Keys of Spaces, and the buckets that they were granted access to.
+//! The listing of keys of Spaces, and the buckets named in their grants.
 
 use domain::ResourceKind;
 use domain::inventory::{Attrs, ObservedResource};
@@ -10,7 +10,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::SPACES_KEY,
-    also: &[ResourceKind::SPACES_BUCKET],
+    included: &[ResourceKind::SPACES_BUCKET],
     paths: &["/v2/spaces/keys"],
     envelope: "keys",
     scope: "spaces_key:read",
@@ -20,7 +20,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// The secret half of a key is shown once, when it is made (spec), and must not come back this way.
+/// The parts to keep. Omits the secret key, which is shown once at creation (spec) and must not be
+/// stored if a response repeats it.
 const PARTS: [&str; 3] = ["created_at", "grants.bucket", "grants.permission"];
 
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     Ok(item)
 }
 
-/// A bucket of which nothing but its name is known.
+/// Creates a bucket with its name as the only known property.
 fn bucket(name: String) -> ObservedResource {
     ObservedResource {
         kind: ResourceKind::SPACES_BUCKET,

@@ -1,4 +1,4 @@
-//! Uptime checks.
+//! The listing of uptime checks.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::UPTIME_CHECK,
-    also: &[],
+    included: &[],
     paths: &["/v2/uptime/checks"],
     envelope: "checks",
     scope: "uptime:read",
@@ -20,13 +20,13 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
 
 fn read(body: Body<'_>) -> Result<Item, Unreadable> {
     let id = body.id("id")?;
-    let target = body.text("target").map(|target| plain(&target));
+    let target = body.text("target").map(|target| without_secrets(&target));
     let body = body.with("target", target)?;
     Ok(body.resource(ResourceKind::UPTIME_CHECK, id)?.into())
 }
 
-/// A URL without a password and without its query, where people put tokens.
-fn plain(target: &str) -> String {
+/// Removes the password and the query from a URL: users put tokens there.
+fn without_secrets(target: &str) -> String {
     let end = target.find(['?', '#']).unwrap_or(target.len());
     let target = &target[..end];
     let Some((scheme, rest)) = target.split_once("://") else {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_kept_without_what_may_be_secret() {
+    fn a_target_is_kept_without_password_and_query() {
         for (target, expected) in [
             ("https://www.example.com", "https://www.example.com"),
             (
@@ -55,7 +55,7 @@ mod tests {
             ("192.0.2.7", "192.0.2.7"),
             ("example.com?key=abc", "example.com"),
         ] {
-            assert_eq!(plain(target), expected);
+            assert_eq!(without_secrets(target), expected);
         }
     }
 }

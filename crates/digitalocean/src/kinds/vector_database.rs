@@ -1,4 +1,4 @@
-//! Vector databases.
+//! The listing of vector databases.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::VECTOR_DATABASE,
-    also: &[],
+    included: &[],
     paths: &["/v2/vector-databases"],
     envelope: "vector_dbs",
     scope: "database:read",
@@ -18,7 +18,8 @@ pub(super) const LISTING: ResourceListing = ResourceListing {
     read,
 };
 
-/// Which backup was restored last is an event. A connection's password would stand beside its address.
+/// The parts to keep. Omits the last restored backup, which is an event. An allow-list, because a
+/// connection could contain a password in addition to its address.
 const PARTS: [&str; 9] = [
     "config.default_quantization",
     "config.enable_auto_schema",

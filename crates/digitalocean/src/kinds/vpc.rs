@@ -1,4 +1,4 @@
-//! VPCs.
+//! The listing of VPCs.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::VPC,
-    also: &[],
+    included: &[],
     paths: &["/v2/vpcs"],
     envelope: "vpcs",
     scope: "vpc:read",

@@ -1,4 +1,4 @@
-//! Peerings of two VPCs.
+//! The listing of peerings of two VPCs.
 
 use domain::ResourceKind;
 
@@ -8,7 +8,7 @@ use crate::paging::Paging;
 
 pub(super) const LISTING: ResourceListing = ResourceListing {
     kind: ResourceKind::VPC_PEERING,
-    also: &[],
+    included: &[],
     paths: &["/v2/vpc_peerings"],
     envelope: "vpc_peerings",
     scope: "vpc_peering:read",

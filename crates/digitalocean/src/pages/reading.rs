@@ -1,51 +1,52 @@
-//! What one pass over the pages of a list saw, and whether it fits together.
+//! One pass over the pages of a list: its totals, its recorded pages and their contradictions.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::mem;
 
-use domain::{Completeness, TakenPage};
+use domain::{Completeness, RecordedPage};
 
-use super::{Page, PageNote, PageSink, Source};
+use super::{Page, PageRecord, PageSink, Source};
 use crate::decode::Unreadable;
 use crate::error::Error;
 
-/// Items in the order in which they were first seen, each once; the later version of an item replaces the earlier.
+/// The items of a list in the order of their first appearance, each once. The later version of an
+/// item replaces the earlier one.
 pub(super) struct Collected<T> {
-    in_order: Vec<T>,
-    places: HashMap<String, usize>,
+    items: Vec<T>,
+    positions: HashMap<String, usize>,
     id: Option<fn(&T) -> String>,
-    /// Of the readings before, for items without ids.
-    longest_before: Vec<T>,
+    /// The longest of the earlier attempts, for items without ids.
+    longest_attempt: Vec<T>,
 }
 
 impl<T> Collected<T> {
     pub(super) fn new(id: Option<fn(&T) -> String>) -> Self {
         Self {
-            in_order: Vec::new(),
-            places: HashMap::new(),
+            items: Vec::new(),
+            positions: HashMap::new(),
             id,
-            longest_before: Vec::new(),
+            longest_attempt: Vec::new(),
         }
     }
 
     fn add(&mut self, item: T) {
         let known = self.id.and_then(|id| {
-            let place = self.in_order.len();
-            let known = *self.places.entry(id(&item)).or_insert(place);
-            (known < place).then_some(known)
+            let position = self.items.len();
+            let known = *self.positions.entry(id(&item)).or_insert(position);
+            (known < position).then_some(known)
         });
         match known {
-            Some(place) => self.in_order[place] = item,
-            None => self.in_order.push(item),
+            Some(position) => self.items[position] = item,
+            None => self.items.push(item),
         }
     }
 
     pub(super) fn into_items(self) -> Vec<T> {
-        if self.in_order.len() >= self.longest_before.len() {
-            self.in_order
+        if self.items.len() >= self.longest_attempt.len() {
+            self.items
         } else {
-            self.longest_before
+            self.longest_attempt
         }
     }
 }
@@ -60,35 +61,35 @@ impl<T: Send> PageSink<T> for Collected<T> {
         Ok(())
     }
 
-    /// Items without ids cannot be told apart, so that the longest reading stands for all.
-    async fn begin_again(&mut self, _path: &str) -> Result<(), Infallible> {
+    /// Items without ids cannot be merged, so the longest attempt is kept.
+    async fn restart_list(&mut self, _path: &str) -> Result<(), Infallible> {
         if self.id.is_none() {
-            let items = mem::take(&mut self.in_order);
-            if items.len() >= self.longest_before.len() {
-                self.longest_before = items;
+            let items = mem::take(&mut self.items);
+            if items.len() >= self.longest_attempt.len() {
+                self.longest_attempt = items;
             }
         }
         Ok(())
     }
 }
 
-/// One pass over the pages.
+/// One pass over the pages of a list.
 pub(super) struct Reading<'a, T> {
     path: &'a str,
-    /// As the first page gives it.
+    /// As reported by the first page.
     pub(super) total: Option<u64>,
     pub(super) failure: Option<Error>,
-    /// Items on the first page: a server may give fewer a page than it was asked for.
+    /// Items on the first page: a server may return smaller pages than requested.
     pub(super) page_size: u64,
-    /// Taken so far.
+    /// Pages read so far.
     pub(super) pages: u64,
-    /// Whether the last of them promises another.
+    /// Whether the last of them has a next page.
     pub(super) has_next: bool,
     unreadable: Vec<Unreadable>,
     contradiction: Option<String>,
     id: Option<fn(&T) -> String>,
     ids: HashSet<String>,
-    /// Items seen, those counted once that were seen again.
+    /// Distinct items so far.
     distinct: usize,
     repeated: usize,
 }
@@ -111,8 +112,9 @@ impl<'a, T: Send> Reading<'a, T> {
         }
     }
 
-    /// The pass whose first pages were these. None if they do not make one list.
-    pub(super) fn after(source: &Source<'a, T>, before: &[TakenPage]) -> Option<Self> {
+    /// Returns the pass that continues after these recorded pages. None if they are not consecutive
+    /// pages of one list.
+    pub(super) fn after(source: &Source<'a, T>, before: &[RecordedPage]) -> Option<Self> {
         let first = before.first()?;
         let mut reading = Self::new(source);
         reading.total = Some(first.total);
@@ -129,29 +131,29 @@ impl<'a, T: Send> Reading<'a, T> {
         (reading.ids.len() == reading.distinct).then_some(reading)
     }
 
-    /// The number of the last page, by the total.
+    /// Returns the number of the last page according to the total.
     pub(super) fn last_page(&self) -> u64 {
         let promised = self.total.filter(|_| self.page_size > 0);
         promised.map_or(1, |total| total.div_ceil(self.page_size).max(1))
     }
 
-    /// Whether no page is left to be read.
-    pub(super) fn is_at_end(&self) -> bool {
+    /// Returns true if no page remains to be read.
+    pub(super) fn is_finished(&self) -> bool {
         self.pages >= self.last_page() && !self.has_next
     }
 
-    /// Whether a page is as it was when it was taken.
-    pub(super) fn is_still(&self, taken: &TakenPage, page: &Page<T>) -> bool {
+    /// Returns true if a page equals its record.
+    pub(super) fn is_unchanged(&self, record: &RecordedPage, page: &Page<T>) -> bool {
         let facts = page.facts;
         let ids = page.items.iter().filter_map(|item| Some(self.id?(item)));
         page.unreadable.is_empty()
-            && facts.total == Some(taken.total)
-            && facts.has_next == taken.has_next
-            && ids.eq(taken.ids.iter().cloned())
+            && facts.total == Some(record.total)
+            && facts.has_next == record.has_next
+            && ids.eq(record.ids.iter().cloned())
     }
 
-    /// Takes the next page in and hands its items on. Says whether a further page is worth reading: not if this one failed, or is
-    /// empty or shows nothing new and so the end.
+    /// Adds the next page and passes its items to the sink. Returns whether to read a further page:
+    /// not after a failed page, an empty page, or a page without new items, which is the end.
     pub(super) async fn take<S: PageSink<T>>(
         &mut self,
         page: Result<Page<T>, Error>,
@@ -171,12 +173,13 @@ impl<'a, T: Send> Reading<'a, T> {
             self.total = facts.total;
             self.page_size = to_u64(facts.len);
         } else if facts.total != self.total {
-            self.contradict("the total changed from page to page");
+            self.contradict("the total changed between pages");
         }
         if facts.len == 0 && facts.has_next {
-            self.contradict("an empty page promises another one");
+            self.contradict("an empty page has a next page");
         }
-        // Where the page before promised items and no total tells whether there were any, no list is no end.
+        // If the previous page had a next page, and no total shows whether items are left, a
+        // missing list is not the end.
         if !facts.is_array && self.pages > 1 && self.total.is_none() {
             self.contradict(format!("page {} has no list", self.pages));
         }
@@ -195,40 +198,42 @@ impl<'a, T: Send> Reading<'a, T> {
                 self.repeated += 1;
             }
         }
-        // A server that shows one page again and again would be asked for it thousands of times. What that says of the whole, the
-        // total tells, or that items were repeated where there is none.
+        // A server that repeats one page forever would receive thousands of requests. Whether the
+        // list is then complete follows from the total, or from the repeated items if there is
+        // none.
         let is_repetition = !page.items.is_empty() && self.distinct == before;
         sink.take(page.items).await?;
-        let note = PageNote {
+        let page = PageRecord {
             path: self.path,
             number: self.pages,
-            of: self.last_page(),
-            taken: self.remembered(ids),
+            page_count: self.last_page(),
+            record: self.record_of(ids),
         };
-        sink.note(note).await?;
+        sink.record_page(page).await?;
         Ok(facts.len > 0 && !is_repetition)
     }
 
-    /// What to remember of the page that was just taken, if all pages so far make a part of one list.
-    fn remembered(&self, ids: Vec<String>) -> Option<TakenPage> {
+    /// Returns the record of the last page, if all pages so far are consistent.
+    fn record_of(&self, ids: Vec<String>) -> Option<RecordedPage> {
         let total = self.total?;
-        let is_sound = self.contradiction.is_none()
+        let is_consistent = self.contradiction.is_none()
             && self.unreadable.is_empty()
             && self.repeated == 0
             && !ids.is_empty();
-        is_sound.then_some(TakenPage {
+        is_consistent.then_some(RecordedPage {
             total,
             ids,
             has_next: self.has_next,
         })
     }
 
-    /// Notes why the pages do not fit together; the first reason is kept.
+    /// Records that the pages contradict each other; the first reason is kept.
     pub(super) fn contradict(&mut self, reason: impl Into<String>) {
         self.contradiction.get_or_insert_with(|| reason.into());
     }
 
-    /// Why the pages do not fit together. Items that moved show as repeated ones and by a number that is not the total.
+    /// Returns the reason that the pages contradict each other. Items that moved appear as repeated
+    /// items and as a count that differs from the total.
     pub(super) fn contradiction(&self) -> Option<String> {
         if let Some(reason) = &self.contradiction {
             return Some(reason.clone());
@@ -236,22 +241,22 @@ impl<'a, T: Send> Reading<'a, T> {
         let seen = self.distinct + self.unreadable.len();
         match self.total {
             Some(total) if u64::try_from(seen) != Ok(total) => {
-                Some(format!("the total is {total}, but {seen} items were seen"))
+                Some(format!("the total is {total}, but {seen} items were read"))
             }
             None if self.repeated > 0 => Some(format!(
-                "{} items were seen twice and there is no total",
+                "{} items were read twice and there is no total",
                 self.repeated
             )),
             _ => None,
         }
     }
 
-    /// Complete unless an item could not be read.
-    pub(super) fn readability(&self, path: &str) -> Completeness {
+    /// Returns complete, unless an item could not be parsed.
+    pub(super) fn completeness(&self, path: &str) -> Completeness {
         match self.unreadable.first() {
             None => Completeness::Complete,
             Some(first) => Completeness::Incomplete(format!(
-                "{path}: {} items cannot be read, the first because: {first}",
+                "{path}: cannot parse {} items; the first error: {first}",
                 self.unreadable.len()
             )),
         }

@@ -1,46 +1,52 @@
-//! Where the pages of a list go, and what is remembered of them so that a list that was broken off goes on where it was.
+//! The receiver of the pages of a list, and the record of pages with which an interrupted listing
+//! resumes.
 
-use domain::TakenPage;
+use domain::RecordedPage;
 
-/// Where the items of a list go, a page at a time, while further pages are on their way.
+/// Receives the items of a list a page at a time, while further pages are being requested.
 pub trait PageSink<T>: Send {
-    /// Why an item could not be taken; it ends the listing.
+    /// The error of a page that the sink cannot process. It ends the listing.
     type Error: Send;
 
-    /// Takes what a page held. An item that was read before may come again, and then stands for the earlier one.
+    /// Receives the items of a page. An item that was read before may be passed again, and then
+    /// replaces the earlier version.
     fn take(&mut self, items: Vec<T>) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Is told which page the items that it just took were on.
-    fn note(
+    /// Receives the position of the page with the items of the last [`PageSink::take`].
+    fn record_page(
         &mut self,
-        _page: PageNote<'_>,
+        _page: PageRecord<'_>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 
-    /// The pages from the first on that an earlier attempt took of this list, whose items are here already. Asked once, before the
-    /// list's first request.
-    fn taken_before(&mut self, _path: &str) -> Vec<TakenPage> {
+    /// Returns the consecutive pages, from the first, that an earlier attempt recorded of this list
+    /// and with items that are stored. Called once, before the first request for the list.
+    fn resumable_pages(&mut self, _path: &str) -> Vec<RecordedPage> {
         Vec::new()
     }
 
-    /// The list is read from its start again, since its pages contradict each other or what was taken of them before: no page of it
-    /// counts as taken.
-    fn begin_again(&mut self, _path: &str) -> impl Future<Output = Result<(), Self::Error>> + Send {
+    /// Discards the recorded pages of this list: it is read from its start again, because its pages
+    /// contradict each other or their records.
+    fn restart_list(
+        &mut self,
+        _path: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
         async { Ok(()) }
     }
 }
 
-/// Which page was taken.
+/// The position and the record of a page.
 #[derive(Debug)]
-pub struct PageNote<'a> {
-    /// Which list it is of.
+pub struct PageRecord<'a> {
+    /// The path of its list.
     pub path: &'a str,
-    /// From 1.
+    /// The page number, from 1.
     pub number: u64,
-    /// How many pages the list has by its total; 1 where it gives none.
-    pub of: u64,
-    /// What to remember of the page. None from the first page on that does not fit together with those before it, that has an item
-    /// which cannot be read, or that tells no total: such a list is never gone on with.
-    pub taken: Option<TakenPage>,
+    /// The number of pages of the list according to its total; 1 without a total.
+    pub page_count: u64,
+    /// The record of the page, to resume the listing later. None for a list without a total. None
+    /// also from the first page that contradicts an earlier one or has an invalid item: such a list
+    /// is not resumed.
+    pub record: Option<RecordedPage>,
 }

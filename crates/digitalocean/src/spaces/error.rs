@@ -1,25 +1,26 @@
-//! What can go wrong when Spaces is asked.
+//! Errors of requests to Spaces, and whether a later attempt may succeed.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{describe_network, innermost, left_alone_for};
+use crate::error::{describe_network, retry_hint, root_cause};
 
-/// An answer other than 2xx. Of its body only the code is kept: S3's words about a signature repeat it.
+/// A response with a status other than 2xx. Only the code of its body is kept: S3's message about a
+/// signature repeats the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpacesAnswer {
+pub struct SpacesErrorResponse {
     pub region: &'static str,
     pub status: u16,
-    /// S3's word for the error, like `AccessDenied`.
+    /// The error code of S3, such as `AccessDenied`.
     pub code: Option<String>,
     pub request_id: Option<String>,
 }
 
-impl fmt::Display for SpacesAnswer {
+impl fmt::Display for SpacesErrorResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "ListBuckets in {} answered {}",
+            "ListBuckets in {} returned {}",
             self.region, self.status
         )?;
         if let Some(code) = &self.code {
@@ -32,51 +33,52 @@ impl fmt::Display for SpacesAnswer {
     }
 }
 
-/// Why the buckets could not be listed. No text of it holds the secret or a signature.
+/// The reason that the buckets could not be listed. No text of it contains the secret or a
+/// signature.
 #[derive(Debug, thiserror::Error)]
 pub enum SpacesError {
-    /// The keys are unknown, or do not belong together
+    /// The keys are unknown, or are not a pair
     #[error(
-        "{answer}; SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY are no pair, or the key was deleted"
+        "{response}; SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY are not a pair, or the key was deleted: set a valid pair"
     )]
-    WrongKeys { answer: SpacesAnswer },
+    WrongKeys { response: SpacesErrorResponse },
     /// 403 for another reason
-    #[error("{answer}; the key may not list buckets: use one with full access")]
-    Forbidden { answer: SpacesAnswer },
+    #[error("{response}; the key may not list buckets: use a key with full access")]
+    Forbidden { response: SpacesErrorResponse },
     /// 429, 5xx
-    #[error("{answer}{}", left_alone_for(*retry_after))]
+    #[error("{response}{}", retry_hint(*retry_after))]
     Server {
-        answer: SpacesAnswer,
-        /// Between a second and five minutes, where the answer says so.
+        response: SpacesErrorResponse,
+        /// Between a second and five minutes, if the response has a delay.
         retry_after: Option<Duration>,
     },
-    /// Any other answer that is not 2xx
-    #[error("{answer}")]
-    Refused { answer: SpacesAnswer },
-    /// No connection, no answer in time, or an answer that was cut off
+    /// Any other status that is not 2xx
+    #[error("{response}")]
+    Refused { response: SpacesErrorResponse },
+    /// No connection, a timeout, or a truncated response
     #[error("ListBuckets in {region}: {problem}")]
     Network {
         region: &'static str,
         problem: String,
         source: reqwest::Error,
     },
-    /// A 2xx whose body is no list of buckets
-    #[error("ListBuckets in {region} answered with {problem}")]
+    /// A 2xx response with a body that is not a list of buckets
+    #[error("ListBuckets in {region} returned {problem}")]
     UnexpectedBody {
         region: &'static str,
         problem: String,
     },
     #[error(
-        "SPACES_ENDPOINT_URL cannot be used: {problem}; expected one like {}",
+        "invalid SPACES_ENDPOINT_URL: {problem}; expected a template such as {}",
         super::DEFAULT_ENDPOINT
     )]
     InvalidEndpoint { problem: &'static str },
-    #[error("cannot prepare connections to Spaces: {}; are the machine's CA certificates installed?", innermost(.0))]
+    #[error("cannot set up TLS connections to Spaces: {}; check that the machine's CA certificates are installed", root_cause(.0))]
     Setup(#[source] reqwest::Error),
 }
 
 impl SpacesError {
-    /// Whether the same may well succeed later without anyone doing something about it.
+    /// Returns true if the same call may succeed later without a change by an operator.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Server { .. } | Self::Network { .. } | Self::UnexpectedBody { .. } => true,
@@ -88,23 +90,26 @@ impl SpacesError {
         }
     }
 
-    pub(super) fn of_answer(answer: SpacesAnswer, retry_after: Option<Duration>) -> Self {
+    pub(super) fn from_response(
+        response: SpacesErrorResponse,
+        retry_after: Option<Duration>,
+    ) -> Self {
         let wrong_keys = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
-        let code = answer.code.as_deref().unwrap_or_default();
-        match answer.status {
-            _ if wrong_keys.contains(&code) => Self::WrongKeys { answer },
-            401 => Self::WrongKeys { answer },
-            403 => Self::Forbidden { answer },
+        let code = response.code.as_deref().unwrap_or_default();
+        match response.status {
+            _ if wrong_keys.contains(&code) => Self::WrongKeys { response },
+            401 => Self::WrongKeys { response },
+            403 => Self::Forbidden { response },
             429 | 500.. => Self::Server {
-                answer,
+                response,
                 retry_after,
             },
-            _ => Self::Refused { answer },
+            _ => Self::Refused { response },
         }
     }
 
     pub(super) fn network(region: &'static str, base_url: &str, error: reqwest::Error) -> Self {
-        // The URL holds the signature.
+        // The URL contains the signature.
         let error = error.without_url();
         Self::Network {
             region,

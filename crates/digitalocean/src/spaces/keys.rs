@@ -1,34 +1,35 @@
-//! The two halves of a Spaces key.
+//! The key pair of Spaces, read from two variables.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// An access key of Spaces and its secret. Its `Debug` hides the secret.
+/// An access key of Spaces and its secret key. `Debug` omits the secret key.
 #[derive(Debug, Clone)]
 pub struct SpacesKeys {
     access_key_id: String,
     secret: SecretString,
 }
 
-/// One half of a key without the other.
+/// One key of the pair is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{given} is set and {missing} is not: set both to list Spaces buckets, or neither")]
+#[error("{missing} is missing, but {present} is set: set both to list Spaces buckets, or neither")]
 pub struct IncompleteSpacesKeys {
-    given: &'static str,
+    present: &'static str,
     missing: &'static str,
 }
 
 impl SpacesKeys {
-    /// The variable of the public half, as doctl and Terraform call it.
+    /// The variable of the access key id, by the same name as in doctl and Terraform.
     pub const ACCESS_KEY_ID: &str = "SPACES_ACCESS_KEY_ID";
-    /// The variable of the secret half.
+    /// The variable of the secret key.
     pub const SECRET_ACCESS_KEY: &str = "SPACES_SECRET_ACCESS_KEY";
 
-    /// From what the variables hold, both or neither. A blank one counts as absent.
+    /// Creates the key pair from the values of both variables. None if neither is set. A blank
+    /// value counts as absent.
     pub fn new(
         access_key_id: Option<String>,
         secret: Option<SecretString>,
     ) -> Result<Option<Self>, IncompleteSpacesKeys> {
-        // The line break at the end of a file is no part of a key.
+        // The line break at the end of a file is not part of a key.
         let access_key_id = access_key_id.map(|id| id.trim().to_owned());
         let access_key_id = access_key_id.filter(|id| !id.is_empty());
         let secret = secret.map(|secret| SecretString::from(secret.expose_secret().trim()));
@@ -40,11 +41,11 @@ impl SpacesKeys {
             })),
             (None, None) => Ok(None),
             (Some(_), None) => Err(IncompleteSpacesKeys {
-                given: Self::ACCESS_KEY_ID,
+                present: Self::ACCESS_KEY_ID,
                 missing: Self::SECRET_ACCESS_KEY,
             }),
             (None, Some(_)) => Err(IncompleteSpacesKeys {
-                given: Self::SECRET_ACCESS_KEY,
+                present: Self::SECRET_ACCESS_KEY,
                 missing: Self::ACCESS_KEY_ID,
             }),
         }
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn both_halves_or_neither() {
+    fn both_keys_or_neither() {
         assert!(new(None, Some(" ")).unwrap().is_none());
         let keys = new(Some("id\n"), Some(" secret\n")).unwrap().unwrap();
         assert_eq!(keys.access_key_id(), "id");
@@ -79,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn the_missing_half_is_named_and_the_given_one_not_shown() {
+    fn the_missing_key_is_named_and_the_other_not_shown() {
         let error = new(Some("half-a-key"), Some("")).unwrap_err().to_string();
-        assert!(error.contains("SPACES_SECRET_ACCESS_KEY is not"), "{error}");
+        assert!(error.starts_with(SpacesKeys::SECRET_ACCESS_KEY), "{error}");
         assert!(!error.contains("half-a-key"), "{error}");
         let error = new(None, Some("hidden")).unwrap_err().to_string();
-        assert!(error.contains("SPACES_ACCESS_KEY_ID is not"), "{error}");
+        assert!(error.starts_with(SpacesKeys::ACCESS_KEY_ID), "{error}");
         assert!(!error.contains("hidden"), "{error}");
     }
 

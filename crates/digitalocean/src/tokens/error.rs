@@ -1,23 +1,24 @@
-//! Why there is no token to send.
+//! Errors of token sources and of their settings, and the maximum ages of cached tokens.
 
 use std::time::Duration;
 
 use super::vault::VaultError;
 
-/// Why a token could not be had. No text of it holds a token, nor anything else that a file or Vault keeps.
+/// The reason that a source returned no token. No text of it contains a token or other contents of
+/// a file or of Vault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error(
-        "the file of {origin} cannot be read ({problem}): put the secret there, readable for this user"
-    )]
+    #[error("cannot read {origin}: {problem}; put the secret there, readable for this user")]
     UnreadableFile {
-        /// Which variable names it, and the path.
+        /// The file and the variable that names it.
         origin: String,
         problem: String,
     },
-    #[error("{origin} is empty or holds characters that no token has: put a valid token there")]
+    #[error(
+        "invalid token in {origin}: it is empty or has characters that no token has; put a valid token there"
+    )]
     Invalid {
-        /// The variable, the file or Vault's path.
+        /// The variable, the file or the path in Vault.
         origin: String,
     },
     #[error(transparent)]
@@ -25,7 +26,8 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether it may well pass without anyone doing something about it: a file that is being replaced, a Vault that restarts.
+    /// Returns true if the error may pass without a change by an operator: a file that is being
+    /// replaced, or a Vault that restarts.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::UnreadableFile { .. } | Self::Invalid { .. } => true,
@@ -33,53 +35,52 @@ impl TokenError {
         }
     }
 
-    /// Whether Vault has said that there is no token for us: one that was read before is not to be used on.
-    pub(super) fn is_a_clear_no(&self) -> bool {
-        matches!(self, Self::Vault(error) if error.is_a_clear_no())
+    /// Returns true if Vault definitely refused the token. A token that was read earlier must then
+    /// not be used any more.
+    pub(super) fn is_definite_refusal(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_definite_refusal())
     }
 
-    /// Whether Vault is away, rather than something wrong with what it or a file holds.
+    /// Returns true if Vault is unavailable, as opposed to an invalid token in Vault or in a file.
     pub fn may_be_an_outage(&self) -> bool {
         matches!(self, Self::Vault(error) if error.is_retryable())
     }
 }
 
-/// What is wrong with the variables that say where the tokens are. No text of it holds their values.
+/// An error in the variables that configure the token sources. No text of it contains their values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenSettingsError {
     #[error(transparent)]
     Missing(#[from] super::MissingTokens),
-    #[error("{variable} and {variable}_FILE are both set: set one of them")]
-    Twice { variable: &'static str },
+    #[error("{variable} and {variable}_FILE are both set: unset one of them")]
+    BothSet { variable: &'static str },
     #[error(
-        "ARCADIA_VAULT_PATH is set and VAULT_ADDR is not: set it to one like https://vault.example.com:8200"
+        "missing VAULT_ADDR, although ARCADIA_VAULT_PATH is set: set it to a URL such as https://vault.example.com:8200"
     )]
     NoVaultAddress,
     #[error(
-        "VAULT_ADDR cannot be used ({problem}): set it to one like https://vault.example.com:8200"
+        "invalid VAULT_ADDR: {problem}; set it to a URL such as https://vault.example.com:8200"
     )]
     InvalidVaultAddress { problem: String },
     #[error(
-        "ARCADIA_VAULT_PATH cannot be used: give the mount of a KV store of version 2 and the path in it, like secret/arcadia; where the \
-         mount has a slash itself, set ARCADIA_VAULT_MOUNT to it, with which the path must begin"
+        "invalid ARCADIA_VAULT_PATH: set it to the mount of a KV store of version 2 and the path in it, such as secret/arcadia; if the \
+         mount contains a slash, set ARCADIA_VAULT_MOUNT to the mount, with which the path must start"
     )]
     InvalidVaultPath,
-    #[error("VAULT_CACERT cannot be used ({problem}): set it to a file of PEM certificates")]
+    #[error("invalid VAULT_CACERT: {problem}; set it to a file with PEM certificates")]
     InvalidVaultCertificates { problem: String },
     #[error(
-        "nothing says how to log in to Vault: set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID with VAULT_SECRET_ID or \
+        "missing Vault login: set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID with VAULT_SECRET_ID or \
          VAULT_SECRET_ID_FILE, or VAULT_KUBERNETES_ROLE"
     )]
     NoVaultLogin,
-    #[error("there are several ways to log in to Vault ({}): set only one of them", .ways.join(", "))]
-    SeveralVaultLogins { ways: Vec<&'static str> },
-    #[error(
-        "VAULT_ROLE_ID is set without a secret id: set VAULT_SECRET_ID or VAULT_SECRET_ID_FILE"
-    )]
+    #[error("several Vault logins are set ({}): set only one of them", .methods.join(", "))]
+    SeveralVaultLogins { methods: Vec<&'static str> },
+    #[error("missing secret id for VAULT_ROLE_ID: set VAULT_SECRET_ID or VAULT_SECRET_ID_FILE")]
     NoVaultSecretId,
 }
 
-/// How long a file's token is taken for the present one; reading it costs nothing.
-pub(super) const FILE_IS_FRESH_FOR: Duration = Duration::from_secs(5);
-/// The same of Vault's.
-pub(super) const VAULT_IS_FRESH_FOR: Duration = Duration::from_secs(30);
+/// The maximum age of a token from a file before it is reread; reading is cheap.
+pub(super) const FILE_MAX_AGE: Duration = Duration::from_secs(5);
+/// The maximum age of a token from Vault before it is reread.
+pub(super) const VAULT_MAX_AGE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! A secret that was given, or the file that holds it.
+//! A secret from a variable or a file, and a token with its header value.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,35 +7,34 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::TokenError;
-use crate::budget::TokenKey;
+use crate::rate_limit::TokenKey;
 
-/// A secret, given in a variable or kept in the file that the variable with `_FILE` at its end names.
+/// The source of a secret: the value of a variable, or the file that the variable with the suffix
+/// `_FILE` names.
 #[derive(Debug, Clone)]
-pub(super) enum Given {
+pub(super) enum SecretSource {
     Value(SecretString),
     File { variable: String, path: PathBuf },
 }
 
-impl Given {
-    /// As it is now, without the line break that ends most files; never empty.
+impl SecretSource {
+    /// Reads the current secret, without surrounding white space. Never returns an empty one.
     pub(super) async fn read(&self) -> Result<SecretString, TokenError> {
         match self {
             Self::Value(secret) => Ok(SecretString::from(secret.expose_secret().trim())),
             Self::File { variable, path } => {
-                let origin = || format!("{variable}, {},", path.display());
+                let origin = || format!("file {} ({variable})", path.display());
                 let text = tokio::fs::read_to_string(path).await;
                 let text = text.map(SecretString::from).map_err(|error| {
                     TokenError::UnreadableFile {
                         origin: origin(),
-                        // The text of an error about invalid UTF-8 does not repeat it.
+                        // The error about invalid UTF-8 does not repeat the text.
                         problem: error.to_string(),
                     }
                 })?;
                 match text.expose_secret().trim() {
-                    // As it is while some programs replace it.
-                    "" => Err(TokenError::Invalid {
-                        origin: format!("the file of {}", origin()),
-                    }),
+                    // Some programs empty the file while they replace it.
+                    "" => Err(TokenError::Invalid { origin: origin() }),
                     secret => Ok(SecretString::from(secret)),
                 }
             }
@@ -43,7 +42,7 @@ impl Given {
     }
 }
 
-/// A token as it is sent.
+/// A token, with its header value.
 pub(crate) struct Token {
     secret: SecretString,
     bearer: HeaderValue,
@@ -51,7 +50,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// None for one that is empty or that no header can hold.
+    /// Returns none for an empty token, or one that is not a valid header value.
     pub(super) fn new(secret: &SecretString) -> Option<Self> {
         let trimmed = secret.expose_secret().trim();
         if trimmed.is_empty() {
@@ -67,27 +66,27 @@ impl Token {
         })
     }
 
-    /// What to strike from texts that others wrote.
+    /// Returns the secret, to remove it from foreign texts.
     pub(crate) fn secret(&self) -> &SecretString {
         &self.secret
     }
 
-    /// The value of the header `authorization`.
+    /// Returns the value of the header `authorization`.
     pub(crate) fn bearer(&self) -> HeaderValue {
         self.bearer.clone()
     }
 
-    /// By which its budget is known.
+    /// Returns the key of the token's budget.
     pub(crate) fn key(&self) -> TokenKey {
         self.key
     }
 
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(super) fn equals(&self, other: &Self) -> bool {
         self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Token")

@@ -1,4 +1,4 @@
-//! Which source each purpose has, by what the environment says.
+//! Configures the token source of each purpose from environment variables.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,17 +6,18 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::error::TokenSettingsError;
-use super::secret::Given;
+use super::secret::SecretSource;
 use super::source::TokenSource;
 use super::vault::{Login, Vault, VaultSettings};
 use super::{MissingTokens, Purpose, SHARED_VARIABLE, Tokens};
 
-/// The key of the token for every purpose without one of its own, in Vault's secret.
+/// The key of the token for every purpose without a separate one, in the Vault secret.
 const SHARED_KEY: &str = "shared";
-/// Where a pod finds the token of its service account.
+/// The path of the service account token in a pod.
 const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// What the environment holds; a blank variable counts as absent, as compose files leave it.
+/// The environment variables. A blank variable counts as absent, because compose files set such
+/// variables.
 struct Variables<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Variables<'_> {
@@ -32,23 +33,26 @@ impl Variables<'_> {
         self.text(name).map(|path| PathBuf::from(path.trim()))
     }
 
-    /// The secret of a variable, or the file that the same with `_FILE` at its end names.
-    fn given(&self, variable: &'static str) -> Result<Option<Given>, TokenSettingsError> {
-        let of_file = format!("{variable}_FILE");
-        match (self.secret(variable), self.path(&of_file)) {
-            (Some(_), Some(_)) => Err(TokenSettingsError::Twice { variable }),
-            (Some(secret), None) => Ok(Some(Given::Value(secret))),
-            (None, Some(path)) => Ok(Some(Given::File {
-                variable: of_file,
+    /// Returns the secret source of a variable, or of the variable with the suffix `_FILE`.
+    fn secret_source(
+        &self,
+        variable: &'static str,
+    ) -> Result<Option<SecretSource>, TokenSettingsError> {
+        let file_variable = format!("{variable}_FILE");
+        match (self.secret(variable), self.path(&file_variable)) {
+            (Some(_), Some(_)) => Err(TokenSettingsError::BothSet { variable }),
+            (Some(secret), None) => Ok(Some(SecretSource::Value(secret))),
+            (None, Some(path)) => Ok(Some(SecretSource::File {
+                variable: file_variable,
                 path,
             })),
             (None, None) => Ok(None),
         }
     }
 
-    /// The secret in Vault, where a path says that there is one.
+    /// Returns the Vault secret, if its path is set.
     fn vault(&self) -> Result<Option<Arc<Vault>>, TokenSettingsError> {
-        // VAULT_ADDR alone says nothing: it is set on many machines.
+        // VAULT_ADDR alone is not sufficient: it is set on many machines.
         let Some(path) = self.text("ARCADIA_VAULT_PATH") else {
             return Ok(None);
         };
@@ -67,16 +71,16 @@ impl Variables<'_> {
     }
 
     fn login(&self) -> Result<Login, TokenSettingsError> {
-        let token = self.given("VAULT_TOKEN")?;
+        let token = self.secret_source("VAULT_TOKEN")?;
         let role_id = self.text("VAULT_ROLE_ID");
         let kubernetes = self.text("VAULT_KUBERNETES_ROLE");
-        let ways: Vec<_> = [
+        let methods: Vec<_> = [
             ("VAULT_TOKEN", token.is_some()),
             ("VAULT_ROLE_ID", role_id.is_some()),
             ("VAULT_KUBERNETES_ROLE", kubernetes.is_some()),
         ]
         .into_iter()
-        .filter_map(|(way, is_set)| is_set.then_some(way))
+        .filter_map(|(method, is_set)| is_set.then_some(method))
         .collect();
         let mount = |variable: &str, default: &str| {
             let mount = self.text(variable);
@@ -89,7 +93,7 @@ impl Variables<'_> {
                 mount: mount("VAULT_APPROLE_MOUNT", "approle"),
                 role_id: role_id.trim().to_owned(),
                 secret_id: self
-                    .given("VAULT_SECRET_ID")?
+                    .secret_source("VAULT_SECRET_ID")?
                     .ok_or(TokenSettingsError::NoVaultSecretId)?,
             }),
             (None, None, Some(role)) => {
@@ -97,7 +101,7 @@ impl Variables<'_> {
                 Ok(Login::Kubernetes {
                     mount: mount("VAULT_KUBERNETES_MOUNT", "kubernetes"),
                     role: role.trim().to_owned(),
-                    jwt: Given::File {
+                    jwt: SecretSource::File {
                         variable: variable.to_owned(),
                         path: self
                             .path(variable)
@@ -106,26 +110,27 @@ impl Variables<'_> {
                 })
             }
             (None, None, None) => Err(TokenSettingsError::NoVaultLogin),
-            _ => Err(TokenSettingsError::SeveralVaultLogins { ways }),
+            _ => Err(TokenSettingsError::SeveralVaultLogins { methods }),
         }
     }
 }
 
 impl Tokens {
-    /// A token for each of these purposes, as the variables say: its own variable or the file that `.._FILE` names; or else Vault, where
-    /// `ARCADIA_VAULT_PATH` is set, by the purpose's name or `shared`; or else `DO_API_TOKEN` or its file. Nothing is read or sent
-    /// yet, but for the certificates of Vault.
+    /// Configures the token source of each purpose. In order of precedence: the variable of the
+    /// purpose or its file (`.._FILE`); Vault if `ARCADIA_VAULT_PATH` is set, by the name of the
+    /// purpose or `shared`; `DO_API_TOKEN` or its file. Reads no token and sends no request; only
+    /// the certificates of Vault are read.
     pub fn from_variables(
         purposes: &[Purpose],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, TokenSettingsError> {
         let variables = Variables(variable);
-        let shared = variables.given(SHARED_VARIABLE)?;
-        let shared = shared.map(|given| TokenSource::given(given, SHARED_VARIABLE));
+        let shared = variables.secret_source(SHARED_VARIABLE)?;
+        let shared = shared.map(|secret| TokenSource::of_secret(secret, SHARED_VARIABLE));
         let vault = variables.vault()?;
         let source = |purpose: Purpose| -> Result<Option<TokenSource>, TokenSettingsError> {
-            if let Some(own) = variables.given(purpose.variable())? {
-                return Ok(Some(TokenSource::given(own, purpose.variable())));
+            if let Some(own) = variables.secret_source(purpose.variable())? {
+                return Ok(Some(TokenSource::of_secret(own, purpose.variable())));
             }
             Ok(match &vault {
                 Some(vault) => Some(TokenSource::vault(
@@ -149,8 +154,8 @@ impl Tokens {
         }
     }
 
-    /// Whether the variables name any token, rightly or not.
-    pub fn are_named_by(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    /// Returns true if the variables configure any token, whether valid or not.
+    pub fn are_configured(variable: &dyn Fn(&str) -> Option<String>) -> bool {
         let variables = Variables(variable);
         let own = Purpose::ALL.iter().map(|purpose| purpose.variable());
         variables.text("ARCADIA_VAULT_PATH").is_some()
@@ -166,33 +171,33 @@ mod tests {
     use super::*;
 
     fn variables(
-        given: &'static [(&'static str, &'static str)],
+        values: &'static [(&'static str, &'static str)],
     ) -> impl Fn(&str) -> Option<String> {
         move |name| {
-            let found = given.iter().find(|(given, _)| *given == name);
+            let found = values.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         }
     }
 
     fn tokens(
-        given: &'static [(&'static str, &'static str)],
+        values: &'static [(&'static str, &'static str)],
     ) -> Result<Tokens, TokenSettingsError> {
-        Tokens::from_variables(&Purpose::ALL, &variables(given))
+        Tokens::from_variables(&Purpose::ALL, &variables(values))
     }
 
-    fn names(given: &'static [(&'static str, &'static str)]) -> [String; 3] {
-        let tokens = tokens(given).unwrap();
+    fn names(values: &'static [(&'static str, &'static str)]) -> [String; 3] {
+        let tokens = tokens(values).unwrap();
         Purpose::ALL.map(|purpose| tokens.token(purpose).unwrap().name().to_owned())
     }
 
-    fn refusal(given: &'static [(&'static str, &'static str)]) -> String {
-        let error = tokens(given).unwrap_err();
+    fn error_text(values: &'static [(&'static str, &'static str)]) -> String {
+        let error = tokens(values).unwrap_err();
         assert!(!format!("{error:?}{error}").contains("hidden"), "{error}");
         error.to_string()
     }
 
     #[test]
-    fn a_purpose_without_a_token_of_its_own_uses_the_shared_one() {
+    fn a_purpose_without_a_separate_token_uses_the_shared_one() {
         let names = names(&[
             ("DO_API_TOKEN", "one"),
             ("DO_API_TOKEN_CLOUD_SYNC_FAST", " \n"),
@@ -210,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_stands_for_a_variable() {
+    fn a_file_replaces_a_variable() {
         let names = names(&[
             ("DO_API_TOKEN_FILE", "/run/secrets/token"),
             ("DO_API_TOKEN_CLOUD_BILLING_FILE", "/run/secrets/billing"),
         ]);
-        assert_eq!(names[0], "the file /run/secrets/token of DO_API_TOKEN_FILE");
+        assert_eq!(names[0], "file /run/secrets/token (DO_API_TOKEN_FILE)");
         assert_eq!(
             names[2],
-            "the file /run/secrets/billing of DO_API_TOKEN_CLOUD_BILLING_FILE"
+            "file /run/secrets/billing (DO_API_TOKEN_CLOUD_BILLING_FILE)"
         );
     }
 
     #[test]
-    fn vault_comes_after_what_a_purpose_has_of_its_own_and_before_what_is_shared() {
+    fn vault_ranks_between_separate_and_shared_tokens() {
         let names = names(&[
             ("DO_API_TOKEN", "shared"),
             ("DO_API_TOKEN_CLOUD_BILLING", "own"),
@@ -243,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_vault_alone_asks_for_nothing() {
+    fn the_address_of_vault_alone_configures_nothing() {
         let names = names(&[
             ("VAULT_ADDR", "https://vault.example.com"),
             ("DO_API_TOKEN", "one"),
         ]);
         assert_eq!(names[0], "DO_API_TOKEN");
-        assert!(!Tokens::are_named_by(&variables(&[(
+        assert!(!Tokens::are_configured(&variables(&[(
             "VAULT_ADDR",
             "https://vault.example.com"
         )])));
-        assert!(Tokens::are_named_by(&variables(&[(
+        assert!(Tokens::are_configured(&variables(&[(
             "DO_API_TOKEN_CLOUD_BILLING_FILE",
             "/token"
         )])));
@@ -261,57 +266,55 @@ mod tests {
 
     #[test]
     fn every_missing_variable_is_named() {
-        let error = refusal(&[
+        let error = error_text(&[
             ("DO_API_TOKEN", ""),
             ("DO_API_TOKEN_CLOUD_SYNC_FULL", "hidden"),
         ]);
-        assert_eq!(
-            error,
-            "no DigitalOcean token: set DO_API_TOKEN for every purpose, or else DO_API_TOKEN_CLOUD_SYNC_FAST and \
-             DO_API_TOKEN_CLOUD_BILLING; or with _FILE at its end the file that holds it, or ARCADIA_VAULT_PATH"
-        );
+        let missing = "DO_API_TOKEN_CLOUD_SYNC_FAST and DO_API_TOKEN_CLOUD_BILLING;";
+        assert!(error.contains(missing), "{error}");
+        assert!(!error.contains("DO_API_TOKEN_CLOUD_SYNC_FULL"), "{error}");
     }
 
     #[test]
     fn a_purpose_that_is_not_served_needs_no_token() {
-        let given = variables(&[("DO_API_TOKEN_CLOUD_BILLING", "hidden")]);
+        let values = variables(&[("DO_API_TOKEN_CLOUD_BILLING", "hidden")]);
         let billing = [Purpose::CloudBilling];
-        let tokens = Tokens::from_variables(&billing, &given).unwrap();
+        let tokens = Tokens::from_variables(&billing, &values).unwrap();
         assert!(tokens.token(Purpose::CloudSyncFull).is_none());
         let purposes: Vec<_> = tokens.iter().map(|(purpose, _)| purpose).collect();
         assert_eq!(purposes, billing);
 
         let others = [Purpose::CloudSyncFull, Purpose::CloudBilling];
-        let error = Tokens::from_variables(&others, &given).unwrap_err();
+        let error = Tokens::from_variables(&others, &values).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("DO_API_TOKEN_CLOUD_SYNC_FULL;"), "{error}");
     }
 
     #[test]
-    fn wrong_settings_are_told_in_one_line_that_names_the_variable() {
+    fn an_error_of_a_setting_is_one_line_with_its_variable() {
         const PATH: (&str, &str) = ("ARCADIA_VAULT_PATH", "secret/arcadia");
         const ADDRESS: (&str, &str) = ("VAULT_ADDR", "https://vault.example.com");
-        for (given, expected) in [
+        for (values, expected) in [
             (
                 &[
                     ("DO_API_TOKEN", "hidden"),
                     ("DO_API_TOKEN_FILE", "/run/token"),
                 ][..],
-                "DO_API_TOKEN and DO_API_TOKEN_FILE are both set",
+                "DO_API_TOKEN and DO_API_TOKEN_FILE",
             ),
-            (&[PATH], "VAULT_ADDR is not"),
+            (&[PATH], "missing VAULT_ADDR"),
             (
                 &[
                     PATH,
                     ("VAULT_ADDR", "vault:8200"),
                     ("VAULT_TOKEN", "hidden"),
                 ],
-                "VAULT_ADDR cannot be used",
+                "invalid VAULT_ADDR",
             ),
-            (&[PATH, ADDRESS], "nothing says how to log in to Vault"),
+            (&[PATH, ADDRESS], "missing Vault login"),
             (
                 &[PATH, ADDRESS, ("VAULT_ROLE_ID", "hidden-role")],
-                "set VAULT_SECRET_ID or VAULT_SECRET_ID_FILE",
+                "VAULT_SECRET_ID_FILE",
             ),
             (
                 &[
@@ -320,7 +323,7 @@ mod tests {
                     ("VAULT_TOKEN", "hidden"),
                     ("VAULT_KUBERNETES_ROLE", "arcadia"),
                 ],
-                "several ways to log in to Vault (VAULT_TOKEN, VAULT_KUBERNETES_ROLE)",
+                "(VAULT_TOKEN, VAULT_KUBERNETES_ROLE)",
             ),
             (
                 &[
@@ -328,7 +331,7 @@ mod tests {
                     ADDRESS,
                     ("VAULT_TOKEN", "hidden"),
                 ],
-                "ARCADIA_VAULT_PATH cannot be used",
+                "invalid ARCADIA_VAULT_PATH",
             ),
             (
                 &[
@@ -337,10 +340,10 @@ mod tests {
                     ("VAULT_TOKEN", "hidden"),
                     ("VAULT_CACERT", "/nowhere/ca.pem"),
                 ],
-                "VAULT_CACERT cannot be used (/nowhere/ca.pem",
+                "invalid VAULT_CACERT: /nowhere/ca.pem",
             ),
         ] {
-            let error = refusal(given);
+            let error = error_text(values);
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }

@@ -1,4 +1,4 @@
-//! Where one token comes from, asked whenever it is needed.
+//! The source of one token, which caches the token and rereads it when it is stale or refused.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,21 +8,23 @@ use secrecy::SecretString;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use super::error::{FILE_IS_FRESH_FOR, TokenError, VAULT_IS_FRESH_FOR};
-use super::secret::{Given, Token};
+use super::error::{FILE_MAX_AGE, TokenError, VAULT_MAX_AGE};
+use super::secret::{SecretSource, Token};
 use super::vault::Vault;
 use crate::Error;
 
-/// How long a token is used on while its source cannot be read: an outage of Vault should not become one of ours.
-const OUTLIVES_ITS_SOURCE: Duration = Duration::from_hours(1);
-/// How soon a source that could not be read is tried again by those who have no token, and how often a refused token is looked up anew:
-/// many requests at once are one question.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long a request that has a token to go on with waits for a newer one. The look goes on without it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum age of a token while its source cannot be read: an outage of Vault should not become
+/// an outage of ours.
+const MAX_AGE_IN_OUTAGE: Duration = Duration::from_hours(1);
+/// The interval between reads of a source that failed, if there is no token, and between reads for
+/// a refused token: concurrent requests share one read.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum wait for a newer token, if an older one is usable. The read continues in the
+/// background.
+const REFRESH_WAIT: Duration = Duration::from_secs(1);
 
-/// Where a token comes from. Asked for every request, it reads a file or Vault every few seconds at most. Cheap to clone; the clones
-/// share what was read.
+/// The source of a token. It is called for every request, and reads a file or Vault at most every
+/// few seconds. Cheap to clone; clones share the cached token.
 #[derive(Clone)]
 pub struct TokenSource {
     inner: Arc<Inner>,
@@ -30,30 +32,30 @@ pub struct TokenSource {
 
 struct Inner {
     origin: Origin,
-    /// The variable, the file or Vault's path, as people are told.
+    /// The variable, the file or the path in Vault, for texts.
     name: String,
-    /// Never held while anything is waited for.
+    /// Never locked across an await.
     state: Mutex<State>,
-    /// Held by whoever reads the source.
+    /// Locked during a read of the source.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 enum Origin {
     Fixed(Option<Arc<Token>>),
-    File(Given),
+    File(SecretSource),
     Vault {
         vault: Arc<Vault>,
-        /// The first of them that the secret has.
+        /// The first key that the secret has is used.
         keys: [&'static str; 2],
     },
 }
 
 #[derive(Default)]
 struct State {
-    /// None after a clear no.
+    /// None after a definite refusal.
     last: Option<Read>,
     failed: Option<(Instant, TokenError)>,
-    /// When a refused token was looked up anew and found to be the same.
+    /// The time at which the source last returned a refused token again.
     confirmed_at: Option<Instant>,
 }
 
@@ -73,25 +75,26 @@ impl State {
         (now.saturating_duration_since(*at) < age).then(|| error.clone())
     }
 
-    /// What is known of a refused token's successor without looking.
-    fn instead_of(
+    /// Returns the replacement of a refused token as far as it is cached. None if the source must
+    /// be read.
+    fn replacement_for(
         &self,
         refused: &Token,
         now: Instant,
     ) -> Option<Result<Option<Arc<Token>>, TokenError>> {
         if let Some(read) = &self.last
-            && !read.token.is(refused)
+            && !read.token.equals(refused)
         {
-            // Another request was refused before this one.
+            // The token has been replaced since it was sent: another request was refused earlier.
             return Some(Ok(Some(read.token.clone())));
         }
         let is_confirmed = self
             .confirmed_at
-            .is_some_and(|at| now.saturating_duration_since(at) < PAUSE);
+            .is_some_and(|at| now.saturating_duration_since(at) < RETRY_INTERVAL);
         if is_confirmed {
             return Some(Ok(None));
         }
-        self.failed_within(PAUSE, now).map(Err)
+        self.failed_within(RETRY_INTERVAL, now).map(Err)
     }
 }
 
@@ -112,34 +115,34 @@ impl TokenSource {
         Self::new(Origin::Fixed(token), variable.to_owned())
     }
 
-    /// From what a variable holds, or the file that it names.
-    pub(super) fn given(given: Given, variable: &str) -> Self {
-        match &given {
-            Given::Value(token) => Self::fixed(token, variable),
-            Given::File { variable, path } => {
-                let name = format!("the file {} of {variable}", path.display());
-                Self::new(Origin::File(given), name)
+    /// Creates the source of a secret: the value of a variable, or a file.
+    pub(super) fn of_secret(secret: SecretSource, variable: &str) -> Self {
+        match &secret {
+            SecretSource::Value(token) => Self::fixed(token, variable),
+            SecretSource::File { variable, path } => {
+                let name = format!("file {} ({variable})", path.display());
+                Self::new(Origin::File(secret), name)
             }
         }
     }
 
-    /// From Vault's secret: the first of the keys that it has.
+    /// Creates the source of a token in Vault: the first of these keys that the secret has.
     pub(super) fn vault(vault: Arc<Vault>, keys: [&'static str; 2]) -> Self {
-        let name = format!("key {} of {}", keys[0], vault.place());
+        let name = format!("key {} of {}", keys[0], vault.location());
         Self::new(Origin::Vault { vault, keys }, name)
     }
 
-    /// Where the token comes from, as people are told: the variable, the file or Vault's path.
+    /// Returns the name of the source for texts: the variable, the file or the path in Vault.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// Reads the token as it is now. Says where it comes from if there is none.
+    /// Checks that the source returns a token.
     pub async fn check(&self) -> Result<(), TokenError> {
         self.token().await.map(drop)
     }
 
-    /// Fails at once for a token that will never be one.
+    /// Fails for a fixed token that is invalid, which cannot become valid later.
     pub(crate) fn check_fixed(&self) -> Result<(), Error> {
         match self.inner.origin {
             Origin::Fixed(None) => Err(Error::InvalidToken),
@@ -147,72 +150,73 @@ impl TokenSource {
         }
     }
 
-    /// The token to send now.
+    /// Returns the current token.
     pub(crate) async fn token(&self) -> Result<Arc<Token>, TokenError> {
         self.token_at(Instant::now()).await
     }
 
-    /// Another token than the one that was refused, where the source has one by now.
-    pub(crate) async fn instead_of(
+    /// Returns a different token than the refused one, if the source has one by now.
+    pub(crate) async fn replacement_for(
         &self,
         refused: &Token,
     ) -> Result<Option<Arc<Token>>, TokenError> {
-        self.instead_of_at(refused, Instant::now()).await
+        self.replacement_for_at(refused, Instant::now()).await
     }
 
     pub(super) async fn token_at(&self, now: Instant) -> Result<Arc<Token>, TokenError> {
-        let fresh_for = match &self.inner.origin {
+        let max_age = match &self.inner.origin {
             Origin::Fixed(token) => return token.clone().ok_or_else(|| self.inner.invalid()),
-            Origin::File(_) => FILE_IS_FRESH_FOR,
-            Origin::Vault { .. } => VAULT_IS_FRESH_FOR,
+            Origin::File(_) => FILE_MAX_AGE,
+            Origin::Vault { .. } => VAULT_MAX_AGE,
         };
         let usable = {
             let state = self.inner.state();
-            if let Some(token) = state.read_within(fresh_for, now) {
+            if let Some(token) = state.read_within(max_age, now) {
                 return Ok(token);
             }
-            let usable = state.read_within(OUTLIVES_ITS_SOURCE, now);
-            if let (Some(token), Some(_)) = (&usable, state.failed_within(fresh_for, now)) {
+            let usable = state.read_within(MAX_AGE_IN_OUTAGE, now);
+            if let (Some(token), Some(_)) = (&usable, state.failed_within(max_age, now)) {
                 return Ok(token.clone());
             }
             usable
         };
         match usable {
             Some(token) => self.newer_than(token, now).await,
-            None => self.first_at(fresh_for, now).await,
+            None => self.first_at(max_age, now).await,
         }
     }
 
-    /// The source's token if it is there soon, or else the one that will do: whoever has one is not held up by a Vault that does not answer.
+    /// Returns the token of the source if it is read soon, or else the usable one: a request with a
+    /// usable token is not delayed by a Vault that does not respond.
     async fn newer_than(&self, token: Arc<Token>, now: Instant) -> Result<Arc<Token>, TokenError> {
-        let Ok(alone) = self.inner.reading.clone().try_lock_owned() else {
+        let Ok(read_lock) = self.inner.reading.clone().try_lock_owned() else {
             return Ok(token);
         };
         let inner = self.inner.clone();
-        let looking = tokio::spawn(async move { inner.read(&alone, now).await });
-        match tokio::time::timeout(PATIENCE, looking).await {
+        let refresh = tokio::spawn(async move { inner.read(&read_lock, now).await });
+        match tokio::time::timeout(REFRESH_WAIT, refresh).await {
             Ok(Ok(Ok(newer))) => Ok(newer),
-            Ok(Ok(Err(error))) if error.is_a_clear_no() => Err(error),
+            Ok(Ok(Err(error))) if error.is_definite_refusal() => Err(error),
             _ => Ok(token),
         }
     }
 
-    async fn first_at(&self, fresh_for: Duration, now: Instant) -> Result<Arc<Token>, TokenError> {
-        let alone = self.inner.reading.clone().lock_owned().await;
+    async fn first_at(&self, max_age: Duration, now: Instant) -> Result<Arc<Token>, TokenError> {
+        let read_lock = self.inner.reading.clone().lock_owned().await;
         {
-            // What waited for another's answer need not ask again.
+            // A concurrent request has read the source meanwhile.
             let state = self.inner.state();
-            if let Some(token) = state.read_within(fresh_for, now) {
+            if let Some(token) = state.read_within(max_age, now) {
                 return Ok(token);
             }
-            if let Some(error) = state.failed_within(PAUSE, now) {
+            if let Some(error) = state.failed_within(RETRY_INTERVAL, now) {
                 return Err(error);
             }
         }
-        self.inner.read(&alone, now).await
+        self.inner.read(&read_lock, now).await
     }
 
-    pub(super) async fn instead_of_at(
+    pub(super) async fn replacement_for_at(
         &self,
         refused: &Token,
         now: Instant,
@@ -220,21 +224,21 @@ impl TokenSource {
         if matches!(self.inner.origin, Origin::Fixed(_)) {
             return Ok(None);
         }
-        let known = self.inner.state().instead_of(refused, now);
+        let known = self.inner.state().replacement_for(refused, now);
         if let Some(known) = known {
             return known;
         }
-        let alone = self.inner.reading.clone().lock_owned().await;
-        let known = self.inner.state().instead_of(refused, now);
+        let read_lock = self.inner.reading.clone().lock_owned().await;
+        let known = self.inner.state().replacement_for(refused, now);
         if let Some(known) = known {
             return known;
         }
-        let token = self.inner.read(&alone, now).await?;
-        if token.is(refused) {
+        let token = self.inner.read(&read_lock, now).await?;
+        if token.equals(refused) {
             self.inner.state().confirmed_at = Some(now);
             return Ok(None);
         }
-        tracing::info!(source = self.name(), "the token has been replaced");
+        tracing::info!(source = self.name(), "the DigitalOcean token was replaced");
         Ok(Some(token))
     }
 }
@@ -246,13 +250,13 @@ impl Inner {
 
     async fn read(
         &self,
-        _alone: &OwnedMutexGuard<()>,
+        _read_lock: &OwnedMutexGuard<()>,
         now: Instant,
     ) -> Result<Arc<Token>, TokenError> {
         let secret = match &self.origin {
-            // Never read anew.
+            // Fixed tokens are not read.
             Origin::Fixed(token) => return token.clone().ok_or_else(|| self.invalid()),
-            Origin::File(given) => given.read().await,
+            Origin::File(secret) => secret.read().await,
             Origin::Vault { vault, keys } => vault.read(keys).await,
         };
         let token = secret.and_then(|secret| Token::new(&secret).ok_or_else(|| self.invalid()));
@@ -268,11 +272,14 @@ impl Inner {
                 Ok(token)
             }
             Err(error) => {
-                tracing::warn!(source = self.name, "no token could be read: {error}");
-                if error.is_a_clear_no() {
+                tracing::warn!(
+                    source = self.name,
+                    "cannot read the DigitalOcean token: {error}"
+                );
+                if error.is_definite_refusal() {
                     state.last = None;
                 }
-                // What waited for this answer meanwhile need not ask again.
+                // Requests that waited for this read need not repeat it.
                 state.failed = Some((Instant::now().max(now), error.clone()));
                 Err(error)
             }
@@ -286,7 +293,7 @@ impl Inner {
     }
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for TokenSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "TokenSource({})", self.name())
@@ -324,11 +331,11 @@ mod tests {
     use super::*;
 
     fn source(path: &Path) -> TokenSource {
-        let given = Given::File {
+        let secret = SecretSource::File {
             variable: "DO_API_TOKEN_FILE".to_owned(),
             path: path.to_owned(),
         };
-        TokenSource::given(given, "DO_API_TOKEN")
+        TokenSource::of_secret(secret, "DO_API_TOKEN")
     }
 
     async fn token_at(source: &TokenSource, at: Instant) -> Result<String, TokenError> {
@@ -337,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_read_again_after_five_seconds_and_not_before() {
+    async fn a_file_is_reread_after_five_seconds() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         fs::write(&path, "one\n").unwrap();
@@ -351,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_outlives_its_file_by_an_hour() {
+    async fn a_token_is_usable_for_an_hour_without_its_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         fs::write(&path, "one").unwrap();
@@ -367,28 +374,31 @@ mod tests {
             "{error}"
         );
         fs::write(&path, "two").unwrap();
-        let back = after + PAUSE;
+        let back = after + RETRY_INTERVAL;
         assert_eq!(token_at(&source, back).await.unwrap(), "two");
     }
 
     #[tokio::test]
-    async fn a_token_that_is_refused_again_and_again_is_looked_up_once_a_second() {
+    async fn a_refused_token_is_reread_once_a_second() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         fs::write(&path, "one").unwrap();
         let (source, start) = (source(&path), Instant::now());
         let refused = source.token_at(start).await.unwrap();
-        let successor = source.instead_of_at(&refused, start).await.unwrap();
-        assert!(successor.is_none());
+        let replacement = source.replacement_for_at(&refused, start).await.unwrap();
+        assert!(replacement.is_none());
         fs::write(&path, "two").unwrap();
-        let successor = source.instead_of_at(&refused, start).await.unwrap();
-        assert!(successor.is_none());
-        let successor = source.instead_of_at(&refused, start + PAUSE).await.unwrap();
-        assert_eq!(successor.unwrap().secret().expose_secret(), "two");
+        let replacement = source.replacement_for_at(&refused, start).await.unwrap();
+        assert!(replacement.is_none());
+        let replacement = source
+            .replacement_for_at(&refused, start + RETRY_INTERVAL)
+            .await
+            .unwrap();
+        assert_eq!(replacement.unwrap().secret().expose_secret(), "two");
     }
 
     #[tokio::test]
-    async fn no_token_is_in_any_debug_text() {
+    async fn debug_texts_contain_no_token() {
         let source = TokenSource::from("hidden");
         let token = source.token().await.unwrap();
         let text = format!("{source:?} {token:?} {:?}", token.bearer());

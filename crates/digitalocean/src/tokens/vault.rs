@@ -1,5 +1,6 @@
-//! Tokens in `HashiCorp` Vault: a secret of a KV store of version 2, and three requests of Vault's HTTP API (log in, read, log in
-//! again). Why no client library: docs/decisions/2026-11-24-tokens.md.
+//! Reads tokens from `HashiCorp` Vault: a secret in a KV store of version 2, with the requests to
+//! log in and to read. docs/decisions/2026-11-24-tokens.md gives the reasons for not using a client
+//! library.
 
 mod error;
 mod login;
@@ -17,40 +18,41 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::{TokenError, TokenSettingsError};
-use crate::answer_text::one_line;
 use crate::base_url::BaseUrl;
 use crate::error::{Error, describe_network};
 use crate::http::http_builder;
+use crate::response_text::one_line;
 
 pub use error::VaultError;
 pub(super) use login::Login;
 
-/// Vault is asked while a request to DigitalOcean waits.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The timeout of a request to Vault, during which a request to DigitalOcean waits.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
-/// Without it a Vault agent in between may refuse (Vault's documentation).
+/// An intermediate Vault agent may refuse requests without this header (Vault's documentation).
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 
-/// Where the secret is, and how to log in.
+/// The location of the secret, and the login.
 pub(super) struct VaultSettings {
     /// `VAULT_ADDR`
     pub(super) address: String,
     /// `VAULT_NAMESPACE`, of Vault Enterprise and HCP.
     pub(super) namespace: Option<String>,
-    /// `VAULT_CACERT`: whom to trust beside the authorities of the machine.
+    /// `VAULT_CACERT`: trusted certificates in addition to those of the machine.
     pub(super) certificates: Option<PathBuf>,
     /// `ARCADIA_VAULT_PATH`: `mount/path`.
     pub(super) path: String,
-    /// `ARCADIA_VAULT_MOUNT`: how much of it is the mount, where that is more than the first word.
+    /// `ARCADIA_VAULT_MOUNT`: the mount at the start of the path, if it is more than the first
+    /// segment.
     pub(super) mount: Option<String>,
     pub(super) login: Login,
 }
 
-/// One secret of a Vault.
+/// One secret in Vault.
 pub(super) struct Vault {
     http: reqwest::Client,
-    /// With the `/v1` of every path.
+    /// The URL with `/v1`, with which every path starts.
     base: String,
     mount: String,
     path: String,
@@ -58,16 +60,16 @@ pub(super) struct Vault {
     session: Mutex<Option<Session>>,
 }
 
-/// What logging in gave.
+/// The result of a login.
 #[derive(Clone)]
 struct Session {
     token: SecretString,
-    /// When to log in again without being told; none for what does not end.
+    /// The time of the next login. None for a token that does not expire.
     renew_at: Option<Instant>,
 }
 
 impl Vault {
-    /// Nothing is sent yet.
+    /// Configures the client. Sends no request.
     pub(super) fn new(settings: VaultSettings) -> Result<Self, TokenSettingsError> {
         let VaultSettings {
             address,
@@ -80,7 +82,7 @@ impl Vault {
         let invalid = |problem: String| TokenSettingsError::InvalidVaultAddress { problem };
         let base = BaseUrl::parse(&address).map_err(|error| match error {
             Error::InvalidBaseUrl { problem } => invalid(problem.to_owned()),
-            _ => invalid("it is no URL".to_owned()),
+            _ => invalid("it is not a URL".to_owned()),
         })?;
         let (mount, path) =
             split_path(&path, mount.as_deref()).ok_or(TokenSettingsError::InvalidVaultPath)?;
@@ -88,10 +90,10 @@ impl Vault {
         let mut headers = HeaderMap::from_iter([(REQUEST, HeaderValue::from_static("true"))]);
         if let Some(namespace) = namespace {
             let namespace = HeaderValue::from_str(namespace.trim())
-                .map_err(|_| invalid("VAULT_NAMESPACE cannot be in a header".to_owned()))?;
+                .map_err(|_| invalid("VAULT_NAMESPACE is not a valid header value".to_owned()))?;
             headers.insert(NAMESPACE, namespace);
         }
-        let mut http = http_builder(&base, headers, ANSWER_LIMIT);
+        let mut http = http_builder(&base, headers, RESPONSE_TIMEOUT);
         if let Some(file) = certificates {
             let problem = |problem: String| TokenSettingsError::InvalidVaultCertificates {
                 problem: format!("{}: {problem}", file.display()),
@@ -100,13 +102,13 @@ impl Vault {
             let trusted = Certificate::from_pem_bundle(&pem)
                 .ok()
                 .filter(|certificates| !certificates.is_empty())
-                .ok_or_else(|| problem("it holds no certificate".to_owned()))?;
+                .ok_or_else(|| problem("the file has no certificate".to_owned()))?;
             http = http.tls_certs_merge(trusted);
         }
         Ok(Self {
             http: http
                 .build()
-                .map_err(|error| invalid(crate::error::innermost(&error)))?,
+                .map_err(|error| invalid(crate::error::root_cause(&error)))?,
             base: format!("{}/v1", base.as_str()),
             mount,
             path,
@@ -115,12 +117,13 @@ impl Vault {
         })
     }
 
-    /// As people are told where the secret is.
-    pub(super) fn place(&self) -> String {
+    /// Returns the location of the secret, for texts.
+    pub(super) fn location(&self) -> String {
         format!("{}/{} in Vault", self.mount, self.path)
     }
 
-    /// The first of these keys that the secret has. An expired login is renewed once.
+    /// Returns the value of the first of these keys that the secret has. If the login has expired,
+    /// logs in again once.
     pub(super) async fn read(&self, keys: &[&'static str]) -> Result<SecretString, TokenError> {
         let session = self.session(None).await?;
         let secret = match self.read_secret(&session).await {
@@ -136,13 +139,13 @@ impl Vault {
                     .as_str()
                     .map(SecretString::from)
                     .ok_or_else(|| TokenError::Invalid {
-                        origin: format!("key {key} of {}", self.place()),
+                        origin: format!("key {key} of {}", self.location()),
                     });
             }
         }
         Err(VaultError::NoKey {
-            place: self.place(),
-            keys: keys.join(" and no key "),
+            location: self.location(),
+            keys: keys.join(" or "),
         }
         .into())
     }
@@ -151,10 +154,10 @@ impl Vault {
         &self,
         session: &Session,
     ) -> Result<serde_json::Map<String, serde_json::Value>, VaultError> {
-        /// Data about a version, and the version's own.
+        /// The envelope of a version: its data and metadata.
         #[derive(Deserialize)]
         struct Version {
-            /// Null where it was deleted.
+            /// Null if the version was deleted.
             data: Option<serde_json::Map<String, serde_json::Value>>,
         }
         #[derive(Deserialize)]
@@ -170,28 +173,28 @@ impl Vault {
             .send(request, &path, &session.token)
             .await?
             .ok_or_else(|| VaultError::NoSecret {
-                place: self.place(),
+                location: self.location(),
             })?;
         read.data.data.ok_or_else(|| VaultError::NoSecret {
-            place: self.place(),
+            location: self.location(),
         })
     }
 
-    /// What to read with: the login that holds, or a new one if there is none or the one there is was refused.
+    /// Returns the current login, or logs in if there is none or it was refused.
     async fn session(&self, refused: Option<&Session>) -> Result<Session, TokenError> {
-        let mut held = self.session.lock().await;
-        if let Some(session) = &*held
+        let mut current = self.session.lock().await;
+        if let Some(session) = &*current
             && session.renew_at.is_none_or(|at| Instant::now() < at)
-            && refused.is_none_or(|refused| !refused.is(session))
+            && refused.is_none_or(|refused| !refused.equals(session))
         {
             return Ok(session.clone());
         }
         let session = self.log_in().await?;
-        *held = Some(session.clone());
+        *current = Some(session.clone());
         Ok(session)
     }
 
-    /// The body of a 2xx answer; none for a 404 of Vault's own.
+    /// Returns the body of a 2xx response, or none for a 404 from Vault itself.
     async fn send<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
@@ -210,48 +213,49 @@ impl Vault {
         let body = response.bytes().await.map_err(unreachable)?;
         let path = format!("{}{path}", self.base);
         if status.is_success() {
-            // What the parser says may repeat a value.
+            // The error of the parser may repeat a value.
             return serde_json::from_slice(&body)
                 .map(Some)
                 .map_err(|_| VaultError::UnexpectedBody { path });
         }
-        let is_vaults = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
-        let said = serde_json::from_slice::<Errors>(&body).map_or_else(
+        let is_from_vault = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+        let detail = serde_json::from_slice::<Errors>(&body).map_or_else(
             |_| String::new(),
             |body| {
-                let said = one_line(&body.errors.join("; "), secret);
-                if said.is_empty() {
-                    said
+                let detail = one_line(&body.errors.join("; "), secret);
+                if detail.is_empty() {
+                    detail
                 } else {
-                    format!(": {said}")
+                    format!(": {detail}")
                 }
             },
         );
         let status_code = status.as_u16();
         match status {
-            // What stands before Vault has pages of its own, which say nothing of the secret.
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN if !is_vaults => {
+            // A proxy in front of Vault has its own error pages, which are not evidence about the
+            // secret.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN if !is_from_vault => {
                 Err(VaultError::UnexpectedBody { path })
             }
             StatusCode::NOT_FOUND => Ok(None),
-            StatusCode::FORBIDDEN => Err(VaultError::Denied { path, said }),
-            // Sealed, standing by, catching up or asked too often (Vault's documentation).
+            StatusCode::FORBIDDEN => Err(VaultError::Denied { path, detail }),
+            // Sealed, standby, catching up or rate limited (Vault's documentation).
             StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS => {
                 Err(VaultError::Unavailable {
                     path,
                     status: status_code,
-                    said,
+                    detail,
                 })
             }
             _ if status_code >= 472 => Err(VaultError::Unavailable {
                 path,
                 status: status_code,
-                said,
+                detail,
             }),
             _ => Err(VaultError::Refused {
                 path,
                 status: status_code,
-                said,
+                detail,
             }),
         }
     }
@@ -262,12 +266,13 @@ impl Vault {
 }
 
 impl Session {
-    fn is(&self, other: &Self) -> bool {
+    fn equals(&self, other: &Self) -> bool {
         self.token.expose_secret() == other.token.expose_secret()
     }
 }
 
-/// The mount and the path in it; none where they are not to be told apart.
+/// Splits a path into the mount and the rest. None if the path is invalid or does not start with
+/// the mount.
 fn split_path(path: &str, mount: Option<&str>) -> Option<(String, String)> {
     let path = path.trim().trim_matches('/');
     let (mount, path) = match mount.map(|mount| mount.trim().trim_matches('/')) {
@@ -275,21 +280,21 @@ fn split_path(path: &str, mount: Option<&str>) -> Option<(String, String)> {
         None => path.split_once('/')?,
     };
     let is_plain = |part: &str| {
-        let mut words = part.split('/');
-        words.all(|word| !word.is_empty() && word.chars().all(may_be_in_a_path))
+        let mut segments = part.split('/');
+        segments.all(|segment| !segment.is_empty() && segment.chars().all(is_path_character))
     };
     (is_plain(mount) && is_plain(path)).then(|| (mount.to_owned(), path.to_owned()))
 }
 
-/// What has no meaning of its own in a URL.
-fn may_be_in_a_path(character: char) -> bool {
+/// Returns true for a character without a special meaning in a URL.
+fn is_path_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-_.~".contains(character)
 }
 
-/// Without what it holds.
+/// Omits the secrets.
 impl fmt::Debug for Vault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Vault({})", self.place())
+        write!(formatter, "Vault({})", self.location())
     }
 }
 
@@ -298,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_is_the_first_word_of_the_path_or_what_is_said_to_be_it() {
+    fn a_mount_is_the_first_segment_unless_set_explicitly() {
         let split = |path: &str, mount| {
             split_path(path, mount).map(|(mount, path)| format!("{mount} {path}"))
         };

@@ -1,4 +1,4 @@
-//! What each kind keeps of a body, and where.
+//! Tests the fields that each kind keeps of a body.
 
 use domain::ResourceKind;
 use domain::inventory::ObservedResource;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::examples::{resource, resources};
 
-/// Kind, id, name, region, status.
+/// Columns: kind, id, name, region, status.
 const HEADS: &str = "
     alert_policy         | 78b3da62-27e5-49ba-ac70-5db0b5935c64        | CPU is high            | -    | -
     app                  | 4f6c71e2-1e90-4762-9fee-6cc4a0a9f2cf        | shop                   | syd  | -
@@ -36,7 +36,7 @@ const HEADS: &str = "
 ";
 
 #[tokio::test]
-async fn a_name_a_region_and_a_status_come_from_wherever_a_kind_has_them() {
+async fn names_regions_and_statuses_are_read_from_each_kinds_fields() {
     for line in HEADS.trim().lines() {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let seen = resource(&ResourceKind::named(cells[0])).await;
@@ -55,7 +55,7 @@ async fn a_name_a_region_and_a_status_come_from_wherever_a_kind_has_them() {
 }
 
 #[tokio::test]
-async fn the_project_is_read_where_a_body_names_it() {
+async fn the_project_is_read_from_bodies_that_name_it() {
     for kind in [
         ResourceKind::APP,
         ResourceKind::BYOIP_PREFIX,
@@ -76,7 +76,7 @@ async fn the_project_is_read_where_a_body_names_it() {
 }
 
 #[tokio::test]
-async fn what_moves_by_itself_is_no_attribute() {
+async fn volatile_fields_are_not_attributes() {
     for line in "
         autoscale_pool       /current_utilization /active_resources_count /updated_at
         database_cluster     /maintenance_window/pending /maintenance_window/description
@@ -91,17 +91,17 @@ async fn what_moves_by_itself_is_no_attribute() {
     .trim()
     .lines()
     {
-        let mut words = line.split_whitespace();
-        let kind = ResourceKind::named(words.next().unwrap());
+        let mut parts = line.split_whitespace();
+        let kind = ResourceKind::named(parts.next().unwrap());
         let attrs = resource(&kind).await.attrs.to_value();
-        for pointer in words {
+        for pointer in parts {
             assert_eq!(attrs.pointer(pointer), None, "{kind}: {pointer}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_paid_for_is_an_attribute() {
+async fn priced_fields_are_attributes() {
     for line in r#"
         app                  /spec/services/0/instance_size_slug "apps-s-1vcpu-0.5gb"
         app                  /spec/services/0/autoscaling/metrics/requests_per_second/per_instance 50
@@ -128,16 +128,16 @@ async fn what_is_paid_for_is_an_attribute() {
     .trim()
     .lines()
     {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let attrs = resource(&ResourceKind::named(words[0])).await.attrs;
+        let parts: Vec<_> = line.split_whitespace().collect();
+        let attrs = resource(&ResourceKind::named(parts[0])).await.attrs;
         let attrs = attrs.to_value();
-        let value: Value = words[2].parse().unwrap();
-        assert_eq!(attrs.pointer(words[1]), Some(&value), "{line}: {attrs}");
+        let value: Value = parts[2].parse().unwrap();
+        assert_eq!(attrs.pointer(parts[1]), Some(&value), "{line}: {attrs}");
     }
 }
 
 #[tokio::test]
-async fn a_load_balancer_keeps_the_droplets_that_were_named_and_not_those_that_were_chosen() {
+async fn a_load_balancer_keeps_only_droplets_selected_by_id() {
     let kept: Vec<_> = resources(&ResourceKind::LOAD_BALANCER)
         .await
         .iter()
@@ -150,7 +150,7 @@ async fn a_load_balancer_keeps_the_droplets_that_were_named_and_not_those_that_w
 }
 
 #[tokio::test]
-async fn a_bucket_is_known_by_each_grant_that_names_it() {
+async fn each_grant_with_a_bucket_yields_the_bucket() {
     let names: Vec<_> = resources(&ResourceKind::SPACES_BUCKET)
         .await
         .into_iter()
@@ -160,7 +160,7 @@ async fn a_bucket_is_known_by_each_grant_that_names_it() {
 }
 
 #[tokio::test]
-async fn the_images_list_tells_images_from_backups_and_leaves_snapshots_to_their_own() {
+async fn the_images_list_yields_images_and_backups_but_no_snapshots() {
     let ids = |seen: Vec<ObservedResource>| {
         let ids = seen.into_iter().map(|resource| resource.provider_id);
         ids.collect::<Vec<_>>()
@@ -176,7 +176,7 @@ async fn the_images_list_tells_images_from_backups_and_leaves_snapshots_to_their
 }
 
 #[tokio::test]
-async fn a_droplet_keeps_what_it_is_and_not_what_is_on_offer() {
+async fn a_droplet_keeps_its_properties_but_not_availabilities() {
     let droplet = resource(&ResourceKind::DROPLET).await;
     assert_eq!(droplet.provider_id, "3164444");
     assert_eq!(droplet.name, "example.com");
@@ -187,9 +187,9 @@ async fn a_droplet_keeps_what_it_is_and_not_what_is_on_offer() {
     assert_eq!(attrs["memory"], 1024);
     assert_eq!(attrs["size"]["slug"], "s-1vcpu-1gb");
     assert_eq!(attrs["image"]["slug"], "ubuntu-20-04-x64");
-    // What has a field of its own is kept there only: a new tag changes the tags and nothing else.
-    for elsewhere in ["/name", "/region", "/status", "/tags"] {
-        assert_eq!(attrs.pointer(elsewhere), None, "{elsewhere}");
+    // Fields with columns are stored there only: a new tag changes only the tags.
+    for column in ["/name", "/region", "/status", "/tags"] {
+        assert_eq!(attrs.pointer(column), None, "{column}");
     }
     for volatile in [
         "/next_backup_window",
@@ -202,7 +202,7 @@ async fn a_droplet_keeps_what_it_is_and_not_what_is_on_offer() {
 }
 
 #[tokio::test]
-async fn a_zone_is_its_name_without_its_records() {
+async fn a_zone_has_its_name_as_id_and_no_zone_file() {
     let zone = resource(&ResourceKind::DNS_ZONE).await;
     assert_eq!(
         (&*zone.provider_id, &*zone.name),
@@ -212,7 +212,7 @@ async fn a_zone_is_its_name_without_its_records() {
 }
 
 #[tokio::test]
-async fn a_volume_without_the_scope_for_tags_has_none() {
+async fn a_volume_without_the_tag_scope_has_no_tags() {
     let volume = resource(&ResourceKind::VOLUME).await;
     assert_eq!(volume.provider_id, "506f78a4-e098-11e5-ad9f-000f53306ae1");
     assert_eq!(
@@ -224,7 +224,7 @@ async fn a_volume_without_the_scope_for_tags_has_none() {
 }
 
 #[tokio::test]
-async fn a_reserved_ip_names_its_project_and_only_names_its_droplet() {
+async fn a_reserved_ip_keeps_its_project_and_its_droplets_name() {
     let address = resource(&ResourceKind::RESERVED_IP).await;
     assert_eq!(
         (&*address.provider_id, &*address.name),

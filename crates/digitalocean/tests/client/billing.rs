@@ -1,4 +1,4 @@
-//! The balance and the billing history.
+//! Tests the balance and the billing history.
 
 use axum::http::StatusCode;
 use digitalocean::Error;
@@ -9,7 +9,7 @@ use crate::scripted::{self, Scripted};
 use crate::simulated;
 
 #[tokio::test]
-async fn the_balance_is_read_to_the_cent() {
+async fn the_balance_is_exact() {
     let (simulator, client) = simulated(Account::demo()).await;
     let reading = client.get_balance().await.unwrap();
     let expected = simulator.read(Account::balance);
@@ -54,7 +54,7 @@ async fn a_balance_without_its_amounts_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_billing_history_is_read_over_its_pages() {
+async fn all_pages_of_the_billing_history_are_read() {
     let (simulator, client) = simulated(Account::demo()).await;
     let listed = client.list_billing_history().await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
@@ -72,7 +72,7 @@ async fn the_billing_history_is_read_over_its_pages() {
 }
 
 #[tokio::test]
-async fn entries_that_are_alike_are_all_kept() {
+async fn equal_entries_are_all_kept() {
     let entry = json!({ "description": "Payment (MC 2018)", "amount": "-5.00", "date": "2018-06-02T08:44:38Z", "type": "Payment" });
     let server = Scripted::start(move |_, _| {
         scripted::json(&json!({ "billing_history": [entry, entry], "links": {} }))
@@ -85,7 +85,7 @@ async fn entries_that_are_alike_are_all_kept() {
 }
 
 #[tokio::test]
-async fn an_entry_keeps_what_its_invoice_is_called_where_that_is_a_uuid() {
+async fn an_entry_keeps_a_valid_invoice_uuid() {
     let uuid = "22737513-0ea7-4206-8ceb-98a575af7681";
     let entry = |uuid: &str| {
         json!({ "description": "Invoice for May 2018", "amount": "12.34", "invoice_id": "123",

@@ -1,4 +1,4 @@
-//! Our own example answers, under `fixtures/`.
+//! Reads the example responses of this repository, under `fixtures/`.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::listed::{Listed, list};
 use crate::scripted::{self, Scripted};
 
-/// Our example of a kind's list.
+/// Returns the example of a kind's list.
 pub(crate) fn fixture(kind: &ResourceKind) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/{kind}.json"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| {
@@ -23,14 +23,15 @@ pub(crate) fn fixture(kind: &ResourceKind) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What the listing reads from a server that gives one answer to every request for the list, and the other for each of its items.
+/// Reads a listing from a server that sends one response to every request for the list, and the
+/// other to requests for its items.
 pub(crate) async fn read(listing: &ResourceListing, answer: &Value, children: &Value) -> Listed {
     let (answer, children) = (answer.clone(), children.clone());
     let paths = listing.paths;
-    let server = Scripted::start(move |_, asked| {
-        let own = |path: &&str| asked.target.starts_with(path);
+    let server = Scripted::start(move |_, request| {
+        let own = |path: &&str| request.target.starts_with(path);
         let below = paths.iter().find(|path| own(path)).is_none_or(|path| {
-            let rest = &asked.target[path.len()..];
+            let rest = &request.target[path.len()..];
             rest.starts_with('/')
         });
         scripted::json(if below { &children } else { &answer })
@@ -39,14 +40,14 @@ pub(crate) async fn read(listing: &ResourceListing, answer: &Value, children: &V
     list(&server.client(), listing).await
 }
 
-/// What the listing reads from our examples.
+/// Reads a listing from the examples.
 pub(crate) async fn read_fixtures(listing: &ResourceListing) -> Listed {
     let children = listing.children.as_ref();
     let children = children.map_or(json!({}), |children| fixture(&children.kind));
     read(listing, &fixture(&listing.kind), &children).await
 }
 
-/// Every resource in our example of a kind's list.
+/// Returns every resource in the example of a kind's list.
 pub(crate) async fn resources(kind: &ResourceKind) -> Vec<ObservedResource> {
     let records = *kind == ResourceKind::DNS_RECORD;
     let listing = if records {
@@ -59,7 +60,7 @@ pub(crate) async fn resources(kind: &ResourceKind) -> Vec<ObservedResource> {
     of_kind.items.clone()
 }
 
-/// The first resource in our example of a kind's list.
+/// Returns the first resource in the example of a kind's list.
 pub(crate) async fn resource(kind: &ResourceKind) -> ObservedResource {
     resources(kind).await.remove(0)
 }

@@ -1,4 +1,4 @@
-//! What is said when DigitalOcean does not answer as it should, and what is not.
+//! Tests the errors of failed requests, and that they contain no token.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use simulator::{Account, DEMO_TOKEN, Fault, FaultKind};
 use crate::scripted::{self, Scripted};
 use crate::{client_of, simulated};
 
-fn assert_tells_no_token(error: &Error) {
+fn assert_contains_no_token(error: &Error) {
     let text = format!("{error} {error:?}");
     assert!(!text.contains(DEMO_TOKEN), "{text}");
 }
 
-/// What asking for the balance comes to under a fault.
+/// Returns the error of a balance request under a fault.
 async fn balance_under(fault: FaultKind) -> Error {
     let (simulator, client) = simulated(Account::demo()).await;
     simulator.fail(Fault::new(fault, "/v2/customers/my/balance").times(1));
     let error = client.get_balance().await.unwrap_err();
-    assert_tells_no_token(&error);
+    assert_contains_no_token(&error);
     let text = error.to_string();
     assert!(text.starts_with("GET /v2/customers/my/balance"), "{text}");
     client.get_balance().await.unwrap();
@@ -35,24 +35,24 @@ async fn a_retry_after_delays_the_next_attempt() {
     assert!(error.to_string().contains("17 s"), "{error}");
     let Error::RateLimited {
         retry_after,
-        answer,
+        response,
     } = error
     else {
         panic!("{error:?}")
     };
     assert_eq!(retry_after, Duration::from_secs(17));
-    assert_eq!(answer.status, 429);
+    assert_eq!(response.status, 429);
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_says_when_to_come_back() {
+async fn an_outage_with_a_retry_after_delays_the_next_attempt() {
     let server = Scripted::start(|_, _| {
         let headers = [("retry-after", "42")];
         (StatusCode::SERVICE_UNAVAILABLE, headers).into_response()
     })
     .await;
     let error = server.client().get_balance().await.unwrap_err();
-    assert!(error.to_string().ends_with("for 42 s"), "{error}");
+    assert!(error.to_string().contains("42 s"), "{error}");
     let Error::Server { retry_after, .. } = error else {
         panic!("{error:?}")
     };
@@ -60,7 +60,7 @@ async fn a_server_that_is_down_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_refused_token_and_a_missing_scope_are_not_tried_again() {
+async fn a_refused_token_and_a_missing_scope_are_not_retryable() {
     let error = balance_under(FaultKind::Unauthorized).await;
     assert!(matches!(error, Error::Unauthorized { .. }) && !error.is_retryable());
     assert!(error.to_string().contains("DO_API_TOKEN"), "{error}");
@@ -69,28 +69,31 @@ async fn a_refused_token_and_a_missing_scope_are_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_error_carries_digitaloceans_words_and_its_request_id() {
+async fn an_error_has_digitaloceans_text_and_request_id() {
     let error = balance_under(FaultKind::ServerError { status: 503 }).await;
     assert!(error.is_retryable());
     let Error::Server {
-        answer,
+        response,
         retry_after,
     } = error
     else {
         panic!("{error:?}")
     };
-    assert_eq!((answer.status, retry_after), (503, None));
-    assert!(answer.detail.as_ref().unwrap().contains(": "), "{answer}");
-    let request_id = answer.request_id.as_ref().unwrap();
+    assert_eq!((response.status, retry_after), (503, None));
     assert!(
-        answer
+        response.detail.as_ref().unwrap().contains(": "),
+        "{response}"
+    );
+    let request_id = response.request_id.as_ref().unwrap();
+    assert!(
+        response
             .to_string()
             .ends_with(&format!("(request {request_id})"))
     );
 }
 
 #[tokio::test]
-async fn a_gateways_page_is_an_error_of_one_line() {
+async fn an_html_page_of_a_gateway_is_an_error_of_one_line() {
     let error = balance_under(FaultKind::HtmlError { status: 504 }).await;
     assert!(matches!(error, Error::Server { .. }) && error.is_retryable());
     let text = error.to_string();
@@ -102,31 +105,25 @@ async fn a_gateways_page_is_an_error_of_one_line() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_tried_again() {
+async fn a_truncated_response_is_retryable() {
     let error = balance_under(FaultKind::CutOff).await;
     assert!(
         matches!(error, Error::Network { .. }) && error.is_retryable(),
         "{error:?}"
     );
-    assert!(error.to_string().contains("cut off"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named() {
+async fn an_unreachable_server_is_named() {
     let url = "http://127.0.0.1:1";
     let error = client_of(url).get_balance().await.unwrap_err();
     assert!(error.is_retryable());
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("cannot connect to {url}")),
-        "{error}"
-    );
-    assert_tells_no_token(&error);
+    assert!(error.to_string().contains(&url), "{error}");
+    assert_contains_no_token(&error);
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_with_the_token() {
+async fn redirects_are_not_followed() {
     let elsewhere = Scripted::start(|_, _| scripted::json(&json!({}))).await;
     let target = elsewhere.url.clone();
     let server = Scripted::start(move |_, _| {
@@ -135,12 +132,15 @@ async fn a_redirect_is_not_followed_with_the_token() {
     })
     .await;
     let error = server.client().get_balance().await.unwrap_err();
-    assert!(error.to_string().contains("redirects are not followed"));
-    assert!(!error.is_retryable() && elsewhere.asked().is_empty());
+    let Error::Refused { response } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(response.status, 307);
+    assert!(!error.is_retryable() && elsewhere.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_token_cannot_put_it_into_an_error() {
+async fn a_token_that_the_server_repeats_is_not_in_the_error() {
     let body = json!({ "id": "unauthorized", "message": format!("no such token {DEMO_TOKEN}") });
     let server = Scripted::start(move |_, _| {
         scripted::with_type(
@@ -151,15 +151,12 @@ async fn a_server_that_repeats_the_token_cannot_put_it_into_an_error() {
     })
     .await;
     let error = server.client().get_balance().await.unwrap_err();
-    assert_tells_no_token(&error);
-    assert!(
-        error.to_string().contains("no such token [token]"),
-        "{error}"
-    );
+    assert_contains_no_token(&error);
+    assert!(error.to_string().contains("[token]"), "{error}");
 }
 
 #[tokio::test]
-async fn no_token_is_in_a_clients_debug_text() {
+async fn the_debug_text_of_a_client_contains_no_token() {
     let client = client_of("http://127.0.0.1:1/v2/");
     assert_eq!(
         format!("{client:?}"),
@@ -168,7 +165,7 @@ async fn no_token_is_in_a_clients_debug_text() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_sent_is_refused_at_once() {
+async fn an_invalid_token_is_refused_at_creation() {
     for token in ["", " \n", "dop_v1_first\ndop_v1_second"] {
         let error = Client::new("https://api.digitalocean.com", token.into()).unwrap_err();
         assert!(matches!(error, Error::InvalidToken), "{error:?}");
@@ -177,7 +174,7 @@ async fn a_token_that_cannot_be_sent_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn only_a_refused_token_fails_the_check() {
+async fn the_token_check_fails_only_for_refused_tokens() {
     let (simulator, client) = simulated(Account::demo()).await;
     client.check_token().await.unwrap();
     simulator.fail(Fault::new(FaultKind::Forbidden, "/v2/account").times(1));
@@ -191,7 +188,7 @@ async fn only_a_refused_token_fails_the_check() {
 }
 
 #[tokio::test]
-async fn the_rate_limit_is_remembered_from_the_latest_answer() {
+async fn the_latest_rate_limit_is_kept() {
     let (_simulator, client) = simulated(Account::demo()).await;
     assert_eq!(client.rate_limit(), None);
     client.get_balance().await.unwrap();

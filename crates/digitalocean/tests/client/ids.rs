@@ -1,4 +1,4 @@
-//! Ids that a list, a URN and a body spell in their own ways.
+//! Tests that ids in different spellings identify the same resource.
 
 use digitalocean::kinds;
 use domain::ResourceKind;
@@ -21,7 +21,7 @@ async fn listed(kind: &ResourceKind, body: Value) -> domain::inventory::Observed
 }
 
 #[tokio::test]
-async fn a_list_and_a_urn_that_spell_an_id_differently_mean_one_resource() {
+async fn spellings_of_an_id_in_lists_and_urns_are_one_resource() {
     for (kind, body, urn) in [
         (
             ResourceKind::VOLUME,
@@ -66,7 +66,7 @@ async fn a_list_and_a_urn_that_spell_an_id_differently_mean_one_resource() {
 }
 
 #[tokio::test]
-async fn what_a_body_refers_to_is_the_resource_however_it_is_spelt() {
+async fn references_in_bodies_are_normalised() {
     let snapshot =
         json!({ "id": "7", "name": "s", "resource_type": "volume", "resource_id": UPPER });
     let snapshot = listed(&ResourceKind::SNAPSHOT, snapshot).await;
@@ -74,7 +74,7 @@ async fn what_a_body_refers_to_is_the_resource_however_it_is_spelt() {
     let droplet = json!({ "id": 7, "name": "web-1", "vpc_uuid": UPPER });
     let droplet = listed(&ResourceKind::DROPLET, droplet).await;
     assert_eq!(droplet.relations[0].other.provider_id, LOWER);
-    // The name of a bucket is exact.
+    // Names of buckets are case-sensitive.
     let endpoint = json!({ "id": UPPER, "origin": "Static-Images.nyc3.digitaloceanspaces.com" });
     let endpoint = listed(&ResourceKind::CDN_ENDPOINT, endpoint).await;
     assert_eq!(endpoint.provider_id, LOWER);
@@ -82,7 +82,7 @@ async fn what_a_body_refers_to_is_the_resource_however_it_is_spelt() {
 }
 
 #[tokio::test]
-async fn children_are_asked_for_by_the_id_as_it_was_listed() {
+async fn children_are_requested_by_the_id_as_listed() {
     for (listing, parent, child) in [
         (
             listing(&ResourceKind::DATABASE_CLUSTER),
@@ -96,25 +96,25 @@ async fn children_are_asked_for_by_the_id_as_it_was_listed() {
         ),
     ] {
         let children = listing.children.as_ref().unwrap();
-        let (answer, below) = (
+        let (answer, child_answer) = (
             parent,
             json!({ children.envelope: [{ "id": 7, "name": "child" }] }),
         );
         let path = child.clone();
-        let server = Scripted::start(move |_, asked| {
-            let is_child = asked.target.starts_with(&path);
-            scripted::json(if is_child { &below } else { &answer })
+        let server = Scripted::start(move |_, request| {
+            let is_child = request.target.starts_with(&path);
+            scripted::json(if is_child { &child_answer } else { &answer })
         })
         .await;
         let listed = crate::listed::list(&server.client(), listing).await;
         assert!(
             server
-                .asked()
+                .requests()
                 .iter()
-                .any(|asked| asked.target.starts_with(&child))
+                .any(|request| request.target.starts_with(&child))
         );
         let parent = &listed.items[0];
-        let relations = &listed.beside[0].items[0].relations;
+        let relations = &listed.included[0].items[0].relations;
         assert!(
             relations
                 .iter()
@@ -125,7 +125,7 @@ async fn children_are_asked_for_by_the_id_as_it_was_listed() {
 }
 
 #[tokio::test]
-async fn an_invoice_item_names_a_resource_in_the_spelling_of_the_mirror() {
+async fn resource_ids_of_invoice_items_are_normalised() {
     let item = json!({ "product": "Volumes", "amount": "10.00", "resource_uuid": UPPER });
     let body = json!({ "invoice_items": [item], "meta": { "total": 1 } });
     let server = Scripted::start(move |_, _| scripted::json(&body)).await;
@@ -134,7 +134,7 @@ async fn an_invoice_item_names_a_resource_in_the_spelling_of_the_mirror() {
     let Ok(listed) = server.client().get_invoice(key, &mut items).await;
     assert!(listed.completeness.is_complete());
     assert_eq!(items.0[0].item.resource_uuid.as_deref(), Some(LOWER));
-    // As it came, for whoever looks it up.
+    // The raw JSON keeps the spelling.
     assert!(items.0[0].json.contains(UPPER));
 }
 

@@ -1,4 +1,4 @@
-//! The invoices: their list, items, summary and CSV.
+//! Tests the invoices: their list, items, summary and CSV.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use crate::simulated;
 
 const INVOICE: &str = "22737513-0ea7-4206-8ceb-98a575af7681";
 
-/// Keeps all pages.
+/// Keeps the items of all pages.
 struct Kept(Vec<InvoiceItemRead>);
 
 impl PageSink<InvoiceItemRead> for Kept {
@@ -54,7 +54,7 @@ async fn all_invoices_are_listed_without_the_preview() {
 }
 
 #[tokio::test]
-async fn an_invoices_header_items_and_csv_tell_the_same() {
+async fn an_invoices_header_items_and_csv_reconcile() {
     let (_simulator, client) = simulated(Account::demo()).await;
     let listed = client.list_invoices().await.invoices.items;
     let april = listed
@@ -95,7 +95,7 @@ async fn an_invoices_header_items_and_csv_tell_the_same() {
 }
 
 #[tokio::test]
-async fn a_csv_arrives_byte_for_byte_and_is_asked_for_as_one() {
+async fn a_csv_is_requested_as_csv_and_returned_byte_for_byte() {
     let file = "\u{feff}product,USD\r\n\"a,b\",$1.00\r\n";
     let server = Scripted::start(move |_, _| {
         scripted::with_type(StatusCode::OK, "text/csv; charset=utf-8", file)
@@ -106,16 +106,16 @@ async fn a_csv_arrives_byte_for_byte_and_is_asked_for_as_one() {
         .fetch_invoice_csv(InvoiceKey::Issued(INVOICE.parse().unwrap()))
         .await;
     assert_eq!(csv.unwrap(), file.as_bytes());
-    let asked = server.asked().remove(0);
-    assert_eq!(asked.headers["accept"], "text/csv");
+    let request = server.requests().remove(0);
+    assert_eq!(request.headers["accept"], "text/csv");
     assert_eq!(
-        asked.target,
+        request.target,
         format!("/v2/customers/my/invoices/{INVOICE}/csv")
     );
 }
 
 #[tokio::test]
-async fn what_is_no_csv_is_not_taken_for_one() {
+async fn another_content_type_is_not_accepted_as_a_csv() {
     for (content_type, body) in [
         ("text/html", "hello"),
         ("text/csv", "<!doctype html><title>Sign in</title>"),
@@ -135,7 +135,7 @@ async fn what_is_no_csv_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn a_csv_that_breaks_off_and_an_invoice_that_is_not_there_are_errors() {
+async fn a_truncated_csv_and_an_unknown_invoice_are_errors() {
     let (simulator, client) = simulated(Account::demo()).await;
     let mut listed = client.list_invoices().await.invoices.items;
     let invoice = InvoiceKey::Issued(listed.remove(0).invoice_uuid);
@@ -149,7 +149,7 @@ async fn a_csv_that_breaks_off_and_an_invoice_that_is_not_there_are_errors() {
 }
 
 #[tokio::test]
-async fn the_preview_comes_beside_the_list() {
+async fn the_list_includes_the_preview() {
     let (simulator, client) = simulated(Account::demo()).await;
     let preview = client.list_invoices().await.preview;
     let (expected, generated_at) = simulator.read(|account| {
@@ -170,7 +170,7 @@ async fn the_preview_comes_beside_the_list() {
 }
 
 #[tokio::test]
-async fn a_preview_that_cannot_be_read_costs_no_invoice() {
+async fn an_invalid_preview_does_not_affect_the_invoices() {
     for preview in [json!(null), json!({ "amount": "x" }), json!([])] {
         let answer = json!({
             "invoices": [{ "invoice_uuid": INVOICE, "amount": "12.34", "invoice_period": "2019-12" }],
@@ -184,7 +184,7 @@ async fn a_preview_that_cannot_be_read_costs_no_invoice() {
 }
 
 #[tokio::test]
-async fn the_running_months_items_summary_and_csv_are_read_by_the_word_preview() {
+async fn the_preview_has_items_a_summary_and_a_csv() {
     let (simulator, client) = simulated(Account::demo()).await;
     let expected = simulator.read(|account| account.preview().unwrap().clone());
     let summary = client.get_invoice_summary(InvoiceKey::Preview).await;
@@ -204,7 +204,7 @@ async fn the_running_months_items_summary_and_csv_are_read_by_the_word_preview()
     }));
 }
 
-/// The example of the API description, cut down to what is read, with some of it changed.
+/// The example of the API description, reduced to the fields that are read, with a change.
 fn summary(change: impl FnOnce(&mut Value)) -> Value {
     let mut body = json!({
         "invoice_uuid": INVOICE,
@@ -235,7 +235,7 @@ async fn read_summary(body: Value) -> Result<domain::invoices::InvoiceSummary, E
 }
 
 #[tokio::test]
-async fn a_summary_tells_the_sums_of_its_parts() {
+async fn a_summary_has_the_sums_of_its_parts() {
     let read = read_summary(summary(|_| ())).await.unwrap();
     let parts = [
         (ChargePart::ProductCharges, Decimal::new(1234, 2)),
@@ -255,7 +255,7 @@ async fn a_summary_tells_the_sums_of_its_parts() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_missing_or_null_is_not_told() {
+async fn a_missing_or_null_part_is_omitted() {
     let body = summary(|body| {
         body["overages"] = Value::Null;
         body["taxes"] = json!({ "name": "Taxes" });
@@ -271,13 +271,13 @@ async fn a_part_that_is_missing_or_null_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_summary_may_name_the_preview_by_its_word() {
+async fn a_summary_of_the_preview_has_no_uuid() {
     let body = summary(|body| body["invoice_uuid"] = json!("preview"));
     assert_eq!(read_summary(body).await.unwrap().invoice_uuid, None);
 }
 
 #[tokio::test]
-async fn a_summary_whose_uuid_month_or_sum_is_none_is_an_error() {
+async fn an_invalid_uuid_month_or_sum_of_a_summary_is_an_error() {
     for (key, value) in [
         ("invoice_uuid", json!("example")),
         ("billing_period", json!("January")),
@@ -291,7 +291,7 @@ async fn a_summary_whose_uuid_month_or_sum_is_none_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_raw_items_are_as_they_came() {
+async fn raw_items_are_kept_as_received() {
     let body = "{\"invoice_items\": [\n  {\"product\": \"Droplets\", \"description\": \"a  \\\"b\\\"\",\n \"amount\": 1.50, \"new\": [1, 2]},\n  {\"amount\": \"0.10\", \"duration\": \"1,744.5\", \"resource_id\": 42}\n]}";
     let server =
         Scripted::start(move |_, _| scripted::with_type(StatusCode::OK, "application/json", body))
@@ -317,7 +317,7 @@ async fn the_raw_items_are_as_they_came() {
 }
 
 #[tokio::test]
-async fn the_raw_items_of_many_pages_are_in_the_items_order() {
+async fn raw_items_of_many_pages_are_in_order() {
     let mut account = Account::empty();
     let lines = (0..1_001).map(|number| {
         simulator::InvoiceLine::new("Droplets", &format!("web-{number}"), Decimal::ONE)

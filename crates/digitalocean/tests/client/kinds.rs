@@ -1,4 +1,5 @@
-//! Every kind reads the answers that its descriptor promises: one example of ours each, and DigitalOcean's own where it shows one.
+//! Tests that every kind reads the responses that its listing describes: one example of this
+//! repository each, and DigitalOcean's own example if there is one.
 
 use digitalocean::{ResourceListing, kinds};
 use domain::ResourceKind;
@@ -6,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::examples;
 use crate::listed::Listed;
-use crate::shown::{SHOWN, shown};
+use crate::published_examples::{PUBLISHED, published};
 
-fn assert_conforms(listed: &Listed, given: &Value) {
-    let given = given.as_array().unwrap();
-    // Droplets' snapshots have a list of their own; the images' list tells their backups as another kind.
-    let elsewhere = ["snapshot", "backup"];
-    let own = given.iter().filter(|item| {
-        listed.kind != ResourceKind::IMAGE || !elsewhere.iter().any(|kind| item["type"] == *kind)
+fn assert_conforms(listed: &Listed, answer: &Value) {
+    let items = answer.as_array().unwrap();
+    // Snapshots of droplets have their own list; backups in the list of images are another kind.
+    let other_kinds = ["snapshot", "backup"];
+    let own = items.iter().filter(|item| {
+        listed.kind != ResourceKind::IMAGE || !other_kinds.iter().any(|kind| item["type"] == *kind)
     });
     let own = own.count();
     assert!(own > 0, "{}", listed.kind);
@@ -38,8 +39,8 @@ async fn every_kind_reads_an_example_of_its_list() {
         .chain([kinds::zones_with_records()])
     {
         let listed = examples::read_fixtures(listing).await;
-        let given = examples::fixture(&listing.kind);
-        assert_conforms(&listed, &given[listing.envelope]);
+        let answer = examples::fixture(&listing.kind);
+        assert_conforms(&listed, &answer[listing.envelope]);
         for listed in listed.all() {
             assert!(!listed.items.is_empty(), "no example of {}", listed.kind);
         }
@@ -48,26 +49,26 @@ async fn every_kind_reads_an_example_of_its_list() {
 
 #[tokio::test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-async fn every_kind_reads_digitaloceans_own_examples() {
+async fn every_kind_reads_digitaloceans_examples() {
     for listing in kinds::listings()
         .iter()
         .chain([kinds::zones_with_records()])
     {
         let of = |kind: &ResourceKind| {
-            let places: Vec<_> = SHOWN.iter().filter(|(of, _)| of == kind).collect();
-            assert!(!places.is_empty(), "say where {kind} is shown, or nowhere");
+            let places: Vec<_> = PUBLISHED.iter().filter(|(of, _)| of == kind).collect();
+            assert!(!places.is_empty(), "{kind} has no entry in PUBLISHED");
             places
         };
         let mut children_answer = json!({});
         if let Some(children) = &listing.children {
             children_answer = json!({ children.envelope: [] });
             for (_, place) in of(&children.kind) {
-                let answer = shown(place, "", children.envelope);
+                let answer = published(place, "", children.envelope);
                 children_answer = answer.unwrap_or(children_answer);
             }
         }
         for (_, place) in of(&listing.kind) {
-            let answer = shown(place, listing.paths[0], listing.envelope);
+            let answer = published(place, listing.paths[0], listing.envelope);
             if let Some(answer) = answer {
                 let listed = examples::read(listing, &answer, &children_answer).await;
                 assert_conforms(&listed, &answer[listing.envelope]);
@@ -84,5 +85,5 @@ fn no_kind_is_listed_twice() {
         .collect();
     kinds.sort();
     assert!(kinds.is_sorted_by(|one, next| one < next), "{kinds:?}");
-    assert!(kinds::listing(&ResourceKind::named("unheard of")).is_none());
+    assert!(kinds::listing(&ResourceKind::named("unknown")).is_none());
 }

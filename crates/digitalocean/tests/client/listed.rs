@@ -1,4 +1,4 @@
-//! What a listing saw, all of it at once.
+//! Collects all resources of a listing.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -7,7 +7,8 @@ use digitalocean::{Client, Error, ListedKind, PageSink, ResourceListing};
 use domain::inventory::ObservedResource;
 use domain::{Completeness, ResourceKind};
 
-/// How the listing of a kind went, and what it saw: in order of first sight, each resource once and as it was last seen.
+/// The result of listing a kind with its resources: in the order of their first appearance, each
+/// once in its last version.
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) kind: ResourceKind,
@@ -16,21 +17,21 @@ pub(crate) struct Listed {
     pub(crate) requests: u32,
     pub(crate) completeness: Completeness,
     pub(crate) failure: Option<Error>,
-    /// The kinds that came with it.
-    pub(crate) beside: Vec<Self>,
+    /// The kinds in the same listing.
+    pub(crate) included: Vec<Self>,
 }
 
 impl Listed {
-    /// The kinds that came with it and itself.
+    /// Returns the kind itself and the included kinds.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
-        std::iter::once(self).chain(&self.beside)
+        std::iter::once(self).chain(&self.included)
     }
 }
 
 #[derive(Default)]
 struct Collected {
-    in_order: Vec<ObservedResource>,
-    places: HashMap<(ResourceKind, String), usize>,
+    resources_in_order: Vec<ObservedResource>,
+    positions: HashMap<(ResourceKind, String), usize>,
 }
 
 impl PageSink<ObservedResource> for Collected {
@@ -39,32 +40,36 @@ impl PageSink<ObservedResource> for Collected {
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), Infallible> {
         for resource in resources {
             let key = (resource.kind.clone(), resource.provider_id.clone());
-            if let Some(place) = self.places.get(&key) {
-                self.in_order[*place] = resource;
+            if let Some(position) = self.positions.get(&key) {
+                self.resources_in_order[*position] = resource;
             } else {
-                self.places.insert(key, self.in_order.len());
-                self.in_order.push(resource);
+                self.positions.insert(key, self.resources_in_order.len());
+                self.resources_in_order.push(resource);
             }
         }
         Ok(())
     }
 }
 
-/// Lists a kind to its end.
+/// Lists a kind completely.
 pub(crate) async fn list(client: &Client, listing: &ResourceListing) -> Listed {
     let mut collected = Collected::default();
     let Ok(kinds) = client.list_resources(listing, &mut collected).await;
-    let given: Vec<_> = kinds.iter().map(|listed| listed.kind.clone()).collect();
-    assert!(given.iter().eq(listing.kinds()), "{given:?}");
+    let kinds_listed: Vec<_> = kinds.iter().map(|listed| listed.kind.clone()).collect();
+    assert!(kinds_listed.iter().eq(listing.kinds()), "{kinds_listed:?}");
     let mut all = kinds.into_iter().map(|listed| {
         let of_kind = |resource: &&ObservedResource| resource.kind == listed.kind;
-        let items = collected.in_order.iter().filter(of_kind).cloned();
+        let items = collected.resources_in_order.iter().filter(of_kind).cloned();
         with_items(items.collect(), listed)
     });
     let mut first = all.next().unwrap();
-    first.beside = all.collect();
+    first.included = all.collect();
     let seen: usize = first.all().map(|listed| listed.items.len()).sum();
-    assert_eq!(seen, collected.in_order.len(), "of kinds never announced");
+    assert_eq!(
+        seen,
+        collected.resources_in_order.len(),
+        "resources of kinds that were not listed"
+    );
     first
 }
 
@@ -76,6 +81,6 @@ fn with_items(items: Vec<ObservedResource>, listed: ListedKind) -> Listed {
         requests: listed.requests,
         completeness: listed.completeness,
         failure: listed.failure,
-        beside: Vec::new(),
+        included: Vec::new(),
     }
 }

@@ -1,27 +1,28 @@
-//! The client against the simulator, and against small servers that do what the simulator does not.
+//! Tests the client with the simulator, and with scripted servers for responses that the simulator
+//! does not send.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a test stops at an unexpected error")]
 
 mod attributes;
 mod billing;
+mod empty_lists;
 mod examples;
 mod failures;
-mod handing_over;
 mod ids;
 mod invoices;
 mod kinds;
 mod listed;
-mod none;
 mod order;
+mod page_delivery;
 mod pages;
 mod projects;
+mod published_examples;
 mod rate_limit;
 mod relations;
 mod resumed;
 mod scopes;
 mod scripted;
 mod secrets;
-mod shown;
 mod spaces;
 mod teams;
 mod tokens;

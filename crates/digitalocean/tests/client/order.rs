@@ -1,4 +1,4 @@
-//! The order of lists inside bodies, which changes from answer to answer.
+//! Tests that the order of lists in bodies, which differs between responses, is not a change.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::examples::{fixture, read};
 use crate::listing;
 
-/// Numbers that look random and are the same in each run (splitmix64).
-struct Dice(u64);
+/// Pseudo-random numbers, the same in each run (splitmix64).
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,24 +28,24 @@ impl Dice {
     }
 }
 
-/// Shuffles every list of a body but the ordered ones, and says how many there were to shuffle.
-fn shuffle(body: &mut Value, path: &str, ordered: &[&str], dice: &mut Dice) -> usize {
+/// Shuffles every list of a body except the ordered ones. Returns the number of shuffled lists.
+fn shuffle(body: &mut Value, path: &str, ordered: &[&str], random: &mut Random) -> usize {
     match body {
         Value::Array(elements) => {
             let below = elements
                 .iter_mut()
-                .map(|element| shuffle(element, path, ordered, dice));
+                .map(|element| shuffle(element, path, ordered, random));
             let below: usize = below.sum();
             if ordered.contains(&path) || elements.len() < 2 {
                 return below;
             }
-            dice.shuffle(elements);
+            random.shuffle(elements);
             below + 1
         }
         Value::Object(members) => {
             let below = members.iter_mut().map(|(key, value)| {
                 let path = [path, key].join(".");
-                shuffle(value, path.trim_start_matches('.'), ordered, dice)
+                shuffle(value, path.trim_start_matches('.'), ordered, random)
             });
             below.sum()
         }
@@ -53,7 +53,7 @@ fn shuffle(body: &mut Value, path: &str, ordered: &[&str], dice: &mut Dice) -> u
     }
 }
 
-/// Reverses the list at a path, wherever it is.
+/// Reverses each list at a path. Returns true if a list changed.
 fn reverse(body: &mut Value, path: &str) -> bool {
     match (body, path.split_once('.')) {
         (Value::Array(elements), None) if path.is_empty() => {
@@ -74,7 +74,8 @@ fn reverse(body: &mut Value, path: &str) -> bool {
     }
 }
 
-/// All that can be an event, by kind and id. Of tags and relations the store keeps no order.
+/// All properties that can cause an event, by kind and id. The store ignores the order of tags and
+/// relations.
 type Seen = BTreeMap<(ResourceKind, String), (ObservedResource, String)>;
 
 async fn seen(listing: &ResourceListing, answer: &Value, children: &Value) -> Seen {
@@ -100,7 +101,7 @@ fn children_of(listing: &ResourceListing) -> Value {
 }
 
 #[tokio::test]
-async fn no_kind_depends_on_the_order_of_a_list_that_is_a_set() {
+async fn no_kind_depends_on_the_order_of_a_set() {
     let mut shuffled = 0;
     for listing in kinds::listings()
         .iter()
@@ -109,16 +110,16 @@ async fn no_kind_depends_on_the_order_of_a_list_that_is_a_set() {
         let (answer, children) = (fixture(&listing.kind), children_of(listing));
         let before = seen(listing, &answer, &children).await;
         for seed in 0..8 {
-            let mut dice = Dice(seed);
+            let mut random = Random(seed);
             let (mut answer, mut children) = (answer.clone(), children.clone());
             shuffled += shuffle(
                 &mut answer[listing.envelope],
                 "",
                 listing.ordered,
-                &mut dice,
+                &mut random,
             );
             if let Some(own) = &listing.children {
-                shuffle(&mut children[own.envelope], "", own.ordered, &mut dice);
+                shuffle(&mut children[own.envelope], "", own.ordered, &mut random);
             }
             assert_eq!(
                 seen(listing, &answer, &children).await,
@@ -132,7 +133,7 @@ async fn no_kind_depends_on_the_order_of_a_list_that_is_a_set() {
 }
 
 #[tokio::test]
-async fn a_list_whose_order_means_something_still_counts() {
+async fn the_order_of_an_ordered_list_is_a_change() {
     let mut ordered = 0;
     for listing in kinds::listings() {
         let (answer, children) = (fixture(&listing.kind), children_of(listing));
@@ -157,7 +158,7 @@ async fn attrs_of(kind: &ResourceKind, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_element_that_comes_or_goes_is_a_change_and_shows_in_order() {
+async fn an_added_or_removed_element_is_a_change() {
     let with_rules = async |rules: Value| {
         let body = json!({ "id": "fb6045f1", "name": "web", "inbound_rules": rules });
         attrs_of(&ResourceKind::FIREWALL, body).await["inbound_rules"].take()
@@ -166,8 +167,8 @@ async fn an_element_that_comes_or_goes_is_a_change_and_shows_in_order() {
     let http = rule("80", json!(["0.0.0.0/0", "::/0"]));
     let ssh = rule("22", json!(["198.51.100.7"]));
     let one = with_rules(json!([http, ssh])).await;
-    let other_way_round = with_rules(json!([ssh, rule("80", json!(["::/0", "0.0.0.0/0"]))])).await;
-    assert_eq!(one, other_way_round);
+    let reordered = with_rules(json!([ssh, rule("80", json!(["::/0", "0.0.0.0/0"]))])).await;
+    assert_eq!(one, reordered);
     assert_eq!(one, json!([ssh, http]));
     let narrower = with_rules(json!([ssh, rule("80", json!(["::/0"]))])).await;
     assert_ne!(one, narrower);
@@ -175,7 +176,7 @@ async fn an_element_that_comes_or_goes_is_a_change_and_shows_in_order() {
 }
 
 #[tokio::test]
-async fn null_an_empty_list_and_no_list_are_the_same_in_a_body() {
+async fn null_an_empty_list_and_an_absent_list_are_equal() {
     for (kind, key) in [
         (ResourceKind::DROPLET, "volume_ids"),
         (ResourceKind::DROPLET, "features"),

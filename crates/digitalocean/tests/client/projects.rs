@@ -1,4 +1,4 @@
-//! Projects and their members.
+//! Tests projects and their members.
 
 use digitalocean::Error;
 use domain::ResourceKind;
@@ -29,17 +29,16 @@ async fn a_created_project_is_listed_as_it_was_created() {
     assert!(listed.items.iter().any(|project| project.is_default));
 
     let error = client.create_project(&new).await.unwrap_err();
-    assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
-    assert!(
-        error
-            .to_string()
-            .starts_with("POST /v2/projects answered 409"),
-        "{error}"
-    );
+    let Error::Conflict { response } = &error else {
+        panic!("{error:?}")
+    };
+    let call = &response.call;
+    assert_eq!((call.method, &*call.path), ("POST", "/v2/projects"));
+    assert_eq!(response.status, 409);
 }
 
 #[tokio::test]
-async fn members_are_named_in_our_words_and_unknown_ones_kept() {
+async fn members_have_our_kinds_and_unknown_kinds_are_kept() {
     let mut account = Account::empty();
     let project = account.add_project("storefront");
     account.add_domain("example.com");
@@ -71,7 +70,7 @@ async fn members_are_named_in_our_words_and_unknown_ones_kept() {
 }
 
 #[tokio::test]
-async fn a_urn_that_is_none_is_told_and_harms_no_other_member() {
+async fn an_invalid_urn_is_reported_and_other_members_are_kept() {
     let server = Scripted::start(|_, _| {
         let members = json!([
             { "urn": "nonsense", "status": "ok" },

@@ -1,4 +1,4 @@
-//! What a body says of how it and others belong together.
+//! Tests the relations that each kind reads from its bodies.
 
 use digitalocean::kinds;
 use domain::ResourceKind;
@@ -9,21 +9,22 @@ use crate::examples::{resource, resources};
 use crate::listed::list;
 use crate::simulated;
 
-/// As sentences: `snapshot_of droplet 3164444`, or `droplet 205545370 node_of` where the other comes first.
-fn sentences(relations: &[Relation]) -> Vec<String> {
-    let sentence = |relation: &Relation| {
-        let word = relation.relation.as_str();
+/// Formats relations: `snapshot_of droplet 3164444`, or `droplet 205545370 node_of` if the other
+/// resource is the subject.
+fn formatted(relations: &[Relation]) -> Vec<String> {
+    let format_one = |relation: &Relation| {
+        let name = relation.relation.as_str();
         let other = format!("{} {}", relation.other.kind, relation.other.provider_id);
         match relation.direction {
-            Direction::ToOther => format!("{word} {other}"),
-            Direction::FromOther => format!("{other} {word}"),
+            Direction::ToOther => format!("{name} {other}"),
+            Direction::FromOther => format!("{other} {name}"),
         }
     };
-    relations.iter().map(sentence).collect()
+    relations.iter().map(format_one).collect()
 }
 
 #[tokio::test]
-async fn each_kind_tells_what_it_belongs_to() {
+async fn each_kind_reads_its_relations() {
     const VPC: &str = "in_vpc vpc c33931f2-a26a-4e61-b85c-4e95a2ec431b";
     for (kind, expected) in [
         (ResourceKind::APP, &[VPC][..]),
@@ -57,7 +58,7 @@ async fn each_kind_tells_what_it_belongs_to() {
                 "droplet_backup 53893572 backup_of",
             ],
         ),
-        // A node whose droplet is not there yet names none.
+        // A node without a droplet has no relation.
         (
             ResourceKind::KUBERNETES_CLUSTER,
             &[
@@ -107,31 +108,31 @@ async fn each_kind_tells_what_it_belongs_to() {
         (ResourceKind::VOLUME, &[]),
     ] {
         let seen = resource(&kind).await;
-        assert_eq!(sentences(&seen.relations), expected, "{kind}");
+        assert_eq!(formatted(&seen.relations), expected, "{kind}");
     }
 }
 
 #[tokio::test]
-async fn a_snapshot_may_be_of_a_volume_and_a_load_balancer_a_clusters() {
+async fn snapshots_of_volumes_and_balancers_of_clusters_are_related() {
     let snapshots = resources(&ResourceKind::SNAPSHOT).await;
     assert_eq!(
-        sentences(&snapshots[1].relations),
+        formatted(&snapshots[1].relations),
         ["snapshot_of volume 506f78a4-e098-11e5-ad9f-000f53306ae1"]
     );
     let balancers = resources(&ResourceKind::LOAD_BALANCER).await;
     assert_eq!(
-        sentences(&balancers[1].relations),
+        formatted(&balancers[1].relations),
         [
             "in_vpc vpc c33931f2-a26a-4e61-b85c-4e95a2ec431b",
             "made_by_kubernetes kubernetes_cluster bd5f5959-5e1e-4205-a714-a914373942af"
         ]
     );
     assert_eq!(balancers[2].region, None);
-    assert_eq!(sentences(&balancers[2].relations), [""; 0]);
+    assert_eq!(formatted(&balancers[2].relations), [""; 0]);
 }
 
 #[tokio::test]
-async fn an_account_is_read_with_all_that_belongs_together_in_it() {
+async fn a_simulated_account_has_all_relations() {
     let mut account = Account::empty();
     let droplet = account.add_droplet("web-1", "s-1vcpu-1gb", "syd1");
     let backup = account.add_droplet_backup(droplet, "web-1-weekly");
@@ -192,7 +193,7 @@ async fn an_account_is_read_with_all_that_belongs_together_in_it() {
         let of_kind = listed.all().find(|listed| listed.kind == kind).unwrap();
         assert!(of_kind.completeness.is_complete(), "{listed:?}");
         let seen = of_kind.items.iter().find(|seen| seen.provider_id == id);
-        let told = sentences(&seen.unwrap().relations);
-        assert!(told.contains(&expected), "{kind}: {told:?}");
+        let relations = formatted(&seen.unwrap().relations);
+        assert!(relations.contains(&expected), "{kind}: {relations:?}");
     }
 }

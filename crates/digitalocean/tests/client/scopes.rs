@@ -1,4 +1,5 @@
-//! The scopes that we say a token needs, against a server that has them from DigitalOcean's specification.
+//! Tests the documented scopes of each purpose with a server that enforces DigitalOcean's
+//! specification.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ async fn client_granted(scopes: &BTreeSet<&str>) -> (Simulator, Client) {
 }
 
 #[tokio::test]
-async fn the_scopes_of_a_purpose_are_enough_for_all_it_reads() {
+async fn the_scopes_of_a_purpose_suffice_for_all_its_lists() {
     for purpose in Purpose::ALL {
         let needs = purpose.needs();
         let scopes = needs.iter().map(|need| need.scope).collect();
@@ -29,7 +30,7 @@ async fn the_scopes_of_a_purpose_are_enough_for_all_it_reads() {
 }
 
 #[tokio::test]
-async fn without_one_scope_just_its_lists_are_forbidden() {
+async fn without_a_scope_only_its_lists_are_forbidden() {
     let needs = Purpose::CloudSyncFull.needs();
     let all: BTreeSet<&str> = needs.iter().map(|need| need.scope).collect();
     for missing in [

@@ -1,4 +1,4 @@
-//! A server whose every answer a test writes.
+//! A server with a scripted response to each request.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,17 +13,17 @@ use crate::client_of;
 
 pub(crate) struct Scripted {
     pub(crate) url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     /// The path and the query.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn page(&self) -> Option<u64> {
         let (_, query) = self.target.split_once('?')?;
         let page = query
@@ -34,36 +34,37 @@ impl Asked {
 }
 
 impl Scripted {
-    /// Answers the first request as number 0, the second as 1 and so on.
+    /// Starts a server that calls `respond` with the number of the request, from 0, and the
+    /// request.
     pub(crate) async fn start(
-        answer: impl Fn(usize, &Asked) -> Response + Clone + Send + Sync + 'static,
+        respond: impl Fn(usize, &ReceivedRequest) -> Response + Clone + Send + Sync + 'static,
     ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = requests.clone();
         let app = Router::new().fallback(move |request: Request| async move {
-            let asked = Asked {
+            let received = ReceivedRequest {
                 target: request.uri().to_string(),
                 headers: request.headers().clone(),
             };
             let number = {
                 let mut log = log.lock().unwrap();
-                log.push(asked.clone());
+                log.push(received.clone());
                 log.len() - 1
             };
-            answer(number, &asked)
+            respond(number, &received)
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, asked }
+        Self { url, requests }
     }
 
     pub(crate) fn client(&self) -> Client {
         client_of(&self.url)
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 

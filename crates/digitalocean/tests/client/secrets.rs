@@ -1,4 +1,4 @@
-//! Nothing secret leaves the client.
+//! Tests that no secret of a body is kept.
 
 use digitalocean::kinds;
 use domain::ResourceKind;
@@ -9,10 +9,10 @@ use crate::examples::{self, fixture};
 use crate::listed::{Listed, list};
 use crate::simulated;
 
-/// How every secret in the fixtures begins.
+/// The prefix of every secret in the fixtures.
 const PLANTED: &str = "planted-secret-";
 
-/// Kinds whose bodies hold secrets. Of these, only what is named is kept.
+/// Kinds with secrets in their bodies, which keep only named parts.
 const WITH_SECRETS: &[ResourceKind] = &[
     ResourceKind::ALERT_POLICY,
     ResourceKind::APP,
@@ -30,16 +30,16 @@ const WITH_SECRETS: &[ResourceKind] = &[
     ResourceKind::VECTOR_DATABASE,
 ];
 
-fn assert_tells_nothing(listed: &Listed, secret: &str) {
+fn assert_contains_no(listed: &Listed, secret: &str) {
     let text = format!("{listed:?}");
     assert!(!text.contains(secret), "{secret} in {text}");
 }
 
 #[tokio::test]
-async fn no_secret_of_a_body_is_in_what_is_read() {
+async fn no_secret_of_a_body_is_kept() {
     for listing in kinds::listings() {
         let listed = examples::read_fixtures(listing).await;
-        assert_tells_nothing(&listed, PLANTED);
+        assert_contains_no(&listed, PLANTED);
     }
     for kind in WITH_SECRETS {
         let text = fixture(kind).to_string();
@@ -47,12 +47,12 @@ async fn no_secret_of_a_body_is_in_what_is_read() {
     }
 }
 
-/// Puts a key that nobody has heard of into every object.
-fn with_news(mut value: Value) -> Value {
+/// Adds unknown keys to every object.
+fn with_unknown_keys(mut value: Value) -> Value {
     match &mut value {
         Value::Object(object) => {
             for part in object.values_mut() {
-                *part = with_news(part.take());
+                *part = with_unknown_keys(part.take());
             }
             object.insert("news".to_owned(), json!(format!("{PLANTED}news")));
             object.insert(
@@ -62,7 +62,7 @@ fn with_news(mut value: Value) -> Value {
         }
         Value::Array(array) => {
             for part in array {
-                *part = with_news(part.take());
+                *part = with_unknown_keys(part.take());
             }
         }
         _ => {}
@@ -71,20 +71,22 @@ fn with_news(mut value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_added_tomorrow_to_a_body_with_secrets_is_not_kept() {
+async fn unknown_keys_of_a_body_with_secrets_are_not_kept() {
     for kind in WITH_SECRETS {
         let listing = kinds::listing(kind).unwrap();
         let children = listing.children.as_ref();
-        let children = children.map_or(json!({}), |children| with_news(fixture(&children.kind)));
-        let answer = with_news(fixture(&listing.kind));
+        let children = children.map_or(json!({}), |children| {
+            with_unknown_keys(fixture(&children.kind))
+        });
+        let answer = with_unknown_keys(fixture(&listing.kind));
         let listed = examples::read(listing, &answer, &children).await;
         assert!(listed.completeness.is_complete(), "{listed:?}");
-        assert_tells_nothing(&listed, PLANTED);
+        assert_contains_no(&listed, PLANTED);
     }
 }
 
 #[tokio::test]
-async fn an_account_with_everything_is_read_whole_and_without_its_secrets() {
+async fn an_account_with_all_kinds_is_read_without_its_secrets() {
     let (_simulator, client) = simulated(Account::everything()).await;
     for listing in kinds::listings()
         .iter()
@@ -92,7 +94,7 @@ async fn an_account_with_everything_is_read_whole_and_without_its_secrets() {
     {
         let listed = list(&client, listing).await;
         for secret in SECRETS {
-            assert_tells_nothing(&listed, secret);
+            assert_contains_no(&listed, secret);
         }
         for listed in listed.all() {
             assert!(listed.completeness.is_complete(), "{listed:?}");

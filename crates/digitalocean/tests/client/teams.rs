@@ -1,4 +1,4 @@
-//! Whose a token is, asked before anything else is asked with it.
+//! Tests that the team of a token is checked before its other requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,19 +18,19 @@ use crate::tokens::{client_with_file, token_file};
 
 const OURS: &str = "a1a1";
 
-/// Admits one team, and counts how often it is asked.
+/// Admits one team, and counts its calls.
 #[derive(Default)]
-struct Ours {
-    asked: AtomicUsize,
-    is_away: Mutex<bool>,
+struct OneTeamGate {
+    calls: AtomicUsize,
+    is_unavailable: Mutex<bool>,
 }
 
-impl TeamGate for Ours {
+impl TeamGate for OneTeamGate {
     fn admit<'a>(&'a self, team: &'a Team) -> BoxFuture<'a, Result<(), NotAdmitted>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let is_away = *self.is_away.lock().unwrap();
-        let outcome = if is_away {
-            Err(NotAdmitted::Unknown("nobody is there".to_owned()))
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let is_unavailable = *self.is_unavailable.lock().unwrap();
+        let outcome = if is_unavailable {
+            Err(NotAdmitted::Unknown("unavailable".to_owned()))
         } else if team.uuid == OURS {
             Ok(())
         } else {
@@ -59,9 +59,9 @@ const ACCOUNT: &str = "/v2/account";
 const BALANCE: &str = "/v2/customers/my/balance";
 
 #[tokio::test]
-async fn a_token_is_asked_once_whose_it_is_however_many_requests_begin_at_once() {
+async fn concurrent_requests_check_the_team_once() {
     let (simulator, client) = simulated(account_of(OURS)).await;
-    let gate = Arc::new(Ours::default());
+    let gate = Arc::new(OneTeamGate::default());
     let client = client.admitted_by(gate.clone());
     let delay = Duration::from_millis(100);
     simulator.fail(Fault::new(FaultKind::Slow { delay }, ACCOUNT).times(1));
@@ -69,43 +69,51 @@ async fn a_token_is_asked_once_whose_it_is_however_many_requests_begin_at_once()
     for balance in join_all(clones.iter().map(Client::get_balance)).await {
         balance.unwrap();
     }
-    let asked = paths(&simulator);
-    assert_eq!(asked[0], ACCOUNT);
-    assert_eq!(asked[1..], [BALANCE; 6]);
-    assert_eq!(gate.asked.load(Ordering::Relaxed), 1);
+    let requests = paths(&simulator);
+    assert_eq!(requests[0], ACCOUNT);
+    assert_eq!(requests[1..], [BALANCE; 6]);
+    assert_eq!(gate.calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn nothing_else_is_asked_with_a_token_of_another_team() {
+async fn a_token_of_another_team_sends_no_other_request() {
     let (simulator, client) = simulated(account_of("b2b2")).await;
-    let client = client.admitted_by(Arc::new(Ours::default()));
+    let client = client.admitted_by(Arc::new(OneTeamGate::default()));
     for _ in 0..2 {
         let error = client.get_balance().await.unwrap_err();
-        assert!(matches!(error, Error::OtherTeam { .. }), "{error:?}");
         assert!(!error.is_retryable());
-        assert_eq!(
-            error.to_string(),
-            "the token of DO_API_TOKEN is one of the team \"Some team\" (b2b2), and what is read here is the team \"Kestrel\" (a1a1)'s: \
-             put a token of that team there, or read \"Some team\" (b2b2) into a database of its own"
-        );
+        let Error::OtherTeam {
+            origin,
+            team,
+            expected,
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(origin, "DO_API_TOKEN");
+        assert_eq!((&*team.uuid, &*team.name), ("b2b2", "Some team"));
+        assert_eq!((&*expected.uuid, &*expected.name), (OURS, "Kestrel"));
     }
     let listed = client.list_projects().await;
     assert!(!listed.completeness.is_complete());
     assert!(matches!(listed.failure, Some(Error::OtherTeam { .. })));
     assert_eq!(paths(&simulator), [ACCOUNT; 3]);
-    let error = client.check_team(&Ours::default()).await.unwrap_err();
+    let error = client
+        .check_team(&OneTeamGate::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::OtherTeam { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_successor_is_asked_as_well() {
+async fn the_team_of_a_replaced_token_is_checked() {
     const OLD: &str = "dop_v1_of_ours";
     const NEW: &str = "dop_v1_of_theirs";
     let mut account = account_of(OURS);
     account.accept_token(OLD, Scopes::all());
     let simulator = Simulator::start(account).await.unwrap();
     let (_directory, file) = token_file(OLD);
-    let client = client_with_file(&simulator, &file).admitted_by(Arc::new(Ours::default()));
+    let client = client_with_file(&simulator, &file).admitted_by(Arc::new(OneTeamGate::default()));
     client.get_balance().await.unwrap();
     std::fs::write(&file, NEW).unwrap();
     simulator.change(|account| {
@@ -117,7 +125,7 @@ async fn a_successor_is_asked_as_well() {
     assert!(matches!(error, Error::OtherTeam { .. }), "{error:?}");
     assert_eq!(paths(&simulator), [ACCOUNT, BALANCE, BALANCE, ACCOUNT]);
 
-    // One of the right team is used as soon as it is there, and the old one would be still.
+    // A token of the expected team is used as soon as the file has it.
     std::fs::write(&file, OLD).unwrap();
     simulator.change(|account| {
         account.revoke_token(NEW);
@@ -128,9 +136,9 @@ async fn a_successor_is_asked_as_well() {
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_tell_whose_it_is_is_used_all_the_same() {
+async fn a_token_that_may_not_read_its_team_is_admitted() {
     let (simulator, client) = simulated(account_of("b2b2")).await;
-    let gate = Arc::new(Ours::default());
+    let gate = Arc::new(OneTeamGate::default());
     simulator.fail(Fault::new(FaultKind::Forbidden, ACCOUNT));
     let without_scope = client.clone().admitted_by(gate.clone());
     without_scope.get_balance().await.unwrap();
@@ -139,38 +147,38 @@ async fn a_token_that_does_not_tell_whose_it_is_is_used_all_the_same() {
     assert_eq!(client.check_token().await.unwrap(), None);
     client.check_team(&*gate).await.unwrap();
 
-    // What is not as in the spec tells of no team.
+    // An unexpected body has no team.
     for body in [
         json!({ "account": { "uuid": "c3", "status": "active" } }),
         json!({ "account": { "team": { "uuid": " ", "name": "x" } } }),
         json!({ "account": { "team": "x" } }),
         json!([]),
     ] {
-        let told = body.clone();
-        let server = Scripted::start(move |_, _| answer(&told)).await;
+        let response = body.clone();
+        let server = Scripted::start(move |_, _| answer(&response)).await;
         assert_eq!(server.client().check_token().await.unwrap(), None, "{body}");
     }
-    assert_eq!(gate.asked.load(Ordering::Relaxed), 0);
+    assert_eq!(gate.calls.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn where_it_cannot_be_found_out_nothing_is_asked_and_it_may_be_later() {
+async fn an_unknown_team_blocks_requests_and_is_rechecked() {
     let (simulator, client) = simulated(account_of(OURS)).await;
-    let gate = Arc::new(Ours::default());
+    let gate = Arc::new(OneTeamGate::default());
     let client = client.admitted_by(gate.clone());
     simulator.fail("server_error:/v2/account:times=1".parse().unwrap());
     let error = client.get_balance().await.unwrap_err();
     assert!(matches!(error, Error::Server { .. }), "{error:?}");
 
-    *gate.is_away.lock().unwrap() = true;
+    *gate.is_unavailable.lock().unwrap() = true;
     let error = client.get_balance().await.unwrap_err();
     assert!(error.is_retryable());
-    assert_eq!(
-        error.to_string(),
-        "whether the token of DO_API_TOKEN is one of the right team is not known: nobody is there"
+    assert!(
+        matches!(&error, Error::TeamUnknown { problem, .. } if problem == "unavailable"),
+        "{error:?}"
     );
     assert_eq!(paths(&simulator), [ACCOUNT; 2]);
-    *gate.is_away.lock().unwrap() = false;
+    *gate.is_unavailable.lock().unwrap() = false;
     client.get_balance().await.unwrap();
 
     let page =
@@ -178,5 +186,5 @@ async fn where_it_cannot_be_found_out_nothing_is_asked_and_it_may_be_later() {
     let client = page.client().admitted_by(gate);
     let error = client.get_balance().await.unwrap_err();
     assert!(matches!(error, Error::UnexpectedBody { .. }), "{error:?}");
-    assert_eq!(page.asked().len(), 1);
+    assert_eq!(page.requests().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Tokens that are replaced while they are used: in a file, and in a Vault of the test's own.
+//! Tests the replacement of tokens in files while they are used.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 const OLD: &str = "dop_v1_0000old";
 const NEW: &str = "dop_v1_1111new";
 
-/// What the environment says, as far as the tokens go.
+/// Configures token sources from variables.
 pub(crate) fn tokens(variables: &[(&str, &str)]) -> Result<Tokens, TokenSettingsError> {
     Tokens::from_variables(&Purpose::ALL, &|name| {
-        let found = variables.iter().find(|(given, _)| *given == name);
+        let found = variables.iter().find(|(variable, _)| *variable == name);
         found.map(|(_, value)| (*value).to_owned())
     })
 }
@@ -42,7 +42,7 @@ fn statuses(simulator: &Simulator) -> Vec<u16> {
     requests.iter().map(|request| request.status).collect()
 }
 
-/// A directory with a token in it, and the file.
+/// Creates a directory with a token file.
 pub(crate) fn token_file(token: &str) -> (TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
@@ -51,7 +51,7 @@ pub(crate) fn token_file(token: &str) -> (TempDir, std::path::PathBuf) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_looked_up_again_and_its_successor_used() {
+async fn a_refused_token_is_reread_and_its_replacement_used() {
     let simulator = account(&[OLD, NEW]).await;
     let (_directory, file) = token_file(&format!("{OLD}\n"));
     let client = client_with_file(&simulator, &file);
@@ -61,12 +61,12 @@ async fn a_refused_token_is_looked_up_again_and_its_successor_used() {
     simulator.change(|account| account.revoke_token(OLD));
     client.get_balance().await.unwrap();
     client.get_balance().await.unwrap();
-    // One refusal, and the successor from then on.
+    // One refusal, then the replacement.
     assert_eq!(statuses(&simulator), [200, 401, 200, 200]);
 }
 
 #[tokio::test]
-async fn a_refused_token_without_a_successor_is_reported_with_its_file_and_asked_for_once() {
+async fn a_refused_token_without_replacement_is_reported_with_its_file() {
     let simulator = account(&[]).await;
     let (_directory, file) = token_file(OLD);
     let client = client_with_file(&simulator, &file);
@@ -80,7 +80,7 @@ async fn a_refused_token_without_a_successor_is_reported_with_its_file_and_asked
 }
 
 #[tokio::test]
-async fn a_refused_successor_is_reported_and_no_third_is_tried() {
+async fn a_refused_replacement_is_reported_without_a_third_attempt() {
     let simulator = account(&[OLD]).await;
     let (_directory, file) = token_file(OLD);
     let client = client_with_file(&simulator, &file);
@@ -93,20 +93,20 @@ async fn a_refused_successor_is_reported_and_no_third_is_tried() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_away_when_the_token_is_refused_may_be_back_later() {
+async fn a_missing_file_at_a_refusal_is_a_retryable_error() {
     let simulator = account(&[OLD]).await;
     let (_directory, file) = token_file(OLD);
     let client = client_with_file(&simulator, &file);
     client.get_balance().await.unwrap();
     fs::remove_file(&file).unwrap();
-    // Until the token is refused it will do.
+    // The cached token is used until it is refused.
     client.get_balance().await.unwrap();
     simulator.change(|account| account.revoke_token(OLD));
     let error = client.get_balance().await.unwrap_err();
     assert!(matches!(error, Error::Token(_)), "{error:?}");
     assert!(error.is_retryable(), "{error}");
     assert!(
-        error.to_string().contains("put the secret there"),
+        error.to_string().contains(file.to_str().unwrap()),
         "{error}"
     );
 }
@@ -127,7 +127,7 @@ async fn a_file_without_a_token_is_named() {
 }
 
 #[tokio::test]
-async fn many_refused_requests_at_once_look_the_token_up_and_all_go_on() {
+async fn concurrent_refused_requests_all_use_the_replacement() {
     let simulator = account(&[OLD, NEW]).await;
     let (_directory, file) = token_file(OLD);
     let client = client_with_file(&simulator, &file);

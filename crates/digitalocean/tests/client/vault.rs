@@ -1,4 +1,5 @@
-//! Tokens in Vault, as its HTTP API is documented (developer.hashicorp.com/vault/api-docs: KV v2, `AppRole`, Kubernetes).
+//! Tests tokens in Vault, with a server like the documented HTTP API
+//! (developer.hashicorp.com/vault/api-docs: KV v2, `AppRole`, Kubernetes).
 
 mod outages;
 mod server;
@@ -32,21 +33,21 @@ async fn account(tokens: &[&str]) -> Simulator {
     Simulator::start(account).await.unwrap()
 }
 
-/// As if so much time had passed.
-async fn pass(time: Duration) {
+/// Advances the clock.
+async fn advance(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
 }
 
-/// No text about it holds a secret of either side.
+/// Asserts that a text contains no secret of either server.
 fn assert_hidden(text: &str) {
     for secret in [OLD, NEW, SECRET_ID, JWT, ROOT, "hvs.login"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
 
-/// What asking fails with, and that it tells no secret.
+/// Returns the error of a token source, without a secret in its texts.
 async fn failure(source: &TokenSource) -> TokenError {
     let error = source.check().await.unwrap_err();
     assert_hidden(&format!("{error} {error:?} {source:?}"));
@@ -54,7 +55,7 @@ async fn failure(source: &TokenSource) -> TokenError {
 }
 
 #[tokio::test]
-async fn each_purpose_has_a_key_of_its_own_or_the_shared_one() {
+async fn each_purpose_uses_its_key_or_the_shared_one() {
     let vault = TestVault::start(json!({ "cloud-billing": NEW, "shared": OLD })).await;
     for (purpose, token) in [(Purpose::CloudBilling, NEW), (Purpose::CloudSyncFast, OLD)] {
         let simulator = account(&[token]).await;
@@ -65,7 +66,7 @@ async fn each_purpose_has_a_key_of_its_own_or_the_shared_one() {
 }
 
 #[tokio::test]
-async fn every_way_to_log_in_leads_to_the_secret() {
+async fn every_login_method_reads_the_secret() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {
@@ -98,7 +99,7 @@ async fn every_way_to_log_in_leads_to_the_secret() {
 }
 
 #[tokio::test]
-async fn a_file_to_log_in_with_that_is_empty_is_named_and_may_be_full_soon() {
+async fn an_empty_credential_file_is_a_retryable_error() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("empty");
@@ -116,7 +117,7 @@ async fn a_file_to_log_in_with_that_is_empty_is_named_and_may_be_full_soon() {
         let source = vault.source(Purpose::CloudSyncFull, &login);
         let error = failure(&source).await;
         let text = error.to_string();
-        for part in [variable, file, "is empty"] {
+        for part in [variable, file, "empty"] {
             assert!(text.contains(part), "no {part:?} in {text}");
         }
         assert!(error.is_retryable(), "{text}");
@@ -138,7 +139,7 @@ async fn a_secret_is_read_once_for_many_requests() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_rotated_is_used_as_soon_as_the_old_one_is_refused() {
+async fn a_rotated_secret_is_used_after_a_refusal() {
     let simulator = account(&[OLD, NEW]).await;
     let vault = TestVault::start(json!({ "cloud-billing": OLD })).await;
     let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
@@ -166,16 +167,16 @@ async fn an_expired_login_is_renewed() {
     });
     simulator.change(|account| account.revoke_token(OLD));
     client.get_balance().await.unwrap();
-    // The read that was refused with 403, and the one after the second login.
+    // One read refused with 403, and one after the second login.
     assert_eq!((vault.reads(), vault.change(|state| state.logins)), (3, 2));
 }
 
 #[tokio::test]
-async fn a_login_is_renewed_before_it_ends_and_not_with_every_look() {
+async fn a_login_is_renewed_before_it_expires() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let source = vault.by_role();
-    // It lasts twenty minutes, of which two thirds are thirteen and a third.
-    for (at, passes, logins) in [
+    // A login is valid for twenty minutes and renewed after two thirds, at minute 13:20.
+    for (at, minutes, logins) in [
         (0, 0, 1),
         (7, 7, 1),
         (13, 6, 1),
@@ -183,16 +184,16 @@ async fn a_login_is_renewed_before_it_ends_and_not_with_every_look() {
         (27, 13, 2),
         (28, 1, 3),
     ] {
-        pass(Duration::from_mins(passes)).await;
+        advance(Duration::from_mins(minutes)).await;
         source.check().await.unwrap();
         assert_eq!(vault.change(|state| state.logins), logins, "minute {at}");
     }
-    // None was refused.
+    // No read was refused.
     assert_eq!(vault.reads(), 6);
 }
 
 #[tokio::test]
-async fn a_namespace_goes_with_every_request_and_a_mount_may_have_a_slash() {
+async fn every_request_has_the_namespace_and_mounts_may_have_slashes() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let variables = [
         ("VAULT_ROLE_ID", ROLE_ID),
@@ -202,9 +203,10 @@ async fn a_namespace_goes_with_every_request_and_a_mount_may_have_a_slash() {
     ];
     let source = vault.source(Purpose::CloudBilling, &variables);
     source.check().await.unwrap();
-    let (asked, namespaces) = vault.change(|state| (state.asked.clone(), state.namespaces.clone()));
+    let (requests, namespaces) =
+        vault.change(|state| (state.requests.clone(), state.namespaces.clone()));
     assert_eq!(
-        asked,
+        requests,
         [
             "POST /v1/auth/approle/login",
             "GET /v1/secret/team/data/arcadia"
@@ -219,7 +221,7 @@ async fn a_namespace_goes_with_every_request_and_a_mount_may_have_a_slash() {
 }
 
 #[tokio::test]
-async fn a_policy_that_does_not_let_read_is_named_after_one_more_login() {
+async fn a_denied_read_is_reported_after_a_second_login() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     vault.change(|state| state.may_read = false);
     let error = failure(&vault.by_role()).await;
@@ -235,7 +237,7 @@ async fn a_policy_that_does_not_let_read_is_named_after_one_more_login() {
 }
 
 #[tokio::test]
-async fn a_vault_that_is_away_is_told_clearly_and_may_be_asked_again() {
+async fn an_unreachable_vault_is_a_retryable_error() {
     let address = "http://127.0.0.1:1";
     let variables = [
         ("VAULT_ADDR", address),
@@ -255,7 +257,7 @@ async fn a_vault_that_is_away_is_told_clearly_and_may_be_asked_again() {
         "{text}"
     );
 
-    // The client says the same: its activity is tried again.
+    // The error of the client is also retryable.
     let simulator = account(&[]).await;
     let client = Client::new(&simulator.url(), source.clone()).unwrap();
     let error = client.get_balance().await.unwrap_err();
@@ -264,27 +266,37 @@ async fn a_vault_that_is_away_is_told_clearly_and_may_be_asked_again() {
 }
 
 #[tokio::test]
-async fn a_sealed_vault_may_be_asked_again_and_answers_when_it_is_open() {
+async fn a_sealed_vault_is_a_retryable_error() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     vault.change(|state| state.is_sealed = true);
     let error = failure(&vault.by_role()).await;
     assert!(
-        error.is_retryable() && error.to_string().contains("Vault is sealed"),
+        matches!(
+            error,
+            TokenError::Vault(VaultError::Unavailable { status: 503, .. })
+        ),
         "{error:?}"
     );
+    assert!(error.is_retryable());
     vault.change(|state| state.is_sealed = false);
     vault.by_role().check().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_vault_does_not_have_is_named() {
+async fn a_missing_secret_or_key_is_named() {
     let vault = TestVault::start(json!({ "other": OLD })).await;
-    let text = failure(&vault.by_role()).await.to_string();
-    assert!(text.contains("cloud-billing and no key shared"), "{text}");
+    let error = failure(&vault.by_role()).await;
+    assert!(
+        matches!(&error, TokenError::Vault(VaultError::NoKey { keys, .. }) if keys.contains("cloud-billing") && keys.contains("shared")),
+        "{error:?}"
+    );
 
     vault.change(|state| state.secret = Value::Null);
-    let text = failure(&vault.by_role()).await.to_string();
-    assert!(text.contains("there is no secret/team/arcadia"), "{text}");
+    let error = failure(&vault.by_role()).await;
+    assert!(
+        matches!(&error, TokenError::Vault(VaultError::NoSecret { location }) if location.contains("secret/team/arcadia")),
+        "{error:?}"
+    );
 
     vault.change(|state| state.secret = json!({ "shared": { "token": OLD } }));
     let text = failure(&vault.by_role()).await.to_string();
@@ -292,7 +304,7 @@ async fn what_vault_does_not_have_is_named() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_names_its_variables() {
+async fn a_refused_login_names_its_variables() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let wrong = [("VAULT_ROLE_ID", ROLE_ID), ("VAULT_SECRET_ID", OLD)];
     let error = failure(&vault.source(Purpose::CloudBilling, &wrong)).await;
@@ -313,7 +325,7 @@ async fn a_login_that_is_refused_names_its_variables() {
 }
 
 #[tokio::test]
-async fn something_else_at_vaults_address_is_not_taken_for_it() {
+async fn another_server_at_vaults_address_is_an_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let app = Router::new().fallback(|| async { (StatusCode::OK, ROOT).into_response() });
@@ -334,7 +346,7 @@ async fn something_else_at_vaults_address_is_not_taken_for_it() {
     assert!(matches!(error, Error::Token(_)), "{error:?}");
 }
 
-/// What is logged, by whomever.
+/// Collects all log output.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -353,9 +365,10 @@ impl std::io::Write for Log {
 async fn no_secret_is_logged_at_any_level() {
     let log = Log::default();
     let writer = log.clone();
-    // Where there is one subscriber alone, what other tests' threads log first is switched off for this one too.
+    // With a single subscriber, callsites first used in the threads of other tests would be
+    // disabled for this test too.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    // Everything here runs on this thread, the servers included.
+    // Everything here runs on this thread, including the servers.
     let _logging = tracing::subscriber::set_default(
         tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
@@ -377,12 +390,12 @@ async fn no_secret_is_logged_at_any_level() {
     client.get_balance().await.unwrap_err();
 
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
-    for seen in [
-        "the token has been replaced",
-        "no token could be read",
+    for expected in [
+        "the DigitalOcean token was replaced",
+        "cannot read the DigitalOcean token",
         "hyper_util",
     ] {
-        assert!(log.contains(seen), "no {seen:?} in the log");
+        assert!(log.contains(expected), "no {expected:?} in the log");
     }
     assert_hidden(&log);
 }

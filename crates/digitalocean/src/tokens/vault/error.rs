@@ -1,60 +1,63 @@
-//! What can go wrong when Vault is asked.
+//! Errors of requests to Vault, and whether a later attempt may succeed.
 
-/// Why Vault gave no token. No text of it holds what Vault keeps.
+/// The reason that Vault returned no token. No text of it contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// No connection, or no answer in time.
-    #[error("Vault cannot be reached: {problem}; look at VAULT_ADDR and whether Vault runs there")]
+    /// No connection, or a timeout.
+    #[error("cannot reach Vault: {problem}; check VAULT_ADDR and that Vault is running there")]
     Unreachable { problem: String },
-    /// Sealed, standing by, or overloaded.
-    #[error("Vault answered {status} to {path}{said}; it is sealed, standing by or overloaded")]
+    /// Sealed, standby, or overloaded.
+    #[error("Vault returned {status} for {path}{detail}; it is sealed, a standby or overloaded")]
     Unavailable {
         path: String,
         status: u16,
-        said: String,
+        detail: String,
     },
-    /// 403, with a fresh login as well.
-    #[error("Vault denies {path}{said}; give what logs in there a policy that may read this path")]
-    Denied { path: String, said: String },
-    /// The login itself was refused.
-    #[error("Vault refuses the login by {way}{said}; look at {variables}")]
-    LoginRefused {
-        way: &'static str,
-        variables: &'static str,
-        said: String,
-    },
+    /// 403, also after a new login.
     #[error(
-        "there is no {place}; put the secret there, or correct ARCADIA_VAULT_PATH (mount/path, without the data/ of Vault's API)"
+        "Vault denied access to {path}{detail}; add a policy to the login that permits reading this path"
     )]
-    NoSecret { place: String },
-    #[error("{place} has no key {keys}; add one of these keys to it")]
-    NoKey { place: String, keys: String },
+    Denied { path: String, detail: String },
+    /// The login was refused.
+    #[error("Vault refused the {method} login{detail}; check {variables}")]
+    LoginRefused {
+        method: &'static str,
+        variables: &'static str,
+        detail: String,
+    },
     #[error(
-        "the token for Vault is empty or holds characters that no token has; look at VAULT_TOKEN or VAULT_TOKEN_FILE"
+        "missing secret {location}; create it, or correct ARCADIA_VAULT_PATH (mount/path, without the data/ of Vault's API)"
+    )]
+    NoSecret { location: String },
+    #[error("missing key {keys} in {location}; add one of these keys")]
+    NoKey { location: String, keys: String },
+    #[error(
+        "invalid Vault token: it is empty or has characters that no token has; correct VAULT_TOKEN or VAULT_TOKEN_FILE"
     )]
     InvalidVaultToken,
     #[error(
-        "{path} answered with something else than Vault does; look at VAULT_ADDR, and at ARCADIA_VAULT_PATH, whose mount must be a KV store of version 2"
+        "unexpected response from {path}; check VAULT_ADDR and ARCADIA_VAULT_PATH: the mount must be a KV store of version 2"
     )]
     UnexpectedBody { path: String },
-    /// Any other answer.
-    #[error("Vault answered {status} to {path}{said}; look at VAULT_ADDR and ARCADIA_VAULT_PATH")]
+    /// Any other status.
+    #[error("Vault returned {status} for {path}{detail}; check VAULT_ADDR and ARCADIA_VAULT_PATH")]
     Refused {
         path: String,
         status: u16,
-        said: String,
+        detail: String,
     },
 }
 
 impl VaultError {
-    /// Whether it may well pass without anyone doing something about it: also what stands before Vault, or Vault itself as it changes
-    /// its state, answers oddly for a while.
+    /// Returns true if the error may pass without a change by an operator. This includes unexpected
+    /// responses of a proxy, or of Vault during a change of its state.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Unavailable { .. } | Self::UnexpectedBody { .. } => {
                 true
             }
-            // A standby redirects; a store that is made one of version 2 answers 400 meanwhile (Vault's documentation).
+            // A standby redirects. A store that is being upgraded to version 2 responds 400
+            // (Vault's documentation).
             Self::Refused { status, .. } => matches!(status, 300..=400),
             Self::Denied { .. }
             | Self::LoginRefused { .. }
@@ -64,8 +67,9 @@ impl VaultError {
         }
     }
 
-    /// Whether Vault itself has said no, rather than something that says nothing of our token.
-    pub(in crate::tokens) fn is_a_clear_no(&self) -> bool {
+    /// Returns true if Vault itself refused the secret, as opposed to a response that is not
+    /// evidence about it.
+    pub(in crate::tokens) fn is_definite_refusal(&self) -> bool {
         match self {
             Self::Denied { .. }
             | Self::LoginRefused { .. }

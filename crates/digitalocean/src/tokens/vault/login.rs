@@ -1,4 +1,4 @@
-//! The ways to log in to Vault.
+//! The logins to Vault: a token, AppRole or Kubernetes.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use tokio::time::Instant;
 
 use super::{Session, Vault, VaultError};
 use crate::tokens::error::TokenError;
-use crate::tokens::secret::Given;
+use crate::tokens::secret::SecretSource;
 
-/// How to become someone in Vault's eyes.
+/// The method and the credentials of a login.
 pub(in crate::tokens) enum Login {
-    /// A token that was made for us, or that an agent keeps up to date in a file.
-    Token(Given),
+    /// A Vault token, which an agent may keep up to date in a file.
+    Token(SecretSource),
     AppRole {
-        /// Where the auth method is mounted.
+        /// The mount of the auth method.
         mount: String,
         role_id: String,
-        secret_id: Given,
+        secret_id: SecretSource,
     },
     Kubernetes {
-        /// Where the auth method is mounted.
+        /// The mount of the auth method.
         mount: String,
         role: String,
-        /// The pod's service account token, which Kubernetes replaces every hour.
-        jwt: Given,
+        /// The service account token of the pod, which Kubernetes replaces every hour.
+        jwt: SecretSource,
     },
 }
 
@@ -49,17 +49,18 @@ struct LoggedIn {
 #[derive(Deserialize)]
 struct Auth {
     client_token: String,
-    /// Seconds; 0 for a token that does not end.
+    /// Seconds; 0 for a token that does not expire.
     #[serde(default)]
     lease_duration: u64,
 }
 
 impl Vault {
-    /// Renewing is logging in again: it works where a token may not be renewed, and does not end at a token's longest life.
+    /// Logs in. A login is renewed by another login, which also works if the token is not
+    /// renewable, and is not limited by the maximum lifetime of a token.
     pub(super) async fn log_in(&self) -> Result<Session, TokenError> {
         match &self.login {
-            Login::Token(given) => Ok(Session {
-                token: given.read().await?,
+            Login::Token(source) => Ok(Session {
+                token: source.read().await?,
                 renew_at: None,
             }),
             Login::AppRole {
@@ -82,7 +83,7 @@ impl Vault {
                     role,
                     jwt: jwt.expose_secret(),
                 };
-                let variables = "VAULT_KUBERNETES_ROLE, VAULT_KUBERNETES_MOUNT and what Vault's role is bound to";
+                let variables = "VAULT_KUBERNETES_ROLE, VAULT_KUBERNETES_MOUNT and the bindings of the role in Vault";
                 self.exchange(mount, &body, &jwt, "Kubernetes", variables)
                     .await
             }
@@ -94,35 +95,37 @@ impl Vault {
         mount: &str,
         body: &(impl Serialize + Sync),
         secret: &SecretString,
-        way: &'static str,
+        method: &'static str,
         variables: &'static str,
     ) -> Result<Session, TokenError> {
         let path = format!("/auth/{mount}/login");
         let request = self.http.post(self.url(&path)).json(body);
-        let refused = |said: String| VaultError::LoginRefused {
-            way,
+        let refused = |detail: String| VaultError::LoginRefused {
+            method,
             variables,
-            said,
+            detail,
         };
-        let answer = match self.send::<LoggedIn>(request, &path, secret).await {
-            // AppRole answers 400 to a wrong id, Kubernetes 403.
+        let response = match self.send::<LoggedIn>(request, &path, secret).await {
+            // AppRole responds 400 to a wrong id, Kubernetes 403.
             Err(
-                VaultError::Denied { said, .. }
+                VaultError::Denied { detail, .. }
                 | VaultError::Refused {
-                    status: 400, said, ..
+                    status: 400,
+                    detail,
+                    ..
                 },
             ) => {
-                return Err(refused(said).into());
+                return Err(refused(detail).into());
             }
-            answer => answer?,
+            response => response?,
         };
-        let Some(LoggedIn { auth }) = answer else {
-            return Err(refused(": there is no such auth method".to_owned()).into());
+        let Some(LoggedIn { auth }) = response else {
+            return Err(refused(": unknown auth method".to_owned()).into());
         };
         let lease = Duration::from_secs(auth.lease_duration);
         Ok(Session {
             token: auth.client_token.into(),
-            // Before it ends, so that no read has to be refused first.
+            // Before the token expires, so that no read is refused first.
             renew_at: (!lease.is_zero())
                 .then(|| Instant::now().checked_add(lease / 3 * 2))
                 .flatten(),

@@ -1,4 +1,5 @@
-//! What becomes of a token that was read while Vault, or what stands before it, answers oddly, late or not at all.
+//! Tests the use of a cached token while Vault, or a proxy in front of it, responds unexpectedly,
+//! late or not at all.
 
 use std::time::{Duration, Instant};
 
@@ -7,27 +8,30 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::server::TestVault;
-use super::{NEW, OLD, ROOT, account, failure, pass};
+use super::{NEW, OLD, ROOT, account, advance, failure};
 
-/// How long Vault's word is taken for the present one, and a little.
-const A_WHILE: Duration = Duration::from_secs(31);
-/// How long Vault has for an answer, and a little.
-const NO_ANSWER: Duration = Duration::from_secs(11);
+/// Longer than the maximum age of a token from Vault.
+const TOKEN_EXPIRY: Duration = Duration::from_secs(31);
+/// Longer than the timeout of a request to Vault.
+const VAULT_TIMEOUT: Duration = Duration::from_secs(11);
 const PAGE: &str = "<!doctype html><html><head><title>Please hold</title></head></html>";
 
-/// Lets everything else go on until the condition holds.
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
+/// Yields to the other tasks until the condition is true.
+async fn until(event: &str, condition: impl Fn() -> bool) {
+    let started_at = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(
+            started_at.elapsed() < Duration::from_secs(30),
+            "never: {event}"
+        );
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn an_odd_answer_does_not_end_a_token_that_was_read_and_may_be_another_soon() {
+async fn an_unexpected_response_keeps_the_cached_token() {
     let simulator = account(&[OLD]).await;
-    for odd in [
+    for unexpected in [
         (307, ""),
         (
             400,
@@ -44,103 +48,114 @@ async fn an_odd_answer_does_not_end_a_token_that_was_read_and_may_be_another_soo
         let client = Client::new(&simulator.url(), source).unwrap();
         client.get_balance().await.unwrap();
 
-        vault.change(|state| state.instead = Some(odd));
-        pass(A_WHILE).await;
+        vault.change(|state| state.override_response = Some(unexpected));
+        advance(TOKEN_EXPIRY).await;
         client
             .get_balance()
             .await
-            .unwrap_or_else(|error| panic!("{odd:?}: {error}"));
-        assert_eq!(vault.reads(), 2, "{odd:?}: Vault was not asked");
-        let without_one = failure(&vault.source(Purpose::CloudBilling, &login)).await;
-        assert!(without_one.is_retryable(), "{without_one}");
+            .unwrap_or_else(|error| panic!("{unexpected:?}: {error}"));
+        assert_eq!(
+            vault.reads(),
+            2,
+            "{unexpected:?}: Vault received no request"
+        );
+        let without_cache = failure(&vault.source(Purpose::CloudBilling, &login)).await;
+        assert!(without_cache.is_retryable(), "{without_cache}");
 
-        vault.change(|state| state.instead = None);
-        pass(A_WHILE).await;
+        vault.change(|state| state.override_response = None);
+        advance(TOKEN_EXPIRY).await;
         client.get_balance().await.unwrap();
-        assert_eq!(vault.reads(), 4, "{odd:?}: Vault is not asked again");
+        assert_eq!(
+            vault.reads(),
+            4,
+            "{unexpected:?}: Vault received no further request"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_standby_or_a_page_in_place_of_a_login_is_no_refusal() {
+async fn a_standby_or_a_page_for_a_login_is_a_retryable_error() {
     let vault = TestVault::start(json!({ "shared": OLD })).await;
-    for odd in [(307, ""), (403, PAGE), (404, PAGE), (200, PAGE)] {
-        vault.change(|state| state.instead = Some(odd));
+    for unexpected in [(307, ""), (403, PAGE), (404, PAGE), (200, PAGE)] {
+        vault.change(|state| state.override_response = Some(unexpected));
         let error = failure(&vault.by_role()).await;
-        assert!(error.is_retryable(), "{odd:?}: {error}");
+        assert!(error.is_retryable(), "{unexpected:?}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_clear_no_ends_a_token_at_once() {
+async fn a_definite_refusal_drops_the_cached_token() {
     let simulator = account(&[OLD]).await;
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
-    for no in [Value::Null, json!({ "other": OLD })] {
+    for secret in [Value::Null, json!({ "other": OLD })] {
         vault.change(|state| state.secret = json!({ "shared": OLD }));
-        pass(A_WHILE).await;
+        advance(TOKEN_EXPIRY).await;
         client.get_balance().await.unwrap();
-        vault.change(|state| state.secret = no);
-        pass(A_WHILE).await;
-        let asked = simulator.requests().len();
+        vault.change(|state| state.secret = secret);
+        advance(TOKEN_EXPIRY).await;
+        let requests = simulator.requests().len();
         let error = client.get_balance().await.unwrap_err();
         assert!(
             matches!(error, Error::Token(_)) && !error.is_retryable(),
             "{error:?}"
         );
-        assert_eq!(simulator.requests().len(), asked);
+        assert_eq!(simulator.requests().len(), requests);
     }
 }
 
 #[tokio::test]
-async fn a_vault_that_never_answers_holds_up_nobody_who_has_a_token() {
+async fn an_unresponsive_vault_does_not_delay_cached_tokens() {
     let simulator = account(&[OLD]).await;
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
     client.get_balance().await.unwrap();
 
-    vault.change(|state| state.is_silent = true);
-    pass(A_WHILE).await;
-    let begun = Instant::now();
+    vault.change(|state| state.is_unresponsive = true);
+    advance(TOKEN_EXPIRY).await;
+    let started_at = Instant::now();
     for _ in 0..20 {
         client.get_balance().await.unwrap();
     }
-    // Vault would be waited for ten seconds each time.
+    // The timeout of Vault is ten seconds per read.
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        started_at.elapsed() < Duration::from_secs(5),
         "{:?}",
-        begun.elapsed()
+        started_at.elapsed()
     );
     assert_eq!(vault.reads(), 2);
-    // That look has failed by then, and the next is not made for a while.
-    pass(NO_ANSWER).await;
+    // The pending read has failed by then, and the next one is not due yet.
+    advance(VAULT_TIMEOUT).await;
     join_all((0..20).map(|_| client.get_balance())).await;
     assert_eq!(vault.reads(), 2);
 
-    vault.change(|state| state.is_silent = false);
-    pass(A_WHILE).await;
+    vault.change(|state| state.is_unresponsive = false);
+    advance(TOKEN_EXPIRY).await;
     client.get_balance().await.unwrap();
     assert_eq!(vault.reads(), 3);
 }
 
 #[tokio::test]
-async fn many_refused_requests_wait_together_for_a_vault_that_never_answers() {
+async fn refused_requests_share_one_read_of_an_unresponsive_vault() {
     let simulator = account(&[OLD]).await;
     let vault = TestVault::start(json!({ "shared": OLD })).await;
     let client = Client::new(&simulator.url(), vault.by_role()).unwrap();
     client.get_balance().await.unwrap();
 
     simulator.change(|account| account.revoke_token(OLD));
-    vault.change(|state| state.is_silent = true);
+    vault.change(|state| state.is_unresponsive = true);
     let refused = tokio::spawn(async move {
         let outcomes = join_all((0..20).map(|_| client.get_balance())).await;
         (client, outcomes)
     });
-    until("all are refused", || simulator.requests().len() == 21).await;
-    until("Vault is asked", || vault.reads() == 2).await;
-    pass(NO_ANSWER).await;
+    until("all requests are refused", || {
+        simulator.requests().len() == 21
+    })
+    .await;
+    until("Vault receives the request", || vault.reads() == 2).await;
+    advance(VAULT_TIMEOUT).await;
     let soon = tokio::time::timeout(Duration::from_secs(5), refused).await;
-    let (client, outcomes) = soon.expect("they wait one after the other").unwrap();
+    let (client, outcomes) = soon.expect("the requests wait sequentially").unwrap();
     for outcome in outcomes {
         let error = outcome.unwrap_err();
         assert!(
@@ -152,9 +167,9 @@ async fn many_refused_requests_wait_together_for_a_vault_that_never_answers() {
 
     simulator.change(|account| account.accept_token(NEW, simulator::Scopes::all()));
     vault.change(|state| {
-        state.is_silent = false;
+        state.is_unresponsive = false;
         state.secret = json!({ "shared": NEW });
     });
-    pass(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(2)).await;
     client.get_balance().await.unwrap();
 }

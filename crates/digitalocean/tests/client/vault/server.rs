@@ -1,4 +1,4 @@
-//! A small server that speaks what we use of Vault's API.
+//! A test server with the used part of Vault's API.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,20 +16,20 @@ use crate::tokens::tokens;
 
 /// A Vault with one secret and one policy.
 pub(super) struct State {
-    /// Null for a version that was deleted.
+    /// Null for a deleted version.
     pub(super) secret: Value,
-    /// Who may read it: the token that was given, and those that logging in gave.
+    /// The tokens with read access: the initial one, and those from logins.
     pub(super) tokens: Vec<String>,
     pub(super) is_sealed: bool,
     pub(super) may_read: bool,
-    /// Takes every request, and never answers.
-    pub(super) is_silent: bool,
-    /// The status and the body of every answer, in place of its own.
-    pub(super) instead: Option<(u16, &'static str)>,
+    /// Accepts every request and never responds.
+    pub(super) is_unresponsive: bool,
+    /// The status and the body of every response, if set.
+    pub(super) override_response: Option<(u16, &'static str)>,
     pub(super) logins: u32,
-    /// Method and path.
-    pub(super) asked: Vec<String>,
-    /// Of every request.
+    /// Method and path of every request.
+    pub(super) requests: Vec<String>,
+    /// The namespace of every request.
     pub(super) namespaces: Vec<Option<String>>,
 }
 
@@ -49,15 +49,15 @@ impl TestVault {
                 tokens: vec![ROOT.to_owned()],
                 is_sealed: false,
                 may_read: true,
-                is_silent: false,
-                instead: None,
+                is_unresponsive: false,
+                override_response: None,
                 logins: 0,
-                asked: Vec::new(),
+                requests: Vec::new(),
                 namespaces: Vec::new(),
             })),
         };
-        let answering = vault.clone();
-        let app = Router::new().fallback(move |request| answer(answering, request));
+        let server = vault.clone();
+        let app = Router::new().fallback(move |request| respond(server, request));
         tokio::spawn(async move { axum::serve(listener, app).await });
         vault
     }
@@ -66,7 +66,7 @@ impl TestVault {
         change(&mut self.state.lock().unwrap())
     }
 
-    /// The token of a purpose, by the way to log in that these variables say.
+    /// Returns the token source of a purpose, with the login that the variables configure.
     pub(super) fn source(&self, purpose: Purpose, login: &[(&str, &str)]) -> TokenSource {
         let mut variables = vec![
             ("VAULT_ADDR", self.url.as_str()),
@@ -84,44 +84,50 @@ impl TestVault {
 
     pub(super) fn reads(&self) -> usize {
         let path = "GET /v1/secret/data/team/arcadia";
-        self.change(|state| state.asked.iter().filter(|asked| *asked == path).count())
+        self.change(|state| {
+            state
+                .requests
+                .iter()
+                .filter(|request| *request == path)
+                .count()
+        })
     }
 }
 
-fn errors(status: StatusCode, said: &[&str]) -> Response {
-    let body = json!({ "errors": said });
+fn error_response(status: StatusCode, messages: &[&str]) -> Response {
+    let body = json!({ "errors": messages });
     with_type(status, "application/json", &body.to_string())
 }
 
-fn answer_json(body: &Value) -> Response {
+fn json_response(body: &Value) -> Response {
     with_type(StatusCode::OK, "application/json", &body.to_string())
 }
 
-async fn answer(vault: TestVault, request: Request) -> Response {
+async fn respond(vault: TestVault, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 10_000).await.unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
     assert_eq!(header("x-vault-request"), Some("true"));
-    let asked = format!("{} {}", parts.method, parts.uri.path());
-    let is_silent = vault.change(|state| {
-        state.asked.push(asked.clone());
+    let line = format!("{} {}", parts.method, parts.uri.path());
+    let is_unresponsive = vault.change(|state| {
+        state.requests.push(line.clone());
         let namespace = header("x-vault-namespace").map(str::to_owned);
         state.namespaces.push(namespace);
-        state.is_silent
+        state.is_unresponsive
     });
-    if is_silent {
+    if is_unresponsive {
         std::future::pending::<()>().await;
     }
     vault.change(|state| {
-        if let Some((status, body)) = state.instead {
+        if let Some((status, body)) = state.override_response {
             let status = StatusCode::from_u16(status).unwrap();
             return with_type(status, "text/html", body);
         }
         if state.is_sealed {
-            return errors(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
+            return error_response(StatusCode::SERVICE_UNAVAILABLE, &["Vault is sealed"]);
         }
-        let may_log_in = match asked.as_str() {
+        let may_log_in = match line.as_str() {
             "POST /v1/auth/approle/login" => {
                 body == json!({ "role_id": ROLE_ID, "secret_id": SECRET_ID })
             }
@@ -129,27 +135,27 @@ async fn answer(vault: TestVault, request: Request) -> Response {
             "GET /v1/secret/data/team/arcadia" | "GET /v1/secret/team/data/arcadia" => {
                 let token = header("x-vault-token").unwrap_or_default().to_owned();
                 return if !state.tokens.contains(&token) || !state.may_read {
-                    errors(StatusCode::FORBIDDEN, &["permission denied", &token])
+                    error_response(StatusCode::FORBIDDEN, &["permission denied", &token])
                 } else if state.secret.is_null() {
                     let body =
                         json!({ "data": { "data": null, "metadata": { "destroyed": false } } });
                     with_type(StatusCode::NOT_FOUND, "application/json", &body.to_string())
                 } else {
-                    answer_json(&json!({
+                    json_response(&json!({
                         "request_id": "r", "lease_id": "", "renewable": false, "lease_duration": 0,
                         "data": { "data": state.secret, "metadata": { "version": 3 } },
                     }))
                 };
             }
-            _ => return errors(StatusCode::NOT_FOUND, &[]),
+            _ => return error_response(StatusCode::NOT_FOUND, &[]),
         };
         if !may_log_in {
-            return errors(StatusCode::BAD_REQUEST, &["invalid role or secret ID"]);
+            return error_response(StatusCode::BAD_REQUEST, &["invalid role or secret ID"]);
         }
         state.logins += 1;
         let token = format!("hvs.login-{}", state.logins);
         state.tokens.push(token.clone());
-        answer_json(&json!({
+        json_response(&json!({
             "auth": { "client_token": token, "lease_duration": 1200, "renewable": true },
         }))
     })

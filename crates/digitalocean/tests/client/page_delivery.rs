@@ -1,4 +1,5 @@
-//! Handing pages over as they come, and several lists that make one kind.
+//! Tests that pages are passed to a sink as they are received, and that several lists form one
+//! kind.
 
 use axum::http::StatusCode;
 use digitalocean::{Error, PageSink, kinds};
@@ -8,105 +9,108 @@ use serde_json::{Value, json};
 
 use crate::listed::list;
 use crate::listing;
-use crate::scripted::{self, Asked, Scripted};
+use crate::scripted::{self, ReceivedRequest, Scripted};
 
 const PAGES: u64 = 20;
 
-/// Twenty pages of one zone each.
+/// Starts a server with twenty pages of one zone each.
 async fn twenty_pages() -> Scripted {
-    Scripted::start(|_, asked| {
-        let name = format!("zone-{:02}.example", asked.page().unwrap());
+    Scripted::start(|_, request| {
+        let name = format!("zone-{:02}.example", request.page().unwrap());
         let domains = json!([{ "name": name, "ttl": 1800 }]);
         scripted::json(&json!({ "domains": domains, "meta": { "total": PAGES } }))
     })
     .await
 }
 
-/// Notes how many requests were made by the time of each page, and has enough at some point.
-struct Noting<'a> {
+/// Records the number of requests at each page, and fails at a given page.
+struct CountingSink<'a> {
     server: &'a Scripted,
-    noted: Vec<usize>,
-    enough: usize,
-    begun_again: usize,
+    requests_at_page: Vec<usize>,
+    fails_at: usize,
+    restarts: usize,
 }
 
-impl<'a> Noting<'a> {
-    fn at(server: &'a Scripted, enough: usize) -> Self {
+impl<'a> CountingSink<'a> {
+    fn failing_at(server: &'a Scripted, fails_at: usize) -> Self {
         Self {
             server,
-            noted: Vec::new(),
-            enough,
-            begun_again: 0,
+            requests_at_page: Vec::new(),
+            fails_at,
+            restarts: 0,
         }
     }
 }
 
-impl PageSink<ObservedResource> for Noting<'_> {
+impl PageSink<ObservedResource> for CountingSink<'_> {
     type Error = &'static str;
 
     async fn take(&mut self, _resources: Vec<ObservedResource>) -> Result<(), &'static str> {
-        self.noted.push(self.server.asked().len());
-        if self.noted.len() < self.enough {
+        self.requests_at_page.push(self.server.requests().len());
+        if self.requests_at_page.len() < self.fails_at {
             Ok(())
         } else {
             Err("the disk is full")
         }
     }
 
-    async fn begin_again(&mut self, _path: &str) -> Result<(), &'static str> {
-        self.begun_again += 1;
+    async fn restart_list(&mut self, _path: &str) -> Result<(), &'static str> {
+        self.restarts += 1;
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_page_is_handed_over_before_the_last_ones_are_asked_for() {
+async fn pages_are_delivered_while_later_ones_are_requested() {
     let server = twenty_pages().await;
-    let mut noting = Noting::at(&server, usize::MAX);
+    let mut sink = CountingSink::failing_at(&server, usize::MAX);
     let zones = listing(&ResourceKind::DNS_ZONE);
-    let listed = server.client().list_resources(zones, &mut noting).await;
+    let listed = server.client().list_resources(zones, &mut sink).await;
     assert!(listed.unwrap()[0].completeness.is_complete());
-    assert_eq!(noting.noted.len(), 20);
-    assert_eq!(noting.noted[0], 1);
-    // Four are under way at a time.
-    for (page, asked) in noting.noted.iter().enumerate() {
-        assert!(*asked <= page + 5, "page {page} after {asked} requests");
+    assert_eq!(sink.requests_at_page.len(), 20);
+    assert_eq!(sink.requests_at_page[0], 1);
+    // Four pages are requested concurrently.
+    for (page, requests) in sink.requests_at_page.iter().enumerate() {
+        assert!(
+            *requests <= page + 5,
+            "page {page} after {requests} requests"
+        );
     }
 }
 
 #[tokio::test]
-async fn who_cannot_take_a_page_ends_the_listing() {
+async fn a_failing_sink_ends_the_listing() {
     let server = twenty_pages().await;
-    let mut noting = Noting::at(&server, 3);
+    let mut sink = CountingSink::failing_at(&server, 3);
     let zones = listing(&ResourceKind::DNS_ZONE);
-    let error = server.client().list_resources(zones, &mut noting).await;
+    let error = server.client().list_resources(zones, &mut sink).await;
     assert_eq!(error.unwrap_err(), "the disk is full");
-    assert_eq!(noting.noted.len(), 3);
-    assert!(server.asked().len() < 10);
+    assert_eq!(sink.requests_at_page.len(), 3);
+    assert!(server.requests().len() < 10);
 }
 
 #[tokio::test]
-async fn who_takes_pages_is_told_that_they_come_again() {
+async fn a_sink_is_notified_when_a_list_restarts() {
     let server = Scripted::start(|_, _| {
         let domains = json!([{ "name": "example.com" }, { "name": "example.com" }]);
         scripted::json(&json!({ "domains": domains, "domain_records": [] }))
     })
     .await;
-    let mut noting = Noting::at(&server, usize::MAX);
+    let mut sink = CountingSink::failing_at(&server, usize::MAX);
     let zones = kinds::zones_with_records();
-    let listed = server.client().list_resources(zones, &mut noting).await;
-    assert_eq!(noting.begun_again, 2);
+    let listed = server.client().list_resources(zones, &mut sink).await;
+    assert_eq!(sink.restarts, 2);
     let listed = listed.unwrap();
     let reason = listed[0].completeness.reason().unwrap();
-    assert!(reason.contains("in each of 3 readings"), "{reason}");
-    // What is listed for each zone cannot be whole if the zones are not.
+    assert!(reason.contains("in each of 3 "), "{reason}");
+    // The records cannot be complete if the zones are not.
     assert_eq!(listed[1].kind, ResourceKind::DNS_RECORD);
     assert!(!listed[1].completeness.is_complete());
     assert!(listed.iter().all(|kind| kind.failure.is_none()));
 }
 
-fn zone_of(asked: &Asked) -> Option<&str> {
-    let path = asked.target.split('?').next()?;
+fn zone_of(request: &ReceivedRequest) -> Option<&str> {
+    let path = request.target.split('?').next()?;
     path.strip_prefix("/v2/domains/")?.strip_suffix("/records")
 }
 
@@ -116,9 +120,9 @@ fn record(zone: &str) -> Value {
     json!({ "domain_records": [record], "meta": { "total": 1 } })
 }
 
-/// Three zones, one of which does not tell its records.
+/// Starts a server with three zones, one with failing records.
 async fn with_one_failing_zone() -> Scripted {
-    Scripted::start(|_, asked| match zone_of(asked) {
+    Scripted::start(|_, request| match zone_of(request) {
         None => {
             let names = ["a.example", "bb.example", "ccc.example"];
             let domains: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
@@ -134,13 +138,13 @@ async fn with_one_failing_zone() -> Scripted {
 }
 
 #[tokio::test]
-async fn a_parent_whose_children_cannot_be_listed_harms_no_other() {
+async fn a_failing_list_of_children_does_not_affect_other_parents() {
     let server = with_one_failing_zone().await;
     let zones = list(&server.client(), kinds::zones_with_records()).await;
     assert!(zones.completeness.is_complete() && zones.failure.is_none());
     assert_eq!((zones.items.len(), zones.requests), (3, 1));
 
-    let records = &zones.beside[0];
+    let records = &zones.included[0];
     let ids: Vec<_> = records
         .items
         .iter()
@@ -157,7 +161,7 @@ async fn a_parent_whose_children_cannot_be_listed_harms_no_other() {
 }
 
 #[tokio::test]
-async fn no_children_are_asked_for_if_the_parents_cannot_be_listed() {
+async fn no_children_are_requested_if_the_list_of_parents_fails() {
     let server = Scripted::start(|_, _| {
         let body = r#"{"id":"forbidden","message":"You are not authorized"}"#;
         scripted::with_type(StatusCode::FORBIDDEN, "application/json", body)
@@ -165,17 +169,17 @@ async fn no_children_are_asked_for_if_the_parents_cannot_be_listed() {
     .await;
     let clusters = list(&server.client(), listing(&ResourceKind::DATABASE_CLUSTER)).await;
     assert!(matches!(clusters.failure, Some(Error::Forbidden { .. })));
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
     for listed in clusters.all() {
         assert!(!listed.completeness.is_complete(), "{listed:?}");
     }
 }
 
 #[tokio::test]
-async fn what_two_lists_both_hold_counts_once() {
-    let server = Scripted::start(|number, asked| {
+async fn an_item_in_two_lists_counts_once() {
+    let server = Scripted::start(|number, request| {
         let mut droplets = vec![json!({ "id": 1, "name": format!("seen-{number}") })];
-        if asked.target.contains("type=gpus") {
+        if request.target.contains("type=gpus") {
             droplets.push(json!({ "id": 2, "name": "gpu" }));
         }
         let total = droplets.len();
@@ -189,14 +193,14 @@ async fn what_two_lists_both_hold_counts_once() {
 }
 
 #[tokio::test]
-async fn kinds_that_are_read_along_are_as_complete_as_the_list_they_are_in() {
+async fn included_kinds_are_as_complete_as_their_list() {
     let server = Scripted::start(|_, _| {
         let images = json!([{ "id": 1, "type": "backup", "name": "weekly" }]);
         scripted::json(&json!({ "images": images, "meta": { "total": 2 } }))
     })
     .await;
     let images = list(&server.client(), listing(&ResourceKind::IMAGE)).await;
-    let backups = &images.beside[0];
+    let backups = &images.included[0];
     assert_eq!((images.items.len(), backups.items.len()), (0, 1));
     assert_eq!((images.total, backups.total), (Some(2), None));
     assert_eq!((images.requests, backups.requests), (6, 0));
@@ -207,7 +211,7 @@ async fn kinds_that_are_read_along_are_as_complete_as_the_list_they_are_in() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_tell_its_parts_is_no_evidence_that_they_are_gone() {
+async fn an_invalid_included_list_makes_the_listing_incomplete() {
     let server = Scripted::start(|_, _| {
         let cluster = json!({ "id": "bd5f5959", "name": "production", "node_pools": "many" });
         scripted::json(&json!({ "kubernetes_clusters": [cluster], "meta": { "total": 1 } }))
@@ -221,9 +225,9 @@ async fn a_body_that_does_not_tell_its_parts_is_no_evidence_that_they_are_gone()
 }
 
 #[tokio::test]
-async fn a_total_beside_the_list_promises_further_pages() {
-    let server = Scripted::start(|_, asked| {
-        let id = format!("vector-{}", asked.page().unwrap());
+async fn a_total_next_to_the_list_counts_all_pages() {
+    let server = Scripted::start(|_, request| {
+        let id = format!("vector-{}", request.page().unwrap());
         let databases = json!([{ "id": id, "name": id }]);
         scripted::json(&json!({ "vector_dbs": databases, "total": 3 }))
     })

@@ -1,18 +1,18 @@
-//! What S3 writes, in XML.
+//! Decodes the XML responses of S3: pages of buckets, and errors.
 
 use chrono::{DateTime, Utc};
 use quick_xml::de;
 use serde::Deserialize;
 
 use super::Bucket;
-use crate::answer_text::is_html;
+use crate::response_text::is_html;
 
 /// A page of `ListBuckets`.
 #[derive(Deserialize)]
 pub(super) struct Page {
     #[serde(rename = "Buckets")]
     buckets: Buckets,
-    /// For the next page, if there is one.
+    /// The token of the next page, if there is one.
     #[serde(rename = "ContinuationToken", default)]
     pub(super) continuation: Option<String>,
 }
@@ -32,13 +32,13 @@ struct ListedBucket {
 }
 
 impl Page {
-    /// Fails with what it is instead, without repeating it.
+    /// Decodes a page. The error describes another body without repeating it.
     pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
-        let text = str::from_utf8(body).map_err(|_| "bytes that are no text")?;
+        let text = str::from_utf8(body).map_err(|_| "a body that is not UTF-8 text")?;
         let mut page: Self = de::from_str(text).map_err(|_| match text.trim_ascii() {
             "" => "an empty body",
             text if !text.starts_with("<?xml") && is_html(text.as_bytes()) => "an HTML page",
-            _ => "a body that is no list of buckets",
+            _ => "a body that is not a list of buckets",
         })?;
         page.continuation = page.continuation.filter(|token| !token.is_empty());
         if page
@@ -63,23 +63,24 @@ impl Page {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Refusal {
+struct ErrorBody {
     code: Option<String>,
     request_id: Option<String>,
 }
 
-/// The code of an error and the id of the request, if they are what S3's look like: what a server repeats of the request must not
-/// get into a log this way.
-pub(super) fn read_refusal(body: &[u8]) -> (Option<String>, Option<String>) {
-    let refusal: Refusal = str::from_utf8(body)
+/// Returns the code of an error and the id of the request, if they have the form of S3's. Anything
+/// else is dropped, because a server may repeat the signed request, and errors are logged.
+pub(super) fn read_error(body: &[u8]) -> (Option<String>, Option<String>) {
+    let error: ErrorBody = str::from_utf8(body)
         .ok()
         .and_then(|text| de::from_str(text).ok())
         .unwrap_or_default();
-    let code = refusal.code.filter(|code| {
+    let code = error.code.filter(|code| {
         (1..=40).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphabetic())
     });
-    // Ceph's, on which Spaces runs: `tx00000c2e8d3e1f5a9b7d1-0065a1b2c3-1f2e3d4c-nyc3d`.
-    let request_id = refusal.request_id.filter(|id| {
+    // The form of Ceph, with which Spaces is implemented:
+    // `tx00000c2e8d3e1f5a9b7d1-0065a1b2c3-1f2e3d4c-nyc3d`.
+    let request_id = error.request_id.filter(|id| {
         (1..=100).contains(&id.len())
             && id.starts_with("tx")
             && id
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_read_as_the_documentation_shows_it() {
+    fn the_documented_example_of_a_page_is_decoded() {
         // docs.digitalocean.com/reference/api/spaces, "List All Buckets"
         let page = Page::read(
             br#"<?xml version="1.0" encoding="UTF-8"?>
@@ -120,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_a_list_and_anything_else_is_not() {
-        for none in [
+    fn an_empty_list_is_valid_and_any_other_body_is_not() {
+        for empty in [
             "<Buckets/><ContinuationToken/>",
             "<Buckets></Buckets>",
             "<Owner><ID>7</ID></Owner><Buckets>\n  </Buckets>",
         ] {
-            let none = format!("<ListAllMyBucketsResult>{none}</ListAllMyBucketsResult>");
-            let page = Page::read(none.as_bytes()).map_err(str::to_owned).unwrap();
+            let body = format!("<ListAllMyBucketsResult>{empty}</ListAllMyBucketsResult>");
+            let page = Page::read(body.as_bytes()).map_err(str::to_owned).unwrap();
             assert!(page.buckets.buckets.is_empty() && page.continuation.is_none());
         }
         for (body, problem) in [
@@ -138,35 +139,35 @@ mod tests {
             ),
             (
                 "<ListAllMyBucketsResult/>",
-                "a body that is no list of buckets",
+                "a body that is not a list of buckets",
             ),
             (
                 "<Error><Code>AccessDenied</Code></Error>",
-                "a body that is no list of buckets",
+                "a body that is not a list of buckets",
             ),
             (
                 "<ListAllMyBucketsResult><Buckets><Bucket><Name>a</Name>",
-                "a body that is no list of buckets",
+                "a body that is not a list of buckets",
             ),
             (
                 "<ListAllMyBucketsResult><Buckets><Bucket><Name/></Bucket></Buckets></ListAllMyBucketsResult>",
                 "a bucket without a name",
             ),
-            ("{}", "a body that is no list of buckets"),
+            ("{}", "a body that is not a list of buckets"),
         ] {
             assert_eq!(Page::read(body.as_bytes()).err(), Some(problem), "{body}");
         }
     }
 
     #[test]
-    fn of_a_refusal_only_what_repeats_nothing_is_kept() {
+    fn an_error_keeps_only_well_formed_codes_and_ids() {
         let signature = "f0".repeat(32);
         let body = format!(
             "<Error><Code>SignatureDoesNotMatch</Code><Message>{signature}</Message><StringToSign>{signature}</StringToSign>\
              <RequestId>tx0000ab-cd-nyc3d</RequestId><HostId>h</HostId></Error>"
         );
         assert_eq!(
-            read_refusal(body.as_bytes()),
+            read_error(body.as_bytes()),
             (
                 Some("SignatureDoesNotMatch".to_owned()),
                 Some("tx0000ab-cd-nyc3d".to_owned())
@@ -174,7 +175,7 @@ mod tests {
         );
         let body =
             format!("<Error><Code>{signature}</Code><RequestId>{signature}</RequestId></Error>");
-        assert_eq!(read_refusal(body.as_bytes()), (None, None));
-        assert_eq!(read_refusal(b"<html>"), (None, None));
+        assert_eq!(read_error(body.as_bytes()), (None, None));
+        assert_eq!(read_error(b"<html>"), (None, None));
     }
 }

@@ -1,12 +1,12 @@
-//! What an answer that is not the expected JSON says, on one bounded line and without the token.
+//! Describes an unexpected response body on one line of bounded length, without the token.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-/// Characters of another's text that an error may hold.
-const LONGEST: usize = 200;
+/// The maximum length of a foreign text in an error, in characters.
+const MAX_CHARS: usize = 200;
 
-/// The shapes of an error body (spec; the second one is the tags API's).
+/// The forms of an error body (spec; the second one is of the tags API).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ErrorBody {
@@ -20,7 +20,8 @@ enum ErrorBody {
     },
 }
 
-/// DigitalOcean's own words about a failure, or what came in their place: 5xx may be a Cloudflare page (observed).
+/// Returns DigitalOcean's error text of a failed request, or a description of another body: a 5xx
+/// response may have an HTML page of Cloudflare (observed).
 pub(crate) fn describe_failure(body: &[u8], token: &SecretString) -> Option<String> {
     if body.trim_ascii().is_empty() {
         return None;
@@ -28,13 +29,13 @@ pub(crate) fn describe_failure(body: &[u8], token: &SecretString) -> Option<Stri
     let text = match serde_json::from_slice::<ErrorBody>(body) {
         Ok(ErrorBody::Usual { id, message }) => format!("{id}: {message}"),
         Ok(ErrorBody::Messages { error, messages }) => format!("{error}: {}", messages.join("; ")),
-        Err(_) => return Some(describe_foreign_body(body, token)),
+        Err(_) => return Some(describe_unexpected_body(body, token)),
     };
     Some(one_line(&text, token))
 }
 
-/// A note on a body that is no JSON of ours.
-pub(crate) fn describe_foreign_body(body: &[u8], token: &SecretString) -> String {
+/// Describes a body that is not the expected JSON.
+pub(crate) fn describe_unexpected_body(body: &[u8], token: &SecretString) -> String {
     let body = body.trim_ascii();
     if body.is_empty() {
         return "an empty body".to_owned();
@@ -48,7 +49,7 @@ pub(crate) fn describe_foreign_body(body: &[u8], token: &SecretString) -> String
     }
 }
 
-/// Whether it looks like a page for people, whatever its content type says.
+/// Returns true if the body looks like an HTML page, regardless of its content type.
 pub(crate) fn is_html(body: &[u8]) -> bool {
     let start = body.trim_ascii_start();
     ["<!doctype", "<html", "<?xml"].iter().any(|opening| {
@@ -64,10 +65,11 @@ fn html_title(page: &str) -> Option<&str> {
     Some(title.trim()).filter(|title| !title.is_empty())
 }
 
-/// Another's text for an error: a server that repeats the token must not carry it into a log.
+/// Prepares a foreign text for an error: removes control characters and limits the length. Removes
+/// the token too, because a server may repeat it and errors are logged.
 pub(crate) fn one_line(text: &str, token: &SecretString) -> String {
     let text = match token.expose_secret().trim() {
-        // It is between any two characters.
+        // The empty string matches between any two characters.
         "" => text.to_owned(),
         token => text.replace(token, "[token]"),
     };
@@ -80,9 +82,9 @@ pub(crate) fn one_line(text: &str, token: &SecretString) -> String {
                 character
             }
         })
-        .take(LONGEST)
+        .take(MAX_CHARS)
         .collect();
-    if text.chars().nth(LONGEST).is_some() {
+    if text.chars().nth(MAX_CHARS).is_some() {
         line.push('…');
     }
     line.trim().to_owned()
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn digitaloceans_own_words_are_kept() {
+    fn the_error_text_of_digitalocean_is_kept() {
         assert_eq!(
             describe(r#"{"id":"not_found","message":"No such\nthing.","request_id":"r"}"#).unwrap(),
             "not_found: No such thing."
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_reduced_to_its_title() {
+    fn an_html_page_is_reduced_to_its_title() {
         assert_eq!(
             describe(
                 "\n<!DOCTYPE html><html><head><title>504 Gateway Time-out</title></head><body>secret"
@@ -121,27 +123,27 @@ mod tests {
     }
 
     #[test]
-    fn other_bodies_are_named_and_not_repeated() {
+    fn other_bodies_are_not_repeated() {
         assert_eq!(describe(" \n"), None);
-        let text = describe("upstream said no").unwrap();
+        let text = describe("upstream refused").unwrap();
         assert!(!text.contains("upstream"), "{text}");
     }
 
     #[test]
-    fn a_text_is_left_as_it_is_where_there_is_no_token() {
-        for nothing in ["", " \n"] {
-            assert_eq!(one_line("sealed", &SecretString::from(nothing)), "sealed");
+    fn a_blank_token_changes_no_text() {
+        for blank in ["", " \n"] {
+            assert_eq!(one_line("sealed", &SecretString::from(blank)), "sealed");
         }
     }
 
     #[test]
-    fn a_long_message_is_cut_and_an_echoed_token_is_not_passed_on() {
+    fn a_long_message_is_truncated_and_its_token_removed() {
         let message = format!("bad token dop_v1_hidden {}", "x".repeat(5000));
         let text = describe(&format!(r#"{{"id":"a","message":"{message}"}}"#)).unwrap();
         assert!(
             text.contains("[token]") && !text.contains("hidden"),
             "{text}"
         );
-        assert!(text.chars().count() <= LONGEST + 1, "{text}");
+        assert!(text.chars().count() <= MAX_CHARS + 1, "{text}");
     }
 }

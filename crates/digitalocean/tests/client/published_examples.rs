@@ -1,4 +1,4 @@
-//! DigitalOcean's own examples of its lists.
+//! Reads DigitalOcean's published examples of its lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use domain::ResourceKind;
 use serde_json::{Value, json};
 
-use Shown::{In, Nowhere, WithPath};
+use Place::{In, Nowhere, WithPath};
 
-/// Where DigitalOcean shows what a list looks like.
-pub(crate) enum Shown {
+/// The place of a published example of a list.
+pub(crate) enum Place {
     /// In a file of examples, under this key: a list, or an item of it.
     In(&'static str, &'static str),
     /// In the specification of the list itself.
@@ -17,12 +17,12 @@ pub(crate) enum Shown {
     Nowhere,
 }
 
-/// A list with the items that DigitalOcean shows; none if it shows none.
-pub(crate) fn shown(shown: &Shown, path: &str, envelope: &str) -> Option<Value> {
+/// Returns a list with the items of the example, or none if there is no example.
+pub(crate) fn published(place: &Place, path: &str, envelope: &str) -> Option<Value> {
     let directory = shared();
-    let (example, key) = match shown {
-        Shown::In(file, key) => (read_json(&directory.join("examples").join(file)), *key),
-        Shown::WithPath => {
+    let (example, key) = match place {
+        Place::In(file, key) => (read_json(&directory.join("examples").join(file)), *key),
+        Place::WithPath => {
             let spec = read_json(&directory.join("openapi-subset.json"));
             let path = path.split('?').next().unwrap();
             let mut answer = &spec["paths"][path]["get"]["responses"]["200"];
@@ -32,23 +32,23 @@ pub(crate) fn shown(shown: &Shown, path: &str, envelope: &str) -> Option<Value> 
             let example = &answer["content"]["application/json"]["example"];
             (example.clone(), envelope)
         }
-        Shown::Nowhere => return None,
+        Place::Nowhere => return None,
     };
     let mut items = match &example[key] {
         Value::Array(items) => items.clone(),
         item => vec![item.clone()],
     };
-    // Replicas are the only ones that the examples show without their ids.
+    // The example of replicas is the only one without ids.
     if envelope == "replicas" {
         items[0]["id"] = json!("e3a57b0c-6b5a-4a44-8e1a-1c7f7f1b2d33");
     }
     Some(json!({ envelope: items }))
 }
 
-/// DigitalOcean's specification and examples.
+/// Returns the directory of DigitalOcean's specification and examples.
 fn shared() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let shared = std::env::var_os("ARCADIA_SHARED_DIR").map_or(beside, PathBuf::from);
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("ARCADIA_SHARED_DIR").map_or(default, PathBuf::from);
     shared.join("digitalocean")
 }
 
@@ -58,8 +58,8 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// DigitalOcean's own examples, by kind.
-pub(crate) const SHOWN: &[(ResourceKind, Shown)] = &[
+/// DigitalOcean's examples, by kind.
+pub(crate) const PUBLISHED: &[(ResourceKind, Place)] = &[
     (ResourceKind::ALERT_POLICY, Nowhere),
     (ResourceKind::APP, In("apps_list_apps.json", "apps")),
     (
@@ -113,7 +113,7 @@ pub(crate) const SHOWN: &[(ResourceKind, Shown)] = &[
     (ResourceKind::FUNCTION_NAMESPACE, Nowhere),
     (ResourceKind::GENAI_AGENT, Nowhere),
     (ResourceKind::GENAI_KNOWLEDGE_BASE, Nowhere),
-    // The example of the whole list has one id three times.
+    // The example of the unfiltered list has the same id three times.
     (ResourceKind::IMAGE, In("images_list_Custom.json", "images")),
     (
         ResourceKind::KUBERNETES_CLUSTER,
@@ -181,7 +181,7 @@ pub(crate) const SHOWN: &[(ResourceKind, Shown)] = &[
         ResourceKind::VPC,
         In("vpcs_list_schema_example.json", "vpcs"),
     ),
-    // The example of a VPC's own peerings.
+    // The example of the peerings of one VPC.
     (
         ResourceKind::VPC_PEERING,
         In("vpcs_list_peerings_schema_example.json", "peerings"),
