@@ -53,8 +53,7 @@ impl DuplicateItems {
         } else {
             self.with_resource
         };
-        (count > 0)
-            .then(|| format!("{count} items are on two pages in a row, so as many may be missing"))
+        (count > 0).then(|| format!("items on two pages in a row: {count}; as many may be missing"))
     }
 }
 
