@@ -1,8 +1,9 @@
-//! Modules of a crate form no cycles.
+//! Checks that the modules of each crate form no cycles.
 //!
-//! A module depends on another one if it uses an item that is defined there. A re-export (`pub use`) only passes an item on, so it makes
-//! no dependency; a use through it depends on the module that defines the item. A module and its submodules are parts of one another, so
-//! uses between them do not count. Modules that only tests compile are left out.
+//! A module depends on another one if it uses an item that is defined there. A re-export (`pub
+//! use`) is not a dependency; a use through it depends on the module that defines the item. Uses
+//! between a module and its submodules do not count. Modules that are only compiled for tests are
+//! ignored.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
@@ -31,15 +32,15 @@ type Module = Vec<String>;
 
 #[derive(Default)]
 struct Source {
-    /// The names that are re-exported or imported, with the absolute path of each.
+    /// The re-exported or imported names with their absolute paths.
     names: BTreeMap<String, Vec<String>>,
-    /// Modules whose items are all imported.
+    /// The modules of glob imports.
     globs: Vec<Vec<String>>,
-    /// The absolute paths that the module uses, relative ones resolved against the module.
+    /// The paths that the module uses, made absolute.
     used: BTreeSet<Vec<String>>,
 }
 
-/// Collects paths of one file. Inline modules count as part of their file.
+/// Collects the paths of one file. Inline modules count as part of their file.
 struct Reader<'a> {
     module: &'a Module,
     children: &'a BTreeSet<Module>,
@@ -47,7 +48,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The absolute path within the crate; none for a path into another crate.
+    /// Returns the absolute path within the crate; none for a path into another crate.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let mut from = self.module.clone();
@@ -118,7 +119,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_of_tests(attributes: &[Attribute]) -> bool {
+fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute
@@ -130,7 +131,7 @@ fn is_of_tests(attributes: &[Attribute]) -> bool {
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
         match item {
-            Item::Mod(module) if is_of_tests(&module.attrs) => {}
+            Item::Mod(module) if is_test_only(&module.attrs) => {}
             Item::Use(_) => {}
             _ => visit::visit_item(self, item),
         }
@@ -151,7 +152,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// The modules of a crate with the file of each, by the `mod` declarations.
+/// Collects the modules of a crate with their syntax, following the `mod` declarations.
 fn modules(
     directory: &Path,
     file: &Path,
@@ -162,20 +163,20 @@ fn modules(
     for item in &syntax.items {
         if let Item::Mod(child) = item
             && child.content.is_none()
-            && !is_of_tests(&child.attrs)
+            && !is_test_only(&child.attrs)
         {
             let mut path = module.clone();
             path.push(child.ident.to_string());
-            let beside = directory.join(path.join("/")).with_extension("rs");
-            let inside = directory.join(path.join("/")).join("mod.rs");
-            let file = if beside.exists() { beside } else { inside };
+            let named = directory.join(path.join("/")).with_extension("rs");
+            let mod_rs = directory.join(path.join("/")).join("mod.rs");
+            let file = if named.exists() { named } else { mod_rs };
             modules(directory, &file, &path, found);
         }
     }
     found.insert(module.clone(), syntax);
 }
 
-/// The module that defines what a path names: re-exports are followed.
+/// Returns the module that defines the item of a path, following re-exports.
 fn defining(sources: &BTreeMap<Module, Source>, path: &[String], depth: usize) -> Option<Module> {
     let (known, rest) = (0..=path.len())
         .rev()
@@ -213,7 +214,7 @@ fn dependencies(name: &str) -> BTreeMap<Module, BTreeSet<Module>> {
         };
         for item in &syntax.items {
             if let Item::Use(import) = item
-                && !is_of_tests(&import.attrs)
+                && !is_test_only(&import.attrs)
             {
                 let is_public = !matches!(import.vis, syn::Visibility::Inherited);
                 reader.import(&import.tree, &[], is_public);
@@ -234,7 +235,7 @@ fn dependencies(name: &str) -> BTreeMap<Module, BTreeSet<Module>> {
         .collect()
 }
 
-/// The modules that reach themselves, each with what it uses on the way.
+/// Returns the dependencies that are part of a cycle.
 fn cycles(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<String> {
     let reachable = |from: &Module| {
         let mut seen = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Backups of a run's own servers. PostgreSQL's are made and restored by the commands of `docs/backup-and-restore.md`, which are read
-//! from that page, so that the page cannot be wrong.
+//! Backs up and restores a run's own servers. For PostgreSQL it runs the commands in
+//! `docs/backup-and-restore.md`, read from that page, which tests the page.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -16,18 +16,19 @@ use crate::support::waiting::eventually;
 
 const PAGE: &str = include_str!("../../docs/backup-and-restore.md");
 
-/// A backup of a site's database, of the moment at which it was made.
+/// A backup of a site's database.
 pub(crate) struct DatabaseBackup {
     directory: TempDir,
 }
 
 impl DatabaseBackup {
-    /// Backs up the database while the workers continue, or with a copy of the whole database where `pg_dump` is not installed.
+    /// Backs up the database while the workers run. Without `pg_dump`, stops the workers and copies
+    /// the database instead.
     pub(crate) async fn of(site: &mut Site) -> Self {
         let directory = tempfile::tempdir().unwrap();
         if run_block(site, "back up", directory.path()).await.is_none() {
             eprintln!(
-                "SKIPPED: the commands of docs/backup-and-restore.md; pg_dump is not installed beside the server"
+                "SKIPPED: the commands of docs/backup-and-restore.md; pg_dump is not installed with the server"
             );
             site.stop_workers().await;
             copy_database(site, "arcadia", "arcadia_dump").await;
@@ -36,7 +37,8 @@ impl DatabaseBackup {
         Self { directory }
     }
 
-    /// Restores it in the place of the present database. The workers must have stopped; they may be started again after it.
+    /// Replaces the current database with the backup. The workers must be stopped, and may be
+    /// started again afterwards.
     pub(crate) async fn restore(&self, site: &Site) {
         wait_for_last_connection(site).await;
         if run_block(site, "restore", self.directory.path())
@@ -54,7 +56,8 @@ impl DatabaseBackup {
     }
 }
 
-/// Runs the page's commands that are marked `<!-- tested: NAME -->`, and gives what they print. None without the programs.
+/// Runs the page's commands that are marked `<!-- tested: NAME -->`, and returns their output; none
+/// without the programs.
 async fn run_block(site: &Site, name: &str, directory: &Path) -> Option<String> {
     let own = site.own.as_ref().unwrap();
     let client = own.postgres.lock().await.client()?;
@@ -77,7 +80,7 @@ async fn run_block(site: &Site, name: &str, directory: &Path) -> Option<String> 
     Some(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// The lines of the code block after the mark, without the indentation of its fence.
+/// Returns the lines of the code block after the mark, without the indentation of its fence.
 fn block(page: &str, name: &str) -> String {
     let mark = format!("<!-- tested: {name} -->");
     let mut lines = page.lines().skip_while(|line| line.trim() != mark).skip(1);
@@ -92,7 +95,7 @@ fn block(page: &str, name: &str) -> String {
     commands.join("\n")
 }
 
-/// A connection to the server that leaves the database alone.
+/// Connects to the server's maintenance database.
 async fn maintenance(site: &Site) -> PgConnection {
     let options: PgConnectOptions = site.database_url.parse().unwrap();
     options.database("postgres").connect().await.unwrap()
@@ -115,10 +118,11 @@ async fn copy_database(site: &Site, from: &str, to: &str) {
     .await;
 }
 
-/// A database that is in use is neither renamed nor copied.
+/// Waits until the database has no connections, since PostgreSQL neither renames nor copies a
+/// database in use.
 async fn wait_for_last_connection(site: &Site) {
     let mut database = maintenance(site).await;
-    eventually("nobody is connected to the database", async || {
+    eventually("the database has no connections", async || {
         let left: i64 =
             sqlx::query_scalar("select count(*) from pg_stat_activity where datname = 'arcadia'")
                 .fetch_one(&mut database)
@@ -129,20 +133,20 @@ async fn wait_for_last_connection(site: &Site) {
     .await;
 }
 
-/// Copies the store of the site's Temporal, which is stopped for it and started again.
+/// Copies the store of the site's Temporal server, which is restarted for it.
 pub(crate) async fn copy_temporal(site: &Site) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     let mut temporal = site.own.as_ref().unwrap().temporal.lock().await;
-    temporal.stop(Stop::InOrder).await;
+    temporal.stop(Stop::Graceful).await;
     temporal.copy_store(copy.path());
     temporal.start_again().await;
     copy
 }
 
-/// Starts the site's Temporal on an earlier copy of its store, or on none.
+/// Restarts the site's Temporal server with an earlier copy of its store, or an empty one.
 pub(crate) async fn restore_temporal(site: &Site, copy: Option<&TempDir>) {
     let mut temporal = site.own.as_ref().unwrap().temporal.lock().await;
-    temporal.stop(Stop::InOrder).await;
+    temporal.stop(Stop::Graceful).await;
     temporal.replace_store(copy.map(TempDir::path));
     temporal.start_again().await;
     if copy.is_none() {
@@ -150,7 +154,7 @@ pub(crate) async fn restore_temporal(site: &Site, copy: Option<&TempDir>) {
     }
 }
 
-/// Runs the `temporal` program against the site's server, and gives what it prints or complains of.
+/// Runs the `temporal` program against the site's server, and returns its output or its errors.
 pub(crate) async fn temporal_cli(site: &Site, arguments: &[&str]) -> Result<String, String> {
     let (program, address): (PathBuf, String) = {
         let temporal = site.own.as_ref().unwrap().temporal.lock().await;

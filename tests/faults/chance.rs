@@ -1,4 +1,4 @@
-//! Runs with faults, side by side. The head of `main.rs` says how they are asked for.
+//! Concurrent runs with random faults. `main.rs` lists the variables that control them.
 
 use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,26 +7,27 @@ use futures::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+use super::injector::Family;
 use super::run::{Extent, Outcome, expected, with_faults, without_faults};
-use super::story::Story;
-use super::trouble::Family;
-use super::{books, report};
+use super::scenario::Scenario;
+use super::{report, snapshot};
 
-/// A number of the environment.
+/// Returns the number in an environment variable; none if it is unset or empty.
 pub(crate) fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok().filter(|text| !text.is_empty())?;
     let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+    Some(number.unwrap_or_else(|_| panic!("{name} must be a number: {text:?}")))
 }
 
-/// Hours are long: the table so far, each time so many runs have ended.
+/// Number of completed runs between two printed tables.
 const TABLE_EVERY: usize = 10;
 
-/// Others each day, and the same for all tests of a day: of each family in turn, and of one of the two shorter stories.
+/// Returns the first seed of today, which all tests share: it selects one of the two shorter
+/// scenarios. Consecutive seeds select all families in turn.
 fn seed_of_today() -> u64 {
-    let (families, stories) = (Family::ALL.len() as u64, Story::ALL.len() as u64);
+    let (families, scenarios) = (Family::ALL.len() as u64, Scenario::ALL.len() as u64);
     let day = day();
-    (day * stories + day % 2) * families
+    (day * scenarios + day % 2) * families
 }
 
 fn day() -> u64 {
@@ -34,29 +35,29 @@ fn day() -> u64 {
     now.as_secs() / 86_400
 }
 
-/// With long tests, one run of each family but the last, in which everything fails.
+/// With long tests, one run of each family except the last, which combines all faults.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
+async fn runs_with_faults_neither_lose_nor_double_nor_wrongly_delete_rows() {
     let families = Family::ALL.len() as u64;
-    let given = number("ARCADIA_FAULT_SEED");
-    let first = given.unwrap_or_else(seed_of_today);
-    let asked = number("ARCADIA_FAULT_RUNS");
-    // One family a day, in turn, unless long tests are wanted.
+    let seed = number("ARCADIA_FAULT_SEED");
+    let first = seed.unwrap_or_else(seed_of_today);
+    let requested_runs = number("ARCADIA_FAULT_RUNS");
+    // Without long tests, one family a day in turn.
     let is_short = cfg!(missing_long_tests);
-    let first = if is_short && given.is_none() && asked.is_none() {
+    let first = if is_short && seed.is_none() && requested_runs.is_none() {
         first + day() % (families - 1)
     } else {
         first
     };
-    let runs = asked.unwrap_or(if given.is_some() || is_short {
+    let runs = requested_runs.unwrap_or(if seed.is_some() || is_short {
         1
     } else {
         families - 1
     });
-    let extent = if asked.is_some() {
+    let extent = if requested_runs.is_some() {
         Extent::Thorough
     } else {
-        Extent::OneChapter
+        Extent::OnePhase
     };
     let lanes = number("ARCADIA_FAULT_LANES").unwrap_or(families);
     eprintln!("{runs} runs from seed {first}, {lanes} at a time, {extent:?}");
@@ -65,7 +66,8 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
     let mut running = std::pin::pin!(
         seeds
             .map(async |seed| {
-                // On a thread of its own: one that compares thousands of rows must not keep the others from answering their servers.
+                // On a separate thread, so that comparing thousands of rows does not block the I/O
+                // of other runs.
                 let runtime = Handle::current();
                 let run = spawn_blocking(move || runtime.block_on(with_faults(seed, extent)));
                 run.await.map_err(|_| seed)
@@ -78,7 +80,7 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(seed) => {
-                eprintln!("the run of seed {seed} did not come to its end: see above");
+                eprintln!("the run of seed {seed} panicked: see above");
                 wrong.push(seed);
                 continue;
             }
@@ -97,14 +99,15 @@ async fn whatever_fails_nothing_is_lost_doubled_or_wrongly_deleted() {
     assert!(wrong.is_empty(), "wrong: {wrong:?}");
 }
 
-/// What the comparison leaves aside is no more than what two runs without faults differ in, and it does find what differs.
+/// Checks the comparison itself: it ignores the differences between two runs without faults, and
+/// finds injected ones.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn two_runs_without_faults_come_to_the_same_and_a_lost_or_doubled_row_is_found() {
+async fn runs_without_faults_are_equal_and_lost_or_doubled_rows_are_found() {
     let first = number("ARCADIA_FAULT_SEED");
-    let story = Story::of(first.unwrap_or_else(seed_of_today));
-    let (expected, mut found) = tokio::join!(expected(story), without_faults(story));
-    let difference = books::compare(expected, &found);
+    let scenario = Scenario::of(first.unwrap_or_else(seed_of_today));
+    let (expected, mut found) = tokio::join!(expected(scenario), without_faults(scenario));
+    let difference = snapshot::compare(expected, &found);
     assert!(difference.rows > 500, "{difference:#?}");
     assert!(
         difference.lost.is_empty() && difference.doubled.is_empty(),
@@ -119,7 +122,7 @@ async fn two_runs_without_faults_come_to_the_same_and_a_lost_or_doubled_row_is_f
     let deleted = alive.replace(r#""deleted_at":null"#, r#""deleted_at":"a time""#);
     assert_ne!(alive, deleted);
     projects.insert(deleted, count);
-    let difference = books::compare(expected, &found);
+    let difference = snapshot::compare(expected, &found);
     let (losses, doubles) = (&difference.lost, &difference.doubled);
     assert_eq!((losses.len(), doubles.len()), (2, 2), "{difference:#?}");
     assert!(losses.iter().any(|row| row.contains(&lost)), "{losses:#?}");

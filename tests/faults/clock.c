@@ -1,5 +1,5 @@
-/* A clock that goes wrong by a fixed number of seconds, for the process that it is preloaded into. The monotonic clock, by which
-   programs measure how long things take, goes as it should: that is what a badly set clock is. */
+/* Shifts the real-time clock by a fixed number of seconds in the process into which it is preloaded. The monotonic
+   clock, with which programs measure durations, is unchanged, as on a machine with a wrongly set clock. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -1,7 +1,7 @@
-//! A worker's clock that is wrong.
+//! A wrong clock for a worker.
 //!
-//! A small library is preloaded into the worker, which answers all questions for the time of day (`clock.c`). It takes Linux and a C
-//! compiler; elsewhere the workers all have the right time, and the suite says so.
+//! A small library (`clock.c`), preloaded into the worker, shifts the time of day. It requires
+//! Linux and a C compiler; without them clock skew is skipped with a message.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// A clock that is ahead by so many seconds; behind, where they are negative.
+/// A clock that is ahead by a number of seconds, or behind if negative.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     library: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// None where none can be made; says so once.
+    /// Returns a skewed clock; none if the library cannot be built, with one message.
     pub(crate) async fn ahead(seconds: i64) -> Option<Self> {
         static LIBRARY: OnceCell<Option<PathBuf>> = OnceCell::const_new();
         let library = LIBRARY.get_or_init(build).await.clone()?;
@@ -38,7 +38,7 @@ impl Clock {
 async fn build() -> Option<PathBuf> {
     static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
     if !cfg!(target_os = "linux") {
-        eprintln!("clock skew is left out: this is not Linux");
+        eprintln!("skipping clock skew: not Linux");
         return None;
     }
     let directory = DIRECTORY.get_or_init(|| tempfile::tempdir().unwrap());
@@ -51,7 +51,7 @@ async fn build() -> Option<PathBuf> {
         Ok(output) if output.status.success() => Some(library),
         Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
         Err(error) => {
-            eprintln!("clock skew is left out: there is no C compiler ({error})");
+            eprintln!("skipping clock skew: no C compiler ({error})");
             None
         }
     }

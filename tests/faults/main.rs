@@ -1,14 +1,15 @@
-//! Faults, for real: workers that are killed, servers that stop, DigitalOcean that fails, clocks that are wrong. Whatever happens, the
-//! tables in the end are those of a run in which nothing did.
+//! Fault injection tests: workers are killed, servers stop, DigitalOcean fails, clocks are wrong.
+//! In the end, the database must equal that of a run without faults.
 //!
-//! `cargo test -p tests faults` takes a minute or so. By hand, with the table that `docs/reliability.md` shows:
+//! `cargo test -p tests faults` takes about a minute. These variables select longer runs, which
+//! print the table in `docs/reliability.md`:
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `ARCADIA_FAULT_RUNS` | so many runs, each with faults in about half of its chapters |
-//! | `ARCADIA_FAULT_SEED` | the seed of the first run: it decides the account, the faults and their moments |
-//! | `ARCADIA_FAULT_LANES` | runs at a time, 5 unless said otherwise |
-//! | `ARCADIA_SOAK_MINUTES` | how long the soak lasts |
+//! | `ARCADIA_FAULT_RUNS` | number of runs, each with faults in about half of its phases |
+//! | `ARCADIA_FAULT_SEED` | seed of the first run: determines account, faults and their times |
+//! | `ARCADIA_FAULT_LANES` | number of concurrent runs, 5 by default |
+//! | `ARCADIA_SOAK_MINUTES` | duration of the soak test |
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
@@ -18,26 +19,26 @@ mod support {
     pub(crate) mod waiting;
 }
 
-// What `cargo test faults` runs are tests whose names begin so.
+// The module name matches the filter of `cargo test faults`.
 #[path = "."]
 mod faults {
     mod backups;
-    mod books;
     mod chance;
     mod clock;
-    mod dice;
+    mod injector;
     mod proxy;
     mod report;
     mod restore;
     mod restored_holds;
+    mod rng;
     mod rolling;
     mod run;
+    mod scenario;
     mod shutdown;
-    mod silence;
     mod site;
+    mod snapshot;
     mod soak;
-    mod story;
+    mod stalls;
     mod syncs;
-    mod trouble;
     mod worker;
 }

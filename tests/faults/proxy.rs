@@ -1,4 +1,4 @@
-//! A wire between the worker and a server that can be slow, be cut, or fall silent.
+//! A TCP proxy between the worker and a server that can delay, cut, or drop traffic.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Listens for as long as it lives, and hands everything on to one port of this machine.
+/// Forwards connections to one local port until dropped.
 pub(crate) struct Proxy {
     port: u16,
     shared: Arc<Shared>,
-    /// Dropped with it, and all connections with them.
+    /// The running tasks; dropping them closes all connections.
     _serving: JoinSet<()>,
 }
 
 struct Shared {
-    /// Microseconds that each piece waits on its way.
+    /// Microseconds by which each chunk is delayed.
     delay: AtomicU64,
-    /// Counts the cuts: a connection ends when it changes.
+    /// The number of cuts. Each change closes all connections.
     cuts: watch::Sender<u64>,
-    /// Counts the silences: a connection carries nothing any more when it changes.
-    silences: watch::Sender<u64>,
+    /// The number of black holes. Each change stops the traffic of all connections.
+    black_holes: watch::Sender<u64>,
 }
 
 impl Proxy {
@@ -35,7 +35,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             delay: AtomicU64::new(0),
             cuts: watch::channel(0).0,
-            silences: watch::channel(0).0,
+            black_holes: watch::channel(0).0,
         });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, port, Arc::clone(&shared)));
@@ -50,21 +50,24 @@ impl Proxy {
         self.port
     }
 
-    /// From now on each piece, of up to 16 KiB either way, is so late.
+    /// Delays each chunk of up to 16 KiB, in both directions, from now on.
     pub(crate) fn delay(&self, delay: Duration) {
         let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         self.shared.delay.store(micros, Ordering::Relaxed);
     }
 
-    /// Breaks all connections as they are, in the middle of whatever they carry. New ones can be made at once.
+    /// Closes all connections at once, even within a message. New connections are accepted.
     pub(crate) fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Swallows from now on what all connections carry, both ways, and tells neither side, not even that the other is gone: as where
-    /// a machine lost its power, or a firewall forgot them. New ones can be made at once. Until the next cut.
+    /// Drops the traffic of all connections in both directions, without closing them: like a
+    /// machine without power, or a firewall that lost its state. New connections are accepted.
+    /// Lasts until the next cut.
     pub(crate) fn black_hole(&self) {
-        self.shared.silences.send_modify(|silences| *silences += 1);
+        self.shared
+            .black_holes
+            .send_modify(|black_holes| *black_holes += 1);
     }
 }
 
@@ -75,8 +78,9 @@ async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             let mut cuts = shared.cuts.subscribe();
-            let mut silences = shared.silences.subscribe();
-            // A server that is not there is told by closing: the worker's driver sees a connection that ends at once.
+            let mut black_holes = shared.black_holes.subscribe();
+            // If the server is down, close the connection, so that the worker's driver sees an
+            // immediate end.
             let far = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
             let Ok(far) = far.await else { return };
             for stream in [&near, &far] {
@@ -85,42 +89,42 @@ async fn serve(listener: TcpListener, port: u16, shared: Arc<Shared>) {
             let (mut near_in, mut near_out) = near.into_split();
             let (mut far_in, mut far_out) = far.into_split();
             tokio::select! {
-                () = hand_on(&mut near_in, &mut far_out, &shared) => return,
-                () = hand_on(&mut far_in, &mut near_out, &shared) => return,
+                () = forward(&mut near_in, &mut far_out, &shared) => return,
+                () = forward(&mut far_in, &mut near_out, &shared) => return,
                 _ = cuts.changed() => return,
-                _ = silences.changed() => {}
+                _ = black_holes.changed() => {}
             }
-            let swallow = async {
-                tokio::join!(swallow(&mut near_in), swallow(&mut far_in));
-                // An end is swallowed as well.
+            let discarding = async {
+                tokio::join!(discard(&mut near_in), discard(&mut far_in));
+                // The end of a stream is not forwarded either.
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = swallow => {}
+                () = discarding => {}
                 _ = cuts.changed() => {}
             }
         });
     }
 }
 
-/// Until either side ends; then the connection is over, as it is for the worker's drivers.
-async fn hand_on(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared) {
-    let mut piece = vec![0; 16 * 1024];
+/// Forwards data in one direction until either side closes, which ends the whole connection.
+async fn forward(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared) {
+    let mut chunk = vec![0; 16 * 1024];
     loop {
-        let Ok(length @ 1..) = from.read(&mut piece).await else {
+        let Ok(length @ 1..) = from.read(&mut chunk).await else {
             return;
         };
         let delay = shared.delay.load(Ordering::Relaxed);
         if delay > 0 {
             tokio::time::sleep(Duration::from_micros(delay)).await;
         }
-        if to.write_all(&piece[..length]).await.is_err() {
+        if to.write_all(&chunk[..length]).await.is_err() {
             return;
         }
     }
 }
 
-async fn swallow(from: &mut OwnedReadHalf) {
-    let mut piece = vec![0; 16 * 1024];
-    while let Ok(1..) = from.read(&mut piece).await {}
+async fn discard(from: &mut OwnedReadHalf) {
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(1..) = from.read(&mut chunk).await {}
 }

@@ -1,12 +1,12 @@
-//! The table that `docs/reliability.md` shows.
+//! Formats outcomes of runs, including the table in `docs/reliability.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::injector::Injected;
 use super::run::{Extent, Outcome};
-use super::trouble::Injected;
 
-/// Everything of the runs so far, as Markdown.
+/// Returns a Markdown table of all runs so far, by fault.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
     #[derive(Default)]
     struct Row {
@@ -55,7 +55,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     );
     let _ = writeln!(
         text,
-        "\n{} rows compared; {} workflow runs failed by a fault and were followed by another; {} times a worker was built anew.",
+        "\n{} rows compared; {} workflow runs failed because of a fault and were repeated; {} worker renewals.",
         sum(|outcome| outcome.difference.rows),
         sum(|outcome| outcome.setbacks.len() as u64),
         sum(|outcome| outcome.renewals),
@@ -63,7 +63,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// One run in a line, as it ends.
+/// Returns a one-line summary of a run.
 pub(crate) fn line(outcome: &Outcome) -> String {
     let faults: Vec<String> = outcome
         .tally
@@ -74,7 +74,7 @@ pub(crate) fn line(outcome: &Outcome) -> String {
         "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} setbacks, {} renewals; {}",
         outcome.seed,
         outcome.family,
-        outcome.story,
+        outcome.scenario,
         outcome.took.as_secs(),
         outcome.difference.rows,
         outcome.difference.lost.len(),
@@ -86,11 +86,11 @@ pub(crate) fn line(outcome: &Outcome) -> String {
     )
 }
 
-/// What went wrong, so that it can be seen again.
+/// Returns the details of a failed run, with the command that repeats it.
 pub(crate) fn failure(outcome: &Outcome) -> String {
     const SHOWN: usize = 12;
-    let show = |what: &str, rows: &[String]| {
-        let mut text = format!("  {what}: {}\n", rows.len());
+    let show = |label: &str, rows: &[String]| {
+        let mut text = format!("  {label}: {}\n", rows.len());
         for row in rows.iter().take(SHOWN) {
             let row: String = row.chars().take(1_200).collect();
             let _ = writeln!(text, "    {row}");
@@ -99,14 +99,14 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
     };
     let setbacks: Vec<String> = outcome.setbacks.iter().map(ToString::to_string).collect();
     format!(
-        "{}\n  again: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::whatever -- --nocapture\n{}{}{}{}",
+        "{}\n  repeat: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::runs_with -- --nocapture\n{}{}{}{}",
         line(outcome),
         match outcome.extent {
-            Extent::OneChapter => "",
+            Extent::OnePhase => "",
             Extent::Thorough => "ARCADIA_FAULT_RUNS=1 ",
         },
         outcome.seed,
-        show("done", &outcome.log),
+        show("faults", &outcome.log),
         show("lost", &outcome.difference.lost),
         show("doubled", &outcome.difference.doubled),
         show("setbacks", &setbacks),

@@ -1,5 +1,5 @@
-//! PostgreSQL and Temporal restored from different moments, in both directions. In the end every row is as in a run in which nothing
-//! was restored.
+//! PostgreSQL and Temporal restored from different points in time, in both directions. In the end,
+//! every row must equal that of a run without a restore.
 
 use simulator::{Droplet, Fault, FaultKind};
 use store::inventory::Commit;
@@ -9,72 +9,72 @@ use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::{Input, task_queue};
 
 use super::backups::{DatabaseBackup, copy_temporal, restore_temporal};
-use super::books::{self, Books, Ends, compare};
 use super::run::{assign_tenants, deleted_but_there, expected};
+use super::scenario::{PHASES, Scenario, WITH_BILL, change_account};
 use super::site::{STEP_LIMIT, Servers, Site};
-use super::story::{CHAPTERS, Story, WITH_BILL, turn};
+use super::snapshot::{self, Ends, Snapshot, compare};
 use crate::support::waiting::{eventually, within};
 
-const STORY: Story = Story::Everything;
-/// Syncs after a restore: as many as a tombstone takes.
+const SCENARIO: Scenario = Scenario::Everything;
+/// Number of syncs after a restore: as many as a tombstone requires.
 const SYNCS: usize = 3;
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn an_older_database_beside_a_newer_temporal_converges() {
-    let (restored, never) = tokio::join!(
-        Box::pin(told_with_lost_syncs(true)),
-        Box::pin(told_with_lost_syncs(false))
+async fn an_older_database_with_a_newer_temporal_converges() {
+    let (restored, expected) = tokio::join!(
+        Box::pin(play_with_lost_syncs(true)),
+        Box::pin(play_with_lost_syncs(false))
     );
-    assert_same(&never, &restored);
+    assert_same(&expected, &restored);
 }
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn an_older_temporal_beside_a_newer_database_converges() {
-    let restored = Box::pin(told_with_another_temporal(Replacement::Older));
-    let (restored, never) = tokio::join!(restored, expected(STORY));
-    assert_same(never, &restored);
+async fn an_older_temporal_with_a_newer_database_converges() {
+    let restored = Box::pin(play_with_replaced_temporal(Replacement::Older));
+    let (restored, expected) = tokio::join!(restored, expected(SCENARIO));
+    assert_same(expected, &restored);
 }
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn an_empty_temporal_beside_a_newer_database_converges() {
-    let restored = Box::pin(told_with_another_temporal(Replacement::Empty));
-    let (restored, never) = tokio::join!(restored, expected(STORY));
-    assert_same(never, &restored);
+async fn an_empty_temporal_with_a_newer_database_converges() {
+    let restored = Box::pin(play_with_replaced_temporal(Replacement::Empty));
+    let (restored, expected) = tokio::join!(restored, expected(SCENARIO));
+    assert_same(expected, &restored);
 }
 
-fn assert_same(never: &Books, restored: &Books) {
-    let difference = compare(never, restored);
-    assert!(difference.rows > 100, "there is hardly anything to compare");
+fn assert_same(expected: &Snapshot, restored: &Snapshot) {
+    let difference = compare(expected, restored);
+    assert!(difference.rows > 100, "too few rows to compare");
     assert!(
         difference.lost.is_empty() && difference.doubled.is_empty(),
-        "never restored, and not in the restored:\n{}\nonly in the restored:\n{}",
+        "missing after the restore:\n{}\nonly after the restore:\n{}",
         difference.lost.join("\n"),
         difference.doubled.join("\n")
     );
 }
 
-/// A database of the first chapter meets the account of the fourth. With `syncs`, the chapters between were synced, decided on and
-/// lost by a restore; without, nobody looked at the account meanwhile.
-async fn told_with_lost_syncs(syncs: bool) -> Books {
-    let mut site = Site::start(STORY.account(), Servers::Own).await;
+/// Syncs a database of the first phase with the account of the fourth. With `syncs`, the phases
+/// between were synced and then lost by a restore; without, they were never synced.
+async fn play_with_lost_syncs(syncs: bool) -> Snapshot {
+    let mut site = Site::start(SCENARIO.account(), Servers::Own).await;
     site.add_worker(None);
-    let (mut ends, mut leaver) = (Ends::new(), None);
+    let (mut ends, mut removed) = (Ends::new(), None);
     sync(&site, true).await;
-    site.let_an_hour_go_by().await;
+    site.let_an_hour_pass().await;
     assign_tenants(&site).await;
     ends.push(site.store().await.now().await.unwrap());
 
     let revoked = create_token(&site, "revoked later").await;
     let backup = DatabaseBackup::of(&mut site).await;
-    for chapter in 1..=3 {
+    for phase in 1..=3 {
         site.simulator
-            .change(|account| turn(chapter, account, &mut leaver));
+            .change(|account| change_account(phase, account, &mut removed));
         if syncs {
-            sync(&site, WITH_BILL.contains(&chapter)).await;
-            site.let_an_hour_go_by().await;
+            sync(&site, WITH_BILL.contains(&phase)).await;
+            site.let_an_hour_pass().await;
         }
     }
     if syncs {
@@ -87,43 +87,49 @@ async fn told_with_lost_syncs(syncs: bool) -> Books {
             .unwrap();
         drop(store);
         let deleted = "select count(*) from cloud_resources where deleted_at is not null";
-        assert!(count(&site, deleted).await > 0, "nothing to lose");
+        assert!(
+            count(&site, deleted).await > 0,
+            "no deletions that the restore could lose"
+        );
         site.stop_workers().await;
         backup.restore(&site).await;
         site.add_worker(None);
-        // As docs/backup-and-restore.md warns.
+        // See the warning in docs/backup-and-restore.md.
         let store = site.store().await;
         assert!(store.authenticate(&revoked).await.unwrap().is_some());
         assert!(store.authenticate(&created).await.unwrap().is_none());
     }
 
-    let left = leaver.as_ref().map(|droplet: &Droplet| droplet.id).unwrap();
+    let removed_id = removed
+        .as_ref()
+        .map(|droplet: &Droplet| droplet.id)
+        .unwrap();
     for strikes in 1..=SYNCS {
         sync(&site, strikes == 1).await;
         let expected = format!("{strikes} {}", strikes == SYNCS);
-        assert_eq!(strikes_of(&site, left).await, expected);
-        site.let_an_hour_go_by().await;
+        assert_eq!(strikes_of(&site, removed_id).await, expected);
+        site.let_an_hour_pass().await;
         ends.push(site.store().await.now().await.unwrap());
     }
     site.simulator
-        .change(|account| turn(4, account, &mut leaver));
+        .change(|account| change_account(4, account, &mut removed));
     sync(&site, true).await;
-    assert_eq!(strikes_of(&site, left).await, "0 false");
+    assert_eq!(strikes_of(&site, removed_id).await, "0 false");
     ends.push(site.store().await.now().await.unwrap());
 
-    let books = books::read(&site, &ends).await;
+    let snapshot = snapshot::read(&site, &ends).await;
     assert_eq!(deleted_but_there(&site).await, 0);
     site.end().await;
-    books
+    snapshot
 }
 
-/// Nothing fails here: each run comes to a good end the first time.
+/// Syncs everything. There are no faults, so every run must succeed on the first attempt.
 async fn sync(site: &Site, with_bill: bool) {
     let setbacks = site.sync(with_bill).await;
     assert!(setbacks.is_empty(), "{setbacks:?}");
 }
 
-/// An operator's decision that the restore takes back.
+/// Reassigns a tenant as an operator would; the restore reverts it.
 async fn reassign_a_tenant(site: &Site) {
     let mut database = site.database().await;
     let project: uuid::Uuid = sqlx::query_scalar(
@@ -170,7 +176,7 @@ async fn count(site: &Site, query: &'static str) -> i64 {
         .unwrap()
 }
 
-/// How often a droplet was struck, and whether it is deleted.
+/// Returns the strikes of a droplet, and whether it is deleted.
 async fn strikes_of(site: &Site, droplet: u64) -> String {
     let mut database = site.database().await;
     sqlx::query_scalar(
@@ -183,10 +189,10 @@ async fn strikes_of(site: &Site, droplet: u64) -> String {
     .unwrap()
 }
 
-/// What takes Temporal's place.
+/// The replacement of the Temporal server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replacement {
-    /// Its own store of an earlier moment, in which a run was open that has ended since.
+    /// An earlier copy of its store, with an open run that has ended since.
     Older,
     /// A new server.
     Empty,
@@ -194,26 +200,27 @@ enum Replacement {
 
 const OPEN: &str = "open-at-the-copy";
 
-/// The story, with another Temporal after its second chapter. Workflow ids are given out again from the copy on.
-async fn told_with_another_temporal(replacement: Replacement) -> Books {
-    let mut site = Site::start(STORY.account(), Servers::Own).await;
+/// Plays the scenario, and replaces Temporal after the second phase. Workflow ids that were used
+/// after the copy are used again.
+async fn play_with_replaced_temporal(replacement: Replacement) -> Snapshot {
+    let mut site = Site::start(SCENARIO.account(), Servers::Own).await;
     site.add_worker(None);
-    let (mut ends, mut leaver) = (Ends::new(), None);
+    let (mut ends, mut removed) = (Ends::new(), None);
     let mut copy = None;
     let mut counted = 0;
-    for chapter in 0..CHAPTERS {
+    for phase in 0..PHASES {
         site.simulator
-            .change(|account| turn(chapter, account, &mut leaver));
-        if chapter == 1 {
+            .change(|account| change_account(phase, account, &mut removed));
+        if phase == 1 {
             counted = site.workflows_counted();
             copy = Some(copy_with_an_open_run(&site).await);
         }
-        sync(&site, WITH_BILL.contains(&chapter)).await;
-        site.let_an_hour_go_by().await;
-        if chapter == 0 {
+        sync(&site, WITH_BILL.contains(&phase)).await;
+        site.let_an_hour_pass().await;
+        if phase == 0 {
             assign_tenants(&site).await;
         }
-        if chapter == 1 {
+        if phase == 1 {
             site.stop_workers().await;
             let kept = copy.as_ref().filter(|_| replacement == Replacement::Older);
             restore_temporal(&site, kept).await;
@@ -222,26 +229,30 @@ async fn told_with_another_temporal(replacement: Replacement) -> Books {
             if replacement == Replacement::Older {
                 let requests = requests_for_apps(&site);
                 wait_for_the_open_run(&site).await;
-                assert!(requests_for_apps(&site) > requests, "nothing repeated");
-                // Were its second strike counted, the next sync's would come too early.
-                site.let_an_hour_go_by().await;
+                assert!(
+                    requests_for_apps(&site) > requests,
+                    "no request was repeated"
+                );
+                // Otherwise a second strike by this run would make that of the next sync too early.
+                site.let_an_hour_pass().await;
             }
         }
         ends.push(site.store().await.now().await.unwrap());
     }
-    let books = books::read(&site, &ends).await;
+    let snapshot = snapshot::read(&site, &ends).await;
     assert_eq!(deleted_but_there(&site).await, 0);
     site.end().await;
-    books
+    snapshot
 }
 
-/// Copies Temporal's store while a sync cannot list the apps, and waits until it can: it strikes one.
+/// Copies Temporal's store while a sync cannot list the apps, then lets the sync complete, which
+/// gives one app a strike.
 async fn copy_with_an_open_run(site: &Site) -> tempfile::TempDir {
     site.sync_projects().await;
     let fault = FaultKind::ServerError { status: 503 };
     site.simulator.fail(Fault::new(fault, "/v2/apps"));
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, OPEN).build();
-    let scope = Input::Given(InventoryScope::default());
+    let scope = Input::Valid(InventoryScope::default());
     site.client
         .start_workflow(SyncInventory::run, scope, options)
         .await
@@ -258,9 +269,9 @@ async fn copy_with_an_open_run(site: &Site) -> tempfile::TempDir {
     assert_eq!(count(site, apps).await, 0);
     site.simulator.clear_faults();
     wait_for_the_open_run(site).await;
-    let struck =
+    let with_strike =
         "select count(*) from cloud_resources where kind = 'app' and stale_strike_count = 1";
-    assert_eq!(count(site, struck).await, 1);
+    assert_eq!(count(site, with_strike).await, 1);
     copy
 }
 

@@ -1,5 +1,5 @@
-//! Held deletions, when the database that holds them and the Temporal whose runs wait with them are of different moments. Nothing is
-//! deleted without a decision that stands in the database.
+//! Held deletions after the database and Temporal were restored from different points in time. No
+//! resource is deleted without a decision that is stored in the database.
 
 use simulator::Account;
 use store::inventory::Decision;
@@ -13,13 +13,13 @@ const DROPLETS: i64 = 12;
 const DELETED: &str = "select count(*) from cloud_resources where deleted_at is not null";
 
 #[tokio::test]
-async fn a_decision_that_a_restore_lost_is_asked_for_again() {
+async fn a_decision_lost_by_a_restore_is_requested_again() {
     let mut site = before_a_hold().await;
     let hold = hold_deletions(&site).await;
     let backup = DatabaseBackup::of(&mut site).await;
     decide(&site, hold, true).await;
     until_deleted(&site, DROPLETS).await;
-    // Otherwise the sync after the restore finds the old run still open, and starts no new one.
+    // Otherwise the sync after the restore finds the old run open, and does not start a new one.
     until_run_ends(&site, hold).await;
 
     site.stop_workers().await;
@@ -35,7 +35,7 @@ async fn a_decision_that_a_restore_lost_is_asked_for_again() {
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn the_run_of_a_hold_that_a_restore_lost_deletes_nothing() {
+async fn the_run_of_a_hold_lost_by_a_restore_deletes_nothing() {
     let mut site = before_a_hold().await;
     let backup = DatabaseBackup::of(&mut site).await;
     let lost = hold_deletions(&site).await;
@@ -64,7 +64,7 @@ async fn the_run_of_a_hold_that_a_restore_lost_deletes_nothing() {
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn a_run_that_a_restore_reopened_keeps_the_decision() {
+async fn a_run_reopened_by_a_restore_keeps_the_decision() {
     let mut site = before_a_hold().await;
     let hold = hold_deletions(&site).await;
     let copy = copy_temporal(&site).await;
@@ -76,7 +76,7 @@ async fn a_run_that_a_restore_reopened_keeps_the_decision() {
     site.add_worker(None);
     decide(&site, hold, false).await;
     let id = id_of(hold);
-    eventually("the run ends with what was decided", async || {
+    eventually("the run ends with the stored decision", async || {
         let result = temporal_cli(&site, &["workflow", "result", "--workflow-id", &id]).await;
         result
             .is_ok_and(|text| text.contains("approved"))
@@ -92,13 +92,13 @@ async fn a_run_that_a_restore_reopened_keeps_the_decision() {
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn the_run_of_a_hold_is_started_again_in_an_empty_temporal() {
+async fn the_run_of_a_hold_is_restarted_in_an_empty_temporal() {
     let mut site = before_a_hold().await;
     let hold = hold_deletions(&site).await;
     site.stop_workers().await;
     restore_temporal(&site, None).await;
     site.add_worker(None);
-    // The hold is young: the next sync starts its run.
+    // The hold is recent, so the next sync starts its run.
     assert_eq!(hold_deletions(&site).await, hold);
     decide(&site, hold, false).await;
     let rejected = "select count(*) from cloud_held_deletions where state = 'rejected'";
@@ -107,7 +107,7 @@ async fn the_run_of_a_hold_is_started_again_in_an_empty_temporal() {
     })
     .await;
 
-    // The next one is older, and so its run is started by hand, as docs/backup-and-restore.md says.
+    // The next hold is older, so its run must be started by hand: see docs/backup-and-restore.md.
     for _ in 0..2 {
         sync(&site).await;
     }
@@ -132,7 +132,7 @@ async fn the_run_of_a_hold_is_started_again_in_an_empty_temporal() {
     site.end().await;
 }
 
-/// Twelve of sixteen droplets are gone, and were struck twice.
+/// Starts a site in which twelve of sixteen droplets are missing and have two strikes.
 async fn before_a_hold() -> Site {
     let mut account = Account::empty();
     let droplets: Vec<u64> = (0..16)
@@ -158,13 +158,13 @@ async fn sync(site: &Site) {
     assert!(
         setbacks
             .iter()
-            .all(|setback| setback.reason.contains("would tombstone")),
+            .all(|setback| setback.reason.contains("held deletion")),
         "{setbacks:?}"
     );
-    site.let_an_hour_go_by().await;
+    site.let_an_hour_pass().await;
 }
 
-/// One more sync, which holds the deletions; gives the hold once its run waits.
+/// Runs one more sync, which holds the deletions, and returns the hold once its run waits.
 async fn hold_deletions(site: &Site) -> Uuid {
     sync(site).await;
     let mut database = site.database().await;
@@ -190,7 +190,7 @@ fn id_of(hold: Uuid) -> String {
     workflows::held_deletions::workflow_id(&hold.to_string())
 }
 
-/// Approves as the API does, and closes its connection.
+/// Approves like the API, and closes the connection.
 async fn decide_by_api(site: &Site, hold: Uuid) {
     let store = site.store().await;
     store
@@ -199,7 +199,7 @@ async fn decide_by_api(site: &Site, hold: Uuid) {
         .unwrap();
 }
 
-/// Decides by the `temporal` program.
+/// Decides with the `temporal` program.
 async fn decide(site: &Site, hold: Uuid, approve: bool) {
     let (id, decision) = (
         id_of(hold),
@@ -212,7 +212,7 @@ async fn decide(site: &Site, hold: Uuid, approve: bool) {
     temporal_cli(site, &update).await.unwrap();
 }
 
-/// Waits for the result of a hold's run.
+/// Waits for the end of a hold's run.
 async fn until_run_ends(site: &Site, hold: Uuid) {
     let id = id_of(hold);
     temporal_cli(site, &["workflow", "result", "--workflow-id", &id])

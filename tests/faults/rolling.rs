@@ -1,5 +1,5 @@
-//! A rolling restart of every part in the middle of the two longest works: PostgreSQL, Temporal and the worker, each stopped in order
-//! and started again, one after the other.
+//! Rolling restarts during the two longest operations, a backfill and a large sync: PostgreSQL,
+//! Temporal and the worker are shut down gracefully and restarted, one after the other.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use workflows::inventory::InventoryScope;
 use workflows::task_queue;
 
 use super::chance::number;
-use super::dice::Dice;
+use super::injector::{Family, Injected, Injector};
+use super::rng::Rng;
 use super::site::{Servers, Site};
 use super::syncs::Setback;
-use super::trouble::{Family, Injected, Trouble};
 use crate::support::waiting::eventually;
 
-/// Items of a page.
+/// Items per page.
 const PAGE: usize = 200;
 const PARTS: [Injected; 3] = [
     Injected::PostgresRestarted,
@@ -24,12 +24,12 @@ const PARTS: [Injected; 3] = [
     Injected::WorkerTerminated,
 ];
 
-/// Restarts all parts, each once the work has made so many more requests to paths that end so.
+/// Restarts all parts, each after a number of further requests to paths with the given end.
 ///
-/// Panics where the work ended before the last: then it has shown nothing.
+/// Panics if the work completes before the last restart, since the test would prove nothing.
 async fn roll(site: &Site, path: &str, requests: usize, over: watch::Receiver<bool>) {
-    let mut trouble = Trouble::new(Family::All, Dice::of(1));
-    let asked = || {
+    let mut injector = Injector::new(Family::All, Rng::of(1));
+    let sent = || {
         let all = site.simulator.requests();
         all.iter()
             .filter(|request| request.path.ends_with(path))
@@ -37,20 +37,20 @@ async fn roll(site: &Site, path: &str, requests: usize, over: watch::Receiver<bo
     };
     let mut before = 0;
     for part in PARTS {
-        eventually("the work goes on", async || {
-            (asked() >= before + requests).then_some(())
+        eventually("the work continues", async || {
+            (sent() >= before + requests).then_some(())
         })
         .await;
-        before = asked();
+        before = sent();
         assert!(!*over.borrow(), "the work ended before the {part}");
         let started = Instant::now();
-        let what = trouble.inject(site, part).await;
+        let details = injector.inject(site, part).await;
         let took = started.elapsed().as_millis();
-        eprintln!("after {before} requests for {path}: {part}{what}; {took} ms in all");
+        eprintln!("after {before} requests for {path}: {part}{details}; {took} ms in total");
     }
 }
 
-/// The work, with a rolling restart in the middle of it.
+/// Runs the work with a rolling restart during it.
 async fn rolling(
     site: &Site,
     path: &str,
@@ -65,7 +65,7 @@ async fn rolling(
     };
     let (setbacks, ()) = tokio::join!(work, roll(site, path, requests, over));
     eprintln!(
-        "{} runs failed by it and were followed by another",
+        "{} runs failed because of a restart and were repeated",
         setbacks.len()
     );
 }
@@ -80,7 +80,7 @@ async fn count(site: &Site, query: &'static str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
+async fn a_backfill_survives_a_rolling_restart_of_every_part() {
     let account = Account::demo();
     let mut bills: Vec<(String, i64, String)> = account
         .invoices()
@@ -123,10 +123,10 @@ async fn a_backfill_of_137_invoices_outlives_a_rolling_restart_of_every_part() {
     site.end().await;
 }
 
-/// 20,000 of them where runs are asked for by hand, else as many as there is time for.
+/// Uses 20,000 droplets if runs are requested by variable, otherwise fewer to save time.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_part() {
+async fn a_large_sync_survives_a_rolling_restart_of_every_part() {
     let droplets = if number("ARCADIA_FAULT_RUNS").is_some() {
         20_000
     } else {
@@ -147,7 +147,7 @@ async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_par
     };
     let requests = droplets / PAGE / 4;
     Box::pin(rolling(&site, "/v2/droplets", requests, sync())).await;
-    let right = async |what: &str| {
+    let assert_complete = async |moment: &str| {
         for (query, expected) in [
             (
                 "select count(*) from cloud_resources where deleted_at is null",
@@ -171,17 +171,17 @@ async fn a_sync_of_thousands_of_droplets_outlives_a_rolling_restart_of_every_par
                 0,
             ),
         ] {
-            assert_eq!(count(&site, query).await, expected, "{what}: {query}");
+            assert_eq!(count(&site, query).await, expected, "{moment}: {query}");
         }
     };
-    right("after the restarts").await;
+    assert_complete("after the restarts").await;
     site.simulator.clear_faults();
     assert!(sync().await.is_empty());
-    right("after another sync").await;
+    assert_complete("after another sync").await;
     site.end().await;
 }
 
-/// So that there is a middle.
+/// Slows requests down, so that the work lasts long enough for the restarts.
 fn slow_down(site: &Site, path: &str, delay: Duration) {
     site.simulator
         .fail(Fault::new(FaultKind::Slow { delay }, path));

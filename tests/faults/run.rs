@@ -1,4 +1,5 @@
-//! One run: an account, all syncs of five chapters with faults in the middle, and the comparison with a run without.
+//! One run: plays the scenario's phases with faults during the syncs, and compares the database
+//! with that of a run without faults.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,27 +11,28 @@ use store::inventory::Commit;
 use store::projects::ProjectChange;
 use tokio::sync::{OnceCell, watch};
 
-use super::books::{self, Books, Difference, Ends};
 use super::clock::Clock;
-use super::dice::Dice;
+use super::injector::{Family, Injected, Injector, Tally};
+use super::rng::Rng;
+use super::scenario::{PHASES, Scenario, WITH_BILL, change_account};
 use super::site::{Servers, Site};
-use super::story::{CHAPTERS, Story, WITH_BILL, turn};
+use super::snapshot::{self, Difference, Ends, Snapshot};
 use super::syncs::Setback;
-use super::trouble::{Family, Injected, Tally, Trouble};
 use crate::support::waiting::eventually;
 
-/// What a run came to.
+/// The outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) extent: Extent,
     pub(crate) family: Family,
-    pub(crate) story: Story,
+    pub(crate) scenario: Scenario,
     pub(crate) tally: Tally,
     pub(crate) difference: Difference,
-    /// Resources and projects that the account has and the mirror says are gone, and deletions that the run without faults has not.
+    /// The number of resources and projects that the mirror marks deleted although the account has
+    /// them, plus deletions that the run without faults does not have.
     pub(crate) wrong_deletes: u64,
     pub(crate) setbacks: Vec<Setback>,
-    /// How often a task queue's worker was built anew inside its process.
+    /// The number of worker renewals inside a process.
     pub(crate) renewals: u64,
     pub(crate) took: Duration,
     pub(crate) log: Vec<String>,
@@ -44,86 +46,86 @@ impl Outcome {
     }
 }
 
-/// How much befalls a run.
+/// The share of phases with faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Faults in one chapter.
-    OneChapter,
-    /// In about every other one.
+    /// Faults in one phase.
+    OnePhase,
+    /// Faults in about every other phase.
     Thorough,
 }
 
-/// What a run without faults comes to. Made once for each story.
-pub(crate) async fn expected(story: Story) -> &'static Books {
-    static EVERYTHING: OnceCell<Books> = OnceCell::const_new();
-    static EVERY_CENT: OnceCell<Books> = OnceCell::const_new();
-    static THOUSANDS: OnceCell<Books> = OnceCell::const_new();
-    let cell = match story {
-        Story::Everything => &EVERYTHING,
-        Story::EveryCent => &EVERY_CENT,
-        Story::Thousands => &THOUSANDS,
+/// Returns the database of a run without faults. Runs once per scenario.
+pub(crate) async fn expected(scenario: Scenario) -> &'static Snapshot {
+    static EVERYTHING: OnceCell<Snapshot> = OnceCell::const_new();
+    static EVERY_CENT: OnceCell<Snapshot> = OnceCell::const_new();
+    static THOUSANDS: OnceCell<Snapshot> = OnceCell::const_new();
+    let cell = match scenario {
+        Scenario::Everything => &EVERYTHING,
+        Scenario::EveryCent => &EVERY_CENT,
+        Scenario::Thousands => &THOUSANDS,
     };
-    Box::pin(cell.get_or_init(async || Box::pin(without_faults(story)).await)).await
+    Box::pin(cell.get_or_init(async || Box::pin(without_faults(scenario)).await)).await
 }
 
-/// A run in which nothing fails; every workflow comes to a good end the first time.
-pub(crate) async fn without_faults(story: Story) -> Books {
-    let mut site = Site::start(story.account(), Servers::Shared).await;
+/// Runs a scenario without faults; every workflow must succeed on the first attempt.
+pub(crate) async fn without_faults(scenario: Scenario) -> Snapshot {
+    let mut site = Site::start(scenario.account(), Servers::Shared).await;
     site.add_worker(None);
-    let told = Box::pin(tell(&site, &BTreeSet::new(), None)).await;
+    let played = Box::pin(play(&site, &BTreeSet::new(), None)).await;
     assert!(
-        told.setbacks.is_empty(),
+        played.setbacks.is_empty(),
         "without faults: {:?}",
-        told.setbacks
+        played.setbacks
     );
-    let books = books::read(&site, &told.ends).await;
+    let snapshot = snapshot::read(&site, &played.ends).await;
     assert_eq!(deleted_but_there(&site).await, 0);
-    let deleted = deletions(&books);
-    assert!(deleted > 0, "the story has no deletion to get wrong");
+    let deleted = deletions(&snapshot);
+    assert!(deleted > 0, "the scenario has no deletions to compare");
     site.end().await;
-    books
+    snapshot
 }
 
-/// The run of a seed.
+/// Runs the scenario of a seed with its faults.
 pub(crate) async fn with_faults(seed: u64, extent: Extent) -> Outcome {
     let started = Instant::now();
-    let mut dice = Dice::of(seed);
+    let mut rng = Rng::of(seed);
     let family = Family::of(seed);
-    let story = Story::of(seed);
-    let chapters = chapters_in_trouble(&mut dice, extent);
-    let mut trouble = Trouble::new(family, dice.fork());
-    let mut site = Site::start(story.account(), family.servers()).await;
+    let scenario = Scenario::of(seed);
+    let phases = faulty_phases(&mut rng, extent);
+    let mut injector = Injector::new(family, rng.fork());
+    let mut site = Site::start(scenario.account(), family.servers()).await;
     site.add_worker(None);
     if family.workers() > 1 {
-        let hours = i64::try_from(dice.between(2, 9)).unwrap_or(2);
-        let ahead = if dice.once_in(2) { hours } else { -hours } * 3_600;
+        let hours = i64::try_from(rng.between(2, 9)).unwrap_or(2);
+        let ahead = if rng.once_in(2) { hours } else { -hours } * 3_600;
         let clock = Clock::ahead(ahead).await;
         if let Some(clock) = &clock {
-            trouble.tally.insert(Injected::ClockSkewed, 1);
-            trouble.log.push(format!(
+            injector.tally.insert(Injected::ClockSkewed, 1);
+            injector.log.push(format!(
                 "the clock of worker 1 is ahead by {} s",
                 clock.ahead
             ));
         }
         site.add_worker(clock.as_ref());
     }
-    let told = Box::pin(tell(&site, &chapters, Some(&mut trouble)));
-    let (told, expected) = tokio::join!(told, expected(story));
-    let found = books::read(&site, &told.ends).await;
-    let difference = books::compare(expected, &found);
+    let played = Box::pin(play(&site, &phases, Some(&mut injector)));
+    let (played, expected) = tokio::join!(played, expected(scenario));
+    let found = snapshot::read(&site, &played.ends).await;
+    let difference = snapshot::compare(expected, &found);
     let more = deletions(&found).saturating_sub(deletions(expected));
     let outcome = Outcome {
         seed,
         extent,
         family,
-        story,
-        tally: trouble.tally,
+        scenario,
+        tally: injector.tally,
         wrong_deletes: deleted_but_there(&site).await + more,
         difference,
-        setbacks: told.setbacks,
-        renewals: site.logs().matches("the worker is built anew").count() as u64,
+        setbacks: played.setbacks,
+        renewals: site.logs().matches("worker renewed").count() as u64,
         took: started.elapsed(),
-        log: trouble.log,
+        log: injector.log,
     };
     if !outcome.is_right() {
         eprintln!(
@@ -135,74 +137,72 @@ pub(crate) async fn with_faults(seed: u64, extent: Extent) -> Outcome {
     outcome
 }
 
-fn chapters_in_trouble(dice: &mut Dice, extent: Extent) -> BTreeSet<usize> {
-    let certain = usize::try_from(dice.between(0, CHAPTERS as u64 - 1)).unwrap_or_default();
-    let more = (0..CHAPTERS).filter(|_| dice.once_in(2));
+fn faulty_phases(rng: &mut Rng, extent: Extent) -> BTreeSet<usize> {
+    let certain = usize::try_from(rng.between(0, PHASES as u64 - 1)).unwrap_or_default();
+    let more = (0..PHASES).filter(|_| rng.once_in(2));
     let more: BTreeSet<usize> = more.collect();
     match extent {
-        Extent::OneChapter => [certain].into(),
+        Extent::OnePhase => [certain].into(),
         Extent::Thorough => more.into_iter().chain([certain]).collect(),
     }
 }
 
-/// How it went.
+/// The result of playing a scenario.
 #[derive(Default)]
-struct Told {
+struct Played {
     setbacks: Vec<Setback>,
     ends: Ends,
 }
 
-/// The story from its first chapter to its last.
-async fn tell(
+/// Plays all phases of the scenario, and injects faults in the given ones.
+async fn play(
     site: &Site,
-    in_trouble: &BTreeSet<usize>,
-    mut trouble: Option<&mut Trouble>,
-) -> Told {
-    let mut leaver = None;
-    let mut told = Told::default();
-    for chapter in 0..CHAPTERS {
+    faulty: &BTreeSet<usize>,
+    mut injector: Option<&mut Injector>,
+) -> Played {
+    let mut removed = None;
+    let mut played = Played::default();
+    for phase in 0..PHASES {
         site.simulator
-            .change(|account| turn(chapter, account, &mut leaver));
+            .change(|account| change_account(phase, account, &mut removed));
         let (stop, stopped) = watch::channel(false);
         let work = async {
-            let setbacks = site.sync(WITH_BILL.contains(&chapter)).await;
-            // What has not happened yet would come too late.
+            let setbacks = site.sync(WITH_BILL.contains(&phase)).await;
+            // The remaining faults of this phase are not injected.
             stop.send_replace(true);
             setbacks
         };
-        let raging = async {
-            let trouble = trouble.as_mut().filter(|_| in_trouble.contains(&chapter))?;
-            trouble.rage(site, chapter, stopped).await;
+        let injecting = async {
+            let injector = injector.as_mut().filter(|_| faulty.contains(&phase))?;
+            injector.inject_all(site, phase, stopped).await;
             Some(())
         };
-        let (more, was_in_trouble) = tokio::join!(work, raging);
-        told.setbacks.extend(more);
-        if was_in_trouble.is_some() {
+        let (setbacks, had_faults) = tokio::join!(work, injecting);
+        played.setbacks.extend(setbacks);
+        if had_faults.is_some() {
             site.simulator.clear_faults();
         }
-        site.let_an_hour_go_by().await;
-        if chapter == 0 {
+        site.let_an_hour_pass().await;
+        if phase == 0 {
             assign_tenants(site).await;
         }
         let database = site.store().await;
-        let end = patiently(async || database.now().await).await;
-        told.ends.push(end);
+        let end = retry(async || database.now().await).await;
+        played.ends.push(end);
     }
-    told
+    played
 }
 
-/// A machine on which many runs go on at once may let a connection wait for too long.
-async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
-    eventually("the database has answered the test itself", async || {
-        ask().await.ok()
-    })
-    .await
+/// Retries a query of the test itself: with many concurrent runs, acquiring a connection may time
+/// out.
+async fn retry<T>(mut query: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+    eventually("a query of the test succeeds", async || query().await.ok()).await
 }
 
-/// An operator's word: whose two of the projects are.
+/// Assigns two of the projects to tenants, as an operator would.
 pub(crate) async fn assign_tenants(site: &Site) {
     let store = site.store().await;
-    let projects = patiently(async || store.projects(None, None, 100).await).await;
+    let projects = retry(async || store.projects(None, None, 100).await).await;
     let mut ordinary: Vec<_> = projects
         .into_iter()
         .filter(|project| !project.is_default && !project.is_internal)
@@ -211,11 +211,11 @@ pub(crate) async fn assign_tenants(site: &Site) {
     for (project, tenant) in ordinary.iter().zip(["north", "south"]) {
         let change = ProjectChange {
             tenant_id: Some(Some(tenant.parse::<TenantId>().unwrap())),
-            // The same time in each run, so that runs can be compared.
+            // A fixed time, so that runs can be compared.
             tenant_since: Some("2015-01-01T00:00:00Z".parse().unwrap()),
             purpose: None,
         };
-        patiently(async || {
+        retry(async || {
             store
                 .change_project(project.id, &change, "tests", Commit::Keep)
                 .await
@@ -224,7 +224,8 @@ pub(crate) async fn assign_tenants(site: &Site) {
     }
 }
 
-/// What the mirror says is gone and the account has. The account is the judge here, not another run.
+/// Returns the number of resources and projects that the mirror marks deleted although the account
+/// has them. Compares with the account itself, not with another run.
 pub(crate) async fn deleted_but_there(site: &Site) -> u64 {
     let mut database = site.database().await;
     let deleted: Vec<(String, String)> = sqlx::query_as(
@@ -253,8 +254,8 @@ pub(crate) async fn deleted_but_there(site: &Site) -> u64 {
     u64::try_from(wrong).unwrap_or(u64::MAX)
 }
 
-fn deletions(books: &Books) -> u64 {
-    let events = books.get("cloud_resource_events").into_iter().flatten();
+fn deletions(snapshot: &Snapshot) -> u64 {
+    let events = snapshot.get("cloud_resource_events").into_iter().flatten();
     let deleted = events.filter(|(row, _)| row.contains(r#""event":"deleted""#));
     deleted.map(|(_, count)| count).sum()
 }

@@ -1,4 +1,4 @@
-//! Everything of one run: servers, a simulated account, and workers in processes of their own.
+//! The environment of one run: servers, a simulated account, and workers in separate processes.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +15,13 @@ use tokio::sync::Mutex;
 use super::clock::Clock;
 use super::proxy::Proxy;
 use super::worker::{Settings, Worker};
-use crate::support::namespaces::namespace_of_its_own;
+use crate::support::namespaces::new_namespace;
 use crate::support::waiting::eventually;
 
-/// How long a workflow may take to come to a good end, with all the runs that fail before.
+/// Timeout until a workflow succeeds, including all failed runs before.
 pub(crate) const STEP_LIMIT: Duration = Duration::from_mins(8);
 
-/// Servers that only this run uses, so that it may stop them.
+/// Servers of this run only, so that it can stop them.
 pub(crate) struct OwnServers {
     pub(crate) postgres: Mutex<OwnPostgres>,
     pub(crate) temporal: Mutex<OwnTemporal>,
@@ -31,11 +31,11 @@ pub(crate) struct Site {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) simulator: Simulator,
-    /// Between the workers and PostgreSQL.
-    pub(crate) wire: Proxy,
+    /// The proxy between the workers and PostgreSQL.
+    pub(crate) proxy: Proxy,
     pub(crate) workers: Vec<Worker>,
     pub(crate) own: Option<OwnServers>,
-    /// Past the wire.
+    /// Connects to the database directly, without the proxy.
     pub(crate) database_url: String,
     settings: Settings,
     directory: tempfile::TempDir,
@@ -43,16 +43,17 @@ pub(crate) struct Site {
     _database: Option<TestDatabase>,
 }
 
-/// Whose servers a run uses.
+/// The servers of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Servers {
-    /// The test process's, which others use as well.
+    /// The servers of the test process, shared with other tests.
     Shared,
+    /// Separate servers for this run.
     Own,
 }
 
 impl Site {
-    /// Everything started but the workers.
+    /// Starts everything except the workers.
     pub(crate) async fn start(account: Account, servers: Servers) -> Self {
         let (own, database, database_url, temporal_address) = match servers {
             Servers::Shared => {
@@ -76,13 +77,13 @@ impl Site {
             store.migrate().await.ok()
         })
         .await;
-        let mut wired: reqwest::Url = database_url.parse().unwrap();
-        let wire = Proxy::to(wired.port().unwrap()).await;
-        wired.set_port(Some(wire.port())).unwrap();
+        let mut proxied_url: reqwest::Url = database_url.parse().unwrap();
+        let proxy = Proxy::to(proxied_url.port().unwrap()).await;
+        proxied_url.set_port(Some(proxy.port())).unwrap();
         let simulator = Simulator::start(account).await.unwrap();
-        let (client, namespace) = namespace_of_its_own(&temporal_address).await;
+        let (client, namespace) = new_namespace(&temporal_address).await;
         let environment = [
-            ("DATABASE_URL", wired.as_str()),
+            ("DATABASE_URL", proxied_url.as_str()),
             ("TEMPORAL_ADDRESS", &temporal_address),
             ("TEMPORAL_NAMESPACE", &namespace),
             ("DIGITALOCEAN_API_URL", &simulator.url()),
@@ -95,13 +96,13 @@ impl Site {
         Self {
             client,
             namespace,
-            wire,
+            proxy,
             workers: Vec::new(),
             own,
             database_url,
             settings: Settings {
-                // An hour goes by between chapters, by the database's word: see `let_an_hour_go_by`. Workers are built anew as often
-                // as a site can bear, since that too may meet any fault.
+                // An hour passes between phases in the database: see `let_an_hour_pass`. Workers
+                // are renewed often, so that faults also occur during renewals.
                 arguments: ["--strike-interval", "10m", "--renew-after", "10"]
                     .map(str::to_owned)
                     .into(),
@@ -114,12 +115,13 @@ impl Site {
         }
     }
 
-    /// Workers that are added from now on strike so often, rather than every ten minutes, and are built anew as often as usual.
+    /// Sets the strike interval of workers that are added later, instead of ten minutes, and
+    /// restores their default renewal interval.
     pub(crate) fn strike_every(&mut self, interval: &str) {
         self.settings.arguments = vec!["--strike-interval".to_owned(), interval.to_owned()];
     }
 
-    /// The database sessions of workers that are added from now on have these settings.
+    /// Sets PostgreSQL settings for the sessions of workers that are added later.
     pub(crate) fn set_in_sessions(&mut self, settings: &[(&str, &str)]) {
         let environment = self.settings.environment.iter_mut();
         for (_, url) in environment.filter(|(name, _)| name == "DATABASE_URL") {
@@ -127,7 +129,7 @@ impl Site {
         }
     }
 
-    /// Another worker on the same queues; by another clock, if one is given.
+    /// Adds a worker on the same queues, with a wrong clock if one is given.
     pub(crate) fn add_worker(&mut self, clock: Option<&Clock>) {
         let mut settings = self.settings.clone();
         if let Some(clock) = clock {
@@ -138,14 +140,14 @@ impl Site {
         self.workers.push(Worker::start(settings, &log));
     }
 
-    /// All that the workers wrote so far.
+    /// Returns the logs of all workers so far.
     pub(crate) fn logs(&self) -> String {
         let logs = self.workers.iter().map(Worker::log);
         let texts = logs.map(|log| std::fs::read_to_string(log).unwrap_or_default());
         texts.collect()
     }
 
-    /// Sets the logs aside for whoever looks into a failure, and says where.
+    /// Copies the logs to a directory that outlives the test, and returns its path.
     pub(crate) fn keep_logs(&self) -> PathBuf {
         let kept = std::env::temp_dir().join(format!("arcadia-faults-{}", self.namespace));
         std::fs::create_dir_all(&kept).unwrap();
@@ -156,31 +158,34 @@ impl Site {
         kept
     }
 
-    /// A new workflow id.
+    /// Returns a new workflow id.
     pub(crate) fn workflow_id(&self, workflow: &str) -> String {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         format!("{workflow}-{number}")
     }
 
-    /// A connection past the wire; waits for a server that is away.
+    /// Connects to the database without the proxy; waits until the server accepts connections.
     pub(crate) async fn database(&self) -> PgConnection {
         let options: PgConnectOptions = self.database_url.parse().unwrap();
-        eventually("PostgreSQL answers", async || options.connect().await.ok()).await
+        eventually("PostgreSQL accepts connections", async || {
+            options.connect().await.ok()
+        })
+        .await
     }
 
     pub(crate) async fn store(&self) -> Store {
-        eventually("PostgreSQL answers", async || {
+        eventually("PostgreSQL accepts connections", async || {
             Store::connect(&self.database_url, 1).await.ok()
         })
         .await
     }
 
-    /// Kills the workers, and waits until nothing that they began is still going on in the database.
+    /// Kills the workers, and waits until none of their sessions is left in the database.
     async fn settle(&self) {
         for worker in &self.workers {
-            worker.rest().await;
+            worker.stop().await;
         }
-        self.wire.cut();
+        self.proxy.cut();
         let mut database = self.database().await;
         eventually("no worker's connection is left", async || {
             let left: i64 = sqlx::query_scalar(
@@ -194,24 +199,25 @@ impl Site {
         .await;
     }
 
-    /// Ends every worker, and waits until nothing that it began is still going on in the database.
+    /// Kills and removes the workers, and waits until their database sessions have ended.
     pub(crate) async fn stop_workers(&mut self) {
         self.settle().await;
         self.workers.clear();
     }
 
-    /// The next workflow ids are those that were given out since the number was this.
+    /// Resets the counter of workflow ids, so that later ids are used again.
     pub(crate) fn count_workflows_from(&self, number: u64) {
         self.started.store(number, Ordering::Relaxed);
     }
 
-    /// How many workflow ids were given out.
+    /// Returns the number of workflow ids used so far.
     pub(crate) fn workflows_counted(&self) -> u64 {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Strikes must be ten minutes apart. Tests do not wait for that: what was struck was struck an hour ago.
-    pub(crate) async fn let_an_hour_go_by(&self) {
+    /// Moves all strikes one hour into the past, since consecutive strikes must be ten minutes
+    /// apart.
+    pub(crate) async fn let_an_hour_pass(&self) {
         let mut database = self.database().await;
         for table in ["cloud_resources", "cloud_projects", "cloud_project_members"] {
             let statement = format!(
@@ -224,7 +230,7 @@ impl Site {
         }
     }
 
-    /// Stops what it started, in an order in which nothing complains.
+    /// Stops the workers, then the servers.
     pub(crate) async fn end(mut self) {
         self.settle().await;
         self.workers.clear();
@@ -235,7 +241,7 @@ impl Site {
     }
 }
 
-/// The URL of a database in whose sessions these settings are made.
+/// Returns a database URL that applies these settings to its sessions.
 pub(crate) fn with_settings(url: &str, settings: &[(&str, &str)]) -> String {
     let mut url: reqwest::Url = url.parse().unwrap();
     for (name, value) in settings {
@@ -245,7 +251,7 @@ pub(crate) fn with_settings(url: &str, settings: &[(&str, &str)]) -> String {
     url.into()
 }
 
-/// Connections of the workers, ended by the server: `pg_terminate_backend`. Says how many.
+/// Terminates the workers' connections with `pg_terminate_backend`. Returns their number.
 pub(crate) async fn terminate_connections(site: &Site) -> i64 {
     let mut database = site.database().await;
     sqlx::query_scalar(

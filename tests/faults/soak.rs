@@ -1,6 +1,7 @@
-//! All schedules at high speed, for as long as one likes, against an account that changes all the time.
+//! Soak test: runs all schedules at high frequency against an account that changes constantly.
 //!
-//! Nothing fails here, so nothing may go wrong: no run, no warning in the log. What is looked at is what grows.
+//! There are no faults, so no run may fail and the log must not contain warnings. The test measures
+//! growth: memory, connections and histories.
 
 mod figures;
 
@@ -15,15 +16,15 @@ use worker::schedules::{self, Installation};
 
 use self::figures::{Figures, Sample};
 use super::chance::number;
-use super::dice::Dice;
+use super::rng::Rng;
 use super::site::{Servers, Site};
 use crate::support::waiting::eventually;
 
 const TICK: Duration = Duration::from_secs(1);
-/// Long enough to see all schedules run some times; whether memory grows shows in an hour.
+/// Long enough for several runs of all schedules. Memory growth becomes visible after an hour.
 const SMOKE: Duration = Duration::from_secs(15);
 
-/// Every so many ticks each schedule starts its workflow, unless that still runs.
+/// The interval of each schedule in ticks. A tick is skipped while the previous run is in progress.
 const EVERY: [(&str, u64); 5] = [
     ("sync-droplets", 1),
     ("poll-balance", 2),
@@ -33,23 +34,23 @@ const EVERY: [(&str, u64); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_schedules_at_high_speed_leave_memory_flat_connections_bounded_and_histories_small() {
+async fn memory_connections_and_histories_stay_bounded_under_load() {
     let minutes = number("ARCADIA_SOAK_MINUTES");
     let length = minutes.map_or(SMOKE, |minutes| Duration::from_secs(minutes * 60));
     let mut account = Account::everything();
     account.add_random_invoices(11, 6);
     let mut site = Site::start(account, Servers::Own).await;
-    // So that what is removed is struck and deleted within the soak.
+    // Short, so that removed resources are deleted within the soak.
     site.strike_every("2s");
     site.add_worker(None);
     let store = Store::connect(&site.database_url, 1).await.unwrap();
     let installation = Installation::of(&store).await.unwrap();
-    // Its connection would be counted with the worker's.
+    // Otherwise its connection would be counted as the worker's.
     drop(store);
     schedules::apply(&site.client, &installation).await.unwrap();
 
     let seed = number("ARCADIA_FAULT_SEED").unwrap_or(1);
-    let mut dice = Dice::of(seed);
+    let mut rng = Rng::of(seed);
     let mut figures = Figures::default();
     let started = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
@@ -58,7 +59,7 @@ async fn all_schedules_at_high_speed_leave_memory_flat_connections_bounded_and_h
         if started.elapsed() >= length {
             break;
         }
-        site.simulator.change(|account| change(account, &mut dice));
+        site.simulator.change(|account| change(account, &mut rng));
         for (schedule, every) in EVERY {
             if tick % every == 0 {
                 trigger(&site, schedule).await;
@@ -115,17 +116,17 @@ async fn database_bytes(site: &Site) -> i64 {
         .unwrap()
 }
 
-/// One of the things that people do to an account. It grows and shrinks, and stays of about the same size.
-fn change(account: &mut Account, dice: &mut Dice) {
+/// Makes one random change to the account, which keeps about the same size.
+fn change(account: &mut Account, rng: &mut Rng) {
     const MOST: usize = 60;
     let droplets: Vec<u64> = account
         .droplets()
         .iter()
         .map(|droplet| droplet.id)
         .collect();
-    let droplet = dice.pick(&droplets);
-    let nonce = dice.between(0, 999_999);
-    match dice.between(0, 11) {
+    let droplet = rng.pick(&droplets);
+    let nonce = rng.between(0, 999_999);
+    match rng.between(0, 11) {
         0 | 1 if droplets.len() < MOST => {
             account.add_droplet(&format!("web-{nonce}"), "s-1vcpu-1gb", "syd1");
         }
@@ -134,7 +135,7 @@ fn change(account: &mut Account, dice: &mut Dice) {
         5 => account.tag_droplet(droplet, &format!("tag-{}", nonce % 5)),
         6 => account.resize_droplet(
             droplet,
-            dice.pick(&["s-1vcpu-1gb", "s-2vcpu-4gb", "g-2vcpu-8gb"]),
+            rng.pick(&["s-1vcpu-1gb", "s-2vcpu-4gb", "g-2vcpu-8gb"]),
         ),
         7 => {
             let projects: Vec<_> = account
@@ -142,7 +143,7 @@ fn change(account: &mut Account, dice: &mut Dice) {
                 .iter()
                 .map(|project| project.id)
                 .collect();
-            account.move_to_project(dice.pick(&projects), &format!("do:droplet:{droplet}"));
+            account.move_to_project(rng.pick(&projects), &format!("do:droplet:{droplet}"));
         }
         8 => {
             let apps = account.resource_ids("app");
@@ -171,7 +172,7 @@ fn change(account: &mut Account, dice: &mut Dice) {
 }
 
 impl Figures {
-    /// None while a run is under way.
+    /// Reads the statistics of all runs; none while a run is in progress.
     async fn read_runs(&mut self, site: &Site) -> Option<()> {
         self.runs.clear();
         self.failures.clear();

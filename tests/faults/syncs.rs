@@ -1,4 +1,4 @@
-//! Workflows run to the end: as often as it takes, as schedules do.
+//! Runs workflows until they succeed, like schedules.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use workflows::{Input, NoInput, task_queue};
 use super::site::{STEP_LIMIT, Site};
 use crate::support::waiting::within;
 
-const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// What kept a run from the end; the next one went on.
+/// A run that failed or was incomplete, and was followed by another.
 #[derive(Debug, Clone)]
 pub(crate) struct Setback {
     pub(crate) workflow: &'static str,
@@ -31,8 +31,8 @@ impl fmt::Display for Setback {
 }
 
 impl Site {
-    /// Everything that the schedules do, once: projects, then all kinds with the droplets once more beside them, then the bill.
-    /// In this order, so that what is found out when is the same in each run.
+    /// Runs the workflow of every schedule once: projects, then all kinds concurrently with a
+    /// second sync of droplets, then the bill. The order makes runs comparable.
     pub(crate) async fn sync(&self, with_bill: bool) -> Vec<Setback> {
         let mut setbacks = self.sync_projects().await;
         let (all, droplets) = tokio::join!(
@@ -55,7 +55,7 @@ impl Site {
 
     pub(crate) async fn sync_projects(&self) -> Vec<Setback> {
         let queue = task_queue::CLOUD_SYNC_FULL;
-        self.until_whole(
+        self.until_complete(
             "SyncProjects",
             queue,
             || (SyncProjects::run, NoInput),
@@ -72,8 +72,8 @@ impl Site {
         scope: InventoryScope,
         queue: &'static str,
     ) -> Vec<Setback> {
-        let input = || (SyncInventory::run, Input::Given(scope.clone()));
-        self.until_whole("SyncInventory", queue, input, |report| {
+        let input = || (SyncInventory::run, Input::Valid(scope.clone()));
+        self.until_complete("SyncInventory", queue, input, |report| {
             let mut reasons = report
                 .kinds
                 .iter()
@@ -85,7 +85,7 @@ impl Site {
 
     async fn poll_balance(&self) -> Vec<Setback> {
         let queue = task_queue::CLOUD_BILLING;
-        self.until_whole(
+        self.until_complete(
             "PollBalance",
             queue,
             || (PollBalance::run, NoInput),
@@ -94,14 +94,15 @@ impl Site {
         .await
     }
 
-    /// An invoice that could not be ingested is no failure of the run: the next one tries again.
+    /// Repeats the run until all invoices are ingested: a failed invoice does not fail the run, and
+    /// the next run retries it.
     pub(crate) async fn billing_history(&self) -> Vec<Setback> {
         let deadline = Instant::now() + STEP_LIMIT;
         let mut setbacks = Vec::new();
         loop {
             let queue = task_queue::CLOUD_BILLING;
             let input = || (BillingHistory::run, Input::Missing);
-            let more = self.until_whole("BillingHistory", queue, input, |progress| {
+            let more = self.until_complete("BillingHistory", queue, input, |progress| {
                 let ledger = progress.ledger.as_ref();
                 let ledger = ledger.and_then(|ledger| ledger.incomplete.clone());
                 progress.incomplete.clone().or(ledger)
@@ -125,17 +126,17 @@ impl Site {
                 workflow: "BillingHistory",
                 reason,
             });
-            tokio::time::sleep(BETWEEN_TRIES * 5).await;
+            tokio::time::sleep(RETRY_DELAY * 5).await;
         }
     }
 
-    /// Until a run completes that has nothing to complain of.
-    async fn until_whole<W>(
+    /// Repeats a workflow until a run completes without an incomplete part.
+    async fn until_complete<W>(
         &self,
         name: &'static str,
         queue: &str,
         start: impl Fn() -> (W, W::Input),
-        complaint: impl Fn(&W::Output) -> Option<String>,
+        incomplete: impl Fn(&W::Output) -> Option<String>,
     ) -> Vec<Setback>
     where
         W: HasWorkflowDefinition,
@@ -146,7 +147,7 @@ impl Site {
         loop {
             let run = Box::pin(self.run_once(name, queue, &start, deadline));
             let outcome = match within(STEP_LIMIT, name, run).await {
-                Ok(output) => complaint(&output),
+                Ok(output) => incomplete(&output),
                 Err(reason) => Some(reason),
             };
             let Some(reason) = outcome else {
@@ -158,13 +159,13 @@ impl Site {
             });
             assert!(
                 Instant::now() < deadline,
-                "{name} does not come to a good end: {setbacks:?}"
+                "{name} does not succeed: {setbacks:?}"
             );
-            tokio::time::sleep(BETWEEN_TRIES).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
-    /// Starts a run and waits for its end, whatever becomes of Temporal meanwhile.
+    /// Starts a run and waits for its end, even if Temporal is unavailable meanwhile.
     async fn run_once<W>(
         &self,
         name: &str,
@@ -181,11 +182,11 @@ impl Site {
             let (workflow, input) = start();
             let options = WorkflowStartOptions::new(queue, id).build();
             match self.client.start_workflow(workflow, input, options).await {
-                // A start whose answer was lost has happened all the same.
+                // The start may have succeeded although its response was lost.
                 Ok(_) | Err(WorkflowStartError::AlreadyStarted { .. }) => break,
                 Err(error) => {
-                    assert!(Instant::now() < deadline, "{id} cannot be started: {error}");
-                    tokio::time::sleep(BETWEEN_TRIES).await;
+                    assert!(Instant::now() < deadline, "could not start {id}: {error}");
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
@@ -199,9 +200,9 @@ impl Site {
                 Err(WorkflowGetResultError::Rpc(error)) => {
                     assert!(
                         Instant::now() < deadline,
-                        "{id} cannot be asked for: {error}"
+                        "could not read the result of {id}: {error}"
                     );
-                    tokio::time::sleep(BETWEEN_TRIES).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
                 Err(other) => panic!("{id} neither completed nor failed: {other}"),
             }

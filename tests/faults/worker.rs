@@ -1,4 +1,5 @@
-//! `arcadia worker` in a process of its own, and a supervisor that starts it again whenever it ends, as Kubernetes and systemd do.
+//! Runs `arcadia worker` in a separate process, with a supervisor that restarts it like Kubernetes
+//! and systemd.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -13,14 +14,14 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// How long a supervisor waits before it starts a worker again.
-const BEFORE_RESTART: Duration = Duration::from_millis(200);
+/// The supervisor's delay before a restart.
+const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-/// A worker that runs until it is dropped, however often it dies.
+/// A worker that is restarted until it is dropped.
 pub(crate) struct Worker {
     orders: mpsc::UnboundedSender<Order>,
     supervisor: JoinHandle<()>,
-    /// The process's id; 0 while there is none.
+    /// The process id; 0 while no process runs.
     pid: Arc<AtomicU32>,
     log: PathBuf,
 }
@@ -28,11 +29,11 @@ pub(crate) struct Worker {
 enum Order {
     Kill(oneshot::Sender<()>),
     Terminate(oneshot::Sender<Duration>),
-    Rest(oneshot::Sender<()>),
+    Stop(oneshot::Sender<()>),
     Start,
 }
 
-/// What a worker is started with.
+/// Arguments and environment of the worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) arguments: Vec<String>,
@@ -65,7 +66,7 @@ impl Settings {
 }
 
 impl Worker {
-    /// Starts one; what it writes goes to the end of the file `log`.
+    /// Starts a worker that appends its log to the file `log`.
     pub(crate) fn start(settings: Settings, log: &Path) -> Self {
         let (orders, received) = mpsc::unbounded_channel();
         let pid = Arc::new(AtomicU32::new(0));
@@ -87,40 +88,42 @@ impl Worker {
         &self.log
     }
 
-    /// SIGKILL, and a new one at once. Waits for its death.
+    /// Sends SIGKILL, waits for the end of the process, and starts a new one at once.
     pub(crate) async fn kill(&self) {
         self.order(Order::Kill).await;
     }
 
-    /// SIGTERM, and a new one when it has ended; says how long that took.
-    pub(crate) async fn restart_in_order(&self) -> Duration {
+    /// Sends SIGTERM, waits for the end of the process, and starts a new one. Returns the duration
+    /// of the shutdown.
+    pub(crate) async fn restart_gracefully(&self) -> Duration {
         self.order(Order::Terminate).await
     }
 
-    /// SIGKILL, and no new one.
-    pub(crate) async fn rest(&self) {
-        self.order(Order::Rest).await;
+    /// Sends SIGKILL without a restart.
+    pub(crate) async fn stop(&self) {
+        self.order(Order::Stop).await;
     }
 
-    /// Stops its clock, so to speak: it does nothing for so long, and then goes on as if nothing had been.
+    /// Suspends the process for the given time.
     pub(crate) async fn freeze(&self, pause: Duration) {
-        let Some(process) = self.freeze_for_ever() else {
+        let Some(process) = self.freeze_forever() else {
             return;
         };
         tokio::time::sleep(pause).await;
         let _ = kill_process(process, Signal::CONT);
     }
 
-    /// Nothing more is heard of it, though it is there. None while there is no process.
-    pub(crate) fn freeze_for_ever(&self) -> Option<Pid> {
+    /// Suspends the process (SIGSTOP) and returns its id; none while no process runs.
+    pub(crate) fn freeze_forever(&self) -> Option<Pid> {
         let process = i32::try_from(self.pid.load(Ordering::SeqCst)).unwrap_or_default();
         let process = Pid::from_raw(process)?;
-        // It may just have died: then there is nothing to freeze.
+        // Fails if the process has just ended.
         let _ = kill_process(process, Signal::STOP);
         Some(process)
     }
 
-    /// The memory it has now, in bytes; none where the system does not tell, or while there is no process.
+    /// Returns the resident memory in bytes; none on systems without `/proc`, or while no process
+    /// runs.
     pub(crate) fn resident_memory(&self) -> Option<u64> {
         let pid = self.pid.load(Ordering::SeqCst);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -138,7 +141,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // The process goes with the supervisor that holds it.
+        // Dropping the supervisor kills the process.
         self.supervisor.abort();
     }
 }
@@ -169,12 +172,13 @@ impl Supervisor {
             let order = tokio::select! {
                 order = self.orders.recv() => order,
                 () = ended => {
-                    // By itself: it could not reach its servers. Its log says so.
+                    // The worker ended by itself, since it could not reach its servers. Its log has
+                    // the reason.
                     self.pid.store(0, Ordering::SeqCst);
                     process = None;
                     tokio::select! {
                         order = self.orders.recv() => order,
-                        () = tokio::time::sleep(BEFORE_RESTART) => Some(Order::Start),
+                        () = tokio::time::sleep(RESTART_DELAY) => Some(Order::Start),
                     }
                 }
             };
@@ -190,7 +194,7 @@ impl Supervisor {
                     process = Some(self.spawn());
                     let _ = done.send(());
                 }
-                Some(Order::Rest(done)) => {
+                Some(Order::Stop(done)) => {
                     self.kill(&mut process).await;
                     let _ = done.send(());
                 }

@@ -1,1 +1,1 @@
-//! The system tests live in `system/`.
+//! Empty library. The system tests are in `system/`, the fault tests in `faults/`.

@@ -1,4 +1,4 @@
-//! The API beside a worker: what was synced is answered, to those who may see it.
+//! The API with a worker: it returns the synced data, restricted by role.
 
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -23,7 +23,8 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
-        // A client cannot be built without one, though nothing here is encrypted; mostly the worker was first.
+        // Building a client requires a crypto provider even without TLS. Fails if the worker has
+        // already installed one.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().tls_certs_only([]).no_proxy();
         Self {
@@ -36,20 +37,20 @@ impl Api {
         format!("{}{path}", self.url)
     }
 
-    /// An answer, whatever it is.
+    /// Returns the status and body of a response.
     pub(crate) async fn get(&self, path: &str, token: &str) -> (StatusCode, Value) {
-        answer(self.client.get(self.url(path)), token).await
+        send(self.client.get(self.url(path)), token).await
     }
 
-    /// The `data` of a good answer.
+    /// Returns the `data` of a response, which must have status 200.
     pub(crate) async fn data(&self, path: &str, token: &str) -> Value {
         let (status, body) = self.get(path, token).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body["data"].clone()
     }
 
-    /// Gives the project of that name to a tenant.
-    async fn give_project(&self, name: &str, tenant: &str, token: &str) {
+    /// Assigns the project with this name to a tenant.
+    async fn assign_project(&self, name: &str, tenant: &str, token: &str) {
         let projects = self.data("/api/v1/projects", token).await;
         let projects = projects.as_array().unwrap();
         let project = projects.iter().find(|project| project["name"] == name);
@@ -58,17 +59,17 @@ impl Api {
             project.unwrap()["id"].as_str().unwrap()
         );
         let change = json!({ "tenant_id": tenant });
-        let (status, body) = answer(self.client.patch(self.url(&path)).json(&change), token).await;
+        let (status, body) = send(self.client.patch(self.url(&path)).json(&change), token).await;
         assert_eq!(status, StatusCode::OK, "{body}");
     }
 }
 
-async fn answer(request: RequestBuilder, token: &str) -> (StatusCode, Value) {
+async fn send(request: RequestBuilder, token: &str) -> (StatusCode, Value) {
     let response = request.bearer_auth(token).send().await.unwrap();
     (response.status(), response.json().await.unwrap())
 }
 
-/// Makes a token as `arcadia token create` does.
+/// Creates a token like `arcadia token create`.
 pub(crate) async fn token(store: &Store, role: Role) -> String {
     let token = api::generate_token();
     let token = token.expose_secret();
@@ -85,7 +86,7 @@ fn tenant(name: &str) -> Role {
     Role::Tenant(name.parse().unwrap())
 }
 
-/// The names in a list, sorted.
+/// Returns the names of a list's items, sorted.
 fn names(list: &Value) -> Vec<&str> {
     let list = list.as_array().unwrap().iter();
     let mut names: Vec<&str> = list.map(|item| item["name"].as_str().unwrap()).collect();
@@ -94,7 +95,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_admin_reads_the_bill_and_a_tenant_may_not() {
+async fn an_admin_may_read_the_bill_and_a_tenant_may_not() {
     let account = Account::demo();
     let april = account.invoices()[0].uuid;
     let system = TestSystem::start(account).await;
@@ -105,10 +106,10 @@ async fn an_admin_reads_the_bill_and_a_tenant_may_not() {
     let admin = token(&system.store, Role::PlatformAdmin).await;
 
     let balance = api.data(BALANCE, &admin).await;
-    let wanted = system.simulator.read(Account::balance);
+    let expected = system.simulator.read(Account::balance);
     assert_eq!(
         balance["month_to_date_usage"].as_str().unwrap(),
-        wanted.month_to_date_usage.to_string()
+        expected.month_to_date_usage.to_string()
     );
     let lines = api.data(APRIL_LINES, &admin).await;
     let lines = lines.as_array().unwrap();
@@ -123,20 +124,21 @@ async fn an_admin_reads_the_bill_and_a_tenant_may_not() {
     for path in [BALANCE, APRIL_LINES] {
         let (status, problem) = api.get(path, &acme).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}: {problem}");
-        let (status, problem) = api.get(path, "arc_nobodys").await;
+        let (status, problem) = api.get(path, "arc_unknown").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {problem}");
     }
 }
 
 #[tokio::test]
-async fn a_tenants_inventory_is_its_projects_and_no_other() {
+async fn a_tenant_sees_only_the_resources_of_its_projects() {
     let system = TestSystem::start(Account::demo()).await;
     system.sync_inventory().await.unwrap();
     system.sync_projects().await.unwrap();
     let api = Api::start(&system.store).await;
     let admin = token(&system.store, Role::PlatformAdmin).await;
-    api.give_project("Kestrel Website", "acme", &admin).await;
-    api.give_project("Internal Tooling", "globex", &admin).await;
+    api.assign_project("Kestrel Website", "acme", &admin).await;
+    api.assign_project("Internal Tooling", "globex", &admin)
+        .await;
 
     let inventory = "/api/v1/inventory";
     let acme = token(&system.store, tenant("acme")).await;
@@ -157,11 +159,11 @@ async fn a_tenants_inventory_is_its_projects_and_no_other() {
         names(&of_globex),
         ["ci-runner-01", "kestrel-builds.example"]
     );
-    let nobody = token(&system.store, tenant("initech")).await;
-    assert!(names(&api.data(inventory, &nobody).await).is_empty());
+    let without_projects = token(&system.store, tenant("initech")).await;
+    assert!(names(&api.data(inventory, &without_projects).await).is_empty());
     assert_eq!(names(&api.data(inventory, &admin).await).len(), 12);
 
-    // Another's resource is not there at all, by id either.
+    // A resource of another tenant is not found by id either.
     let id = of_globex[0]["id"].as_str().unwrap();
     let (status, problem) = api.get(&format!("{inventory}/{id}"), &acme).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{problem}");

@@ -1,10 +1,12 @@
+//! Polling of the account's balance.
+
 use rust_decimal::Decimal;
 use simulator::{Account, Balance};
 
 use crate::support::TestSystem;
 
 #[tokio::test]
-async fn figures_seen_again_are_kept_once_and_new_ones_beside_them() {
+async fn an_unchanged_balance_is_stored_once_and_a_new_one_is_added() {
     let system = TestSystem::start(Account::demo()).await;
     assert!(system.poll_balance().await.unwrap().is_new);
     assert!(!system.poll_balance().await.unwrap().is_new);

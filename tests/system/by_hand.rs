@@ -1,4 +1,4 @@
-//! Workflows that a person starts, rightly and wrongly.
+//! Workflows that a person starts, with valid and invalid input.
 
 use devstack::testing::TestTemporal;
 use simulator::Account;
@@ -9,18 +9,18 @@ use workflows::task_queue::{CLOUD_BILLING, CLOUD_SYNC_FULL};
 
 use crate::support::{LIMIT, TestSystem, within};
 
-/// What the `temporal` program says; it must succeed.
+/// Runs the `temporal` program, which must succeed, and returns its output.
 pub(crate) async fn temporal(system: &TestSystem, arguments: &[&str]) -> String {
     match run_temporal(system, arguments).await {
-        Ok(said) => said,
+        Ok(output) => output,
         Err(errors) => panic!("{errors}"),
     }
 }
 
-/// What the `temporal` program complains of; it must fail.
-pub(crate) async fn temporal_refuses(system: &TestSystem, arguments: &[&str]) -> String {
+/// Runs the `temporal` program, which must fail, and returns its errors.
+pub(crate) async fn temporal_fails(system: &TestSystem, arguments: &[&str]) -> String {
     match run_temporal(system, arguments).await {
-        Ok(said) => panic!("it went through: {said}"),
+        Ok(output) => panic!("it succeeded: {output}"),
         Err(errors) => errors,
     }
 }
@@ -41,7 +41,7 @@ async fn run_temporal(system: &TestSystem, arguments: &[&str]) -> Result<String,
     }
 }
 
-/// The ad-hoc ingest as the documentation shows it, waited for.
+/// Runs an ad-hoc ingest with the documented command, and waits for its end.
 async fn ingest_by_command_line(system: &TestSystem, invoice: Uuid) -> Result<(), String> {
     let id = format!("ingest-invoice-{invoice}");
     let input = format!("\"{invoice}\"");
@@ -50,8 +50,8 @@ async fn ingest_by_command_line(system: &TestSystem, invoice: Uuid) -> Result<()
         "workflow", "start", "--type", "IngestInvoice", "--task-queue", "cloud-billing",
         "--workflow-id", &id, "--input", &input,
     ];
-    let said = temporal(system, &arguments).await;
-    assert!(said.contains(&id), "{said}");
+    let output = temporal(system, &arguments).await;
+    assert!(output.contains(&id), "{output}");
     let info = WorkflowExecutionInfo::builder()
         .namespace(&system.namespace)
         .workflow_id(&id)
@@ -65,7 +65,7 @@ async fn ingest_by_command_line(system: &TestSystem, invoice: Uuid) -> Result<()
 }
 
 #[tokio::test]
-async fn the_temporal_program_ingests_an_invoice_that_nothing_has_listed_yet() {
+async fn the_temporal_program_ingests_an_invoice_that_was_never_listed() {
     let account = Account::demo();
     let april = account.invoices()[0].uuid;
     let system = TestSystem::start(account).await;
@@ -75,7 +75,7 @@ async fn the_temporal_program_ingests_an_invoice_that_nothing_has_listed_yet() {
         system.rows(invoice).await,
         ["2026-04-01 ingested 33 86.92 t"]
     );
-    // And once more, now that it is known.
+    // Ingests the invoice again, now that it is stored.
     ingest_by_command_line(&system, april).await.unwrap();
     assert_eq!(
         system.count("select count(*) from cloud_cost_lines").await,
@@ -84,15 +84,15 @@ async fn the_temporal_program_ingests_an_invoice_that_nothing_has_listed_yet() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_digitalocean_does_not_know_fails_with_its_answer() {
+async fn an_unknown_invoice_fails_with_digitaloceans_status() {
     let system = TestSystem::start(Account::empty()).await;
     let message = system.ingest(Uuid::new_v4()).await.unwrap_err();
-    assert!(message.contains("answered 404"), "{message}");
+    assert!(message.contains("404"), "{message}");
     assert_eq!(system.count("select count(*) from cloud_invoices").await, 0);
 }
 
 #[tokio::test]
-async fn a_wrong_input_fails_the_workflow_and_says_what_was_expected() {
+async fn an_invalid_input_fails_the_workflow_and_names_the_expected_one() {
     let system = TestSystem::start(Account::demo()).await;
     let uuid = format!("\"{}\"", Uuid::new_v4());
     let invoice = "the invoice's uuid as a JSON string";
@@ -126,7 +126,7 @@ async fn a_wrong_input_fails_the_workflow_and_says_what_was_expected() {
 }
 
 #[tokio::test]
-async fn a_kind_without_a_listing_is_named() {
+async fn a_kind_without_a_listing_is_reported_by_name() {
     let system = TestSystem::start(Account::demo()).await;
     let scope = [r#"{"kinds":["nonsense","droplet"]}"#];
     let message = system

@@ -1,4 +1,5 @@
-//! A cancelled run: it ends at once, what it had asked for is written to its end, and it asks for nothing more.
+//! A cancelled run ends at once. Its activity stores the responses it has and sends no further
+//! requests.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use workflows::{Input, task_queue};
 
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, within};
 
-/// Waits until a run's activity is under way. The simulator notes a request when it has answered: only Temporal tells before.
+/// Waits until an activity of a run has started, according to Temporal, since the simulator records
+/// a request only after its response.
 pub(crate) async fn wait_until_started(system: &TestSystem, id: &str, activity: &str) {
     let info = WorkflowExecutionInfo::builder()
         .namespace(&system.namespace)
@@ -32,9 +34,9 @@ pub(crate) async fn wait_until_started(system: &TestSystem, id: &str, activity: 
 }
 
 #[tokio::test]
-async fn the_work_of_a_cancelled_activity_comes_to_its_end_and_asks_for_nothing_more() {
+async fn a_cancelled_activity_stores_its_responses_and_sends_no_requests() {
     let system = TestSystem::start(Account::demo()).await;
-    // Longer than it takes until a heartbeat brings the word.
+    // Longer than the delay until a heartbeat delivers the cancellation.
     let slow = FaultKind::Slow {
         delay: Duration::from_secs(15),
     };
@@ -45,7 +47,7 @@ async fn the_work_of_a_cancelled_activity_comes_to_its_end_and_asks_for_nothing_
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync-cancelled").build();
     let run = system
         .client
-        .start_workflow(SyncInventory::run, Input::Given(kinds), options)
+        .start_workflow(SyncInventory::run, Input::Valid(kinds), options)
         .await
         .unwrap();
     wait_until_started(&system, "sync-cancelled", "inventory.sync_kind").await;
@@ -55,20 +57,20 @@ async fn the_work_of_a_cancelled_activity_comes_to_its_end_and_asks_for_nothing_
     assert!(ended.is_err(), "it was cancelled");
     assert_eq!(system.count("select count(*) from cloud_listings").await, 0);
 
-    let stored = eventually("what was listed is stored", async || {
+    let stored = eventually("the listing is stored", async || {
         let listings = system
             .rows("select complete::text from cloud_listings")
             .await;
         (!listings.is_empty()).then_some(listings)
     })
     .await;
-    // Droplets with GPUs have a list of their own.
+    // Incomplete, since GPU droplets are a separate list.
     assert_eq!(stored, ["false"]);
     assert_eq!(system.requests("GET", "/v2/droplets"), 1);
     assert_eq!(
         system.count("select count(*) from cloud_resources").await,
         5
     );
-    // And the database's connections are fit for what comes next.
+    // The database connections are still usable.
     system.sync_inventory().await.unwrap();
 }

@@ -6,7 +6,7 @@ use temporalio_client::WorkflowExecutionStatus;
 use crate::support::{INTERNAL_PROJECT, TestSystem};
 
 #[tokio::test]
-async fn after_each_schedule_has_run_once_the_mirror_and_the_bill_are_the_accounts() {
+async fn mirror_and_bill_equal_the_account_after_one_run_of_every_schedule() {
     let system = TestSystem::start(Account::demo()).await;
     system.run_every_schedule_once().await;
 

@@ -1,11 +1,11 @@
-//! The files that install the system: no password has a default.
+//! The deployment files have no default passwords.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Variables whose value is a password.
+/// Variables with a password.
 const PASSWORDS: [&str; 3] = [
     "POSTGRES_PASSWORD",
     "ARCADIA_DATABASE_PASSWORD",
@@ -20,14 +20,14 @@ fn read(file: &str) -> String {
     fs::read_to_string(path(file)).unwrap()
 }
 
-/// The value of a key whose name says that it is a password.
+/// Returns the value of a key with the name of a password.
 fn password(line: &str) -> Option<&str> {
     let (key, value) = line.trim().split_once(": ")?;
     let is_password = key.ends_with("PASSWORD") || key.ends_with("PWD");
     is_password.then(|| value.trim())
 }
 
-/// The passwords of the database URLs in a file.
+/// Returns the passwords of the database URLs in a file.
 fn url_passwords(text: &str) -> Vec<&str> {
     let urls = text.split("postgres://").skip(1);
     urls.map(|url| {
@@ -43,7 +43,7 @@ fn url_passwords(text: &str) -> Vec<&str> {
     .collect()
 }
 
-/// Whether the value is one required variable and nothing else.
+/// Returns true if the value is one required variable and nothing else.
 fn is_required_variable(value: &str) -> bool {
     let variable = value
         .strip_prefix("${")
@@ -64,7 +64,7 @@ fn every_password_of_the_compose_file_is_a_required_variable() {
     for value in passwords {
         assert!(is_required_variable(value), "{value}");
     }
-    // Also where a password is read in any other place.
+    // Every other use of a password must be required as well.
     for name in PASSWORDS {
         let uses = compose.matches(&format!("${{{name}")).count();
         let required = compose.matches(&format!("${{{name}:?")).count();
@@ -87,7 +87,8 @@ fn the_examples_of_variables_and_secrets_have_no_passwords() {
     assert!(urls.iter().all(|value| *value == "PASSWORD"), "{urls:?}");
 }
 
-/// Runs `databases.sh` with a `psql` that creates a file instead, and returns whether it was called.
+/// Runs `databases.sh` with a `psql` that creates a file instead, and returns whether it was
+/// called.
 fn create_databases(passwords: &[(&str, &str)]) -> (Output, bool) {
     let directory = tempfile::tempdir().unwrap();
     let called = directory.path().join("called");

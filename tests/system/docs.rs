@@ -1,4 +1,4 @@
-//! The documentation: every page is in the index, and every link resolves.
+//! Checks the documentation: every page is in the index, and every link resolves.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
-/// Markdown files at the top of the repository and in `docs/`.
+/// Returns the Markdown files at the top of the repository and in `docs/`.
 fn pages() -> Vec<PathBuf> {
     let root = root();
     let directories = [root.clone(), root.join("docs"), root.join("docs/decisions")];
@@ -26,7 +26,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// A page without its code blocks: what looks like a link in them is none.
+/// Returns a page without its code blocks, which may contain text that looks like a link.
 fn prose(page: &Path) -> String {
     let text = fs::read_to_string(page).unwrap();
     let mut is_code = false;
@@ -38,7 +38,7 @@ fn prose(page: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Targets of the links that lead to other places of the repository.
+/// Returns the targets of a page's links within the repository.
 fn links(page: &Path) -> Vec<String> {
     let prose = prose(page);
     let targets = prose
@@ -51,7 +51,7 @@ fn links(page: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The names under which a page's headings are linked to, as code hosts make them.
+/// Returns the anchors of a page's headings, as code hosts generate them.
 fn anchors(page: &Path) -> BTreeSet<String> {
     let prose = prose(page);
     let headings = prose.lines().filter(|line| line.starts_with('#'));

@@ -1,5 +1,5 @@
-//! An account whose invoices hold every trap, with the truth about every line: nothing is matched to a wrong resource, and every
-//! cent is accounted for.
+//! An account with ambiguities and errors in every invoice, and the expected result of every line:
+//! no line is matched to a wrong resource, and all totals reconcile to the cent.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use workflows::invoices::EstimateStored;
 
 use crate::support::TestSystem;
 
-/// What a line was matched to.
+/// The stored match of a line.
 struct Stored {
     rule: String,
     resource: Option<(String, String)>,
@@ -54,8 +54,9 @@ fn is(stored: &Stored, named: &ResourceName) -> bool {
         .is_some_and(|(kind, id)| kind == named.kind && *id == named.provider_id)
 }
 
-/// Whether a line carries what is true of it; none where nothing better could be known.
-fn judge(truth: &LineTruth, stored: &Stored) -> Result<(), String> {
+/// Compares the stored match of a line with its expected result. A line without sufficient data
+/// must be unmatched.
+fn check(truth: &LineTruth, stored: &Stored) -> Result<(), String> {
     let rule = stored.rule.as_str();
     let is_unknown = stored.resource.is_none() && rule == "unmatched";
     let is_right = match &truth.truth {
@@ -88,15 +89,14 @@ fn judge(truth: &LineTruth, stored: &Stored) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "{}: {rule} {:?} {:?}, in truth {:?} (named by JSON: {})",
+            "{}: {rule} {:?} {:?}, expected {:?} (named by JSON: {})",
             stored.described, stored.resource, stored.candidates, truth.truth, truth.named_by_json
         ))
     }
 }
 
 #[tokio::test]
-async fn every_line_of_an_account_full_of_traps_carries_what_is_true_of_it_and_every_cent_is_accounted_for()
- {
+async fn every_line_is_matched_correctly_and_every_cent_reconciles() {
     let EveryCent {
         account,
         truth,
@@ -125,7 +125,7 @@ async fn every_line_of_an_account_full_of_traps_carries_what_is_true_of_it_and_e
         .filter_map(|truth| {
             let key = (truth.invoice, i32::try_from(truth.line_no).unwrap());
             match stored.get(&key) {
-                Some(stored) => judge(truth, stored).err(),
+                Some(stored) => check(truth, stored).err(),
                 None => Some(format!("{key:?} is not stored")),
             }
         })
@@ -152,17 +152,17 @@ async fn every_line_of_an_account_full_of_traps_carries_what_is_true_of_it_and_e
             _ => "csv+items",
         };
         assert_eq!(invoice.sources.as_deref(), Some(sources));
-        let says_so = sources != "csv+items" || *uuid == traps.without_summary;
-        assert_eq!(invoice.source_note.is_some(), says_so, "{invoice:?}");
+        let has_note = sources != "csv+items" || *uuid == traps.without_summary;
+        assert_eq!(invoice.source_note.is_some(), has_note, "{invoice:?}");
         let statements = system.store.statements(invoice.period).await.unwrap();
-        let shared_out: Decimal = statements
+        let allocated: Decimal = statements
             .rows
             .iter()
             .map(store::costs::Statement::total)
             .sum();
-        assert_eq!(shared_out, statements.line_total);
+        assert_eq!(allocated, statements.line_total);
         if *uuid != traps.off_by_a_cent {
-            assert_eq!(shared_out, statements.invoice_total);
+            assert_eq!(allocated, statements.invoice_total);
         }
     }
     let summary_trap = system
@@ -184,11 +184,11 @@ async fn every_line_of_an_account_full_of_traps_carries_what_is_true_of_it_and_e
         "{ledger:?}"
     );
 
-    ingest_all_again(&system, invoices.keys()).await;
+    reingest_all(&system, invoices.keys()).await;
 }
 
-/// Nothing is doubled, nothing is changed.
-async fn ingest_all_again(system: &TestSystem, invoices: impl Iterator<Item = &Uuid>) {
+/// Ingests all invoices again, which must neither double nor change a row.
+async fn reingest_all(system: &TestSystem, invoices: impl Iterator<Item = &Uuid>) {
     let lines = "select l::text from cloud_cost_lines l order by id";
     let before = system.rows(lines).await;
     let again = system.billing_history().await.unwrap();
@@ -211,11 +211,11 @@ async fn ingest_all_again(system: &TestSystem, invoices: impl Iterator<Item = &U
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn an_invoice_that_answers_504_for_ever_fails_with_that_reason_and_delays_nobody() {
+async fn an_invoice_with_permanent_504s_fails_and_delays_no_other() {
     let account = simulator::Account::every_cent();
     let invoices = account.invoices().len();
     let [dead, late, ..] = account.invoices() else {
-        panic!("there are two invoices at least")
+        panic!("at least two invoices are required")
     };
     let (dead, late) = (dead.uuid, late.uuid);
     let system = TestSystem::start(account).await;
@@ -235,9 +235,12 @@ async fn an_invoice_that_answers_504_for_ever_fails_with_that_reason_and_delays_
     let reason = failed.last_error.unwrap();
     assert!(reason.contains("504"), "{reason}");
     assert_eq!(progress.failures[0].reason, reason);
-    let came = system.store.invoice(late).await.unwrap();
+    let recovered = system.store.invoice(late).await.unwrap();
     assert_eq!(
-        (came.ingest_status.as_str(), came.sources.as_deref()),
+        (
+            recovered.ingest_status.as_str(),
+            recovered.sources.as_deref()
+        ),
         ("ingested", Some("csv+items"))
     );
 }

@@ -1,4 +1,4 @@
-//! An account on its first day: one droplet, and every other list in DigitalOcean's forms of "none".
+//! New accounts: one droplet or nothing, with every empty list in one of DigitalOcean's forms.
 
 use simulator::{Account, NoneForm};
 use store::Role;
@@ -44,7 +44,7 @@ async fn an_account_with_one_droplet_and_nothing_else_is_in_sync() {
 }
 
 #[tokio::test]
-async fn an_account_whose_every_list_is_null_is_in_sync() {
+async fn an_account_with_null_for_every_list_is_in_sync() {
     let mut account = Account::empty();
     account.answer_none_as(NoneForm::Null);
     assert_in_sync(account, &[]).await;

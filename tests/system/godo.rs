@@ -1,4 +1,4 @@
-//! The simulator, read by a client that DigitalOcean wrote.
+//! Reads the simulator with godo, DigitalOcean's own Go client.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -29,7 +29,7 @@ async fn godo_reads_the_whole_demo_account() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let read: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let wanted = json!({
+    let expected = json!({
         "account_status": "active",
         "project_resources": 12,
         "resources_by_kind": { "droplet": 5, "domain": 7 },
@@ -43,8 +43,8 @@ async fn godo_reads_the_whole_demo_account() {
         "invoices_whose_items_do_not_sum_to_the_header": [],
         "invoices_whose_summary_differs_from_the_header": [],
     });
-    for (field, wanted) in wanted.as_object().unwrap() {
-        assert_eq!(&read[field], wanted, "{field} in {read}");
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&read[field], value, "{field} in {read}");
     }
     let length = |field: &str| read[field].as_array().map(Vec::len);
     let lengths = ["projects", "droplets", "domains"].map(length);

@@ -1,13 +1,14 @@
-//! Deletions that wait for an operator, seen and answered through Temporal.
+//! Held deletions: deletions that wait for an operator's decision through Temporal.
 
 use simulator::Account;
 use temporalio_client::{WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowGetResultOptions};
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
-use crate::by_hand::{temporal, temporal_refuses};
+use crate::by_hand::{temporal, temporal_fails};
 use crate::support::{LIMIT, TestSystem, eventually, within};
 
-/// A system whose droplets have lost twelve of sixteen, three complete listings ago; and the workflow that waits.
+/// Starts a system in which twelve of sixteen droplets were missing from three complete listings.
+/// Returns it with the id of the workflow that waits for the decision.
 pub(crate) async fn with_a_hold() -> (TestSystem, String) {
     let mut account = Account::empty();
     let droplets: Vec<u64> = (0..16)
@@ -32,7 +33,7 @@ pub(crate) async fn with_a_hold() -> (TestSystem, String) {
         workflows.iter().any(|one| one.id() == id).then_some(())
     })
     .await;
-    // Another sync with the same hold starts no other workflow, and fails not.
+    // Another sync with the same hold succeeds and does not start a second workflow.
     system.sync_inventory().await.unwrap();
     (system, id)
 }
@@ -49,11 +50,11 @@ async fn result(system: &TestSystem, id: &str) -> String {
     String::from_utf8(payload.data.clone()).unwrap()
 }
 
-/// Answers by the `temporal` program, and waits for what becomes of it.
+/// Decides with the `temporal` program, and returns its output and the result of the run.
 pub(crate) async fn decide(system: &TestSystem, id: &str, decision: &str) -> (String, String) {
     let arguments = update(id, decision);
-    let said = temporal(system, &arguments).await;
-    (said, result(system, id).await)
+    let output = temporal(system, &arguments).await;
+    (output, result(system, id).await)
 }
 
 fn update<'a>(id: &'a str, decision: &'a str) -> [&'a str; 9] {
@@ -77,14 +78,14 @@ async fn an_operator_approves_with_the_temporal_program() {
     let (system, id) = with_a_hold().await;
     assert_eq!(system.count(DELETED).await, 0);
     #[rustfmt::skip]
-    let ask = ["workflow", "query", "--workflow-id", &id, "--type", "progress"];
-    let progress = temporal(&system, &ask).await;
+    let query = ["workflow", "query", "--workflow-id", &id, "--type", "progress"];
+    let progress = temporal(&system, &query).await;
     assert!(
         progress.contains(r#""state":"pending""#) && progress.contains(r#""would_delete":12"#),
         "{progress}"
     );
-    let (said, outcome) = decide(&system, &id, r#"{"approve": true, "by": "ann"}"#).await;
-    assert!(said.contains("approved by ann"), "{said}");
+    let (output, outcome) = decide(&system, &id, r#"{"approve": true, "by": "ann"}"#).await;
+    assert!(output.contains("approved"), "{output}");
     assert!(
         outcome.contains(r#""state":"approved""#) && outcome.contains(r#""deleted":12"#),
         "{outcome}"
@@ -98,13 +99,13 @@ async fn an_operator_approves_with_the_temporal_program() {
 }
 
 #[tokio::test]
-async fn an_operator_rejects_and_what_is_no_decision_is_refused() {
+async fn an_operator_rejects_and_invalid_decisions_are_refused() {
     let (system, id) = with_a_hold().await;
     for (input, why) in [
-        (r#"{"approve": true, "by": " "}"#, "say who decides"),
-        (r#"{"approve": "perhaps"}"#, "expected a word like"),
+        (r#"{"approve": true, "by": " "}"#, "`by`"),
+        (r#"{"approve": "perhaps"}"#, "\"approve\""),
     ] {
-        let refused = temporal_refuses(&system, &update(&id, input)).await;
+        let refused = temporal_fails(&system, &update(&id, input)).await;
         assert!(refused.contains(why), "{refused}");
     }
     let (_, outcome) = decide(&system, &id, r#"{"approve": false, "by": "bob"}"#).await;
@@ -113,20 +114,19 @@ async fn an_operator_rejects_and_what_is_no_decision_is_refused() {
 }
 
 #[tokio::test]
-async fn a_hold_that_has_waited_for_a_while_is_told_of_and_its_run_is_not_asked_for_by_every_sync()
-{
+async fn an_older_hold_is_reported_and_its_run_is_not_started_by_every_sync() {
     let (system, id) = with_a_hold().await;
-    let asks = async || {
+    let starts = async || {
         let events = system.all_events().await.into_iter();
-        let asked = events.filter(|event| {
+        let starts = events.filter(|event| {
             matches!(
                 event.attributes,
                 Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(_))
             )
         });
-        asked.count()
+        starts.count()
     };
-    assert_eq!(asks().await, 2, "by the sync that held, and by the next");
+    assert_eq!(starts().await, 2, "by the sync with the hold and the next");
     let moved = "update cloud_held_deletions set held_at = held_at - interval '1 hour'";
     execute(&system, moved.to_owned()).await;
     let report = system.sync_inventory().await.unwrap();
@@ -135,28 +135,29 @@ async fn a_hold_that_has_waited_for_a_while_is_told_of_and_its_run_is_not_asked_
     let waiting = droplets.still_held.as_ref().unwrap();
     assert_eq!(id, format!("held-deletion-{}", waiting.hold));
     assert_eq!((waiting.would_delete, waiting.live), (12, 16));
-    assert_eq!(asks().await, 2);
+    assert_eq!(starts().await, 2);
 
-    // Somebody ended it. A day after the hold it is there again.
+    // The run is terminated. A day after the hold, a sync starts it again.
     temporal(&system, &["workflow", "terminate", "--workflow-id", &id]).await;
     let moved = "update cloud_held_deletions set held_at = held_at - interval '23 hours'";
     execute(&system, moved.to_owned()).await;
     system.sync_inventory().await.unwrap();
-    assert_eq!(asks().await, 3);
+    assert_eq!(starts().await, 3);
     let (_, outcome) = decide(&system, &id, r#"{"approve": false, "by": "bob"}"#).await;
     assert!(outcome.contains(r#""state":"rejected""#), "{outcome}");
 }
 
-/// An operator's word that the database refuses for a while. Gives what becomes of it.
-async fn decide_meanwhile(
+/// Decides while the database rejects writes, calls `repair` after the first failure, and returns
+/// the result of the run.
+async fn decide_during_failure(
     system: &TestSystem,
     id: &str,
     failures: &'static str,
-    mend: impl AsyncFnOnce(),
+    repair: impl AsyncFnOnce(),
 ) -> String {
     let input = r#"{"approve": true, "by": "ann"}"#;
-    let said = temporal(system, &update(id, input)).await;
-    assert!(said.contains("approved by ann"), "{said}");
+    let output = temporal(system, &update(id, input)).await;
+    assert!(output.contains("approved"), "{output}");
     eventually("the decision is refused", async || {
         let info = WorkflowExecutionInfo::builder()
             .namespace(&system.namespace)
@@ -177,7 +178,7 @@ async fn decide_meanwhile(
         all.any(|message| message.contains(failures)).then_some(())
     })
     .await;
-    mend().await;
+    repair().await;
     result(system, id).await
 }
 
@@ -187,11 +188,11 @@ async fn execute(system: &TestSystem, sql: String) {
 }
 
 #[tokio::test]
-async fn a_failover_to_a_server_that_only_reads_loses_no_decision() {
+async fn a_failover_to_a_read_only_server_loses_no_decision() {
     let (system, id) = with_a_hold().await;
     let database = "select current_database()::text";
     let database = system.rows(database).await.remove(0);
-    // New sessions have it: the others end, as they do when a server fails over.
+    // Applies to new sessions. The existing ones are terminated, as in a failover.
     let read_only = async |value: &str| {
         let set = format!("alter database {database} set default_transaction_read_only = {value}");
         execute(&system, set).await;
@@ -200,7 +201,7 @@ async fn a_failover_to_a_server_that_only_reads_loses_no_decision() {
         execute(&system, end.to_owned()).await;
     };
     read_only("on").await;
-    let outcome = decide_meanwhile(&system, &id, "read-only transaction", async || {
+    let outcome = decide_during_failure(&system, &id, "read-only transaction", async || {
         read_only("off").await;
     });
     let outcome = outcome.await;
@@ -209,11 +210,11 @@ async fn a_failover_to_a_server_that_only_reads_loses_no_decision() {
 }
 
 #[tokio::test]
-async fn a_decision_that_the_database_refuses_is_asked_for_again() {
+async fn a_decision_that_the_database_rejects_is_retried() {
     let (system, id) = with_a_hold().await;
     let rename = |from, to| format!("alter table {from} rename to {to}");
     execute(&system, rename("cloud_resource_events", "elsewhere")).await;
-    let outcome = decide_meanwhile(&system, &id, "does not exist", async || {
+    let outcome = decide_during_failure(&system, &id, "does not exist", async || {
         execute(&system, rename("elsewhere", "cloud_resource_events")).await;
     });
     let outcome = outcome.await;

@@ -1,3 +1,5 @@
+//! Syncs of the inventory: failed kinds, concurrent syncs, deletions and moves.
+
 use domain::ResourceKind;
 use simulator::{Account, Fault, FaultKind};
 use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
@@ -17,7 +19,7 @@ async fn events_of(system: &TestSystem, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_kind_that_cannot_be_listed_harms_no_other_and_is_named() {
+async fn a_kind_that_cannot_be_listed_is_named_and_affects_no_other() {
     let system = TestSystem::start(Account::demo()).await;
     let fault = Fault::new(FaultKind::Unauthorized, "/v2/volumes");
     system.simulator.fail(fault);
@@ -37,7 +39,7 @@ async fn a_kind_that_cannot_be_listed_harms_no_other_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_kind_that_may_not_be_read_is_said_and_fails_nothing() {
+async fn an_unreadable_kind_is_reported_and_does_not_fail_the_run() {
     let system = TestSystem::start(Account::demo()).await;
     system
         .simulator
@@ -62,14 +64,14 @@ async fn a_kind_that_may_not_be_read_is_said_and_fails_nothing() {
 }
 
 #[tokio::test]
-async fn the_fast_lane_and_the_full_sync_at_once_come_to_the_same_as_one_after_the_other() {
+async fn concurrent_fast_and_full_syncs_equal_sequential_ones() {
     let mut account = Account::empty();
     let droplets: Vec<u64> = (0..250)
         .map(|number| account.add_droplet(&format!("web-{number}"), "s-1vcpu-1gb", "syd1"))
         .collect();
     let system = TestSystem::start(account).await;
     let fast = async || {
-        let scope = Input::Given(InventoryScope {
+        let scope = Input::Valid(InventoryScope {
             kinds: vec![ResourceKind::DROPLET],
         });
         let id = format!("sync-droplets-{}", uuid::Uuid::new_v4());
@@ -100,18 +102,18 @@ async fn the_fast_lane_and_the_full_sync_at_once_come_to_the_same_as_one_after_t
 }
 
 #[tokio::test]
-async fn a_droplet_that_three_complete_listings_lack_is_deleted_and_comes_back_as_the_same() {
+async fn a_droplet_missing_from_three_listings_is_deleted_and_restorable() {
     let mut account = Account::empty();
-    account.add_droplet("stays", "s-1vcpu-1gb", "syd1");
-    let goes = account.add_droplet("goes", "s-1vcpu-1gb", "syd1");
+    account.add_droplet("kept", "s-1vcpu-1gb", "syd1");
+    let removed = account.add_droplet("removed", "s-1vcpu-1gb", "syd1");
     let system = TestSystem::start(account).await;
     system.sync_inventory().await.unwrap();
     let droplet = system
         .simulator
-        .read(|account| account.droplet(goes).unwrap().clone());
+        .read(|account| account.droplet(removed).unwrap().clone());
     system
         .simulator
-        .change(|account| account.remove_droplet(goes));
+        .change(|account| account.remove_droplet(removed));
 
     let unreadable = Fault::new(FaultKind::Forbidden, "/v2/droplets?type=gpus").times(1);
     system.simulator.fail(unreadable);
@@ -119,24 +121,27 @@ async fn a_droplet_that_three_complete_listings_lack_is_deleted_and_comes_back_a
     for _ in 0..2 {
         system.sync_inventory().await.unwrap();
     }
-    // Two strikes; the listing that failed was none.
-    assert_eq!(events_of(&system, "goes").await, ["discovered"]);
+    // Two strikes: the incomplete listing does not count.
+    assert_eq!(events_of(&system, "removed").await, ["discovered"]);
     system.sync_inventory().await.unwrap();
-    assert_eq!(events_of(&system, "goes").await, ["discovered", "deleted"]);
+    assert_eq!(
+        events_of(&system, "removed").await,
+        ["discovered", "deleted"]
+    );
 
     system
         .simulator
         .change(|account| account.insert_droplet(droplet));
     system.sync_inventory().await.unwrap();
     assert_eq!(
-        events_of(&system, "goes").await,
+        events_of(&system, "removed").await,
         ["discovered", "deleted", "restored"]
     );
-    assert_eq!(events_of(&system, "stays").await, ["discovered"]);
+    assert_eq!(events_of(&system, "kept").await, ["discovered"]);
 }
 
 #[tokio::test]
-async fn a_droplet_that_moves_between_projects_is_drift() {
+async fn a_droplet_moved_between_projects_is_recorded_as_drift() {
     let mut account = Account::empty();
     let shop = account.add_project("shop");
     let droplet = account.add_droplet("web-1", "s-1vcpu-1gb", "syd1");

@@ -1,3 +1,5 @@
+//! Ingestion of invoices: CSV variants, unreadable files, failed checks and retries.
+
 use std::time::{Duration, SystemTime};
 
 use rust_decimal::Decimal;
@@ -10,9 +12,9 @@ use uuid::Uuid;
 use crate::rate_limit::pauses;
 use crate::support::TestSystem;
 
-/// Every stored line, whole, in order, with the row's version: a row written again is another one.
+/// Every stored line in order, with its row version, which changes with every write.
 const LINES: &str = "select xmin::text || ' ' || cloud_cost_lines::text from cloud_cost_lines order by invoice_id, line_no";
-/// The parts of a line that come from the file, without what only some files have.
+/// The columns of a line that are in every CSV file.
 const LINES_OF_INVOICES: &str = "select to_char(period, 'YYYY-MM') || '|' || string_agg(
         concat_ws('|', line_no, product, description, hours, start_at at time zone 'UTC', end_at at time zone 'UTC', l.amount, project_name),
         '; ' order by line_no)
@@ -34,7 +36,7 @@ fn csv(lines: &[&str]) -> String {
     text
 }
 
-/// An account with one invoice for each CSV, from January 2020 on.
+/// Returns an account with one invoice for each CSV, from January 2020 on.
 fn account_with(files: &[&str]) -> (Account, Vec<Uuid>) {
     let mut account = Account::empty();
     let uuids = (1..)
@@ -48,7 +50,7 @@ fn account_with(files: &[&str]) -> (Account, Vec<Uuid>) {
     (account, uuids)
 }
 
-/// An account with one invoice of one line.
+/// Returns an account with one invoice of one line.
 fn account_with_one_invoice() -> (Account, Uuid) {
     let mut account = Account::empty();
     let line = InvoiceLine::new("Droplets", "web-1 (s-1vcpu-1gb)", Decimal::new(600, 2));
@@ -61,7 +63,7 @@ fn csv_path(invoice: Uuid) -> String {
 }
 
 #[tokio::test]
-async fn one_bill_written_in_many_ways_is_read_the_same() {
+async fn csv_variants_of_one_bill_are_read_identically() {
     let plain = csv(&[LINE_OF_DROPLET, LINE_OF_CREDIT]);
     let reordered = "USD,Project_Name,END,start,hours,DESCRIPTION,group_description,Product\n\
         $6.00,\"Shop, new\",2026-05-01 00:00:00 +0000,2026-04-01 00:00:00 +0000,744,web-1 (s-1vcpu-1gb),,Droplets\n\
@@ -90,7 +92,7 @@ async fn one_bill_written_in_many_ways_is_read_the_same() {
 }
 
 #[tokio::test]
-async fn a_csv_that_cannot_be_read_fails_its_invoice_alone_until_it_is_mended() {
+async fn an_unreadable_csv_fails_only_its_invoice_until_it_is_fixed() {
     let good = csv(&[LINE_OF_DROPLET, LINE_OF_CREDIT]);
     let without_amounts = good.replace("USD", "EUR");
     let no_amount = good.replace("$6.00", "six dollars");
@@ -148,7 +150,7 @@ async fn a_csv_that_cannot_be_read_fails_its_invoice_alone_until_it_is_mended() 
         4
     );
 
-    // One that was ingested is corrected, and its new file is broken: the lines of the old one stay.
+    // An ingested invoice is corrected with an unreadable file: the existing lines stay.
     let before = system.rows(LINES).await;
     system.simulator.change(|account| {
         account.set_invoice_amount(uuids[4], Decimal::ONE);
@@ -166,18 +168,18 @@ async fn a_csv_that_cannot_be_read_fails_its_invoice_alone_until_it_is_mended() 
     });
     let progress = system.billing_history().await.unwrap();
     assert_eq!((progress.ingested, progress.failed), (4, 0));
-    let mended = "select count(*) from cloud_invoices where ingest_status = 'ingested' and last_error is null and line_count = 2";
-    assert_eq!(system.count(mended).await, 5);
+    let fixed = "select count(*) from cloud_invoices where ingest_status = 'ingested' and last_error is null and line_count = 2";
+    assert_eq!(system.count(fixed).await, 5);
 }
 
-/// All that is stored of invoices, apart from how their checks went.
-const PROVEN: &str = "select concat_ws('|', ingest_status, is_final, version, line_count, line_total, off_by, reconciled, summary_amount,
+/// The stored columns of invoices, except the results of later checks.
+const VERIFIED: &str = "select concat_ws('|', ingest_status, is_final, version, line_count, line_total, off_by, reconciled, summary_amount,
         verified_at, sources, last_error)
     from cloud_invoices order by period";
 
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
+async fn a_failed_check_reverts_nothing_and_is_repeated() {
     let line = |name: &str| {
         InvoiceLine::new(
             "Droplets",
@@ -194,8 +196,11 @@ async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
     let system = TestSystem::start(account).await;
     let progress = system.billing_history().await.unwrap();
     assert_eq!((progress.ingested, progress.failed), (1, 0));
-    let (lines, mut proven) = (system.rows(LINES).await, system.rows(PROVEN).await);
-    assert!(proven[0].starts_with("ingested|t|1|2|12.00"), "{proven:?}");
+    let (lines, mut verified_rows) = (system.rows(LINES).await, system.rows(VERIFIED).await);
+    assert!(
+        verified_rows[0].starts_with("ingested|t|1|2|12.00"),
+        "{verified_rows:?}"
+    );
 
     let all = format!("/v2/customers/my/invoices/{uuid}*");
     let csv = csv_path(uuid);
@@ -214,14 +219,14 @@ async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
         (FaultKind::NotFound, &all, "neither a CSV nor items"),
     ] {
         system.simulator.fail(Fault::new(kind.clone(), path));
-        // By hand the run fails, so that it is found.
+        // A run by hand fails, so that the operator notices.
         let error = system.ingest(uuid).await.unwrap_err();
         assert!(error.contains(expected), "{kind:?}: {error}");
-        // And so it does where the daily run repeats it.
+        // The daily run repeats the check and counts the failure.
         let progress = system.billing_history().await.unwrap();
         assert_eq!((progress.ingested, progress.failed), (0, 1), "{kind:?}");
         assert_eq!(system.rows(LINES).await, lines, "{kind:?}");
-        assert_eq!(system.rows(PROVEN).await, proven, "{kind:?}");
+        assert_eq!(system.rows(VERIFIED).await, verified_rows, "{kind:?}");
         let invoice = system.store.invoice(uuid).await.unwrap();
         assert!(invoice.check_failed_since > invoice.verified_at, "{kind:?}");
         let reason = invoice.last_check_error.unwrap();
@@ -237,15 +242,15 @@ async fn a_check_that_fails_takes_nothing_back_and_is_repeated() {
         );
         assert_eq!((invoice.is_final, invoice.version), (true, 1));
         assert_eq!(system.rows(LINES).await, lines, "{kind:?}");
-        // Verified again.
-        let verified = system.rows(PROVEN).await;
-        assert_ne!(verified, proven, "{kind:?}");
-        proven = verified;
+        // The new verification time is stored.
+        let verified = system.rows(VERIFIED).await;
+        assert_ne!(verified, verified_rows, "{kind:?}");
+        verified_rows = verified;
     }
 }
 
 #[tokio::test]
-async fn ingesting_an_invoice_again_changes_no_line() {
+async fn ingesting_an_unchanged_invoice_again_writes_no_line() {
     let account = Account::demo();
     let april = account.invoices()[0].uuid;
     let system = TestSystem::start(account).await;
@@ -259,7 +264,7 @@ async fn ingesting_an_invoice_again_changes_no_line() {
     assert_eq!(system.rows(LINES).await, before);
 }
 
-/// On which attempt an ingest came through, and how long after it was first asked for that attempt began.
+/// Returns the last attempt of an ingest, and its delay after the activity was scheduled.
 async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
     let history = system
         .history(&format!("ingest-invoice-{invoice}"), None)
@@ -285,28 +290,28 @@ async fn last_attempt(system: &TestSystem, invoice: Uuid) -> (i32, Duration) {
 }
 
 #[tokio::test]
-async fn a_429_is_tried_again_when_digitalocean_said() {
+async fn a_429_is_retried_after_the_time_in_its_retry_after_header() {
     let (account, invoice) = account_with_one_invoice();
     let system = TestSystem::start(account).await;
-    let asked = FaultKind::RateLimited { retry_after: 4 };
-    let fault = Fault::new(asked, &csv_path(invoice)).times(1);
+    let limited = FaultKind::RateLimited { retry_after: 4 };
+    let fault = Fault::new(limited, &csv_path(invoice)).times(1);
     system.simulator.fail(fault);
     assert_eq!(system.ingest(invoice).await.unwrap().lines, 1);
     let (attempt, delay) = last_attempt(&system, invoice).await;
     assert_eq!(attempt, 2);
-    // The policy's own first delay would be one second.
+    // Longer than the retry policy's first delay of one second.
     assert!(delay >= Duration::from_secs(4), "{delay:?}");
 }
 
-/// More often than there are attempts, and for longer than a minute.
+/// With more 429s than attempts, and with one of more than a minute.
 #[tokio::test]
 #[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
-async fn no_429_fails_an_invoice_or_keeps_a_part_of_it_back() {
+async fn a_429_neither_fails_an_invoice_nor_omits_a_part_of_it() {
     for (retry_after, times, least) in [(1, 10, 15), (61, 1, 61)] {
         let (account, invoice) = account_with_one_invoice();
         let system = TestSystem::start(account).await;
-        let asked = FaultKind::RateLimited { retry_after };
-        let fault = Fault::new(asked, &format!("/v2/customers/my/invoices/{invoice}*"));
+        let limited = FaultKind::RateLimited { retry_after };
+        let fault = Fault::new(limited, &format!("/v2/customers/my/invoices/{invoice}*"));
         system.simulator.fail(fault.times(times));
         let ingested = system.ingest(invoice).await.unwrap();
         assert_eq!((ingested.lines, &*ingested.sources), (1, "csv+items"));
@@ -322,7 +327,7 @@ async fn no_429_fails_an_invoice_or_keeps_a_part_of_it_back() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_comes_after_two_pages_of_html_is_ingested() {
+async fn an_invoice_is_ingested_after_two_html_error_pages() {
     let (account, invoice) = account_with_one_invoice();
     let system = TestSystem::start(account).await;
     let page = FaultKind::HtmlError { status: 504 };
@@ -333,7 +338,7 @@ async fn an_invoice_that_comes_after_two_pages_of_html_is_ingested() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_never_comes_fails_alone() {
+async fn an_invoice_with_permanent_errors_fails_alone() {
     let good = csv(&[LINE_OF_DROPLET]);
     let (account, uuids) = account_with(&[&good, &good, &good]);
     let system = TestSystem::start(account).await;
@@ -346,8 +351,5 @@ async fn an_invoice_that_never_comes_fails_alone() {
         ["2020-01 ingested", "2020-02 failed", "2020-03 ingested"]
     );
     let error = &progress.failures[0].reason;
-    assert!(
-        error.contains("answered 504") && !error.contains('<'),
-        "{error}"
-    );
+    assert!(error.contains("504") && !error.contains('<'), "{error}");
 }

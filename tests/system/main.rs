@@ -1,4 +1,5 @@
-//! The whole system, started for real: PostgreSQL, the Temporal dev server, the worker, the API, and a simulated account.
+//! System tests: worker and API run against a real PostgreSQL server, the Temporal dev server, and
+//! a simulated DigitalOcean account.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 

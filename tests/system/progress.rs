@@ -1,4 +1,4 @@
-//! How far runs are, asked while they wait and when they have ended.
+//! The progress query of runs, while they wait and after they ended.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::rate_limit::{close_budgets, wait_for_a_pause};
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, within};
 
 #[tokio::test]
-async fn a_run_that_waits_in_vain_fails_by_name_before_its_time_is_over() {
+async fn a_run_that_waits_too_long_fails_by_name_before_its_timeout() {
     let system = TestSystem::start(Account::demo()).await;
-    // So that there are projects to walk.
+    // Stores projects, so that the second pass has members to list.
     system.sync_projects().await.unwrap();
     let refused = FaultKind::RateLimited { retry_after: 600 };
     system.simulator.fail(Fault::new(refused, "/v2/projects*"));
@@ -28,28 +28,28 @@ async fn a_run_that_waits_in_vain_fails_by_name_before_its_time_is_over() {
         .start_workflow(SyncProjects::run, NoInput, options);
     let run = starting.await.unwrap();
     let progress = async || {
-        let asking = run.query(SyncProjects::progress, (), WorkflowQueryOptions::default());
-        asking.await.unwrap()
+        let query = run.query(SyncProjects::progress, (), WorkflowQueryOptions::default());
+        query.await.unwrap()
     };
     wait_for_a_pause(&system).await;
     assert_eq!(progress().await.pass, Pass::Projects);
 
     let result = run.get_result(WorkflowGetResultOptions::default());
-    let error = within(LIMIT_OF_RETRIES, "the sync in vain", result).await;
+    let error = within(LIMIT_OF_RETRIES, "the waiting sync", result).await;
     let Err(WorkflowGetResultError::Failed(error)) = error else {
         panic!("{error:?}");
     };
     let reason = error.failure().cause.clone().unwrap().message;
-    assert!(reason.contains("has to wait"), "{reason}");
-    // Both passes waited, and together no longer than one would.
+    assert!(reason.contains("was not sent"), "{reason}");
+    // Both passes waited, within one shared time limit.
     let progress = progress().await;
     assert_eq!(progress.pass, Pass::Memberships);
     let failed = progress.failed.unwrap();
-    assert!(failed.contains("has to wait"), "{failed}");
+    assert!(failed.contains("was not sent"), "{failed}");
 }
 
 #[tokio::test]
-async fn a_sync_of_the_inventory_tells_which_kinds_are_under_way_and_which_failed() {
+async fn the_progress_lists_the_kinds_in_progress_and_the_failed_ones() {
     let system = TestSystem::start(Account::demo()).await;
     close_budgets(&system, "10 seconds").await;
     let fault = Fault::new(FaultKind::Unauthorized, "/v2/volumes");
@@ -64,8 +64,8 @@ async fn a_sync_of_the_inventory_tells_which_kinds_are_under_way_and_which_faile
         .start_workflow(SyncInventory::run, Input::Valid(scope), options);
     let run = starting.await.unwrap();
     let progress = async || {
-        let asking = run.query(SyncInventory::progress, (), WorkflowQueryOptions::default());
-        asking.await.unwrap()
+        let query = run.query(SyncInventory::progress, (), WorkflowQueryOptions::default());
+        query.await.unwrap()
     };
     wait_for_a_pause(&system).await;
     let waiting = progress().await;

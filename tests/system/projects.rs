@@ -1,3 +1,5 @@
+//! Syncs of projects, and creation of the internal project.
+
 use futures::future::join_all;
 use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Scopes};
 
@@ -5,7 +7,7 @@ use crate::support::{INTERNAL_PROJECT, TestSystem};
 
 const INTERNAL_PROJECTS_STORED: &str = "select count(*) from cloud_projects where is_internal";
 
-/// The method and status of every request about the list of projects.
+/// Returns the method and status of every request to the list of projects.
 fn project_requests(system: &TestSystem) -> Vec<String> {
     let requests = system.simulator.requests();
     let about_projects = requests
@@ -17,7 +19,7 @@ fn project_requests(system: &TestSystem) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn eight_syncs_at_once_create_the_internal_project_once() {
+async fn eight_concurrent_syncs_create_the_internal_project_once() {
     let system = TestSystem::start(Account::demo()).await;
     let reports = join_all((0..8).map(|_| system.sync_projects())).await;
     let created: Vec<bool> = reports
@@ -31,15 +33,15 @@ async fn eight_syncs_at_once_create_the_internal_project_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_create_the_internal_project_is_told_so_and_mirrors_all_others() {
+async fn a_token_without_project_create_fails_but_mirrors_all_projects() {
     let mut account = Account::demo();
     account.accept_token(DEMO_TOKEN, Scopes::only(["project:read"]));
     let system = TestSystem::start(account).await;
-    let told = system.sync_projects().await.unwrap_err();
+    let error = system.sync_projects().await.unwrap_err();
     for part in [INTERNAL_PROJECT, "grant it project:create", "403"] {
-        assert!(told.contains(part), "no {part:?} in {told}");
+        assert!(error.contains(part), "no {part:?} in {error}");
     }
-    assert!(!told.contains("read this"), "{told}");
+    assert!(!error.contains("read this"), "{error}");
     assert_eq!(system.requests("POST", "/v2/projects"), 1);
     let listed = system.simulator.change(|account| account.projects().len());
     let stored = system.count("select count(*) from cloud_projects").await;
@@ -56,15 +58,15 @@ async fn a_listing_that_fails_creates_no_project() {
     let report = system.sync_projects().await.unwrap();
     assert!(report.projects.created_internal);
     let expected = [
-        "GET 503", "GET 503", // Two attempts that create nothing,
+        "GET 503", "GET 503", // Two attempts that create nothing.
         "GET 200", "GET 200", "POST 201",
-        "GET 200", // and one that sees that there is none, twice.
+        "GET 200", // A third one that creates the project after two listings without it.
     ];
     assert_eq!(project_requests(&system), expected);
 }
 
 #[tokio::test]
-async fn a_listing_that_breaks_off_before_the_internal_project_creates_no_second_one() {
+async fn an_incomplete_listing_creates_no_second_internal_project() {
     let mut account = Account::empty();
     for number in 0..250 {
         account.add_project(&format!("project {number}"));
@@ -83,11 +85,11 @@ async fn a_listing_that_breaks_off_before_the_internal_project_creates_no_second
 }
 
 #[tokio::test]
-async fn an_internal_project_that_the_listing_does_not_show_yet_is_not_created_twice() {
+async fn an_internal_project_missing_from_a_stale_list_is_not_duplicated() {
     let mut account = Account::demo();
     account.add_project(INTERNAL_PROJECT);
     let system = TestSystem::start(account).await;
-    // The listing, and the one under the lock.
+    // Affects the listing and its repetition under the lock.
     system
         .simulator
         .fail(Fault::new(FaultKind::LaggingList, "/v2/projects").times(2));

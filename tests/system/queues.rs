@@ -1,4 +1,4 @@
-//! Workers that poll some of the task queues.
+//! Workers that poll only some task queues.
 
 use digitalocean::Purpose;
 use simulator::Account;
@@ -9,7 +9,7 @@ use workflows::{NoInput, task_queue};
 use crate::support::{LIMIT, TestSystem, within};
 
 #[tokio::test]
-async fn what_a_worker_does_not_poll_for_waits_for_one_that_does() {
+async fn a_run_waits_for_a_worker_that_polls_its_task_queue() {
     let system = TestSystem::start_serving(Account::demo(), &[Purpose::CloudBilling]).await;
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "waits").build();
     let waits = system
@@ -17,11 +17,11 @@ async fn what_a_worker_does_not_poll_for_waits_for_one_that_does() {
         .start_workflow(SyncProjects::run, NoInput, options)
         .await
         .unwrap();
-    // Started later, and through with its work.
+    // These start later and complete.
     system.poll_balance().await.unwrap();
     system.billing_history().await.unwrap();
     let started_only = system.history("waits", None).await.len();
-    assert_eq!(started_only, 2, "a start, and a task that nobody took");
+    assert_eq!(started_only, 2, "the start, and a task without a worker");
 
     let _another = system.start_another_worker(&[Purpose::CloudSyncFull]);
     let result = waits.get_result(WorkflowGetResultOptions::default());

@@ -1,13 +1,14 @@
-//! Recorded histories of all workflows, replayed by the workflow code as it is now.
+//! Replays recorded histories of all workflows with the current workflow code.
 //!
-//! A change that takes another course than an open run breaks that run, and fails here. Until 0.1.0 no run is older than the code, so
-//! record the histories again:
+//! A change that is incompatible with the commands of open runs fails here. Until 0.1.0 there are
+//! no older runs, so record the histories again:
 //!
 //! ```sh
 //! cargo test -p tests --test system record_ -- --ignored
 //! ```
 //!
-//! From 0.1.0 on, `docs/upgrades.md` says how to patch. The format of the files: `docs/decisions/2026-11-23-recorded-histories.md`.
+//! From 0.1.0 on, patch the workflow instead, as `docs/upgrades.md` describes. The file format is
+//! in `docs/decisions/2026-11-23-recorded-histories.md`.
 
 mod recording;
 
@@ -44,7 +45,7 @@ const WORKFLOWS: [&str; 6] = [
     "SyncInventory",
     "SyncProjects",
 ];
-/// What gzip begins with, and no history.
+/// The magic number of gzip, with which no encoded history starts.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 fn directory() -> PathBuf {
@@ -80,12 +81,12 @@ fn workflow_type(history: &History) -> String {
     let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) =
         &history.events[0].attributes
     else {
-        panic!("a history that does not begin with a start");
+        panic!("the first event of the history is not a start");
     };
     started.workflow_type.clone().unwrap().name
 }
 
-/// Of the workflows as they are now.
+/// Returns a replayer with the current workflows.
 fn replayer() -> Result<WorkflowReplayer, anyhow::Error> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<BillingHistory>()?
@@ -98,7 +99,7 @@ fn replayer() -> Result<WorkflowReplayer, anyhow::Error> {
 }
 
 #[tokio::test]
-async fn recorded_histories_take_the_same_course_today() {
+async fn recorded_histories_replay_without_nondeterminism() {
     let mut types = Vec::new();
     for path in recorded() {
         let history = read_history(&path);
@@ -111,7 +112,7 @@ async fn recorded_histories_take_the_same_course_today() {
     assert_eq!(types, WORKFLOWS);
 }
 
-/// Takes another course than the real one.
+/// A variant of the workflow with different commands.
 #[workflow]
 #[derive(Default)]
 struct PollBalanceLater;
@@ -126,7 +127,7 @@ impl PollBalanceLater {
 }
 
 #[tokio::test]
-async fn a_workflow_that_takes_another_course_is_found_out() {
+async fn a_workflow_with_different_commands_fails_the_replay() {
     let options = WorkflowReplayerOptions::new().register_workflow::<PollBalanceLater>();
     let replayer = WorkflowReplayer::new(options.unwrap().build()).unwrap();
     let history = read_history(&directory().join("poll-balance.history"));
@@ -151,7 +152,7 @@ async fn with_more_invoices_than_a_page() -> TestSystem {
 }
 
 #[tokio::test]
-async fn a_run_over_more_invoices_than_a_page_continues_as_new_and_replays() {
+async fn a_run_over_more_than_a_page_continues_as_new_and_replays() {
     let system = with_more_invoices_than_a_page().await;
     let progress = system.billing_history().await.unwrap();
     assert_eq!((progress.listed, progress.ingested), (516, 516));

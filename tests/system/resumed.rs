@@ -1,4 +1,4 @@
-//! A long listing whose worker dies or whose page fails goes on where it was.
+//! A long listing resumes after its worker died or a page failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use workflows::{Input, task_queue};
 
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, within};
 
-/// 15 pages of 200.
+/// 15 pages of 200 droplets.
 const DROPLETS: usize = 3_000;
 
 type Syncing = WorkflowHandle<Client, SyncInventory>;
@@ -23,7 +23,7 @@ async fn sync_droplets(system: &TestSystem) -> Syncing {
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync").build();
     let client = &system.client;
     client
-        .start_workflow(SyncInventory::run, Input::Given(scope), options)
+        .start_workflow(SyncInventory::run, Input::Valid(scope), options)
         .await
         .unwrap();
     client.get_workflow_handle("sync")
@@ -34,9 +34,9 @@ async fn report_of(syncing: &Syncing) -> InventoryReport {
     within(LIMIT_OF_RETRIES, "the sync", result).await.unwrap()
 }
 
-/// How often each page of the droplets was given.
-fn pages_given(system: &TestSystem) -> BTreeMap<u32, usize> {
-    let mut given = BTreeMap::new();
+/// Returns the number of successful responses for each page of droplets.
+fn pages_returned(system: &TestSystem) -> BTreeMap<u32, usize> {
+    let mut returned = BTreeMap::new();
     for request in system.simulator.requests() {
         let is_page = request.path == "/v2/droplets"
             && request.status == 200
@@ -44,13 +44,13 @@ fn pages_given(system: &TestSystem) -> BTreeMap<u32, usize> {
         let mut parameters = request.query.split('&');
         let page = parameters.find_map(|parameter| parameter.strip_prefix("page="));
         if let Some(page) = page.filter(|_| is_page) {
-            *given.entry(page.parse().unwrap()).or_default() += 1;
+            *returned.entry(page.parse().unwrap()).or_default() += 1;
         }
     }
-    given
+    returned
 }
 
-/// What the activity under way has told of itself.
+/// Returns the heartbeat details of the running activity.
 async fn heartbeat(syncing: &Syncing) -> Option<serde_json::Value> {
     let options = WorkflowDescribeOptions::default();
     let described = syncing.describe(options).await.unwrap();
@@ -59,7 +59,7 @@ async fn heartbeat(syncing: &Syncing) -> Option<serde_json::Value> {
     serde_json::from_slice(&details.payloads.first()?.data).ok()
 }
 
-async fn is_mirrored(system: &TestSystem, droplets: i64) {
+async fn assert_mirrored(system: &TestSystem, droplets: i64) {
     let live =
         "select count(*) from cloud_resources where deleted_at is null and stale_strike_count = 0";
     assert_eq!(system.count(live).await, droplets);
@@ -73,10 +73,12 @@ async fn is_mirrored(system: &TestSystem, droplets: i64) {
 }
 
 #[tokio::test]
-async fn a_killed_workers_listing_is_gone_on_with_by_another() {
+async fn a_listing_of_a_killed_worker_is_resumed_by_another() {
     let account = Account::with_droplets(DROPLETS);
     let system = TestSystem::start_serving(account, &[Purpose::CloudBilling]).await;
-    let doomed = system.start_doomed_worker(&[Purpose::CloudSyncFull]).await;
+    let first = system
+        .start_killable_worker(&[Purpose::CloudSyncFull])
+        .await;
     let never = FaultKind::Slow {
         delay: Duration::from_mins(5),
     };
@@ -84,44 +86,45 @@ async fn a_killed_workers_listing_is_gone_on_with_by_another() {
         .simulator
         .fail(Fault::new(never, "/v2/droplets?page=13"));
     let syncing = sync_droplets(&system).await;
-    let told = eventually("the listing tells how far it is", async || {
+    let details = eventually("the listing sends a heartbeat", async || {
         heartbeat(&syncing).await
     })
     .await;
     let expected = serde_json::json!({ "list": "/v2/droplets", "page": 12, "of": 15 });
-    assert_eq!(told, expected);
-    doomed.kill();
+    assert_eq!(details, expected);
+    first.kill();
     system.simulator.clear_faults();
 
     let _another = system.start_another_worker(&[Purpose::CloudSyncFull]);
     let report = report_of(&syncing).await;
-    let given = pages_given(&system);
+    let returned = pages_returned(&system);
     for page in 1..=11 {
-        assert_eq!(given[&page], 1, "page {page} was asked for again");
+        assert_eq!(returned[&page], 1, "page {page} was refetched");
     }
-    // By the last page that was taken it is told that nothing has moved; then the three that are left, and the GPUs'.
-    assert_eq!((given[&12], report.requests), (2, 5));
+    // Refetches the last stored page to verify that no item has moved, then fetches the remaining
+    // three and the list of GPU droplets.
+    assert_eq!((returned[&12], report.requests), (2, 5));
     assert_eq!(report.kinds[0].seen, DROPLETS);
     assert_eq!(report.kinds[0].incomplete, None);
-    is_mirrored(&system, 3_000).await;
+    assert_mirrored(&system, 3_000).await;
 }
 
 #[tokio::test]
-async fn a_list_that_has_changed_meanwhile_is_read_from_its_start() {
+async fn a_list_that_changed_meanwhile_is_reread_from_its_start() {
     let system = TestSystem::start(Account::with_droplets(DROPLETS)).await;
     let wait = FaultKind::RateLimited { retry_after: 5 };
     system
         .simulator
         .fail(Fault::new(wait, "/v2/droplets?page=13").times(1));
     let syncing = sync_droplets(&system).await;
-    eventually("the listing breaks off", async || {
+    eventually("the listing fails", async || {
         let failed = system
             .count("select count(*) from cloud_listings where state = 'failed'")
             .await;
         (failed == 1).then_some(())
     })
     .await;
-    // One of the first page is gone and another one has come: the total is what it was.
+    // One droplet of the first page is removed and another one added: the total is unchanged.
     system.simulator.change(|account| {
         let first = account.droplets()[0].id;
         account.remove_droplet(first);
@@ -129,12 +132,12 @@ async fn a_list_that_has_changed_meanwhile_is_read_from_its_start() {
     });
     let report = report_of(&syncing).await;
     assert_eq!(report.kinds[0].incomplete, None);
-    let given = pages_given(&system);
+    let returned = pages_returned(&system);
     for page in 1..=11 {
-        assert_eq!(given[&page], 2, "page {page}");
+        assert_eq!(returned[&page], 2, "page {page}");
     }
-    // That which is gone was seen by the first attempt, which proves that it was there once the listing had begun.
-    is_mirrored(&system, 3_001).await;
+    // The removed droplet was seen by the first attempt, so it existed after the listing started.
+    assert_mirrored(&system, 3_001).await;
     let next = system.sync_inventory().await.unwrap();
     let droplets = next
         .kinds

@@ -1,3 +1,5 @@
+//! The schedules: creating, updating, taking over and pruning them in Temporal.
+
 use std::time::Duration;
 
 use simulator::Account;
@@ -13,7 +15,7 @@ use worker::schedules::{
 
 use crate::support::{TestSystem, eventually};
 
-/// What became of every schedule.
+/// Returns the planned change of every schedule.
 fn changes(plan: &Plan) -> Vec<(&'static str, Change)> {
     let planned = plan.schedules.iter();
     planned
@@ -21,7 +23,7 @@ fn changes(plan: &Plan) -> Vec<(&'static str, Change)> {
         .collect()
 }
 
-/// The same one throughout: the database's has a team as soon as a worker has asked for it.
+/// A fixed installation. That of the database would gain a team once a worker checks its token.
 fn installation() -> Installation {
     Installation {
         id: Uuid::from_u128(1),
@@ -45,7 +47,7 @@ async fn apply(system: &TestSystem) -> Vec<(&'static str, Change)> {
     )
 }
 
-/// The same became of every schedule.
+/// Returns the same change for every schedule.
 fn all(change: &Change) -> Vec<(&'static str, Change)> {
     let ids = SCHEDULES.iter().map(|schedule| schedule.id);
     ids.map(|id| (id, change.clone())).collect()
@@ -63,10 +65,10 @@ async fn applying_the_schedules_twice_creates_them_once() {
     assert_eq!(plan.attributes.missing.len(), 5);
     assert_eq!(changes(&plan), all(&Change::Created));
     assert!(!plan.is_empty());
-    let still = schedules::list(&system.client, Some(&installation()))
+    let unchanged = schedules::list(&system.client, Some(&installation()))
         .await
         .unwrap();
-    assert!(still.iter().all(|status| status.on_server.is_none()));
+    assert!(unchanged.iter().all(|status| status.on_server.is_none()));
 
     plan.carry_out(&system.client).await.unwrap();
     let plan = Plan::new(&system.client, &installation()).await.unwrap();
@@ -80,13 +82,13 @@ async fn applying_the_schedules_twice_creates_them_once() {
         status
             .on_server
             .as_ref()
-            .is_some_and(|have| have.is_current)
+            .is_some_and(|server| server.is_current)
     });
     assert_eq!(current.count(), 5);
 }
 
 #[tokio::test]
-async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_note() {
+async fn applying_reverts_an_operators_change_and_keeps_a_pause_and_its_note() {
     let system = TestSystem::start(Account::empty()).await;
     apply(&system).await;
     let schedule = system.client.get_schedule_handle("sync-inventory");
@@ -134,7 +136,7 @@ async fn an_operators_change_is_shown_and_put_right_and_a_pause_stays_with_its_n
 }
 
 #[tokio::test]
-async fn what_changed_after_the_look_is_not_overwritten() {
+async fn a_schedule_changed_after_planning_is_not_overwritten() {
     let system = TestSystem::start(Account::empty()).await;
     apply(&system).await;
     let schedule = system.client.get_schedule_handle("poll-balance");
@@ -151,15 +153,15 @@ async fn what_changed_after_the_look_is_not_overwritten() {
             .await
             .unwrap();
     };
-    // The server takes an update in its own time.
+    // The server applies an update with a delay.
     let plan_that_finds = async |hours| {
         set_interval(hours).await;
-        let told = format!("when: every {hours} h -> every 1 h, offset 7 min");
-        eventually(&told, async || {
+        let expected = format!("when: every {hours} h -> every 1 h, offset 7 min");
+        eventually(&expected, async || {
             let plan = Plan::new(&system.client, &installation()).await.unwrap();
             let mut changes = plan.schedules.iter().map(|planned| &planned.change);
             let is_found = changes.any(|change| match change {
-                Change::Updated(differences) => differences[0].to_string() == told,
+                Change::Updated(differences) => differences[0].to_string() == expected,
                 _ => false,
             });
             is_found.then_some(plan)
@@ -169,9 +171,8 @@ async fn what_changed_after_the_look_is_not_overwritten() {
     let plan = plan_that_finds(2).await;
     let newer = plan_that_finds(3).await;
     let error = plan.carry_out(&system.client).await.unwrap_err();
-    let error = error.to_string();
     assert!(
-        error.contains("poll-balance was changed by somebody else"),
+        matches!(error, ApplyError::ChangedMeanwhile { id: "poll-balance" }),
         "{error}"
     );
     newer.carry_out(&system.client).await.unwrap();
@@ -179,13 +180,13 @@ async fn what_changed_after_the_look_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_is_asked_for() {
+async fn schedules_of_an_earlier_version_are_listed_and_removed_only_by_prune() {
     let system = TestSystem::start(Account::empty()).await;
     apply(&system).await;
     let balance = system.client.get_schedule_handle("poll-balance");
     let description = balance.describe(RpcOptions::default()).await.unwrap();
     let raw = description.into_raw();
-    // One that bears our mark, and one that a person made for a workflow of ours.
+    // A schedule with the search attribute of this program, and one created by hand without it.
     for (id, search_attributes) in [("poll-usage", raw.search_attributes), ("by-hand", None)] {
         let request = CreateScheduleRequest {
             namespace: system.namespace.clone(),
@@ -214,7 +215,7 @@ async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_i
     assert_eq!(ids(&unwanted), ["poll-usage"]);
 
     plan.prune(&system.client).await.unwrap();
-    eventually("the schedule is gone", async || {
+    eventually("the schedule is deleted", async || {
         let plan = Plan::new(&system.client, &installation()).await.unwrap();
         plan.unwanted.is_empty().then_some(())
     })
@@ -225,7 +226,7 @@ async fn schedules_of_an_earlier_version_are_named_and_removed_only_where_that_i
 }
 
 #[tokio::test]
-async fn a_schedule_that_has_used_up_its_starts_is_shown_as_one_that_starts_nothing() {
+async fn a_schedule_without_starts_left_is_reported_as_stopped() {
     let system = TestSystem::start(Account::empty()).await;
     apply(&system).await;
     let schedule = system.client.get_schedule_handle("poll-balance");
@@ -244,10 +245,10 @@ async fn a_schedule_that_has_used_up_its_starts_is_shown_as_one_that_starts_noth
         let planned = planned.find(|planned| planned.schedule.id == "poll-balance");
         planned.unwrap().stopped.clone()
     };
-    // The server takes an update in its own time.
-    let told = eventually("the schedule has no starts left", stopped).await;
-    assert_eq!(told, Stopped::NoStartsLeft);
-    // It is the operator's word, and no difference.
+    // The server applies an update with a delay.
+    let reason = eventually("the schedule has no starts left", stopped).await;
+    assert_eq!(reason, Stopped::NoStartsLeft);
+    // The number of starts left is controlled by operators and not a difference.
     assert_eq!(apply(&system).await, all(&Change::Unchanged));
     assert_eq!(stopped().await, Some(Stopped::NoStartsLeft));
     let listed = schedules::list(&system.client, Some(&installation()))

@@ -1,4 +1,4 @@
-//! `docs/schema.md` against the database: every table and column, and every query.
+//! Checks `docs/schema.md` against the database: every table and column, and every query.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +12,19 @@ const PAGE: &str = include_str!("../../docs/schema.md");
 
 type Columns = BTreeMap<String, BTreeSet<String>>;
 
-/// What stands in backquotes, as far as it could be a name.
+/// Returns the texts in backquotes.
 fn names(cell: &str) -> BTreeSet<String> {
     let quoted = cell.split('`').skip(1).step_by(2);
     quoted.map(str::to_owned).collect()
 }
 
-/// The first cell of a row of a table.
+/// Returns the first cell of a table row if it starts with a name in backquotes.
 fn first_cell(line: &str) -> Option<&str> {
     let cell = line.strip_prefix('|')?.split('|').next()?.trim();
     cell.starts_with('`').then_some(cell)
 }
 
-/// The columns by table that the page describes, and the tables that it only names.
+/// Returns the columns of each table that the page describes, and the tables that it only names.
 fn described() -> (Columns, BTreeSet<String>) {
     let (mut tables, mut internal) = (Columns::new(), BTreeSet::new());
     let mut table = None;
@@ -80,7 +80,7 @@ async fn the_schema_page_names_every_table_and_column() {
     assert!(faults.is_empty(), "docs/schema.md:\n{}", faults.join("\n"));
 }
 
-/// Each query with the number of rows that the page promises for the demo account.
+/// Returns each query with its documented number of rows for the demo account.
 fn queries() -> Vec<(usize, String)> {
     let blocks = PAGE.split("<!-- demo: ").skip(1);
     let queries = blocks.map(|block| {

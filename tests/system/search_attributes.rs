@@ -1,3 +1,5 @@
+//! Runs are found by search attributes, which are registered with the schedules.
+
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt as _;
@@ -24,7 +26,8 @@ fn account() -> Account {
     account
 }
 
-/// The types of the workflows that a query finds, once it finds as many runs as that. There may be more: schedules run by themselves.
+/// Waits until a query finds at least `runs` runs, and returns their workflow types. There may be
+/// more runs, since the schedules are active.
 async fn found(system: &TestSystem, query: &str, runs: usize) -> BTreeSet<String> {
     eventually(query, async || {
         let listed = system
@@ -37,7 +40,7 @@ async fn found(system: &TestSystem, query: &str, runs: usize) -> BTreeSet<String
     .await
 }
 
-/// Triggers a schedule and waits for the end of what it starts.
+/// Triggers a schedule and waits for the end of its run.
 async fn run_once_more(system: &TestSystem, id: &str) {
     let schedule = system.client.get_schedule_handle(id);
     let runs = async || {
@@ -124,7 +127,7 @@ async fn a_held_deletion_is_found_by_its_kind() {
             account.remove_resource("droplet", &id);
         }
     });
-    // Three strikes, each by another complete listing.
+    // Three strikes, each by a separate complete listing.
     for _ in 0..3 {
         run_once_more(&system, "sync-inventory").await;
     }
@@ -134,14 +137,14 @@ async fn a_held_deletion_is_found_by_its_kind() {
 }
 
 #[tokio::test]
-async fn where_the_namespace_was_not_prepared_nothing_fails() {
+async fn runs_succeed_in_a_namespace_without_search_attributes() {
     let system = TestSystem::start(account()).await;
     let progress = system.billing_history().await.unwrap();
     assert_eq!((progress.ingested, progress.failed), (2, 0));
 }
 
 #[tokio::test]
-async fn an_attribute_of_another_type_is_told_with_its_cure() {
+async fn an_attribute_with_a_wrong_type_is_an_error_with_its_fix() {
     let system = TestSystem::start(Account::empty()).await;
     let request = AddSearchAttributesRequest {
         namespace: system.client.namespace(),
@@ -155,15 +158,16 @@ async fn an_attribute_of_another_type_is_told_with_its_cure() {
         .await
         .unwrap();
     let installation = Installation::of(&system.store).await.unwrap();
-    let error = eventually("the server tells of it", async || {
+    let error = eventually("the server returns the attribute", async || {
         Plan::new(&system.client, &installation).await.err()
     })
     .await
     .to_string();
     for part in [
         "ArcadiaPeriod",
-        "is a Datetime and must be a Keyword",
-        "temporal operator search-attribute remove",
+        "Datetime",
+        "Keyword",
+        "search-attribute remove",
     ] {
         assert!(error.contains(part), "{error}");
     }

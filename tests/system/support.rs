@@ -1,4 +1,5 @@
-//! The whole system for one test: a simulated account, a database, a worker, and a Temporal namespace of its own.
+//! The system under test: a simulated account, a database, a worker, and a separate Temporal
+//! namespace for each test.
 
 mod namespaces;
 mod waiting;
@@ -34,10 +35,11 @@ use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, Invoic
 use workflows::projects::{ProjectsReport, SyncProjects};
 use workflows::{Input, NoInput, task_queue};
 
-use namespaces::{connect, namespace_of_its_own};
+use namespaces::{connect, new_namespace};
 pub(crate) use waiting::{LIMIT, eventually, within};
 
-/// An invoice that cannot be fetched is given up after a minute and a half (`workflows/src/options.rs`).
+/// Timeout of runs with retries: an unreadable invoice fails after a minute and a half
+/// (`workflows/src/options.rs`).
 pub(crate) const LIMIT_OF_RETRIES: Duration = Duration::from_mins(3);
 
 pub(crate) const INTERNAL_PROJECT: &str = "skyai-internal";
@@ -47,35 +49,35 @@ pub(crate) struct TestSystem {
     pub(crate) namespace: String,
     pub(crate) simulator: Simulator,
     pub(crate) store: Store,
-    /// Looks past the store.
+    /// For queries that the store does not provide.
     pub(crate) pool: PgPool,
-    // Dropped in this order: the worker is told to stop before its database goes.
+    // Dropped in this order: the worker stops before its database is removed.
     _worker: RunningWorker,
     database: TestDatabase,
 }
 
 impl TestSystem {
-    /// Everything started, nothing synced yet.
+    /// Starts everything; nothing is synced yet.
     pub(crate) async fn start(account: Account) -> Self {
         Self::start_with_token(account, DEMO_TOKEN).await
     }
 
-    /// The same with another token, which the account must accept.
+    /// Like [`Self::start`], with another token, which the account must accept.
     pub(crate) async fn start_with_token(account: Account, token: &str) -> Self {
         Self::start_limited(account, token, Limits::NONE).await
     }
 
-    /// The same with limits of our own to the requests.
+    /// Like [`Self::start_with_token`], with request limits.
     pub(crate) async fn start_limited(account: Account, token: &str, limits: Limits) -> Self {
         Self::start_with_tokens(account, Tokens::one(token.into()), limits).await
     }
 
-    /// The same with a worker that polls the task queues of these purposes alone.
+    /// Like [`Self::start`], with a worker that polls only the task queues of these purposes.
     pub(crate) async fn start_serving(account: Account, purposes: &[Purpose]) -> Self {
         Self::start_with_tokens(account, tokens_of(purposes), Limits::NONE).await
     }
 
-    /// The same with tokens from elsewhere.
+    /// Like [`Self::start_limited`], with the given tokens.
     pub(crate) async fn start_with_tokens(
         account: Account,
         tokens: Tokens,
@@ -89,7 +91,7 @@ impl TestSystem {
         let pool = PgPool::connect(&database.url()).await.unwrap();
         let simulator = Simulator::start(account).await.unwrap();
         let (client, namespace) =
-            namespace_of_its_own(devstack::testing::temporal().await.address()).await;
+            new_namespace(devstack::testing::temporal().await.address()).await;
         let settings = settings(&store, &simulator, tokens, limits);
         let worker = RunningWorker::start(namespace.clone(), settings);
         Self {
@@ -103,22 +105,23 @@ impl TestSystem {
         }
     }
 
-    /// A second worker, for the task queues of these purposes; it stops when it is dropped.
+    /// Starts a second worker for the task queues of these purposes. It stops when dropped.
     pub(crate) fn start_another_worker(&self, purposes: &[Purpose]) -> RunningWorker {
         let tokens = tokens_of(purposes);
         let settings = settings(&self.store, &self.simulator, tokens, Limits::NONE);
         RunningWorker::start(self.namespace.clone(), settings)
     }
 
-    /// The same with database connections of its own, which break when it is killed.
-    pub(crate) async fn start_doomed_worker(&self, purposes: &[Purpose]) -> RunningWorker {
+    /// Like [`Self::start_another_worker`], with separate database connections, which break when
+    /// the worker is killed.
+    pub(crate) async fn start_killable_worker(&self, purposes: &[Purpose]) -> RunningWorker {
         let url = self.database.url();
         let store = Store::connect(&url, worker::CONNECTIONS).await.unwrap();
         let settings = settings(&store, &self.simulator, tokens_of(purposes), Limits::NONE);
         RunningWorker::start(self.namespace.clone(), settings)
     }
 
-    /// Starts a workflow, waits for its end, and gives its result or the message it failed with.
+    /// Starts a workflow, waits for its end, and returns its result or its failure messages.
     pub(crate) async fn run<W>(
         &self,
         workflow: W,
@@ -140,7 +143,7 @@ impl TestSystem {
         match within(LIMIT_OF_RETRIES, workflow_id, result).await {
             Ok(output) => Ok(output),
             Err(WorkflowGetResultError::Failed(error)) => {
-                // A run that hands on what an activity failed with says so in the cause.
+                // The failure of an activity is in the cause of the run's failure.
                 let failures = std::iter::successors(Some(error.failure()), |failure| {
                     failure.cause.as_deref()
                 });
@@ -151,7 +154,7 @@ impl TestSystem {
         }
     }
 
-    /// The same for arguments that the workflow's type would not let through.
+    /// Like [`Self::run`], for arguments that the workflow's input type does not permit.
     pub(crate) async fn run_with(
         &self,
         workflow_type: &str,
@@ -172,7 +175,7 @@ impl TestSystem {
         self.run(SyncProjects::run, NoInput, queue, &id).await
     }
 
-    /// All kinds.
+    /// Syncs all kinds.
     pub(crate) async fn sync_inventory(&self) -> Result<InventoryReport, String> {
         let id = format!("sync-inventory-{}", Uuid::new_v4());
         let scope = Input::Valid(InventoryScope::default());
@@ -200,7 +203,7 @@ impl TestSystem {
         self.run(IngestInvoice::run, input, queue, &id).await
     }
 
-    /// Every workflow of this system so far, schedules' own included.
+    /// Returns all workflow runs so far, including those of Temporal's scheduler.
     pub(crate) async fn workflows(&self) -> Vec<WorkflowExecution> {
         self.client
             .list_workflows("", WorkflowListOptions::default())
@@ -209,7 +212,7 @@ impl TestSystem {
             .unwrap()
     }
 
-    /// All that has happened in the latest run of a workflow, or in the one named.
+    /// Returns the history of a workflow's latest run, or of the given run.
     pub(crate) async fn history(&self, id: &str, run_id: Option<&str>) -> Vec<HistoryEvent> {
         let mut handle = WorkflowExecutionInfo::builder()
             .namespace(&self.namespace)
@@ -224,7 +227,7 @@ impl TestSystem {
             .unwrap()
     }
 
-    /// Everything that has happened in every workflow so far.
+    /// Returns the histories of all runs so far.
     pub(crate) async fn all_events(&self) -> Vec<HistoryEvent> {
         let mut events = Vec::new();
         for workflow in self.workflows().await {
@@ -233,7 +236,7 @@ impl TestSystem {
         events
     }
 
-    /// Brings the schedules to the server, has each start its workflow once, and waits until all of these have ended.
+    /// Applies the schedules, triggers each once, and waits until all runs have ended.
     pub(crate) async fn run_every_schedule_once(&self) {
         let installation = Installation::of(&self.store).await.unwrap();
         schedules::apply(&self.client, &installation).await.unwrap();
@@ -249,17 +252,17 @@ impl TestSystem {
         }
     }
 
-    /// One number out of the database.
+    /// Returns the number that a query selects.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Rows of text, each a whole row of the query: two calls give the same if nothing has changed.
+    /// Returns the rows of a query that selects one text column.
     pub(crate) async fn rows(&self, sql: &'static str) -> Vec<String> {
         sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
     }
 
-    /// How often a request was made.
+    /// Returns the number of requests with this method and path.
     pub(crate) fn requests(&self, method: &str, path: &str) -> usize {
         let all = self.simulator.requests();
         all.iter()
@@ -267,7 +270,7 @@ impl TestSystem {
             .count()
     }
 
-    /// How many projects of that name the account has.
+    /// Returns the number of the account's projects with this name.
     pub(crate) fn projects_named(&self, name: &str) -> usize {
         self.simulator.read(|account| {
             let projects = account.projects().iter();
@@ -300,11 +303,11 @@ fn settings(
 }
 
 fn tokens_of(purposes: &[Purpose]) -> Tokens {
-    let given = |name: &str| (name == "DO_API_TOKEN").then(|| DEMO_TOKEN.to_owned());
-    Tokens::from_variables(purposes, &given).unwrap()
+    let variable = |name: &str| (name == "DO_API_TOKEN").then(|| DEMO_TOKEN.to_owned());
+    Tokens::from_variables(purposes, &variable).unwrap()
 }
 
-/// Lists the buckets of a simulated account.
+/// Returns a client for the buckets of a simulated account.
 fn spaces_client(simulator: &Simulator) -> SpacesClient {
     let (id, secret) = (DEMO_SPACES_KEY.to_owned(), DEMO_SPACES_SECRET.into());
     let keys = SpacesKeys::new(Some(id), Some(secret)).unwrap().unwrap();
@@ -319,7 +322,7 @@ pub(crate) fn json_payload(json: &str) -> Payload {
     }
 }
 
-/// The worker, on a thread of its own: workflow code does not move between threads.
+/// A worker on a separate thread, since workflow code does not move between threads.
 pub(crate) struct RunningWorker {
     stop: Option<oneshot::Sender<()>>,
     kill: Option<oneshot::Sender<()>>,
@@ -349,7 +352,7 @@ impl RunningWorker {
                     outcome = working => outcome,
                 }
             });
-            // Whatever it still did is dropped where it stands.
+            // Drops tasks that are still running.
             runtime.shutdown_background();
             outcome.context("the worker of a test failed").unwrap();
         });
@@ -359,7 +362,7 @@ impl RunningWorker {
         }
     }
 
-    /// Ends it as by SIGKILL: nothing it was doing comes to its end, and nobody is told.
+    /// Ends the worker like SIGKILL: running work is dropped, and no server is notified.
     pub(crate) fn kill(mut self) {
         if let Some(kill) = self.kill.take() {
             let _ = kill.send(());
@@ -369,7 +372,7 @@ impl RunningWorker {
 
 impl Drop for RunningWorker {
     fn drop(&mut self) {
-        // It is not waited for: what it might still do harms no other test.
+        // Does not wait for the end, since the worker's remaining work does not affect other tests.
         drop(self.stop.take());
     }
 }

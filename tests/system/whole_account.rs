@@ -1,4 +1,4 @@
-//! An account with some of everything.
+//! Syncs of an account with resources of every kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::TestSystem;
 
-/// What the account has, as `kind id`. Records are mirrored too in these tests.
+/// Returns the account's resources as `kind id`, including DNS records.
 fn live(account: &Account) -> BTreeSet<String> {
     let own_lists = ["droplet", "dns_zone", "volume", "reserved_ip", "dns_record"];
     let kinds: BTreeSet<&str> = Account::resource_kinds().chain(own_lists).collect();
@@ -28,11 +28,11 @@ async fn mirrored(system: &TestSystem) -> BTreeSet<String> {
         .await;
     let count = rows.len();
     let set: BTreeSet<String> = rows.into_iter().collect();
-    assert_eq!(set.len(), count, "a resource is there twice");
+    assert_eq!(set.len(), count, "a resource is mirrored twice");
     set
 }
 
-/// DigitalOcean's ids of projects, by `kind id` of what the mirror puts there.
+/// Returns DigitalOcean's project id of each mirrored resource, by `kind id`.
 async fn projects_of(system: &TestSystem) -> BTreeMap<String, Uuid> {
     let rows: Vec<(String, String)> = sqlx::query_as(
         "select r.kind || ' ' || r.provider_id, p.provider_id
@@ -47,15 +47,15 @@ async fn projects_of(system: &TestSystem) -> BTreeMap<String, Uuid> {
 }
 
 #[tokio::test]
-async fn every_live_resource_is_in_the_mirror_once_by_the_fewest_requests() {
+async fn every_live_resource_is_mirrored_once_with_the_fewest_requests() {
     let system = TestSystem::start(Account::everything()).await;
     system.sync_projects().await.unwrap();
     let before = system.simulator.requests().len();
     let report = system.sync_inventory().await.unwrap();
-    let made = system.simulator.requests().len() - before;
+    let sent = system.simulator.requests().len() - before;
 
     let mut expected = system.simulator.read(live);
-    // Known from the projects alone, and from a key alone.
+    // Only known as a member of a project.
     expected.insert("quantumcomputer q-1".to_owned());
     let mirrored = mirrored(&system).await;
     let missing: Vec<_> = expected.difference(&mirrored).collect();
@@ -76,8 +76,9 @@ async fn every_live_resource_is_in_the_mirror_once_by_the_fewest_requests() {
         "{report:?}"
     );
 
-    // The fewest requests: a page for each list, and one for each parent where the account has no list.
-    assert_eq!(usize::try_from(report.requests).unwrap(), made);
+    // The fewest requests: one page per list, and one per parent for kinds without an account-wide
+    // list.
+    assert_eq!(usize::try_from(report.requests).unwrap(), sent);
     let lists: usize = digitalocean::kinds::listings()
         .iter()
         .map(|listing| listing.paths.len())
@@ -88,12 +89,13 @@ async fn every_live_resource_is_in_the_mirror_once_by_the_fewest_requests() {
             resource.starts_with("database_cluster ") || resource.starts_with("dns_zone ")
         })
         .count();
-    assert_eq!(made, lists + parents);
+    assert_eq!(sent, lists + parents);
 }
 
-/// What DigitalOcean itself puts into the default project is its cluster's; all else is where a project lists it.
+/// Resources that DigitalOcean itself creates in the default project belong to the project of their
+/// cluster; all others to the project that lists them.
 #[tokio::test]
-async fn every_resource_is_in_its_right_project_and_related_to_the_right_others() {
+async fn every_resource_has_its_project_and_relations() {
     let system = TestSystem::start(Account::everything()).await;
     system.sync_projects().await.unwrap();
     system.sync_inventory().await.unwrap();
@@ -124,7 +126,7 @@ async fn every_resource_is_in_its_right_project_and_related_to_the_right_others(
             continue;
         };
         let Some(found) = projects.get(resource) else {
-            panic!("{resource} is in no project, not in {listed}");
+            panic!("{resource} has no project, expected {listed}");
         };
         if let Some(cluster) = cluster_of.get(resource) {
             let of_cluster = projects[&format!("kubernetes_cluster {cluster}")];
@@ -139,7 +141,7 @@ async fn every_resource_is_in_its_right_project_and_related_to_the_right_others(
         in_default += usize::from(*found == default);
     }
     assert!(in_default > 0);
-    // A snapshot is where its droplet or volume is.
+    // A snapshot has the project of its droplet or volume.
     let apart = "select s.name from cloud_resources s
         join cloud_relations r on r.resource_id = s.id and r.relation in ('snapshot_of', 'backup_of', 'replica_of')
         join cloud_resources of on of.id = r.related_id
@@ -161,7 +163,8 @@ async fn every_resource_is_in_its_right_project_and_related_to_the_right_others(
             "snapshot_of",
         ]
     );
-    // A bucket that no project lists falls to the internal one with the next pass; after that, nothing changes any more.
+    // The next sync of projects assigns buckets without a project to the internal one. Later syncs
+    // change nothing.
     system.sync_projects().await.unwrap();
     let events = system
         .count("select count(*) from cloud_resource_events")
@@ -176,7 +179,7 @@ async fn every_resource_is_in_its_right_project_and_related_to_the_right_others(
 }
 
 #[tokio::test]
-async fn a_token_with_few_scopes_mirrors_what_it_may_and_says_what_it_may_not() {
+async fn a_token_with_few_scopes_mirrors_and_reports_by_kind() {
     const TOKEN: &str = "dop_v1_of_few_scopes_that_opens_nothing_else";
     let mut account = Account::everything();
     let scopes = [
@@ -211,7 +214,7 @@ async fn a_token_with_few_scopes_mirrors_what_it_may_and_says_what_it_may_not() 
 }
 
 #[tokio::test]
-async fn a_failing_kind_and_a_failing_project_leave_all_others_in_sync() {
+async fn a_failed_kind_and_a_failed_project_affect_no_others() {
     let system = TestSystem::start(Account::everything()).await;
     system.sync_projects().await.unwrap();
     system.sync_inventory().await.unwrap();

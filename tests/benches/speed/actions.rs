@@ -1,5 +1,5 @@
-//! Temporal actions, which are what Temporal Cloud bills, as its documentation counts them (docs.temporal.io/cloud/actions), from the
-//! histories of real runs.
+//! Counts Temporal actions, the unit of Temporal Cloud's prices, in the histories of real runs, by
+//! the rules of its documentation (docs.temporal.io/cloud/actions).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,19 +20,19 @@ use crate::database::Database;
 use crate::report::{Report, Unit};
 
 const LIMIT_A_DAY: f64 = 10_000.0;
-/// Beside the start of the run itself.
+/// Actions of a scheduled start, in addition to the start of the run itself.
 const OF_A_SCHEDULE: u64 = 2;
-/// As `activities/src/heartbeat.rs` sends them, the first after so long.
+/// The interval of heartbeats in `activities/src/heartbeat.rs`.
 const HEARTBEAT: Duration = Duration::from_secs(8);
 
-/// A day of all schedules for an account that does not change.
+/// Measures the actions of all schedules in a day, for an account without changes.
 pub(crate) async fn measure_day(report: &mut Report) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
     let simulator = SimulatorProcess::start(Contents::Demo).await?;
     let database = Database::new().await?;
     let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
-    // The first time everything is new.
+    // The first runs are not counted, since all resources are new.
     for schedule in SCHEDULES {
         run_once(&client, schedule).await?;
     }
@@ -52,20 +52,20 @@ pub(crate) async fn measure_day(report: &mut Report) -> anyhow::Result<()> {
         }
     }
     report.limited(
-        "a day of all schedules, nothing changing",
+        "a day of all schedules without changes",
         all as f64,
         LIMIT_A_DAY,
         Unit::Count("actions"),
     )?;
     report.known(
-        "of which the fast lane's",
+        "of these, the fast lane",
         fast as f64,
         Unit::Count("actions"),
     )?;
     worker.stop().await
 }
 
-/// A full sync without changes, for accounts of several sizes.
+/// Measures the actions of a full sync without changes, for accounts of several sizes.
 pub(crate) async fn measure_growth(report: &mut Report) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn measure_growth(report: &mut Report) -> anyhow::Result<()> {
             Unit::Count("actions"),
         )?;
         report.known(
-            "and a heartbeat for each 8 s that a listing took",
+            "and one heartbeat per 8 s of a listing",
             actions.heartbeats as f64,
             Unit::Count("actions"),
         )?;
@@ -104,11 +104,12 @@ fn runs_a_day(schedule: &Schedule) -> u64 {
     }
 }
 
-/// What a run costs, with its children.
+/// The actions of a run and its child workflows.
 #[derive(Default)]
 struct Actions {
     of_work: u64,
-    /// Of activities that take long. They are in no history: as many are counted as there was time for.
+    /// Heartbeats of long activities. Histories do not contain them, so their number is computed
+    /// from the duration.
     heartbeats: u64,
 }
 
@@ -118,7 +119,7 @@ impl Actions {
     }
 }
 
-/// Runs what the schedule would start, and counts the actions of the run and of its children.
+/// Runs the workflow of a schedule, and counts the actions of the run and of its children.
 async fn run_once(client: &Client, schedule: &Schedule) -> anyhow::Result<Actions> {
     let mut arguments = Vec::new();
     if let Kinds::Only(kinds) = schedule.kinds {
@@ -180,7 +181,7 @@ fn count(events: &[HistoryEvent], actions: &mut Actions) {
     let mut tasks_with_markers = BTreeSet::new();
     for event in events {
         actions.of_work += match &event.attributes {
-            // A child's start is one of the two that a child costs.
+            // A child's start is one of the two actions of a child.
             Some(
                 Attributes::WorkflowExecutionStartedEventAttributes(_)
                 | Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(_)
@@ -197,12 +198,13 @@ fn count(events: &[HistoryEvent], actions: &mut Actions) {
                 actions.heartbeats += heartbeats(events, completed.started_event_id, event);
                 0
             }
-            // All markers of one workflow task are one: local activities', and that of a patch.
+            // All markers of one workflow task are one action: those of local activities and
+            // patches.
             Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
                 tasks_with_markers.insert(marker.workflow_task_completed_event_id);
                 0
             }
-            // That of a patch is set free of charge.
+            // The attribute of a patch is free of charge.
             Some(Attributes::UpsertWorkflowSearchAttributesEventAttributes(upsert)) => {
                 let attributes = upsert.search_attributes.as_ref();
                 let mut names = attributes

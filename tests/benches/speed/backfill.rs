@@ -1,4 +1,4 @@
-//! The demo account's 137 invoices through a worker of its own.
+//! Measures the backfill of the demo account's 137 invoices by a separate worker.
 
 use std::time::Instant;
 
@@ -56,16 +56,16 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         Unit::Seconds,
     )?;
     report.limited(
-        "largest event of any history, its payloads included",
+        "largest event of any history, including payloads",
         largest as f64,
         100_000.0,
         Unit::Bytes,
     )?;
     if memory.is_empty() {
-        return report.note("this system does not tell the worker's memory");
+        return report.note("this system does not report the worker's memory");
     }
     report.limited(
-        "the worker's memory at its peak",
+        "peak memory of the worker",
         median(memory),
         150.0,
         Unit::Megabytes,
@@ -79,7 +79,7 @@ async fn invoices(database: &Database) -> anyhow::Result<Vec<uuid::Uuid>> {
     Ok(invoices)
 }
 
-/// Bytes of the largest event in a workflow's history.
+/// Returns the size in bytes of the largest event in a workflow's history.
 pub(crate) async fn largest_event<W: HasWorkflowDefinition>(
     client: &Client,
     workflow_id: &str,

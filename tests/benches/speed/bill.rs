@@ -1,8 +1,9 @@
-//! A year's bill of a million lines: what is learned of one resource, and what a year costs by tenant.
+//! Measures a year's bill of a million lines: rematching after a resource changed, and queries of
+//! the year's costs.
 
 use std::time::Instant;
 
-use domain::costs::SpreadRule;
+use domain::costs::AllocationRule;
 use store::costs::GroupBy;
 
 use crate::child::{Contents, SimulatorProcess};
@@ -12,7 +13,7 @@ use crate::sweep::sync;
 
 const MONTHS: usize = 12;
 const TENANTS: usize = 50;
-const ASKED: usize = 200;
+const QUERIES: usize = 200;
 
 pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result<()> {
     let database = Database::new().await?;
@@ -23,66 +24,63 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
     let started = Instant::now();
     database.execute(&bill(lines / MONTHS)).await?;
     report.known(
-        "putting the lines there",
+        "inserting the lines",
         started.elapsed().as_secs_f64(),
         Unit::Seconds,
     )?;
     database.execute("vacuum analyze").await?;
 
-    // The new sizes of a few droplets concern the lines of their names.
+    // A rename of a droplet triggers a rematch of the lines with its name.
     let before = database
         .number("select count(*) from cloud_cost_line_changes")
         .await?;
     let unchanged = timed_sync(&simulator, &store, contents).await?;
-    let mut learned = Vec::new();
+    let mut rematches = Vec::new();
     for round in 1..=5 {
-        // One that was called so, and is seen under its present name.
-        // Another droplet each time: one renamed twice had the first of its names.
+        // Stores a former name, so that the sync sees a rename. A different droplet each time,
+        // since a droplet renamed twice keeps its first name.
         let former = format!(
             "update cloud_resources set name = 'node-{round:06}.gone', fingerprint = '' where id = (
                  select id from cloud_resources where kind = 'droplet' order by provider_id offset {round} limit 1)"
         );
         database.execute(&former).await?;
-        learned.push(timed_sync(&simulator, &store, contents).await? - unchanged);
+        rematches.push(timed_sync(&simulator, &store, contents).await? - unchanged);
     }
     let touched = database
         .number("select count(*) from cloud_cost_line_changes")
         .await?
         - before;
-    anyhow::ensure!(
-        touched > 0,
-        "no line was matched otherwise: nothing was measured"
-    );
+    anyhow::ensure!(touched > 0, "no line was rematched: nothing was measured");
     report.limited(
-        "a sweep that finds one droplet renamed, over one without change",
-        median(learned) * 1_000.0,
+        "a sweep with one renamed droplet, minus one without changes",
+        median(rematches) * 1_000.0,
         100.0,
         Unit::Milliseconds,
     )?;
     report.known(
-        "lines that were matched otherwise, in five rounds",
+        "rematched lines, in five rounds",
         touched as f64,
         Unit::Count("lines"),
     )?;
 
     let (from, to) = ("2026-06-01".parse()?, "2027-05-01".parse()?);
     store
-        .set_spread_rule(from, &SpreadRule::Proportional, "bench")
+        .set_allocation_rule(from, &AllocationRule::Proportional, "bench")
         .await?;
-    for (by, what) in [
-        (GroupBy::Tenant, "a year by tenant, the 99th of a hundred"),
-        (GroupBy::Product, "a year by product, the 99th of a hundred"),
-        (GroupBy::Project, "a year by project, the 99th of a hundred"),
+    for (by, name) in [
+        (GroupBy::Tenant, "a year by tenant, 99th percentile"),
+        (GroupBy::Product, "a year by product, 99th percentile"),
+        (GroupBy::Project, "a year by project, 99th percentile"),
     ] {
         let mut taken = Vec::new();
-        for _ in 0..ASKED {
+        for _ in 0..QUERIES {
             let started = Instant::now();
             let costs = store.costs(by, from, to).await?;
             taken.push(started.elapsed().as_secs_f64() * 1_000.0);
             anyhow::ensure!(costs.len() >= MONTHS, "{} rows", costs.len());
         }
         taken.sort_by(f64::total_cmp);
-        report.limited(what, taken[ASKED * 99 / 100], 100.0, Unit::Milliseconds)?;
+        report.limited(name, taken[QUERIES * 99 / 100], 100.0, Unit::Milliseconds)?;
     }
     Ok(())
 }
@@ -97,7 +95,8 @@ async fn timed_sync(
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// A year of invoices whose lines are of fifty tenants in twenty projects, of ten products; a hundredth of them is shared.
+/// Returns SQL that inserts a year of invoices, with lines of fifty tenants, twenty projects and
+/// ten products. One line in a hundred is shared.
 fn bill(lines_a_month: usize) -> String {
     format!(
         "insert into cloud_invoices (invoice_uuid, period, amount, ingest_status, version)

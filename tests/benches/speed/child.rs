@@ -1,5 +1,6 @@
-//! Processes beside this one, so that the memory and the work of each can be told apart: this program, started again in a role.
-//! They end with their standard input, and so with this process.
+//! Runs simulator and worker in separate processes, so that their memory and CPU time can be
+//! measured separately. The processes are this program in another role. They exit at the end of
+//! their standard input, and therefore with this process.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -14,20 +15,20 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What the program does when it is started again.
+/// The role of a child process.
 pub(crate) enum Role {
     Simulator(Contents),
     Worker,
 }
 
-/// What a simulated account holds.
+/// The contents of a simulated account.
 #[derive(Clone, Copy)]
 pub(crate) enum Contents {
     Demo,
     Droplets(usize),
-    /// Ten kinds, as many of each.
+    /// This number of resources, equally of ten kinds.
     TenKinds(usize),
-    /// One invoice of so many lines.
+    /// One invoice with this number of lines.
     OneInvoice(usize),
 }
 
@@ -78,24 +79,25 @@ impl Role {
     }
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
+fn write_line(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(())
 }
 
-/// The next line on standard input; none at its end.
-async fn hear() -> anyhow::Result<Option<String>> {
+/// Returns the next line of standard input; none at its end.
+async fn read_line() -> anyhow::Result<Option<String>> {
     let line = tokio::task::spawn_blocking(|| std::io::stdin().lines().next()).await?;
     Ok(line.transpose()?)
 }
 
-/// Each line on standard input is a number of droplets to resize, spread evenly over the account.
+/// Serves a simulated account. Each line of standard input is a number of droplets to resize,
+/// evenly distributed over the account.
 async fn serve_account(account: Account) -> anyhow::Result<()> {
     let simulator = Simulator::start(account).await?;
-    say(&simulator.url())?;
-    while let Some(order) = hear().await? {
+    write_line(&simulator.url())?;
+    while let Some(order) = read_line().await? {
         let count: usize = order.trim().parse()?;
         simulator.change(|account| {
             let every = (account.droplets().len() / count).max(1);
@@ -116,12 +118,12 @@ async fn serve_account(account: Account) -> anyhow::Result<()> {
                 );
             }
         });
-        say("done")?;
+        write_line("done")?;
     }
     Ok(())
 }
 
-/// What a worker has unless it is told otherwise.
+/// The default rules of a worker.
 pub(crate) const RULES: Rules = Rules {
     strike_interval: Duration::from_mins(10),
     guard: Guard {
@@ -134,7 +136,7 @@ const DATABASE: &str = "SPEED_DATABASE_URL";
 const TEMPORAL: &str = "SPEED_TEMPORAL_ADDRESS";
 const DIGITALOCEAN: &str = "SPEED_DIGITALOCEAN_URL";
 
-/// What `arcadia worker` does, on the servers it is given.
+/// Runs a worker like `arcadia worker`, on the servers in the environment.
 async fn serve_worker() -> anyhow::Result<()> {
     let store = Store::connect(&std::env::var(DATABASE)?, worker::CONNECTIONS).await?;
     let client = worker::temporal::connect_to(&std::env::var(TEMPORAL)?).await?;
@@ -150,28 +152,28 @@ async fn serve_worker() -> anyhow::Result<()> {
         spaces: None,
         renew_after: worker::RENEW_AFTER,
     };
-    say("ready")?;
+    write_line("ready")?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let input_ended = async { while let Ok(Some(_)) = hear().await {} };
-    let told_to_stop = async {
+    let input_ended = async { while let Ok(Some(_)) = read_line().await {} };
+    let shutdown = async {
         tokio::select! {
             () = input_ended => {}
             _ = terminated.recv() => {}
         }
     };
-    worker::run(client, settings, told_to_stop).await?;
-    // The thread that hears never ends by itself.
+    worker::run(client, settings, shutdown).await?;
+    // The thread that reads standard input does not end by itself.
     std::process::exit(0);
 }
 
-/// In what `/proc` counts: the same on every Linux that Rust knows.
+/// The unit of CPU times in `/proc`, the same on every Linux platform that Rust supports.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// A running process of ours.
+/// A running child process.
 pub(crate) struct Process {
     child: Child,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -183,26 +185,26 @@ impl Process {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let orders = child.stdin.take().context("no standard input")?;
-        let answers = child.stdout.take().context("no standard output")?;
+        let input = child.stdin.take().context("no standard input")?;
+        let output = child.stdout.take().context("no standard output")?;
         Ok(Self {
             child,
-            orders,
-            answers: BufReader::new(answers).lines(),
+            input,
+            output: BufReader::new(output).lines(),
         })
     }
 
-    async fn answer(&mut self) -> anyhow::Result<String> {
-        let answer = self.answers.next_line().await?;
-        answer.context("the process ended: its errors stand above")
+    async fn next_line(&mut self) -> anyhow::Result<String> {
+        let line = self.output.next_line().await?;
+        line.context("the process ended: see its errors above")
     }
 
-    /// The most memory it has had so far, in MB of 10^6 bytes; none where the system does not tell.
+    /// Returns the peak memory so far, in MB of 10^6 bytes; none on systems without `/proc`.
     pub(crate) fn peak_memory(&self) -> Option<f64> {
         self.megabytes("VmHWM:")
     }
 
-    /// The memory it has now.
+    /// Returns the current memory in MB.
     pub(crate) fn memory(&self) -> Option<f64> {
         self.megabytes("VmRSS:")
     }
@@ -214,10 +216,10 @@ impl Process {
         Some(kibibytes * 1024.0 / 1e6)
     }
 
-    /// How long it has had a core so far.
+    /// Returns the CPU time so far in seconds.
     pub(crate) fn seconds_of_cpu(&self) -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
-        // The name of the program, in brackets, may hold spaces.
+        // The program's name, in parentheses, may contain spaces.
         let (_, after_name) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let user: f64 = fields.get(11)?.parse().ok()?;
@@ -225,18 +227,18 @@ impl Process {
         Some((user + system) / TICKS_A_SECOND)
     }
 
-    /// Sends SIGTERM and waits for its end.
+    /// Sends SIGTERM and waits for the end of the process.
     pub(crate) async fn terminate(mut self) -> anyhow::Result<()> {
         let id = self.child.id().context("the process has ended")?;
         let sent = Command::new("kill").arg(id.to_string()).status().await?;
-        anyhow::ensure!(sent.success(), "SIGTERM could not be sent");
+        anyhow::ensure!(sent.success(), "could not send SIGTERM");
         let status = self.child.wait().await?;
         anyhow::ensure!(status.success(), "the process ended with {status}");
         Ok(())
     }
 
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        drop(self.orders);
+        drop(self.input);
         let status = self.child.wait().await?;
         if !status.success() {
             bail!("the process ended with {status}");
@@ -245,7 +247,7 @@ impl Process {
     }
 }
 
-/// A simulated account in a process of its own.
+/// A simulated account in a separate process.
 pub(crate) struct SimulatorProcess {
     process: Process,
     pub(crate) url: String,
@@ -253,11 +255,11 @@ pub(crate) struct SimulatorProcess {
 
 impl SimulatorProcess {
     pub(crate) async fn start(contents: Contents) -> anyhow::Result<Self> {
-        let of_contents = contents.arguments();
+        let contents = contents.arguments();
         let arguments =
-            std::iter::once("serve-simulator").chain(of_contents.iter().map(String::as_str));
+            std::iter::once("serve-simulator").chain(contents.iter().map(String::as_str));
         let mut process = Process::start(&arguments.collect::<Vec<_>>(), &[])?;
-        let url = process.answer().await?;
+        let url = process.next_line().await?;
         Ok(Self { process, url })
     }
 
@@ -268,7 +270,7 @@ impl SimulatorProcess {
         )?)
     }
 
-    /// Asks for a fault, as the simulator writes them.
+    /// Injects a fault, in the simulator's syntax.
     pub(crate) async fn fail(&self, fault: &str) -> anyhow::Result<()> {
         let faults = format!("{}/simulator/faults", self.url);
         let request = http_client()?.post(faults).body(fault.to_owned());
@@ -276,7 +278,7 @@ impl SimulatorProcess {
         Ok(())
     }
 
-    pub(crate) async fn fail_no_more(&self) -> anyhow::Result<()> {
+    pub(crate) async fn clear_faults(&self) -> anyhow::Result<()> {
         let faults = format!("{}/simulator/faults", self.url);
         let request = http_client()?.delete(faults);
         request.send().await?.error_for_status()?;
@@ -285,13 +287,13 @@ impl SimulatorProcess {
 
     pub(crate) async fn resize(&mut self, count: usize) -> anyhow::Result<()> {
         let order = format!("{count}\n");
-        self.process.orders.write_all(order.as_bytes()).await?;
-        self.process.answer().await?;
+        self.process.input.write_all(order.as_bytes()).await?;
+        self.process.next_line().await?;
         Ok(())
     }
 }
 
-/// A worker in a process of its own.
+/// Starts a worker in a separate process.
 pub(crate) async fn worker(
     database_url: &str,
     temporal_address: &str,
@@ -303,11 +305,11 @@ pub(crate) async fn worker(
         (DIGITALOCEAN, digitalocean_url),
     ];
     let mut process = Process::start(&["serve-worker"], &environment)?;
-    process.answer().await?;
+    process.next_line().await?;
     Ok(process)
 }
 
-/// A client for a simulator on this machine.
+/// Returns a client for a simulator on this machine.
 pub(crate) fn http_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()

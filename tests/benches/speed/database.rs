@@ -1,4 +1,4 @@
-//! A database of its own for a measurement, and what PostgreSQL itself tells and does.
+//! A separate database for a measurement, with PostgreSQL's own counters and COPY.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) struct Database {
     database: TestDatabase,
 }
 
-/// What an update of every row has cost, from PostgreSQL's own counters.
+/// PostgreSQL's counters of updates.
 #[derive(Clone, Copy)]
 pub(crate) struct Written {
     pub(crate) updates: i64,
@@ -53,13 +53,14 @@ impl Database {
         Ok(())
     }
 
-    /// Where the write-ahead log ends, in bytes.
+    /// Returns the end of the write-ahead log, in bytes.
     pub(crate) async fn wal_position(&self) -> anyhow::Result<i64> {
         self.number("select (pg_current_wal_insert_lsn() - '0/0')::bigint")
             .await
     }
 
-    /// The counters of `cloud_resources` once they hold `updates` more than `before`: they follow the work by up to a second.
+    /// Waits until the counters of `cloud_resources` reach `updates`, and returns them. PostgreSQL
+    /// updates them with a delay of up to a second.
     pub(crate) async fn written(&self, updates: i64) -> anyhow::Result<Written> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -81,7 +82,7 @@ impl Database {
         }
     }
 
-    /// A query of two texts.
+    /// Returns the rows of a query that selects two text columns.
     pub(crate) async fn pairs(
         &self,
         query: &'static str,
@@ -90,28 +91,28 @@ impl Database {
         Ok(rows.into_iter().collect())
     }
 
-    /// What a query gives, as COPY writes it.
+    /// Returns the rows of a query in the format of COPY.
     pub(crate) async fn copy_out(&self, query: &str) -> anyhow::Result<Vec<u8>> {
-        let mut pieces = self
+        let mut chunks = self
             .pool
             .copy_out_raw(&format!("copy ({query}) to stdout"))
             .await?;
         let mut rows = Vec::new();
-        while let Some(piece) = futures::StreamExt::next(&mut pieces).await {
-            rows.extend_from_slice(&piece?);
+        while let Some(chunk) = futures::StreamExt::next(&mut chunks).await {
+            rows.extend_from_slice(&chunk?);
         }
         Ok(rows)
     }
 
-    /// Seconds that PostgreSQL takes to store rows as COPY wrote them.
+    /// Stores rows in the format of COPY, and returns the seconds that it takes.
     pub(crate) async fn copy_in(&self, table: &str, rows: &[u8]) -> anyhow::Result<f64> {
         let started = Instant::now();
         let mut copy = self
             .pool
             .copy_in_raw(&format!("copy {table} from stdin"))
             .await?;
-        for piece in rows.chunks(256 * 1024) {
-            copy.send(piece).await?;
+        for chunk in rows.chunks(256 * 1024) {
+            copy.send(chunk).await?;
         }
         copy.finish().await?;
         Ok(started.elapsed().as_secs_f64())

@@ -1,4 +1,4 @@
-//! A worker's start, its rest, and its end in the midst of work.
+//! Measures a worker's start, its resources while idle, and its shutdown under load.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,10 +16,10 @@ use crate::database::Database;
 use crate::report::{Report, Unit, median};
 
 const STARTS: usize = 5;
-/// Until what was set up for the first work has been put away.
+/// Time until the resources of the start are released.
 const SETTLING: Duration = Duration::from_secs(5);
-const AT_REST: Duration = Duration::from_secs(20);
-/// As the worker's own (`worker/src/lib.rs`).
+const IDLE: Duration = Duration::from_secs(20);
+/// The worker's grace period in seconds (`worker/src/lib.rs`).
 const GRACE: f64 = 20.0;
 const INVOICES: usize = 137;
 
@@ -44,31 +44,31 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let worker = child::worker(&servers.0, servers.1, servers.2).await?;
     tokio::time::sleep(SETTLING).await;
     let before = worker.seconds_of_cpu();
-    tokio::time::sleep(AT_REST).await;
+    tokio::time::sleep(IDLE).await;
     match (before, worker.seconds_of_cpu(), worker.memory()) {
         (Some(before), Some(after), Some(memory)) => {
-            report.limited("at rest: memory", memory, 60.0, Unit::Megabytes)?;
-            let share = (after - before) / AT_REST.as_secs_f64() * 100.0;
-            report.limited("at rest: share of a core", share, 1.0, Unit::Percent)?;
+            report.limited("idle: memory", memory, 60.0, Unit::Megabytes)?;
+            let share = (after - before) / IDLE.as_secs_f64() * 100.0;
+            report.limited("idle: share of a core", share, 1.0, Unit::Percent)?;
         }
-        _ => report.note("this system does not tell what a process uses")?,
+        _ => report.note("this system does not report the resources of a process")?,
     }
     worker.stop().await?;
-    measure_end(report, &client, &servers).await
+    measure_shutdown(report, &client, &servers).await
 }
 
-/// The database, Temporal and DigitalOcean.
+/// The URL of the database, the address of Temporal, and the URL of DigitalOcean.
 type Servers<'a> = (String, &'a str, &'a str);
 
-/// Seconds from the start of a process until a workflow task that waits for it is begun.
+/// Returns the seconds from the start of a process until its first workflow task starts.
 async fn first_task(client: &Client, servers: &Servers<'_>) -> anyhow::Result<f64> {
     let id = format!("first-{}", uuid::Uuid::new_v4());
     let scope: InventoryScope = serde_json::from_str(r#"{"kinds":["volume"]}"#)?;
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, id.as_str()).build();
     let run = client
-        .start_workflow(SyncInventory::run, Input::Given(scope), options)
+        .start_workflow(SyncInventory::run, Input::Valid(scope), options)
         .await?;
-    let begun = SystemTime::now();
+    let process_started = SystemTime::now();
     let worker = child::worker(&servers.0, servers.1, servers.2).await?;
     run.get_result(WorkflowGetResultOptions::default()).await?;
     worker.stop().await?;
@@ -80,12 +80,12 @@ async fn first_task(client: &Client, servers: &Servers<'_>) -> anyhow::Result<f6
         .iter()
         .filter(|event| event.event_type() == EventType::WorkflowTaskStarted);
     let at = started.next().and_then(|event| event.event_time);
-    let at = SystemTime::try_from(at.context("no workflow task was begun")?)?;
-    Ok(at.duration_since(begun)?.as_secs_f64())
+    let at = SystemTime::try_from(at.context("no workflow task was started")?)?;
+    Ok(at.duration_since(process_started)?.as_secs_f64())
 }
 
-/// SIGTERM in the midst of a backfill, and another worker that brings it to its end.
-async fn measure_end(
+/// Sends SIGTERM during a backfill, and starts another worker that completes it.
+async fn measure_shutdown(
     report: &mut Report,
     client: &Client,
     servers: &Servers<'_>,
@@ -103,13 +103,13 @@ async fn measure_end(
         anyhow::ensure!(Instant::now() < deadline, "no 20 invoices within a minute");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let told = Instant::now();
+    let signalled = Instant::now();
     worker.terminate().await?;
-    let took = told.elapsed().as_secs_f64();
-    let before_the_end = database.number(ingested).await?;
-    report.limited("SIGTERM to the end, under load", took, GRACE, Unit::Seconds)?;
+    let took = signalled.elapsed().as_secs_f64();
+    let ingested_before = database.number(ingested).await?;
+    report.limited("SIGTERM to exit, under load", took, GRACE, Unit::Seconds)?;
     report.note(&format!(
-        "{before_the_end} of {INVOICES} invoices were ingested by then"
+        "{ingested_before} of {INVOICES} invoices were ingested before the exit"
     ))?;
 
     let another = child::worker(&database.url(), servers.1, servers.2).await?;
@@ -117,16 +117,16 @@ async fn measure_end(
     another.stop().await?;
     let lost = INVOICES - progress.ingested;
     report.limited(
-        "invoices that another worker did not bring to their end",
+        "invoices that the next worker did not ingest",
         lost as f64,
         0.0,
         Unit::Count("invoices"),
     )?;
-    let unlike =
+    let wrong =
         "select count(*) from cloud_invoices where ingest_status <> 'ingested' or version <> 1";
     report.limited(
-        "invoices that are not ingested, or more than once",
-        database.number(unlike).await? as f64,
+        "invoices ingested not at all or more than once",
+        database.number(wrong).await? as f64,
         0.0,
         Unit::Count("invoices"),
     )

@@ -1,5 +1,5 @@
-//! Reading, joining and storing an invoice's lines, against COPY of the same lines into the same table; and the memory that a worker
-//! needs for it.
+//! Measures reading, joining and storing an invoice's lines, relative to COPY of the same lines
+//! into the same table, and a worker's memory for it.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -21,10 +21,11 @@ use crate::sweep::sync;
 
 const RUNS: usize = 5;
 
-/// Lines as a large account has them: most of them droplets, half of which still exist, and did in that month.
+/// Returns an invoice with the lines of a large account: mostly droplets, half of which still
+/// exist.
 pub(crate) fn invoice(lines: usize, droplets: usize) -> Invoice {
     const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
-    // As the simulated droplets have them.
+    // The sizes of the simulated droplets.
     const SIZES: [&str; 4] = ["s-1vcpu-1gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "g-2vcpu-8gb"];
     let mut invoice = Invoice::for_month(2026, 6, Vec::new());
     let (start, end) = (invoice.period, invoice.period + chrono::TimeDelta::days(30));
@@ -50,7 +51,7 @@ pub(crate) fn invoice(lines: usize, droplets: usize) -> Invoice {
     invoice
 }
 
-/// An account with one invoice of so many lines, whose items name droplets that are gone.
+/// Returns an account with one invoice. Its items name droplets that do not exist any more.
 pub(crate) fn account(lines: usize) -> Account {
     let mut account = Account::empty();
     let mut invoice = invoice(lines, lines);
@@ -63,7 +64,7 @@ pub(crate) fn account(lines: usize) -> Account {
     account
 }
 
-/// The items of an invoice; those of droplets that exist name them.
+/// Returns the items of an invoice. Those of existing droplets have their ids.
 fn items(invoice: &Invoice, droplets: &HashMap<String, String>) -> Vec<InvoiceItem> {
     let name = |line: &InvoiceLine| {
         line.description
@@ -97,7 +98,7 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
             let sources = if has_items {
                 "with items"
             } else {
-                "by names alone"
+                "by names only"
             };
             report.note(&format!("among {droplets} droplets, {sources}"))?;
             measure_among(report, lines, droplets, has_items).await?;
@@ -196,7 +197,7 @@ async fn measure_among(
     )?;
     report.known("matching and storing the lines", storing, Unit::Seconds)?;
     report.limited(
-        "reading, joining, matching and storing over COPY",
+        "reading, joining, matching and storing, relative to COPY",
         (reading + storing) / copy,
         3.0,
         Unit::Times,
@@ -208,7 +209,7 @@ const COLUMNS: &str = "id, invoice_id, estimate_id, bill_period, line_no, produc
     item_resource_uuid, identified_kind, resource_id, match_rule, match_note, match_candidates, is_shared, tenant_id, is_split,
     attributed_by";
 
-/// As if nothing had been ingested; the tables refuse to be emptied, for good reason.
+/// Resets all ingests. Disables the triggers that prevent truncation.
 const EMPTY: &str = "alter table cloud_cost_lines disable trigger user;
     alter table cloud_cost_line_shares disable trigger user;
     truncate cloud_cost_lines, cloud_cost_line_shares, cloud_cost_totals;
@@ -217,7 +218,7 @@ const EMPTY: &str = "alter table cloud_cost_lines disable trigger user;
     update cloud_invoices set version = 0, csv_sha256 = null, lines_sha256 = null;
     delete from cloud_invoice_versions";
 
-/// A worker's memory while it ingests such an invoice, fetched with its items.
+/// Measures a worker's memory while it ingests such an invoice, fetched with its items.
 pub(crate) async fn measure_memory(report: &mut Report, lines: usize) -> anyhow::Result<()> {
     let temporal = devstack::testing::temporal().await;
     let client = worker::temporal::connect_to(temporal.address()).await?;
@@ -230,7 +231,7 @@ pub(crate) async fn measure_memory(report: &mut Report, lines: usize) -> anyhow:
     let ingested = client
         .start_workflow(
             IngestInvoice::run,
-            Input::Given(uuid),
+            Input::Valid(uuid),
             WorkflowStartOptions::new(task_queue::CLOUD_BILLING, id.as_str()).build(),
         )
         .await?
@@ -241,22 +242,17 @@ pub(crate) async fn measure_memory(report: &mut Report, lines: usize) -> anyhow:
         "{ingested:?}"
     );
     report.known(
-        "from start to result, fetching included",
+        "from start to result, including requests",
         started.elapsed().as_secs_f64(),
         Unit::Seconds,
     )?;
     match worker.peak_memory() {
-        Some(peak) => report.limited(
-            "the worker's memory at its peak",
-            peak,
-            150.0,
-            Unit::Megabytes,
-        )?,
-        None => report.note("this system does not tell the worker's memory")?,
+        Some(peak) => report.limited("peak memory of the worker", peak, 150.0, Unit::Megabytes)?,
+        None => report.note("this system does not report the worker's memory")?,
     }
     let largest = largest_event::<IngestInvoice>(&client, &id).await?;
     report.limited(
-        "largest event of the history, its payloads included",
+        "largest event of the history, including payloads",
         largest as f64,
         100_000.0,
         Unit::Bytes,

@@ -1,7 +1,9 @@
-//! How fast and how small: figures against the limits of `docs/performance.md`, measured on real servers.
+//! Measures speed and memory on real servers, and compares them with the limits in
+//! `docs/performance.md`.
 //!
-//! `cargo bench -p tests --bench speed -- [FILTER ...]` runs the measurements whose name contains a filter, or all. Nothing here
-//! is a test: a figure over its limit is printed as such and fails nothing, since other work on the machine shows in it.
+//! `cargo bench -p tests --bench speed -- [FILTER ...]` runs the measurements with a name that
+//! contains a filter, or all. A figure over its limit is marked but fails nothing, since it is
+//! affected by other work on the machine.
 
 #![expect(
     clippy::cast_precision_loss,

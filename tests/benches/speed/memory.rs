@@ -1,4 +1,5 @@
-//! A worker's memory over syncs of a large inventory, new and unchanged; the limit is in MB.
+//! Measures a worker's memory during syncs of a large inventory, new and unchanged. The limit is in
+//! MB.
 
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use workflows::inventory::SyncInventory;
@@ -19,7 +20,7 @@ pub(crate) async fn measure(
     let simulator = SimulatorProcess::start(contents).await?;
     let database = Database::new().await?;
     let worker = child::worker(&database.url(), temporal.address(), &simulator.url).await?;
-    for what in ["all of them new", "all of them unchanged"] {
+    for state in ["all resources new", "all resources unchanged"] {
         let id = format!("sync-inventory-{}", uuid::Uuid::new_v4());
         client
             .start_workflow(
@@ -32,16 +33,16 @@ pub(crate) async fn measure(
             .await?;
         match worker.peak_memory() {
             Some(peak) => report.limited(
-                &format!("the worker's memory at its peak so far, {what}"),
+                &format!("peak memory of the worker so far, {state}"),
                 peak,
                 limit,
                 Unit::Megabytes,
             )?,
-            None => report.note("this system does not tell the worker's memory")?,
+            None => report.note("this system does not report the worker's memory")?,
         }
         let largest = largest_event::<SyncInventory>(&client, &id).await?;
         report.limited(
-            "largest event of the history, its payloads included",
+            "largest event of the history, including payloads",
             largest as f64,
             100_000.0,
             Unit::Bytes,

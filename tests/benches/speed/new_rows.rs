@@ -1,4 +1,4 @@
-//! Storing resources that were never seen, against COPY of the same rows into the same table.
+//! Measures storing new resources, relative to COPY of the same rows into the same table.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::sweep::{kinds_of, new_run};
 
 const RUNS: usize = 3;
 
-/// Pages as they came.
+/// Collects the pages of a listing.
 struct Pages(Vec<Vec<ObservedResource>>);
 
 impl PageSink<ObservedResource> for Pages {
@@ -35,7 +35,7 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
         let mut seconds = 0.0;
         for (kind, count) in kinds_of(contents) {
             let listing = digitalocean::kinds::listing(&kind)
-                .ok_or_else(|| anyhow::anyhow!("there is no listing of {kind}"))?;
+                .ok_or_else(|| anyhow::anyhow!("no listing of {kind}"))?;
             let mut pages = Pages(Vec::new());
             let Ok(listed) = client.list_resources(listing, &mut pages).await;
             let started = Instant::now();
@@ -91,13 +91,13 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
         Unit::Seconds,
     )?;
     report.limited(
-        "storing over COPY of the rows",
+        "storing, relative to COPY of the rows",
         stored / copy,
         2.0,
         Unit::Times,
     )?;
     report.known(
-        "storing over COPY of all of it",
+        "storing, relative to COPY of all written rows",
         stored / copy_of_all,
         Unit::Times,
     )

@@ -1,8 +1,8 @@
-//! The table that is printed.
+//! Prints the figures as a table.
 
 use std::io::{Stdout, Write as _, stdout};
 
-/// Prints each figure as it is known: all are such that less is better.
+/// Prints each figure as soon as it is measured. Less is better for all of them.
 pub(crate) struct Report {
     out: Stdout,
 }
@@ -11,12 +11,12 @@ pub(crate) struct Report {
 pub(crate) enum Unit {
     Seconds,
     Milliseconds,
-    /// A time over another time.
+    /// The ratio of two times.
     Times,
     Bytes,
     Megabytes,
     Percent,
-    /// Things, by what they are called.
+    /// A count of the named items.
     Count(&'static str),
 }
 
@@ -29,7 +29,7 @@ impl Unit {
             Self::Bytes => format!("{value:.0} B"),
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Percent => format!("{value:.2} %"),
-            Self::Count(what) => format!("{value:.0} {what}"),
+            Self::Count(items) => format!("{value:.0} {items}"),
         }
     }
 }
@@ -40,7 +40,7 @@ impl Report {
         writeln!(
             out,
             "{:<62} {:>16} {:>16} {:>7}",
-            "what", "figure", "limit", "ratio"
+            "measurement", "figure", "limit", "ratio"
         )?;
         Ok(Self { out })
     }
@@ -50,10 +50,11 @@ impl Report {
         Ok(())
     }
 
-    /// A figure that has a limit; its share of the limit is printed, and `OVER` beyond it. A limit of nothing has no shares.
+    /// Prints a figure with a limit, its ratio to the limit (none if the limit is 0), and `OVER` if
+    /// it exceeds the limit.
     pub(crate) fn limited(
         &mut self,
-        what: &str,
+        name: &str,
         value: f64,
         limit: f64,
         unit: Unit,
@@ -66,16 +67,16 @@ impl Report {
         let verdict = if value <= limit { "ok" } else { "OVER" };
         writeln!(
             self.out,
-            "  {what:<60} {:>16} {:>16} {ratio:>7} {verdict}",
+            "  {name:<60} {:>16} {:>16} {ratio:>7} {verdict}",
             unit.write(value),
             unit.write(limit)
         )?;
         Ok(())
     }
 
-    /// A figure that has none.
-    pub(crate) fn known(&mut self, what: &str, value: f64, unit: Unit) -> anyhow::Result<()> {
-        writeln!(self.out, "  {what:<60} {:>16}", unit.write(value))?;
+    /// Prints a figure without a limit.
+    pub(crate) fn known(&mut self, name: &str, value: f64, unit: Unit) -> anyhow::Result<()> {
+        writeln!(self.out, "  {name:<60} {:>16}", unit.write(value))?;
         Ok(())
     }
 
@@ -85,7 +86,7 @@ impl Report {
     }
 }
 
-/// The middle of several measurements, of which there must be one.
+/// Returns the median of several measurements. Panics without any.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -1,4 +1,5 @@
-//! Listing and sweeping an account, against fetching the same pages alone.
+//! Measures listing and sweeping an account, relative to a baseline that only fetches the same
+//! pages.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,16 +17,17 @@ use crate::database::Database;
 use crate::report::{Report, Unit, median};
 
 const RUNS: usize = 5;
-/// What `DigitalOcean` gives a page at most.
+/// `DigitalOcean`'s maximum page size.
 const PAGE: usize = 200;
-/// Pages of a list that the client has under way at a time.
-const SIDE_BY_SIDE: usize = 4;
-/// How long an answer is on its way where the limit holds: `DigitalOcean` lets nobody be quicker (docs/decisions).
-const DISTANCE_MS: u64 = 100;
-/// An API next door.
-const NEXT_DOOR_MS: u64 = 20;
+/// Number of pages of a list that the client requests concurrently.
+const CONCURRENT_PAGES: usize = 4;
+/// Response delay for which the limit applies: `DigitalOcean`'s rate limit permits no faster client
+/// (docs/decisions).
+const DELAY_MS: u64 = 100;
+/// Response delay of a nearby API.
+const SHORT_DELAY_MS: u64 = 20;
 
-/// The kinds that an account holds, and how many of each.
+/// Returns the kinds of an account, with the number of resources of each.
 pub(crate) fn kinds_of(contents: Contents) -> Vec<(ResourceKind, usize)> {
     match contents {
         Contents::Demo => vec![(ResourceKind::DROPLET, 5), (ResourceKind::DNS_ZONE, 7)],
@@ -55,7 +57,8 @@ pub(crate) fn new_run() -> Run {
     }
 }
 
-/// Syncs all kinds side by side, as the workflow does; seconds, and what became of each kind.
+/// Syncs all kinds concurrently, like the workflow. Returns the seconds and the result of each
+/// kind.
 pub(crate) async fn sync(
     simulator: &SimulatorProcess,
     store: &Store,
@@ -70,43 +73,43 @@ pub(crate) async fn sync(
     });
     let run = new_run();
     let started = Instant::now();
-    let mut under_way = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for (kind, _) in kinds_of(contents) {
         let (activities, run) = (Arc::clone(&activities), run.clone());
-        under_way.spawn(async move {
+        tasks.spawn(async move {
             let name = kind.to_string();
             (name, activities.sync(kind, run).await)
         });
     }
     let mut synced = Vec::new();
-    while let Some(done) = under_way.join_next().await {
+    while let Some(done) = tasks.join_next().await {
         let (name, outcome) = done?;
         synced.push(outcome.map_err(|_| anyhow::anyhow!("{name} was not synced"))?);
     }
     Ok((started.elapsed().as_secs_f64(), synced))
 }
 
-/// The paths that make these kinds, and how many items each has.
+/// Returns the paths of these kinds, with the number of items of each.
 fn lists(contents: Contents) -> Vec<(&'static str, usize)> {
     let kinds = kinds_of(contents).into_iter();
     kinds
         .filter_map(|(kind, count)| Some((digitalocean::kinds::listing(&kind)?, count)))
         .flat_map(|(listing, count)| {
-            // The account has no droplets with GPUs, which are the only second list.
+            // The account has no GPU droplets, which are the only second list.
             let counts = std::iter::once(count).chain(std::iter::repeat(0));
             listing.paths.iter().copied().zip(counts)
         })
         .collect()
 }
 
-/// Seconds that the pages of the same lists take, read to their last byte and looked at no further.
-async fn fetch_alone(url: &str, contents: Contents) -> anyhow::Result<f64> {
+/// Fetches the pages of the same lists without parsing them, and returns the seconds.
+async fn fetch_only(url: &str, contents: Contents) -> anyhow::Result<f64> {
     let started = Instant::now();
-    let mut under_way = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for (path, count) in lists(contents) {
-        under_way.spawn(fetch_list(url.to_owned(), path, count));
+        tasks.spawn(fetch_list(url.to_owned(), path, count));
     }
-    while let Some(done) = under_way.join_next().await {
+    while let Some(done) = tasks.join_next().await {
         done??;
     }
     Ok(started.elapsed().as_secs_f64())
@@ -130,16 +133,16 @@ async fn fetch_list(url: String, path: &'static str, count: usize) -> anyhow::Re
         }
     };
     get(1).await?;
-    let mut under_way = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for page in 2..=count.div_ceil(PAGE) {
-        if under_way.len() == SIDE_BY_SIDE
-            && let Some(done) = under_way.join_next().await
+        if tasks.len() == CONCURRENT_PAGES
+            && let Some(done) = tasks.join_next().await
         {
             done??;
         }
-        under_way.spawn(get(page));
+        tasks.spawn(get(page));
     }
-    while let Some(done) = under_way.join_next().await {
+    while let Some(done) = tasks.join_next().await {
         done??;
     }
     Ok(())
@@ -159,23 +162,23 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
         .map(|(_, count)| count.div_ceil(PAGE).max(1))
         .sum();
     report.limited(
-        "requests: a page each 200 of a list",
+        "requests: one page per 200 items of a list",
         f64::from(requests),
         fewest as f64,
         Unit::Count("requests"),
     )?;
     report.known("all new: listing and storing", first, Unit::Seconds)?;
     report.known(
-        "all new: each resource",
+        "all new: per resource",
         first / rows as f64 * 1e6,
         Unit::Count("us"),
     )?;
-    // The statistics that autovacuum would have made by the next sync.
+    // Autovacuum would have updated the statistics by the next sync.
     database.execute("vacuum analyze cloud_resources").await?;
 
     unchanged(report, &database, &simulator, contents, rows).await?;
-    for distance in [NEXT_DOOR_MS, DISTANCE_MS] {
-        at_a_distance(report, &database, &simulator, contents, distance).await?;
+    for delay in [SHORT_DELAY_MS, DELAY_MS] {
+        unchanged_with_delay(report, &database, &simulator, contents, delay).await?;
     }
     if let Contents::Droplets(_) = contents {
         let mut changed = Vec::new();
@@ -194,31 +197,31 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
     Ok(())
 }
 
-/// The same where an answer takes the time that the way to it takes, and not only that of copying it.
-async fn at_a_distance(
+/// Like [`unchanged`], with a delay before each response.
+async fn unchanged_with_delay(
     report: &mut Report,
     database: &Database,
     simulator: &SimulatorProcess,
     contents: Contents,
-    distance: u64,
+    delay: u64,
 ) -> anyhow::Result<()> {
     simulator
-        .fail(&format!("slow:/v2/*:delay={distance}ms"))
+        .fail(&format!("slow:/v2/*:delay={delay}ms"))
         .await?;
-    let (mut alone, mut totals) = (Vec::new(), Vec::new());
+    let (mut baseline, mut totals) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        alone.push(fetch_alone(&simulator.url, contents).await?);
+        baseline.push(fetch_only(&simulator.url, contents).await?);
         totals.push(sync(simulator, &database.store().await?, contents).await?.0);
     }
-    simulator.fail_no_more().await?;
-    let (alone, total) = (median(alone), median(totals));
-    let what = format!("answers after {distance} ms");
-    report.known(&format!("the pages alone, {what}"), alone, Unit::Seconds)?;
-    let what = format!("unchanged over the pages alone, {what}");
-    if distance == DISTANCE_MS {
-        report.limited(&what, total / alone, 2.0, Unit::Times)
+    simulator.clear_faults().await?;
+    let (baseline, total) = (median(baseline), median(totals));
+    let answers = format!("answers after {delay} ms");
+    report.known(&format!("fetch only, {answers}"), baseline, Unit::Seconds)?;
+    let name = format!("unchanged, relative to fetch only, {answers}");
+    if delay == DELAY_MS {
+        report.limited(&name, total / baseline, 2.0, Unit::Times)
     } else {
-        report.known(&what, total / alone, Unit::Times)
+        report.known(&name, total / baseline, Unit::Times)
     }
 }
 
@@ -230,16 +233,16 @@ async fn unchanged(
     rows: usize,
 ) -> anyhow::Result<()> {
     const EVENTS: &str = "select count(*) from cloud_resource_events";
-    let (mut alone, mut totals, mut wal, mut heap_only) =
+    let (mut baseline, mut totals, mut wal, mut heap_only) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut events = 0;
     let updates = i64::try_from(rows)?;
     let mut before = database.written(0).await?;
     for _ in 0..RUNS {
-        alone.push(fetch_alone(&simulator.url, contents).await?);
+        baseline.push(fetch_only(&simulator.url, contents).await?);
         let events_before = database.number(EVENTS).await?;
         let wal_before = database.wal_position().await?;
-        // A store of its own for each sweep: a connection that closes has told its counters.
+        // A separate store for each sweep, since a closed connection has reported its counters.
         let store = database.store().await?;
         let (seconds, _) = sync(simulator, &store, contents).await?;
         let wal_after = database.wal_position().await?;
@@ -251,21 +254,21 @@ async fn unchanged(
         heap_only.push((after.heap_only - before.heap_only) as f64 / rows as f64);
         before = after;
     }
-    let (alone, total) = (median(alone), median(totals));
-    report.known("the pages alone, answers at once", alone, Unit::Seconds)?;
+    let (baseline, total) = (median(baseline), median(totals));
+    report.known("fetch only, immediate answers", baseline, Unit::Seconds)?;
     report.known(
-        "unchanged: listing and storing, answers at once",
+        "unchanged: listing and storing, immediate answers",
         total,
         Unit::Seconds,
     )?;
     report.known(
-        "unchanged: each resource",
+        "unchanged: per resource",
         total / rows as f64 * 1e6,
         Unit::Count("us"),
     )?;
     report.limited(
-        "unchanged over the pages alone, answers at once",
-        total / alone,
+        "unchanged, relative to fetch only, immediate answers",
+        total / baseline,
         2.0,
         Unit::Times,
     )?;
@@ -276,13 +279,13 @@ async fn unchanged(
         Unit::Count("events"),
     )?;
     report.limited(
-        "unchanged: write-ahead log a row",
+        "unchanged: write-ahead log per row",
         median(wal),
         200.0,
         Unit::Bytes,
     )?;
     report.known(
-        "unchanged: updates that touched no index, of 100",
+        "unchanged: updates without index changes, in percent",
         median(heap_only) * 100.0,
         Unit::Count("%"),
     )

@@ -1,19 +1,21 @@
-//! What a soak has measured, and what of it may not be.
+//! The measurements of a soak test and their limits.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Events in a history: Temporal warns at 10,000, and a run here has a few for each kind of resource.
+/// Maximum number of events in a history. Temporal warns at 10,000; a run here has a few events for
+/// each kind of resource.
 const LONGEST_HISTORY: i64 = 400;
 const LARGEST_HISTORY: i64 = 200_000;
-/// How much more memory the last third may have than the second, in percent: the allocator's and the caches' breathing.
+/// Maximum memory growth from the second to the last third, in percent. Allocator and caches
+/// fluctuate.
 const MEMORY_MAY_GROW: u64 = 10;
-/// Fewer samples say nothing of memory: it grows until the caches are full.
+/// Minimum number of samples for the memory limit, since memory grows until the caches are full.
 const ENOUGH_SAMPLES: usize = 600;
 
 pub(super) struct Sample {
-    /// Bytes; none where the system does not tell.
+    /// In bytes; none on systems without `/proc`.
     pub(super) memory: Option<u64>,
     pub(super) connections: i64,
 }
@@ -21,9 +23,9 @@ pub(super) struct Sample {
 #[derive(Default)]
 pub(super) struct Runs {
     pub(super) count: u64,
-    /// Events of the longest history.
+    /// Number of events of the longest history.
     pub(super) longest: i64,
-    /// Bytes of the largest.
+    /// Size of the largest history in bytes.
     pub(super) largest: i64,
 }
 
@@ -34,21 +36,22 @@ pub(super) struct Figures {
     pub(super) runs: BTreeMap<String, Runs>,
     /// Runs that did not complete.
     pub(super) failures: Vec<String>,
-    /// Lines of the worker's log that are warnings or errors, less their times, and how often.
+    /// Warnings and errors in the worker's log without their times, with their number.
     pub(super) log: BTreeMap<String, u64>,
-    /// How often the database driver found a statement or a connection slow: on a busy machine, or at a lock that another sync holds.
+    /// Number of slow statements and connections reported by the database driver: on a busy
+    /// machine, or while another sync holds a lock.
     pub(super) slow: usize,
     pub(super) requests: usize,
     pub(super) database_bytes: i64,
 }
 
-/// What the database driver says where something takes longer than a second or two.
+/// The database driver's log messages for operations that take longer than one or two seconds.
 const SLOW: [&str; 2] = [
     "sqlx::query: slow statement",
     "sqlx::pool::acquire: acquired connection",
 ];
 
-/// How many lines of a worker's log tell of slowness.
+/// Counts the log lines about slow operations.
 pub(super) fn slow(log: &str) -> usize {
     log.lines().filter(|line| is_slow(line)).count()
 }
@@ -57,7 +60,7 @@ fn is_slow(line: &str) -> bool {
     SLOW.iter().any(|slow| line.contains(slow))
 }
 
-/// All other warnings and errors.
+/// Returns all other warnings and errors.
 pub(super) fn complaints(log: &str) -> BTreeMap<String, u64> {
     let mut complaints = BTreeMap::new();
     for line in log.lines().filter(|line| !is_slow(line)) {
@@ -76,8 +79,8 @@ pub(super) fn complaints(log: &str) -> BTreeMap<String, u64> {
 impl Figures {
     pub(super) fn table(&self, elapsed: Duration) -> String {
         let mut text = String::from("| soak | |\n|---|---:|\n");
-        let mut row = |what: &str, value: String| {
-            let _ = writeln!(text, "| {what} | {value} |");
+        let mut row = |label: &str, value: String| {
+            let _ = writeln!(text, "| {label} | {value} |");
         };
         row("minutes", format!("{:.1}", elapsed.as_secs_f64() / 60.0));
         for (workflow, runs) in &self.runs {
@@ -92,7 +95,7 @@ impl Figures {
             );
         }
         row(
-            "requests to DigitalOcean (the latest 100,000 are counted)",
+            "requests to DigitalOcean (counted up to 100,000)",
             self.requests.to_string(),
         );
         row(
@@ -116,21 +119,21 @@ impl Figures {
         );
         let memory = self.samples.iter().filter_map(|sample| sample.memory);
         row(
-            "at most",
+            "the worker's memory, maximum",
             format!("{} MB", memory.max().unwrap_or_default() / 1_000_000),
         );
         row(
-            "the worker's database connections, at most",
+            "the worker's database connections, maximum",
             self.connections().to_string(),
         );
         row(
-            "the database in the end",
+            "the database at the end",
             format!("{} MB", self.database_bytes / 1_000_000),
         );
         text
     }
 
-    /// What must not be.
+    /// Returns the exceeded limits.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = self.failures.clone();
         problems.extend(

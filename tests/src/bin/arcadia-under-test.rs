@@ -1,6 +1,8 @@
-//! `arcadia` as it is shipped, built for the tests of this package: Cargo tells a test where its own package's programs are.
+//! The `arcadia` program, built as part of this package so that Cargo provides its path to the
+//! tests.
 //!
-//! Where `ENDS_WITH_STANDARD_INPUT` is set it also ends with its standard input, and so with a test that is killed.
+//! If `ENDS_WITH_STANDARD_INPUT` is set, it exits at the end of its standard input, and therefore
+//! when the test process is killed.
 
 use std::io;
 use std::process::{ExitCode, exit};

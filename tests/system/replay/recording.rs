@@ -1,4 +1,4 @@
-//! Makes the runs whose histories are recorded, and writes these.
+//! Starts the runs for the recorded histories, and writes the histories to files.
 
 use std::fs;
 use std::io::Write as _;
@@ -26,13 +26,14 @@ use crate::held_deletions::decide;
 use crate::rate_limit::{close_budgets, pauses};
 use crate::support::{LIMIT_OF_RETRIES, TestSystem, eventually, json_payload, within};
 
-/// As in e-mail: lines that every tool shows whole.
+/// Line width of the encoded text, as in e-mail.
 const WIDTH: usize = 76;
-/// Longer ones are compressed.
+/// Size in bytes above which histories are compressed.
 const LONG: usize = 64 << 10;
 
-/// Comment lines that start with `#`, then the encoded `temporal.api.history.v1.History`, if long in gzip, in base64.
-fn write_history(name: &str, what: &str, history: &History) {
+/// Writes a history: comment lines that start with `#`, then the encoded
+/// `temporal.api.history.v1.History` in base64, compressed with gzip if large.
+fn write_history(name: &str, description: &str, history: &History) {
     let mut encoded = history.encode_to_vec();
     if encoded.len() > LONG {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
@@ -40,7 +41,7 @@ fn write_history(name: &str, what: &str, history: &History) {
         encoded = gzip.finish().unwrap();
     }
     let encoded = STANDARD.encode(encoded);
-    let mut text = format!("# {what}\n# Recorded; see tests/system/replay.rs.\n");
+    let mut text = format!("# {description}\n# Recorded; see tests/system/replay.rs.\n");
     for line in encoded.as_bytes().chunks(WIDTH) {
         text.push_str(std::str::from_utf8(line).unwrap());
         text.push('\n');
@@ -58,29 +59,30 @@ async fn record_histories() {
         let fault = Fault::new(FaultKind::Forbidden, path).times(1);
         system.simulator.fail(fault);
     };
-    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+    let record =
+        async |name, id: &str, description| record_latest(&system, name, id, description).await;
 
     system.sync_projects().await.unwrap();
-    let what = "SyncProjects that creates the internal project";
-    record("sync-projects", "sync-projects", what).await;
+    let description = "SyncProjects that creates the internal project";
+    record("sync-projects", "sync-projects", description).await;
     forbid("/v2/projects");
     system.sync_projects().await.unwrap_err();
-    let what = "SyncProjects that may not list the projects";
-    record("sync-projects-failed", "sync-projects", what).await;
+    let description = "SyncProjects that may not list the projects";
+    record("sync-projects-failed", "sync-projects", description).await;
 
     system.sync_inventory().await.unwrap();
-    let what = "SyncInventory of all kinds";
-    record("sync-inventory", "sync-inventory", what).await;
+    let description = "SyncInventory of all kinds";
+    record("sync-inventory", "sync-inventory", description).await;
     let unauthorized = Fault::new(FaultKind::Unauthorized, "/v2/volumes").times(1);
     system.simulator.fail(unauthorized);
     system.sync_inventory().await.unwrap_err();
-    let what = "SyncInventory whose token is refused for the volumes";
-    record("sync-inventory-kind-failed", "sync-inventory", what).await;
+    let description = "SyncInventory that gets 401 for volumes";
+    record("sync-inventory-kind-failed", "sync-inventory", description).await;
     record_held_deletions(&system).await;
     let invalid = system.run_with("SyncInventory", CLOUD_SYNC_FULL, &["[1]"]);
     invalid.await.unwrap_err();
-    let what = "SyncInventory with an input that is none";
-    record("sync-inventory-invalid-input", "SyncInventory", what).await;
+    let description = "SyncInventory with an invalid input";
+    record("sync-inventory-invalid-input", "SyncInventory", description).await;
 
     system.poll_balance().await.unwrap();
     record("poll-balance", "poll-balance", "PollBalance").await;
@@ -91,28 +93,34 @@ async fn record_histories() {
         broken
     });
     system.billing_history().await.unwrap();
-    let what = "BillingHistory over three invoices, of which one cannot be read";
-    record("billing-history-child-failed", "billing-history", what).await;
-    let what = "IngestInvoice of a CSV that cannot be read";
+    let description = "BillingHistory over three invoices, of which one cannot be read";
+    record(
+        "billing-history-child-failed",
+        "billing-history",
+        description,
+    )
+    .await;
+    let description = "IngestInvoice of a CSV that cannot be read";
     let id = format!("ingest-invoice-{broken}");
-    record("ingest-invoice-failed", &id, what).await;
+    record("ingest-invoice-failed", &id, description).await;
     let newest = system.simulator.read(|account| account.invoices()[0].uuid);
     let id = format!("ingest-invoice-{newest}");
     record("ingest-invoice", &id, "IngestInvoice").await;
-    // What the worker has drawn before is good for some seconds.
-    eventually("an ingest has to wait", async || {
+    // The worker's existing lease is valid for some seconds.
+    eventually("an ingest waits for requests", async || {
         close_budgets(&system, "10 seconds").await;
         system.ingest(newest).await.unwrap();
         let (_, timers) = pauses(&system.history(&id, None).await);
         (!timers.is_empty()).then_some(())
     })
     .await;
-    let what = "IngestInvoice that has to wait for requests";
-    record("ingest-invoice-waited", &id, what).await;
+    let description = "IngestInvoice that has to wait for requests";
+    record("ingest-invoice-waited", &id, description).await;
 }
 
-/// Keeps everybody from asking for a while, as somebody does who uses the token too: what the worker has drawn is not sent either.
-async fn close_for_a_while(system: &TestSystem) {
+/// Closes the request budget with a 429, as another user of the token could cause it. Existing
+/// leases are not used either.
+async fn close_budget(system: &TestSystem) {
     let refused = FaultKind::RateLimited { retry_after: 65 };
     let refused = Fault::new(refused, "/v2/customers/my/balance");
     system.simulator.fail(refused.times(1));
@@ -131,13 +139,14 @@ async fn close_for_a_while(system: &TestSystem) {
 #[ignore = "writes tests/histories"]
 async fn record_waits_and_cancellations() {
     let system = TestSystem::start(account_to_record()).await;
-    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+    let record =
+        async |name, id: &str, description| record_latest(&system, name, id, description).await;
     system.sync_projects().await.unwrap();
-    close_for_a_while(&system).await;
+    close_budget(&system).await;
     system.sync_projects().await.unwrap();
-    let what = "SyncProjects that has to wait for requests";
-    record("sync-projects-waited", "sync-projects", what).await;
-    close_for_a_while(&system).await;
+    let description = "SyncProjects that has to wait for requests";
+    record("sync-projects-waited", "sync-projects", description).await;
+    close_budget(&system).await;
     start(
         &system,
         "SyncInventory",
@@ -147,23 +156,23 @@ async fn record_waits_and_cancellations() {
     )
     .await;
     ended(&system, "inventory-waited").await;
-    let what = "SyncInventory of droplets that has to wait for requests";
-    record("sync-inventory-waited", "inventory-waited", what).await;
+    let description = "SyncInventory of droplets that has to wait for requests";
+    record("sync-inventory-waited", "inventory-waited", description).await;
 
     slow_once(&system, "/v2/droplets");
     let id = "inventory-cancelled";
     start(&system, "SyncInventory", CLOUD_SYNC_FULL, id, DROPLETS).await;
     wait_until_started(&system, id, "inventory.sync_kind").await;
     cancel(&system, id).await;
-    let what = "SyncInventory that is cancelled while it lists";
-    record("sync-inventory-cancelled", id, what).await;
-    close_for_a_while(&system).await;
+    let description = "SyncInventory that is cancelled while it lists";
+    record("sync-inventory-cancelled", id, description).await;
+    close_budget(&system).await;
     let id = "projects-cancelled";
     start(&system, "SyncProjects", CLOUD_SYNC_FULL, id, &[]).await;
-    happened(&system, id, is_timer).await;
+    wait_for_event(&system, id, is_timer).await;
     cancel(&system, id).await;
-    let what = "SyncProjects that is cancelled while it waits for requests";
-    record("sync-projects-cancelled", id, what).await;
+    let description = "SyncProjects that is cancelled while it waits for requests";
+    record("sync-projects-cancelled", id, description).await;
 }
 
 /// Records runs of billing that wait or are cancelled.
@@ -171,7 +180,8 @@ async fn record_waits_and_cancellations() {
 #[ignore = "writes tests/histories"]
 async fn record_waits_and_cancellations_of_billing() {
     let system = TestSystem::start(account_to_record()).await;
-    let record = async |name, id: &str, what| record_latest(&system, name, id, what).await;
+    let record =
+        async |name, id: &str, description| record_latest(&system, name, id, description).await;
     let newest = system.simulator.read(|account| account.invoices()[0].uuid);
     slow_once(&system, &format!("/v2/customers/my/invoices/{newest}/csv"));
     let id = "billing-cancelled";
@@ -182,22 +192,22 @@ async fn record_waits_and_cancellations_of_billing() {
             Attributes::ChildWorkflowExecutionStartedEventAttributes(_)
         )
     };
-    happened(&system, id, is_child).await;
+    wait_for_event(&system, id, is_child).await;
     cancel(&system, id).await;
-    let what = "BillingHistory that is cancelled while its invoices are ingested";
-    record("billing-history-cancelled", id, what).await;
-    close_for_a_while(&system).await;
+    let description = "BillingHistory that is cancelled while its invoices are ingested";
+    record("billing-history-cancelled", id, description).await;
+    close_budget(&system).await;
     system.billing_history().await.unwrap();
-    let what = "BillingHistory that has to wait for requests";
-    record("billing-history-waited", "billing-history", what).await;
-    close_for_a_while(&system).await;
+    let description = "BillingHistory that has to wait for requests";
+    record("billing-history-waited", "billing-history", description).await;
+    close_budget(&system).await;
     let id = format!("ingest-invoice-{newest}");
     let input = format!("\"{newest}\"");
     start(&system, "IngestInvoice", CLOUD_BILLING, &id, &[&input]).await;
-    happened(&system, &id, is_timer).await;
+    wait_for_event(&system, &id, is_timer).await;
     cancel(&system, &id).await;
-    let what = "IngestInvoice that is cancelled while it waits for requests";
-    record("ingest-invoice-cancelled", &id, what).await;
+    let description = "IngestInvoice that is cancelled while it waits for requests";
+    record("ingest-invoice-cancelled", &id, description).await;
 }
 
 /// Records a run that continues as new.
@@ -221,7 +231,7 @@ async fn record_continue_as_new() {
                 ))
             )
         });
-        let (name, what) = if is_first {
+        let (name, description) = if is_first {
             (
                 "billing-history-continued",
                 "BillingHistory that continues as new after a page of invoices",
@@ -229,37 +239,37 @@ async fn record_continue_as_new() {
         } else {
             (
                 "billing-history-continuation",
-                "BillingHistory that goes on where another run left off",
+                "BillingHistory that continues a previous run",
             )
         };
-        write_history(name, what, &history);
+        write_history(name, description, &history);
     }
 }
 
-/// Records holds without a decision. Takes five minutes: `HeldDeletion` polls no more often.
+/// Records holds without a decision. Takes five minutes, the poll interval of `HeldDeletion`.
 #[tokio::test]
 #[ignore = "writes tests/histories"]
-async fn record_holds_that_nobody_decides_on() {
+async fn record_holds_without_a_decision() {
     let (system, id) = crate::held_deletions::with_a_hold().await;
     let other = "held-deletion-cancelled";
     let hold = format!("\"{}\"", id.trim_start_matches("held-deletion-"));
     start(&system, "HeldDeletion", CLOUD_SYNC_FULL, other, &[&hold]).await;
-    happened(&system, other, is_timer).await;
+    wait_for_event(&system, other, is_timer).await;
     cancel(&system, other).await;
-    let what = "HeldDeletion that is cancelled";
-    record_latest(&system, "held-deletion-cancelled", other, what).await;
+    let description = "HeldDeletion that is cancelled";
+    record_latest(&system, "held-deletion-cancelled", other, description).await;
     system.simulator.change(|account| {
         for number in 0..60 {
             account.add_droplet(&format!("more-{number}"), "s-1vcpu-1gb", "syd1");
         }
     });
-    happened(&system, &id, is_timer).await;
-    // So many came that what is gone is no mass deletion.
+    wait_for_event(&system, &id, is_timer).await;
+    // With the added droplets, the missing ones no longer exceed the guard's limit.
     system.sync_inventory().await.unwrap();
-    let until_it_looks = Duration::from_mins(7);
-    within(until_it_looks, &id, ended(&system, &id)).await;
-    let what = "HeldDeletion that looks again and finds that the hold came to nothing";
-    record_latest(&system, "held-deletion-superseded", &id, what).await;
+    let until_next_poll = Duration::from_mins(7);
+    within(until_next_poll, &id, ended(&system, &id)).await;
+    let description = "HeldDeletion that finds its hold superseded";
+    record_latest(&system, "held-deletion-superseded", &id, description).await;
 }
 
 const DROPLETS: &[&str] = &[r#"{"kinds": ["droplet"]}"#];
@@ -268,7 +278,7 @@ fn is_timer(event: &Attributes) -> bool {
     matches!(event, Attributes::TimerStartedEventAttributes(_))
 }
 
-/// Longer than it takes until a heartbeat brings the word.
+/// Delays one response for longer than it takes until a heartbeat delivers a cancellation.
 fn slow_once(system: &TestSystem, path: &str) {
     let delay = Duration::from_secs(15);
     let slow = Fault::new(FaultKind::Slow { delay }, path);
@@ -285,17 +295,17 @@ async fn start(system: &TestSystem, workflow: &str, queue: &str, id: &str, input
     starting.await.unwrap();
 }
 
-/// Waits for something in a run's history.
-async fn happened(system: &TestSystem, id: &str, is_it: impl Fn(&Attributes) -> bool) {
+/// Waits for an event in a run's history.
+async fn wait_for_event(system: &TestSystem, id: &str, matches: impl Fn(&Attributes) -> bool) {
     eventually(id, async || {
         let events = system.history(id, None).await;
         let mut attributes = events.iter().filter_map(|event| event.attributes.as_ref());
-        attributes.any(&is_it).then_some(())
+        attributes.any(&matches).then_some(())
     })
     .await;
 }
 
-/// Waits for a run's end, whichever.
+/// Waits for the end of a run, successful or not.
 async fn ended(system: &TestSystem, id: &str) {
     let info = WorkflowExecutionInfo::builder()
         .namespace(&system.namespace)
@@ -315,11 +325,12 @@ async fn cancel(system: &TestSystem, id: &str) {
     within(LIMIT_OF_RETRIES, id, ended(system, id)).await;
 }
 
-/// A sync that finds too much gone, and both ends of the workflow that waits for an operator then.
+/// Records a sync that holds deletions, and both decisions of the workflow that waits for an
+/// operator.
 async fn record_held_deletions(system: &TestSystem) {
     system.simulator.change(|account| {
         for number in 0..12 {
-            account.add_droplet(&format!("gone-{number}"), "s-1vcpu-1gb", "syd1");
+            account.add_droplet(&format!("removed-{number}"), "s-1vcpu-1gb", "syd1");
         }
     });
     system.sync_inventory().await.unwrap();
@@ -333,18 +344,18 @@ async fn record_held_deletions(system: &TestSystem) {
             system.sync_inventory().await.unwrap();
         }
         let report = system.sync_inventory().await.unwrap();
-        let what = "SyncInventory that finds too many droplets gone";
-        record_latest(system, "sync-inventory-held", "sync-inventory", what).await;
+        let description = "SyncInventory that holds the deletion of too many droplets";
+        record_latest(system, "sync-inventory-held", "sync-inventory", description).await;
         let held = report.kinds[0].held.clone().unwrap();
         let id = format!("held-deletion-{}", held.hold);
         let decision = format!(r#"{{"approve": {approve}, "by": "ann"}}"#);
         decide(system, &id, &decision).await;
-        let (name, what) = if approve {
+        let (name, description) = if approve {
             ("held-deletion-approved", "HeldDeletion that is approved")
         } else {
             ("held-deletion-rejected", "HeldDeletion that is rejected")
         };
-        record_latest(system, name, &id, what).await;
+        record_latest(system, name, &id, description).await;
         system.simulator.change(|account| {
             for number in 0..12 {
                 account.add_droplet(&format!("back-{number}"), "s-1vcpu-1gb", "syd1");
@@ -354,16 +365,16 @@ async fn record_held_deletions(system: &TestSystem) {
     }
 }
 
-/// Writes the history of the latest workflow whose id begins like that.
-async fn record_latest(system: &TestSystem, name: &str, id: &str, what: &str) {
-    // The newest comes first.
+/// Writes the history of the latest workflow with an id that starts with `id`.
+async fn record_latest(system: &TestSystem, name: &str, id: &str, description: &str) {
+    // Temporal lists the newest run first.
     let workflows = system.workflows().await;
     let mut matching = workflows
         .iter()
         .filter(|workflow| workflow.id().starts_with(id));
     let latest = matching.next().unwrap();
     let events = system.history(latest.id(), Some(latest.run_id())).await;
-    write_history(name, what, &History { events });
+    write_history(name, description, &History { events });
 }
 
 fn account_to_record() -> Account {

@@ -1,4 +1,5 @@
-//! A Vault with one secret, whose refusals repeat what they were sent: errors are where secrets get out.
+//! A simulated Vault server with one secret. Its error responses repeat the request, so that a test
+//! can detect leaked secrets.
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -6,15 +7,15 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) const SECRET_ID: &str = "9b1deb4d-secret-id-that-opens-vault";
 pub(super) const LOGIN: &str = "hvs.CAESI-login-that-opens-vault";
 
-/// Starts it with this token in it, and gives the variables that lead there.
+/// Starts the server with this token, and returns the variables that configure it.
 pub(super) async fn start(token: &'static str) -> Vec<(&'static str, String)> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         for number in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
-            // A login, and a look with the next one.
-            answer(stream, token, [0, 2].contains(&number)).await;
+            // Rejects the first login, and the first read after the second login.
+            respond(stream, token, [0, 2].contains(&number)).await;
         }
     });
     vec![
@@ -25,23 +26,23 @@ pub(super) async fn start(token: &'static str) -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn answer(stream: TcpStream, token: &str, refuses: bool) {
+async fn respond(stream: TcpStream, token: &str, rejects: bool) {
     let mut stream = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     while !head.ends_with("\r\n\r\n") {
         let read = stream.read_line(&mut head).await.unwrap();
-        assert!(read > 0, "the request breaks off: {head}");
+        assert!(read > 0, "incomplete request: {head}");
         let line = head.lines().last().unwrap_or_default().to_lowercase();
-        if let Some(told) = line.strip_prefix("content-length:") {
-            length = told.trim().parse().unwrap();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
     let sent = format!("{head}{}", String::from_utf8(body).unwrap());
-    let (status, body) = if refuses {
-        let refusal = serde_json::json!({ "errors": ["overloaded", sent] });
-        ("503 Service Unavailable", refusal)
+    let (status, body) = if rejects {
+        let rejection = serde_json::json!({ "errors": ["overloaded", sent] });
+        ("503 Service Unavailable", rejection)
     } else if sent.starts_with("POST /v1/auth/approle/login ") && sent.contains(SECRET_ID) {
         let auth = serde_json::json!({ "client_token": LOGIN, "lease_duration": 1200 });
         ("200 OK", serde_json::json!({ "auth": auth }))
@@ -49,12 +50,12 @@ async fn answer(stream: TcpStream, token: &str, refuses: bool) {
         let secret = serde_json::json!({ "data": { "shared": token } });
         ("200 OK", serde_json::json!({ "data": secret }))
     } else {
-        panic!("Vault is asked something else: {head}");
+        panic!("unexpected request to Vault: {head}");
     };
     let body = body.to_string();
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.write_all(response.as_bytes()).await.unwrap();
 }

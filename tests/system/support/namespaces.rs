@@ -1,4 +1,4 @@
-//! A Temporal namespace for one test.
+//! Creates a Temporal namespace for one test.
 
 use std::time::Duration;
 
@@ -24,15 +24,16 @@ pub(crate) async fn connect(address: &str, namespace: &str) -> anyhow::Result<Cl
     )?)
 }
 
-/// The names of task queues, schedules and ad-hoc ingests are fixed, so what keeps tests apart is the namespace.
-pub(crate) async fn namespace_of_its_own(address: &str) -> (Client, String) {
+/// Creates a namespace and a client for it. Tests are isolated by namespace, since the names of
+/// task queues, schedules and ad-hoc ingests are fixed.
+pub(crate) async fn new_namespace(address: &str) -> (Client, String) {
     let namespace = format!("test-{}", Uuid::new_v4());
     let client = connect(address, &namespace).await.unwrap();
     register(&client, &namespace).await;
     (client, namespace)
 }
 
-/// Creates the namespace, and waits until the server serves it.
+/// Creates a namespace and waits until it is usable.
 pub(crate) async fn register(client: &Client, namespace: &str) {
     let request = RegisterNamespaceRequest {
         namespace: namespace.to_owned(),
@@ -42,8 +43,8 @@ pub(crate) async fn register(client: &Client, namespace: &str) {
     WorkflowService::register_namespace(&mut client.clone(), request.into_request())
         .await
         .unwrap();
-    // Every part of the server learns of it in its own time.
-    eventually("the namespace is known", async || {
+    // The parts of the server receive the new namespace at different times.
+    eventually("the namespace is usable", async || {
         let counted = client
             .count_workflows("", WorkflowCountOptions::default())
             .await;

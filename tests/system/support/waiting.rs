@@ -1,15 +1,19 @@
-//! Waiting for what a test is about, never for time.
+//! Waits for conditions and for the end of work, rather than for fixed times.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long anything may take: a fan-out over 137 invoices takes some seconds, on a busy machine some more.
+/// Timeout of every condition. A backfill of 137 invoices takes some seconds, more on a busy
+/// machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
-/// How often a condition is looked at.
+/// Interval between two checks of a condition.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits for a condition to give something.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+/// Waits until a condition returns a value. Panics after [`LIMIT`].
+pub(crate) async fn eventually<T>(
+    expectation: &str,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(value) = condition().await {
@@ -17,15 +21,15 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
         }
         assert!(
             Instant::now() < deadline,
-            "not within {} s: {what}",
+            "not within {} s: {expectation}",
             LIMIT.as_secs()
         );
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Waits for something to end.
-pub(crate) async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
+/// Waits for the end of a future. Panics after `limit`.
+pub(crate) async fn within<T>(limit: Duration, name: &str, work: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(limit, work).await;
-    ended.unwrap_or_else(|_| panic!("not ended within {} s: {what}", limit.as_secs()))
+    ended.unwrap_or_else(|_| panic!("not ended within {} s: {name}", limit.as_secs()))
 }

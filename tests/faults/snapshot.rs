@@ -1,4 +1,4 @@
-//! All that the database says, in a form in which two runs can be compared.
+//! Reads the contents of the database in a form that can be compared between runs.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use sqlx::PgConnection;
 
 use super::site::Site;
 
-/// Rows by table, each with how often it is there.
-pub(crate) type Books = BTreeMap<String, BTreeMap<String, u64>>;
+/// The rows of each table, with the number of occurrences of each row.
+pub(crate) type Snapshot = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Tables that tell how a run went and not what it found:
-/// `cloud_listings` has a row for each workflow run, and how many it takes to get to the end is the faults' doing (what each kind's
-/// last listing found is compared, in `cloud_kind_freshness`); what attempts that died have staged, and which pages they took, is
-/// cleared away hours later; the request budgets are about pace.
+/// Tables that record the course of a run rather than its result: `cloud_listings` has a row per
+/// workflow run, and faults determine the number of runs (the result of the last listing of each
+/// kind is compared, in `cloud_kind_freshness`); staged rows and pages of failed attempts are
+/// removed hours later; request budgets depend on timing.
 const NOT_COMPARED: [&str; 6] = [
     "cloud_listings",
     "cloud_staged_resources",
@@ -24,10 +24,12 @@ const NOT_COMPARED: [&str; 6] = [
     "cloud_request_purposes",
 ];
 
-/// `DigitalOcean`'s times: the same in each run. All other times are when something was seen or done: of these the chapter is compared.
+/// Columns with `DigitalOcean`'s times, which are equal in every run. All other times depend on the
+/// run and are compared by phase.
 const PROVIDERS_TIMES: [&str; 5] = ["generated_at", "start_at", "end_at", "date", "assigned_at"];
 
-/// Who saw it, and with how many requests: another run, after a fault. And what the tests themselves move (`let_an_hour_go_by`).
+/// Columns that depend on the workflow run, and the time of the last strike, which the tests move
+/// (`let_an_hour_pass`).
 const OF_THE_RUN: [&str; 8] = [
     "workflow_id",
     "run_id",
@@ -39,14 +41,15 @@ const OF_THE_RUN: [&str; 8] = [
     "last_struck_at",
 ];
 
-/// What events say of a resource's home. A snapshot that is seen before its droplet has no project yet, and gets it with an event of
-/// its own, and so does a node that is seen before its cluster. Which comes first is chance, without faults as well. So these are compared as the project that the resource was in at the end of each chapter.
-const HOME: [&str; 3] = ["cloud_project_id", "tenant_id", "attribution"];
+/// Fields of events with a resource's attribution. A snapshot that is listed before its droplet, or
+/// a node before its cluster, gets its project with a separate event. The order is random even
+/// without faults, so the resource's project at the end of each phase is compared instead.
+const ATTRIBUTION: [&str; 3] = ["cloud_project_id", "tenant_id", "attribution"];
 
-/// When each chapter ended, by the database's clock.
+/// The end of each phase, by the database's clock.
 pub(crate) type Ends = Vec<DateTime<Utc>>;
 
-pub(crate) async fn read(site: &Site, ends: &Ends) -> Books {
+pub(crate) async fn read(site: &Site, ends: &Ends) -> Snapshot {
     let mut database = site.database().await;
     let names = names(&mut database).await;
     let tables: Vec<String> = sqlx::query_scalar(
@@ -56,7 +59,7 @@ pub(crate) async fn read(site: &Site, ends: &Ends) -> Books {
     .fetch_all(&mut database)
     .await
     .unwrap();
-    let mut books = Books::new();
+    let mut snapshot = Snapshot::new();
     for table in tables
         .iter()
         .filter(|table| !NOT_COMPARED.contains(&table.as_str()))
@@ -71,20 +74,20 @@ pub(crate) async fn read(site: &Site, ends: &Ends) -> Books {
         .unwrap();
         let mut rows = rows(&mut database, table).await;
         for row in &mut rows {
-            tell_chapters(row, &times, ends);
+            replace_times(row, &times, ends);
         }
         match table.as_str() {
             "cloud_resource_events" => rows = events(rows),
             "cloud_cost_line_changes" => rows = net_changes(rows),
             _ => {}
         }
-        let book = books.entry(table.clone()).or_default();
+        let counts = snapshot.entry(table.clone()).or_default();
         for row in rows {
             let text = canonical(row, &names);
-            *book.entry(text).or_default() += 1;
+            *counts.entry(text).or_default() += 1;
         }
     }
-    books
+    snapshot
 }
 
 async fn rows(database: &mut PgConnection, table: &str) -> Vec<Map<String, Value>> {
@@ -110,7 +113,7 @@ async fn rows(database: &mut PgConnection, table: &str) -> Vec<Map<String, Value
     .collect()
 }
 
-/// Ids of ours are random: what each stands for, in its place.
+/// Returns a stable name for each of this system's random ids.
 async fn names(database: &mut PgConnection) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = sqlx::query_as(
         "select id::text, 'project ' || provider_id from cloud_projects
@@ -126,21 +129,21 @@ async fn names(database: &mut PgConnection) -> BTreeMap<String, String> {
     pairs.into_iter().collect()
 }
 
-/// Puts the chapter in the place of each time of ours.
-fn tell_chapters(row: &mut Map<String, Value>, times: &[String], ends: &Ends) {
-    let ours = |column: &str| {
+/// Replaces each time of this system by its phase.
+fn replace_times(row: &mut Map<String, Value>, times: &[String], ends: &Ends) {
+    let depends_on_run = |column: &str| {
         times.iter().any(|time| time == column) && !PROVIDERS_TIMES.contains(&column)
     };
-    for (column, value) in row.iter_mut().filter(|(column, _)| ours(column)) {
+    for (column, value) in row.iter_mut().filter(|(column, _)| depends_on_run(column)) {
         let Some(text) = value.as_str() else { continue };
         let time = text.parse::<DateTime<Utc>>();
         let time = time.unwrap_or_else(|error| panic!("{column} is {text}: {error}"));
-        *value = chapter_of(time, ends).into();
+        *value = phase_of(time, ends).into();
     }
 }
 
-fn chapter_of(time: DateTime<Utc>, ends: &Ends) -> String {
-    format!("in chapter {}", ends.partition_point(|end| *end < time))
+fn phase_of(time: DateTime<Utc>, ends: &Ends) -> String {
+    format!("in phase {}", ends.partition_point(|end| *end < time))
 }
 
 fn canonical(mut row: Map<String, Value>, names: &BTreeMap<String, String>) -> String {
@@ -149,7 +152,7 @@ fn canonical(mut row: Map<String, Value>, names: &BTreeMap<String, String>) -> S
         row.remove("id");
     }
     if row.get("is_internal") == Some(&true.into()) {
-        // The only thing that is made by a sync: by the simulator's clock.
+        // The internal project, the only one created by a sync, has times of the simulator's clock.
         for time in ["created_at", "updated_at"] {
             row["attrs"][time] = "a time".into();
         }
@@ -160,14 +163,14 @@ fn canonical(mut row: Map<String, Value>, names: &BTreeMap<String, String>) -> S
     Value::Object(row).to_string()
 }
 
-/// Puts names in the place of ids, however deep.
+/// Replaces ids by names, recursively.
 fn name(value: &mut Value, names: &BTreeMap<String, String>) {
     match value {
         Value::String(text) => {
             if let Some(name) = names.get(text) {
                 text.clone_from(name);
             } else if let Some((before, request)) = text.split_once(" (request ") {
-                // DigitalOcean numbers its answers.
+                // DigitalOcean's request ids differ between runs.
                 let after = request.split_once(')').map_or("", |(_, after)| after);
                 *text = format!("{before}{after}");
             }
@@ -176,7 +179,7 @@ fn name(value: &mut Value, names: &BTreeMap<String, String>) {
             for value in values.iter_mut() {
                 name(value, names);
             }
-            // Candidates of a match: in the order of their ids.
+            // Candidates of a match are ordered by their random ids.
             values.sort_by_key(Value::to_string);
         }
         Value::Object(fields) => {
@@ -188,53 +191,57 @@ fn name(value: &mut Value, names: &BTreeMap<String, String>) {
     }
 }
 
-/// Each resource's events in their order, and where it was at the end of each chapter in which it moved.
+/// Returns each resource's events in order, plus its project at the end of each phase in which it
+/// moved.
 fn events(rows: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     let mut ordinals: BTreeMap<String, u64> = BTreeMap::new();
-    let mut homes: BTreeMap<(String, String), Value> = BTreeMap::new();
+    let mut projects: BTreeMap<(String, String), Value> = BTreeMap::new();
     for mut row in rows {
         let text = |row: &Map<String, Value>, column: &str| {
             row[column].as_str().unwrap_or_default().to_owned()
         };
-        let (resource, chapter) = (text(&row, "resource_id"), text(&row, "occurred_at"));
+        let (resource, phase) = (text(&row, "resource_id"), text(&row, "occurred_at"));
         let Some(changes) = row.get_mut("changes").and_then(Value::as_object_mut) else {
             continue;
         };
-        if let Some(home) = changes.get("cloud_project_id") {
-            homes.insert((resource.clone(), chapter), home["after"].clone());
+        if let Some(project) = changes.get("cloud_project_id") {
+            projects.insert((resource.clone(), phase), project["after"].clone());
         }
-        let is_only_home = changes.keys().all(|field| HOME.contains(&field.as_str()));
-        changes.retain(|field, _| !HOME.contains(&field.as_str()));
+        let is_only_attribution = changes
+            .keys()
+            .all(|field| ATTRIBUTION.contains(&field.as_str()));
+        changes.retain(|field, _| !ATTRIBUTION.contains(&field.as_str()));
         if let Some(deleted_at) = changes.get_mut("deleted_at").and_then(Value::as_object_mut) {
-            // The row's own time, which is compared there.
+            // Compared in the resource's row.
             deleted_at
                 .values_mut()
                 .filter(|at| !at.is_null())
                 .for_each(|at| *at = "a time".into());
         }
-        if is_only_home {
+        if is_only_attribution {
             continue;
         }
         let ordinal = ordinals.entry(resource).or_default();
         *ordinal += 1;
         row.insert("ordinal".to_owned(), (*ordinal).into());
-        told.push(row);
+        events.push(row);
     }
-    told.extend(homes.into_iter().map(|((resource, chapter), home)| {
+    events.extend(projects.into_iter().map(|((resource, phase), project)| {
         let row = [
             ("resource_id", resource.into()),
-            ("chapter", chapter.into()),
-            ("home", home),
+            ("phase", phase.into()),
+            ("project", project),
         ];
         row.map(|(column, value)| (column.to_owned(), value))
             .into_iter()
             .collect()
     }));
-    told
+    events
 }
 
-/// What became of each line in the end. A sweep that a fault has cut in two lets a line be matched twice on its way to what it comes to.
+/// Returns the net change of each cost line. If a fault interrupts a sweep, a line may be rematched
+/// twice before it reaches its final state.
 fn net_changes(rows: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
     let mut net: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for row in rows {
@@ -257,7 +264,7 @@ fn net_changes(rows: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
     net.collect()
 }
 
-/// What a run has that the one without faults has not, and the other way round.
+/// The differences between a run and the run without faults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Difference {
     pub(crate) rows: u64,
@@ -265,7 +272,7 @@ pub(crate) struct Difference {
     pub(crate) doubled: Vec<String>,
 }
 
-pub(crate) fn compare(expected: &Books, found: &Books) -> Difference {
+pub(crate) fn compare(expected: &Snapshot, found: &Snapshot) -> Difference {
     let mut difference = Difference::default();
     let tables: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let nothing = BTreeMap::new();
@@ -273,15 +280,16 @@ pub(crate) fn compare(expected: &Books, found: &Books) -> Difference {
         let expected = expected.get(table).unwrap_or(&nothing);
         let found = found.get(table).unwrap_or(&nothing);
         difference.rows += expected.values().sum::<u64>();
-        let told = |rows: &BTreeMap<String, u64>, others: &BTreeMap<String, u64>| -> Vec<String> {
-            let more = rows.iter().filter_map(|(row, count)| {
-                let other = others.get(row).copied().unwrap_or_default();
-                (*count > other).then(|| format!("{table} {row} ({count}, not {other})"))
-            });
-            more.collect()
-        };
-        difference.lost.extend(told(expected, found));
-        difference.doubled.extend(told(found, expected));
+        let surplus =
+            |rows: &BTreeMap<String, u64>, others: &BTreeMap<String, u64>| -> Vec<String> {
+                let more = rows.iter().filter_map(|(row, count)| {
+                    let other = others.get(row).copied().unwrap_or_default();
+                    (*count > other).then(|| format!("{table} {row} ({count} instead of {other})"))
+                });
+                more.collect()
+            };
+        difference.lost.extend(surplus(expected, found));
+        difference.doubled.extend(surplus(found, expected));
     }
     difference
 }

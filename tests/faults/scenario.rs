@@ -1,37 +1,40 @@
-//! An account, and what happens to it between the syncs: the same in each run.
+//! The scenarios of the runs: an account, and its changes before each phase. They are the same in
+//! every run.
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use simulator::{Account, Balance, Droplet, Invoice};
 
-use super::trouble::Family;
+use super::injector::Family;
 
-/// Which account a run is about.
+/// The account of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Story {
+pub(crate) enum Scenario {
     /// Some of every kind of resource, with random bills.
     Everything,
-    /// A trap in every invoice.
+    /// An ambiguity or error in every invoice.
     EveryCent,
-    /// More droplets than ten pages hold: their listing is one that later attempts go on with.
+    /// More than ten pages of droplets, so that their listing is resumable.
     Thousands,
 }
 
-/// Three strikes take three chapters after the one that all begins with; the last brings back what they took away.
-pub(crate) const CHAPTERS: usize = 5;
-/// The bill is read in these: it changes in between.
+/// The number of phases: the first, three for the strikes of a deletion, and a last one in which a
+/// deleted droplet returns.
+pub(crate) const PHASES: usize = 5;
+/// The phases in which the bill is read. It changes between them.
 pub(crate) const WITH_BILL: [usize; 2] = [0, 3];
 
-/// Where a droplet has the place in a list, that of the one that goes and comes back.
-const LEAVER: usize = 1;
+/// The list position of the droplet that is removed and returns.
+const REMOVED: usize = 1;
 
-impl Story {
+impl Scenario {
     pub(crate) const ALL: [Self; 3] = [Self::Everything, Self::EveryCent, Self::Thousands];
 
-    /// Seeds of all families in a row have the same, so that a few runs need one run without faults.
+    /// Returns the scenario of a seed. Consecutive seeds of all families share a scenario, so that
+    /// a few runs need one run without faults.
     pub(crate) fn of(seed: u64) -> Self {
-        let (families, stories) = (Family::ALL.len() as u64, Self::ALL.len() as u64);
-        let place = usize::try_from(seed / families % stories);
+        let (families, scenarios) = (Family::ALL.len() as u64, Self::ALL.len() as u64);
+        let place = usize::try_from(seed / families % scenarios);
         Self::ALL[place.unwrap_or_default()]
     }
 
@@ -48,15 +51,15 @@ impl Story {
     }
 }
 
-/// What happens to the account before a chapter's syncs. `leaver` remembers the droplet that comes back.
-pub(crate) fn turn(chapter: usize, account: &mut Account, leaver: &mut Option<Droplet>) {
-    match chapter {
+/// Changes the account before a phase's syncs. `removed` holds the droplet that returns later.
+pub(crate) fn change_account(phase: usize, account: &mut Account, removed: &mut Option<Droplet>) {
+    match phase {
         1 => {
             change_much(account);
-            let droplet = account.droplets()[LEAVER].clone();
+            let droplet = account.droplets()[REMOVED].clone();
             account.remove_droplet(droplet.id);
-            *leaver = Some(droplet);
-            // Gone for ever: a volume, a domain, and a droplet's snapshots as they come.
+            *removed = Some(droplet);
+            // Removed permanently: a volume, and the first resource of several kinds.
             let volume = account.volumes().last().map(|volume| volume.id);
             if let Some(id) = volume {
                 account.remove_volume(id);
@@ -80,7 +83,7 @@ pub(crate) fn turn(chapter: usize, account: &mut Account, leaver: &mut Option<Dr
             account.remove_project(projects[projects.len() - 1]);
         }
         2 => {
-            // Struck once, and there after all.
+            // This volume has one strike and exists after all.
             if let Some(id) = account.resource_ids("volume").first() {
                 account.rename_resource("volume", id, "renamed-volume");
             }
@@ -93,7 +96,7 @@ pub(crate) fn turn(chapter: usize, account: &mut Account, leaver: &mut Option<Dr
             account.resize_droplet(first, "g-2vcpu-8gb");
         }
         4 => {
-            if let Some(droplet) = leaver.take() {
+            if let Some(droplet) = removed.take() {
                 account.insert_droplet(droplet);
             }
         }
@@ -101,7 +104,7 @@ pub(crate) fn turn(chapter: usize, account: &mut Account, leaver: &mut Option<Dr
     }
 }
 
-/// A rename, tags, a size, a move between projects, another name of a project, and what is new.
+/// Renames, tags, resizes and moves droplets, renames a project, and adds resources.
 fn change_much(account: &mut Account) {
     let first = account.droplets()[0].clone();
     account.rename_droplet(first.id, "renamed-droplet");
@@ -126,7 +129,7 @@ fn change_much(account: &mut Account) {
     });
 }
 
-/// A new invoice, a correction of an old one, another state of the open month, and another balance.
+/// Adds an invoice, corrects an old one, and changes the open month and the balance.
 fn bill(account: &mut Account) {
     let newest = account.invoices()[0].clone();
     let oldest = account.invoices()[account.invoices().len() - 1].uuid;

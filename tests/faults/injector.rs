@@ -1,4 +1,4 @@
-//! What befalls a run: which faults, when, and how often.
+//! Injects faults into a run. The seed determines kind, time and number of the faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use devstack::testing::Stop;
 use simulator::{Fault, FaultKind};
 use tokio::sync::watch;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::site::{Servers, Site, terminate_connections};
 
-/// Which of the parts fail in a run. The seed decides.
+/// The parts that fail in a run, selected by the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     Worker,
@@ -31,7 +31,7 @@ impl Family {
         Self::All,
     ];
 
-    /// Five seeds in a row are of five families.
+    /// Returns the family of a seed. Five consecutive seeds cover all families.
     pub(crate) fn of(seed: u64) -> Self {
         let count = u64::try_from(Self::ALL.len()).unwrap_or(1);
         Self::ALL[usize::try_from(seed % count).unwrap_or_default()]
@@ -58,8 +58,8 @@ impl Family {
                 Injected::PostgresCrashed,
                 Injected::PostgresRestarted,
                 Injected::ConnectionsEnded,
-                Injected::WireCut,
-                Injected::WireSlow,
+                Injected::ConnectionCut,
+                Injected::ConnectionSlow,
                 Injected::TemporalKilled,
                 Injected::TemporalRestarted,
             ],
@@ -82,19 +82,19 @@ impl Family {
         }
     }
 
-    /// How many in one chapter.
-    fn count(self, dice: &mut Dice) -> u64 {
+    /// Returns the number of faults in one phase.
+    fn count(self, rng: &mut Rng) -> u64 {
         match self {
-            Self::Worker => dice.between(5, 14),
-            Self::Servers => dice.between(3, 5),
-            Self::TwoWorkers => dice.between(2, 4),
-            Self::DigitalOcean => dice.between(3, 6),
-            Self::All => dice.between(4, 7),
+            Self::Worker => rng.between(5, 14),
+            Self::Servers => rng.between(3, 5),
+            Self::TwoWorkers => rng.between(2, 4),
+            Self::DigitalOcean => rng.between(3, 6),
+            Self::All => rng.between(4, 7),
         }
     }
 }
 
-/// One fault, by what the report calls it.
+/// A kind of fault, as named in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Injected {
     WorkerKilled,
@@ -103,8 +103,8 @@ pub(crate) enum Injected {
     PostgresCrashed,
     PostgresRestarted,
     ConnectionsEnded,
-    WireCut,
-    WireSlow,
+    ConnectionCut,
+    ConnectionSlow,
     TemporalKilled,
     TemporalRestarted,
     TooManyRequests,
@@ -119,7 +119,7 @@ pub(crate) enum Injected {
 }
 
 impl Injected {
-    /// Those that happen at a moment. A clock is wrong all the time.
+    /// The faults that occur at a point in time. A clock is wrong throughout.
     const ALL: [Self; 18] = [
         Self::WorkerKilled,
         Self::WorkerTerminated,
@@ -127,8 +127,8 @@ impl Injected {
         Self::PostgresCrashed,
         Self::PostgresRestarted,
         Self::ConnectionsEnded,
-        Self::WireCut,
-        Self::WireSlow,
+        Self::ConnectionCut,
+        Self::ConnectionSlow,
         Self::TemporalKilled,
         Self::TemporalRestarted,
         Self::TooManyRequests,
@@ -151,8 +151,8 @@ impl fmt::Display for Injected {
             Self::PostgresCrashed => "PostgreSQL crashed (immediate)",
             Self::PostgresRestarted => "PostgreSQL restarted",
             Self::ConnectionsEnded => "database connections ended",
-            Self::WireCut => "wire to PostgreSQL cut",
-            Self::WireSlow => "wire to PostgreSQL slow",
+            Self::ConnectionCut => "connection to PostgreSQL cut",
+            Self::ConnectionSlow => "connection to PostgreSQL slow",
             Self::TemporalKilled => "Temporal killed (SIGKILL)",
             Self::TemporalRestarted => "Temporal restarted",
             Self::TooManyRequests => "DigitalOcean: storm of 429",
@@ -168,81 +168,84 @@ impl fmt::Display for Injected {
     }
 }
 
-/// How often each was injected.
+/// The number of injections of each fault.
 pub(crate) type Tally = BTreeMap<Injected, u64>;
 
 /// The faults of one run.
-pub(crate) struct Trouble {
+pub(crate) struct Injector {
     family: Family,
-    dice: Dice,
+    rng: Rng,
     pub(crate) tally: Tally,
-    /// What was done, for whoever wants to see it again.
+    /// The injected faults in order, for the report.
     pub(crate) log: Vec<String>,
 }
 
-impl Trouble {
-    pub(crate) fn new(family: Family, dice: Dice) -> Self {
+impl Injector {
+    pub(crate) fn new(family: Family, rng: Rng) -> Self {
         Self {
             family,
-            dice,
+            rng,
             tally: Tally::new(),
             log: Vec::new(),
         }
     }
 
-    /// Injects the faults of a chapter, one after the other, unless it is over before. What it stops it has started again.
-    pub(crate) async fn rage(
+    /// Injects the faults of a phase, one after the other, until the phase is over. Restarts each
+    /// server that it stopped.
+    pub(crate) async fn inject_all(
         &mut self,
         site: &Site,
-        chapter: usize,
+        phase: usize,
         mut over: watch::Receiver<bool>,
     ) {
-        for _ in 0..self.family.count(&mut self.dice) {
-            let pause = self.dice.milliseconds(30, 1_500);
-            let fault = self.dice.pick(self.family.faults());
+        for _ in 0..self.family.count(&mut self.rng) {
+            let pause = self.rng.milliseconds(30, 1_500);
+            let fault = self.rng.pick(self.family.faults());
             if tokio::time::timeout(pause, over.wait_for(|over| *over))
                 .await
                 .is_ok()
             {
                 return;
             }
-            let what = self.inject(site, fault).await;
+            let details = self.inject(site, fault).await;
             *self.tally.entry(fault).or_default() += 1;
             self.log.push(format!(
-                "chapter {chapter}, {} ms later: {fault}{what}",
+                "phase {phase}, {} ms later: {fault}{details}",
                 pause.as_millis()
             ));
         }
     }
 
+    /// Injects a fault, and returns its details for the log.
     pub(crate) async fn inject(&mut self, site: &Site, fault: Injected) -> String {
-        let dice = &mut self.dice;
-        let worker = usize::try_from(dice.between(1, site.workers.len() as u64)).unwrap_or(1) - 1;
-        let outage = dice.milliseconds(100, 2_500);
+        let rng = &mut self.rng;
+        let worker = usize::try_from(rng.between(1, site.workers.len() as u64)).unwrap_or(1) - 1;
+        let outage = rng.milliseconds(100, 2_500);
         match fault {
             Injected::WorkerKilled => {
                 site.workers[worker].kill().await;
                 return format!(", number {worker}");
             }
             Injected::WorkerTerminated => {
-                let took = site.workers[worker].restart_in_order().await;
+                let took = site.workers[worker].restart_gracefully().await;
                 return format!(", number {worker}, which took {} ms", took.as_millis());
             }
             Injected::WorkerFrozen => {
-                // Longer than Temporal waits for a heartbeat, now and then: then both workers do the same work.
-                let pause = if dice.once_in(3) {
+                // Sometimes longer than the heartbeat timeout, so that both workers run the same
+                // activity.
+                let pause = if rng.once_in(3) {
                     Duration::from_secs(33)
                 } else {
-                    dice.milliseconds(500, 5_000)
+                    rng.milliseconds(500, 5_000)
                 };
                 site.workers[worker].freeze(pause).await;
                 return format!(", number {worker}, for {} ms", pause.as_millis());
             }
             Injected::PostgresCrashed | Injected::PostgresRestarted => {
                 let how = if fault == Injected::PostgresCrashed {
-                    Stop::AtOnce
+                    Stop::Immediate
                 } else {
-                    Stop::InOrder
+                    Stop::Graceful
                 };
                 let own = site.own.as_ref().unwrap();
                 let mut postgres = own.postgres.lock().await;
@@ -252,9 +255,9 @@ impl Trouble {
             }
             Injected::TemporalKilled | Injected::TemporalRestarted => {
                 let how = if fault == Injected::TemporalKilled {
-                    Stop::AtOnce
+                    Stop::Immediate
                 } else {
-                    Stop::InOrder
+                    Stop::Graceful
                 };
                 let own = site.own.as_ref().unwrap();
                 let mut temporal = own.temporal.lock().await;
@@ -266,14 +269,14 @@ impl Trouble {
                 let ended = terminate_connections(site).await;
                 return format!(", {ended} of them");
             }
-            Injected::WireCut => site.wire.cut(),
-            Injected::WireSlow => {
-                let delay = dice.milliseconds(2, 40);
-                site.wire.delay(delay);
+            Injected::ConnectionCut => site.proxy.cut(),
+            Injected::ConnectionSlow => {
+                let delay = rng.milliseconds(2, 40);
+                site.proxy.delay(delay);
                 tokio::time::sleep(outage).await;
-                site.wire.delay(Duration::ZERO);
+                site.proxy.delay(Duration::ZERO);
                 return format!(
-                    ", each piece by {} ms, for {} ms",
+                    ", each chunk by {} ms, for {} ms",
                     delay.as_millis(),
                     outage.as_millis()
                 );
@@ -286,27 +289,27 @@ impl Trouble {
             | Injected::Unauthorized
             | Injected::ShortPages
             | Injected::MovedItems => {
-                let fault = digitalocean_fault(fault, dice);
+                let fault = digitalocean_fault(fault, rng);
                 let text = fault.to_string();
                 site.simulator.fail(fault);
                 return format!(", {text}");
             }
-            // Since the worker was started.
+            // Set when the worker is started.
             Injected::ClockSkewed => return String::new(),
         }
-        format!(", away for {} ms", outage.as_millis())
+        format!(", down for {} ms", outage.as_millis())
     }
 }
 
-fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
+fn digitalocean_fault(fault: Injected, rng: &mut Rng) -> Fault {
     let kind = match fault {
         Injected::TooManyRequests => FaultKind::RateLimited { retry_after: 1 },
         Injected::ErrorPages => FaultKind::HtmlError {
-            status: dice.pick(&[500, 502, 503, 504, 520, 524]),
+            status: rng.pick(&[500, 502, 503, 504, 520, 524]),
         },
         Injected::Resets => FaultKind::Reset,
         Injected::Drips => FaultKind::Drip {
-            delay: dice.milliseconds(300, 2_000),
+            delay: rng.milliseconds(300, 2_000),
         },
         Injected::CutBodies => FaultKind::CutOff,
         Injected::ShortPages => FaultKind::ShortPage,
@@ -314,15 +317,15 @@ fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
         _ => FaultKind::Unauthorized,
     };
     let path = match kind {
-        // Of lists that say how many they are: of another nobody can tell.
-        FaultKind::ShortPage | FaultKind::ItemMovesBetweenPages => dice.pick(&[
+        // Lists with a total; without one the fault would be undetectable.
+        FaultKind::ShortPage | FaultKind::ItemMovesBetweenPages => rng.pick(&[
             "/v2/droplets",
             "/v2/volumes",
             "/v2/domains",
             "/v2/projects*",
             "/v2/customers/my/invoices*",
         ]),
-        _ => dice.pick(&[
+        _ => rng.pick(&[
             "/v2/*",
             "/v2/*",
             "/v2/projects*",
@@ -331,6 +334,6 @@ fn digitalocean_fault(fault: Injected, dice: &mut Dice) -> Fault {
             "/v2/customers/my/invoices/*/csv",
         ]),
     };
-    let times = u32::try_from(dice.between(1, 6)).unwrap_or(1);
+    let times = u32::try_from(rng.between(1, 6)).unwrap_or(1);
     Fault::new(kind, path).times(times)
 }

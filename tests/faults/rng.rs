@@ -1,12 +1,12 @@
-//! Choices that follow from a seed.
+//! A random number generator with deterministic output for a seed.
 
 use std::time::Duration;
 
-/// `SplitMix64`: the same seed, the same choices, on every machine.
+/// `SplitMix64`: the same seed yields the same choices on every machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn of(seed: u64) -> Self {
         Self(seed)
     }
@@ -19,12 +19,13 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// Dice of their own for something that goes on beside, so that neither's choices depend on which comes first.
+    /// Returns a separate generator for a concurrent task, so that the order of both tasks does not
+    /// affect their choices.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// One of `least` to `most`.
+    /// Returns a number from `least` to `most`, both inclusive.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.next() % (most - least + 1)
     }
