@@ -1,4 +1,4 @@
-//! Runs a command with `DATABASE_URL` of a new, empty PostgreSQL database, and removes the database after it.
+//! Runs a command with `DATABASE_URL` of an empty PostgreSQL database, which is removed afterwards.
 
 use std::process::{Command, ExitCode};
 
@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{} cannot be run: {error}", program.display());
+            eprintln!("cannot run {}: {error}", program.display());
             ExitCode::FAILURE
         }
     }

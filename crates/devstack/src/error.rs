@@ -1,33 +1,38 @@
-//! What can go wrong, each said so that the reader knows what to do next.
+//! The errors of this crate. Each message contains the fix.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a server could not be found, started or stopped.
+/// An error of finding, starting or stopping a server.
 ///
-/// Each message is whole: it says its cause, which `source()` therefore does not repeat.
+/// Each message includes its cause, so `source()` returns none.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no home directory to derive the default state directory from.
-    #[error(
-        "this user has no data directory: set ARCADIA_STATE_DIR to a directory you may write to"
-    )]
+    /// The default state directory cannot be determined, because the user has no data directory.
+    #[error("this user has no data directory: set ARCADIA_STATE_DIR to a writable directory")]
     NoStateDirectory,
 
-    /// The state directory cannot be made or read.
-    #[error("the state directory {} cannot be used: {cause}; set ARCADIA_STATE_DIR to a directory you may write to", path.display())]
+    /// The state directory cannot be created or read.
+    #[error(
+        "cannot use the state directory {}: {cause}; set ARCADIA_STATE_DIR to a writable directory",
+        path.display()
+    )]
     StateDirectory {
         /// The directory or the file in it.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 
-    /// Another living process runs its servers in this state directory.
-    #[error("the state directory {} is in use by process {holder}: stop that one first, or set ARCADIA_STATE_DIR to another directory", path.display())]
+    /// Another running process uses this state directory.
+    #[error(
+        "the state directory {} is in use by process {holder}: stop that process first, or set \
+         ARCADIA_STATE_DIR to another directory",
+        path.display()
+    )]
     StateDirectoryHeld {
         /// The directory.
         path: PathBuf,
@@ -35,54 +40,71 @@ pub enum Error {
         holder: String,
     },
 
-    /// The database is there but the password made for it is not.
-    #[error("{} is missing, so the database in {} cannot be opened: restore that file, or remove the database to begin with an empty one", password.display(), data.display())]
+    /// The database exists but its password file does not.
+    #[error(
+        "password file {} is missing, so the database in {} cannot be used: restore the file, or remove \
+         the database to start with an empty one",
+        password.display(),
+        data.display()
+    )]
     PasswordLost {
-        /// Where the password was kept.
+        /// The missing file.
         password: PathBuf,
-        /// The data directory it belongs to.
+        /// The data directory.
         data: PathBuf,
     },
 
-    /// We are root, PostgreSQL refuses to run as root, and there is nobody else to run it as.
+    /// This process runs as root, PostgreSQL refuses to run as root, and no other user was found.
     #[error(
-        "PostgreSQL does not run as root and this machine has neither a user `postgres` nor `nobody`: add one (`useradd --system postgres`), run as another user, or set DATABASE_URL"
+        "PostgreSQL does not run as root and this machine has neither a user `postgres` nor `nobody`: \
+         add one (`useradd --system postgres`), run as another user, or set DATABASE_URL"
     )]
     NoUnprivilegedUser,
 
-    /// No PostgreSQL server binaries, and none could be had.
-    #[error("no usable PostgreSQL server was found or downloaded ({}): set DATABASE_URL to a running server, or install PostgreSQL {oldest} or newer (Debian: apt-get install postgresql; macOS: brew install postgresql@17), or let this machine reach repo1.maven.org and start again", tried.join("; "))]
+    /// PostgreSQL's server binaries were not found and could not be downloaded.
+    #[error(
+        "no usable PostgreSQL server was found or downloaded ({}): set DATABASE_URL to a running server; \
+         or install PostgreSQL {oldest} or newer (Debian: apt-get install postgresql; macOS: brew install \
+         postgresql@17); or allow this machine to reach repo1.maven.org and start again",
+        tried.join("; ")
+    )]
     NoPostgres {
-        /// The oldest major version that will do, or the one the data directory demands.
+        /// The oldest supported major version, or the version of the data directory.
         oldest: u32,
-        /// What each way of getting one said.
+        /// The result of each attempt to obtain one.
         tried: Vec<String>,
     },
 
-    /// No Temporal CLI, and none could be had.
-    #[error("no Temporal dev server was found, downloaded or built ({}): set TEMPORAL_ADDRESS to a running server, or install the Temporal CLI (macOS: brew install temporal; others: https://docs.temporal.io/cli), or let this machine reach temporal.download and start again, or install Go (https://go.dev/dl) so that it can be built here", tried.join("; "))]
+    /// The Temporal CLI was not found and could not be downloaded or built.
+    #[error(
+        "no Temporal dev server was found, downloaded or built ({}): set TEMPORAL_ADDRESS to a running \
+         server; or install the Temporal CLI (macOS: brew install temporal; others: \
+         https://docs.temporal.io/cli); or allow this machine to reach temporal.download and start again; \
+         or install Go (https://go.dev/dl), with which the CLI is then built",
+        tried.join("; ")
+    )]
     NoTemporal {
-        /// What each way of getting one said.
+        /// The result of each attempt to obtain one.
         tried: Vec<String>,
     },
 
-    /// A program that was run for its effect failed.
+    /// A helper program failed.
     #[error("{action} failed ({status}): {output}")]
     Command {
-        /// What it was to do.
+        /// The purpose of the program.
         action: &'static str,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
-        /// The end of what it said.
+        /// The last lines of its output.
         output: String,
     },
 
     /// A server ended before it was ready.
     #[error("{server} ended while starting ({status}); {} ends with:\n{tail}", log.display())]
     Ended {
-        /// Which server.
+        /// The server's name.
         server: &'static str,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// Its log file.
         log: PathBuf,
@@ -90,14 +112,18 @@ pub enum Error {
         tail: String,
     },
 
-    /// A server runs but does not answer.
-    #[error("{server} did not answer within {} s (last: {reason}); {} ends with:\n{tail}", limit.as_secs(), log.display())]
+    /// A server runs but does not become ready.
+    #[error(
+        "{server} was not ready within {} s (last error: {reason}); {} ends with:\n{tail}",
+        limit.as_secs(),
+        log.display()
+    )]
     NotReady {
-        /// Which server.
+        /// The server's name.
         server: &'static str,
-        /// How long we waited.
+        /// The time limit.
         limit: Duration,
-        /// The last answer.
+        /// The error of the last readiness check.
         reason: String,
         /// Its log file.
         log: PathBuf,
@@ -105,58 +131,61 @@ pub enum Error {
         tail: String,
     },
 
-    /// A server that an earlier run left behind cannot be stopped.
+    /// A server that an earlier run left running cannot be stopped.
     #[error(
-        "{server} of an earlier run (process {pid}) does not stop: end it by hand (kill -9 {pid}) and start again"
+        "{server} of an earlier run (process {pid}) does not stop: kill it (kill -9 {pid}) and start again"
     )]
-    LeftoverStays {
-        /// Which server.
+    LeftoverNotStopped {
+        /// The server's name.
         server: &'static str,
         /// Its process id.
         pid: i32,
     },
 
-    /// A server ends again and again.
-    #[error("{server} failed {times} times in a row and is not started again (last: {last}); see {}", log.display())]
-    KeepsEnding {
-        /// Which server.
+    /// A server ended or failed to start too often in a row.
+    #[error(
+        "{server} failed {times} times in a row and is not restarted (last failure: {last}); see {}",
+        log.display()
+    )]
+    RestartsExhausted {
+        /// The server's name.
         server: &'static str,
-        /// How often it ended or did not start.
+        /// The number of failures in a row.
         times: u32,
-        /// What happened the last time.
+        /// The last failure.
         last: String,
         /// Its log file.
         log: PathBuf,
     },
 
-    /// A server has to listen where it did before, and cannot.
-    #[error("another process listens on port {port} of 127.0.0.1")]
+    /// A server must listen on the same port as before, but the port is in use.
+    #[error("port {port} of 127.0.0.1 is in use by another process")]
     PortTaken {
         /// The port.
         port: u16,
     },
 
-    /// Our own PostgreSQL refuses what we ask of it.
+    /// A statement on PostgreSQL failed.
     #[error("{action} failed: {cause}")]
     Sql {
-        /// What was asked.
+        /// The purpose of the statement.
         action: &'static str,
-        /// What the server said.
+        /// The server's error.
         cause: sqlx::Error,
     },
 
     /// A file or process operation failed.
     #[error("cannot {action}: {cause}")]
     Io {
-        /// What was attempted, as a verb and its object.
+        /// The operation, as a verb and its object.
         action: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
 impl Error {
-    /// For `map_err`: `cannot {action}: ...`.
+    /// Returns a function for `map_err` that makes the error `cannot {action}: ...`.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |cause| Self::Io { action, cause }

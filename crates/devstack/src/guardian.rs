@@ -1,12 +1,12 @@
-//! A server that does not outlive us.
+//! Runs a server as a child of a guardian, so that it does not outlive this process.
 //!
-//! Each server is the child of a small shell script, its guardian, that holds the read end of a
-//! pipe from us. The pipe closes when we close it and when we end, by whatever means, `kill -9`
-//! included; the guardian then stops the server in order, and by force when that takes too long.
-//! Being the server's parent, it never signals a stranger that got the same process id.
+//! The guardian is a small shell script with the read end of a pipe from this process. The pipe
+//! closes when this process closes it or ends, even by `kill -9`; the guardian then stops the
+//! server gracefully, or by force after a grace period. As the server's parent, it never signals
+//! another process that got the same process id.
 //!
-//! Guardian and server have a process group of their own, so that Ctrl-C in a terminal reaches
-//! only us and the servers go down in our order.
+//! Guardian and server have a separate process group, so that Ctrl-C in a terminal reaches only
+//! this process, which then stops the servers in its order.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -21,34 +21,34 @@ use crate::users::ServerUser;
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
-/// How a server is run and ended.
+/// The parameters of running and stopping a server.
 pub(crate) struct Service<'a> {
     /// The program and its arguments.
     pub(crate) command: Vec<OsString>,
-    /// Variables that the program must not see.
+    /// Variables to remove from the program's environment.
     pub(crate) hidden_variables: Vec<String>,
-    /// Who it runs as.
+    /// The user that it runs as.
     pub(crate) user: ServerUser,
-    /// The signal that asks it to end, by its name for `kill -s`.
+    /// The signal for a graceful stop, by its name for `kill -s`.
     pub(crate) stop_signal: &'static str,
-    /// The signal that makes it end.
+    /// The signal for a forced stop.
     pub(crate) force_signal: &'static str,
-    /// How long it has between the two.
-    pub(crate) patience: Duration,
-    /// A file for its process id, or none.
+    /// The time between the two signals.
+    pub(crate) grace_period: Duration,
+    /// A file to which its process id is written.
     pub(crate) pid_file: Option<&'a Path>,
-    /// A directory that is removed once it has ended, or none.
+    /// A directory that is removed after it has stopped.
     pub(crate) remove_afterwards: Option<&'a Path>,
-    /// Where its output goes.
+    /// The file of its output.
     pub(crate) log: File,
 }
 
-/// A running server and the lifeline that keeps it running. Dropped, the server is stopped soon.
+/// A running server. Dropping it closes the pipe, which makes the guardian stop the server.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     guardian: Child,
-    lifeline: Option<ChildStdin>,
-    patience: Duration,
+    pipe: Option<ChildStdin>,
+    grace_period: Duration,
 }
 
 impl Guarded {
@@ -65,7 +65,7 @@ impl Guarded {
                 service.stop_signal,
                 service.force_signal,
             ])
-            .arg(service.patience.as_secs().to_string())
+            .arg(service.grace_period.as_secs().to_string())
             .arg(optional(service.pid_file))
             .arg(optional(service.remove_afterwards))
             .args(&service.command);
@@ -76,30 +76,30 @@ impl Guarded {
             "start {}",
             service.command[0].to_string_lossy()
         )))?;
-        let lifeline = guardian.stdin.take();
+        let pipe = guardian.stdin.take();
         Ok(Self {
             guardian,
-            lifeline,
-            patience: service.patience,
+            pipe,
+            grace_period: service.grace_period,
         })
     }
 
-    /// How the server ended, if it has.
+    /// Returns the server's exit status if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.guardian
             .try_wait()
-            .map_err(Error::io("look after a server"))
+            .map_err(Error::io("check the status of a server"))
     }
 
     /// Stops the server and waits until it has ended.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
-        self.lifeline = None;
-        // The guardian itself turns to force after `patience`; this limit is for a server that
-        // not even force ends.
-        let deadline = Instant::now() + self.patience + Duration::from_secs(10);
+        self.pipe = None;
+        // The guardian forces the stop after the grace period; this deadline is for a server that
+        // does not end even then.
+        let deadline = Instant::now() + self.grace_period + Duration::from_secs(10);
         while self.ended()?.is_none() {
             if Instant::now() > deadline {
-                let action = "stop a server, not even by force".to_owned();
+                let action = "stop a server by force".to_owned();
                 return Err(Error::Io {
                     action,
                     cause: io::ErrorKind::TimedOut.into(),

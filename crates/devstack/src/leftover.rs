@@ -1,4 +1,4 @@
-//! Processes that an earlier run left behind.
+//! Stops servers that an earlier, killed run left running.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, Progress};
 
-/// Stops process `pid` if it still is the server of an earlier run, which is when its command line
-/// contains `mark`: the number alone may long belong to somebody else.
+/// Stops process `pid` if its command line contains `mark`, i.e. if it is the server of an earlier
+/// run: the process id alone may belong to another process by now.
 ///
-/// `signals` are sent in turn, each with the time the process then has to end.
-/// Answers whether it was there.
+/// Sends `signals` in order, each with the time that the process has to end. Returns false if there
+/// was no such process.
 pub(crate) async fn stop(
     server: &'static str,
     pid: i32,
@@ -25,14 +25,14 @@ pub(crate) async fn stop(
         return Ok(false);
     }
     progress.step(format!(
-        "Stopping the {server} that an earlier run left behind (process {pid})"
+        "Stopping {server} of an earlier run (process {pid})"
     ));
-    for (signal, patience) in signals {
+    for (signal, grace_period) in signals {
         if let Some(process) = Pid::from_raw(pid) {
-            // It may end between the look and the signal: the look below decides.
+            // Fails if the process has ended in the meantime, which the loop below detects.
             let _ = kill_process(process, *signal);
         }
-        let deadline = Instant::now() + *patience;
+        let deadline = Instant::now() + *grace_period;
         while Instant::now() < deadline {
             if !runs(pid, mark) {
                 return Ok(true);
@@ -40,15 +40,15 @@ pub(crate) async fn stop(
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    Err(Error::LeftoverStays { server, pid })
+    Err(Error::LeftoverNotStopped { server, pid })
 }
 
-/// Whether process `pid` lives and its command line contains `mark`.
+/// Returns true if process `pid` runs and its command line contains `mark`.
 pub(crate) fn runs(pid: i32, mark: &Path) -> bool {
     pid > 0 && command_line(pid).is_some_and(|line| line.contains(&*mark.to_string_lossy()))
 }
 
-/// A process's program and arguments. A dead process that nobody has waited for has none.
+/// Returns a process's program and arguments. A zombie process has none.
 fn command_line(pid: i32) -> Option<String> {
     // Small Linux images lack `ps`; macOS lacks /proc.
     if let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) {

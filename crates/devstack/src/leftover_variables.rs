@@ -1,5 +1,5 @@
-//! What a `DATABASE_URL` or a `TEMPORAL_ADDRESS` means to a state directory: shells keep those that
-//! an earlier `arcadia dev` printed.
+//! Recognises a `DATABASE_URL` or `TEMPORAL_ADDRESS` that an earlier `arcadia dev` printed and a
+//! shell has kept.
 
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -10,25 +10,26 @@ use reqwest::Url;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{StateDir, known, postgres, temporal};
+use crate::{StateDir, postgres, registry, temporal};
 
-/// Whose server a variable names.
+/// The owner of the server that a variable names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
-    /// The state directory's own.
+    /// This state directory.
     Own,
-    /// The state directory's own, but not as it is now: the password is that of an earlier
+    /// This state directory, but the variable is outdated: the password is that of an earlier
     /// database, or another server listens on the port.
     OwnOutdated,
-    /// That of another state directory.
+    /// Another state directory.
     Other(PathBuf),
-    /// A server that no state directory has.
+    /// No state directory.
     Foreign,
 }
 
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Decides whose database `url` names. The password decides, where it is known: ports change hands.
+/// Returns the owner of the database that `url` names. A registered password identifies the owner;
+/// a port does not, because other servers may reuse it.
 pub async fn database(state: &StateDir, url: &str) -> Named {
     let Ok(parsed) = Url::parse(url) else {
         return Named::Foreign;
@@ -36,7 +37,7 @@ pub async fn database(state: &StateDir, url: &str) -> Named {
     if !parsed.host_str().is_some_and(is_loopback) {
         return Named::Foreign;
     }
-    let own_password = state.recall(postgres::PASSWORD_NOTE);
+    let own_password = state.read_note(postgres::PASSWORD_NOTE);
     let names_database = parsed.path().trim_matches('/') == postgres::NAME;
     if let Some(password) = parsed.password() {
         if own_password.as_deref() == Some(password) {
@@ -46,22 +47,22 @@ pub async fn database(state: &StateDir, url: &str) -> Named {
                 Named::Foreign
             };
         }
-        match known::with_password(password) {
+        match registry::with_password(password) {
             Some(path) if path == state.path() => return Named::OwnOutdated,
             Some(path) => return Named::Other(path),
             None => {}
         }
     }
-    let own_port = state.recall(postgres::PORT_NOTE);
+    let own_port = state.read_note(postgres::PORT_NOTE);
     let port = parsed.port().unwrap_or(5432).to_string();
     let looks_own = names_database && parsed.username() == postgres::NAME;
-    if looks_own && own_port == Some(port) && !answers(url).await {
+    if looks_own && own_port == Some(port) && !accepts_connections(url).await {
         return Named::OwnOutdated;
     }
     Named::Foreign
 }
 
-/// Decides whose Temporal server `address` names.
+/// Returns the owner of the Temporal server that `address` names.
 pub async fn temporal(state: &StateDir, address: &str) -> Named {
     let Some((host, port)) = host_and_port(address) else {
         return Named::Foreign;
@@ -77,12 +78,12 @@ pub async fn temporal(state: &StateDir, address: &str) -> Named {
             Named::Own
         };
     }
-    // One that runs may be shared, in a namespace of its own.
+    // A running server of another state directory may be shared, with a separate namespace.
     let had_port = |path: &PathBuf| {
         let noted = std::fs::read_to_string(path.join(temporal::PORT_NOTE));
         noted.is_ok_and(|noted| noted.trim() == port.to_string())
     };
-    let other = known::all().into_iter().find(had_port);
+    let other = registry::all().into_iter().find(had_port);
     match other {
         Some(path) if !is_taken && path != state.path() => Named::Other(path),
         _ => Named::Foreign,
@@ -95,7 +96,7 @@ fn is_loopback(host: &str) -> bool {
         || IpAddr::from_str(host).is_ok_and(|address| address.is_loopback())
 }
 
-/// `HOST:PORT`, with or without a scheme.
+/// Parses `HOST:PORT`, with or without a scheme.
 fn host_and_port(address: &str) -> Option<(String, u16)> {
     let url = match address.split_once("://") {
         Some(_) => Url::parse(address),
@@ -110,19 +111,19 @@ async fn is_taken(host: &str, port: u16) -> bool {
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
-    let looking = tokio::task::spawn_blocking(move || {
+    let connecting = tokio::task::spawn_blocking(move || {
         let addresses = (host.as_str(), port).to_socket_addrs();
         let connects = |address| TcpStream::connect_timeout(&address, Duration::from_secs(1));
         addresses.is_ok_and(|mut addresses| addresses.any(|address| connects(address).is_ok()))
     });
-    looking.await.unwrap_or(false)
+    connecting.await.unwrap_or(false)
 }
 
-async fn answers(url: &str) -> bool {
+async fn accepts_connections(url: &str) -> bool {
     let Ok(options) = PgConnectOptions::from_str(url) else {
         return false;
     };
-    let connected = tokio::time::timeout(ANSWER_LIMIT, options.connect()).await;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
     matches!(connected, Ok(Ok(_)))
 }
 
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_with_and_without_a_scheme() {
+    fn an_address_is_parsed_with_and_without_a_scheme() {
         for (address, expected) in [
             ("127.0.0.1:7234", Some(("127.0.0.1", 7234))),
             ("http://localhost:7233", Some(("localhost", 7233))),
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_each_of_its_names() {
+    fn every_loopback_name_is_recognised() {
         for host in [
             "127.0.0.1",
             "localhost",

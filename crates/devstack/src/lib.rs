@@ -1,18 +1,19 @@
 //! Finds or starts PostgreSQL and Temporal for `arcadia dev` and for the tests.
 //!
-//! Everything one instance owns lives in a [`StateDir`]; two state directories are two instances
-//! side by side. [`Postgres`] and [`Temporal`] start a server in it and stop it again. A caller that
-//! was given `DATABASE_URL` or `TEMPORAL_ADDRESS` has a server already and starts none, unless
-//! [`leftover_variables`] recognises the state directory's own; only [`testing`] reads these two variables itself.
-//! A server that ends by itself is started again by [`Postgres::restarted`] and [`Temporal::restarted`].
+//! All files of an instance are in its [`StateDir`]; instances with different state directories run
+//! in parallel. [`Postgres`] and [`Temporal`] start a server in it and stop it. A caller with
+//! `DATABASE_URL` or `TEMPORAL_ADDRESS` uses that server and starts none, unless
+//! [`leftover_variables`] recognises it as the state directory's own; of this crate, only
+//! [`testing`] reads the two variables. [`Postgres::restarted`] and [`Temporal::restarted`] restart
+//! a server that ends unexpectedly.
 //!
-//! No server outlives this process, however it ends: each runs under a guardian (`guardian.rs`)
-//! that stops it when the pipe from us closes. What even that cannot catch, such as the guardian
-//! being killed too, is tidied up by the next start in the same state directory.
+//! No server outlives this process, even if it is killed: each runs under a guardian
+//! (`guardian.rs`) that stops it when the pipe from this process closes. If the guardian is killed
+//! too, the next start in the same state directory stops the server.
 
 mod error;
 mod guardian;
-mod known;
+
 mod leftover;
 pub mod leftover_variables;
 mod log;
@@ -20,6 +21,7 @@ mod ports;
 mod postgres;
 mod private;
 mod progress;
+mod registry;
 mod state;
 mod supervision;
 mod temporal;

@@ -1,4 +1,4 @@
-//! The servers' log files.
+//! The log files of the servers.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::private::make_private_directory;
 
-/// A server's log file, begun anew at each start; the one before it is kept as `NAME.1`.
+/// A server's log file. Each start creates a new file and keeps the previous one as `NAME.1`.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     path: PathBuf,
@@ -21,8 +21,8 @@ impl Log {
         &self.path
     }
 
-    /// Sets the file of the last run aside and begins a new one.
-    pub(crate) fn begin(&self) -> Result<File, Error> {
+    /// Renames the previous file and creates a new one.
+    pub(crate) fn create(&self) -> Result<File, Error> {
         let unusable = || Error::io(format!("write the log {}", self.path.display()));
         if let Some(directory) = self.path.parent() {
             make_private_directory(directory).map_err(unusable())?;
@@ -33,7 +33,7 @@ impl Log {
         File::create(&self.path).map_err(unusable())
     }
 
-    /// The last lines, for an error message.
+    /// Returns the last lines, for an error message.
     pub(crate) fn tail(&self) -> String {
         const LINES: usize = 12;
         let text = fs::read(&self.path).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Log {
     }
 }
 
-/// The last `count` lines that are not blank.
+/// Returns the last `count` lines that are not blank.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text
         .lines()

@@ -1,4 +1,4 @@
-//! Which port a server listens on.
+//! Chooses and reserves the port that a server listens on.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::tools::cache_directory;
 
-/// A TCP port of 127.0.0.1 that nobody listens on at this moment.
+/// Returns a TCP port of 127.0.0.1 that is free at this moment.
 ///
-/// Another process can take it before the caller does; whoever needs certainty retries.
+/// Another process can bind it before the caller does; a caller that needs certainty retries.
 pub fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
@@ -18,7 +18,7 @@ pub fn free_port() -> Result<u16, Error> {
         .map_err(Error::io("find a free port on 127.0.0.1"))
 }
 
-/// A port that no other instance of this user chooses meanwhile. Held until its server listens.
+/// A port that no other instance of this user chooses. Held until the server listens on it.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     pub(crate) port: u16,
@@ -27,20 +27,19 @@ pub(crate) struct Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        // Closing the file is not enough while a child process, about to become its program,
-        // still shares it.
+        // Closing the file does not release the lock while a forked child still shares the file.
         if let Some(lock) = &self.lock {
             drop(lock.unlock());
         }
     }
 }
 
-/// Which ports a server may listen on.
+/// The ports that a server may listen on.
 #[derive(Debug, Clone)]
 pub(crate) enum Ports {
     /// The first of these that is free, else any.
     Prefer(Vec<u16>),
-    /// This one and no other: clients know it.
+    /// Only this one, because clients have its address.
     Only(u16),
 }
 
@@ -48,7 +47,7 @@ impl Ports {
     pub(crate) async fn reserve(&self) -> Result<Reserved, Error> {
         match self {
             Self::Prefer(wanted) => reserve(wanted),
-            Self::Only(port) => reserve_again(*port).await,
+            Self::Only(port) => reserve_when_free(*port).await,
         }
     }
 }
@@ -59,17 +58,17 @@ fn reserve(wanted: &[u16]) -> Result<Reserved, Error> {
     if let Some(reserved) = wanted.iter().find_map(|port| try_to_reserve(*port, &locks)) {
         return Ok(reserved);
     }
-    // Of the thousands that the system chooses from at random, two do not get the same.
+    // No lock: the system chooses at random among thousands of ports, so collisions are unlikely.
     Ok(Reserved {
         port: free_port()?,
         lock: None,
     })
 }
 
-/// Reserves this port and no other, as soon as it is free.
-async fn reserve_again(port: u16) -> Result<Reserved, Error> {
+/// Reserves this port as soon as it is free.
+async fn reserve_when_free(port: u16) -> Result<Reserved, Error> {
     let locks = cache_directory().join("ports");
-    let deadline = Instant::now() + FREE_AGAIN_WITHIN;
+    let deadline = Instant::now() + FREE_TIMEOUT;
     loop {
         if let Some(reserved) = try_to_reserve(port, &locks) {
             return Ok(reserved);
@@ -81,29 +80,29 @@ async fn reserve_again(port: u16) -> Result<Reserved, Error> {
     }
 }
 
-/// What a server leaves behind may listen for moments after it.
-const FREE_AGAIN_WITHIN: Duration = Duration::from_secs(5);
+/// Child processes of a killed server may keep its port open for some moments.
+const FREE_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn try_to_reserve(port: u16, locks: &Path) -> Option<Reserved> {
-    // Two instances that start together both see a default port free, and one would then take
-    // the other's server, which answers there, for its own.
+    // Two instances that start concurrently both see a default port as free, and one would then
+    // mistake the other's server on it for its own.
     let lock = lock(port, locks).ok()?;
     is_free(port).then_some(Reserved { port, lock })
 }
 
-/// Locks `port`, where the lock file can be made. Fails when another instance holds it.
+/// Locks `port`, if the lock file can be created. Fails if another instance holds the lock.
 fn lock(port: u16, locks: &Path) -> Result<Option<File>, std::fs::TryLockError> {
-    let made =
+    let created =
         std::fs::create_dir_all(locks).and_then(|()| File::create(locks.join(port.to_string())));
-    let Ok(file) = made else { return Ok(None) };
+    let Ok(file) = created else { return Ok(None) };
     file.try_lock()?;
     Ok(Some(file))
 }
 
 fn is_free(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // macOS lets a listener on 127.0.0.1 stand beside one on 0.0.0.0, so that binding alone
-    // does not show that somebody else answers there.
+    // macOS allows a listener on 127.0.0.1 in addition to one on 0.0.0.0, so binding alone does not
+    // detect another server.
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err()
         && TcpListener::bind(address).is_ok()
 }
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_is_passed_over_for_the_next_wanted_one() {
+    fn a_port_in_use_is_skipped_for_the_next_preferred_one() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken_port = taken.local_addr().unwrap().port();
         let free = free_port().unwrap();
@@ -121,13 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn a_port_somebody_listens_on_at_all_addresses_is_not_free() {
+    fn a_port_with_a_listener_on_all_addresses_is_not_free() {
         let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         assert!(!is_free(taken.local_addr().unwrap().port()));
     }
 
     #[test]
-    fn a_port_reserved_by_another_instance_is_passed_over_until_released() {
+    fn a_port_reserved_by_another_instance_is_skipped_until_released() {
         let locks = tempfile::tempdir().unwrap();
         let port = free_port().unwrap();
         let held = try_to_reserve(port, locks.path()).unwrap();

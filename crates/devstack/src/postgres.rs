@@ -1,7 +1,7 @@
-//! A PostgreSQL server of our own.
+//! The PostgreSQL server of a state directory.
 
 mod cluster;
-mod place;
+mod location;
 mod server;
 
 use std::fmt;
@@ -13,20 +13,21 @@ pub(crate) use server::{Server, Settings};
 use crate::log::Log;
 use crate::ports::Ports;
 use crate::supervision::{self, Failures, Supervised};
-use crate::{Error, Progress, StateDir, known};
-use place::Place;
+use crate::{Error, Progress, StateDir, registry};
+use location::Location;
 
-/// The user and the database made at the first start.
+/// The name of the user and of the database, created at the first start.
 pub(crate) const NAME: &str = "arcadia";
-/// One above PostgreSQL's own, which a server of the machine often has.
+/// One above PostgreSQL's default, which a server of the operating system often uses.
 const DEFAULT_PORT: u16 = 5433;
 pub(crate) const PORT_NOTE: &str = "postgres.port";
 pub(crate) const PASSWORD_NOTE: &str = "postgres.password";
 
-/// A running PostgreSQL whose data lives in a state directory.
+/// A running PostgreSQL server with its data in a state directory.
 ///
-/// Listens on 127.0.0.1 only and asks for the password that is kept in the state directory.
-/// Dropped without [`Postgres::stop`], it is stopped too, but nobody waits for that.
+/// Listens on 127.0.0.1 only and requires the password that is stored in the state directory.
+/// Dropping it stops the server too, but does not wait until it has ended, as [`Postgres::stop`]
+/// does.
 pub struct Postgres {
     parts: Parts,
     failures: Failures,
@@ -40,25 +41,28 @@ struct Parts {
 }
 
 impl Postgres {
-    /// Starts the server of this state directory: finds or downloads the binaries, makes the
-    /// database at the first start, stops what a killed run left behind, and waits until queries
-    /// are answered.
+    /// Starts the server of this state directory and waits until it accepts queries.
+    ///
+    /// Finds or downloads the binaries, creates the database at the first start, and stops the
+    /// server of a killed run.
     pub async fn start(state: &StateDir, progress: &Progress) -> Result<Self, Error> {
-        let place = Place::find(state, progress)?;
+        let location = Location::find(state, progress)?;
         let password_file = state.path().join(PASSWORD_NOTE);
-        if place.is_made() && !password_file.exists() {
+        if location.exists() && !password_file.exists() {
             return Err(Error::PasswordLost {
                 password: password_file,
-                data: place.data,
+                data: location.data,
             });
         }
         let password = state.password(PASSWORD_NOTE)?;
-        let cluster = Cluster::find(place.data, place.user, progress).await?;
+        let cluster = Cluster::find(location.data, location.user, progress).await?;
         cluster.stop_leftover(progress).await?;
-        cluster.make_if_missing(&password, &[], progress).await?;
+        cluster.create_if_missing(&password, &[], progress).await?;
 
-        known::note_password(state, &password);
-        let last_port = state.recall(PORT_NOTE).and_then(|port| port.parse().ok());
+        registry::note_password(state, &password);
+        let last_port = state
+            .read_note(PORT_NOTE)
+            .and_then(|port| port.parse().ok());
         let settings = Settings {
             ports: Ports::Prefer(last_port.into_iter().chain([DEFAULT_PORT]).collect()),
             options: &[],
@@ -67,8 +71,8 @@ impl Postgres {
         let task = progress.spinner("Starting PostgreSQL");
         let log = state.log("postgres");
         let server = Server::start(&cluster, &password, settings, &log).await?;
-        state.remember(PORT_NOTE, &server.port().to_string())?;
-        server.make_database_if_missing(NAME).await?;
+        state.write_note(PORT_NOTE, &server.port().to_string())?;
+        server.create_database_if_missing(NAME).await?;
         task.done();
         let parts = Parts {
             server,
@@ -82,21 +86,20 @@ impl Postgres {
         })
     }
 
-    /// Removes the data of this state directory, after stopping the server that an earlier run left
-    /// behind.
+    /// Removes the data of this state directory, after stopping the server of a killed run.
     pub async fn remove_data(state: &StateDir, progress: &Progress) -> Result<(), Error> {
-        let place = Place::find(state, progress)?;
-        if !place.is_made() {
+        let location = Location::find(state, progress)?;
+        if !location.exists() {
             return Ok(());
         }
-        let cluster = Cluster::find(place.data, place.user, progress).await?;
+        let cluster = Cluster::find(location.data, location.user, progress).await?;
         cluster.stop_leftover(progress).await?;
         cluster.remove()
     }
 
-    /// Waits until the server ends by itself, and starts it again on the same port with the same
-    /// data. Returns when queries are answered again, after one line to `progress`. Fails when the
-    /// server has ended too often in a row.
+    /// Waits until the server ends unexpectedly, and restarts it on the same port with the same
+    /// data. Prints one line to `progress` and returns when it accepts queries. Fails if the server
+    /// has failed too often in a row.
     pub async fn restarted(&mut self, progress: &Progress) -> Result<(), Error> {
         supervision::restarted(&mut self.parts, &mut self.failures, progress).await
     }
@@ -106,7 +109,7 @@ impl Postgres {
         self.parts.server.url(NAME)
     }
 
-    /// Stops the server in order and waits for its end.
+    /// Stops the server gracefully and waits until it has ended.
     pub async fn stop(self) -> Result<(), Error> {
         self.parts.server.stop().await
     }
@@ -120,7 +123,7 @@ impl Supervised for Parts {
     }
 
     async fn start_again(&mut self) -> Result<(), Error> {
-        // Where the guardian was killed, its server is still there.
+        // If the guardian was killed, its server still runs.
         self.cluster.stop_leftover(&Progress::quiet()).await?;
         let settings = Settings {
             ports: Ports::Only(self.server.port()),

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-/// Makes a directory, unless it is there, that only its owner can enter: the state directory may
-/// have to let others pass, and what is in here is not for them.
+/// Creates a directory, unless it exists, that only its owner can enter. The state directory around
+/// it may be open to other users.
 pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -16,7 +16,7 @@ pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
-/// 244 random bits in characters that need no quoting anywhere.
+/// Returns a password of 244 random bits in characters that need no quoting.
 pub(crate) fn random_password() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }

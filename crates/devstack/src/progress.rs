@@ -1,52 +1,51 @@
-//! The one place through which this crate speaks to people, always on stderr: stdout belongs to
-//! what a command answers.
+//! Prints the progress of this crate's operations on stderr; stdout is for a command's result.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Says what is being done, as it is done.
+/// Prints each step when it happens.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    voice: Voice,
+    output: Output,
 }
 
 #[derive(Debug, Clone)]
-enum Voice {
+enum Output {
     Bars(MultiProgress),
     Lines,
-    Quiet,
+    None,
 }
 
 impl Progress {
-    /// Bars and spinners when stderr is a terminal, plain lines when it is not.
+    /// Prints bars and spinners if stderr is a terminal, else plain lines.
     pub fn terminal() -> Self {
-        let voice = if stderr().is_terminal() {
-            Voice::Bars(MultiProgress::new())
+        let output = if stderr().is_terminal() {
+            Output::Bars(MultiProgress::new())
         } else {
-            Voice::Lines
+            Output::Lines
         };
-        Self { voice }
+        Self { output }
     }
 
-    /// Says nothing; for tests.
+    /// Prints nothing; for tests.
     pub fn quiet() -> Self {
         Self {
-            voice: Voice::Quiet,
+            output: Output::None,
         }
     }
 
-    /// One thing done or about to be done, as one line.
+    /// Prints a completed or an imminent step as one line.
     pub fn step(&self, text: impl AsRef<str>) {
-        match &self.voice {
-            Voice::Bars(bars) => bars.suspend(|| eprintln!("{}", text.as_ref())),
-            Voice::Lines => eprintln!("{}", text.as_ref()),
-            Voice::Quiet => {}
+        match &self.output {
+            Output::Bars(bars) => bars.suspend(|| eprintln!("{}", text.as_ref())),
+            Output::Lines => eprintln!("{}", text.as_ref()),
+            Output::None => {}
         }
     }
 
-    /// Something that takes a while and whose end is not known: a spinner with the elapsed time.
+    /// Starts a task of unknown duration: a spinner with the elapsed time.
     pub fn spinner(&self, text: impl Into<String>) -> Task {
         self.task(text.into(), || {
             let bar = ProgressBar::new_spinner();
@@ -57,7 +56,7 @@ impl Progress {
         })
     }
 
-    /// A download of `total` bytes, where the sender said how many: a bar in bytes.
+    /// Starts a download: a bar in bytes if the total is known, else a spinner.
     pub fn download(&self, text: impl Into<String>, total: Option<u64>) -> Task {
         let Some(total) = total else {
             return self.spinner(text);
@@ -73,7 +72,7 @@ impl Progress {
     }
 
     fn task(&self, text: String, bar: impl FnOnce() -> ProgressBar) -> Task {
-        let bar = if let Voice::Bars(bars) = &self.voice {
+        let bar = if let Output::Bars(bars) = &self.output {
             let bar = bars.add(bar());
             bar.set_message(text.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -86,33 +85,33 @@ impl Progress {
             progress: self.clone(),
             text,
             bar,
-            begun: Instant::now(),
+            started: Instant::now(),
         }
     }
 }
 
-/// Something under way. Dropped without [`Task::done`], it failed: its bar vanishes and the error
-/// that follows speaks for it.
+/// A task in progress. Dropping it without [`Task::done`] means failure: its bar disappears, and
+/// the caller reports the error.
 #[derive(Debug)]
 pub struct Task {
     progress: Progress,
     text: String,
     bar: Option<ProgressBar>,
-    begun: Instant,
+    started: Instant,
 }
 
 impl Task {
-    /// So many more bytes have arrived.
+    /// Advances the bar by received bytes.
     pub fn advance(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
         }
     }
 
-    /// It is done: leaves one line with the time it took.
+    /// Completes the task and prints one line with its duration.
     pub fn done(self) {
         self.clear();
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.started.elapsed().as_secs_f64();
         self.progress
             .step(format!("{}: done in {seconds:.1} s", self.text));
     }

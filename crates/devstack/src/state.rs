@@ -1,4 +1,4 @@
-//! The directory that one instance keeps everything in.
+//! The state directory of an instance, which holds all its files.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
@@ -10,9 +10,9 @@ use crate::Error;
 use crate::log::Log;
 use crate::private::{random_password, write_private};
 
-/// An instance's directory, held by this process until dropped.
+/// An instance's directory, locked by this process until dropped.
 ///
-/// The hold is a file lock, which vanishes with its holder, however that ends.
+/// A file lock is used, which the system releases when the process ends.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Opens the directory, making it where needed, and holds it.
+    /// Opens and locks the directory, and creates it if it does not exist.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let unusable = |cause| Error::StateDirectory {
@@ -32,18 +32,18 @@ impl StateDir {
             .mode(0o700)
             .create(path)
             .map_err(unusable)?;
-        // One spelling for one directory: leftover processes are known by their paths.
+        // Canonical, because leftover processes are recognised by their paths.
         let path = path.canonicalize().map_err(unusable)?;
         let lock = lock(&path)?;
         Ok(Self { path, lock })
     }
 
-    /// Whether a living process holds the directory at `path`. It need not exist.
+    /// Returns true if a running process has locked the directory at `path`, which need not exist.
     pub fn is_held(path: &Path) -> bool {
         let Ok(lock) = File::open(path.join(LOCK)) else {
             return false;
         };
-        // Shared: two processes that look at once do not take each other for the holder.
+        // A shared lock, so that two concurrent checks do not mistake each other for the holder.
         match lock.try_lock_shared() {
             Ok(()) => {
                 drop(lock.unlock());
@@ -53,7 +53,7 @@ impl StateDir {
         }
     }
 
-    /// Where `arcadia dev` keeps its state unless told otherwise: the user's data directory.
+    /// Returns the default state directory of `arcadia dev`, in the user's data directory.
     pub fn default_path() -> Result<PathBuf, Error> {
         dirs::data_dir()
             .map(|directory| directory.join("arcadia"))
@@ -70,22 +70,23 @@ impl StateDir {
         Log::new(self.path.join("log").join(server).with_extension("log"))
     }
 
-    /// What [`StateDir::remember`] last noted under `name`.
-    pub(crate) fn recall(&self, name: &str) -> Option<String> {
+    /// Returns the last note of [`StateDir::write_note`] with this name.
+    pub(crate) fn read_note(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path.join(name))
             .ok()
             .map(|text| text.trim().to_owned())
     }
 
-    /// Notes one line in the file `name`, for the next start and for people.
-    pub(crate) fn remember(&self, name: &str, text: &str) -> Result<(), Error> {
+    /// Writes one line to the file `name`, for the next start and for users.
+    pub(crate) fn write_note(&self, name: &str, text: &str) -> Result<(), Error> {
         let path = self.path.join(name);
         fs::write(&path, format!("{text}\n")).map_err(|cause| Error::StateDirectory { path, cause })
     }
 
-    /// The password kept in the file `name`, made up at the first call. Only the owner may read it.
+    /// Returns the password in the file `name`, readable by its owner only; the first call
+    /// generates it.
     pub(crate) fn password(&self, name: &str) -> Result<String, Error> {
-        if let Some(password) = self.recall(name).filter(|password| !password.is_empty()) {
+        if let Some(password) = self.read_note(name).filter(|password| !password.is_empty()) {
             return Ok(password);
         }
         let password = random_password();
@@ -97,15 +98,15 @@ impl StateDir {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        // Closing the file is not enough while a child process, about to become its program,
-        // still shares it.
+        // Closing the file does not release the lock while a forked child still shares the file.
         drop(self.lock.unlock());
     }
 }
 
-/// A killed process keeps its lock for the moments that it takes to die, and a supervisor starts the next one at once.
-const HOLDER_GONE_WITHIN: Duration = Duration::from_secs(2);
-const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+/// Time to wait for the lock: a killed process holds it until it has ended, and a supervisor may
+/// start the next process immediately.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 const LOCK: &str = "lock";
 
@@ -115,19 +116,19 @@ fn lock(directory: &Path) -> Result<File, Error> {
         path: path.clone(),
         cause,
     };
-    // Not truncated on opening: until the lock is ours the content is the holder's.
+    // Not truncated: until this process has the lock, the file contains the holder's process id.
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .open(&path)
         .map_err(unusable)?;
-    let give_up_at = Instant::now() + HOLDER_GONE_WITHIN;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => {
-                std::thread::sleep(BETWEEN_TRIES);
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(RETRY_INTERVAL);
             }
             Err(TryLockError::WouldBlock) => return Err(held(directory, &path)),
             Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
@@ -155,20 +156,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_opener_is_told_who_holds_the_directory() {
+    fn the_error_of_a_second_opener_names_the_holder() {
         let directory = tempfile::tempdir().unwrap();
         let held = StateDir::open(directory.path()).unwrap();
-        let message = StateDir::open(directory.path()).unwrap_err().to_string();
+        let error = StateDir::open(directory.path()).unwrap_err();
+        let expected = std::process::id().to_string();
         assert!(
-            message.contains(&format!("in use by process {}", std::process::id())),
-            "{message}"
+            matches!(&error, Error::StateDirectoryHeld { holder, .. } if *holder == expected),
+            "{error:?}"
         );
         drop(held);
         StateDir::open(directory.path()).unwrap();
     }
 
     #[test]
-    fn a_directory_is_held_while_its_opener_lives() {
+    fn a_directory_is_held_until_its_opener_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         assert!(!StateDir::is_held(directory.path()));
         let held = StateDir::open(directory.path()).unwrap();
@@ -179,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_is_just_going_away_is_waited_for() {
+    fn opening_waits_for_a_holder_that_is_about_to_end() {
         let directory = tempfile::tempdir().unwrap();
         let held = StateDir::open(directory.path()).unwrap();
         let dying = std::thread::spawn(move || {
-            std::thread::sleep(HOLDER_GONE_WITHIN / 5);
+            std::thread::sleep(LOCK_TIMEOUT / 5);
             drop(held);
         });
         StateDir::open(directory.path()).unwrap();
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_made_once_and_readable_only_by_its_owner() {
+    fn the_password_is_generated_once_and_readable_only_by_its_owner() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::open(directory.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Starting a server again that has ended by itself.
+//! Restarts a server that ends unexpectedly.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use crate::log::Log;
 use crate::{Error, Progress};
 
-/// After so many ends in a row it is not started again.
-pub(crate) const MOST_FAILURES: u32 = 5;
-/// A server that has run so long since its last end begins a new row.
-const RUNS_WELL_AFTER: Duration = Duration::from_mins(1);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// After this number of failures in a row, the server is not restarted.
+pub(crate) const MAX_FAILURES: u32 = 5;
+/// After this time of running, the count of failures restarts at zero.
+const STABLE_AFTER: Duration = Duration::from_mins(1);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A server that can be started again where it was.
+/// A server that can be restarted with the same port and data.
 pub(crate) trait Supervised {
     const NAME: &'static str;
 
-    /// How it ended, if it has.
+    /// Returns its exit status if it has ended.
     fn ended(&mut self) -> Result<Option<ExitStatus>, Error>;
 
-    /// Starts it on the same port with the same data, and waits until it answers.
+    /// Starts it on the same port with the same data, and waits until it is ready.
     fn start_again(&mut self) -> impl Future<Output = Result<(), Error>>;
 
     fn port(&self) -> u16;
@@ -29,11 +29,11 @@ pub(crate) trait Supervised {
     fn log(&self) -> &Log;
 }
 
-/// The ends of one server.
+/// The failures of one server in a row.
 #[derive(Debug)]
 pub(crate) struct Failures {
     in_a_row: u32,
-    /// When it last began to answer.
+    /// The time when it last became ready.
     up_since: Instant,
 }
 
@@ -45,9 +45,9 @@ impl Failures {
         }
     }
 
-    /// Counts an end of a server that had answered.
+    /// Counts an end of a server that was ready.
     fn ended(&mut self) {
-        if self.up_since.elapsed() >= RUNS_WELL_AFTER {
+        if self.up_since.elapsed() >= STABLE_AFTER {
             self.in_a_row = 0;
         }
         self.in_a_row += 1;
@@ -59,10 +59,10 @@ impl Failures {
     }
 
     fn are_too_many(&self) -> bool {
-        self.in_a_row >= MOST_FAILURES
+        self.in_a_row >= MAX_FAILURES
     }
 
-    /// How long to wait before the next start: the first one is at once.
+    /// Returns the pause before the next start, which is zero after the first failure.
     fn pause(&self) -> Duration {
         match self.in_a_row {
             0 | 1 => Duration::ZERO,
@@ -71,8 +71,8 @@ impl Failures {
     }
 }
 
-/// Waits until the server ends by itself, starts it again, and reports that in one line. Returns
-/// when it answers again. Fails when it has ended [`MOST_FAILURES`] times in a row.
+/// Waits until the server ends, restarts it, and reports the restart in one line. Returns when the
+/// server is ready. Fails after [`MAX_FAILURES`] failures in a row.
 pub(crate) async fn restarted<S: Supervised>(
     server: &mut S,
     failures: &mut Failures,
@@ -82,10 +82,10 @@ pub(crate) async fn restarted<S: Supervised>(
         if let Some(status) = server.ended()? {
             break status;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     };
     let ended_at = Instant::now();
-    let ended = format!("{} ended ({})", S::NAME, words(status));
+    let ended = format!("{} ended ({})", S::NAME, describe(status));
     failures.ended();
     let mut last = ended.clone();
     while !failures.are_too_many() {
@@ -96,7 +96,7 @@ pub(crate) async fn restarted<S: Supervised>(
                 let seconds = ended_at.elapsed().as_secs_f64();
                 let port = server.port();
                 progress.step(format!(
-                    "{ended}: it answers again on port {port} after {seconds:.1} s"
+                    "{ended}: restarted on port {port} after {seconds:.1} s"
                 ));
                 return Ok(());
             }
@@ -106,7 +106,7 @@ pub(crate) async fn restarted<S: Supervised>(
             }
         }
     }
-    Err(Error::KeepsEnding {
+    Err(Error::RestartsExhausted {
         server: S::NAME,
         times: failures.in_a_row,
         last,
@@ -114,15 +114,17 @@ pub(crate) async fn restarted<S: Supervised>(
     })
 }
 
-/// The rest is the end of the log, which is named beside it.
+/// Returns an error without the last lines of the log, since the error that includes it names the
+/// log file.
 fn first_line(error: &Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.split("; ").next().unwrap_or_default().to_owned()
 }
 
-/// The guardian ends with its server's status, as shells do: 128 and the signal's number.
-fn words(status: ExitStatus) -> String {
+/// Describes an exit status. The guardian exits with its server's status, as shells do: 128 plus
+/// the signal's number for a signal.
+fn describe(status: ExitStatus) -> String {
     let signal = status.signal().or(status.code().map(|code| code - 128));
     match signal {
         Some(signal @ 1..) => format!("signal {signal}"),
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_ends_in_a_row_are_too_many_and_pauses_grow() {
+    fn pauses_grow_until_five_failures_in_a_row() {
         let mut failures = Failures::none();
         let mut pauses = Vec::new();
         while !failures.are_too_many() {
@@ -146,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn an_end_after_a_minute_begins_a_new_row() {
+    fn an_end_after_a_minute_is_the_first_of_a_new_series() {
         let mut failures = Failures::none();
-        for _ in 1..MOST_FAILURES {
+        for _ in 1..MAX_FAILURES {
             failures.not_started();
         }
-        let Some(earlier) = Instant::now().checked_sub(RUNS_WELL_AFTER) else {
+        let Some(earlier) = Instant::now().checked_sub(STABLE_AFTER) else {
             return;
         };
         failures.up_since = earlier;
@@ -160,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_told_by_its_signal() {
+    fn a_status_is_described_by_its_signal() {
         for (raw, expected) in [
             (137 << 8, "signal 9"),
             (9, "signal 9"),
             (1 << 8, "exit status 1"),
             (0, "exit status 0"),
         ] {
-            assert_eq!(words(ExitStatus::from_raw(raw)), expected);
+            assert_eq!(describe(ExitStatus::from_raw(raw)), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A Temporal dev server of our own.
+//! The Temporal dev server of a state directory.
 
 mod server;
 
@@ -16,17 +16,17 @@ use crate::ports::Ports;
 use crate::private::make_private_directory;
 use crate::supervision::{self, Failures, Supervised};
 use crate::tools::temporal::find_or_install;
-use crate::{Error, Progress, StateDir, known, leftover};
+use crate::{Error, Progress, StateDir, leftover, registry};
 
-/// Temporal's own ports, for gRPC and for the UI.
+/// Temporal's default ports for gRPC and the UI.
 const DEFAULT_PORTS: (u16, u16) = (7233, 8233);
 pub(crate) const PORT_NOTE: &str = "temporal.port";
 const UI_PORT_NOTE: &str = "temporal-ui.port";
 
-/// A running Temporal dev server with its UI, whose store is a file in a state directory.
+/// A running Temporal dev server with its UI, and with its store in a state directory.
 ///
-/// Listens on 127.0.0.1 only. Dropped without [`Temporal::stop`], it is stopped too, but nobody
-/// waits for that.
+/// Listens on 127.0.0.1 only. Dropping it stops the server too, but does not wait until it has
+/// ended, as [`Temporal::stop`] does.
 #[derive(Debug)]
 pub struct Temporal {
     parts: Parts,
@@ -41,7 +41,7 @@ struct Parts {
     log: Log,
 }
 
-/// Where a state directory keeps the server's store and its process id.
+/// The files of a state directory with the server's store and process id.
 #[derive(Debug)]
 struct Files {
     store: PathBuf,
@@ -57,17 +57,17 @@ impl Files {
         }
     }
 
-    /// The process id that was noted last.
+    /// Returns the last recorded process id.
     fn pid(&self) -> Option<i32> {
-        let noted = fs::read_to_string(&self.pid_file).ok()?;
-        noted.trim().parse().ok()
+        let text = fs::read_to_string(&self.pid_file).ok()?;
+        text.trim().parse().ok()
     }
 
     async fn stop_leftover(&self, progress: &Progress) -> Result<(), Error> {
         const TERMINATE: (Signal, Duration) = (Signal::TERM, Duration::from_secs(15));
-        const AT_ONCE: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
+        const KILL: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
         if let Some(pid) = self.pid() {
-            let signals = [TERMINATE, AT_ONCE];
+            let signals = [TERMINATE, KILL];
             leftover::stop("Temporal", pid, &self.store, &signals, progress).await?;
         }
         Ok(())
@@ -83,12 +83,14 @@ impl Files {
     }
 }
 
-/// The port of the state directory's last server.
+/// Returns the port of the state directory's last server.
 pub(crate) fn last_port(state: &StateDir) -> Option<u16> {
-    state.recall(PORT_NOTE).and_then(|port| port.parse().ok())
+    state
+        .read_note(PORT_NOTE)
+        .and_then(|port| port.parse().ok())
 }
 
-/// Whether the state directory's server still runs, without an owner.
+/// Returns true if the server of a killed run still runs.
 pub(crate) fn is_left_over(state: &StateDir) -> bool {
     let files = Files::of(state);
     files
@@ -97,34 +99,35 @@ pub(crate) fn is_left_over(state: &StateDir) -> bool {
 }
 
 impl Temporal {
-    /// Starts the server of this state directory: finds, downloads or builds the Temporal CLI,
-    /// stops what a killed run left behind, and waits until workflows can be started.
+    /// Starts the server of this state directory and waits until workflows can be started.
+    ///
+    /// Finds, downloads or builds the Temporal CLI, and stops the server of a killed run.
     pub async fn start(state: &StateDir, progress: &Progress) -> Result<Self, Error> {
         let cli = find_or_install(progress).await?;
         let files = Files::of(state);
         let directory = files.store.parent().unwrap_or(state.path());
         make_private_directory(directory).map_err(Error::io(format!(
-            "make the directory {}",
+            "create the directory {}",
             directory.display()
         )))?;
         files.stop_leftover(progress).await?;
-        known::note_temporal(state);
+        registry::note_temporal(state);
 
         let ui_port = state
-            .recall(UI_PORT_NOTE)
+            .read_note(UI_PORT_NOTE)
             .and_then(|port| port.parse().ok());
-        let wanted =
+        let preferred =
             |last: Option<u16>, default| Ports::Prefer(last.into_iter().chain([default]).collect());
         let storage = files.storage(
-            wanted(last_port(state), DEFAULT_PORTS.0),
-            wanted(ui_port, DEFAULT_PORTS.1),
+            preferred(last_port(state), DEFAULT_PORTS.0),
+            preferred(ui_port, DEFAULT_PORTS.1),
         );
         let task = progress.spinner("Starting Temporal");
         let log = state.log("temporal");
         let server = Server::start(&cli, &storage, &log).await?;
-        state.remember(PORT_NOTE, &server.port().to_string())?;
+        state.write_note(PORT_NOTE, &server.port().to_string())?;
         if let Some(port) = server.ui_port() {
-            state.remember(UI_PORT_NOTE, &port.to_string())?;
+            state.write_note(UI_PORT_NOTE, &port.to_string())?;
         }
         task.done();
         let parts = Parts {
@@ -139,8 +142,7 @@ impl Temporal {
         })
     }
 
-    /// Removes the store of this state directory, after stopping the server that an earlier run left
-    /// behind.
+    /// Removes the store of this state directory, after stopping the server of a killed run.
     pub async fn remove_data(state: &StateDir, progress: &Progress) -> Result<(), Error> {
         let files = Files::of(state);
         files.stop_leftover(progress).await?;
@@ -153,30 +155,30 @@ impl Temporal {
         }
     }
 
-    /// Waits until the server ends by itself, and starts it again on the same port with the same
-    /// store. Returns when workflows can be started again, after one line to `progress`. Fails when
-    /// the server has ended too often in a row.
+    /// Waits until the server ends unexpectedly, and restarts it on the same port with the same
+    /// store. Prints one line to `progress` and returns when workflows can be started. Fails if the
+    /// server has failed too often in a row.
     pub async fn restarted(&mut self, progress: &Progress) -> Result<(), Error> {
         supervision::restarted(&mut self.parts, &mut self.failures, progress).await
     }
 
-    /// `HOST:PORT` of the gRPC front end.
+    /// Returns `HOST:PORT` of the gRPC frontend.
     pub fn address(&self) -> String {
         self.parts.server.address()
     }
 
-    /// The base of the web UI, where one is served.
+    /// Returns the base URL of the web UI, if one is served.
     pub fn ui_url(&self) -> Option<String> {
         let port = self.parts.server.ui_port();
         port.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
-    /// The `temporal` program, for whoever wants to talk to the server by hand.
+    /// Returns the path of the `temporal` CLI.
     pub fn cli(&self) -> &Path {
         &self.parts.cli
     }
 
-    /// Stops the server in order and waits for its end.
+    /// Stops the server gracefully and waits until it has ended.
     pub async fn stop(self) -> Result<(), Error> {
         self.parts.server.stop().await
     }
@@ -190,7 +192,7 @@ impl Supervised for Parts {
     }
 
     async fn start_again(&mut self) -> Result<(), Error> {
-        // Where the guardian was killed, its server is still there.
+        // If the guardian was killed, its server still runs.
         self.files.stop_leftover(&Progress::quiet()).await?;
         let ui_port = self.server.ui_port().into_iter().collect();
         let port = Ports::Only(self.server.port());

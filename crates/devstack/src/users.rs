@@ -1,4 +1,4 @@
-//! Who the PostgreSQL server runs as: it refuses to run as root.
+//! Chooses the user that the PostgreSQL server runs as, because it refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -11,9 +11,9 @@ use crate::Error;
 /// The user a server runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerUser {
-    /// Whoever we are.
+    /// The user of this process.
     Ourselves,
-    /// Somebody without privileges, because we are root.
+    /// An unprivileged user, because this process runs as root.
     Other {
         /// User id.
         uid: u32,
@@ -23,7 +23,8 @@ pub(crate) enum ServerUser {
 }
 
 impl ServerUser {
-    /// Ourselves, unless we are root: then whoever owns `data` already, else `postgres`, else `nobody`.
+    /// Chooses the user of this process, unless that is root: then the owner of `data`, else
+    /// `postgres`, else `nobody`.
     pub(crate) fn choose(data: &Path) -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Ourselves);
@@ -47,8 +48,8 @@ impl ServerUser {
             .ok_or(Error::NoUnprivilegedUser)
     }
 
-    /// A command that runs as this user, with nothing in its environment that bends what
-    /// PostgreSQL does, from a directory that everybody may enter.
+    /// Returns a command that runs as this user, without variables that configure PostgreSQL, in a
+    /// working directory that every user may enter.
     pub(crate) fn command(self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -66,21 +67,21 @@ impl ServerUser {
         command
     }
 
-    /// Makes `path` this user's own.
-    pub(crate) fn take_over(self, path: &Path) -> Result<(), Error> {
+    /// Makes this user the owner of `path`.
+    pub(crate) fn take_ownership(self, path: &Path) -> Result<(), Error> {
         match self {
             Self::Ourselves => Ok(()),
             Self::Other { uid, gid } => {
                 chown(path, Some(uid), Some(gid)).map_err(Error::io(format!(
-                    "give {} to the user that PostgreSQL runs as",
+                    "change the owner of {} to the user that PostgreSQL runs as",
                     path.display()
                 )))
             }
         }
     }
 
-    /// Whether this user can enter `directory`. Tried rather than computed: that accounts for
-    /// every ancestor, access control list and mount.
+    /// Returns true if this user can enter `directory`. It is tried, which takes every parent
+    /// directory, access control list and mount into account.
     pub(crate) fn can_enter(self, directory: &Path) -> bool {
         self == Self::Ourselves
             || self
@@ -94,7 +95,7 @@ impl ServerUser {
     }
 }
 
-/// `id -u NAME` rather than `/etc/passwd`, which on macOS does not list everybody.
+/// Returns a user's id by `id -u NAME`, because `/etc/passwd` on macOS does not list every user.
 fn numeric_id(flag: &str, name: &str) -> Option<u32> {
     let output = Command::new("id").args([flag, name]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()

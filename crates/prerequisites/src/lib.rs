@@ -1,7 +1,7 @@
-//! For build scripts: which prerequisites of tests this machine lacks.
+//! Detects in build scripts which prerequisites of tests this machine lacks.
 //!
-//! Each missing one sets the configuration `missing_NAME`, with which a test is ignored, so that the test
-//! runner reports it:
+//! Each missing prerequisite sets the configuration `missing_NAME`. Tests that need it are ignored,
+//! and the test runner reports them as such:
 //!
 //! ```text
 //! #[cfg_attr(missing_go, ignore = "needs go")]
@@ -12,8 +12,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Sets `missing_specification` unless DigitalOcean's specification is in `ARCADIA_SHARED_DIR`, or in
-/// `shared` beside the project. `to_root` leads from the package to the project.
+/// Sets `missing_specification` unless DigitalOcean's API specification is in `ARCADIA_SHARED_DIR`,
+/// or in the directory `shared` next to the project. `to_root` is the path from the package to the
+/// project.
 pub fn specification(to_root: &str) {
     println!("cargo::rerun-if-env-changed=ARCADIA_SHARED_DIR");
     let shared = env::var_os("ARCADIA_SHARED_DIR").map_or_else(
@@ -28,24 +29,24 @@ pub fn specification(to_root: &str) {
     report("specification", file.is_file());
 }
 
-/// Sets `missing_NAME` unless the program is on the `PATH`.
+/// Sets `missing_NAME` unless the program is on `PATH`.
 pub fn program(name: &str) {
     println!("cargo::rerun-if-env-changed=PATH");
     let path = env::var_os("PATH").unwrap_or_default();
-    let is_there = env::split_paths(&path).any(|directory| directory.join(name).is_file());
-    report(name, is_there);
+    let is_present = env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    report(name, is_present);
 }
 
-/// Sets `missing_long_tests` unless `ARCADIA_LONG_TESTS` is set: tests of more than some seconds that repeat
-/// what shorter ones show.
+/// Sets `missing_long_tests` unless `ARCADIA_LONG_TESTS` is set. Long tests repeat, at a larger
+/// scale, the checks of shorter ones.
 pub fn long_tests() {
     println!("cargo::rerun-if-env-changed=ARCADIA_LONG_TESTS");
     report("long_tests", env::var_os("ARCADIA_LONG_TESTS").is_some());
 }
 
-fn report(name: &str, is_there: bool) {
+fn report(name: &str, is_present: bool) {
     println!("cargo::rustc-check-cfg=cfg(missing_{name})");
-    if !is_there {
+    if !is_present {
         println!("cargo::rustc-cfg=missing_{name}");
     }
 }

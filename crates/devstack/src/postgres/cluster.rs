@@ -1,4 +1,4 @@
-//! The data directory: made once, and freed of what a killed run left in it.
+//! The data directory of PostgreSQL: creates it, and stops the server of a killed run.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::tools::postgres::{Binaries, find_or_install};
 use crate::users::ServerUser;
 use crate::{Error, Progress, leftover};
 
-/// A data directory, which need not exist yet, and the binaries that fit it.
+/// A data directory, which need not exist yet, and binaries of its version.
 pub(crate) struct Cluster {
     pub(crate) data: PathBuf,
     pub(super) user: ServerUser,
@@ -47,13 +47,13 @@ impl Cluster {
         remove_directory(&self.data).map_err(unusable)
     }
 
-    /// Where one of PostgreSQL's programs would be, beside the server's.
+    /// Returns the path of one of PostgreSQL's programs next to the server's, which may not exist.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.binaries.program(name)
     }
 
-    /// Makes the data directory with its one user, unless it is there.
-    pub(crate) async fn make_if_missing(
+    /// Creates the data directory with its only user, unless it exists.
+    pub(crate) async fn create_if_missing(
         &self,
         password: &str,
         options: &[&str],
@@ -62,23 +62,23 @@ impl Cluster {
         if self.data.exists() {
             return Ok(());
         }
-        let task = progress.spinner("Making an empty database");
-        // Under another name until whole: a killed attempt is begun anew.
+        let task = progress.spinner("Creating an empty database");
+        // Under a temporary name until it is complete, so that a killed attempt is repeated.
         let unfinished = self.data.with_added_extension("new");
         let password_file = self.data.with_added_extension("new-password");
-        let unusable = || Error::io(format!("make the data directory {}", self.data.display()));
-        let mut tried = None;
-        // Not every C library knows C.UTF-8, which sorts the same as C and also knows upper and
-        // lower case beyond ASCII.
+        let unusable = || Error::io(format!("create the data directory {}", self.data.display()));
+        let mut failed = None;
+        // Not every C library has C.UTF-8, which sorts like C and supports upper and lower case
+        // beyond ASCII.
         for locale in ["C.UTF-8", "C"] {
             remove_directory(&unfinished).map_err(unusable())?;
             fs::DirBuilder::new()
                 .mode(0o700)
                 .create(&unfinished)
                 .map_err(unusable())?;
-            self.user.take_over(&unfinished)?;
+            self.user.take_ownership(&unfinished)?;
             write_private(&password_file, password).map_err(unusable())?;
-            self.user.take_over(&password_file)?;
+            self.user.take_ownership(&password_file)?;
             let output = self
                 .initdb(&unfinished, &password_file, locale, options)
                 .await;
@@ -89,18 +89,18 @@ impl Cluster {
                 task.done();
                 return Ok(());
             }
-            tried = Some(output);
+            failed = Some(output);
         }
         remove_directory(&unfinished).map_err(unusable())?;
         let Output {
             status,
             stdout,
             stderr,
-        } = tried.unwrap_or_else(|| unreachable!("two locales"));
-        let said = [stdout, stderr].concat();
-        let output = last_lines(&String::from_utf8_lossy(&said), 4);
+        } = failed.unwrap_or_else(|| unreachable!("two locales"));
+        let output = [stdout, stderr].concat();
+        let output = last_lines(&String::from_utf8_lossy(&output), 4);
         Err(Error::Command {
-            action: "making the database (initdb)",
+            action: "creating the database (initdb)",
             status,
             output,
         })
@@ -131,22 +131,22 @@ impl Cluster {
         Command::from(command).kill_on_drop(true).output().await
     }
 
-    /// Stops the server that an earlier run left in this directory, if there is one.
+    /// Stops the server that a killed run left running in this directory, if there is one.
     pub(crate) async fn stop_leftover(&self, progress: &Progress) -> Result<(), Error> {
         const FAST: (Signal, Duration) = (Signal::INT, Duration::from_secs(20));
         const IMMEDIATE: (Signal, Duration) = (Signal::QUIT, Duration::from_secs(10));
-        const AT_ONCE: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
+        const KILL: (Signal, Duration) = (Signal::KILL, Duration::from_secs(10));
         let pid_file = self.data.join("postmaster.pid");
         let Some(pid) = first_number(&pid_file) else {
             return Ok(());
         };
-        let signals = [FAST, IMMEDIATE, AT_ONCE];
+        let signals = [FAST, IMMEDIATE, KILL];
         let stopped = leftover::stop("PostgreSQL", pid, &self.data, &signals, progress).await?;
         let process = Pid::from_raw(pid);
         if !stopped && process.is_some_and(|process| test_kill_process(process).is_ok()) {
-            // The number now is a stranger's. PostgreSQL takes any living process for its
-            // predecessor and would refuse to start; where nobody has that number it looks for
-            // itself, more thoroughly than we could.
+            // The process id now belongs to another process. PostgreSQL would treat it as its
+            // predecessor and refuse to start. If no process has the id, PostgreSQL itself checks
+            // for a predecessor, more thoroughly than this code could.
             fs::remove_file(&pid_file)
                 .map_err(Error::io(format!("remove {}", pid_file.display())))?;
         }

@@ -1,4 +1,4 @@
-//! The server process: started on a free port, waited for, asked for databases, stopped.
+//! The PostgreSQL server process: starts it on a free port, waits until it is ready, stops it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,25 +15,25 @@ use crate::log::Log;
 use crate::ports::Ports;
 
 const SERVER: &str = "PostgreSQL";
-/// Recovery after a crash counts towards this.
+/// Includes the time of a recovery after a crash.
 const READY_LIMIT: Duration = Duration::from_mins(2);
-/// How long a fast shutdown, which writes a checkpoint, may take.
-const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// What the log says when another start may fare better: the port was taken between our look and
-/// the server's, or the processes of a killed server have not all ended yet.
-const PASSING_TROUBLE: [&str; 2] = ["Address already in use", "pre-existing shared memory block"];
+/// Time for a fast shutdown, which writes a checkpoint.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+/// Log messages after which the start is retried: the port was taken between the check and the
+/// server's bind, or some processes of a killed server have not ended yet.
+const TRANSIENT_ERRORS: [&str; 2] = ["Address already in use", "pre-existing shared memory block"];
 
-/// How a server is run.
+/// The parameters of a server.
 pub(crate) struct Settings<'a> {
     /// The ports to try.
     pub(crate) ports: Ports,
     /// Further `NAME=VALUE` configuration.
     pub(crate) options: &'a [&'a str],
-    /// A directory that is removed once the server has ended.
+    /// A directory that is removed after the server has stopped.
     pub(crate) remove_afterwards: Option<&'a Path>,
 }
 
-/// A server that answers queries.
+/// A server that accepts queries.
 pub(crate) struct Server {
     guarded: Guarded,
     port: u16,
@@ -41,7 +41,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server and waits until it answers.
+    /// Starts the server and waits until it accepts queries.
     pub(crate) async fn start(
         cluster: &Cluster,
         password: &str,
@@ -61,7 +61,7 @@ impl Server {
             match server.wait_until_ready(deadline, log).await {
                 Ok(()) => return Ok(server),
                 Err(Error::Ended { tail, .. })
-                    if PASSING_TROUBLE.iter().any(|trouble| tail.contains(trouble))
+                    if TRANSIENT_ERRORS.iter().any(|error| tail.contains(error))
                         && Instant::now() < deadline =>
                 {
                     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -82,9 +82,9 @@ impl Server {
         )
     }
 
-    pub(crate) async fn make_database_if_missing(&self, name: &str) -> Result<(), Error> {
+    pub(crate) async fn create_database_if_missing(&self, name: &str) -> Result<(), Error> {
         let refused = |cause| Error::Sql {
-            action: "making the database",
+            action: "creating the database",
             cause,
         };
         let mut connection = self.connect().await.map_err(refused)?;
@@ -108,7 +108,7 @@ impl Server {
         self.guarded.stop().await
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.guarded.ended()
     }
@@ -182,12 +182,12 @@ fn launch(
         command,
         user: cluster.user,
         hidden_variables: Vec::new(),
-        // PostgreSQL's names for these: fast and immediate shutdown.
+        // In PostgreSQL's terms a fast and an immediate shutdown.
         stop_signal: "INT",
         force_signal: "QUIT",
-        patience: STOP_PATIENCE,
+        grace_period: GRACE_PERIOD,
         pid_file: None,
         remove_afterwards: settings.remove_afterwards,
-        log: log.begin()?,
+        log: log.create()?,
     })
 }

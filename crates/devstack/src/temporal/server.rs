@@ -1,4 +1,4 @@
-//! The dev server process: started on free ports, waited for, stopped.
+//! The Temporal dev server process: starts it on free ports, waits until it is ready, stops it.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,35 +16,35 @@ use crate::users::ServerUser;
 
 const SERVER: &str = "Temporal";
 const READY_LIMIT: Duration = Duration::from_mins(2);
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
-/// How long closed workflows stay visible. The dev server's own 24 hours would hide last night's
-/// run from whoever looks in the morning after.
+const GRACE_PERIOD: Duration = Duration::from_secs(15);
+/// Retention of closed workflows. With the dev server's default of 24 hours, a daily run would be
+/// deleted before the next one.
 const RETENTION: &str = "30d";
-/// The CLI waits for a server without a limit of its own; a start asks again and again.
-const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// Limit of one readiness check, because the CLI waits for a server without a limit.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the server keeps workflows, and what comes with that.
+/// The server's storage, and the options that depend on it.
 pub(crate) enum Storage {
     /// In memory, without UI, on any port: for tests.
     Memory {
-        /// A directory that is removed once the server has ended.
+        /// A directory that is removed after the server has stopped.
         remove_afterwards: PathBuf,
     },
     /// In a file that outlives the server, with the UI.
     File {
         /// The `SQLite` file.
         store: PathBuf,
-        /// Where the guardian notes the server's process id.
+        /// The file to which the guardian writes the server's process id.
         pid_file: PathBuf,
         /// The ports to try.
         ports: Ports,
-        /// The same for the UI.
+        /// The ports to try for the UI.
         ui_ports: Ports,
     },
 }
 
 impl Storage {
-    /// The ports for gRPC and for the UI, where there is one.
+    /// Reserves the ports for gRPC and for the UI, if there is one.
     async fn reserve_ports(&self) -> Result<(Reserved, Option<Reserved>), Error> {
         match self {
             Self::Memory { .. } => Ok((Ports::Prefer(Vec::new()).reserve().await?, None)),
@@ -55,7 +55,7 @@ impl Storage {
     }
 }
 
-/// A dev server that answers.
+/// A dev server that is ready.
 #[derive(Debug)]
 pub(crate) struct Server {
     guarded: Guarded,
@@ -78,7 +78,7 @@ impl Server {
             )?;
             match server.wait_until_ready(cli, deadline, log).await {
                 Ok(()) => return Ok(server),
-                // Somebody took a port between our look and the server's.
+                // Another process took a port between the check and the server's bind.
                 Err(Error::Ended { tail, .. })
                     if tail.contains("address already in use") && Instant::now() < deadline => {}
                 Err(error) => return Err(error),
@@ -102,7 +102,7 @@ impl Server {
         self.guarded.stop().await
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.guarded.ended()
     }
@@ -114,8 +114,8 @@ impl Server {
         log: &Log,
     ) -> Result<(), Error> {
         loop {
-            let answer = set_retention(cli, &self.address()).await;
-            // Looked at after the answer, which somebody else on that port may have given.
+            let outcome = set_retention(cli, &self.address()).await;
+            // Checked afterwards, because another server on that port may have responded.
             if let Some(status) = self.guarded.ended()? {
                 let (log, tail) = (log.path().to_owned(), log.tail());
                 return Err(Error::Ended {
@@ -125,7 +125,7 @@ impl Server {
                     tail,
                 });
             }
-            let Err(reason) = answer else { return Ok(()) };
+            let Err(reason) = outcome else { return Ok(()) };
             if Instant::now() > deadline {
                 let (log, tail) = (log.path().to_owned(), log.tail());
                 return Err(Error::NotReady {
@@ -163,7 +163,7 @@ fn launch(
         Some(ui_port) => arguments(&["--ui-port", &ui_port.to_string()]),
         None => arguments(&["--headless"]),
     }
-    // With one partition a task queue's rate limit is kept evenly; each of several keeps its own.
+    // With one partition a task queue's rate limit is exact; several partitions divide it.
     arguments(&[
         "--dynamic-config-value",
         "matching.numTaskqueueReadPartitions=1",
@@ -177,7 +177,7 @@ fn launch(
         Storage::File {
             store, pid_file, ..
         } => {
-            // The defaults wait for the disk at every step: 3 to 7 times slower.
+            // The defaults synchronise the disk at every step, which is 3 to 7 times slower.
             arguments(&["--sqlite-pragma", "journal_mode=wal"]);
             arguments(&["--sqlite-pragma", "synchronous=1"]);
             command.extend(["--db-filename".into(), store.into()]);
@@ -190,10 +190,10 @@ fn launch(
         hidden_variables: foreign_settings(),
         stop_signal: "TERM",
         force_signal: "KILL",
-        patience: STOP_PATIENCE,
+        grace_period: GRACE_PERIOD,
         pid_file,
         remove_afterwards,
-        log: log.begin()?,
+        log: log.create()?,
     })?;
     Ok(Server {
         guarded,
@@ -202,7 +202,7 @@ fn launch(
     })
 }
 
-/// Sets how long closed workflows are kept; answered only by a server that is ready.
+/// Sets the retention of closed workflows. Succeeds only if the server is ready.
 async fn set_retention(cli: &Path, address: &str) -> Result<(), String> {
     let mut command = Command::new(cli);
     command.args(["operator", "namespace", "update", "--namespace", "default"]);
@@ -210,20 +210,20 @@ async fn set_retention(cli: &Path, address: &str) -> Result<(), String> {
     for variable in foreign_settings() {
         command.env_remove(variable);
     }
-    // An empty file, lest the user's own profile adds its TLS or API key.
+    // An empty file, so that TLS and API key of the user's profile are not used.
     command
         .env("TEMPORAL_CONFIG_FILE", "/dev/null")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    match tokio::time::timeout(ASK_LIMIT, command.output()).await {
-        Err(_) => Err("no answer".to_owned()),
+    match tokio::time::timeout(CHECK_LIMIT, command.output()).await {
+        Err(_) => Err("no response".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(output)) if output.status.success() => Ok(()),
         Ok(Ok(output)) => Err(last_lines(&String::from_utf8_lossy(&output.stderr), 1)),
     }
 }
 
-/// The user's variables for other Temporal servers, which the CLI would heed.
+/// Returns the names of the user's variables for other Temporal servers, which the CLI would use.
 fn foreign_settings() -> Vec<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with("TEMPORAL_")).collect()

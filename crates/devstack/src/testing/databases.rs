@@ -7,26 +7,26 @@ use uuid::Uuid;
 
 use super::servers::postgres_url;
 
-/// Makes a new, empty database on this test process's own PostgreSQL, or on the server of
-/// `DATABASE_URL` where that is set (its user must be allowed to make databases).
+/// Creates an empty database on this test process's PostgreSQL, or on the server of `DATABASE_URL`
+/// if that is set; its user must have the permission to create databases.
 pub async fn database() -> TestDatabase {
     let server = Url::parse(&postgres_url().await)
-        .unwrap_or_else(|error| panic!("DATABASE_URL is no URL: {error}"));
+        .unwrap_or_else(|error| panic!("invalid DATABASE_URL: {error}"));
     let name = format!("test_{}", Uuid::new_v4().simple());
     execute(&server, format!("CREATE DATABASE {name}"))
         .await
-        .unwrap_or_else(|error| panic!("a test database cannot be made: {error}"));
+        .unwrap_or_else(|error| panic!("cannot create a test database: {error}"));
     TestDatabase { server, name }
 }
 
-/// A database that one test has for itself. Removed when dropped, whoever is still connected.
+/// The database of one test. Dropping it removes the database, despite open connections.
 pub struct TestDatabase {
     server: Url,
     name: String,
 }
 
 impl TestDatabase {
-    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
+    /// Returns `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
     pub fn url(&self) -> String {
         let mut url = self.server.clone();
         url.set_path(&self.name);
@@ -38,8 +38,8 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let server = self.server.clone();
-        // On a thread of its own: the test's runtime cannot be waited for from within. Best
-        // effort: a database that stays harms no other test.
+        // On a separate thread, because the test's runtime cannot be blocked on from within it.
+        // Best effort: a remaining database affects no other test.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -1,4 +1,4 @@
-//! Servers that one test has for itself: it stops them, in order or not, and starts them again where they were.
+//! Servers of a single test, which it can stop, gracefully or not, and restart with their data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,61 +16,62 @@ use crate::temporal::{Server as TemporalServer, Storage};
 use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;
 
-/// The disk is not waited for: these servers die, the machine under them does not. What is committed is written all the same.
+/// Without fsync: tests kill these servers but not the machine, so committed data survive anyway.
 const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "max_connections=200", "shared_buffers=64MB"];
 
-/// How a server ends.
+/// The way a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// As an operator stops it. PostgreSQL: a fast shutdown.
-    InOrder,
-    /// With nothing put away. PostgreSQL: an immediate shutdown, so that the next start recovers from the log. Temporal: SIGKILL.
-    AtOnce,
+    Graceful,
+    /// Without a shutdown procedure. PostgreSQL: an immediate shutdown, after which the next start
+    /// recovers from the write-ahead log. Temporal: SIGKILL.
+    Immediate,
 }
 
-/// A PostgreSQL of one test's own.
+/// A PostgreSQL server of a single test.
 pub struct OwnPostgres {
     cluster: Cluster,
     password: String,
     port: u16,
     log: Log,
     server: Option<PostgresServer>,
-    _home: TempDir,
+    _directory: TempDir,
 }
 
 impl OwnPostgres {
-    /// A new server with nothing in it.
+    /// Starts a server with an empty database.
     pub async fn start() -> Self {
         let user = ServerUser::choose(Path::new("")).unwrap_or_else(|error| panic!("{error}"));
-        let home = temporary_directory(user).unwrap_or_else(|error| panic!("{error}"));
-        let data = home.path().join("postgres");
+        let directory = temporary_directory(user).unwrap_or_else(|error| panic!("{error}"));
+        let data = directory.path().join("postgres");
         let cluster = Cluster::find(data, user, &Progress::terminal())
             .await
             .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
         let password = random_password();
         cluster
-            .make_if_missing(&password, &["--no-sync"], &Progress::quiet())
+            .create_if_missing(&password, &["--no-sync"], &Progress::quiet())
             .await
             .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
         let mut own = Self {
             cluster,
             password,
             port: ports::free_port().unwrap_or_else(|error| panic!("{error}")),
-            log: Log::new(home.path().join("postgres.log")),
+            log: Log::new(directory.path().join("postgres.log")),
             server: None,
-            _home: home,
+            _directory: directory,
         };
         own.start_again().await;
         if let Some(server) = &own.server {
             server
-                .make_database_if_missing(NAME)
+                .create_database_if_missing(NAME)
                 .await
                 .unwrap_or_else(|error| panic!("tests need PostgreSQL: {error}"));
         }
         own
     }
 
-    /// `postgres://USER:PASSWORD@127.0.0.1:PORT/arcadia`, the same after each start.
+    /// Returns `postgres://USER:PASSWORD@127.0.0.1:PORT/arcadia`, the same after each start.
     pub fn url(&self) -> String {
         format!(
             "postgres://{NAME}:{}@127.0.0.1:{}/{NAME}",
@@ -78,8 +79,8 @@ impl OwnPostgres {
         )
     }
 
-    /// The variables by which PostgreSQL's own programs reach the database, and the directory of
-    /// those programs. None where `pg_dump` is not installed beside the server.
+    /// Returns the variables with which PostgreSQL's programs connect to the database, and the
+    /// directory of these programs. None if one of them is not installed next to the server.
     pub fn client(&self) -> Option<PostgresClient> {
         let programs = self.cluster.program("pg_dump").parent()?.to_owned();
         let needed = ["pg_dump", "pg_restore", "createdb", "psql"];
@@ -99,19 +100,19 @@ impl OwnPostgres {
         })
     }
 
-    /// Where it listens.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Stops it, and waits for its end.
+    /// Stops it and waits until it has ended.
     pub async fn stop(&mut self, how: Stop) {
         let Some(server) = self.server.take() else {
             return;
         };
-        if how == Stop::AtOnce {
-            let noted = self.cluster.data.join("postmaster.pid");
-            signal(&noted, Signal::QUIT);
+        if how == Stop::Immediate {
+            let pid_file = self.cluster.data.join("postmaster.pid");
+            signal(&pid_file, Signal::QUIT);
         }
         server
             .stop()
@@ -119,12 +120,12 @@ impl OwnPostgres {
             .unwrap_or_else(|error| panic!("PostgreSQL does not stop: {error}"));
     }
 
-    /// Stops it for good, and leaves nothing behind.
+    /// Stops it and removes all its files.
     pub async fn end(mut self) {
-        self.stop(Stop::AtOnce).await;
+        self.stop(Stop::Immediate).await;
     }
 
-    /// Starts it again with all it had, on the same port, and waits until it answers.
+    /// Restarts it with the same data and port, and waits until it accepts queries.
     pub async fn start_again(&mut self) {
         let settings = Settings {
             ports: Ports::Only(self.port),
@@ -133,20 +134,20 @@ impl OwnPostgres {
         };
         let server = PostgresServer::start(&self.cluster, &self.password, settings, &self.log)
             .await
-            .unwrap_or_else(|error| panic!("PostgreSQL does not start again: {error}"));
+            .unwrap_or_else(|error| panic!("PostgreSQL does not restart: {error}"));
         self.server = Some(server);
     }
 }
 
-/// How PostgreSQL's own programs reach a server.
+/// The programs of PostgreSQL and the variables with which they connect to a server.
 pub struct PostgresClient {
     /// The directory of `pg_dump`, `pg_restore`, `createdb` and `psql`.
     pub programs: PathBuf,
-    /// Names and values, the password among them.
+    /// Names and values, including the password.
     pub environment: [(&'static str, String); 5],
 }
 
-/// A Temporal dev server of one test's own, whose store outlives it.
+/// A Temporal dev server of a single test, with a store that persists across restarts.
 pub struct OwnTemporal {
     cli: PathBuf,
     storage: Storage,
@@ -154,49 +155,49 @@ pub struct OwnTemporal {
     port: u16,
     log: Log,
     server: Option<TemporalServer>,
-    home: TempDir,
+    directory: TempDir,
 }
 
 impl OwnTemporal {
-    /// A new server with nothing in its store.
+    /// Starts a server with an empty store.
     pub async fn start() -> Self {
         let cli = find_or_install(&Progress::terminal())
             .await
             .unwrap_or_else(|error| panic!("tests need Temporal: {error}"));
-        let home =
+        let directory =
             temporary_directory(ServerUser::Ourselves).unwrap_or_else(|error| panic!("{error}"));
         let port = || ports::free_port().unwrap_or_else(|error| panic!("{error}"));
         let (port, ui_port) = (port(), port());
-        let pid_file = home.path().join("temporal.pid");
+        let pid_file = directory.path().join("temporal.pid");
         let mut own = Self {
             cli,
             storage: Storage::File {
-                store: home.path().join("temporal.db"),
+                store: directory.path().join("temporal.db"),
                 pid_file: pid_file.clone(),
                 ports: Ports::Only(port),
                 ui_ports: Ports::Prefer(vec![ui_port]),
             },
             pid_file,
             port,
-            log: Log::new(home.path().join("temporal.log")),
+            log: Log::new(directory.path().join("temporal.log")),
             server: None,
-            home,
+            directory,
         };
         own.start_again().await;
         own
     }
 
-    /// `HOST:PORT` of the gRPC front end, the same after each start.
+    /// Returns `HOST:PORT` of the gRPC frontend, the same after each start.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Stops it, and waits for its end.
+    /// Stops it and waits until it has ended.
     pub async fn stop(&mut self, how: Stop) {
         let Some(server) = self.server.take() else {
             return;
         };
-        if how == Stop::AtOnce {
+        if how == Stop::Immediate {
             signal(&self.pid_file, Signal::KILL);
         }
         server
@@ -205,12 +206,12 @@ impl OwnTemporal {
             .unwrap_or_else(|error| panic!("Temporal does not stop: {error}"));
     }
 
-    /// The `temporal` program.
+    /// Returns the path of the `temporal` CLI.
     pub fn cli(&self) -> &Path {
         &self.cli
     }
 
-    /// Copies the store of the stopped server into a directory.
+    /// Copies the store of the stopped server to a directory.
     pub fn copy_store(&self, to: &Path) {
         assert!(self.server.is_none(), "stop the server before copying");
         for file in self.store_files().filter(|file| file.exists()) {
@@ -220,7 +221,7 @@ impl OwnTemporal {
         }
     }
 
-    /// Replaces the store of the stopped server by an earlier copy, or by nothing: an empty server.
+    /// Replaces the store of the stopped server by a copy, or removes it if there is none.
     pub fn replace_store(&self, copy: Option<&Path>) {
         assert!(self.server.is_none(), "stop the server before replacing");
         for file in self.store_files() {
@@ -238,41 +239,37 @@ impl OwnTemporal {
         }
     }
 
-    /// The `SQLite` file with its write-ahead log.
+    /// Returns the paths of the `SQLite` file and its write-ahead log.
     fn store_files(&self) -> impl Iterator<Item = PathBuf> {
-        let home = self.home.path().to_owned();
+        let directory = self.directory.path().to_owned();
         ["temporal.db", "temporal.db-wal", "temporal.db-shm"]
             .into_iter()
-            .map(move |name| home.join(name))
+            .map(move |name| directory.join(name))
     }
 
-    /// Stops it for good, and leaves nothing behind.
+    /// Stops it and removes all its files.
     pub async fn end(mut self) {
-        self.stop(Stop::AtOnce).await;
+        self.stop(Stop::Immediate).await;
     }
 
-    /// Starts it again with all it had, on the same port, and waits until it serves.
+    /// Restarts it with the same store and port, and waits until it is ready.
     pub async fn start_again(&mut self) {
         let server = TemporalServer::start(&self.cli, &self.storage, &self.log)
             .await
-            .unwrap_or_else(|error| panic!("Temporal does not start again: {error}"));
+            .unwrap_or_else(|error| panic!("Temporal does not restart: {error}"));
         self.server = Some(server);
     }
 }
 
-/// Signals the process whose number a file begins with.
-fn signal(noted: &Path, signal: Signal) {
-    let text = fs::read_to_string(noted).unwrap_or_default();
+/// Sends a signal to the process with the id in the first line of a file.
+fn signal(pid_file: &Path, signal: Signal) {
+    let text = fs::read_to_string(pid_file).unwrap_or_default();
     let number = text
         .lines()
         .next()
         .and_then(|line| line.trim().parse().ok());
     let process = number.and_then(Pid::from_raw);
-    let process = process.unwrap_or_else(|| panic!("no process number in {}", noted.display()));
-    kill_process(process, signal).unwrap_or_else(|error| {
-        panic!(
-            "process {} cannot be stopped: {error}",
-            process.as_raw_pid()
-        )
-    });
+    let process = process.unwrap_or_else(|| panic!("no process id in {}", pid_file.display()));
+    kill_process(process, signal)
+        .unwrap_or_else(|error| panic!("cannot signal process {}: {error}", process.as_raw_pid()));
 }

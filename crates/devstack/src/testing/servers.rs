@@ -1,4 +1,5 @@
-//! The process-wide servers. A static is never dropped: their guardians stop them.
+//! The servers that all tests of a process share. Since statics are not dropped, their guardians
+//! stop them when the process ends.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;
 use crate::{Error, Progress};
 
-/// Nothing in it is worth a wait for the disk, and many tests connect at once.
+/// Without durability, because the data are temporary; and many tests connect concurrently.
 const FAST: [&str; 5] = [
     "fsync=off",
     "synchronous_commit=off",
@@ -24,11 +25,11 @@ const FAST: [&str; 5] = [
     "shared_buffers=64MB",
 ];
 
-/// The URL of the server that tests make their databases on.
+/// Returns the URL of the server on which tests create their databases.
 pub(super) async fn postgres_url() -> String {
     static SERVER: OnceCell<PostgresServer> = OnceCell::const_new();
-    if let Some(given) = setting("DATABASE_URL") {
-        return given;
+    if let Some(url) = setting("DATABASE_URL") {
+        return url;
     }
     let server = SERVER.get_or_try_init(start_postgres).await;
     server
@@ -36,8 +37,9 @@ pub(super) async fn postgres_url() -> String {
         .url("postgres")
 }
 
-/// A Temporal dev server in memory, shared by all tests of this process: the one of
-/// `TEMPORAL_ADDRESS` where that is set. Each test uses task queues and workflow ids of its own.
+/// Returns the Temporal server that all tests of this process share: the one of `TEMPORAL_ADDRESS`
+/// if that is set, else an in-memory dev server. Each test uses separate task queues and workflow
+/// ids.
 pub async fn temporal() -> &'static TestTemporal {
     static SERVER: OnceCell<TestTemporal> = OnceCell::const_new();
     let server = SERVER.get_or_try_init(start_temporal).await;
@@ -53,12 +55,12 @@ pub struct TestTemporal {
 }
 
 impl TestTemporal {
-    /// `HOST:PORT` of the gRPC front end.
+    /// Returns `HOST:PORT` of the gRPC frontend.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The `temporal` program.
+    /// Returns the path of the `temporal` CLI.
     pub fn cli(&self) -> &Path {
         &self.cli
     }
@@ -89,30 +91,30 @@ async fn start_temporal() -> Result<TestTemporal, Error> {
 
 async fn start_postgres() -> Result<PostgresServer, Error> {
     let user = ServerUser::choose(Path::new(""))?;
-    let home = temporary_directory(user)?;
-    let data = home.path().join("postgres");
+    let directory = temporary_directory(user)?;
+    let data = directory.path().join("postgres");
     let cluster = Cluster::find(data, user, &Progress::terminal()).await?;
     let password = random_password();
     cluster
-        .make_if_missing(&password, &["--no-sync"], &Progress::quiet())
+        .create_if_missing(&password, &["--no-sync"], &Progress::quiet())
         .await?;
     let settings = Settings {
         ports: Ports::Prefer(Vec::new()),
         options: &FAST,
-        remove_afterwards: Some(home.path()),
+        remove_afterwards: Some(directory.path()),
     };
-    let log = Log::new(home.path().join("postgres.log"));
+    let log = Log::new(directory.path().join("postgres.log"));
     let server = PostgresServer::start(&cluster, &password, settings, &log).await?;
     // From here on the guardian removes it.
-    drop(home.keep());
+    drop(directory.keep());
     Ok(server)
 }
 
-/// A directory that `user` owns and can reach, removed when dropped.
+/// Creates a directory that `user` owns and can enter, removed when dropped.
 pub(super) fn temporary_directory(user: ServerUser) -> Result<TempDir, Error> {
-    let usual = env::temp_dir();
-    let parent = if user.can_enter(&usual) {
-        usual
+    let default = env::temp_dir();
+    let parent = if user.can_enter(&default) {
+        default
     } else {
         PathBuf::from("/tmp")
     };
@@ -120,14 +122,14 @@ pub(super) fn temporary_directory(user: ServerUser) -> Result<TempDir, Error> {
         .prefix(&format!("{NAME}-test-"))
         .tempdir_in(&parent)
         .map_err(Error::io(format!(
-            "make a directory in {}",
+            "create a directory in {}",
             parent.display()
         )))?;
-    user.take_over(directory.path())?;
+    user.take_ownership(directory.path())?;
     Ok(directory)
 }
 
-/// A variable that is set to something.
+/// Returns the value of a variable, unless it is empty.
 fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The programs that this crate runs: where they are found and, failing that, fetched to.
+//! Finds the programs that this crate runs, or installs them into a cache directory.
 
 pub(crate) mod postgres;
 pub(crate) mod temporal;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Progress};
 
-/// Where fetched programs are kept, for all instances of this user: `ARCADIA_TOOLS_DIR`, else the
-/// user's cache directory.
+/// Returns the directory of installed programs, which all instances of this user share:
+/// `ARCADIA_TOOLS_DIR`, else one in the user's cache directory.
 pub(crate) fn cache_directory() -> PathBuf {
     env::var_os("ARCADIA_TOOLS_DIR")
         .filter(|path| !path.is_empty())
@@ -24,15 +24,15 @@ pub(crate) fn cache_directory() -> PathBuf {
         )
 }
 
-/// Every directory of PATH.
+/// Returns the directories of PATH.
 fn path_directories() -> Vec<PathBuf> {
     env::var_os("PATH")
         .map(|path| env::split_paths(&path).collect())
         .unwrap_or_default()
 }
 
-/// Holds the installation of `tool` into `cache`, so that two instances do not both fetch it.
-/// Waits for another one that is at it.
+/// Locks the installation of `tool` into `cache`, so that two instances do not install it
+/// concurrently. Waits for an installation in progress.
 async fn lock_installation(cache: &Path, tool: &str, progress: &Progress) -> Result<File, Error> {
     let path = cache.join(format!("{tool}.lock"));
     let unusable = || Error::io(format!("write to the tools directory {}", cache.display()));
@@ -48,7 +48,7 @@ async fn lock_installation(cache: &Path, tool: &str, progress: &Progress) -> Res
         Err(TryLockError::WouldBlock) => {}
         Err(TryLockError::Error(cause)) => return Err(unusable()(cause)),
     }
-    let waiting = progress.spinner(format!("Waiting for another process that installs {tool}"));
+    let waiting = progress.spinner(format!("Waiting for another process to install {tool}"));
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
     let file = locked
         .map_err(std::io::Error::other)

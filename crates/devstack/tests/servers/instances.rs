@@ -1,4 +1,4 @@
-//! Servers that are started and stopped in order.
+//! Servers that are started and stopped gracefully.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use crate::support::{self, connect, notes, serves, write_note};
 use devstack::{Error, Postgres, Progress, StateDir, Temporal, testing};
 
 #[tokio::test]
-async fn what_was_stored_is_there_after_a_restart_on_the_same_port() {
+async fn a_restart_keeps_the_data_and_the_port() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
@@ -23,7 +23,7 @@ async fn what_was_stored_is_there_after_a_restart_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_took_meanwhile_is_replaced() {
+async fn a_port_that_is_in_use_at_a_restart_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_port_that_somebody_took_meanwhile_is_replaced() {
 }
 
 #[tokio::test]
-async fn two_instances_run_side_by_side() {
+async fn two_instances_run_in_parallel() {
     let quiet = Progress::quiet();
     let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let states = directories
@@ -102,7 +102,7 @@ async fn a_server_that_ends_while_starting_shows_the_end_of_its_log() {
 }
 
 #[tokio::test]
-async fn a_database_whose_password_is_lost_is_left_alone() {
+async fn a_database_with_a_lost_password_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_database_whose_password_is_lost_is_left_alone() {
 }
 
 #[tokio::test]
-async fn root_in_a_directory_closed_to_others_keeps_the_database_elsewhere() {
+async fn root_in_a_closed_directory_stores_the_database_elsewhere() {
     use std::os::unix::fs::PermissionsExt as _;
     if !rustix::process::geteuid().is_root() {
         return;
@@ -136,15 +136,11 @@ async fn root_in_a_directory_closed_to_others_keeps_the_database_elsewhere() {
     assert!(!data.starts_with(closed.path()));
     fs::remove_dir_all(data.parent().unwrap()).unwrap();
     let mode = fs::metadata(closed.path()).unwrap().permissions().mode();
-    assert_eq!(
-        mode & 0o777,
-        0o700,
-        "a directory that is not ours is not opened"
-    );
+    assert_eq!(mode & 0o777, 0o700, "the parent directory is not changed");
 }
 
 #[tokio::test]
-async fn each_test_has_an_empty_database_that_goes_with_it() {
+async fn each_test_has_an_empty_database_until_it_ends() {
     let first = testing::database().await;
     let second = testing::database().await;
     write_note(&first.url(), "mine").await;
@@ -157,7 +153,7 @@ async fn each_test_has_an_empty_database_that_goes_with_it() {
 }
 
 #[test]
-fn the_servers_for_tests_outlive_the_runtime_that_asked_first() {
+fn the_servers_for_tests_outlive_the_runtime_that_started_them() {
     let addresses: Vec<String> = (0..2)
         .map(|_| {
             let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,4 +1,4 @@
-//! What happens to the servers when their owner is killed.
+//! Servers of a killed owner are stopped, at the latest by the next start.
 
 use std::env;
 use std::fs;
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{host_and_port, kill, lives, notes, parent, process, serves, write_note};
+use crate::support::{host_and_port, is_running, kill, notes, parent, process, serves, write_note};
 use devstack::{Postgres, Progress, StateDir, Temporal};
 
 const STATE: &str = "DEVSTACK_TEST_STATE";
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An owner in a process of its own, with both servers up.
+/// An owner in a separate process, with both servers running.
 struct Owner {
     process: Child,
     database_url: String,
@@ -40,7 +40,7 @@ impl Owner {
         let ready = lines
             .into_iter()
             .find_map(|line| Some(line.split_once("ready ")?.1.to_owned()));
-        let ready = ready.expect("the owner's servers do not start");
+        let ready = ready.expect("the owner's servers did not start");
         let (database_url, temporal_address) = ready.split_once(' ').unwrap();
         Self {
             process,
@@ -55,7 +55,7 @@ impl Owner {
     }
 }
 
-/// Not a test: the process that the tests below start and kill.
+/// The process that the other tests start and kill; not a test itself.
 #[tokio::test]
 #[ignore = "run by the other tests, as a process to be killed"]
 async fn an_owner_that_waits_to_be_killed() {
@@ -70,7 +70,7 @@ async fn an_owner_that_waits_to_be_killed() {
 }
 
 #[tokio::test]
-async fn an_owner_killed_leaves_no_server_behind() {
+async fn the_servers_of_a_killed_owner_stop() {
     let directory = tempfile::tempdir().unwrap();
     let owner = Owner::start(directory.path());
     let addresses = [
@@ -83,7 +83,7 @@ async fn an_owner_killed_leaves_no_server_behind() {
             .all(|address| TcpStream::connect(address).is_ok())
     );
     owner.kill();
-    wait_until("no server answers", || {
+    wait_until("no server accepts connections", || {
         addresses
             .iter()
             .all(|address| TcpStream::connect(address).is_err())
@@ -92,7 +92,7 @@ async fn an_owner_killed_leaves_no_server_behind() {
 }
 
 #[tokio::test]
-async fn servers_that_lost_owner_and_guardian_are_replaced_by_the_next_start() {
+async fn servers_without_owner_and_guardian_are_replaced_at_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
@@ -102,15 +102,15 @@ async fn servers_that_lost_owner_and_guardian_are_replaced_by_the_next_start() {
     }
     owner.kill();
     assert!(
-        servers.iter().all(|server| lives(*server)),
+        servers.iter().all(|server| is_running(*server)),
         "the guardians stopped their servers"
     );
-    starts_again_with_its_data(directory.path()).await;
-    assert!(!servers.iter().any(|server| lives(*server)));
+    restarts_with_its_data(directory.path()).await;
+    assert!(!servers.iter().any(|server| is_running(*server)));
 }
 
 #[tokio::test]
-async fn everything_killed_at_once_recovers_at_the_next_start() {
+async fn an_instance_recovers_after_all_its_processes_were_killed() {
     let directory = tempfile::tempdir().unwrap();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
@@ -119,11 +119,11 @@ async fn everything_killed_at_once_recovers_at_the_next_start() {
         kill(server);
     }
     owner.kill();
-    starts_again_with_its_data(directory.path()).await;
+    restarts_with_its_data(directory.path()).await;
 }
 
 #[tokio::test]
-async fn a_process_id_that_now_is_a_strangers_is_left_alone() {
+async fn a_process_with_a_reused_process_id_is_not_signalled() {
     let directory = tempfile::tempdir().unwrap();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
@@ -132,27 +132,27 @@ async fn a_process_id_that_now_is_a_strangers_is_left_alone() {
         kill(server);
     }
     owner.kill();
-    let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
+    let mut unrelated = Command::new("sleep").arg("600").spawn().unwrap();
     let pid_file = directory.path().join("postgres/postmaster.pid");
     let old = fs::read_to_string(&pid_file).unwrap();
     let (_, rest) = old.split_once('\n').unwrap();
-    fs::write(&pid_file, format!("{}\n{rest}", stranger.id())).unwrap();
+    fs::write(&pid_file, format!("{}\n{rest}", unrelated.id())).unwrap();
     fs::write(
         directory.path().join("temporal/temporal.pid"),
-        stranger.id().to_string(),
+        unrelated.id().to_string(),
     )
     .unwrap();
 
-    starts_again_with_its_data(directory.path()).await;
+    restarts_with_its_data(directory.path()).await;
     assert!(
-        stranger.try_wait().unwrap().is_none(),
-        "the stranger was killed"
+        unrelated.try_wait().unwrap().is_none(),
+        "the unrelated process was killed"
     );
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    unrelated.kill().unwrap();
+    unrelated.wait().unwrap();
 }
 
-async fn starts_again_with_its_data(directory: &Path) {
+async fn restarts_with_its_data(directory: &Path) {
     let state = StateDir::open(directory).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
     let temporal = Temporal::start(&state, &Progress::quiet()).await.unwrap();
@@ -162,17 +162,17 @@ async fn starts_again_with_its_data(directory: &Path) {
     postgres.stop().await.unwrap();
 }
 
-/// The process ids of PostgreSQL and Temporal.
+/// Returns the process ids of PostgreSQL and Temporal.
 fn server_processes(directory: &Path) -> [i32; 2] {
     ["postgres/postmaster.pid", "temporal/temporal.pid"].map(|file| process(directory, file))
 }
 
-async fn wait_until(what: &str, condition: impl Fn() -> bool) {
+async fn wait_until(name: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !condition() {
         assert!(
             Instant::now() < deadline,
-            "not within {} s: {what}",
+            "not within {} s: {name}",
             LIMIT.as_secs()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! Variables that a shell has kept from an earlier run.
+//! Variables of an earlier run that a shell has kept.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use crate::support::host_and_port;
 use devstack::leftover_variables::{self, Named};
 use devstack::{Postgres, Progress, StateDir, Temporal, testing};
 
-/// A state directory whose servers ran once, and what they were.
+/// A state directory with stopped servers, and the addresses of these servers.
 struct Stopped {
     directory: tempfile::TempDir,
     url: String,
@@ -17,7 +17,7 @@ struct Stopped {
 impl Stopped {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Not the default ports: a test beside this one may use them once these servers have stopped.
+        // Not the default ports, because a concurrent test may use them after these servers stop.
         for note in ["postgres.port", "temporal.port"] {
             let port = devstack::free_port().unwrap();
             std::fs::write(directory.path().join(note), port.to_string()).unwrap();
@@ -54,7 +54,7 @@ async fn a_url_of_the_own_database_is_recognised_by_its_password() {
         Named::Own
     );
 
-    // Whoever listens there now does not matter.
+    // Another listener on the port makes no difference.
     let taken = TcpListener::bind(host_and_port(&stopped.url)).unwrap();
     assert_eq!(named(&stopped.url).await, Named::Own);
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
@@ -70,13 +70,13 @@ async fn a_url_of_the_own_database_is_recognised_by_its_password() {
     ] {
         assert_eq!(named(foreign).await, Named::Foreign, "{foreign}");
     }
-    // The own password on another machine is that of a copy.
+    // The own password on another machine is that of a copied database.
     let copy = stopped.url.replace("127.0.0.1", "db.example.com");
     assert_eq!(named(&copy).await, Named::Foreign);
 }
 
 #[tokio::test]
-async fn a_password_of_a_removed_database_names_its_state_directory() {
+async fn the_password_of_a_removed_database_is_outdated() {
     let stopped = Stopped::new().await;
     for file in ["postgres", "postgres.password", "postgres.location"] {
         let path = stopped.directory.path().join(file);
@@ -87,7 +87,7 @@ async fn a_password_of_a_removed_database_names_its_state_directory() {
     let named = leftover_variables::database(&state, &stopped.url).await;
     assert_eq!(named, Named::OwnOutdated);
 
-    // A password that nobody ever had: user, database and port are the own ones, and nobody answers.
+    // An unknown password with the own user, database and port, on which no server listens.
     let (before, after) = stopped.url.split_once("arcadia:").unwrap();
     let (_, after) = after.split_once('@').unwrap();
     let unknown = format!("{before}arcadia:unknown@{after}");
@@ -98,7 +98,7 @@ async fn a_password_of_a_removed_database_names_its_state_directory() {
 }
 
 #[tokio::test]
-async fn variables_of_another_state_directory_name_it() {
+async fn variables_of_another_state_directory_are_recognised() {
     let stopped = Stopped::new().await;
     let own = tempfile::tempdir().unwrap();
     let state = StateDir::open(own.path()).unwrap();
@@ -121,7 +121,7 @@ async fn variables_of_another_state_directory_name_it() {
 }
 
 #[tokio::test]
-async fn another_server_on_the_own_temporals_port_is_not_taken_for_it() {
+async fn another_server_on_the_own_temporal_port_is_recognised() {
     let stopped = Stopped::new().await;
     let state = stopped.open();
     let named = async |address: &str| leftover_variables::temporal(&state, address).await;

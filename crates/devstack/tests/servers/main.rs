@@ -1,9 +1,6 @@
-//! The servers, started for real, each in a state directory of its own.
+//! Starts real servers, each in a separate state directory.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "the helpers too are only called by tests"
-)]
+#![expect(clippy::unwrap_used, reason = "only tests call the helpers")]
 
 mod instances;
 mod killed;

@@ -1,4 +1,4 @@
-//! Servers that end by themselves while their owner lives.
+//! Servers that end unexpectedly are restarted.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,14 +10,14 @@ const POSTGRES: &str = "postgres/postmaster.pid";
 const TEMPORAL: &str = "temporal/temporal.pid";
 
 #[tokio::test]
-async fn a_killed_postgresql_is_started_again_with_its_data() {
+async fn a_killed_postgresql_is_restarted_with_its_data() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
     let url = postgres.url();
     write_note(&url, "kept").await;
-    // Its guardian ends with it, and may also be killed alone.
+    // The guardian ends with its server; it may also be killed alone.
     for is_guardian in [false, true] {
         let server = process(directory.path(), POSTGRES);
         kill(if is_guardian { parent(server) } else { server });
@@ -29,7 +29,7 @@ async fn a_killed_postgresql_is_started_again_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_killed_temporal_is_started_again_with_its_schedules() {
+async fn a_killed_temporal_is_restarted_with_its_schedules() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
@@ -49,7 +49,7 @@ async fn a_killed_temporal_is_started_again_with_its_schedules() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_five_times_in_a_row_is_given_up() {
+async fn a_server_that_fails_five_times_in_a_row_is_not_restarted() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
@@ -65,22 +65,22 @@ async fn a_server_that_fails_five_times_in_a_row_is_given_up() {
     kill(process(directory.path(), POSTGRES));
 
     let error = postgres.restarted(&quiet).await.unwrap_err();
-    let Error::KeepsEnding { times, log, .. } = &error else {
+    let Error::RestartsExhausted { times, log, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(*times, 5);
     assert!(fs::read_to_string(log).unwrap().contains("no_such_setting"));
-    let told = error.to_string();
+    let message = error.to_string();
     assert!(
-        told.contains("postgres.log") && !told.contains('\n'),
-        "{told}"
+        message.contains("postgres.log") && !message.contains('\n'),
+        "{message}"
     );
     support::connect(&url).await.unwrap_err();
     postgres.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_killed_five_times_within_a_minute_is_given_up() {
+async fn a_server_killed_five_times_within_a_minute_is_not_restarted() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
@@ -93,17 +93,17 @@ async fn a_server_killed_five_times_within_a_minute_is_given_up() {
             break error;
         }
     };
-    // On a busy machine a start may fail too, and counts.
+    // Failed starts, which happen on a busy machine, count too.
     assert!((2..=5).contains(&kills), "{kills}");
     assert!(
-        matches!(error, Error::KeepsEnding { times: 5, .. }),
+        matches!(error, Error::RestartsExhausted { times: 5, .. }),
         "{error:?}"
     );
     temporal.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_does_not_change_its_port_while_its_clients_live() {
+async fn a_restarted_server_keeps_its_port() {
     let directory = tempfile::tempdir().unwrap();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
@@ -113,12 +113,12 @@ async fn a_server_does_not_change_its_port_while_its_clients_live() {
     let address = host_and_port(&url);
     let taken = support::eventually(|| TcpListener::bind(&address).ok()).await;
     taken.set_nonblocking(true).unwrap();
-    let giving_back = async {
-        // Each start first tries whether another process answers on the port.
+    let releasing = async {
+        // Each start first checks whether another process listens on the port.
         support::eventually(|| taken.accept().ok()).await;
         drop(taken);
     };
-    let (restarted, ()) = tokio::join!(postgres.restarted(&quiet), giving_back);
+    let (restarted, ()) = tokio::join!(postgres.restarted(&quiet), releasing);
     restarted.unwrap();
     assert_eq!(postgres.url(), url);
     assert_eq!(notes(&url).await, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! What the tests ask of the servers.
+//! Helpers that query and kill servers.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -24,7 +24,7 @@ pub(crate) async fn write_note(url: &str, text: &str) {
     insert.execute(&mut connection).await.unwrap();
 }
 
-/// The stored lines, none in an empty database.
+/// Returns the stored lines; none for an empty database.
 pub(crate) async fn notes(url: &str) -> Vec<String> {
     let mut connection = connect(url).await.unwrap();
     let exists = sqlx::query_scalar::<_, bool>("SELECT to_regclass('note') IS NOT NULL");
@@ -37,13 +37,13 @@ pub(crate) async fn notes(url: &str) -> Vec<String> {
         .unwrap()
 }
 
-/// `HOST:PORT` of a database URL.
+/// Returns `HOST:PORT` of a database URL.
 pub(crate) fn host_and_port(url: &str) -> String {
     let (_, rest) = url.split_once('@').unwrap();
     rest.split_once('/').unwrap().0.to_owned()
 }
 
-/// Where the state directory's database is.
+/// Returns the data directory of the state directory's database.
 pub(crate) fn data_directory(state: &StateDir) -> PathBuf {
     std::fs::read_to_string(state.path().join("postgres.location")).map_or_else(
         |_| state.path().join("postgres"),
@@ -51,12 +51,12 @@ pub(crate) fn data_directory(state: &StateDir) -> PathBuf {
     )
 }
 
-/// Whether the server says that it serves.
+/// Returns true if the server reports that it serves.
 pub(crate) async fn serves(temporal: &Temporal) -> bool {
     health(temporal.cli(), &temporal.address()).await
 }
 
-/// Whether the Temporal server at `address` says that it serves.
+/// Returns true if the Temporal server at `address` reports that it serves.
 pub(crate) async fn health(cli: &Path, address: &str) -> bool {
     let mut command = Command::new(cli);
     command.args(["operator", "cluster", "health", "--address", address]);
@@ -68,7 +68,7 @@ pub(crate) async fn health(cli: &Path, address: &str) -> bool {
         .starts_with(b"SERVING")
 }
 
-/// What the Temporal CLI answers.
+/// Runs the Temporal CLI and returns its output.
 pub(crate) async fn cli(temporal: &Temporal, arguments: &[&str]) -> String {
     let mut command = Command::new(temporal.cli());
     command
@@ -83,13 +83,13 @@ pub(crate) async fn cli(temporal: &Temporal, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The process id that a file of a state directory begins with.
+/// Returns the process id in the first line of a file of a state directory.
 pub(crate) fn process(directory: &Path, file: &str) -> i32 {
     let text = std::fs::read_to_string(directory.join(file)).unwrap();
     text.lines().next().unwrap().trim().parse().unwrap()
 }
 
-/// Waits for a condition to give something.
+/// Polls a condition until it returns a value.
 pub(crate) async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -113,8 +113,8 @@ pub(crate) fn parent(pid: i32) -> i32 {
     ps("ppid=", pid).parse().unwrap()
 }
 
-/// A dead process that nobody has waited for does not live.
-pub(crate) fn lives(pid: i32) -> bool {
+/// Returns true if a process runs, and false for a zombie process.
+pub(crate) fn is_running(pid: i32) -> bool {
     let state = ps("stat=", pid);
     !state.is_empty() && !state.starts_with('Z')
 }

@@ -1,4 +1,4 @@
-//! Where the data directory is, and who runs the server in it.
+//! Chooses the data directory of a state directory and the user that runs its server.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,21 +9,21 @@ use uuid::Uuid;
 use crate::users::ServerUser;
 use crate::{Error, Progress, StateDir};
 
-/// Holds the data of state directories that only root can enter.
+/// The directory for the data of state directories that only root can enter.
 const SHARED_DATA: &str = "/var/lib/arcadia";
-/// Names the data directory where it is not inside the state directory.
+/// The note with the path of a data directory outside the state directory.
 const LOCATION_NOTE: &str = "postgres.location";
 const DATA: &str = "postgres";
 
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) data: PathBuf,
     pub(super) user: ServerUser,
 }
 
-impl Place {
-    /// The data directory of this state directory, which need not exist yet.
+impl Location {
+    /// Finds the data directory of this state directory, which need not exist yet.
     pub(super) fn find(state: &StateDir, progress: &Progress) -> Result<Self, Error> {
-        if let Some(elsewhere) = state.recall(LOCATION_NOTE) {
+        if let Some(elsewhere) = state.read_note(LOCATION_NOTE) {
             let data = PathBuf::from(elsewhere);
             return Ok(Self {
                 user: ServerUser::choose(&data)?,
@@ -41,13 +41,14 @@ impl Place {
         })
     }
 
-    pub(super) fn is_made(&self) -> bool {
+    pub(super) fn exists(&self) -> bool {
         self.data.exists()
     }
 }
 
-/// Lets others pass through the state directory, which is ours to open, if that lets `user` in.
-/// It does not when a directory above is closed to them: those are not ours to touch.
+/// Opens the state directory for other users to pass through, and returns true if `user` can then
+/// enter it. Parent directories are not changed; if one is closed to the user, the change is
+/// undone.
 fn open_to_others(directory: &Path, user: ServerUser) -> bool {
     let Ok(metadata) = fs::metadata(directory) else {
         return false;
@@ -57,28 +58,28 @@ fn open_to_others(directory: &Path, user: ServerUser) -> bool {
     if fs::set_permissions(directory, after).is_ok() && user.can_enter(directory) {
         return true;
     }
-    // Best effort: nothing depends on it.
+    // Best effort.
     drop(fs::set_permissions(directory, before));
     false
 }
 
-/// Chooses a data directory outside the state directory, and notes it.
+/// Chooses a data directory outside the state directory, and records it there.
 fn elsewhere(state: &StateDir, progress: &Progress) -> Result<PathBuf, Error> {
-    // Random rather than made from the path: a state directory that was removed and made anew
-    // must not meet the data, and the lost password, of the one before.
+    // Random instead of derived from the path, because a re-created state directory must not use
+    // the data of the removed one: its password is lost.
     let id = Uuid::new_v4().simple().to_string();
-    let home = Path::new(SHARED_DATA).join(&id[..12]);
-    let unusable = || Error::io(format!("make the data directory {}", home.display()));
-    fs::create_dir_all(&home).map_err(unusable())?;
-    for directory in [Path::new(SHARED_DATA), &home] {
+    let parent = Path::new(SHARED_DATA).join(&id[..12]);
+    let unusable = || Error::io(format!("create the data directory {}", parent.display()));
+    fs::create_dir_all(&parent).map_err(unusable())?;
+    for directory in [Path::new(SHARED_DATA), &parent] {
         fs::set_permissions(directory, Permissions::from_mode(0o755)).map_err(unusable())?;
     }
-    let owner = home.join("belongs-to");
+    let owner = parent.join("belongs-to");
     fs::write(owner, format!("{}\n", state.path().display())).map_err(unusable())?;
-    let data = home.join(DATA);
-    state.remember(LOCATION_NOTE, &data.display().to_string())?;
+    let data = parent.join(DATA);
+    state.write_note(LOCATION_NOTE, &data.display().to_string())?;
     progress.step(format!(
-        "The database is kept in {}: PostgreSQL does not run as root, and others cannot enter {}",
+        "The database is stored in {}: PostgreSQL does not run as root, and other users cannot enter {}",
         data.display(),
         state.path().display()
     ));

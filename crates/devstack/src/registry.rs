@@ -1,8 +1,8 @@
-//! Which state directories this user has: so that a variable left over from one is recognised in
-//! another.
+//! A registry of the user's state directories, to recognise variables that another one printed.
 //!
-//! A directory next to the tools holds one file for each password and each Temporal store that a
-//! state directory had. Its name is a hash, which gives nothing away; it holds the state directory's path.
+//! A directory next to the tools holds one file for each password and each Temporal store of a
+//! state directory. The file's name is a hash, which reveals no secret; it contains the state
+//! directory's path.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,22 +13,22 @@ use sha2::{Digest as _, Sha256};
 use crate::StateDir;
 use crate::tools::cache_directory;
 
-/// Notes that `state` has a database with this password.
+/// Records that `state` has a database with this password.
 pub(crate) fn note_password(state: &StateDir, password: &str) {
     note(&registry(), state.path(), password);
 }
 
-/// Notes that `state` has a Temporal server.
+/// Records that `state` has a Temporal server.
 pub(crate) fn note_temporal(state: &StateDir) {
     note(&registry(), state.path(), &state.path().to_string_lossy());
 }
 
-/// The state directory whose database has, or had, this password.
+/// Returns the state directory with a current or former database of this password.
 pub(crate) fn with_password(password: &str) -> Option<PathBuf> {
     entry(&registry().join(hash(password)))
 }
 
-/// All known state directories that still exist.
+/// Returns all registered state directories that still exist.
 pub(crate) fn all() -> Vec<PathBuf> {
     let entries = fs::read_dir(registry()).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.filter_map(|file| entry(&file.path())).collect();
@@ -41,7 +41,7 @@ fn registry() -> PathBuf {
     cache_directory().join("state-directories")
 }
 
-/// Best effort: without it, a leftover variable only gets a less helpful error.
+/// Writes an entry. Best effort: without it, a leftover variable only causes a less helpful error.
 fn note(registry: &Path, state: &Path, text: &str) {
     forget_removed(registry);
     if fs::create_dir_all(registry).is_ok() {
@@ -60,7 +60,7 @@ fn forget_removed(registry: &Path) {
     }
 }
 
-/// The path in a file of the registry, if that directory exists.
+/// Returns the path in a file of the registry, if that directory exists.
 fn entry(file: &Path) -> Option<PathBuf> {
     let path = PathBuf::from(fs::read_to_string(file).ok()?.trim_end_matches('\n'));
     path.is_dir().then_some(path)
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_leads_to_its_state_directory_while_that_exists() {
+    fn a_password_identifies_its_state_directory_while_that_exists() {
         let registry = tempfile::tempdir().unwrap();
         let state = tempfile::tempdir().unwrap();
         note(registry.path(), state.path(), "secret");
