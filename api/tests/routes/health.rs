@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use store::Store;
 
-use crate::support::{TestApi, response};
+use crate::support::{TestApi, respond};
 
 #[tokio::test]
 async fn a_migrated_database_is_ready() {

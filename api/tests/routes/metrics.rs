@@ -11,7 +11,7 @@ use store::Store;
 use store::inventory::Shortfall;
 
 use crate::support::{
-    TestApi, entry, facts, invoice_of, live_droplets, resource, response, sweep, sweep_with,
+    TestApi, entry, facts, invoice_of, live_droplets, resource, respond, sweep, sweep_with,
 };
 
 /// A page of metrics.

@@ -16,7 +16,7 @@ use store::{Role, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Response, TestApi, response, token, with_token};
+use crate::support::{Response, TestApi, respond, token, with_token};
 
 const INVENTORY: &str = "/api/v1/inventory";
 

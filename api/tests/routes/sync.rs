@@ -13,7 +13,7 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use store::inventory::Shortfall;
 
-use crate::support::{TestApi, facts, response, rows, sweep, sweep_with, with_token};
+use crate::support::{TestApi, facts, respond, rows, sweep, sweep_with, with_token};
 
 /// A source with fixed schedules or a fixed error.
 struct FixedSchedules(Result<Vec<ScheduleStatus>, String>);
