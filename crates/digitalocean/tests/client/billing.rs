@@ -91,8 +91,8 @@ async fn an_entry_keeps_a_valid_invoice_uuid() {
         json!({ "description": "Invoice for May 2018", "amount": "12.34", "invoice_id": "123",
             "invoice_uuid": uuid, "date": "2018-06-01T08:44:38Z", "type": "Invoice" })
     };
-    let answer = json!({ "billing_history": [entry(uuid), entry("example-uuid")] });
-    let server = Scripted::start(move |_, _| scripted::json(&answer)).await;
+    let response = json!({ "billing_history": [entry(uuid), entry("example-uuid")] });
+    let server = Scripted::start(move |_, _| scripted::json(&response)).await;
     let listed = server.client().list_billing_history().await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     assert_eq!(listed.items[0].invoice_uuid, Some(uuid.parse().unwrap()));

@@ -76,7 +76,7 @@ async fn read_other(client: &Client, key: &str) -> Outcome {
 }
 
 /// Starts a server that sends the same response to every request.
-async fn answering(body: Value) -> Scripted {
+async fn serving(body: Value) -> Scripted {
     Scripted::start(move |_, _| scripted::json(&body)).await
 }
 
@@ -193,9 +193,9 @@ async fn bodies_similar_to_an_empty_list_are_refused_by_every_list() {
     ];
     for body in bodies {
         let template = body.to_string();
-        let answer = template.clone();
+        let response = template.clone();
         let read = read_each(move |key| {
-            let body = answer.replace("\"KEY\"", &format!("{key:?}"));
+            let body = response.replace("\"KEY\"", &format!("{key:?}"));
             scripted::with_type(StatusCode::OK, "application/json", &body)
         });
         for (list, outcome) in read.await {
@@ -218,7 +218,7 @@ async fn bodies_similar_to_an_empty_list_are_refused_by_every_list() {
 #[tokio::test]
 async fn an_error_with_status_200_is_reported_with_its_text() {
     let body = json!({ "id": "server_error", "message": "Unexpected server-side error" });
-    let server = answering(body).await;
+    let server = serving(body).await;
     let listed = list(&server.client(), listing(&ResourceKind::APP)).await;
     let reason = listed.completeness.reason().unwrap();
     assert!(reason.contains("server_error"), "{reason}");
@@ -278,7 +278,7 @@ async fn a_project_list_without_the_default_project_is_never_complete() {
         json!({ "projects": [other], "meta": { "total": 1 } }),
     ] {
         let text = projects.to_string();
-        let server = answering(projects).await;
+        let server = serving(projects).await;
         let listed = server.client().list_projects().await;
         let reason = listed.completeness.reason().unwrap();
         assert!(reason.contains("default project"), "{text}: {reason}");
@@ -298,7 +298,7 @@ async fn a_probe_accepts_the_same_responses_as_a_sync() {
         (json!({ "id": "server_error", "message": "no" }), false),
         (json!({}), false),
     ] {
-        let server = answering(body.clone()).await;
+        let server = serving(body.clone()).await;
         let client = server.client();
         for need in purposes.into_iter().flat_map(Purpose::needs) {
             let outcome = client.probe(&need).await;

@@ -25,8 +25,8 @@ pub(crate) fn fixture(kind: &ResourceKind) -> Value {
 
 /// Reads a listing from a server that sends one response to every request for the list, and the
 /// other to requests for its items.
-pub(crate) async fn read(listing: &ResourceListing, answer: &Value, children: &Value) -> Listed {
-    let (answer, children) = (answer.clone(), children.clone());
+pub(crate) async fn read(listing: &ResourceListing, response: &Value, children: &Value) -> Listed {
+    let (response, children) = (response.clone(), children.clone());
     let paths = listing.paths;
     let server = Scripted::start(move |_, request| {
         let own = |path: &&str| request.target.starts_with(path);
@@ -34,7 +34,7 @@ pub(crate) async fn read(listing: &ResourceListing, answer: &Value, children: &V
             let rest = &request.target[path.len()..];
             rest.starts_with('/')
         });
-        scripted::json(if below { &children } else { &answer })
+        scripted::json(if below { &children } else { &response })
     })
     .await;
     list(&server.client(), listing).await

@@ -14,8 +14,8 @@ const LOWER: &str = "5f1b0c3e-0a4d-4b7c-9d5e-2a1f3c4b5d6e";
 
 async fn listed(kind: &ResourceKind, body: Value) -> domain::inventory::ObservedResource {
     let listing = listing(kind);
-    let answer = json!({ listing.envelope: [body] });
-    let mut listed = read(listing, &answer, &json!({ "replicas": null })).await;
+    let response = json!({ listing.envelope: [body] });
+    let mut listed = read(listing, &response, &json!({ "replicas": null })).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     listed.items.remove(0)
 }
@@ -96,14 +96,14 @@ async fn children_are_requested_by_the_id_as_listed() {
         ),
     ] {
         let children = listing.children.as_ref().unwrap();
-        let (answer, child_answer) = (
+        let (response, child_response) = (
             parent,
             json!({ children.envelope: [{ "id": 7, "name": "child" }] }),
         );
         let path = child.clone();
         let server = Scripted::start(move |_, request| {
             let is_child = request.target.starts_with(&path);
-            scripted::json(if is_child { &child_answer } else { &answer })
+            scripted::json(if is_child { &child_response } else { &response })
         })
         .await;
         let listed = crate::listed::list(&server.client(), listing).await;

@@ -172,11 +172,11 @@ async fn the_list_includes_the_preview() {
 #[tokio::test]
 async fn an_invalid_preview_does_not_affect_the_invoices() {
     for preview in [json!(null), json!({ "amount": "x" }), json!([])] {
-        let answer = json!({
+        let response = json!({
             "invoices": [{ "invoice_uuid": INVOICE, "amount": "12.34", "invoice_period": "2019-12" }],
             "invoice_preview": preview,
         });
-        let server = Scripted::start(move |_, _| scripted::json(&answer)).await;
+        let server = Scripted::start(move |_, _| scripted::json(&response)).await;
         let listed = server.client().list_invoices().await;
         assert!(listed.invoices.completeness.is_complete(), "{listed:?}");
         assert_eq!((listed.preview, listed.invoices.items.len()), (None, 1));

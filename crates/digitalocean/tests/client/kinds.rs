@@ -9,8 +9,8 @@ use crate::examples;
 use crate::listed::Listed;
 use crate::published_examples::{PUBLISHED, published};
 
-fn assert_conforms(listed: &Listed, answer: &Value) {
-    let items = answer.as_array().unwrap();
+fn assert_conforms(listed: &Listed, response: &Value) {
+    let items = response.as_array().unwrap();
     // Snapshots of droplets have their own list; backups in the list of images are another kind.
     let other_kinds = ["snapshot", "backup"];
     let own = items.iter().filter(|item| {
@@ -39,8 +39,8 @@ async fn every_kind_reads_an_example_of_its_list() {
         .chain([kinds::zones_with_records()])
     {
         let listed = examples::read_fixtures(listing).await;
-        let answer = examples::fixture(&listing.kind);
-        assert_conforms(&listed, &answer[listing.envelope]);
+        let response = examples::fixture(&listing.kind);
+        assert_conforms(&listed, &response[listing.envelope]);
         for listed in listed.all() {
             assert!(!listed.items.is_empty(), "no example of {}", listed.kind);
         }
@@ -59,19 +59,19 @@ async fn every_kind_reads_digitaloceans_examples() {
             assert!(!places.is_empty(), "{kind} has no entry in PUBLISHED");
             places
         };
-        let mut children_answer = json!({});
+        let mut children_response = json!({});
         if let Some(children) = &listing.children {
-            children_answer = json!({ children.envelope: [] });
+            children_response = json!({ children.envelope: [] });
             for (_, place) in of(&children.kind) {
-                let answer = published(place, "", children.envelope);
-                children_answer = answer.unwrap_or(children_answer);
+                let response = published(place, "", children.envelope);
+                children_response = response.unwrap_or(children_response);
             }
         }
         for (_, place) in of(&listing.kind) {
-            let answer = published(place, listing.paths[0], listing.envelope);
-            if let Some(answer) = answer {
-                let listed = examples::read(listing, &answer, &children_answer).await;
-                assert_conforms(&listed, &answer[listing.envelope]);
+            let response = published(place, listing.paths[0], listing.envelope);
+            if let Some(response) = response {
+                let listed = examples::read(listing, &response, &children_response).await;
+                assert_conforms(&listed, &response[listing.envelope]);
             }
         }
     }

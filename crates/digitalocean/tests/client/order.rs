@@ -78,8 +78,8 @@ fn reverse(body: &mut Value, path: &str) -> bool {
 /// relations.
 type Seen = BTreeMap<(ResourceKind, String), (ObservedResource, String)>;
 
-async fn seen(listing: &ResourceListing, answer: &Value, children: &Value) -> Seen {
-    let listed = read(listing, answer, children).await;
+async fn seen(listing: &ResourceListing, response: &Value, children: &Value) -> Seen {
+    let listed = read(listing, response, children).await;
     let all = listed.all().inspect(|listed| {
         assert!(listed.completeness.is_complete(), "{listed:?}");
     });
@@ -107,13 +107,13 @@ async fn no_kind_depends_on_the_order_of_a_set() {
         .iter()
         .chain([kinds::zones_with_records()])
     {
-        let (answer, children) = (fixture(&listing.kind), children_of(listing));
-        let before = seen(listing, &answer, &children).await;
+        let (response, children) = (fixture(&listing.kind), children_of(listing));
+        let before = seen(listing, &response, &children).await;
         for seed in 0..8 {
             let mut random = Random(seed);
-            let (mut answer, mut children) = (answer.clone(), children.clone());
+            let (mut response, mut children) = (response.clone(), children.clone());
             shuffled += shuffle(
-                &mut answer[listing.envelope],
+                &mut response[listing.envelope],
                 "",
                 listing.ordered,
                 &mut random,
@@ -122,7 +122,7 @@ async fn no_kind_depends_on_the_order_of_a_set() {
                 shuffle(&mut children[own.envelope], "", own.ordered, &mut random);
             }
             assert_eq!(
-                seen(listing, &answer, &children).await,
+                seen(listing, &response, &children).await,
                 before,
                 "{}",
                 listing.kind
@@ -136,13 +136,13 @@ async fn no_kind_depends_on_the_order_of_a_set() {
 async fn the_order_of_an_ordered_list_is_a_change() {
     let mut ordered = 0;
     for listing in kinds::listings() {
-        let (answer, children) = (fixture(&listing.kind), children_of(listing));
-        let before = seen(listing, &answer, &children).await;
+        let (response, children) = (fixture(&listing.kind), children_of(listing));
+        let before = seen(listing, &response, &children).await;
         for path in listing.ordered {
-            let mut answer = answer.clone();
-            let is_reversed = reverse(&mut answer[listing.envelope], path);
+            let mut response = response.clone();
+            let is_reversed = reverse(&mut response[listing.envelope], path);
             assert!(is_reversed, "no example of {}'s {path}", listing.kind);
-            assert_ne!(seen(listing, &answer, &children).await, before, "{path}");
+            assert_ne!(seen(listing, &response, &children).await, before, "{path}");
             ordered += 1;
         }
     }
@@ -151,8 +151,8 @@ async fn the_order_of_an_ordered_list_is_a_change() {
 
 async fn attrs_of(kind: &ResourceKind, body: Value) -> Value {
     let listing = listing(kind);
-    let answer = json!({ listing.envelope: [body] });
-    let listed = read(listing, &answer, &json!({})).await;
+    let response = json!({ listing.envelope: [body] });
+    let listed = read(listing, &response, &json!({})).await;
     assert!(listed.completeness.is_complete(), "{listed:?}");
     listed.items[0].attrs.to_value()
 }

@@ -25,11 +25,11 @@ pub(crate) fn published(place: &Place, path: &str, envelope: &str) -> Option<Val
         Place::WithPath => {
             let spec = read_json(&directory.join("openapi-subset.json"));
             let path = path.split('?').next().unwrap();
-            let mut answer = &spec["paths"][path]["get"]["responses"]["200"];
-            while let Some(target) = answer["$ref"].as_str() {
-                answer = spec.pointer(target.trim_start_matches('#')).unwrap();
+            let mut response = &spec["paths"][path]["get"]["responses"]["200"];
+            while let Some(target) = response["$ref"].as_str() {
+                response = spec.pointer(target.trim_start_matches('#')).unwrap();
             }
-            let example = &answer["content"]["application/json"]["example"];
+            let example = &response["content"]["application/json"]["example"];
             (example.clone(), envelope)
         }
         Place::Nowhere => return None,

@@ -24,7 +24,7 @@ fn zones(count: usize) -> Zones {
     Arc::new(Mutex::new(names.collect()))
 }
 
-fn answer(zones: &Zones, request: &ReceivedRequest) -> Response {
+fn respond(zones: &Zones, request: &ReceivedRequest) -> Response {
     if request.target.contains("/records") {
         return scripted::json(&json!({ "domain_records": [], "meta": { "total": 0 } }));
     }
@@ -43,7 +43,7 @@ fn answer(zones: &Zones, request: &ReceivedRequest) -> Response {
 
 async fn serve(zones: &Zones) -> Scripted {
     let zones = zones.clone();
-    Scripted::start(move |_, request| answer(&zones, request)).await
+    Scripted::start(move |_, request| respond(&zones, request)).await
 }
 
 /// Records pages like the database, and fails after a number of pages.
@@ -210,7 +210,7 @@ async fn a_list_with_an_invalid_item_is_not_resumed() {
             let page = json!({ "domains": domains, "links": links, "meta": meta });
             return scripted::json(&page);
         }
-        answer(&shown, request)
+        respond(&shown, request)
     })
     .await;
     let mut sink = RecordingSink::default();
@@ -235,7 +235,7 @@ async fn the_next_attempt_resumes_at_the_failed_page() {
             let body = r#"{"id":"server_error","message":"Unexpected server-side error"}"#;
             return scripted::with_type(StatusCode::BAD_GATEWAY, "application/json", body);
         }
-        answer(&shown, request)
+        respond(&shown, request)
     })
     .await;
     let mut sink = RecordingSink::default();

@@ -78,8 +78,8 @@ async fn unknown_keys_of_a_body_with_secrets_are_not_kept() {
         let children = children.map_or(json!({}), |children| {
             with_unknown_keys(fixture(&children.kind))
         });
-        let answer = with_unknown_keys(fixture(&listing.kind));
-        let listed = examples::read(listing, &answer, &children).await;
+        let response = with_unknown_keys(fixture(&listing.kind));
+        let listed = examples::read(listing, &response, &children).await;
         assert!(listed.completeness.is_complete(), "{listed:?}");
         assert_contains_no(&listed, PLANTED);
     }

@@ -12,7 +12,7 @@ use simulator::{Account, Fault, FaultKind, Scopes, Simulator};
 
 use serde_json::json;
 
-use crate::scripted::{Scripted, json as answer};
+use crate::scripted::{Scripted, json as json_response};
 use crate::simulated;
 use crate::tokens::{client_with_file, token_file};
 
@@ -155,7 +155,7 @@ async fn a_token_that_may_not_read_its_team_is_admitted() {
         json!([]),
     ] {
         let response = body.clone();
-        let server = Scripted::start(move |_, _| answer(&response)).await;
+        let server = Scripted::start(move |_, _| json_response(&response)).await;
         assert_eq!(server.client().check_token().await.unwrap(), None, "{body}");
     }
     assert_eq!(gate.calls.load(Ordering::Relaxed), 0);
