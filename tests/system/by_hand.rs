@@ -95,19 +95,14 @@ async fn an_unknown_invoice_fails_with_digitaloceans_status() {
 async fn an_invalid_input_fails_the_workflow_and_names_the_expected_one() {
     let system = TestSystem::start(Account::demo()).await;
     let uuid = format!("\"{}\"", Uuid::new_v4());
-    let invoice = "the invoice's uuid as a JSON string";
-    let scope = r#"a scope like {"kinds": ["droplet"]}"#;
+    let invoice = "JSON string";
+    let scope = r#"{"kinds": ["droplet"]}"#;
     let cases: [(&str, &str, &[&str], &str); 8] = [
         ("IngestInvoice", CLOUD_BILLING, &[], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["null"], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["\"not-a-uuid\""], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["not json"], invoice),
-        (
-            "IngestInvoice",
-            CLOUD_BILLING,
-            &[&uuid, &uuid],
-            "2 arguments",
-        ),
+        ("IngestInvoice", CLOUD_BILLING, &[&uuid, &uuid], "got 2"),
         ("IngestInvoice", CLOUD_BILLING, &[r#"{"uuid":7}"#], invoice),
         ("SyncInventory", CLOUD_SYNC_FULL, &["[1]"], scope),
         (

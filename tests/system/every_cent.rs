@@ -67,14 +67,14 @@ fn check(truth: &LineTruth, stored: &Stored) -> Result<(), String> {
             let by_group = truth.group.as_ref().is_some_and(|group| is(stored, group));
             (is(stored, named) || by_group) && ["name", "group"].contains(&rule)
         }
-        Truth::Gone(named) if truth.named_by_json => {
+        Truth::Deleted(named) if truth.named_by_json => {
             stored.resource.is_none()
                 && rule == "historic"
                 && stored.item.as_deref() == Some(&named.provider_id)
         }
-        Truth::Gone(_) | Truth::Unknown => is_unknown,
+        Truth::Deleted(_) | Truth::Unknown => is_unknown,
         Truth::Account => stored.resource.is_none() && rule == "account",
-        Truth::CannotBeTold(candidates) => {
+        Truth::Ambiguous(candidates) => {
             let mut expected: Vec<String> = candidates
                 .iter()
                 .map(|named| format!("{} {}", named.kind, named.provider_id))

@@ -46,6 +46,6 @@ async fn an_account_with_one_droplet_and_nothing_else_is_in_sync() {
 #[tokio::test]
 async fn an_account_with_null_for_every_list_is_in_sync() {
     let mut account = Account::empty();
-    account.answer_none_as(NoneForm::Null);
+    account.set_none_form(NoneForm::Null);
     assert_in_sync(account, &[]).await;
 }

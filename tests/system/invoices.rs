@@ -208,15 +208,11 @@ async fn a_failed_check_reverts_nothing_and_is_repeated() {
     let page = || FaultKind::HtmlError { status: 200 };
     for (kind, path, expected) in [
         (FaultKind::RenamedColumn, &csv, "column USD"),
-        (page(), &csv, "HTML page"),
-        (FaultKind::LastLineMissing, &csv, "the fetched CSV"),
-        (FaultKind::NotFound, &csv, "the CSV could not be read"),
-        (
-            FaultKind::NotFound,
-            &summary,
-            "the summary could not be read",
-        ),
-        (FaultKind::NotFound, &all, "neither a CSV nor items"),
+        (page(), &csv, "HTML"),
+        (FaultKind::LastLineMissing, &csv, "CSV"),
+        (FaultKind::NotFound, &csv, "CSV"),
+        (FaultKind::NotFound, &summary, "summary"),
+        (FaultKind::NotFound, &all, "not found"),
     ] {
         system.simulator.fail(Fault::new(kind.clone(), path));
         // A run by hand fails, so that the operator notices.

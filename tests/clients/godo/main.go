@@ -1,5 +1,5 @@
-// Reads a whole DigitalOcean account through godo, DigitalOcean's own Go client, and prints what it found as one
-// JSON object. It proves the simulator against a client that was not written here:
+// Reads a DigitalOcean account with godo, DigitalOcean's own Go client, and prints a summary as one JSON object.
+// It tests the simulator with an independent client:
 //
 //	DIGITALOCEAN_API_URL=http://127.0.0.1:18080 DIGITALOCEAN_TOKEN=... go run .
 package main
@@ -20,7 +20,7 @@ import (
 
 const perPage = 200
 
-// Summary is what is printed. Amounts are decimal strings.
+// Summary is the printed object. Amounts are decimal strings.
 type Summary struct {
 	AccountStatus     string         `json:"account_status"`
 	Balance           *godo.Balance  `json:"balance"`
@@ -82,7 +82,7 @@ func (transport bearer) RoundTrip(request *http.Request) (*http.Response, error)
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-// all reads a list the way godo's documentation shows: count the pages up while there is a link to a next one.
+// all reads a list as documented by godo: it requests pages until there is no link to a next one.
 func all[T any](list func(*godo.ListOptions) ([]T, *godo.Response, error)) ([]T, error) {
 	var items []T
 	options := &godo.ListOptions{Page: 1, PerPage: perPage}
@@ -103,7 +103,7 @@ func all[T any](list func(*godo.ListOptions) ([]T, *godo.Response, error)) ([]T,
 			return nil, err
 		}
 		if current != options.Page {
-			return nil, fmt.Errorf("asked for page %d, and the links say it is page %d", options.Page, current)
+			return nil, fmt.Errorf("requested page %d, but its links are those of page %d", options.Page, current)
 		}
 		options.Page = current + 1
 	}
@@ -169,7 +169,7 @@ func readProjects(ctx context.Context, client *godo.Client, summary *Summary) er
 		return err
 	}
 	if !fallback.IsDefault {
-		return fmt.Errorf("the default project %s does not say that it is", fallback.Name)
+		return fmt.Errorf("project %s is the default project, but is_default is false", fallback.Name)
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func readInvoice(ctx context.Context, client *godo.Client, summary *Summary, inv
 	for _, item := range items {
 		amount, ok := new(big.Rat).SetString(item.Amount)
 		if !ok {
-			return fmt.Errorf("%q is no amount", item.Amount)
+			return fmt.Errorf("invalid amount: %q", item.Amount)
 		}
 		sum.Add(sum, amount)
 	}
