@@ -1,4 +1,4 @@
-//! Finds out which tests can run here.
+//! Detects missing prerequisites of the tests.
 
 fn main() {
     prerequisites::specification("../..");

@@ -1,11 +1,12 @@
-//! Serves an account on 127.0.0.1 until it is killed: `cargo run -p simulator --example serve -- demo 18080`.
+//! Serves an account on 127.0.0.1 until it is killed:
+//! `cargo run -p simulator --example serve -- demo 18080`.
 
 use std::{env, io};
 
 use simulator::{Account, DEMO_TOKEN, Simulator};
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "it tells the person how to reach it")]
+#[expect(clippy::print_stdout, reason = "prints its address")]
 async fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
     let name = arguments.next().unwrap_or_else(|| "demo".to_owned());
@@ -15,7 +16,7 @@ async fn main() -> io::Result<()> {
         .map_err(io::Error::other)?;
     let account = Account::named(&name).ok_or_else(|| {
         io::Error::other(format!(
-            "no account {name}; write one of {:?}",
+            "unknown account {name}: expected one of {:?}",
             Account::NAMES
         ))
     })?;

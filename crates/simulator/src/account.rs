@@ -156,7 +156,7 @@ impl Account {
     }
 
     /// Sets one form for all empty lists.
-    pub fn answer_none_as(&mut self, form: NoneForm) {
+    pub fn set_none_form(&mut self, form: NoneForm) {
         self.none_form = Some(form);
     }
 

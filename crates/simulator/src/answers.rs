@@ -1,4 +1,4 @@
-//! The answers of the routes: JSON, and the HTML of a proxy.
+//! The responses of the routes: JSON, and the HTML of a proxy.
 
 use axum::{
     http::{StatusCode, header},
@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
 
-/// An answer with status 200 and a body.
+/// Returns a response with status 200 and a body.
 pub(crate) fn ok(body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
         Ok(text) => json_answer(StatusCode::OK, text),
@@ -37,7 +37,7 @@ pub(crate) fn status_code(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
-/// An answer whose body is JSON text.
+/// Returns a response with JSON text as body.
 pub(crate) fn json_answer(status: StatusCode, body: String) -> Response {
     (
         status,

@@ -37,7 +37,7 @@ impl New<'_> {
     }
 
     /// The UUID of a part of the resource.
-    pub(crate) fn part(&self, what: &str) -> Uuid {
-        identifier(what, self.number)
+    pub(crate) fn part(&self, name: &str) -> Uuid {
+        identifier(name, self.number)
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct DiskInfo {
 }
 
 impl DiskInfo {
-    /// The one disk that a droplet of so many GiB has.
+    /// Returns a local disk of this size in GiB.
     pub(crate) fn local(gigabytes: u32) -> Self {
         Self {
             kind: "local",
@@ -93,7 +93,7 @@ const SIZES: &[(&str, Figures)] = &[
     ),
 ];
 
-/// What a region says it offers; far more than the catalogue has figures for.
+/// The sizes that regions list; the catalogue has figures only for some of them.
 #[rustfmt::skip]
 const SIZE_SLUGS: &[&str] = &[
     "s-1vcpu-512mb-10gb", "s-1vcpu-1gb", "s-1vcpu-1gb-amd", "s-1vcpu-1gb-intel", "s-1vcpu-2gb", "s-1vcpu-2gb-amd",
@@ -118,7 +118,7 @@ const REGION_NAMES: &[(&str, &str)] = &[
     ("atl1", "Atlanta 1"),
 ];
 
-/// The regions that sizes and images name as theirs.
+/// The regions of sizes and images.
 pub(crate) const REGION_SLUGS: &[&str] = &[
     "ams2", "ams3", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo1", "sfo2", "sfo3", "sgp1",
     "syd1", "tor1",
@@ -133,8 +133,7 @@ const REGION_FEATURES: &[&str] = &[
     "image_transfer",
 ];
 
-/// A size by its slug. One that is not in the catalogue keeps its slug and takes the figures of the
-/// smallest.
+/// Returns the size with a slug. An unknown slug gets the figures of the smallest size.
 pub(crate) fn size(slug: &str) -> Size<'_> {
     let known = SIZES.iter().find(|(known, _)| *known == slug);
     let (_, (memory, vcpus, disk, transfer, price_monthly, price_hourly, description)) =
@@ -162,7 +161,7 @@ pub(crate) fn size(slug: &str) -> Size<'_> {
     }
 }
 
-/// A region by its slug. One that is not in the catalogue is called by its slug.
+/// Returns the region with a slug. An unknown region's name is its slug.
 pub(crate) fn region(slug: &str) -> Region<'_> {
     let known = REGION_NAMES.iter().find(|(known, _)| *known == slug);
     Region {
@@ -179,7 +178,7 @@ pub(crate) fn regions() -> Vec<Region<'static>> {
     REGION_NAMES.iter().map(|(slug, _)| region(slug)).collect()
 }
 
-/// The VPC that a region's resources are in unless they are put into another.
+/// Returns a region's default VPC.
 pub(crate) fn default_vpc(region: &str) -> Uuid {
     identifier("vpc", region.bytes().map(u64::from).sum())
 }

@@ -1,4 +1,4 @@
-//! How the body of an answer reaches the client where a fault meets it.
+//! Applies faults to the body of a response: delays, truncates or changes it.
 
 use std::{io, time::Duration};
 
@@ -11,22 +11,23 @@ use futures::{Stream, stream};
 
 use crate::FaultKind;
 
-/// How many pieces a dripping body comes in.
+/// The number of pieces of a slowly sent body.
 const PIECES: u32 = 10;
 
-/// The answer as the fault lets it through: whole, in pieces, in part or not at all. The length of the whole body is always announced.
+/// Applies a fault to a response: its body is sent whole, in pieces, in part or not at all. The
+/// `content-length` is that of the whole body.
 pub(crate) async fn deliver(response: Response, fault: Option<&FaultKind>) -> Response {
     match fault {
         Some(FaultKind::CutOff) => {
             send(response, |whole| {
-                broken_off(Some(whole.slice(..whole.len() / 2)))
+                truncated(Some(whole.slice(..whole.len() / 2)))
             })
             .await
         }
-        Some(FaultKind::Reset) => send(response, |_| broken_off(None)).await,
+        Some(FaultKind::Reset) => send(response, |_| truncated(None)).await,
         Some(FaultKind::Drip { delay }) => {
             let pause = *delay / PIECES;
-            send(response, |whole| dripping(whole, pause)).await
+            send(response, |whole| in_pieces(whole, pause)).await
         }
         Some(FaultKind::RenamedColumn) => {
             rewrite(response, |text| text.replacen(",USD,", ",EUR,", 1)).await
@@ -64,25 +65,25 @@ where
     Response::from_parts(parts, Body::from_stream(stream(whole)))
 }
 
-/// This much, and then an error, at which the server closes the connection. Where there is nothing to send first, it closes
-/// before it has written the head either.
-fn broken_off(first: Option<Bytes>) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold((first, false), |(first, has_begun)| async move {
+/// Sends these bytes, then fails, which makes the server close the connection. Without bytes, the
+/// server closes the connection before it sends the head.
+fn truncated(first: Option<Bytes>) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold((first, false), |(first, has_started)| async move {
         if let Some(first) = first {
             return Some((Ok(first), (None, true)));
         }
-        if has_begun {
+        if has_started {
             // Lets the server write to the socket before the error makes it close the connection.
             tokio::task::yield_now().await;
         }
         Some((
-            Err(io::Error::other("broken off as asked")),
-            (None, has_begun),
+            Err(io::Error::other("truncated by a fault")),
+            (None, has_started),
         ))
     })
 }
 
-fn dripping(whole: Bytes, pause: Duration) -> impl Stream<Item = io::Result<Bytes>> {
+fn in_pieces(whole: Bytes, pause: Duration) -> impl Stream<Item = io::Result<Bytes>> {
     let step = whole.len().div_ceil(PIECES as usize).max(1);
     stream::unfold(whole, move |mut rest| async move {
         if rest.is_empty() {

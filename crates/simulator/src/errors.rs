@@ -1,4 +1,4 @@
-//! The error bodies, as DigitalOcean's specification and its clients' issue trackers record them.
+//! The error bodies, as documented in DigitalOcean's specification and in issues of its clients.
 
 use axum::{
     http::{StatusCode, header},
@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::answers::json_answer;
 
-/// A refusal. The gate in front of the routes turns it into `{id, message, request_id}`.
+/// An error of a request. The gate in front of the routes formats it as `{id, message,
+/// request_id}`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
@@ -83,7 +84,8 @@ impl ApiError {
         )
     }
 
-    /// `retry_after` in seconds. DigitalOcean documents that header for the limit per minute only.
+    /// `retry_after` is in seconds. DigitalOcean documents that header only for the limit per
+    /// minute.
     pub(crate) fn too_many_requests(retry_after: Option<u64>) -> Self {
         Self {
             retry_after,
@@ -111,7 +113,7 @@ impl ApiError {
         }
     }
 
-    /// The answer as sent, with the id by which support would find the request.
+    /// Returns the response, with the id of the request.
     pub(crate) fn answer(&self, request_id: &str) -> Response {
         let body = json!({ "id": self.id, "message": self.message, "request_id": request_id });
         let mut response = json_answer(self.status, body.to_string());

@@ -30,24 +30,24 @@ const KINDS: [FaultKind; 16] = [
     FaultKind::LastLineMissing,
 ];
 
-/// Why a text is not a [`Fault`].
+/// An error of parsing a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FaultTextError {
-    /// The first part names no fault.
-    #[error("unknown fault {0:?}; write one of: {names}", names = names())]
+    /// The first part is not a kind of fault.
+    #[error("unknown fault {0:?}: expected one of: {names}", names = names())]
     UnknownKind(String),
-    /// The second part is missing or no path.
-    #[error("a fault needs a path after its kind, such as {0}:/v2/droplets")]
+    /// The second part is missing or is not a path.
+    #[error("missing path in fault: add it after the kind, e.g. {0}:/v2/droplets")]
     NoPath(String),
-    /// An option that this kind of fault does not have, or a value that cannot be read.
+    /// An option that this kind of fault does not have, or an invalid value.
     #[error(
-        "cannot use {option:?} with {kind}; options are times=N, retry_after=SECONDS (rate_limited), \
+        "invalid option {option:?} of {kind}: options are times=N, retry_after=SECONDS (rate_limited), \
          status=5xx (server_error, html_error; html_error also 200) and delay=2s or delay=250ms (slow, drip)"
     )]
     BadOption {
         /// The kind of fault.
         kind: String,
-        /// The part that cannot be used, as written.
+        /// The invalid part.
         option: String,
     },
 }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_reads_back_as_it_was_written() {
+    fn a_fault_is_parsed_and_formatted_without_changes() {
         for text in [
             "rate_limited:/v2/droplets:times=3:retry_after=2",
             "server_error:/v2/projects/*/resources?page=2:status=503",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_has_a_usual_value() {
+    fn missing_options_have_defaults() {
         let fault: Fault = "slow:/v2/droplets:delay=2s".parse().unwrap();
         let delay = Duration::from_secs(2);
         assert_eq!(fault, Fault::new(FaultKind::Slow { delay }, "/v2/droplets"));
@@ -204,13 +204,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_with_what_could_be_written() {
-        let wrong = |text: &str| text.parse::<Fault>().unwrap_err().to_string();
-        assert!(wrong("explode:/v2/droplets").contains("one of: rate_limited"));
-        assert!(wrong("cut_off").contains("cut_off:/v2/droplets"));
-        assert!(wrong("cut_off:/v2/droplets:status=500").contains("\"status=500\" with cut_off"));
-        assert!(wrong("server_error:/v2/droplets:status=200").contains("status=5xx"));
-        assert!(wrong("slow:/v2/droplets:delay=2").contains("delay=2s"));
-        assert!(wrong("slow:/v2/droplets:times=0").contains("times=N"));
+    fn errors_name_the_invalid_part() {
+        let error = |text: &str| text.parse::<Fault>().unwrap_err();
+        let bad_option = |kind: &str, option: &str| FaultTextError::BadOption {
+            kind: kind.to_owned(),
+            option: option.to_owned(),
+        };
+        let unknown = FaultTextError::UnknownKind("explode".to_owned());
+        assert_eq!(error("explode:/v2/droplets"), unknown);
+        assert!(unknown.to_string().contains("rate_limited"));
+        let no_path = FaultTextError::NoPath("cut_off".to_owned());
+        assert_eq!(error("cut_off"), no_path);
+        for (kind, option) in [
+            ("cut_off", "status=500"),
+            ("server_error", "status=200"),
+            ("slow", "delay=2"),
+            ("slow", "times=0"),
+        ] {
+            let text = format!("{kind}:/v2/droplets:{option}");
+            assert_eq!(error(&text), bad_option(kind, option));
+        }
     }
 }

@@ -1,80 +1,86 @@
-//! Failures on request: which requests they meet, how often, and what happens to them.
+//! Faults: failures that are injected into matching requests.
 
 use std::time::Duration;
 
-/// A failure to come. Written as text (`--fault`, `POST /simulator/faults`) it reads
-/// `KIND:TARGET[:times=N][:retry_after=SECONDS][:status=CODE][:delay=2s|250ms]`, for example
-/// `rate_limited:/v2/droplets:times=3:retry_after=2` or `server_error:/v2/projects/*/resources?page=2:status=503`.
+/// A failure of future requests.
+///
+/// Its text form (`--fault`, `POST /simulator/faults`) is
+/// `KIND:TARGET[:times=N][:retry_after=SECONDS][:status=CODE][:delay=2s|250ms]`, e.g.
+/// `rate_limited:/v2/droplets:times=3:retry_after=2` or
+/// `server_error:/v2/projects/*/resources?page=2:status=503`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(crate) kind: FaultKind,
-    /// The path; every `*` stands for any run of characters.
+    /// The path; every `*` matches any characters.
     pub(crate) path: String,
-    /// Parameters that must be present with exactly this value, as they are written in the query.
+    /// Parameters that must be in the query, as written.
     pub(crate) query: Vec<String>,
-    /// How many requests it still meets; `None` for ever.
+    /// The remaining number of requests that it applies to; `None` for all.
     pub(crate) times: Option<u32>,
 }
 
-/// What happens to a request that meets a [`Fault`].
+/// The effect of a [`Fault`] on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// `rate_limited`: 429 with a `retry-after` of so many seconds.
+    /// `rate_limited`: 429 with a `retry-after`.
     RateLimited {
-        /// Seconds; as text `retry_after=`, 1 when not given.
+        /// Seconds; as text `retry_after=`, by default 1.
         retry_after: u64,
     },
     /// `server_error`: a JSON error with this 5xx status.
     ServerError {
-        /// As text `status=`, 500 when not given.
+        /// As text `status=`, by default 500.
         status: u16,
     },
-    /// `html_error`: a page such as Cloudflare shows, not JSON, with this status: 5xx, or 200 for a page in place of the answer.
+    /// `html_error`: an HTML page as from Cloudflare with this status: 5xx, or 200 for a page
+    /// instead of the data.
     HtmlError {
-        /// As text `status=`, 504 when not given.
+        /// As text `status=`, by default 504.
         status: u16,
     },
-    /// `slow`: the usual answer, later.
+    /// `slow`: the regular response after a delay.
     Slow {
-        /// As text `delay=2s` or `delay=250ms`, one second when not given.
+        /// As text `delay=2s` or `delay=250ms`, by default one second.
         delay: Duration,
     },
-    /// `drip`: the usual answer, its body a tenth at a time.
+    /// `drip`: the regular response with its body in ten pieces.
     Drip {
-        /// Over how long; as text `delay=2s` or `delay=250ms`, one second when not given.
+        /// The total time; as text `delay=2s` or `delay=250ms`, by default one second.
         delay: Duration,
     },
-    /// `cut_off`: the usual answer and its `content-length`, but the connection closes half-way through the body.
+    /// `cut_off`: the regular response with its `content-length`, but the connection closes after
+    /// half of the body.
     CutOff,
-    /// `reset`: the request is heard, and the connection closes without an answer.
+    /// `reset`: the request is received, and the connection closes without a response.
     Reset,
     /// `unauthorized`: 401, as for a revoked token.
     Unauthorized,
     /// `forbidden`: 403, as for a token without the scope.
     Forbidden,
-    /// `not_found`: 404, as for a resource created a moment ago, or a path that is not there (any more).
+    /// `not_found`: 404, as for a resource created a moment ago, or an unknown or removed path.
     NotFound,
-    /// `empty_list`: 200 with no items and a total of 0. DigitalOcean has been seen doing this for seconds after a
-    /// resource was created.
+    /// `empty_list`: 200 with no items and a total of 0, as observed of DigitalOcean for some
+    /// seconds after the creation of a resource.
     EmptyList,
-    /// `item_moves_between_pages`: by the time page 2 is read, the last item of page 1 has become the first of
-    /// page 2, so that it is seen twice and another is missed, while the total stays. Only requests for page 2
-    /// meet it.
+    /// `item_moves_between_pages`: when page 2 is read, the last item of page 1 has become the
+    /// first of page 2. It is therefore listed twice and another is missed; the total is unchanged.
+    /// Applies only to requests for page 2.
     ItemMovesBetweenPages,
-    /// `short_page`: 200, but the last item of the page asked for is left out, while the total still counts it. A
-    /// list that has no pages lacks its last item.
+    /// `short_page`: 200, but the last item of the page is missing although the total counts it. A
+    /// list without pages lacks its last item.
     ShortPage,
-    /// `renamed_column`: a CSV whose column `USD` is called `EUR`. Other answers are as usual.
+    /// `renamed_column`: a CSV with the column `USD` named `EUR`. Other responses are not changed.
     RenamedColumn,
-    /// `last_line_missing`: 200, but the text ends before its last line, and its announced length fits.
+    /// `last_line_missing`: 200, but the text and its `content-length` lack the last line.
     LastLineMissing,
-    /// `lagging_list`: 200, but the last item of the list is not there yet, and not counted.
+    /// `lagging_list`: 200, but the last item of the list is missing and not counted.
     LaggingList,
 }
 
 impl Fault {
-    /// A failure for every request to `target`: a path in which `*` stands for anything, and optionally a query
-    /// whose parameters must be present: `/v2/droplets`, `/v2/customers/*`, `/v2/droplets?page=2`.
+    /// Creates a fault for all requests to `target`: a path in which `*` matches any characters,
+    /// and optionally query parameters that must be present: `/v2/droplets`, `/v2/customers/*`,
+    /// `/v2/droplets?page=2`.
     pub fn new(kind: FaultKind, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
@@ -85,22 +91,22 @@ impl Fault {
         }
     }
 
-    /// Only for the next so many requests that it meets.
+    /// Limits the fault to this number of matching requests.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    fn meets(&self, path: &str, query: &str) -> bool {
+    fn applies_to(&self, path: &str, query: &str) -> bool {
         let moves = self.kind == FaultKind::ItemMovesBetweenPages;
         self.times != Some(0)
             && matches(&self.path, path)
             && self
                 .query
                 .iter()
-                .all(|wanted| parameters(query).any(|given| given == wanted))
-            && (!moves || parameters(query).any(|given| given == "page=2"))
+                .all(|expected| parameters(query).any(|parameter| parameter == expected))
+            && (!moves || parameters(query).any(|parameter| parameter == "page=2"))
     }
 }
 
@@ -108,7 +114,7 @@ fn parameters(query: &str) -> impl Iterator<Item = &str> {
     query.split('&').filter(|parameter| !parameter.is_empty())
 }
 
-/// Whether `path` is what `pattern` describes, `*` standing for any run of characters.
+/// Returns true if `path` matches `pattern`, in which `*` matches any characters.
 fn matches(pattern: &str, path: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == path;
@@ -120,7 +126,7 @@ fn matches(pattern: &str, path: &str) -> bool {
         .any(|skipped| path.is_char_boundary(skipped) && matches(rest, &path[skipped..]))
 }
 
-/// The failures to come, in the order in which they were asked for.
+/// The active faults in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Faults(Vec<Fault>);
 
@@ -137,9 +143,13 @@ impl Faults {
         &self.0
     }
 
-    /// The first failure that meets this request. It is counted down, and dropped with its last request.
+    /// Returns the first fault that applies to this request, and removes it if this is its last
+    /// request.
     pub(crate) fn take(&mut self, path: &str, query: &str) -> Option<FaultKind> {
-        let position = self.0.iter().position(|fault| fault.meets(path, query))?;
+        let position = self
+            .0
+            .iter()
+            .position(|fault| fault.applies_to(path, query))?;
         let fault = &mut self.0[position];
         let kind = fault.kind.clone();
         if let Some(times) = &mut fault.times {
@@ -157,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_used_up_and_the_next_one_takes_its_place() {
+    fn after_the_last_request_of_a_fault_the_next_one_applies() {
         use FaultKind::{CutOff, Forbidden};
         let mut faults = Faults::default();
         faults.add(Fault::new(CutOff, "/v2/droplets").times(2));
@@ -170,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_met_exactly_unless_it_has_a_star() {
+    fn a_path_without_a_star_matches_exactly() {
         assert!(matches("/v2/droplets", "/v2/droplets"));
         assert!(!matches("/v2/droplets", "/v2/droplets/1"));
         assert!(matches("/v2/droplets*", "/v2/droplets/1"));
@@ -182,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_of_a_target_must_be_part_of_the_requests_query() {
+    fn the_targets_parameters_must_be_in_the_requests_query() {
         let mut faults = Faults::default();
         faults.add(Fault::new(FaultKind::CutOff, "/v2/droplets?page=2"));
         assert_eq!(faults.take("/v2/droplets", "page=20"), None);
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_moves_only_when_the_second_page_is_read() {
+    fn an_item_moves_only_for_requests_of_page_2() {
         let mut faults = Faults::default();
         faults.add(Fault::new(FaultKind::ItemMovesBetweenPages, "/v2/droplets").times(1));
         assert_eq!(faults.take("/v2/droplets", "page=1"), None);

@@ -9,7 +9,7 @@ use crate::{
     delivery::deliver,
     errors::ApiError,
     paging::Disturbance,
-    rate_limit::{Refusal, Standing},
+    rate_limit::{Refusal, Usage},
     state::Shared,
 };
 use axum::{
@@ -26,14 +26,14 @@ pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: N
     let request_id = shared.next_request_id().to_string();
 
     let fault = shared.faults().take(&path, &query);
-    let (mut response, standing) = match answer(&shared, request, next, fault.as_ref()).await {
+    let (mut response, usage) = match answer(&shared, request, next, fault.as_ref()).await {
         Ok(answered) => answered,
-        Err((error, standing)) => (error.answer(&request_id), standing),
+        Err((error, usage)) => (error.answer(&request_id), usage),
     };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.answer(&request_id);
     }
-    standing.write_headers(response.headers_mut());
+    usage.write_headers(response.headers_mut());
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         let name = HeaderName::from_static("x-request-id");
         response.headers_mut().insert(name, value);
@@ -47,14 +47,14 @@ pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: N
     deliver(response, fault.as_ref()).await
 }
 
-type Refused = (ApiError, Standing);
+type Refused = (ApiError, Usage);
 
 async fn answer(
     shared: &Shared,
     request: Request,
     next: Next,
     fault: Option<&FaultKind>,
-) -> Result<(Response, Standing), Refused> {
+) -> Result<(Response, Usage), Refused> {
     let (mut parts, body) = request.into_parts();
     let token = bearer_token(&parts);
     let (limit, scopes, none_form) = {
@@ -64,11 +64,11 @@ async fn answer(
         (account.rate_limit, scopes, none_form)
     };
     let (Some(token), Some(scopes)) = (token, scopes) else {
-        return Err((ApiError::unauthorized(), Standing::uncounted(limit)));
+        return Err((ApiError::unauthorized(), Usage::uncounted(limit)));
     };
-    let standing = shared.accounting().count(token, limit, Instant::now());
-    let refuse = |error: ApiError| Err((error, standing));
-    match standing.refusal {
+    let usage = shared.accounting().count(token, limit, Instant::now());
+    let refuse = |error: ApiError| Err((error, usage));
+    match usage.refusal {
         Some(Refusal::Burst { retry_after }) => {
             return refuse(ApiError::too_many_requests(Some(retry_after)));
         }
@@ -83,7 +83,7 @@ async fn answer(
             return refuse(ApiError::server_error(status_code(*code)));
         }
         Some(FaultKind::HtmlError { status: code }) => {
-            return Ok((html_answer(status_code(*code)), standing));
+            return Ok((html_answer(status_code(*code)), usage));
         }
         Some(FaultKind::Unauthorized) => return refuse(ApiError::unauthorized()),
         Some(FaultKind::Forbidden) => return refuse(ApiError::forbidden()),
@@ -101,7 +101,7 @@ async fn answer(
         Some(FaultKind::LaggingList) => {
             parts.extensions.insert(Disturbance::Lagging);
         }
-        // These apply to the answer, in `deliver`.
+        // These apply to the response, in `deliver`.
         Some(
             FaultKind::CutOff
             | FaultKind::Reset
@@ -114,5 +114,5 @@ async fn answer(
     parts.extensions.insert(Caller(scopes));
     parts.extensions.insert(none_form);
     let response = next.run(Request::from_parts(parts, body)).await;
-    Ok((response, standing))
+    Ok((response, usage))
 }

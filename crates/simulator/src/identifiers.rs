@@ -7,7 +7,7 @@ pub(crate) const OWNER_UUID: &str = "5a3c1f07e94b26d8f0b7a2c4916ed35807fb4c21";
 /// The number of the same team.
 pub(crate) const OWNER_ID: u64 = 6_173_678;
 
-/// Returns the version 4 UUID of a thing of a kind. The same arguments return the same UUID.
+/// Returns a version 4 UUID for a kind and a number. The same arguments return the same UUID.
 pub(crate) fn identifier(kind: &str, number: u64) -> Uuid {
     let seed = kind
         .bytes()
@@ -40,7 +40,7 @@ mod tests {
     use super::identifier;
 
     #[test]
-    fn neighbours_and_kinds_get_different_identifiers_and_the_same_arguments_the_same() {
+    fn identifiers_depend_on_the_kind_and_the_number_only() {
         assert_eq!(identifier("project", 1), identifier("project", 1));
         assert_ne!(identifier("project", 1), identifier("project", 2));
         assert_ne!(identifier("project", 1), identifier("volume", 1));

@@ -1,5 +1,5 @@
-//! The kinds of resources that have no type of their own: path, style and scope of the list, and
-//! format of the body. The paths, keys and scopes are those of DigitalOcean's specification.
+//! The kinds of resources without a separate type: path, style and scope of the list, and format of
+//! the body. The paths, keys and scopes are those of DigitalOcean's specification.
 
 use serde_json::Value;
 
@@ -14,9 +14,9 @@ use crate::{
 pub(crate) struct Kind {
     /// The name in [`crate::Account::add_resource`].
     pub(crate) slug: &'static str,
-    /// The path of the list. `{id}` stands for the parent's id. Empty for images and snapshots.
+    /// The path of the list. `{id}` is the parent's id. Empty for images and snapshots.
     pub(crate) path: &'static str,
-    /// The list's key in the answer.
+    /// The list's key in the response.
     pub(crate) key: &'static str,
     /// The scope for reading it.
     pub(crate) scope: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct Kind {
     pub(crate) membership: Membership,
     /// The JSON pointer to the VPC.
     pub(crate) vpc: Option<&'static str>,
-    /// The kind of the parent that `{id}` in the path stands for.
+    /// The kind of the parent that `{id}` in the path identifies.
     pub(crate) parent: Option<&'static str>,
     /// Query parameters that filter the list, each with the JSON pointer to the compared value.
     pub(crate) filters: &'static [(&'static str, &'static str)],
@@ -45,7 +45,7 @@ pub(crate) enum Style {
     /// `links.pages` with `previous` in place of `prev`, and `meta` with `page`, `pages` and
     /// `total`.
     GenAi,
-    /// Pages without links; only `total` beside the list.
+    /// Pages without links; the only other field is `total`.
     Total,
     /// The whole list: no pages, no links, no total.
     Whole,
@@ -74,7 +74,7 @@ pub(crate) enum Membership {
     NoProject,
     /// A project member with this kind in its URN; the body has no `project_id`.
     Member(&'static str),
-    /// A project member whose body has a `project_id`.
+    /// A project member with a `project_id` in its body.
     MemberWithProjectId(&'static str),
     /// Not a project member; the body has a `project_id`.
     ProjectIdOnly,
@@ -168,8 +168,8 @@ impl Kind {
     /// `do:KIND:ID`, if projects list this kind.
     pub(crate) fn urn(&self, id: &str) -> Option<String> {
         match self.membership {
-            Membership::Member(word) | Membership::MemberWithProjectId(word) => {
-                Some(format!("do:{word}:{id}"))
+            Membership::Member(kind) | Membership::MemberWithProjectId(kind) => {
+                Some(format!("do:{kind}:{id}"))
             }
             Membership::NoProject | Membership::ProjectIdOnly => None,
         }

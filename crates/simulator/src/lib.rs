@@ -18,15 +18,15 @@
 //! ```
 //!
 //! # Resources
-//! Every kind of resource that is billed, or that decides who pays, is listed under the path, in
+//! Every kind of resource that is billed, or that affects attribution, is listed under the path, in
 //! the style and with the scope of the specification. [`Account::add_resource`] creates resources
 //! by kind; [`Account::everything`] has some of each; [`SECRETS`] are the secrets in bodies. As in
-//! the live API, bodies omit what the token's scopes do not cover: `project_id` without
+//! the live API, bodies omit fields that the token's scopes do not cover: `project_id` without
 //! `project:read`, and database credentials without `database:view_credentials`.
 //!
 //! # Empty lists
 //! DigitalOcean sends an empty list as an empty array, as null, or without the key. Each list has
-//! the form that clients of the live API report; [`Account::answer_none_as`] sets one [`NoneForm`]
+//! the form that clients of the live API report; [`Account::set_none_form`] sets one [`NoneForm`]
 //! for all. In [`Account::one_droplet`] one list has an item, and all others are empty.
 //!
 //! # Invoices
@@ -63,7 +63,7 @@
 //! | `POST /simulator/faults` | adds faults: one a line, in the text form of [`Fault`] |
 //! | `GET /simulator/faults` | lists the remaining faults, one a line |
 //! | `DELETE /simulator/faults` | removes all faults |
-//! | `GET /simulator/requests` | lists requests: `[{"method","path","query","status"}]`, oldest first |
+//! | `GET /simulator/requests` | `[{"method","path","query","status"}]`, the oldest request first |
 
 mod access;
 mod account;

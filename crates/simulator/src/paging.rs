@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{NoneForm, answers::ok, errors::ApiError};
 
 const DEFAULT_PER_PAGE: usize = 20;
-const MOST_PER_PAGE: usize = 200;
+const MAX_PER_PAGE: usize = 200;
 
 /// The effect of a fault on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl PageRequest {
     pub(crate) fn of(parts: &Parts) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let per_page = number(&query, "per_page")?.unwrap_or(DEFAULT_PER_PAGE);
-        if per_page > MOST_PER_PAGE {
+        if per_page > MAX_PER_PAGE {
             return Err(ApiError::unprocessable(
                 "per_page must be between 1 and 200",
             ));
@@ -120,18 +120,18 @@ impl PageRequest {
         self.answer_with(key, items, body, None)
     }
 
-    /// The requested page with another field beside the list.
+    /// Returns the requested page with another field.
     pub(crate) fn answer_with<'a, T, B: Serialize>(
         &self,
         key: &'static str,
         items: &'a [T],
         body: impl Fn(&'a T) -> B,
-        beside: Option<(&'static str, Value)>,
+        extra: Option<(&'static str, Value)>,
     ) -> Response {
         let (page, total) = self.window(items);
         ok(&Envelope {
             list: self.list(key, page.into_iter().map(body).collect(), total),
-            beside: beside.map(|field| BTreeMap::from([field])),
+            extra: extra.map(|field| BTreeMap::from([field])),
             links: self.links(total),
             meta: Meta { total },
         })
@@ -246,7 +246,7 @@ struct Envelope<B: Serialize> {
     #[serde(flatten)]
     list: List<B>,
     #[serde(flatten)]
-    beside: Option<BTreeMap<&'static str, Value>>,
+    extra: Option<BTreeMap<&'static str, Value>>,
     links: Links,
     meta: Meta,
 }

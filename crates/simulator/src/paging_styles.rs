@@ -41,7 +41,7 @@ impl PageRequest {
         })
     }
 
-    /// The requested page with only the total beside it.
+    /// Returns the requested page with only the total as another field.
     pub(crate) fn answer_with_total<'a, T, B: Serialize>(
         &self,
         key: &'static str,
@@ -69,7 +69,7 @@ pub(crate) fn answer_whole<'a, T, B: Serialize>(
         Some(Disturbance::ItemMoved) | None => items.len(),
     };
     let form = match none_form_of(parts) {
-        // `{}` could be an answer to any request.
+        // `{}` could be the response to any request.
         NoneForm::NoKey => NoneForm::Null,
         form => form,
     };

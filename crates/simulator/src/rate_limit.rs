@@ -1,4 +1,4 @@
-//! The two rolling rate limits of a token, and the headers that tell about them.
+//! The two rolling rate limits of a token, and the headers that report them.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,15 +10,14 @@ use axum::http::{HeaderMap, HeaderName};
 const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// How many requests a token may make. Each request stops counting one hour (or one minute) after it was made.
+/// The number of requests that a token may make. A request counts for one hour (or one minute).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// Requests in a rolling hour.
     pub per_hour: u32,
     /// Requests in a rolling minute.
     pub per_minute: u32,
-    /// How many times faster than others' this account's hours and minutes pass, so that a test need not wait for a whole one. At
-    /// least 1.
+    /// The divisor of this account's hours and minutes, to shorten the waits of tests. At least 1.
     pub times_faster: u32,
 }
 
@@ -30,7 +29,8 @@ impl RateLimit {
         times_faster: 1,
     };
 
-    /// Counted like the real ones and too high for a test or a benchmark to meet: what an account starts with.
+    /// The default of accounts: counted like DigitalOcean's limits, but too high for tests and
+    /// benchmarks to reach.
     pub const GENEROUS: Self = Self {
         per_hour: 1_000_000,
         per_minute: 1_000_000,
@@ -46,27 +46,27 @@ impl RateLimit {
     }
 }
 
-/// The outcome of counting one request.
+/// The state of a token's limits after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct Usage {
     limit: u32,
     remaining: u32,
-    /// Until the oldest request of the window expires.
+    /// The time until the oldest request of the window expires.
     oldest_expires_in: Duration,
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// Which limit has been met.
+/// The exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The limit per minute; whole seconds until a request is possible again.
+    /// The limit per minute, with the seconds until another request is possible, rounded up.
     Burst { retry_after: u64 },
-    /// The limit per hour. DigitalOcean documents no `retry-after` for it: `ratelimit-reset` tells.
+    /// The limit per hour. DigitalOcean documents no `retry-after` for it, only `ratelimit-reset`.
     Hourly,
 }
 
-impl Standing {
-    /// For a request without an accepted token: nothing is counted.
+impl Usage {
+    /// Returns the state for a request without an accepted token, which is not counted.
     pub(crate) fn uncounted(limit: RateLimit) -> Self {
         Self {
             limit: limit.per_hour,
@@ -93,13 +93,13 @@ impl Standing {
     }
 }
 
-/// When each token made its requests of the last hour.
+/// The times of each token's requests within the last hour.
 #[derive(Default)]
 pub(crate) struct Accounting(HashMap<String, VecDeque<Instant>>);
 
 impl Accounting {
-    /// Counts a request made `now`. A refused request does not count.
-    pub(crate) fn count(&mut self, token: &str, limit: RateLimit, now: Instant) -> Standing {
+    /// Counts a request at `now`. A rejected request does not count.
+    pub(crate) fn count(&mut self, token: &str, limit: RateLimit, now: Instant) -> Usage {
         let (hour, minute) = (limit.hour(), limit.minute());
         let made = self.0.entry(token.to_owned()).or_default();
         while made.front().is_some_and(|&at| now - at >= hour) {
@@ -122,7 +122,7 @@ impl Accounting {
         let left = limit
             .per_hour
             .saturating_sub(u32::try_from(made.len()).unwrap_or(u32::MAX));
-        Standing {
+        Usage {
             limit: limit.per_hour,
             remaining: if refusal.is_some() { 0 } else { left },
             oldest_expires_in: made
@@ -148,9 +148,9 @@ mod tests {
         let mut accounting = Accounting::default();
         let start = Instant::now();
         for second in 0..3 {
-            let standing = accounting.count("a", LIMIT, start + Duration::from_secs(second));
-            assert_eq!(standing.refusal, None);
-            assert_eq!(u64::from(standing.remaining), 4 - second);
+            let usage = accounting.count("a", LIMIT, start + Duration::from_secs(second));
+            assert_eq!(usage.refusal, None);
+            assert_eq!(u64::from(usage.remaining), 4 - second);
         }
         let refused = accounting.count("a", LIMIT, start + Duration::from_secs(10));
         assert_eq!(refused.refusal, Some(Refusal::Burst { retry_after: 50 }));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hourly_limit_refuses_until_the_oldest_request_expires() {
+    fn the_hourly_limit_applies_until_the_oldest_request_expires() {
         let mut accounting = Accounting::default();
         let start = Instant::now();
         for minute in 0..5 {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faster_account_forgets_sooner() {
+    fn requests_of_a_faster_account_expire_sooner() {
         let limit = RateLimit {
             times_faster: 10,
             ..LIMIT
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_does_not_spend_another_tokens_requests() {
+    fn each_token_has_separate_limits() {
         let mut accounting = Accounting::default();
         let now = Instant::now();
         for _ in 0..4 {

@@ -1,22 +1,23 @@
-//! What has been asked of the simulator, for tests that count requests.
+//! The log of received requests, for tests that count them.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// How many requests are remembered, so that a simulator left running does not grow without end.
-const REMEMBERED: usize = 100_000;
+/// The maximum number of logged requests, which limits the memory of a long-running simulator.
+const MAX_LOGGED: usize = 100_000;
 
-/// One request under `/v2` and how it was answered. Headers, and with them the token, are not kept.
+/// A request under `/v2` and the status of its response. Headers, which contain the token, are not
+/// logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReceivedRequest {
     /// `GET` or `POST`.
     pub method: String,
     /// The path, without the query: `/v2/droplets`.
     pub path: String,
-    /// The query as sent, without the question mark; empty when there was none.
+    /// The query as sent, without the question mark; empty if there is none.
     pub query: String,
-    /// The status answered.
+    /// The status of the response.
     pub status: u16,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct RequestLog(VecDeque<ReceivedRequest>);
 
 impl RequestLog {
     pub(crate) fn record(&mut self, request: ReceivedRequest) {
-        if self.0.len() == REMEMBERED {
+        if self.0.len() == MAX_LOGGED {
             self.0.pop_front();
         }
         self.0.push_back(request);

@@ -1,5 +1,5 @@
 //! The secrets in the bodies. They are invalid elsewhere and must not appear outside the
-//! simulator's answers.
+//! simulator's responses.
 
 pub(crate) const DATABASE: &str = "sim-secret-db-password-1";
 pub(crate) const DATABASE_PRIVATE: &str = "sim-secret-db-private-password-1";

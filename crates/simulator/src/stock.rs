@@ -1,4 +1,4 @@
-//! The resources of kinds without a type of their own, each stored as the JSON to send.
+//! The resources of kinds without a separate type, each stored as the JSON to send.
 
 use std::collections::HashMap;
 

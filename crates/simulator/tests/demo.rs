@@ -1,4 +1,5 @@
-//! The demo account holds what it promises, and its invoices agree with themselves.
+//! Checks the demo account: its documented resources and invoices, and that every invoice
+//! reconciles.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use simulator::{Account, Invoice, InvoiceLine};
-use support::Asker;
+use support::TestClient;
 
 fn cents(text: &str) -> i64 {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
@@ -22,13 +23,13 @@ fn total(invoice: &Invoice) -> String {
     sum.to_string()
 }
 
-/// `web (s-1vcpu-1gb)` names `web`.
+/// Returns the name in a description: `web` of `web (s-1vcpu-1gb)`.
 fn named(line: &InvoiceLine) -> &str {
     line.description.split(" (").next().unwrap()
 }
 
 #[test]
-fn five_droplets_and_seven_domains_are_spread_over_projects_and_nothing_else_exists() {
+fn the_demo_has_five_droplets_and_seven_domains_in_four_projects() {
     let account = Account::demo();
     assert_eq!(account.droplets().len(), 5);
     assert_eq!(account.domains().len(), 7);
@@ -59,7 +60,7 @@ fn five_droplets_and_seven_domains_are_spread_over_projects_and_nothing_else_exi
 }
 
 #[test]
-fn there_is_one_invoice_a_month_from_december_2014_to_april_2026_newest_first() {
+fn every_month_from_december_2014_to_april_2026_has_an_invoice() {
     let account = Account::demo();
     let periods: Vec<String> = account
         .invoices()
@@ -104,7 +105,7 @@ fn every_header_is_the_sum_of_its_lines_and_positive() {
 }
 
 #[test]
-fn lines_grow_over_the_years_and_the_oldest_csvs_have_no_category() {
+fn the_number_of_lines_grows_and_old_csvs_have_no_category() {
     let account = Account::demo();
     let oldest = account.invoices().last().unwrap();
     assert!((1..=3).contains(&oldest.lines.len()));
@@ -126,31 +127,31 @@ fn lines_grow_over_the_years_and_the_oldest_csvs_have_no_category() {
 }
 
 #[test]
-fn april_2026_has_33_lines_for_86_92_of_which_six_name_what_is_still_there() {
+fn april_2026_has_33_lines_of_which_six_name_existing_droplets() {
     let account = Account::demo();
     let april = &account.invoices()[0];
     assert_eq!(april.period_text(), "2026-04");
     assert_eq!(april.lines.len(), 33);
     assert_eq!(april.amount.to_string(), "86.92");
-    let living: BTreeSet<&str> = account.droplets().iter().map(|d| d.name.as_str()).collect();
+    let existing: BTreeSet<&str> = account.droplets().iter().map(|d| d.name.as_str()).collect();
     let matching: Vec<&InvoiceLine> = april
         .lines
         .iter()
-        .filter(|line| living.contains(named(line)))
+        .filter(|line| existing.contains(named(line)))
         .collect();
     assert_eq!(matching.len(), 6);
     assert!(matching.iter().all(|line| line.product == "Droplets"));
     let names: BTreeSet<&str> = matching.iter().map(|line| named(line)).collect();
-    assert_eq!(names, living);
+    assert_eq!(names, existing);
     let domains = account.domains();
     for line in april
         .lines
         .iter()
-        .filter(|line| !living.contains(named(line)))
+        .filter(|line| !existing.contains(named(line)))
     {
-        let gone = line.product == "Droplets" && line.description.starts_with("preview-");
+        let is_deleted = line.product == "Droplets" && line.description.starts_with("preview-");
         let spaces = ["Spaces", "Spaces Subscription"].contains(&line.product.as_str());
-        assert!(gone || spaces || line.product == "Taxes", "{line:?}");
+        assert!(is_deleted || spaces || line.product == "Taxes", "{line:?}");
         assert!(
             domains
                 .iter()
@@ -160,7 +161,7 @@ fn april_2026_has_33_lines_for_86_92_of_which_six_name_what_is_still_there() {
 }
 
 #[test]
-fn a_current_droplet_is_on_no_invoice_from_before_its_creation() {
+fn no_invoice_names_a_droplet_before_its_creation() {
     let account = Account::demo();
     for droplet in account.droplets() {
         let starts = account
@@ -174,24 +175,24 @@ fn a_current_droplet_is_on_no_invoice_from_before_its_creation() {
 }
 
 #[tokio::test]
-async fn items_summary_csv_and_header_of_every_invoice_agree() {
-    let asker = Asker::of(Account::demo()).await;
-    let mut invoices = asker.all("/v2/customers/my/invoices", "invoices").await;
-    let page = asker.ok("/v2/customers/my/invoices").await;
+async fn items_summary_csv_and_header_of_every_invoice_reconcile() {
+    let client = TestClient::of(Account::demo()).await;
+    let mut invoices = client.all("/v2/customers/my/invoices", "invoices").await;
+    let page = client.ok("/v2/customers/my/invoices").await;
     invoices.push(page["invoice_preview"].clone());
     for header in invoices {
         let path = format!(
             "/v2/customers/my/invoices/{}",
             header["invoice_uuid"].as_str().unwrap()
         );
-        let items = asker.all(&path, "invoice_items").await;
+        let items = client.all(&path, "invoice_items").await;
         let sum: i64 = items
             .iter()
             .map(|item| cents(item["amount"].as_str().unwrap()))
             .sum();
         assert_eq!(sum, cents(header["amount"].as_str().unwrap()));
 
-        let summary = asker.ok(&format!("{path}/summary")).await;
+        let summary = client.ok(&format!("{path}/summary")).await;
         let part = |name: &str| cents(summary[name]["amount"].as_str().unwrap());
         let parts = [
             "product_charges",
@@ -209,7 +210,7 @@ async fn items_summary_csv_and_header_of_every_invoice_agree() {
             .sum();
         assert_eq!(products, parts[0]);
 
-        let csv = asker
+        let csv = client
             .get(&format!("{path}/csv"))
             .await
             .text()
@@ -222,7 +223,7 @@ async fn items_summary_csv_and_header_of_every_invoice_agree() {
     }
 }
 
-/// Description, hours and cents of every line. The demo has no quoted cell but amounts of thousands.
+/// Parses description, hours and cents of every line. Only amounts of thousands are quoted cells.
 fn rows(csv: &str) -> Vec<(String, String, i64)> {
     let mut lines = csv.lines();
     let columns: BTreeMap<&str, usize> = lines.next().unwrap().split(',').zip(0..).collect();
@@ -249,16 +250,16 @@ fn expected_row(item: &Value) -> (String, String, i64) {
 }
 
 #[tokio::test]
-async fn balance_and_history_add_up() {
-    let asker = Asker::of(Account::demo()).await;
-    let balance = asker.ok("/v2/customers/my/balance").await;
+async fn the_balance_is_the_total_of_the_history() {
+    let client = TestClient::of(Account::demo()).await;
+    let balance = client.ok("/v2/customers/my/balance").await;
     let part = |name: &str| cents(balance[name].as_str().unwrap());
     assert_eq!(
         part("month_to_date_balance"),
         part("account_balance") + part("month_to_date_usage")
     );
     assert!(part("month_to_date_usage") > 0);
-    let history = asker
+    let history = client
         .all("/v2/customers/my/billing_history", "billing_history")
         .await;
     assert_eq!(history.len(), 2 * 137);

@@ -1,4 +1,5 @@
-//! The account with every trap holds what it promises, and the truth about its lines is one that its answers bear out.
+//! Checks the account with traps: its invoices have the documented traps, and the expected
+//! attribution of its lines matches the responses.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use simulator::{Account, EveryCent, Invoice, LineTruth, ResourceName, Truth};
-use support::Asker;
+use support::TestClient;
 use uuid::Uuid;
 
 const INVOICES: &str = "/v2/customers/my/invoices";
@@ -24,13 +25,13 @@ fn decimal(value: &Value) -> Decimal {
 
 fn named(truth: &Truth) -> Option<&ResourceName> {
     match truth {
-        Truth::Resource(name) | Truth::Gone(name) => Some(name),
+        Truth::Resource(name) | Truth::Deleted(name) => Some(name),
         _ => None,
     }
 }
 
 #[test]
-fn there_is_an_invoice_for_every_month_a_supplementary_one_and_a_preview() {
+fn every_month_has_an_invoice_and_one_has_a_supplementary_one() {
     let traps = EveryCent::new().traps;
     let account = Account::named("every-cent").unwrap();
     let periods: Vec<String> = account
@@ -52,7 +53,7 @@ fn there_is_an_invoice_for_every_month_a_supplementary_one_and_a_preview() {
 }
 
 #[test]
-fn every_header_is_the_sum_of_its_lines_but_one_that_is_a_cent_more() {
+fn every_header_totals_its_lines_except_for_one_cent_of_one_trap() {
     let EveryCent { account, traps, .. } = EveryCent::new();
     for invoice in all_invoices(&account) {
         let cents = i64::from(invoice.uuid == traps.off_by_a_cent);
@@ -67,32 +68,32 @@ fn every_header_is_the_sum_of_its_lines_but_one_that_is_a_cent_more() {
 }
 
 #[test]
-fn the_truth_is_told_about_every_line_once_and_is_the_same_every_time() {
+fn every_line_has_one_expected_attribution_that_never_changes() {
     let EveryCent { account, truth, .. } = EveryCent::new();
-    let told: BTreeSet<(Uuid, usize)> = truth.iter().map(|t| (t.invoice, t.line_no)).collect();
-    assert_eq!(told.len(), truth.len());
+    let attributed: BTreeSet<(Uuid, usize)> =
+        truth.iter().map(|t| (t.invoice, t.line_no)).collect();
+    assert_eq!(attributed.len(), truth.len());
     let lines = |invoice: &Invoice| {
         let uuid = invoice.uuid;
         (1..=invoice.lines.len()).map(move |line_no| (uuid, line_no))
     };
     let expected: BTreeSet<(Uuid, usize)> = all_invoices(&account).flat_map(lines).collect();
-    assert_eq!(told, expected);
+    assert_eq!(attributed, expected);
     assert_eq!(EveryCent::new().truth, truth);
 }
 
 #[test]
-fn what_a_line_paid_for_is_there_or_gone_as_the_truth_says() {
+fn expected_resources_exist_unless_expected_to_be_deleted() {
     let EveryCent { account, truth, .. } = EveryCent::new();
-    let is_there =
-        |name: &ResourceName| account.resource_ids(name.kind).contains(&name.provider_id);
+    let exists = |name: &ResourceName| account.resource_ids(name.kind).contains(&name.provider_id);
     for LineTruth { truth, group, .. } in &truth {
         match truth {
-            Truth::Resource(name) => assert!(is_there(name), "{name:?}"),
-            Truth::Gone(name) => assert!(!is_there(name), "{name:?}"),
-            Truth::CannotBeTold(names) => assert!(names.len() > 1 && names.iter().all(is_there)),
+            Truth::Resource(name) => assert!(exists(name), "{name:?}"),
+            Truth::Deleted(name) => assert!(!exists(name), "{name:?}"),
+            Truth::Ambiguous(names) => assert!(names.len() > 1 && names.iter().all(exists)),
             Truth::Account | Truth::Unknown => {}
         }
-        assert!(group.as_ref().is_none_or(is_there), "{group:?}");
+        assert!(group.as_ref().is_none_or(exists), "{group:?}");
     }
     let kinds: BTreeSet<&str> = truth
         .iter()
@@ -102,12 +103,12 @@ fn what_a_line_paid_for_is_there_or_gone_as_the_truth_says() {
     assert!(
         truth
             .iter()
-            .any(|line| matches!(line.truth, Truth::CannotBeTold(_)))
+            .any(|line| matches!(line.truth, Truth::Ambiguous(_)))
     );
     assert!(truth.iter().any(|line| line.truth == Truth::Unknown));
 }
 
-/// What the CSV tells of an item.
+/// Returns the columns of the CSV that an item has.
 fn as_row(item: &Value) -> Vec<String> {
     let fields = [
         "product",
@@ -123,13 +124,13 @@ fn as_row(item: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_items_name_exactly_the_resources_that_the_truth_says_they_name() {
+async fn the_items_name_exactly_the_expected_resources() {
     let EveryCent { account, truth, .. } = EveryCent::new();
-    let asker = Asker::of(account.clone()).await;
+    let client = TestClient::of(account.clone()).await;
     for invoice in all_invoices(&account).filter(|invoice| !invoice.lacks_items) {
-        // The ids of the items that look alike, in their order.
+        // The ids of identical items, in their order.
         let mut ids: HashMap<Vec<String>, Vec<Option<String>>> = HashMap::new();
-        let items = asker
+        let items = client
             .all(&format!("{INVOICES}/{}", invoice.uuid), "invoice_items")
             .await;
         for item in items.iter().rev() {
@@ -140,26 +141,26 @@ async fn the_items_name_exactly_the_resources_that_the_truth_says_they_name() {
                 .or_default()
                 .push(id.map(str::to_owned));
         }
-        // The same rows as items again, from an account in which nothing of the JSON was changed.
+        // The rows as items, from an account without changes of the JSON.
         let mut plain = Account::empty();
         let lines = invoice.lines.clone();
         let uuid = plain.add_invoice(Invoice::for_month(2025, 1, lines));
-        let plain = Asker::of(plain).await;
+        let plain = TestClient::of(plain).await;
         let rows = plain
             .all(&format!("{INVOICES}/{uuid}"), "invoice_items")
             .await;
         for (place, row) in rows.iter().enumerate() {
             let id = ids.get_mut(&as_row(row)).and_then(Vec::pop).flatten();
-            let told = truth.iter();
-            let mut told = told.filter(|t| t.invoice == invoice.uuid && t.line_no == place + 1);
-            let told = told.next().unwrap();
-            if told.named_by_json {
+            let mut expected = truth.iter();
+            let expected = expected.find(|t| t.invoice == invoice.uuid && t.line_no == place + 1);
+            let expected = expected.unwrap();
+            if expected.named_by_json {
                 assert_eq!(
                     id.as_ref(),
-                    named(&told.truth).map(|name| &name.provider_id),
+                    named(&expected.truth).map(|name| &name.provider_id),
                     "{row}"
                 );
-            } else if told.truth != Truth::Unknown {
+            } else if expected.truth != Truth::Unknown {
                 assert_eq!(id, None, "{row}");
             }
         }
@@ -171,13 +172,13 @@ async fn the_items_name_exactly_the_resources_that_the_truth_says_they_name() {
 }
 
 #[tokio::test]
-async fn an_invoice_lacks_what_its_trap_says_and_nothing_else() {
+async fn an_invoice_lacks_only_the_part_of_its_trap() {
     let EveryCent { account, traps, .. } = EveryCent::new();
-    let asker = Asker::of(account.clone()).await;
+    let client = TestClient::of(account.clone()).await;
     for invoice in account.invoices() {
         let uuid = invoice.uuid;
         for part in ["", "/csv", "/summary"] {
-            let response = asker.get(&format!("{INVOICES}/{uuid}{part}")).await;
+            let response = client.get(&format!("{INVOICES}/{uuid}{part}")).await;
             let lacks = match part {
                 "" => uuid == traps.without_items || uuid == traps.recreated_without_items,
                 "/csv" => uuid == traps.without_csv,
@@ -195,7 +196,7 @@ async fn an_invoice_lacks_what_its_trap_says_and_nothing_else() {
 }
 
 #[test]
-fn the_csvs_are_written_in_five_forms() {
+fn the_csvs_have_five_forms() {
     let EveryCent { account, traps, .. } = EveryCent::new();
     let header = |uuid| {
         let text = account.invoice(uuid).unwrap().csv_text();
@@ -224,8 +225,8 @@ async fn the_other_traps_are_in_their_invoices() {
     } = EveryCent::new();
     let of = |uuid| account.invoice(uuid).unwrap();
     assert!(of(traps.many_items).lines.len() > 200);
-    let asker = Asker::of(account.clone()).await;
-    let summary = asker
+    let client = TestClient::of(account.clone()).await;
+    let summary = client
         .ok(&format!(
             "{INVOICES}/{}/summary",
             traps.summary_off_by_a_cent
@@ -266,8 +267,8 @@ async fn the_other_traps_are_in_their_invoices() {
 
 #[tokio::test]
 async fn the_balance_is_the_sum_of_a_history_of_every_type() {
-    let asker = Asker::of(Account::every_cent()).await;
-    let history = asker
+    let client = TestClient::of(Account::every_cent()).await;
+    let history = client
         .all("/v2/customers/my/billing_history", "billing_history")
         .await;
     let types: BTreeSet<&str> = history
@@ -283,14 +284,10 @@ async fn the_balance_is_the_sum_of_a_history_of_every_type() {
         .iter()
         .filter(|entry| entry["type"] != "AttemptFailed");
     let sum: Decimal = moving.map(|entry| decimal(&entry["amount"])).sum();
-    let balance = asker.ok("/v2/customers/my/balance").await;
+    let balance = client.ok("/v2/customers/my/balance").await;
     assert_eq!(decimal(&balance["account_balance"]), sum);
     assert!(sum > Decimal::ZERO, "April is not paid");
     let texts: Vec<String> = history.iter().map(Value::to_string).collect();
     let distinct: BTreeSet<&String> = texts.iter().collect();
-    assert_eq!(
-        distinct.len(),
-        texts.len() - 1,
-        "two entries are alike in everything"
-    );
+    assert_eq!(distinct.len(), texts.len() - 1, "two entries are identical");
 }

@@ -7,29 +7,29 @@ mod support;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use simulator::{Account, DEMO_SPACES_SECRET, Fault, FaultKind, NoneForm, SECRETS, Scopes};
-use support::{Asker, answered};
+use support::{TestClient, answered};
 
 fn count(body: &Value, key: &str) -> usize {
     body[key].as_array().unwrap().len()
 }
 
 #[tokio::test]
-async fn gen_ai_lists_call_the_page_before_previous_and_count_pages() {
+async fn gen_ai_lists_link_to_previous_and_count_pages() {
     let mut account = Account::empty();
     for number in 0..5 {
         account.add_resource("genai_agent", &format!("agent-{number}"), "tor1");
     }
-    let asker = Asker::of(account).await;
-    let url = asker.simulator.url();
+    let client = TestClient::of(account).await;
+    let url = client.simulator.url();
     let link = |page: u32| format!("{url}/v2/gen-ai/agents?page={page}&per_page=2");
-    let body = asker.ok("/v2/gen-ai/agents?page=2&per_page=2").await;
+    let body = client.ok("/v2/gen-ai/agents?page=2&per_page=2").await;
     assert_eq!(body["agents"][0]["name"], "agent-2");
     assert_eq!(body["meta"], json!({ "page": 2, "pages": 3, "total": 5 }));
     assert_eq!(
         body["links"]["pages"],
         json!({ "first": link(1), "previous": link(1), "next": link(3), "last": link(3) })
     );
-    let body = asker.ok("/v2/gen-ai/agents?page=3&per_page=2").await;
+    let body = client.ok("/v2/gen-ai/agents?page=3&per_page=2").await;
     assert!(body["links"]["pages"]["next"].is_null());
     assert_eq!(count(&body, "agents"), 1);
 }
@@ -40,30 +40,30 @@ async fn vector_databases_have_a_total_and_no_links() {
     for number in 0..3 {
         account.add_resource("vector_database", &format!("vectors-{number}"), "tor1");
     }
-    let asker = Asker::of(account).await;
-    let body = asker.ok("/v2/vector-databases?page=2&per_page=2").await;
+    let client = TestClient::of(account).await;
+    let body = client.ok("/v2/vector-databases?page=2&per_page=2").await;
     assert_eq!(count(&body, "vector_dbs"), 1);
     assert_eq!(body["total"], 3);
     assert_eq!(body.as_object().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn a_list_without_pages_comes_whole_whatever_page_is_asked_for() {
+async fn a_list_without_pages_ignores_the_requested_page() {
     let mut account = Account::empty();
     for number in 0..30 {
         account.add_resource("database_cluster", &format!("db-{number}"), "syd1");
     }
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for query in ["", "?page=2", "?per_page=1", "?per_page=1000"] {
-        let body = asker.ok(&format!("/v2/databases{query}")).await;
+        let body = client.ok(&format!("/v2/databases{query}")).await;
         assert_eq!(count(&body, "databases"), 30, "{query}");
         assert_eq!(body.as_object().unwrap().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn lists_are_narrowed_by_their_documented_filters() {
-    let asker = Asker::of(Account::everything()).await;
+async fn lists_support_their_documented_filters() {
+    let client = TestClient::of(Account::everything()).await;
     for (path, key, items) in [
         ("/v2/nfs", "shares", 3),
         ("/v2/nfs?region=atl1", "shares", 2),
@@ -78,19 +78,19 @@ async fn lists_are_narrowed_by_their_documented_filters() {
         ("/v2/snapshots?resource_type=droplet", "snapshots", 3),
         ("/v2/snapshots?resource_type=volume", "snapshots", 2),
     ] {
-        let body = asker.ok(path).await;
+        let body = client.ok(path).await;
         assert_eq!(count(&body, key), items, "{path}");
         assert!(body["meta"]["total"].is_null() || body["meta"]["total"] == items);
     }
-    let (status, _) = asker.json("/v2/snapshots?resource_type=app").await;
+    let (status, _) = client.json("/v2/snapshots?resource_type=app").await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]
-async fn every_secret_is_in_some_answer() {
+async fn every_secret_is_in_a_response() {
     let account = Account::everything();
     let clusters = account.resource_ids("database_cluster");
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let mut answers = String::new();
     for path in [
         "/v2/databases",
@@ -100,13 +100,13 @@ async fn every_secret_is_in_some_answer() {
         "/v2/monitoring/alerts",
         "/v2/add-ons/saas",
     ] {
-        answers.push_str(&asker.ok(path).await.to_string());
+        answers.push_str(&client.ok(path).await.to_string());
     }
     for cluster in clusters {
         let path = format!("/v2/databases/{cluster}/replicas");
-        answers.push_str(&asker.ok(&path).await.to_string());
+        answers.push_str(&client.ok(&path).await.to_string());
     }
-    // That one is to sign with, and never sent.
+    // This secret is used to sign requests and is never sent.
     let sent = SECRETS
         .iter()
         .filter(|secret| **secret != DEMO_SPACES_SECRET);
@@ -116,7 +116,7 @@ async fn every_secret_is_in_some_answer() {
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_for_credentials_or_projects_gets_bodies_without_them() {
+async fn bodies_lack_credentials_and_projects_without_their_scopes() {
     let mut account = Account::everything();
     account.accept_token("dop_v1_narrow", Scopes::only(["database:read"]));
     account.accept_token(
@@ -128,8 +128,8 @@ async fn a_token_without_the_scope_for_credentials_or_projects_gets_bodies_witho
             "load_balancer:read",
         ]),
     );
-    let asker = Asker::of(account).await;
-    let get = async |path: &str, token: &str| answered(asker.get_with(path, token).await).await;
+    let client = TestClient::of(account).await;
+    let get = async |path: &str, token: &str| answered(client.get_with(path, token).await).await;
     let (status, body) = get("/v2/databases", "dop_v1_narrow").await;
     assert_eq!(status, StatusCode::OK);
     assert!(
@@ -147,33 +147,33 @@ async fn a_token_without_the_scope_for_credentials_or_projects_gets_bodies_witho
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_for_tags_gets_bodies_without_them_and_no_list_of_tags() {
+async fn bodies_lack_tags_without_their_scope() {
     let mut account = Account::everything();
     let scopes = ["droplet:read", "block_storage:read", "database:read"];
     account.accept_token("dop_v1_narrow", Scopes::only(scopes));
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for (path, key) in [
         ("/v2/droplets", "droplets"),
         ("/v2/volumes", "volumes"),
         ("/v2/databases", "databases"),
     ] {
-        let (_, body) = answered(asker.get_with(path, "dop_v1_narrow").await).await;
+        let (_, body) = answered(client.get_with(path, "dop_v1_narrow").await).await;
         assert!(body[key][0].get("tags").is_none(), "{path}: {body}");
-        assert!(asker.ok(path).await[key][0]["tags"].is_array(), "{path}");
+        assert!(client.ok(path).await[key][0]["tags"].is_array(), "{path}");
     }
-    let (status, _) = answered(asker.get_with("/v2/tags", "dop_v1_narrow").await).await;
+    let (status, _) = answered(client.get_with("/v2/tags", "dop_v1_narrow").await).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let tags = asker.ok("/v2/tags").await;
+    let tags = client.ok("/v2/tags").await;
     let cluster = tags["tags"].as_array().unwrap().iter();
     let mut cluster = cluster.filter(|tag| tag["name"] == "k8s");
     assert!(cluster.next().unwrap()["resources"]["droplets"]["count"].as_u64() > Some(0));
 }
 
 #[tokio::test]
-async fn faults_meet_every_path_and_also_lists_without_pages() {
-    let asker = Asker::of(Account::everything()).await;
+async fn faults_apply_to_every_path_and_to_lists_without_pages() {
+    let client = TestClient::of(Account::everything()).await;
     let fail = |kind: FaultKind, path: &str| {
-        asker.simulator.fail(Fault::new(kind, path).times(1));
+        client.simulator.fail(Fault::new(kind, path).times(1));
     };
     for path in [
         "/v2/kubernetes/clusters",
@@ -182,35 +182,35 @@ async fn faults_meet_every_path_and_also_lists_without_pages() {
         "/v2/gen-ai/agents",
     ] {
         fail(FaultKind::NotFound, path);
-        let (status, body) = asker.json(path).await;
+        let (status, body) = client.json(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(body["id"], "not_found");
         fail(FaultKind::ServerError { status: 503 }, path);
-        let (status, _) = asker.json(path).await;
+        let (status, _) = client.json(path).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
     }
     fail(FaultKind::EmptyList, "/v2/databases");
-    assert_eq!(asker.ok("/v2/databases").await, json!({ "databases": [] }));
+    assert_eq!(client.ok("/v2/databases").await, json!({ "databases": [] }));
     fail(FaultKind::EmptyList, "/v2/gen-ai/agents");
-    let body = asker.ok("/v2/gen-ai/agents").await;
+    let body = client.ok("/v2/gen-ai/agents").await;
     assert_eq!(body["agents"], json!([]));
     assert_eq!(body["meta"]["total"], 0);
-    assert_eq!(count(&asker.ok("/v2/databases").await, "databases"), 2);
+    assert_eq!(count(&client.ok("/v2/databases").await, "databases"), 2);
 }
 
 #[tokio::test]
-async fn a_short_page_lacks_its_last_item_and_still_counts_it() {
-    let asker = Asker::of(Account::with_resources(100)).await;
+async fn a_short_page_lacks_its_last_item_but_counts_it() {
+    let client = TestClient::of(Account::with_resources(100)).await;
     let fault = || Fault::new(FaultKind::ShortPage, "/v2/*").times(1);
-    asker.simulator.fail(fault());
-    let body = asker.ok("/v2/vpcs?per_page=4").await;
+    client.simulator.fail(fault());
+    let body = client.ok("/v2/vpcs?per_page=4").await;
     assert_eq!(count(&body, "vpcs"), 3);
     assert_eq!(body["meta"]["total"], 10);
     assert!(body["links"]["pages"]["next"].is_string());
-    let asker = Asker::of(Account::everything()).await;
-    asker.simulator.fail(fault());
-    assert_eq!(count(&asker.ok("/v2/registries").await, "registries"), 1);
-    assert_eq!(count(&asker.ok("/v2/registries").await, "registries"), 2);
+    let client = TestClient::of(Account::everything()).await;
+    client.simulator.fail(fault());
+    assert_eq!(count(&client.ok("/v2/registries").await, "registries"), 1);
+    assert_eq!(count(&client.ok("/v2/registries").await, "registries"), 2);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn a_thousand_resources_are_a_hundred_of_ten_kinds_in_four_projects() {
         .map(|project| project.members.len())
         .collect();
     assert_eq!(sizes, [125, 125, 125, 125]);
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for (path, key) in [
         ("/v2/droplets", "droplets"),
         ("/v2/volumes", "volumes"),
@@ -235,16 +235,16 @@ async fn a_thousand_resources_are_a_hundred_of_ten_kinds_in_four_projects() {
         ("/v2/certificates", "certificates"),
         ("/v2/uptime/checks", "checks"),
     ] {
-        let all = asker.all(path, key).await;
+        let all = client.all(path, key).await;
         assert_eq!(all.len(), 100, "{path}");
     }
-    let own = asker.ok("/v2/images?private=true").await;
+    let own = client.ok("/v2/images?private=true").await;
     assert_eq!(own["meta"]["total"], 0);
 }
 
 #[tokio::test]
-async fn an_empty_list_says_so_in_the_form_that_was_observed_of_it() {
-    let asker = Asker::of(Account::empty()).await;
+async fn an_empty_list_has_its_observed_form() {
+    let client = TestClient::of(Account::empty()).await;
     for (path, expected) in [
         (
             "/v2/droplets",
@@ -261,18 +261,20 @@ async fn an_empty_list_says_so_in_the_form_that_was_observed_of_it() {
         ),
         ("/v2/registries", json!({ "registries": [] })),
     ] {
-        assert_eq!(asker.ok(path).await, expected, "{path}");
+        assert_eq!(client.ok(path).await, expected, "{path}");
     }
     let mut account = Account::empty();
     let cluster = account.add_resource("database_cluster", "orders", "nyc3");
-    let asker = Asker::of(account).await;
-    let replicas = asker.ok(&format!("/v2/databases/{cluster}/replicas")).await;
+    let client = TestClient::of(account).await;
+    let replicas = client
+        .ok(&format!("/v2/databases/{cluster}/replicas"))
+        .await;
     assert_eq!(replicas, json!({ "replicas": null }));
-    assert_eq!(count(&asker.ok("/v2/databases").await, "databases"), 1);
+    assert_eq!(count(&client.ok("/v2/databases").await, "databases"), 1);
 }
 
 #[tokio::test]
-async fn every_list_takes_the_form_of_none_that_it_is_given() {
+async fn every_empty_list_has_the_configured_form() {
     for (form, droplets, registries, vectors) in [
         (
             NoneForm::EmptyList,
@@ -294,11 +296,11 @@ async fn every_list_takes_the_form_of_none_that_it_is_given() {
         ),
     ] {
         let mut account = Account::empty();
-        account.answer_none_as(form);
-        let asker = Asker::of(account).await;
-        assert_eq!(asker.ok("/v2/droplets").await, droplets);
-        assert_eq!(asker.ok("/v2/registries").await, registries);
-        assert_eq!(asker.ok("/v2/vector-databases").await, vectors);
+        account.set_none_form(form);
+        let client = TestClient::of(account).await;
+        assert_eq!(client.ok("/v2/droplets").await, droplets);
+        assert_eq!(client.ok("/v2/registries").await, registries);
+        assert_eq!(client.ok("/v2/vector-databases").await, vectors);
     }
 }
 
@@ -307,7 +309,7 @@ async fn the_account_with_one_droplet_has_it_in_its_default_project() {
     let account = Account::named("one-droplet").unwrap();
     let urn = format!("do:droplet:{}", account.resource_ids("droplet")[0]);
     assert_eq!(account.project_of(&urn), Some(account.default_project()));
-    let asker = Asker::of(account).await;
-    assert_eq!(count(&asker.ok("/v2/projects").await, "projects"), 1);
-    assert_eq!(count(&asker.ok("/v2/droplets").await, "droplets"), 1);
+    let client = TestClient::of(account).await;
+    assert_eq!(count(&client.ok("/v2/projects").await, "projects"), 1);
+    assert_eq!(count(&client.ok("/v2/droplets").await, "droplets"), 1);
 }

@@ -5,13 +5,13 @@ mod support;
 use reqwest::StatusCode;
 use serde_json::json;
 use simulator::Account;
-use support::Asker;
+use support::TestClient;
 
 #[tokio::test]
-async fn the_first_page_has_20_items_and_no_way_back() {
-    let asker = Asker::of(Account::with_droplets(45)).await;
-    let url = asker.simulator.url();
-    let body = asker.ok("/v2/droplets").await;
+async fn the_first_page_has_20_items_and_no_previous_link() {
+    let client = TestClient::of(Account::with_droplets(45)).await;
+    let url = client.simulator.url();
+    let body = client.ok("/v2/droplets").await;
     assert_eq!(body["droplets"].as_array().unwrap().len(), 20);
     assert_eq!(body["meta"], json!({ "total": 45 }));
     assert_eq!(
@@ -24,18 +24,18 @@ async fn the_first_page_has_20_items_and_no_way_back() {
 }
 
 #[tokio::test]
-async fn a_middle_page_leads_everywhere_and_the_last_one_only_back() {
-    let asker = Asker::of(Account::with_droplets(45)).await;
-    let url = asker.simulator.url();
+async fn a_middle_page_has_all_links_and_the_last_one_no_next() {
+    let client = TestClient::of(Account::with_droplets(45)).await;
+    let url = client.simulator.url();
     let link = |page: u32| format!("{url}/v2/droplets?page={page}&per_page=15&type=droplets");
-    let body = asker
+    let body = client
         .ok("/v2/droplets?per_page=15&page=2&type=droplets")
         .await;
     assert_eq!(
         body["links"]["pages"],
         json!({ "first": link(1), "prev": link(1), "next": link(3), "last": link(3) })
     );
-    let body = asker
+    let body = client
         .ok("/v2/droplets?per_page=15&page=3&type=droplets")
         .await;
     assert_eq!(
@@ -47,14 +47,14 @@ async fn a_middle_page_leads_everywhere_and_the_last_one_only_back() {
 
 #[tokio::test]
 async fn a_single_page_has_no_links() {
-    let asker = Asker::of(Account::with_droplets(20)).await;
-    assert_eq!(asker.ok("/v2/droplets").await["links"], json!({}));
+    let client = TestClient::of(Account::with_droplets(20)).await;
+    assert_eq!(client.ok("/v2/droplets").await["links"], json!({}));
 }
 
 #[tokio::test]
-async fn a_page_past_the_end_is_empty_and_still_tells_the_total() {
-    let asker = Asker::of(Account::with_droplets(3)).await;
-    let body = asker.ok("/v2/droplets?page=9").await;
+async fn a_page_past_the_end_is_empty_but_has_the_total() {
+    let client = TestClient::of(Account::with_droplets(3)).await;
+    let body = client.ok("/v2/droplets?page=9").await;
     assert_eq!(body["droplets"], json!([]));
     assert_eq!(body["meta"]["total"], 3);
     assert!(body["links"]["pages"]["next"].is_null());
@@ -62,7 +62,7 @@ async fn a_page_past_the_end_is_empty_and_still_tells_the_total() {
 
 #[tokio::test]
 async fn a_page_size_above_200_or_below_1_is_refused() {
-    let asker = Asker::of(Account::with_droplets(3)).await;
+    let client = TestClient::of(Account::with_droplets(3)).await;
     for query in [
         "per_page=201",
         "per_page=0",
@@ -70,18 +70,18 @@ async fn a_page_size_above_200_or_below_1_is_refused() {
         "page=-1",
         "per_page=many",
     ] {
-        let (status, body) = asker.json(&format!("/v2/droplets?{query}")).await;
+        let (status, body) = client.json(&format!("/v2/droplets?{query}")).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
         assert_eq!(body["id"], "unprocessable_entity");
     }
-    asker.ok("/v2/droplets?per_page=200").await;
+    client.ok("/v2/droplets?per_page=200").await;
 }
 
 #[tokio::test]
 async fn the_preview_is_on_every_page_of_the_invoices_and_not_in_the_total() {
-    let asker = Asker::of(Account::demo()).await;
-    let first = asker.ok("/v2/customers/my/invoices?per_page=100").await;
-    let second = asker
+    let client = TestClient::of(Account::demo()).await;
+    let first = client.ok("/v2/customers/my/invoices?per_page=100").await;
+    let second = client
         .ok("/v2/customers/my/invoices?per_page=100&page=2")
         .await;
     assert_eq!(first["meta"]["total"], 137);
@@ -92,21 +92,21 @@ async fn the_preview_is_on_every_page_of_the_invoices_and_not_in_the_total() {
 }
 
 #[tokio::test]
-async fn filters_narrow_the_list_and_its_total() {
+async fn filters_apply_to_the_list_and_its_total() {
     let mut account = Account::with_droplets(3);
     let id = account.add_droplet("web", "c-2", "syd1");
     account.tag_droplet(id, "blue");
     account.add_gpu_droplet("trainer", "gpu-h100x1-80gb", "tor1");
     account.add_volume("data", "syd1", 10);
     account.add_volume("data", "nyc3", 10);
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for (path, names) in [
         ("/v2/droplets?tag_name=blue", vec!["web"]),
         ("/v2/droplets?name=web", vec!["web"]),
         ("/v2/droplets?type=gpus", vec!["trainer"]),
-        ("/v2/droplets?name=nobody", vec![]),
+        ("/v2/droplets?name=unknown", vec![]),
     ] {
-        let body = asker.ok(path).await;
+        let body = client.ok(path).await;
         let droplets = body["droplets"].as_array().unwrap();
         let found: Vec<&str> = droplets
             .iter()
@@ -115,8 +115,8 @@ async fn filters_narrow_the_list_and_its_total() {
         assert_eq!(found, names, "{path}");
         assert_eq!(body["meta"]["total"], names.len(), "{path}");
     }
-    assert_eq!(asker.ok("/v2/droplets").await["meta"]["total"], 4);
-    let volumes = asker.ok("/v2/volumes?name=data&region=nyc3").await;
+    assert_eq!(client.ok("/v2/droplets").await["meta"]["total"], 4);
+    let volumes = client.ok("/v2/volumes?name=data&region=nyc3").await;
     assert_eq!(volumes["volumes"][0]["region"]["slug"], "nyc3");
     assert_eq!(volumes["meta"]["total"], 1);
 }

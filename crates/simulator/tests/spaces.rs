@@ -1,14 +1,15 @@
-//! The buckets by S3. That a signed request is answered is tested where one is signed: in the client.
+//! The buckets in the S3 API. Signed requests are tested in the package of the client, which signs
+//! them.
 
 mod support;
 
 use reqwest::{Method, StatusCode};
 use simulator::{Account, DEMO_SPACES_SECRET};
-use support::Asker;
+use support::TestClient;
 
 #[tokio::test]
-async fn no_request_is_let_in_by_a_token_or_by_the_name_of_a_key() {
-    let asker = Asker::of(Account::everything()).await;
+async fn a_request_without_a_valid_signature_is_rejected() {
+    let client = TestClient::of(Account::everything()).await;
     let scope = "20261124%2Fsyd1%2Fs3%2Faws4_request";
     let signed = |key: &str, scope: &str| {
         format!(
@@ -27,16 +28,16 @@ async fn no_request_is_let_in_by_a_token_or_by_the_name_of_a_key() {
             "AuthorizationHeaderMalformed",
         ),
     ] {
-        let response = asker.get(&path).await;
+        let response = client.get(&path).await;
         assert_eq!(response.status(), StatusCode::from_u16(status).unwrap());
         let body = response.text().await.unwrap();
         assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
         assert!(!body.contains(DEMO_SPACES_SECRET), "{body}");
     }
-    let post = asker.request(Method::POST, "/spaces/syd1/").send().await;
+    let post = client.request(Method::POST, "/spaces/syd1/").send().await;
     assert_eq!(post.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
-    // A signature in a query would stay in the log of requests.
-    assert!(asker.simulator.requests().is_empty());
+    // Requests of S3 are not logged, because their queries can contain signatures.
+    assert!(client.simulator.requests().is_empty());
 }
 
 #[tokio::test]

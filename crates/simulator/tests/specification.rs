@@ -1,6 +1,7 @@
-//! Every answer against DigitalOcean's own specification, so that the simulator is no echo of our client.
+//! Checks every response against DigitalOcean's API specification, so that the simulator does not
+//! merely repeat the assumptions of our client.
 //!
-//! The specification is not part of this repository: without it, these tests are ignored.
+//! The specification is not part of this repository; without it, these tests are ignored.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 mod support;
@@ -11,9 +12,9 @@ use simulator::{
     Account, DEMO_TOKEN, EveryCent, Fault, FaultKind, Invoice, InvoiceLine, MemberStatus, NoneForm,
     Scopes,
 };
-use support::{Asker, answered, specification::Specification};
+use support::{TestClient, answered, specification::Specification};
 
-/// The demo account with one of everything that it lacks.
+/// The demo account with a resource of every kind that it lacks.
 fn account_of_everything() -> Account {
     let mut account = Account::demo();
     let droplet = account.add_droplet("atlanta", "c-2", "atl1");
@@ -50,11 +51,11 @@ const LISTS: &[(&str, &str)] = &[
 #[cfg_attr(missing_specification, ignore = "needs specification")]
 async fn every_page_of_every_list_is_as_specified() {
     let specification = Specification::read();
-    let asker = Asker::of(account_of_everything()).await;
+    let client = TestClient::of(account_of_everything()).await;
     for (path, key) in LISTS {
         let mut items = 0;
         for page in 1.. {
-            let body = asker.ok(&format!("{path}?page={page}&per_page=3")).await;
+            let body = client.ok(&format!("{path}?page={page}&per_page=3")).await;
             specification.check("get", path, 200, &body);
             items += body[key].as_array().unwrap().len();
             if body["links"]["pages"]["next"].is_null() {
@@ -67,12 +68,12 @@ async fn every_page_of_every_list_is_as_specified() {
             "{path} is empty, so that nothing of its items was checked"
         );
     }
-    let gpus = asker.ok("/v2/droplets?type=gpus").await;
+    let gpus = client.ok("/v2/droplets?type=gpus").await;
     assert_eq!(gpus["meta"]["total"], 1);
     specification.check("get", "/v2/droplets", 200, &gpus);
 }
 
-/// The lists that [`Account::everything`] fills, besides those in [`LISTS`].
+/// The lists of [`Account::everything`] that are not in [`LISTS`].
 const OTHER_LISTS: &[(&str, &str)] = &[
     ("/v2/droplets/autoscale", "autoscale_pools"),
     ("/v2/snapshots", "snapshots"),
@@ -116,9 +117,9 @@ async fn every_list_of_an_account_with_everything_is_as_specified() {
     let specification = Specification::read();
     let account = Account::everything();
     let cluster = account.resource_ids("database_cluster")[0].clone();
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let check = async |template: &str, path: &str, key: &str| {
-        let body = asker.ok(path).await;
+        let body = client.ok(path).await;
         let items = body[key].as_array().unwrap().len();
         assert!(
             items > 0,
@@ -128,7 +129,7 @@ async fn every_list_of_an_account_with_everything_is_as_specified() {
         (items, body)
     };
     for (path, key) in LISTS {
-        // Everything but what is billed.
+        // All lists except those of billing.
         if !path.contains("customers") {
             check(path, path, key).await;
         }
@@ -163,7 +164,7 @@ async fn every_list_of_an_account_with_everything_is_as_specified() {
 
 #[tokio::test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
+async fn a_single_resource_of_every_kind_with_a_path_is_as_specified() {
     let specification = Specification::read();
     let account = Account::everything();
     let cases = [
@@ -182,10 +183,10 @@ async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
         ("app", "/v2/apps/", "{id}"),
     ]
     .map(|(kind, path, parameter)| (account.resource_ids(kind), path, parameter));
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for (ids, path, parameter) in cases {
         for id in ids {
-            let body = asker.ok(&format!("{path}{id}")).await;
+            let body = client.ok(&format!("{path}{id}")).await;
             specification.check("get", &format!("{path}{parameter}"), 200, &body);
         }
     }
@@ -193,13 +194,13 @@ async fn a_single_resource_of_every_kind_that_has_an_answer_is_as_specified() {
 
 #[tokio::test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-async fn every_single_thing_is_as_specified() {
+async fn every_single_resource_is_as_specified() {
     let specification = Specification::read();
     let account = account_of_everything();
     let droplet = account.droplets()[0].id;
     let project = account.default_project();
     let volume = account.volumes()[0].id;
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     for (template, path) in [
         ("/v2/account", "/v2/account".to_owned()),
         (
@@ -237,7 +238,7 @@ async fn every_single_thing_is_as_specified() {
             "/v2/reserved_ips/198.18.0.7".to_owned(),
         ),
     ] {
-        specification.check("get", template, 200, &asker.ok(&path).await);
+        specification.check("get", template, 200, &client.ok(&path).await);
     }
 }
 
@@ -248,15 +249,15 @@ async fn every_list_of_the_account_with_every_trap_is_as_specified() {
     let EveryCent {
         mut account, traps, ..
     } = EveryCent::new();
-    // The specification knows no other, whatever DigitalOcean answers.
-    account.answer_none_as(NoneForm::EmptyList);
-    let asker = Asker::of(account).await;
+    // The only form in the specification, although DigitalOcean uses others.
+    account.set_none_form(NoneForm::EmptyList);
+    let client = TestClient::of(account).await;
     let others = OTHER_LISTS.iter().chain(WHOLE_LISTS);
     for (path, key) in LISTS.iter().chain(others) {
-        let mut body = asker.ok(&format!("{path}?per_page=200")).await;
+        let mut body = client.ok(&format!("{path}?per_page=200")).await;
         assert!(body[key].is_array(), "{path}");
         if let Some(entries) = body["billing_history"].as_array_mut() {
-            // A word that is not in the specification yet.
+            // A type that is not in the specification.
             entries.retain(|entry| entry["type"] != "GoodwillGesture");
         }
         specification.check("get", path, 200, &body);
@@ -268,39 +269,39 @@ async fn every_list_of_the_account_with_every_trap_is_as_specified() {
         (traps.without_summary, "/summary"),
     ] {
         let path = format!("/v2/customers/my/invoices/{uuid}{part}");
-        let missing = asker.get(&path).await;
+        let missing = client.get(&path).await;
         check_error(&specification, &format!("{template}{part}"), missing).await;
     }
 }
 
 #[tokio::test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-async fn creating_and_assigning_answer_as_specified() {
+async fn responses_of_creating_and_assigning_are_as_specified() {
     let specification = Specification::read();
     let account = Account::demo();
     let urn = account.droplets()[0].urn();
-    let asker = Asker::of(account).await;
-    let wanted = json!({ "name": "new", "purpose": "Service or API" });
-    let (status, created) = asker.post("/v2/projects", wanted.clone()).await;
+    let client = TestClient::of(account).await;
+    let expected = json!({ "name": "new", "purpose": "Service or API" });
+    let (status, created) = client.post("/v2/projects", expected.clone()).await;
     specification.check("post", "/v2/projects", status.as_u16(), &created);
-    let (status, conflict) = asker.post("/v2/projects", wanted).await;
+    let (status, conflict) = client.post("/v2/projects", expected).await;
     specification.check("post", "/v2/projects", status.as_u16(), &conflict);
     let path = format!(
         "/v2/projects/{}/resources",
         created["project"]["id"].as_str().unwrap()
     );
-    let (status, assigned) = asker.post(&path, json!({ "resources": [urn] })).await;
+    let (status, assigned) = client.post(&path, json!({ "resources": [urn] })).await;
     let template = "/v2/projects/{project_id}/resources";
     specification.check("post", template, status.as_u16(), &assigned);
 }
 
 #[tokio::test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-async fn errors_and_the_headers_of_every_answer_are_as_specified() {
+async fn errors_and_the_headers_of_every_response_are_as_specified() {
     let specification = Specification::read();
     let mut account = Account::empty();
     account.accept_token("dop_v1_nothing", Scopes::only([]));
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let template = "/v2/droplets";
     let kinds = [
         FaultKind::RateLimited { retry_after: 1 },
@@ -310,32 +311,32 @@ async fn errors_and_the_headers_of_every_answer_are_as_specified() {
         FaultKind::Forbidden,
     ];
     for kind in kinds {
-        asker.simulator.fail(Fault::new(kind, template).times(1));
-        check_error(&specification, template, asker.get(template).await).await;
+        client.simulator.fail(Fault::new(kind, template).times(1));
+        check_error(&specification, template, client.get(template).await).await;
     }
     check_error(
         &specification,
         template,
-        asker.get_with(template, "dop_v1_nothing").await,
+        client.get_with(template, "dop_v1_nothing").await,
     )
     .await;
     check_error(
         &specification,
         template,
-        asker.get_with(template, "dop_v1_wrong").await,
+        client.get_with(template, "dop_v1_wrong").await,
     )
     .await;
     check_error(
         &specification,
         template,
-        asker.get("/v2/droplets?per_page=201").await,
+        client.get("/v2/droplets?per_page=201").await,
     )
     .await;
     let single = "/v2/droplets/{droplet_id}";
     check_error(
         &specification,
         single,
-        asker.get_with("/v2/droplets/1", DEMO_TOKEN).await,
+        client.get_with("/v2/droplets/1", DEMO_TOKEN).await,
     )
     .await;
 }
@@ -352,7 +353,7 @@ async fn check_error(specification: &Specification, template: &str, response: Re
 
 #[test]
 #[cfg_attr(missing_specification, ignore = "needs specification")]
-fn the_check_itself_refuses_what_is_not_as_specified() {
+fn the_check_rejects_a_body_that_violates_the_specification() {
     let specification = Specification::read();
     let validator = specification.validator("get", "/v2/droplets", 200);
     let wrong = json!({ "droplets": [{ "id": "a string" }], "links": {}, "meta": { "total": 1 } });

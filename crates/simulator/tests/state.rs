@@ -1,4 +1,4 @@
-//! Changing an account while it is served, and what clients may change themselves.
+//! Changes of an account while it is served, by the test and by clients.
 
 mod support;
 
@@ -6,20 +6,20 @@ use reqwest::{Method, StatusCode, header::ACCEPT};
 use rust_decimal::Decimal;
 use serde_json::json;
 use simulator::{Account, DEMO_TOKEN, HistoryEntry, Invoice, InvoiceLine, MemberStatus};
-use support::{Asker, answered};
+use support::{TestClient, answered};
 use uuid::Uuid;
 
 #[tokio::test]
-async fn a_project_is_created_once_and_a_second_of_its_name_conflicts() {
-    let asker = Asker::of(Account::demo()).await;
-    let wanted = json!({ "name": "skyai-internal", "purpose": "shared tooling" });
-    let (status, body) = asker.post("/v2/projects", wanted.clone()).await;
+async fn a_second_project_with_the_same_name_conflicts() {
+    let client = TestClient::of(Account::demo()).await;
+    let expected = json!({ "name": "skyai-internal", "purpose": "shared tooling" });
+    let (status, body) = client.post("/v2/projects", expected.clone()).await;
     assert_eq!(status, StatusCode::CREATED);
     assert_eq!(body["project"]["purpose"], "Other: shared tooling");
     assert_eq!(body["project"]["is_default"], false);
     let path = format!("/v2/projects/{}", body["project"]["id"].as_str().unwrap());
-    assert_eq!(asker.ok(&path).await, body);
-    let (status, body) = asker.post("/v2/projects", wanted).await;
+    assert_eq!(client.ok(&path).await, body);
+    let (status, body) = client.post("/v2/projects", expected).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(
         body["message"]
@@ -27,46 +27,46 @@ async fn a_project_is_created_once_and_a_second_of_its_name_conflicts() {
             .unwrap()
             .starts_with("name is already in use")
     );
-    assert_eq!(asker.ok("/v2/projects").await["meta"]["total"], 5);
+    assert_eq!(client.ok("/v2/projects").await["meta"]["total"], 5);
 }
 
 #[tokio::test]
 async fn a_project_without_a_name_or_purpose_is_refused() {
-    let asker = Asker::of(Account::empty()).await;
+    let client = TestClient::of(Account::empty()).await;
     let long = "x".repeat(176);
-    for wanted in [
+    for expected in [
         json!({ "name": "a" }),
         json!({ "name": "", "purpose": "b" }),
         json!({ "name": long, "purpose": "b" }),
         json!({ "name": "a", "purpose": "b", "environment": "Moon" }),
     ] {
-        let (status, body) = asker.post("/v2/projects", wanted).await;
+        let (status, body) = client.post("/v2/projects", expected).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
     }
 }
 
 #[tokio::test]
-async fn resources_are_assigned_and_unknown_ones_refused() {
+async fn known_resources_are_assigned_and_unknown_ones_rejected() {
     let mut account = Account::empty();
     let project = account.add_project("web");
     let droplet = account.add_droplet("web", "c-2", "syd1");
     account.add_reserved_ip("198.18.0.7", "syd1", Some(droplet));
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let path = format!("/v2/projects/{project}/resources");
     let urn = format!("do:droplet:{droplet}");
-    let (status, body) = asker.post(&path, json!({ "resources": [urn] })).await;
+    let (status, body) = client.post(&path, json!({ "resources": [urn] })).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body["resources"][0]["status"], "assigned");
-    let (_, body) = asker.post(&path, json!({ "resources": [urn] })).await;
+    let (_, body) = client.post(&path, json!({ "resources": [urn] })).await;
     assert_eq!(body["resources"][0]["status"], "already_assigned");
-    assert_eq!(asker.ok(&path).await["resources"][0]["status"], "ok");
-    let left = asker.ok("/v2/projects/default/resources").await;
+    assert_eq!(client.ok(&path).await["resources"][0]["status"], "ok");
+    let left = client.ok("/v2/projects/default/resources").await;
     assert_eq!(left["meta"]["total"], 0);
-    let floating = asker.ok("/v2/floating_ips/198.18.0.7").await;
+    let floating = client.ok("/v2/floating_ips/198.18.0.7").await;
     assert_eq!(floating["floating_ip"]["project_id"], project.to_string());
 
     let refused =
-        async |path: &str, urn: &str| asker.post(path, json!({ "resources": [urn] })).await.0;
+        async |path: &str, urn: &str| client.post(path, json!({ "resources": [urn] })).await.0;
     assert_eq!(refused(&path, "do:vpc:1").await, StatusCode::BAD_REQUEST);
     assert_eq!(refused(&path, "do:droplet:1").await, StatusCode::NOT_FOUND);
     let default = "/v2/projects/default/resources";
@@ -75,9 +75,9 @@ async fn resources_are_assigned_and_unknown_ones_refused() {
 }
 
 #[tokio::test]
-async fn changes_show_in_the_next_answer() {
-    let asker = Asker::of(Account::empty()).await;
-    let id = asker.simulator.change(|account| {
+async fn changes_are_in_the_next_response() {
+    let client = TestClient::of(Account::empty()).await;
+    let id = client.simulator.change(|account| {
         let id = account.add_droplet("web", "s-1vcpu-1gb", "syd1");
         let volume = account.add_volume("data", "syd1", 100);
         account.attach_volume(volume, id);
@@ -87,50 +87,52 @@ async fn changes_show_in_the_next_answer() {
         account.resize_droplet(id, "s-2vcpu-4gb");
         id
     });
-    let droplet = asker.ok(&format!("/v2/droplets/{id}")).await["droplet"].take();
+    let droplet = client.ok(&format!("/v2/droplets/{id}")).await["droplet"].take();
     assert_eq!(droplet["name"], "web-1");
     assert_eq!(droplet["tags"], json!(["blue"]));
     assert_eq!(droplet["status"], "off");
     assert_eq!(droplet["memory"], 4096);
-    let volume = asker.ok("/v2/volumes").await["volumes"][0].take();
+    let volume = client.ok("/v2/volumes").await["volumes"][0].take();
     assert_eq!(droplet["volume_ids"], json!([volume["id"]]));
     assert_eq!(volume["droplet_ids"], json!([id]));
-    asker.simulator.change(|account| account.remove_droplet(id));
-    let (status, body) = asker.json(&format!("/v2/droplets/{id}")).await;
+    client
+        .simulator
+        .change(|account| account.remove_droplet(id));
+    let (status, body) = client.json(&format!("/v2/droplets/{id}")).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(body["id"], "not_found");
     assert!(
-        asker
+        client
             .simulator
             .read(|account| account.droplets().is_empty())
     );
 }
 
 #[tokio::test]
-async fn a_project_may_hold_unknown_kinds_and_members_that_are_gone() {
+async fn a_project_can_have_unknown_kinds_and_deleted_members() {
     let mut account = Account::empty();
     let project = account.default_project();
     account.add_member(project, "do:teapot:1:2", MemberStatus::Ok);
     account.add_member(project, "do:droplet:404", MemberStatus::NotFound);
-    let asker = Asker::of(account).await;
-    let body = asker.ok("/v2/projects/default/resources").await;
+    let client = TestClient::of(account).await;
+    let body = client.ok("/v2/projects/default/resources").await;
     assert_eq!(body["resources"][0]["urn"], "do:teapot:1:2");
     assert_eq!(body["resources"][1]["status"], "not_found");
-    let url = asker.simulator.url();
+    let url = client.simulator.url();
     let link = &body["resources"][1]["links"]["self"];
     assert_eq!(*link, format!("{url}/v2/droplets/404"));
 }
 
 #[tokio::test]
-async fn an_invoices_csv_is_sent_to_the_byte_whatever_is_accepted() {
+async fn a_set_csv_is_sent_unchanged_for_any_accept_header() {
     let mut account = Account::empty();
     let line = InvoiceLine::new("Droplets", "web (c-2)", Decimal::new(1234, 2));
     let uuid = account.add_invoice(Invoice::for_month(2020, 7, vec![line]));
     let broken = "\u{feff}USD,product\r\nmany,\"Drop";
     account.set_invoice_csv(uuid, broken);
     account.set_invoice_amount(uuid, Decimal::new(99, 0));
-    let asker = Asker::of(account).await;
-    let request = asker
+    let client = TestClient::of(account).await;
+    let request = client
         .request(
             Method::GET,
             &format!("/v2/customers/my/invoices/{uuid}/csv"),
@@ -142,7 +144,7 @@ async fn an_invoices_csv_is_sent_to_the_byte_whatever_is_accepted() {
     let disposition = response.headers()["content-disposition"].to_str().unwrap();
     assert!(disposition.starts_with("attachment; filename=\"DigitalOcean Invoice 2020 Jul ("));
     assert_eq!(response.bytes().await.unwrap(), broken.as_bytes());
-    let list = asker.ok("/v2/customers/my/invoices").await;
+    let list = client.ok("/v2/customers/my/invoices").await;
     assert_eq!(list["invoices"][0]["amount"], "99.00");
     assert!(list.get("invoice_preview").is_none());
 }
@@ -159,28 +161,28 @@ fn account_with_an_invoice() -> (Account, Uuid) {
 }
 
 #[tokio::test]
-async fn a_corrected_line_changes_the_header_the_items_the_summary_the_csv_and_the_history() {
+async fn a_corrected_line_changes_all_parts_of_the_invoice_and_the_history() {
     let (mut account, uuid) = account_with_an_invoice();
     account.change_invoice(uuid, |invoice| {
         invoice.lines[1].amount = Decimal::new(55, 2);
     });
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let path = format!("/v2/customers/my/invoices/{uuid}");
-    let list = asker.ok("/v2/customers/my/invoices").await;
+    let list = client.ok("/v2/customers/my/invoices").await;
     assert_eq!(list["invoices"][0]["amount"], "6.55");
-    let items = asker.ok(&path).await;
+    let items = client.ok(&path).await;
     assert_eq!(items["invoice_items"][1]["amount"], "0.55");
-    let summary = asker.ok(&format!("{path}/summary")).await;
+    let summary = client.ok(&format!("{path}/summary")).await;
     assert_eq!(summary["amount"], "6.55");
     assert_eq!(summary["taxes"]["amount"], "0.55");
-    let csv = asker.get(&format!("{path}/csv")).await;
+    let csv = client.get(&format!("{path}/csv")).await;
     assert!(csv.text().await.unwrap().contains(",$0.55,"));
-    let history = asker.ok("/v2/customers/my/billing_history").await;
+    let history = client.ok("/v2/customers/my/billing_history").await;
     assert_eq!(history["billing_history"][1]["amount"], "6.55");
 }
 
 #[tokio::test]
-async fn the_items_and_the_summary_may_say_what_the_lines_do_not() {
+async fn the_items_and_the_summary_can_differ_from_the_lines() {
     let (mut account, uuid) = account_with_an_invoice();
     account.change_invoice(uuid, |invoice| {
         let mut items = invoice.lines.clone();
@@ -190,9 +192,9 @@ async fn the_items_and_the_summary_may_say_what_the_lines_do_not() {
         invoice.summary_amount = Some(Decimal::new(651, 2));
         invoice.summary_parts.taxes = Some(Decimal::new(51, 2));
     });
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let path = format!("/v2/customers/my/invoices/{uuid}");
-    let items = asker.ok(&path).await;
+    let items = client.ok(&path).await;
     let products = ["Taxes", "Droplets", "Widgets"];
     for (item, product) in items["invoice_items"]
         .as_array()
@@ -203,25 +205,25 @@ async fn the_items_and_the_summary_may_say_what_the_lines_do_not() {
         assert_eq!(item["product"], product);
     }
     assert_eq!(items["meta"]["total"], 3);
-    let summary = asker.ok(&format!("{path}/summary")).await;
+    let summary = client.ok(&format!("{path}/summary")).await;
     assert_eq!(summary["amount"], "6.51");
     assert_eq!(summary["taxes"]["amount"], "0.51");
     assert_eq!(summary["product_charges"]["amount"], "6.00");
-    let list = asker.ok("/v2/customers/my/invoices").await;
+    let list = client.ok("/v2/customers/my/invoices").await;
     assert_eq!(list["invoices"][0]["amount"], "6.50");
 }
 
 #[tokio::test]
-async fn an_invoice_may_lack_its_items_its_csv_or_its_summary() {
+async fn an_invoice_can_lack_its_items_its_csv_or_its_summary() {
     let (mut account, uuid) = account_with_an_invoice();
     account.change_invoice(uuid, |invoice| invoice.lacks_items = true);
-    let asker = Asker::of(account).await;
+    let client = TestClient::of(account).await;
     let paths =
         ["", "/csv", "/summary"].map(|part| format!("/v2/customers/my/invoices/{uuid}{part}"));
-    let missing = async |wanted: &str| {
+    let missing = async |expected: &str| {
         for path in &paths {
-            let response = asker.get(path).await;
-            if path == wanted {
+            let response = client.get(path).await;
+            if path == expected {
                 let (status, body) = answered(response).await;
                 assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
                 assert_eq!(body["id"], "not_found", "{path}");
@@ -231,7 +233,7 @@ async fn an_invoice_may_lack_its_items_its_csv_or_its_summary() {
         }
     };
     let change = |change: fn(&mut Invoice)| {
-        asker
+        client
             .simulator
             .change(|account| account.change_invoice(uuid, change));
     };
@@ -243,7 +245,7 @@ async fn an_invoice_may_lack_its_items_its_csv_or_its_summary() {
 }
 
 #[test]
-fn what_is_owed_is_the_sum_of_the_history_without_failed_attempts() {
+fn the_amount_owed_excludes_failed_payments() {
     let (mut account, uuid) = account_with_an_invoice();
     assert_eq!(account.owed_by_history(), Decimal::ZERO);
     account.change_invoice(uuid, |invoice| invoice.paid_after = None);
@@ -259,7 +261,7 @@ fn what_is_owed_is_the_sum_of_the_history_without_failed_attempts() {
 }
 
 #[tokio::test]
-async fn a_second_invoice_for_a_month_is_another_invoice() {
+async fn a_second_invoice_for_a_month_has_another_uuid() {
     let mut account = Account::empty();
     let first = account.add_invoice(Invoice::for_month(2026, 3, Vec::new()));
     account.add_invoice(Invoice::for_month(2026, 4, Vec::new()));
@@ -274,18 +276,18 @@ async fn a_second_invoice_for_a_month_is_another_invoice() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found_and_a_wrong_method_refused() {
-    let asker = Asker::of(Account::empty()).await;
+async fn unknown_paths_are_not_found_and_wrong_methods_not_allowed() {
+    let client = TestClient::of(Account::empty()).await;
     for path in [
         "/v2/teapots",
         "/v2/customers/my/invoices/preview",
         "/v2/projects/1",
         "/nowhere",
     ] {
-        let (status, body) = asker.json(path).await;
+        let (status, body) = client.json(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(body["id"], "not_found", "{path}");
     }
-    let (status, _) = asker.post("/v2/droplets", json!({})).await;
+    let (status, _) = client.post("/v2/droplets", json!({})).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -5,14 +5,14 @@ use rust_decimal::Decimal;
 
 use super::Account;
 
-/// What is owed, in US dollars.
+/// The amounts owed, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// What is owed for past months; negative for credit.
+    /// The amount owed for past months; negative for credit.
     pub account_balance: Decimal,
-    /// What the current month has cost so far.
+    /// The cost of the current month so far.
     pub month_to_date_usage: Decimal,
-    /// When the balance was computed, which may be hours ago.
+    /// The time when the balance was computed, which may be hours ago.
     pub generated_at: DateTime<Utc>,
 }
 

@@ -1,4 +1,4 @@
-//! Domains: DNS zones, whose name is their id.
+//! Domains: DNS zones, identified by their names.
 
 use super::Account;
 

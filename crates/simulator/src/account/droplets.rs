@@ -1,4 +1,4 @@
-//! Droplets. GPU droplets have a list of their own.
+//! Droplets. GPU droplets have a separate list.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

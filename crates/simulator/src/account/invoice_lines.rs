@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_decides_on_the_columns_their_order_and_what_ends_a_line() {
+    fn a_form_sets_the_columns_their_order_and_the_line_ending() {
         let line = InvoiceLine::new("Droplets", "web", Decimal::new(600, 2)).in_project("Shop");
         let columns = ["USD", "Project_Name", "Colour", "hours", "PRODUCT"];
         let form = CsvForm::of_columns(&columns)
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn every_third_digit_of_the_dollars_is_followed_by_a_comma() {
+    fn dollars_have_thousands_separators() {
         assert_eq!(dollars(Decimal::new(100, 2)), "$1.00");
         assert_eq!(dollars(Decimal::new(99_999, 2)), "$999.99");
         assert_eq!(dollars(Decimal::new(123_456_789, 2)), "$1,234,567.89");

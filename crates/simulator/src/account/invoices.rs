@@ -44,7 +44,7 @@ pub struct Invoice {
     pub paid_after: Option<TimeDelta>,
 }
 
-/// The parts of a summary, in US dollars. `None` stands for the sum of the part's lines.
+/// The parts of a summary, in US dollars. `None` means the sum of the part's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SummaryParts {
     /// `product_charges`; the products in it remain the sums of their lines.
@@ -132,8 +132,8 @@ impl Account {
         self.preview.as_ref()
     }
 
-    /// Issues an invoice and returns its UUID. A second one for the same month receives a UUID and
-    /// number of its own.
+    /// Issues an invoice and returns its UUID. A second one for the same month receives another
+    /// UUID and number.
     pub fn add_invoice(&mut self, mut invoice: Invoice) -> Uuid {
         if self.invoice(invoice.uuid).is_some() {
             let number = self.next_number();

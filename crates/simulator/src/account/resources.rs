@@ -206,7 +206,7 @@ impl Account {
         }
     }
 
-    /// Removes a field from a body. Does nothing for kinds with a type of their own.
+    /// Removes a field from a body. Does nothing for kinds with a separate type.
     pub fn remove_resource_field(&mut self, kind: &str, id: &str, key: &str) {
         self.stock.change(kind, id, |body| {
             if let Some(fields) = body.as_object_mut() {
@@ -271,7 +271,7 @@ impl Account {
         }
     }
 
-    /// A resource's body, for the kinds without a type of their own.
+    /// A resource's body, for the kinds without a separate type.
     pub fn resource_body(&self, kind: &str, id: &str) -> Option<Value> {
         Some(self.stock.find(kind, id)?.body())
     }

@@ -37,7 +37,7 @@ fn found_projects(account: &mut Account) {
         .filter(|project| project.id == main)
     {
         MAIN.clone_into(&mut project.name);
-        "Everything that has no project of its own".clone_into(&mut project.description);
+        "Resources without another project".clone_into(&mut project.description);
         "Other: Company account".clone_into(&mut project.purpose);
         "Production".clone_into(&mut project.environment);
         project.created_at = founded;

@@ -95,7 +95,7 @@ pub(crate) struct Subscription {
     pub(crate) product: &'static str,
     pub(crate) description: &'static str,
     pub(crate) cents: i64,
-    /// Without a project: DigitalOcean charges some things, such as snapshots, to none.
+    /// Empty for products that DigitalOcean bills without a project, such as snapshots.
     pub(crate) project: Option<&'static str>,
     from: Moment,
     until: Option<Moment>,
@@ -206,7 +206,7 @@ pub(crate) const APRIL_2026_PREVIEWS: &[(u32, &str)] = &[
     (11, "s-2vcpu-4gb"), (48, "s-2vcpu-4gb"), (66, "s-2vcpu-4gb"), (120, "s-2vcpu-4gb"),
 ];
 
-/// A size's price for a whole month. The Basic plans of 2018 became dearer in July 2022.
+/// The monthly price of a size. The prices of the Basic plans of 2018 rose in July 2022.
 pub(crate) fn monthly_price(size: &str, month: DateTime<Utc>) -> Decimal {
     let raised = month >= moment((2022, 7, 1, 0));
     let cents = match (size, raised) {

@@ -13,10 +13,10 @@ use crate::{
     identifiers::{identifier, spread},
 };
 
-/// DigitalOcean's month has 672 hours: more cost no more.
+/// DigitalOcean bills at most 672 hours a month.
 const BILLED_HOURS: u32 = 672;
 
-/// The account's "now": some hours before this its balance and its preview were computed.
+/// The account's current time, some hours after its balance and its preview were computed.
 pub(crate) fn preview_time() -> DateTime<Utc> {
     moment((2026, 5, 9, 5))
 }
@@ -62,7 +62,7 @@ impl Period {
         whole_hours(self.start, self.end)
     }
 
-    /// What of a life falls into the period, if anything does.
+    /// Returns the part of a resource's lifetime that is in the period; None if there is none.
     fn overlap(
         &self,
         from: DateTime<Utc>,
@@ -73,7 +73,7 @@ impl Period {
         (from < until).then_some((from, until))
     }
 
-    /// Projects came to DigitalOcean in September 2018; earlier lines name none.
+    /// Returns no name before September 2018, when DigitalOcean introduced projects.
     fn project(&self, name: &str) -> String {
         let name = if (self.year, self.month) < (2018, 9) {
             ""
@@ -155,7 +155,7 @@ fn droplets(period: &Period) -> Vec<InvoiceLine> {
     lines
 }
 
-/// Droplets that lasted hours: one for each change that somebody tried, more of them every year.
+/// Preview droplets, which existed for hours; their number grows every year.
 fn previews(period: &Period, so_far: &mut u64) -> Vec<InvoiceLine> {
     let chosen: Vec<(u32, &str)> = match (period.year, period.month) {
         (2026, 4) => APRIL_2026_PREVIEWS.to_vec(),
@@ -256,7 +256,7 @@ fn buckets(period: &Period) -> Vec<InvoiceLine> {
     lines
 }
 
-/// What happened once: a credit, and two months with too much traffic.
+/// Unique events: a credit, and two months with excess traffic.
 fn extraordinary(period: &Period) -> Option<InvoiceLine> {
     let (product, description, cents) = match (period.start.year(), period.month) {
         (2016, 9) => ("Credits", "Referral credit", -2500),

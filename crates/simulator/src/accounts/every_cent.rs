@@ -49,11 +49,11 @@ pub enum Truth {
     Resource(ResourceName),
     /// A resource that was deleted before the account was first read. Its id is known if the JSON
     /// has it ([`LineTruth::named_by_json`]).
-    Gone(ResourceName),
+    Deleted(ResourceName),
     /// The account as a whole: taxes, credits, support, subscriptions.
     Account,
     /// One of several resources, which DigitalOcean's data does not distinguish.
-    CannotBeTold(Vec<ResourceName>),
+    Ambiguous(Vec<ResourceName>),
     /// Unknown: the data has no resource, or a number without a kind.
     Unknown,
 }
@@ -74,7 +74,7 @@ pub struct LineTruth {
     pub group: Option<ResourceName>,
 }
 
-/// The invoices with a trap of their own. Other traps are in all of them, or in several.
+/// The invoices with a specific trap. Other traps are in several or all invoices.
 #[derive(Clone, Copy, Debug)]
 pub struct Traps {
     /// January 2025. Its CSV is the older form of eight columns.
@@ -96,11 +96,11 @@ pub struct Traps {
     pub without_csv: Uuid,
     /// August 2025. It has no summary (404).
     pub without_summary: Uuid,
-    /// September 2025. Its header and summary say 0.01 more than its lines come to.
+    /// September 2025. Its header and summary exceed the total of its lines by 0.01.
     pub off_by_a_cent: Uuid,
-    /// October 2025. Its summary says 0.01 more than its header and lines, for taxes.
+    /// October 2025. Its summary exceeds its header and lines by 0.01, in the taxes.
     pub summary_off_by_a_cent: Uuid,
-    /// November 2025, beside the month's usual invoice.
+    /// November 2025, in addition to the month's regular invoice.
     pub supplementary: Uuid,
     /// December 2025. More than 200 items: two pages.
     pub many_items: Uuid,
@@ -116,7 +116,7 @@ pub struct Traps {
 }
 
 impl EveryCent {
-    /// Always the same.
+    /// Creates the account, which is always the same.
     pub fn new() -> Self {
         let mut account = Account::empty();
         let fleet = fleet::create(&mut account);

@@ -13,10 +13,10 @@ struct Projects {
 
 impl Account {
     /// Two or three resources of each kind in four projects, including those that are hard to
-    /// attribute: two volumes with one name, a Kubernetes cluster outside the default project whose
-    /// nodes, load balancer and volume are in it, snapshots of deleted resources, a bucket that
-    /// only a key names, members of an unknown kind, a dangling member and one whose service is
-    /// down. The bodies contain [`crate::SECRETS`].
+    /// attribute: two volumes with one name, a Kubernetes cluster outside the default project with
+    /// its nodes, load balancer and volume in the default project, snapshots of deleted resources,
+    /// a bucket that only a key names, members of an unknown kind, a dangling member and a member
+    /// of an unavailable service. The bodies contain [`crate::SECRETS`].
     pub fn everything() -> Self {
         let mut account = Self::empty();
         let projects = Projects {
@@ -86,10 +86,10 @@ fn create_machines(account: &mut Account, projects: &Projects, vpc: &str) {
     account.create_in(projects.analytics, |account| {
         account.add_gpu_droplet("trainer-01", "gpu-h100x1-80gb", "tor1");
         account.add_gpu_droplet("trainer-02", "gpu-h100x1-80gb", "tor1");
-        // The same name in another region.
+        // A volume with the same name in another region.
         account.add_volume("data", "nyc3", 500);
     });
-    // A global one is in no region.
+    // A global load balancer has no region.
     let global = account.add_resource("load_balancer", "worldwide", "syd1");
     account.set_resource_field("load_balancer", &global, "type", "GLOBAL".into());
     account.remove_resource_field("load_balancer", &global, "region");
@@ -101,10 +101,10 @@ fn create_machines(account: &mut Account, projects: &Projects, vpc: &str) {
     for name in ["web-01-weekly-1", "web-01-weekly-2"] {
         account.add_droplet_backup(web, name);
     }
-    let gone = account.add_droplet("gone", "s-1vcpu-1gb", "syd1");
-    account.add_droplet_snapshot(gone, "gone-last-state");
-    account.remove_droplet(gone);
-    account.add_resource("snapshot", "gone-volume", "syd1");
+    let deleted = account.add_droplet("deleted", "s-1vcpu-1gb", "syd1");
+    account.add_droplet_snapshot(deleted, "deleted-last-state");
+    account.remove_droplet(deleted);
+    account.add_resource("snapshot", "deleted-volume", "syd1");
     account.add_resource("image", "golden-image", "syd1");
     account.add_resource("image", "appliance", "nyc3");
     account.add_resource("autoscale_pool", "checkout", "syd1");
@@ -157,7 +157,7 @@ fn create_data(account: &mut Account, projects: &Projects, vpc: &str) {
             account.add_resource("dedicated_inference", name, "atl1");
         }
     });
-    for name in ["home", "scratch"] {
+    for name in ["media", "scratch"] {
         let share = account.add_resource("nfs_share", name, "atl1");
         account.add_nfs_snapshot(&share, &format!("{name}-daily"));
     }
@@ -174,7 +174,7 @@ fn create_spaces(account: &mut Account, projects: &Projects) {
     account.add_resource("spaces_bucket", "backups", "syd1");
     let uploader = account.add_resource("spaces_key", "uploader", "syd1");
     account.grant_bucket(&uploader, "shop-images", "readwrite");
-    // No project lists this one.
+    // This bucket is in no project.
     account.grant_bucket(&uploader, "only-in-a-grant", "read");
     let exporter = account.add_resource("spaces_key", "exporter", "nyc3");
     account.grant_bucket(&exporter, "warehouse-exports", "readwrite");

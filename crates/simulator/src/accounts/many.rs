@@ -100,8 +100,12 @@ fn small(account: &Account, month: DateTime<Utc>, number: u32) -> Invoice {
                 let named = format!("{} ({})", droplet.name, droplet.size);
                 InvoiceLine::new("Droplets", &named, cents).with_id(&droplet.id)
             }
-            None => InvoiceLine::new("Droplets", &format!("gone-{number}-{place} (c-2)"), cents)
-                .with_id(&(30_000_000 + number * 8 + place)),
+            None => InvoiceLine::new(
+                "Droplets",
+                &format!("deleted-{number}-{place} (c-2)"),
+                cents,
+            )
+            .with_id(&(30_000_000 + number * 8 + place)),
         }
         .during(720, month, end)
         .in_project("storefront")

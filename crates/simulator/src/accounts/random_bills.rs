@@ -6,20 +6,20 @@ use uuid::Uuid;
 
 use crate::{Account, CsvForm, Invoice, InvoiceLine, dates::month_start, identifiers::spread};
 
-/// Numbers that follow from a seed.
+/// Pseudorandom numbers that depend only on the seed.
 struct Dice {
     seed: u64,
     rolls: u64,
 }
 
 impl Dice {
-    /// One of 0 to `sides - 1`.
+    /// Returns a number from 0 to `sides - 1`.
     fn roll(&mut self, sides: u64) -> u64 {
         self.rolls += 1;
         spread(self.seed ^ spread(self.rolls)) % sides.max(1)
     }
 
-    /// Returns true once in so many times.
+    /// Returns true with the probability 1 / `times`.
     fn once_in(&mut self, times: u64) -> bool {
         self.roll(times) == 0
     }
@@ -110,11 +110,11 @@ fn random_line(dice: &mut Dice, known: &[InvoiceLine], month: DateTime<Utc>) -> 
         _ => None,
     }
     .unwrap_or_else(|| {
-        let named = format!("gone-{number} (s-1vcpu-1gb)");
+        let named = format!("deleted-{number} (s-1vcpu-1gb)");
         InvoiceLine::new("Droplets", &named, cents).with_id(&(20_000_000 + number))
     });
     if dice.once_in(10) {
-        "A project that is gone".clone_into(&mut line.project_name);
+        "Deleted project".clone_into(&mut line.project_name);
     }
     if dice.once_in(10) {
         return line;
@@ -129,7 +129,7 @@ fn random_line(dice: &mut Dice, known: &[InvoiceLine], month: DateTime<Utc>) -> 
     )
 }
 
-/// A line without an amount for everything that is there and billed.
+/// Returns a line without an amount for each existing resource that is billed.
 fn known_lines(account: &Account) -> Vec<InvoiceLine> {
     let line =
         |product: &str, description: &str| InvoiceLine::new(product, description, Decimal::ZERO);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_with_nothing_has_bills_for_what_is_gone() {
+    fn an_empty_account_has_bills_of_deleted_resources() {
         let mut account = Account::empty();
         let uuids = account.add_random_invoices(7, 3);
         assert!(uuids.iter().all(|&uuid| account.invoice(uuid).is_some()));

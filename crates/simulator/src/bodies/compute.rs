@@ -40,7 +40,7 @@ pub(crate) fn autoscale_pool(new: &New<'_>) -> Value {
     })
 }
 
-/// Of the parent, or of a volume that is gone.
+/// A snapshot of the parent, or of a deleted volume.
 pub(crate) fn snapshot(new: &New<'_>) -> Value {
     let (kind, id) = new.parent.as_ref().map_or_else(
         || ("volume", new.part("gone volume").to_string()),
@@ -90,7 +90,7 @@ fn image(new: &New<'_>, kind: &str, description: &str) -> Value {
     })
 }
 
-/// The images of DigitalOcean's own that everybody sees.
+/// DigitalOcean's public images.
 pub(crate) fn public_images() -> Vec<Value> {
     const ROWS: &[(u64, &str, &str, &str)] = &[
         (155_133_621, "Ubuntu", "24.04 (LTS) x64", "ubuntu-24-04-x64"),
@@ -119,7 +119,7 @@ pub(crate) fn public_images() -> Vec<Value> {
     ROWS.iter().map(image).collect()
 }
 
-/// With one pool, which has no nodes yet.
+/// A cluster with one pool without nodes.
 pub(crate) fn kubernetes_cluster(new: &New<'_>) -> Value {
     let cluster_tag = format!("k8s:{}", new.id);
     json!({

@@ -1,4 +1,5 @@
-//! Addresses, load balancers, VPCs and what connects them, firewalls, certificates, DNS records.
+//! Addresses, load balancers, VPCs and their gateways and peerings, firewalls, certificates, DNS
+//! records.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use crate::{
     catalogue::{self, default_vpc},
 };
 
-/// Unassigned; its id is the address.
+/// An unassigned address; its id is the address.
 pub(crate) fn reserved_ipv6(new: &New<'_>) -> Value {
     json!({
         "ip": new.id,
@@ -75,7 +76,7 @@ pub(crate) fn vpc(new: &New<'_>) -> Value {
         "region": new.region,
         "ip_range": format!("10.{second}.0.0/20"),
         "default": false,
-        // VPCs are dated to the nanosecond.
+        // The dates of VPCs have nanoseconds.
         "created_at": format!("{moment}.442049222Z"),
     })
 }
@@ -100,7 +101,7 @@ pub(crate) fn nat_gateway(new: &New<'_>) -> Value {
     })
 }
 
-/// Between two VPCs that are not listed, until a test says which.
+/// A peering of two VPCs that are not listed; tests may set others.
 pub(crate) fn vpc_peering(new: &New<'_>) -> Value {
     json!({
         "id": new.id,
@@ -117,7 +118,7 @@ pub(crate) fn partner_attachment(new: &New<'_>) -> Value {
         "name": new.name,
         "state": "active",
         "connection_bandwidth_in_mbps": 1000,
-        // The region of a partner's network, which has no number.
+        // A partner network's region has no number.
         "region": new.region.trim_end_matches(|letter: char| letter.is_ascii_digit()),
         "naas_provider": "megaport",
         "vpc_ids": [default_vpc(new.region)],

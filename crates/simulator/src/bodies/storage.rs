@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{bodies::New, catalogue::default_vpc};
 
-/// For the bucket of its name.
+/// An endpoint of the bucket with its name.
 pub(crate) fn cdn_endpoint(new: &New<'_>) -> Value {
     let New { name, region, .. } = new;
     json!({
@@ -16,8 +16,8 @@ pub(crate) fn cdn_endpoint(new: &New<'_>) -> Value {
     })
 }
 
-/// With full access, which is a grant for the bucket without a name. The secret key is shown once,
-/// on creation.
+/// A key with full access, represented as a grant for the bucket with an empty name. The API shows
+/// the secret key only at its creation.
 pub(crate) fn spaces_key(new: &New<'_>) -> Value {
     json!({
         "name": new.name,
@@ -59,9 +59,9 @@ pub(crate) fn nfs_share(new: &New<'_>) -> Value {
     })
 }
 
-/// Of the parent, or of a share that is gone.
+/// A snapshot of the parent, or of a deleted share.
 pub(crate) fn nfs_snapshot(new: &New<'_>) -> Value {
-    let gone = || new.part("gone share").to_string();
+    let deleted = || new.part("gone share").to_string();
     json!({
         "id": new.id,
         "name": new.name,
@@ -69,6 +69,6 @@ pub(crate) fn nfs_snapshot(new: &New<'_>) -> Value {
         "region": new.region,
         "status": "ACTIVE",
         "created_at": new.created_at,
-        "share_id": new.parent.as_ref().map_or_else(gone, |share| share.id.clone()),
+        "share_id": new.parent.as_ref().map_or_else(deleted, |share| share.id.clone()),
     })
 }

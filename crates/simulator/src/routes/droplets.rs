@@ -1,4 +1,4 @@
-//! The droplets API. GPU droplets have a list of their own.
+//! The droplets API. GPU droplets have a separate list.
 
 use axum::{
     extract::{Path, Query, State},

@@ -173,18 +173,18 @@ fn part(line: &InvoiceLine) -> Part {
     }
 }
 
-fn of_part(invoice: &Invoice, wanted: Part) -> impl Iterator<Item = &InvoiceLine> {
+fn of_part(invoice: &Invoice, expected: Part) -> impl Iterator<Item = &InvoiceLine> {
     let lines = invoice.lines.iter();
-    lines.filter(move |line| part(line) == wanted)
+    lines.filter(move |line| part(line) == expected)
 }
 
 fn summary_of(invoice: &Invoice) -> Value {
-    let said = invoice.summary_parts;
-    let charge = |name: &str, wanted: Part, said: Option<Decimal>| {
-        let sum = || of_part(invoice, wanted).map(|line| line.amount).sum();
-        json!({ "name": name, "amount": amount(said.unwrap_or_else(sum)) })
+    let parts = invoice.summary_parts;
+    let charge = |name: &str, part: Part, fixed: Option<Decimal>| {
+        let sum = || of_part(invoice, part).map(|line| line.amount).sum();
+        json!({ "name": name, "amount": amount(fixed.unwrap_or_else(sum)) })
     };
-    let mut charges = charge("Product usage charges", Part::Charge, said.product_charges);
+    let mut charges = charge("Product usage charges", Part::Charge, parts.product_charges);
     charges["items"] = products(invoice).into();
     json!({
         "invoice_uuid": invoice.uuid,
@@ -205,10 +205,10 @@ fn summary_of(invoice: &Invoice) -> Value {
         "user_company": "Kestrel",
         "user_email": "ops@kestrel.example",
         "product_charges": charges,
-        "overages": charge("Overages", Part::Overage, said.overages),
-        "taxes": charge("Taxes", Part::Tax, said.taxes),
+        "overages": charge("Overages", Part::Overage, parts.overages),
+        "taxes": charge("Taxes", Part::Tax, parts.taxes),
         "credits_and_adjustments":
-            charge("Credits & adjustments", Part::Adjustment, said.credits_and_adjustments),
+            charge("Credits & adjustments", Part::Adjustment, parts.credits_and_adjustments),
     })
 }
 

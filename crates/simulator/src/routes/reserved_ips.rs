@@ -1,4 +1,4 @@
-//! The reserved IPs API. It answers under the former name, floating IPs, as well.
+//! The reserved IPs API, also under the former name, floating IPs.
 
 use axum::{
     Router,

@@ -1,10 +1,10 @@
-//! Asking a simulator the way a client does.
+//! A client of the simulator.
 
 #![allow(
     dead_code,
     clippy::allow_attributes,
     clippy::unwrap_used,
-    reason = "every test file uses its own part of this, and stops where it cannot go on"
+    reason = "each test file uses a part of it; a failure fails the test"
 )]
 
 pub(crate) mod specification;
@@ -13,14 +13,15 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use simulator::{Account, DEMO_TOKEN, Simulator};
 
-pub(crate) struct Asker {
+pub(crate) struct TestClient {
     pub(crate) simulator: Simulator,
     client: Client,
 }
 
-impl Asker {
+impl TestClient {
     pub(crate) async fn of(account: Account) -> Self {
-        // A client cannot be built without one, though nothing here is encrypted. A second test finds it installed.
+        // reqwest requires a provider even for unencrypted connections. Fails if another test has
+        // installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             simulator: Simulator::start(account).await.unwrap(),
@@ -50,19 +51,19 @@ impl Asker {
         answered(request.body(body.to_string()).send().await.unwrap()).await
     }
 
-    /// The status and the JSON body.
+    /// Returns the status and the JSON body.
     pub(crate) async fn json(&self, path: &str) -> (StatusCode, Value) {
         answered(self.get(path).await).await
     }
 
-    /// The body of an answer that must be 200.
+    /// Returns the body of a response that must have the status 200.
     pub(crate) async fn ok(&self, path: &str) -> Value {
         let (status, body) = self.json(path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body
     }
 
-    /// Everything of a list, page by page, 200 at a time.
+    /// Returns all items of a list, read in pages of 200.
     pub(crate) async fn all(&self, path: &str, key: &str) -> Vec<Value> {
         let mut items = Vec::new();
         for page in 1.. {

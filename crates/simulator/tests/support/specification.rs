@@ -1,5 +1,5 @@
-//! DigitalOcean's own specification: in `../shared/digitalocean/` beside this repository, or in the
-//! directory that `ARCADIA_SHARED_DIR` names.
+//! DigitalOcean's API specification, in the directory `digitalocean` of `ARCADIA_SHARED_DIR` or of
+//! `../shared` next to this repository.
 
 use std::{env, fs, path::PathBuf};
 
@@ -27,7 +27,7 @@ impl Specification {
         Self(document)
     }
 
-    /// What a path's answer of this status must look like.
+    /// Returns the schema of a path's response with this status.
     pub(crate) fn validator(&self, method: &str, template: &str, status: u16) -> Validator {
         let responses = &self.0["paths"][template][method]["responses"];
         let answer = responses
@@ -71,7 +71,7 @@ impl Specification {
     }
 }
 
-/// `OpenAPI` 3.0 marks what may be null with a word of its own; JSON Schema lists `null` among the types.
+/// Converts the `nullable` of `OpenAPI` 3.0 to JSON Schema, which lists `null` among the types.
 fn as_json_schema(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(as_json_schema),

@@ -1,4 +1,4 @@
-//! The resources behind the invoices.
+//! The resources of the account with traps.
 
 use uuid::Uuid;
 
@@ -11,18 +11,18 @@ pub(super) const SHOP: &str = "Shop";
 pub(super) const ANALYTICS: &str = "Analytics";
 pub(super) const PLATFORM: &str = "Platform";
 
-/// The ids of what is there, and of what was gone before anybody looked.
+/// The ids of the account's resources.
 pub(super) struct Fleet {
     pub(super) web: u64,
-    /// Two of one name and one size, created in the same hour.
+    /// Two droplets with the same name and size, created in the same hour.
     pub(super) workers: [u64; 2],
-    /// The droplet `cache-01` that is there, created when the older one of this name was destroyed.
+    /// The existing droplet `cache-01`, created when the older one of this name was destroyed.
     pub(super) cache: u64,
     pub(super) trainer: u64,
-    /// The number of a droplet and of a snapshot of another one.
+    /// The number of a droplet and also of a snapshot of another droplet.
     pub(super) build_and_snapshot: u64,
     pub(super) volume_snapshot: Uuid,
-    /// Two of one name and size: in Sydney and in New York.
+    /// Two volumes with the same name and size, in Sydney and in New York.
     pub(super) data: [Uuid; 2],
     pub(super) orders: Uuid,
     pub(super) orders_replica: Uuid,
@@ -35,14 +35,14 @@ pub(super) struct Fleet {
 
 /// The older `cache-01`.
 pub(super) const OLD_CACHE: u64 = 480_000_101;
-/// A droplet gone since April 2025; its project is gone as well.
+/// A droplet that was deleted in April 2025, with its project.
 pub(super) const LEGACY_MAIL: u64 = 301_557_640;
 
 pub(super) fn uuid(id: &str) -> Uuid {
     Uuid::parse_str(id).unwrap_or_default()
 }
 
-/// Everything but `cache-01` and `trainer-01` has been there since before the first invoice.
+/// Creates all resources except `cache-01` and `trainer-01` before the first invoice.
 pub(super) fn create(account: &mut Account) -> Fleet {
     let founded = month_start(2024, 6);
     account.continue_at(founded);
@@ -117,11 +117,11 @@ pub(super) fn create(account: &mut Account) -> Fleet {
     }
 }
 
-/// The load balancer that a Kubernetes service made is called by the service's UID.
+/// The name of the load balancer of a Kubernetes service: the service's UID.
 pub(super) const SERVICE: &str = "a56e086a317d4c1b9";
 pub(super) const CLAIM: &str = "pvc-5a4981aa";
 
-/// When the older `cache-01` was destroyed.
+/// The time when the older `cache-01` was destroyed.
 pub(super) const CACHE_REBUILT: (i32, u32, u32, u32) = (2025, 5, 20, 10);
 
 fn create_later(account: &mut Account, shop: Uuid, analytics: Uuid) -> (u64, u64) {

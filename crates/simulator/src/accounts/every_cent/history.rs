@@ -1,4 +1,4 @@
-//! What the billing history holds besides invoices and their payments.
+//! The entries of the billing history other than invoices and their payments.
 
 use rust_decimal::Decimal;
 

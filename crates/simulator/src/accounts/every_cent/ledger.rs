@@ -64,7 +64,7 @@ impl Ledger {
                     &meant.unwrap_or(row).truth
                 }
             };
-            let is_one = matches!(truth, Truth::Resource(_) | Truth::Gone(_));
+            let is_one = matches!(truth, Truth::Resource(_) | Truth::Deleted(_));
             self.truth.push(LineTruth {
                 invoice: invoice.uuid,
                 line_no: place + 1,

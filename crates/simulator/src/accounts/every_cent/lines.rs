@@ -1,4 +1,4 @@
-//! The lines of the invoices, each with the truth about it.
+//! The lines of the invoices with their expected attribution.
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Billed {
     pub(super) line: InvoiceLine,
     pub(super) truth: Truth,
-    /// The truth where no item names the resource, if that is another.
+    /// The expected attribution without an item that names the resource, if it differs.
     pub(super) without_item: Option<Truth>,
     pub(super) group: Option<ResourceName>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Month<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) start: DateTime<Utc>,
     pub(super) end: DateTime<Utc>,
-    /// Makes what grows dearer by the month.
+    /// The number of months since 2024, for amounts that grow every month.
     number: i64,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Month<'a> {
         self
     }
 
-    /// A line for the whole month; the end is the last second for all but droplets.
+    /// Returns a line for the whole month, with the last second as end except for droplets.
     pub(super) fn line(&self, product: &str, description: &str, cents: i64) -> InvoiceLine {
         let end = if product.starts_with("Droplet") {
             self.end
@@ -80,13 +80,19 @@ impl<'a> Month<'a> {
         Billed::new(line.in_project(project), truth)
     }
 
-    pub(super) fn gone_droplet(&self, named: &str, id: u64, project: &str, cents: i64) -> Billed {
+    pub(super) fn deleted_droplet(
+        &self,
+        named: &str,
+        id: u64,
+        project: &str,
+        cents: i64,
+    ) -> Billed {
         let line = self.line("Droplets", named, cents).with_id(&id);
-        let truth = Truth::Gone(ResourceName::new("droplet", &id));
+        let truth = Truth::Deleted(ResourceName::new("droplet", &id));
         Billed::new(line.in_project(project), truth)
     }
 
-    /// What the account as a whole pays.
+    /// Returns a line of the account as a whole.
     pub(super) fn account(&self, product: &str, description: &str, cents: i64) -> Billed {
         let line = self.line(product, description, cents);
         Billed::new(
@@ -98,7 +104,7 @@ impl<'a> Month<'a> {
         )
     }
 
-    /// What is billed every month.
+    /// Returns the lines of every month.
     pub(super) fn usual(&self) -> Vec<Billed> {
         let mut billed = self.droplets();
         billed.extend(self.snapshots());
@@ -125,7 +131,7 @@ impl<'a> Month<'a> {
         let workers = fleet.workers.map(|id| ResourceName::new("droplet", &id));
         for id in fleet.workers {
             billed.push(Billed {
-                without_item: Some(Truth::CannotBeTold(workers.to_vec())),
+                without_item: Some(Truth::Ambiguous(workers.to_vec())),
                 ..self.droplet("worker-01 (s-1vcpu-2gb)", id, ANALYTICS, 1200)
             });
         }
@@ -134,7 +140,7 @@ impl<'a> Month<'a> {
         billed
     }
 
-    /// The older and the newer `cache-01`, each for as long as it was there.
+    /// Returns the lines of the older and the newer `cache-01`, each for its lifetime.
     fn caches(&self) -> Vec<Billed> {
         let rebuilt = moment(CACHE_REBUILT);
         let named = "cache-01 (s-1vcpu-1gb)";
@@ -146,7 +152,7 @@ impl<'a> Month<'a> {
         let mut billed = Vec::new();
         if self.start < rebuilt {
             let until = self.end.min(rebuilt);
-            let older = self.gone_droplet(named, OLD_CACHE, SHOP, 412);
+            let older = self.deleted_droplet(named, OLD_CACHE, SHOP, 412);
             billed.push(part(self.start, until, older));
         }
         if self.end > rebuilt {

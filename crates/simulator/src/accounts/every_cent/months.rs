@@ -1,4 +1,4 @@
-//! The invoices, each with its trap.
+//! Issues the invoices, each with its trap.
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
@@ -39,7 +39,7 @@ pub(super) fn issue(ledger: &mut Ledger) -> Traps {
     traps
 }
 
-/// Issues a month's usual lines and some more.
+/// Issues an invoice with a month's regular lines and additional ones.
 fn usual_and(
     ledger: &mut Ledger,
     at: (i32, u32),
@@ -52,9 +52,9 @@ fn usual_and(
     ledger.issue(at, &billed, change)
 }
 
-/// A droplet that is long gone, of a project that is gone too.
+/// A deleted droplet of a deleted project.
 fn mail(month: &Month<'_>) -> Billed {
-    month.gone_droplet(
+    month.deleted_droplet(
         "legacy-mail (s-1vcpu-1gb)",
         LEGACY_MAIL,
         "Old Campaign",
@@ -124,7 +124,7 @@ fn windows(ledger: &mut Ledger) -> Uuid {
         vec![
             mail(month),
             Billed::new(address, Truth::Resource(ip)),
-            // Given back long ago; items of addresses have no id.
+            // A released address; items of addresses have no id.
             Billed::new(other, Truth::Unknown),
         ]
     };
@@ -133,14 +133,14 @@ fn windows(ledger: &mut Ledger) -> Uuid {
     })
 }
 
-/// Without their groups the lines of clusters name a cluster in their items only.
+/// Issues an invoice without groups, so that only the items of clusters' lines name the cluster.
 fn few_columns(ledger: &mut Ledger) -> Uuid {
     let more = |month: &Month<'_>| {
-        let gone = identifier("database that is gone", 1);
+        let deleted = identifier("database that is gone", 1);
         let line = month.line("Database Clusters", "1 node - 1 GB / 1 vCPU", 1500);
-        let truth = Truth::Gone(ResourceName::new("database_cluster", &gone));
+        let truth = Truth::Deleted(ResourceName::new("database_cluster", &deleted));
         let line = line.in_group("warehouse-old").in_project(ANALYTICS);
-        vec![mail(month), Billed::new(line.with_uuid(gone), truth)]
+        vec![mail(month), Billed::new(line.with_uuid(deleted), truth)]
     };
     usual_and(ledger, (2025, 4), more, |invoice| {
         invoice.csv_form = CsvForm::default()
@@ -149,7 +149,7 @@ fn few_columns(ledger: &mut Ledger) -> Uuid {
     })
 }
 
-/// In 2025.
+/// Issues an invoice without items for a month of 2025.
 fn without_items(ledger: &mut Ledger, month: u32) -> Uuid {
     usual_and(ledger, (2025, month), nothing, |invoice| {
         invoice.lacks_items = true;
@@ -185,16 +185,16 @@ fn summary_off_by_a_cent(ledger: &mut Ledger) -> Uuid {
     })
 }
 
-/// Charged in the middle of the month, when usage went over the team's threshold.
+/// Issues an invoice in mid-month, as DigitalOcean does when usage exceeds the team's threshold.
 fn supplementary(ledger: &mut Ledger) -> Uuid {
     usual_and(ledger, (2025, 11), nothing, |_| ());
     let month = Month::new(&ledger.fleet, (2025, 11));
-    let burst = month.gone_droplet("burst-01 (s-8vcpu-16gb)", 531_118_204, ANALYTICS, 9600);
+    let burst = month.deleted_droplet("burst-01 (s-8vcpu-16gb)", 531_118_204, ANALYTICS, 9600);
     let billed = vec![burst, month.account("Taxes", "GST (10%)", 960)];
     ledger.issue((2025, 11), &billed, |_| ())
 }
 
-/// A droplet for each change that somebody tried, gone after some hours.
+/// Issues an invoice with many preview droplets, each of which existed for some hours.
 fn many_items(ledger: &mut Ledger) -> Uuid {
     let previews = |month: &Month<'_>| {
         let preview = |number: u32| {
@@ -204,7 +204,7 @@ fn many_items(ledger: &mut Ledger) -> Uuid {
                 month.start + TimeDelta::hours(i64::from(number)),
                 number % 9 + 1,
             );
-            let mut billed = month.gone_droplet(&named, id, PLATFORM, i64::from(hours));
+            let mut billed = month.deleted_droplet(&named, id, PLATFORM, i64::from(hours));
             let until = from + TimeDelta::hours(i64::from(hours));
             billed.line = billed.line.during(hours, from, until);
             billed
@@ -236,7 +236,7 @@ fn items_differ(ledger: &mut Ledger) -> Uuid {
 fn alike(ledger: &mut Ledger) -> Uuid {
     let more = |month: &Month<'_>| {
         let flap = |id| {
-            let mut billed = month.gone_droplet("flap-01 (s-1vcpu-1gb)", id, SHOP, 1);
+            let mut billed = month.deleted_droplet("flap-01 (s-1vcpu-1gb)", id, SHOP, 1);
             let from = month.start + TimeDelta::hours(321);
             billed.line = billed.line.during(1, from, from + TimeDelta::seconds(1));
             billed
@@ -244,7 +244,7 @@ fn alike(ledger: &mut Ledger) -> Uuid {
         let tax = || month.account("Taxes", "STATE SALES TAX (6.25%)", 16);
         let volume = month.fleet.data[0];
         let scanned = bare("Volume Scanning", "data", 321).with_uuid(volume);
-        // The number of a droplet that is there, below a product that says nothing of droplets.
+        // The number of an existing droplet, in a line of a product without droplets.
         let numbered = bare("Edge Functions", "invocations", 77).with_id(&month.fleet.web);
         vec![
             flap(545_210_001),
@@ -272,7 +272,7 @@ fn unpaid(ledger: &mut Ledger) -> Uuid {
         let registry = "Container Registry Subscription";
         vec![
             Billed::new(gpu, Truth::Resource(ResourceName::new("droplet", &trainer))),
-            // A bucket that is gone; items of buckets have no id.
+            // A deleted bucket; items of buckets have no id.
             Billed::new(bucket.in_project(SHOP), Truth::Unknown),
             month.account(registry, "Basic", 500),
             month.account("Uptime Health Check", "2 checks", 100),

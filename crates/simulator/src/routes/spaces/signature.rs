@@ -1,4 +1,5 @@
-//! AWS's Signature Version 4 of a request without a body, as S3 wants it: in the query or in a header.
+//! Verifies AWS Signature Version 4 of a request without a body, in the query or in a header, as
+//! for S3.
 
 use std::fmt::Write as _;
 
@@ -6,7 +7,7 @@ use axum::{extract::Request, http::header};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-/// What a request says of its signature.
+/// The signature of a request and its parameters.
 pub(super) struct Signature {
     pub(super) access_key_id: String,
     pub(super) region: String,
@@ -19,7 +20,7 @@ pub(super) struct Signature {
 }
 
 impl Signature {
-    /// Nothing if there is none, or none that can be read.
+    /// Parses a request's signature. Returns None if it is missing or invalid.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let query = request.uri().query().unwrap_or_default();
         let in_query = |name: &str| {
@@ -63,7 +64,7 @@ impl Signature {
         })
     }
 
-    /// Whether a secret has signed this very request. When is not looked at.
+    /// Returns true if the request was signed with this secret. The date is not checked.
     pub(super) fn is_by(&self, secret: &str, request: &Request) -> bool {
         let scope = format!("{}/{}/s3/aws4_request", self.day, self.region);
         let to_sign = format!(
@@ -78,7 +79,7 @@ impl Signature {
         hex(&key) == self.hex
     }
 
-    /// The request in the one form that both sides sign.
+    /// Returns the canonical request, which is signed.
     fn canonical(&self, request: &Request) -> String {
         let uri = request.uri();
         let query = uri.query().unwrap_or_default();
@@ -98,7 +99,7 @@ impl Signature {
         );
         for name in &self.signed_headers {
             let value = text_header(request, name).unwrap_or_default().trim();
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(canonical, "{name}:{value}");
         }
         let payload = text_header(request, "x-amz-content-sha256").unwrap_or("UNSIGNED-PAYLOAD");
@@ -117,7 +118,7 @@ fn text_header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    // A key of any length will do.
+    // Keys of any length are valid.
     let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Vec::new();
     };
@@ -138,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// As in all examples of the Amazon S3 API Reference.
+    /// The secret of all examples in the Amazon S3 API Reference.
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
