@@ -1,3 +1,5 @@
+//! `arcadia api`: serves the REST API.
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,20 +14,22 @@ use crate::configuration::{DEFAULT_API_BIND, database_url, listen};
 use crate::logging;
 use crate::schedule_status::Schedules;
 use crate::stop::Stop;
-use crate::traces::Sending;
+use crate::traces::SpanExport;
 use crate::worker::MetricsArguments;
 
 /// Serve the REST API.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Reads DATABASE_URL, and Temporal's own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ...) to show how the \
-                  schedules stand; it serves all else without Temporal."
+    after_help = "Reads DATABASE_URL, and Temporal's own variables (TEMPORAL_ADDRESS, \
+                  TEMPORAL_NAMESPACE, ...) for the state of the schedules. All other routes work \
+                  without Temporal."
 )]
 pub(crate) struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "ARCADIA_API_BIND", default_value = DEFAULT_API_BIND, value_name = "ADDRESS:PORT")]
     pub(crate) api_bind: SocketAddr,
-    /// Requests that one token may make a second, in each process that serves the API; four times as many at once.
+    /// Maximum requests per second with one API token in each API process; bursts may reach four
+    /// times as many.
     #[arg(
         long,
         env = "ARCADIA_API_REQUESTS_PER_SECOND",
@@ -34,8 +38,9 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     requests_per_second: u32,
-    /// Proxies that every request comes through, each of which adds to `x-forwarded-for`: who sends unknown tokens is told by the
-    /// address that the first of them saw, and not by the proxy's own.
+    /// Number of proxies that every request passes, each of which appends to `x-forwarded-for`.
+    /// Requests with unknown tokens are limited by the client address that the first proxy
+    /// appended.
     #[arg(
         long,
         env = "ARCADIA_API_TRUSTED_PROXIES",
@@ -44,7 +49,8 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u8).range(0..=16)
     )]
     trusted_proxies: u8,
-    /// Tell browsers to use HTTPS only (HSTS), for an API that is reached through TLS and always will be.
+    /// Send HSTS, so that browsers use HTTPS only. For an API that is permanently reached through
+    /// TLS.
     #[arg(long, env = "ARCADIA_API_HTTPS_ONLY")]
     https_only: bool,
     #[command(flatten)]
@@ -53,10 +59,10 @@ pub(crate) struct Arguments {
     metrics: MetricsArguments,
 }
 
-/// Where people look at runs.
+/// The Temporal UI that responses link to.
 #[derive(clap::Args)]
 pub(crate) struct UiArguments {
-    /// Base of the Temporal UI: answers to admins link to runs there.
+    /// Base URL of the Temporal UI, to which responses for admins link.
     #[arg(long, env = "ARCADIA_TEMPORAL_UI_URL", value_name = "URL", value_parser = ui_url)]
     temporal_ui_url: Option<String>,
 }
@@ -74,11 +80,11 @@ fn ui_url(text: &str) -> Result<String, &'static str> {
     if is_web {
         Ok(text.to_owned())
     } else {
-        Err("expected an address that starts with http:// or https://")
+        Err("expected a URL that starts with http:// or https://")
     }
 }
 
-/// What the API is served with.
+/// Returns the settings that `arcadia api` and `arcadia dev` share.
 pub(crate) fn settings(
     store: Store,
     schedules: Schedules,
@@ -91,7 +97,7 @@ pub(crate) fn settings(
     }
 }
 
-/// The limits with so many requests a second for a token.
+/// Returns the default limits with this number of requests per second and token.
 fn rate_limits(requests_per_second: u32) -> RateLimits {
     let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     RateLimits {
@@ -101,14 +107,15 @@ fn rate_limits(requests_per_second: u32) -> RateLimits {
     }
 }
 
-/// Requests are short: few connections serve many.
+/// Requests are short, so a few connections serve many.
 pub(crate) const CONNECTIONS: u32 = 10;
-/// For readiness and metrics, which have to answer where requests hold all others.
+/// For readiness and metrics, which must respond even if requests hold all other connections.
 const PROBE_CONNECTIONS: u32 = 2;
-/// A little less than a request may take, so that it is answered with what the database says.
+/// Shorter than a request's timeout, so that the response contains the database's error.
 const STATEMENT_TIMEOUT: &str = "25s";
 
-/// The URL with a limit on statements, where it has none: nobody waits for what takes longer than a request.
+/// Adds a statement timeout to the database URL unless it has one: a statement that outlives its
+/// request is useless.
 fn with_statement_timeout(url: &str) -> String {
     if url.contains("statement_timeout") {
         return url.to_owned();
@@ -119,15 +126,15 @@ fn with_statement_timeout(url: &str) -> String {
 
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
-    let sending = Sending::from_environment("arcadia-api")?;
-    let starting = Box::pin(start(arguments, sending.tracer()));
-    let Some(started) = stop.unless_asked(starting).await else {
-        tracing::info!("asked to stop before it had started");
+    let span_export = SpanExport::from_environment("arcadia-api")?;
+    let starting = Box::pin(start(arguments, span_export.tracer()));
+    let Some(started) = stop.unless_requested(starting).await else {
+        tracing::info!("received a stop signal before the start was complete");
         return Ok(());
     };
     let (listener, settings) = started?;
-    let served = api::serve(listener, settings, async move { stop.asked().await }).await;
-    sending.finish().await;
+    let served = api::serve(listener, settings, async move { stop.requested().await }).await;
+    span_export.finish().await;
     Ok(served?)
 }
 
@@ -160,7 +167,10 @@ async fn start(
 
 async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("the metrics cannot be served on {address}: free that port, or choose another with --metrics-bind or ARCADIA_METRICS_BIND")
+        format!(
+            "metrics cannot be served on {address}: free the port, or set another with --metrics-bind \
+             or ARCADIA_METRICS_BIND"
+        )
     })?;
     tracing::info!(
         "serving metrics on http://{}/metrics",
@@ -174,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_limited_unless_the_url_says_how() {
+    fn the_database_url_gets_a_statement_timeout_unless_it_has_one() {
         for (url, expected) in [
             (
                 "postgres://a@b/c",

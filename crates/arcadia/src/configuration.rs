@@ -1,4 +1,4 @@
-//! What the environment says, read once and told clearly where it is wrong.
+//! Settings from flags and environment variables that several commands share.
 
 use std::env;
 use std::fs;
@@ -13,20 +13,21 @@ use digitalocean::spaces::DEFAULT_ENDPOINT;
 use digitalocean::{BaseUrl, Client, Purpose, SpacesClient, SpacesKeys, Tokens};
 use secrecy::SecretString;
 use store::Store;
-use store::budget::Limits;
 use store::inventory::{Guard, Rules};
+use store::rate_limit::Limits;
 use tokio::net::TcpListener;
-use worker::team::MirroredOnly;
+use worker::team::MirroredTeamGate;
 
 use crate::failure;
 
-/// The API's address unless another is asked for.
+/// The API's address by default.
 pub(crate) const DEFAULT_API_BIND: &str = "127.0.0.1:8080";
 
-/// What a worker is told beside where its servers are.
+/// Settings of the syncs.
 #[derive(Args)]
 pub(crate) struct SyncArguments {
-    /// Name of the project that must exist, where resources of no project fall.
+    /// Name of the internal project, to which resources without a project are attributed; the first
+    /// sync creates it.
     #[arg(
         long,
         env = "ARCADIA_INTERNAL_PROJECT",
@@ -34,14 +35,15 @@ pub(crate) struct SyncArguments {
         value_name = "NAME"
     )]
     pub(crate) internal_project: String,
-    /// Least time between two strikes of one resource; three strikes make it deleted.
+    /// Minimum time between two strikes of a resource; a resource is deleted at its third strike.
     #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
     strike_interval: Duration,
-    /// A complete listing that would delete more than this share of a kind's live resources, in percent, and more than
-    /// --guard-rows of them, deletes nothing and waits for an operator's word.
+    /// Deletion guard, in percent: if a complete listing would delete more than this share of a
+    /// kind's live resources and more than --guard-rows of them, the deletions are held until an
+    /// operator decides.
     #[arg(long, env = "ARCADIA_GUARD_PERCENT", default_value_t = 20, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     guard_percent: u8,
-    /// See --guard-percent.
+    /// Deletion guard, in resources: see --guard-percent.
     #[arg(
         long,
         env = "ARCADIA_GUARD_ROWS",
@@ -49,10 +51,11 @@ pub(crate) struct SyncArguments {
         value_name = "ROWS"
     )]
     guard_rows: u32,
-    /// Mirror DNS records as well: a request to DigitalOcean for each zone, every 15 minutes.
+    /// Also mirror DNS records, at one request to DigitalOcean per zone every 15 minutes.
     #[arg(long, env = "ARCADIA_DNS_RECORDS")]
     dns_records: bool,
-    /// Invoices of so many months before the present one are looked at again every day: DigitalOcean corrects what it has issued.
+    /// Number of months before the current one for which invoices are rechecked daily:
+    /// DigitalOcean corrects issued invoices.
     #[arg(
         long,
         env = "ARCADIA_LOOK_BACK_MONTHS",
@@ -60,15 +63,17 @@ pub(crate) struct SyncArguments {
         value_name = "MONTHS"
     )]
     look_back_months: u32,
-    /// Requests that all workers together make with one token in a minute. 240 where nothing is said and DigitalOcean itself is asked,
-    /// which allows 250; no limit of our own for another server, or where this is 0.
+    /// Maximum requests per minute with one token, for all workers together; 0 for no limit
+    /// [default: 240 for DigitalOcean, which allows 250; no limit for another server]
     #[arg(long, env = "ARCADIA_REQUESTS_PER_MINUTE", value_name = "REQUESTS")]
     requests_per_minute: Option<u32>,
-    /// The same in an hour: 4500 of the 5,000 that DigitalOcean allows, since people may need some.
+    /// Maximum requests per hour with one token, for all workers together; 0 for no limit
+    /// [default: 4500 for DigitalOcean, which allows 5000; no limit for another server]
     #[arg(long, env = "ARCADIA_REQUESTS_PER_HOUR", value_name = "REQUESTS")]
     requests_per_hour: Option<u32>,
-    /// After so many activities a task queue's worker is built anew inside the process, as soon as none runs: Temporal's SDK keeps some
-    /// memory of each activity, which is given back then.
+    /// Number of activities after which the worker of a task queue is re-created inside the
+    /// process, once it is idle, to release the memory that Temporal's SDK retains for each
+    /// activity.
     #[arg(
         long,
         env = "ARCADIA_RENEW_AFTER",
@@ -79,16 +84,17 @@ pub(crate) struct SyncArguments {
     renew_after: u64,
 }
 
-/// Which task queues a worker polls.
+/// The task queues that a worker polls.
 #[derive(Args)]
 pub(crate) struct QueueArguments {
-    /// Poll these task queues alone, whose tokens alone are needed then: cloud-sync-full, cloud-sync-fast, cloud-billing. Give it
-    /// several times, or with commas [default: all]
+    /// Task queue to poll: cloud-sync-full, cloud-sync-fast or cloud-billing. Repeat it, or
+    /// separate several with commas. Only the tokens of these queues are needed [default: all
+    /// queues]
     #[arg(long = "queue", env = "ARCADIA_QUEUE", value_name = "QUEUE", value_parser = queues)]
     queues: Vec<Queues>,
 }
 
-/// Those of one flag or of the variable.
+/// The queues of one occurrence of the flag, or of the variable.
 #[derive(Clone)]
 struct Queues(Vec<Purpose>);
 
@@ -99,14 +105,14 @@ fn queues(text: &str) -> Result<Queues, String> {
         let mut all = Purpose::ALL.into_iter();
         all.find(|purpose| purpose.name() == name).ok_or_else(|| {
             let known = Purpose::ALL.map(Purpose::name).join(", ");
-            format!("no task queue is called {name}: there are {known}")
+            format!("unknown task queue {name}: expected {known}")
         })
     };
     names.map(purpose).collect::<Result<_, _>>().map(Queues)
 }
 
 impl QueueArguments {
-    /// The purposes whose queues these are: all where none is named.
+    /// Returns the purposes of the named queues, or all purposes if none is named.
     pub(crate) fn purposes(&self) -> Vec<Purpose> {
         let is_named =
             |purpose: &Purpose| self.queues.iter().any(|named| named.0.contains(purpose));
@@ -118,20 +124,22 @@ impl QueueArguments {
     }
 }
 
-/// Which DigitalOcean is read, and with which tokens.
+/// The DigitalOcean API that is read, and its credentials.
 pub(crate) struct DigitalOcean {
     pub(crate) url: BaseUrl,
     pub(crate) tokens: Tokens,
-    /// Where keys for Spaces are given.
+    /// None without keys for Spaces.
     pub(crate) spaces: Option<SpacesClient>,
 }
 
-/// A variable that is set to something; an empty one counts as unset, as compose files leave it.
+/// Returns a variable's value. An empty variable counts as unset, because compose files set
+/// variables without a value to the empty string.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// The same command, for which a variable that is set to nothing is not set, as compose files leave it.
+/// Makes a command ignore the variables of its arguments that are set to the empty string, as
+/// compose files set them.
 pub(crate) fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |argument: &clap::Arg| {
         let value = argument.get_env().and_then(env::var_os);
@@ -149,12 +157,13 @@ pub(crate) fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 impl DigitalOcean {
-    /// Whether any token is named: without one, `dev` uses the simulator.
+    /// Returns true if any token is configured. Without one, `dev` uses the simulator.
     pub(crate) fn has_token() -> bool {
-        Tokens::are_named_by(&variable)
+        Tokens::are_configured(&variable)
     }
 
-    /// With the tokens of these purposes, which must be named.
+    /// Reads the settings of DigitalOcean. Fails if the token of one of the purposes is not
+    /// configured.
     pub(crate) fn from_environment(purposes: &[Purpose]) -> anyhow::Result<Self> {
         let secret = |name: &str| variable(name).map(SecretString::from);
         let tokens = Tokens::from_variables(purposes, &variable)?;
@@ -174,45 +183,45 @@ impl DigitalOcean {
         })
     }
 
-    /// Reads the tokens and asks DigitalOcean whether they are valid. A clear no to some is a warning: a token may be put right while
-    /// the others work. A clear no to all is an error. DigitalOcean or Vault being away is the activities' to wait out.
+    /// Reads the tokens and checks with DigitalOcean that they are valid and of the database's
+    /// team.
     ///
-    /// A token of another team than the one in the database is refused like one that is not valid.
+    /// Fails if all tokens are rejected. If only some are, logs a warning for each: such a token
+    /// can be replaced while the others work. If DigitalOcean or Vault is unreachable, only logs a
+    /// warning too, because activities wait for both.
     pub(crate) async fn check(&self, store: &Store) -> anyhow::Result<()> {
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for (purpose, source) in self.tokens.iter() {
             let client = Client::new(self.url.as_str(), source.clone())?;
-            match client.check_team(&MirroredOnly(store.clone())).await {
+            match client.check_team(&MirroredTeamGate(store.clone())).await {
                 Ok(()) => {}
                 Err(error @ digitalocean::Error::OtherTeam { .. }) => {
-                    let no = format!("the token of {purpose} is not used");
-                    refused.push(anyhow::Error::new(error).context(no));
+                    let context = format!("cannot use the token of {purpose}");
+                    rejected.push(anyhow::Error::new(error).context(context));
                 }
                 Err(error @ digitalocean::Error::Unauthorized { .. }) => {
-                    let no = format!(
-                        "{} does not accept the token of {purpose}",
-                        self.url.as_str()
-                    );
-                    refused.push(anyhow::Error::new(error).context(no));
+                    let url = self.url.as_str();
+                    let context = format!("{url} rejected the token of {purpose}");
+                    rejected.push(anyhow::Error::new(error).context(context));
                 }
                 Err(digitalocean::Error::Token(error)) if !error.may_be_an_outage() => {
-                    let no = format!("there is no token for {purpose}");
-                    refused.push(anyhow::Error::new(error).context(no));
+                    let context = format!("cannot read the token of {purpose}");
+                    rejected.push(anyhow::Error::new(error).context(context));
                 }
-                Err(error) => tracing::warn!(
-                    "DigitalOcean could not be asked about the token of {purpose}: {error}"
-                ),
+                Err(error) => {
+                    tracing::warn!("the token of {purpose} could not be checked: {error}");
+                }
             }
         }
-        let is_any_left = refused.len() < self.tokens.iter().count();
-        let mut refused = refused.into_iter();
-        if !is_any_left && let Some(first) = refused.next() {
+        let is_any_left = rejected.len() < self.tokens.iter().count();
+        let mut rejected = rejected.into_iter();
+        if !is_any_left && let Some(first) = rejected.next() {
             return Err(first);
         }
-        for no in refused {
+        for error in rejected {
             tracing::warn!(
-                "{}; its task queue is served all the same, and nothing comes of it until that is mended",
-                failure::one_line(&no)
+                "{}; its task queue is polled, but its activities fail until the token is replaced",
+                failure::one_line(&error)
             );
         }
         Ok(())
@@ -220,17 +229,17 @@ impl DigitalOcean {
 }
 
 impl SyncArguments {
-    /// How many requests all workers together may make of this server with each token.
+    /// Returns the limits on requests to this server with one token, for all workers together.
     pub(crate) fn request_limits(&self, url: &BaseUrl) -> Limits {
-        // DigitalOcean's limits are not another server's, which says so itself when it has any.
-        let usual = if url.is_digitaloceans() {
+        // Another server has other limits, and reports them in its responses if it has any.
+        let defaults = if url.is_digitalocean() {
             Limits::default()
         } else {
             Limits::NONE
         };
         Limits {
-            per_minute: self.requests_per_minute.unwrap_or(usual.per_minute),
-            per_hour: self.requests_per_hour.unwrap_or(usual.per_hour),
+            per_minute: self.requests_per_minute.unwrap_or(defaults.per_minute),
+            per_hour: self.requests_per_hour.unwrap_or(defaults.per_hour),
             ..Limits::default()
         }
     }
@@ -263,24 +272,28 @@ pub(crate) async fn connect_database(connections: u32) -> anyhow::Result<Store> 
     Ok(Store::connect(&database_url()?, connections).await?)
 }
 
-/// `DATABASE_URL`.
+/// Returns `DATABASE_URL`, or an error with the fix.
 pub(crate) fn database_url() -> anyhow::Result<String> {
     let Some(url) = variable("DATABASE_URL") else {
         bail!(
-            "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or use `arcadia dev`"
+            "no database configured: set DATABASE_URL, e.g. postgres://user:password@host:5432/database, \
+             or use `arcadia dev`"
         );
     };
     Ok(url)
 }
 
-/// Listens where the API is asked to.
+/// Binds the API's listener.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("the API cannot listen on {address}: free that port, or choose another with --api-bind or ARCADIA_API_BIND")
+        format!(
+            "the API cannot listen on {address}: free the port, or set another with --api-bind or \
+             ARCADIA_API_BIND"
+        )
     })
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file atomically, readable by its owner only.
 pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut name = path.as_os_str().to_owned();
@@ -303,20 +316,20 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Given {
+    struct Arguments {
         #[command(flatten)]
         sync: SyncArguments,
     }
 
     fn limits(url: &str, arguments: &[&str]) -> (u32, u32) {
         let arguments = ["arcadia"].iter().chain(arguments);
-        let given = Given::parse_from(arguments);
-        let limits = given.sync.request_limits(&BaseUrl::parse(url).unwrap());
+        let parsed = Arguments::parse_from(arguments);
+        let limits = parsed.sync.request_limits(&BaseUrl::parse(url).unwrap());
         (limits.per_minute, limits.per_hour)
     }
 
     #[test]
-    fn digitaloceans_limits_are_kept_however_its_address_is_written() {
+    fn default_limits_apply_to_every_spelling_of_digitaloceans_url() {
         for url in [
             "https://api.digitalocean.com",
             "https://api.digitalocean.com/",

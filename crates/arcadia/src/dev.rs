@@ -1,4 +1,4 @@
-//! `arcadia dev`: the whole system on one machine.
+//! `arcadia dev`: runs the whole system on one machine.
 
 mod servers;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use devstack::{Postgres, Progress, StateDir, Temporal};
 use secrecy::ExposeSecret as _;
-use store::budget::Limits;
+use store::rate_limit::Limits;
 use store::{Role, Store};
 use temporalio_client::{Client, NamespacedClient as _};
 use tokio::net::TcpListener;
@@ -26,33 +26,38 @@ use crate::configuration::{self, DEFAULT_API_BIND, SyncArguments, listen};
 use crate::instance::{Instance, quoted};
 use crate::schedule_status::Schedules;
 use crate::stop::Stop;
-use crate::traces::Sending;
+use crate::traces::SpanExport;
 use crate::worker::MetricsArguments;
 use crate::{logging, token};
 
-/// Run everything on this machine: PostgreSQL, Temporal, the worker and the API.
+/// Run PostgreSQL, Temporal, the worker and the API on this machine.
 ///
-/// Without a DigitalOcean token it reads a simulated demo account. Ctrl-C stops all that it started; the data stay in the
-/// state directory.
+/// Without a DigitalOcean token, the worker reads a simulated demo account. Ctrl-C stops all
+/// servers that were started; their data remain in the state directory.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Uses the servers of DATABASE_URL and TEMPORAL_ADDRESS where these are set, and DigitalOcean (DIGITALOCEAN_API_URL) \
-                  and Spaces (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY, SPACES_ENDPOINT_URL) where DO_API_TOKEN is."
+    after_help = "If DATABASE_URL or TEMPORAL_ADDRESS is set, uses that server instead of starting one. \
+                  If DO_API_TOKEN is set, reads DigitalOcean (DIGITALOCEAN_API_URL) and Spaces \
+                  (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY, SPACES_ENDPOINT_URL)."
 )]
 pub(crate) struct Arguments {
-    /// Where the database, Temporal's store and the log are kept [default: a per-user data directory]
+    /// Directory of the database, Temporal's store and the logs [default: a per-user data
+    /// directory]
     #[arg(long, env = "ARCADIA_STATE_DIR", value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
-    /// Address of the API; port 0 for a free one [default: 127.0.0.1:8080, or a free port if that is taken]
+    /// Address of the API; port 0 for a free port [default: 127.0.0.1:8080, or a free port if 8080
+    /// is in use]
     #[arg(long, env = "ARCADIA_API_BIND", value_name = "ADDRESS:PORT")]
     api_bind: Option<SocketAddr>,
-    /// Write the addresses and the admin token here, as JSON, once everything answers.
+    /// File to which the addresses and the admin token are written as JSON once all servers are
+    /// ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
-    /// Start nothing: print the variables of the instance that runs in the state directory, for `eval "$(arcadia dev --print-env)"`.
+    /// Only print the variables of the instance that runs in the state directory, for
+    /// `eval "$(arcadia dev --print-env)"`.
     #[arg(long)]
     print_env: bool,
-    /// Remove the database and Temporal's store of the state directory first.
+    /// First remove the database and Temporal's store from the state directory.
     #[arg(long, conflicts_with = "print_env")]
     reset: bool,
     #[command(flatten)]
@@ -77,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
             let _ = fs::remove_file(path);
         }
     };
-    // What an earlier run left there is not true any more.
+    // The file of an earlier run is outdated.
     remove_ready_file();
     let state = StateDir::open(path)?;
     Instance::remove(&state);
@@ -90,18 +95,18 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     }
 
     let mut servers = Servers::default();
-    let sending = Sending::from_environment("arcadia")?;
+    let span_export = SpanExport::from_environment("arcadia")?;
     let outcome = Box::pin(serve(
         arguments,
         &state,
         &progress,
         &mut servers,
         &log,
-        &sending,
+        &span_export,
         &mut stop,
     ))
     .await;
-    sending.finish().await;
+    span_export.finish().await;
     remove_ready_file();
     Instance::remove(&state);
     progress.step("stopping the servers");
@@ -109,19 +114,19 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     outcome
 }
 
-/// Runs until it is asked to stop, at whatever point that is.
+/// Starts and serves until a stop signal, which may also interrupt the start.
 async fn serve(
     arguments: Arguments,
     state: &StateDir,
     progress: &Progress,
     servers: &mut Servers,
     log: &Path,
-    sending: &Sending,
+    span_export: &SpanExport,
     stop: &mut Stop,
 ) -> anyhow::Result<()> {
     let ready_file = arguments.ready_file.clone();
     let starting = Box::pin(start(arguments, state, progress, servers));
-    let Some(started) = stop.unless_asked(starting).await else {
+    let Some(started) = stop.unless_requested(starting).await else {
         return Ok(());
     };
     let Started {
@@ -131,12 +136,12 @@ async fn serve(
         system,
     } = started?;
 
-    let (tell, stopped) = watch::channel(false);
+    let (stop_sender, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let api = api::Settings {
-        tracer: sending.tracer(),
+        tracer: span_export.tracer(),
         ..crate::api::settings(
             system.store.clone(),
             Schedules::of(system.client.clone(), system.store.clone()),
@@ -145,7 +150,7 @@ async fn serve(
     };
     let telemetry = Telemetry {
         metrics,
-        traces: sending.of_worker(),
+        traces: span_export.worker_traces(),
     };
     let mut api = tokio::spawn(api::serve(listener, api, wait(stopped.clone())));
     let mut worker = std::pin::pin!(worker::run_with_telemetry(
@@ -158,17 +163,19 @@ async fn serve(
         system.apply_schedules(progress).await?;
         trigger_on_first_start(&system.client, state, progress).await?;
         system.instance.write(state)?;
-        announce(&system.instance, ready_file.as_deref(), state, log)?;
-        stop.asked().await;
+        print_addresses(&system.instance, ready_file.as_deref(), state, log)?;
+        stop.requested().await;
         Ok(())
     };
     let keeping = servers.keep_running(progress, async || {
         if let Err(error) = system.apply_schedules(progress).await {
-            tracing::warn!("cannot bring the schedules to the restarted Temporal: {error:#}");
+            tracing::warn!(
+                "cannot apply the schedules to the restarted Temporal server: {error:#}"
+            );
         }
     });
-    let ended = |what: &str, cause: Option<anyhow::Error>| {
-        let ended = format!("the {what} ended by itself; see {}", log.display());
+    let ended = |name: &str, cause: Option<anyhow::Error>| {
+        let ended = format!("the {name} ended unexpectedly; see {}", log.display());
         cause.map_or_else(|| anyhow!("{ended}"), |cause| cause.context(ended.clone()))
     };
     let outcome = tokio::select! {
@@ -181,8 +188,8 @@ async fn serve(
         error = keeping => return Err(error),
         outcome = until_stopped => outcome,
     };
-    progress.step("stopping: running activities may end first");
-    let _ = tell.send(true);
+    progress.step("stopping: waiting for running activities");
+    let _ = stop_sender.send(true);
     let stopping = async {
         worker.await?;
         api.await??;
@@ -190,16 +197,18 @@ async fn serve(
     };
     match tokio::time::timeout(STOPS_WITHIN, stopping).await {
         Ok(stopped) => stopped?,
-        // Its server may have ended meanwhile, which nobody starts again now.
-        Err(_) => progress.step("the worker does not stop: its unfinished work is repeated later"),
+        // The Temporal server may have ended in the meantime; it is not restarted at this point.
+        Err(_) => progress.step(
+            "the worker did not stop in time: Temporal repeats its unfinished activities later",
+        ),
     }
     outcome
 }
 
-/// Longer than running activities have to end.
+/// Longer than the grace period of running activities.
 const STOPS_WITHIN: Duration = Duration::from_secs(40);
 
-/// What runs once all servers do.
+/// The parts that run after all servers have started.
 struct Started {
     listener: TcpListener,
     settings: worker::Settings,
@@ -215,8 +224,8 @@ struct System {
 }
 
 impl System {
-    /// Brings the schedules to Temporal. Those of another installation are replaced in `dev`'s own
-    /// server only, which nobody else uses.
+    /// Applies the schedules to Temporal. Replaces those of another installation only on a server
+    /// that `dev` started, which no other installation uses.
     async fn apply_schedules(&self, progress: &Progress) -> anyhow::Result<()> {
         let installation = Installation::of(&self.store).await?;
         let mut plan = Plan::new(&self.client, &installation).await?;
@@ -224,7 +233,7 @@ impl System {
             && let Some(foreign) = plan.foreign()
         {
             progress.step(format!(
-                "schedules: replacing those of {} in this state directory's Temporal",
+                "schedules: replacing those of installation {} on this state directory's Temporal server",
                 foreign.owner
             ));
             plan.take_over();
@@ -267,7 +276,7 @@ async fn start(
     };
     let mut settings = arguments.sync.settings(store.clone(), digitalocean);
     if servers.simulator.is_some() {
-        // Nobody else needs the simulator's requests, and who looks at a demo is not to wait for them.
+        // The simulator needs no protection, and a demo should not wait for the rate limit.
         settings.request_limits = Limits::NONE;
     }
     Ok(Started {
@@ -287,12 +296,13 @@ fn open_log(path: &Path) -> anyhow::Result<fs::File> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::OpenOptions::new().create(true).append(true).open(path)
     };
-    create().with_context(|| format!("the log cannot be written to {}", path.display()))
+    create().with_context(|| format!("cannot write the log to {}", path.display()))
 }
 
-/// A taken default port gives way to a free one; a taken port that was asked for is an error.
-async fn api_listener(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
-    if let Some(address) = asked {
+/// Binds the API's listener: on the configured address, which must be free, or on the default port,
+/// or on any free port if the default is in use.
+async fn api_listener(configured: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let Some(address) = configured {
         return listen(address).await;
     }
     match TcpListener::bind(DEFAULT_API_BIND).await {
@@ -301,7 +311,8 @@ async fn api_listener(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> 
     }
 }
 
-/// The same admin token at every start, as long as the database knows it.
+/// Returns the admin token that the state directory holds, or creates one if there is none or the
+/// database does not accept it.
 async fn admin_token(store: &Store, state: &StateDir) -> anyhow::Result<String> {
     let path = state.path().join("admin-token");
     if let Ok(token) = fs::read_to_string(&path)
@@ -317,7 +328,7 @@ async fn admin_token(store: &Store, state: &StateDir) -> anyhow::Result<String> 
     Ok(token.expose_secret().to_owned())
 }
 
-/// Removes all data of a state directory. Ports, passwords and logs stay.
+/// Removes the databases of a state directory. Ports, passwords and logs remain.
 async fn reset(state: &StateDir, progress: &Progress) -> anyhow::Result<()> {
     progress.step("removing the database and Temporal's store");
     Postgres::remove_data(state, progress).await?;
@@ -328,10 +339,10 @@ async fn reset(state: &StateDir, progress: &Progress) -> anyhow::Result<()> {
     }
 }
 
-/// Notes in the state directory that the schedules were triggered once.
+/// Marks in the state directory that the schedules were triggered once.
 const TRIGGERED: &str = "schedules-triggered";
 
-/// So that there is something to look at within a minute.
+/// Triggers all schedules at the first start, so that data appear within a minute.
 async fn trigger_on_first_start(
     client: &Client,
     state: &StateDir,
@@ -339,14 +350,14 @@ async fn trigger_on_first_start(
 ) -> anyhow::Result<()> {
     let marker = state.path().join(TRIGGERED);
     if !marker.exists() {
-        progress.step("first start: every schedule runs once now");
+        progress.step("first start: triggering every schedule once");
         worker::schedules::trigger_all(client).await?;
         fs::write(&marker, "")?;
     }
     Ok(())
 }
 
-fn announce(
+fn print_addresses(
     instance: &Instance,
     ready_file: Option<&Path>,
     state: &StateDir,
@@ -357,7 +368,7 @@ fn announce(
     let ui = instance
         .temporal_ui_url
         .as_deref()
-        .unwrap_or("that of your Temporal server");
+        .unwrap_or("not configured (ARCADIA_TEMPORAL_UI_URL)");
     writeln!(out, "Temporal UI: {ui}")?;
     writeln!(out, "Database:    {}", instance.database_url)?;
     writeln!(out, "Admin token: {}", instance.admin_token)?;
@@ -365,27 +376,27 @@ fn announce(
         writeln!(out, "Metrics:     {url}")?;
     }
     writeln!(out, "Log:         {}", log.display())?;
-    writeln!(out, "For the temporal CLI, in another shell:")?;
+    writeln!(out, "To use the temporal CLI in another shell:")?;
     let address = quoted(&instance.temporal_address);
     writeln!(out, "export TEMPORAL_ADDRESS={address}")?;
-    let which = match StateDir::default_path() {
+    let option = match StateDir::default_path() {
         Ok(path) if path.canonicalize().unwrap_or(path.clone()) == state.path() => String::new(),
         _ => format!(" --state-dir {}", quoted(&state.path().to_string_lossy())),
     };
     writeln!(
         out,
-        "All variables: eval \"$(arcadia dev --print-env{which})\""
+        "All variables: eval \"$(arcadia dev --print-env{option})\""
     )?;
     out.flush()?;
     if let Some(path) = ready_file {
         let json = serde_json::to_string_pretty(instance)?;
         configuration::write_private(path, &json)
-            .with_context(|| format!("the ready file cannot be written to {}", path.display()))?;
+            .with_context(|| format!("cannot write the ready file to {}", path.display()))?;
     }
     Ok(())
 }
 
-/// Prints the variables of the running instance, and nothing else.
+/// Prints only the variables of the running instance.
 fn print_env(directory: &Path) -> anyhow::Result<()> {
     let instance = Instance::read(directory)?;
     let directory = directory

@@ -1,4 +1,4 @@
-//! `arcadia doctor`: what a configuration lacks, and the cure.
+//! `arcadia doctor`: checks a configuration and prints one line per check, with a fix if it fails.
 
 mod digitalocean;
 mod lists;
@@ -17,27 +17,28 @@ use crate::configuration::DigitalOcean;
 use crate::failure;
 use crate::instance::InstanceArguments;
 
-/// Check a configuration: one line a check, with the cure where it fails.
+/// Check the configuration; print one line per check, with a fix if it fails.
 ///
-/// It changes nothing. Of DigitalOcean it asks one request for each list that is read, some forty in all: they count as the workers' own,
-/// and where the workers have used up all, the lists are not tried.
+/// Changes nothing. Makes one request to DigitalOcean for each list that the syncs read, about
+/// forty in total. They count against the workers' request budget; lists are skipped if it is
+/// exhausted.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Reads what `arcadia worker` and `arcadia api` read, from the same environment. The exit status is 1 if any check \
-                  says FAIL."
+    after_help = "Reads the same settings as `arcadia worker` and `arcadia api`. The exit status is 1 \
+                  if any check reports FAIL."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     instance: InstanceArguments,
 }
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Ok,
-    /// It works, and something is missing.
+    /// The system works with restrictions.
     Warn,
-    /// It does not work.
+    /// The system or a part of it does not work.
     Fail,
 }
 
@@ -51,38 +52,35 @@ impl Display for Verdict {
     }
 }
 
-/// Says how each check went as soon as that is known.
+/// Prints each check's result immediately and counts failures.
 #[derive(Default)]
 struct Report {
     failed: u32,
 }
 
 impl Report {
-    fn ok(&mut self, what: &str, finding: impl Display) -> anyhow::Result<()> {
-        self.line(Verdict::Ok, what, &finding.to_string())
+    fn ok(&mut self, check: &str, finding: impl Display) -> anyhow::Result<()> {
+        self.line(Verdict::Ok, check, &finding.to_string())
     }
 
-    fn warn(&mut self, what: &str, finding: impl Display) -> anyhow::Result<()> {
-        self.line(Verdict::Warn, what, &finding.to_string())
+    fn warn(&mut self, check: &str, finding: impl Display) -> anyhow::Result<()> {
+        self.line(Verdict::Warn, check, &finding.to_string())
     }
 
-    fn fail(&mut self, what: &str, finding: impl Display) -> anyhow::Result<()> {
+    fn fail(&mut self, check: &str, finding: impl Display) -> anyhow::Result<()> {
         self.failed += 1;
-        self.line(Verdict::Fail, what, &finding.to_string())
+        self.line(Verdict::Fail, check, &finding.to_string())
     }
 
-    /// A failure that says itself what to do next.
-    fn error(&mut self, what: &str, error: impl Into<anyhow::Error>) -> anyhow::Result<()> {
-        self.fail(what, failure::one_line(&error.into()))
+    /// Reports an error, which contains its fix, as a failure.
+    fn error(&mut self, check: &str, error: impl Into<anyhow::Error>) -> anyhow::Result<()> {
+        self.fail(check, failure::one_line(&error.into()))
     }
 
-    #[expect(
-        clippy::unused_self,
-        reason = "what is said is said through the report"
-    )]
-    fn line(&self, verdict: Verdict, what: &str, finding: &str) -> anyhow::Result<()> {
+    #[expect(clippy::unused_self, reason = "checks print only through the report")]
+    fn line(&self, verdict: Verdict, check: &str, finding: &str) -> anyhow::Result<()> {
         let finding = finding.replace('\n', " ");
-        writeln!(std::io::stdout(), "{verdict:<4}  {what}: {finding}")?;
+        writeln!(std::io::stdout(), "{verdict:<4}  {check}: {finding}")?;
         Ok(())
     }
 }
@@ -96,7 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match &running {
         Some(instance) if instance.is_simulated && !DigitalOcean::has_token() => report.ok(
             "digitalocean",
-            "this `arcadia dev` reads a simulated account: there is no token to check",
+            "not checked: this `arcadia dev` reads a simulated account",
         )?,
         _ => digitalocean::check(&mut report, settings.as_ref(), store).await?,
     }
@@ -112,7 +110,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     match report.failed {
         0 => Ok(()),
-        1 => bail!("a check failed: see its FAIL above"),
-        failed => bail!("{failed} checks failed: see each FAIL above"),
+        1 => bail!("1 check failed: see the FAIL line above"),
+        failed => bail!("{failed} checks failed: see the FAIL lines above"),
     }
 }

@@ -1,6 +1,7 @@
-//! How a failure is told to the person at the terminal.
+//! Formats errors for the terminal.
 
-/// The whole chain of causes in one line, without those that an error before them already tells.
+/// Joins an error's chain of causes into one line, without causes that an outer error already
+/// contains.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_of_causes_is_one_line_and_says_nothing_twice() {
+    fn a_chain_of_causes_is_one_line_without_repetitions() {
         let error = Err::<(), _>(anyhow::anyhow!("connection refused\n(os error 111)"))
             .context("no database: connection refused (os error 111)")
             .context("cannot start")

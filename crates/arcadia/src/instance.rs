@@ -1,4 +1,6 @@
-//! Which servers a command uses, and which setting names them: `--state-dir`, a variable, or a default.
+//! Selects the servers that a command uses: by `--state-dir`, by variables, or the defaults.
+//!
+//! A running `arcadia dev` describes itself in `instance.json` in its state directory.
 
 use std::env;
 use std::fs;
@@ -14,45 +16,48 @@ use worker::temporal::{self, Source};
 
 use crate::configuration::{variable, write_private};
 
-/// In a state directory for as long as its `arcadia dev` serves.
+/// Exists in a state directory while its `arcadia dev` serves.
 const FILE: &str = "instance.json";
 const STATE_DIR: &str = "ARCADIA_STATE_DIR";
 
-/// The instance whose servers a command uses.
+/// The choice of the servers that a command uses.
 #[derive(clap::Args)]
 pub(crate) struct InstanceArguments {
-    /// Use the servers of the `arcadia dev` that runs in this directory, whatever `DATABASE_URL` and `TEMPORAL_ADDRESS` say.
+    /// Use the servers of the `arcadia dev` that runs in this state directory, instead of
+    /// `DATABASE_URL` and `TEMPORAL_ADDRESS`.
     ///
-    /// `ARCADIA_STATE_DIR` names it as well, for a server that no other variable names.
+    /// `ARCADIA_STATE_DIR` has the same effect for a server that no variable names.
     #[arg(long, global = true, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
 }
 
-/// The addresses and the admin token of a running `arcadia dev`, for people, scripts and other commands. Scripts rely on the names.
+/// The addresses and the admin token of a running `arcadia dev`, for users, scripts and other
+/// commands. Scripts depend on the field names.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Instance {
     pub(crate) api_url: String,
     pub(crate) temporal_address: String,
     pub(crate) temporal_namespace: String,
-    /// Whether `dev` started that Temporal, which then needs neither TLS nor credentials.
+    /// True if `dev` started the Temporal server, which then needs neither TLS nor credentials.
     pub(crate) temporal_is_own: bool,
-    /// None if another server's UI is not configured.
+    /// None if `dev` did not start the Temporal server and its UI is not configured.
     pub(crate) temporal_ui_url: Option<String>,
-    /// Whether it reads a simulated account, and so has no token of its own.
+    /// True if it reads a simulated account, so there is no token to check.
     pub(crate) is_simulated: bool,
     pub(crate) database_url: String,
     pub(crate) admin_token: String,
-    /// The worker's metrics, if they are served.
+    /// The URL of the worker's metrics, if served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_url: Option<String>,
 }
 
 impl Instance {
-    /// Reads what the `arcadia dev` that runs in `directory` has written.
+    /// Reads the description of the `arcadia dev` that runs in `directory`.
     pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
         if !StateDir::is_held(directory) {
             bail!(
-                "no `arcadia dev` runs in the state directory {path}: start it with `arcadia dev --state-dir {path}`",
+                "no `arcadia dev` runs in the state directory {path}: start one with `arcadia dev \
+                 --state-dir {path}`",
                 path = quoted(&directory.to_string_lossy())
             );
         }
@@ -60,7 +65,8 @@ impl Instance {
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                "the `arcadia dev` in the state directory {} is starting or stopping: try again when it has printed its addresses",
+                "the `arcadia dev` in the state directory {} is starting or stopping: try again after \
+                 it has printed its addresses",
                 directory.display()
             ),
             Err(error) => {
@@ -69,26 +75,27 @@ impl Instance {
         };
         serde_json::from_str(&text).with_context(|| {
             format!(
-                "{} was written by another version: restart that `arcadia dev`",
+                "{} was written by another version of arcadia: restart its `arcadia dev`",
                 file.display()
             )
         })
     }
 
-    /// Writes it for other commands. It holds the admin token and the database's password: only its owner can read it.
+    /// Writes the description for other commands, readable by its owner only: it contains the admin
+    /// token and the database password.
     pub(crate) fn write(&self, state: &StateDir) -> anyhow::Result<()> {
         let file = state.path().join(FILE);
         write_private(&file, &serde_json::to_string_pretty(self)?)
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Removes what this or an earlier `dev` wrote.
+    /// Removes the description that this or an earlier `dev` wrote.
     pub(crate) fn remove(state: &StateDir) {
-        // Best effort: without a holder of the directory nobody believes it.
+        // Best effort: commands ignore the file unless a process holds the directory.
         drop(fs::remove_file(state.path().join(FILE)));
     }
 
-    /// The variables of this instance as lines that a POSIX shell evaluates.
+    /// Formats the variables of this instance as lines that a POSIX shell evaluates.
     pub(crate) fn exports(&self, directory: &Path) -> String {
         let mut variables = vec![
             ("DATABASE_URL", self.database_url.clone()),
@@ -116,12 +123,13 @@ impl Instance {
     }
 }
 
-/// Whether clients would use this variable for a connection that `dev`'s own server refuses.
+/// Returns true if this variable would make clients use TLS or credentials, which `dev`'s own
+/// server rejects.
 fn is_for_another_temporal(name: &str) -> bool {
     name.starts_with("TEMPORAL_TLS") || ["TEMPORAL_API_KEY", "TEMPORAL_PROFILE"].contains(&name)
 }
 
-/// A word of a POSIX shell that stands for exactly this text.
+/// Quotes a text as one word of a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain =
         |character: char| character.is_ascii_alphanumeric() || "_-./:@%+=,".contains(character);
@@ -134,38 +142,38 @@ pub(crate) fn quoted(text: &str) -> String {
 /// A connected database.
 pub(crate) struct Database {
     pub(crate) store: Store,
-    /// The server, the database, and the setting that names them; no user, no password.
-    pub(crate) place: String,
+    /// The server, the database and the setting that selects them, without user and password.
+    pub(crate) description: String,
 }
 
 /// A connected Temporal server.
 pub(crate) struct Temporal {
     pub(crate) client: Client,
-    /// The server, the namespace, and the setting that names them.
-    pub(crate) place: String,
+    /// The server, the namespace and the setting that selects them.
+    pub(crate) description: String,
 }
 
 impl InstanceArguments {
-    /// Connects to the database, without looking at its schema.
+    /// Connects to the database, without a check of its schema.
     pub(crate) async fn database(&self, connections: u32) -> anyhow::Result<Database> {
         if let Some(directory) = &self.state_dir {
             return instance_database(directory, "--state-dir", connections).await;
         }
         if let Some(url) = variable("DATABASE_URL") {
             let store = Store::connect(&url, connections).await?;
-            let place = format!("{} (DATABASE_URL)", store.target());
-            return Ok(Database { store, place });
+            let description = format!("{} (DATABASE_URL)", store.target());
+            return Ok(Database { store, description });
         }
         if let Some(directory) = variable(STATE_DIR) {
             return instance_database(Path::new(&directory), STATE_DIR, connections).await;
         }
         bail!(
-            "no database: set DATABASE_URL to one like postgres://user:password@host:5432/database, or name the state directory of a \
-             running `arcadia dev` with --state-dir"
+            "no database configured: set DATABASE_URL, e.g. postgres://user:password@host:5432/database, \
+             or select a running `arcadia dev` with --state-dir"
         )
     }
 
-    /// The running `arcadia dev` whose database this command uses, if it is one's.
+    /// Returns the running `arcadia dev` that owns this command's database, if there is one.
     pub(crate) fn running(&self) -> Option<Instance> {
         if let Some(directory) = &self.state_dir {
             return Instance::read(directory).ok();
@@ -191,18 +199,18 @@ impl InstanceArguments {
         let configured = temporal::configured()?;
         let source = match configured.source {
             Source::Variable => "TEMPORAL_ADDRESS",
-            Source::Profile => "a profile of Temporal's configuration file",
+            Source::Profile => "profile of Temporal's configuration file",
             Source::Default => {
                 if let Some(directory) = variable(STATE_DIR) {
                     return instance_temporal(Path::new(&directory), STATE_DIR).await;
                 }
-                "the default, since TEMPORAL_ADDRESS is not set"
+                "default: TEMPORAL_ADDRESS is not set"
             }
         };
         let (address, namespace) = (&configured.address, &configured.namespace);
         Ok(Temporal {
             client: temporal::connect().await?,
-            place: format!("{address}, namespace {namespace} ({source})"),
+            description: format!("{address}, namespace {namespace} ({source})"),
         })
     }
 }
@@ -216,14 +224,14 @@ async fn instance_database(
     let store = Store::connect(&instance.database_url, connections).await;
     let store = store.map_err(|error| match error {
         StoreError::Unreachable { target, problem } => anyhow::anyhow!(
-            "the database of the `arcadia dev` in {} does not answer at {target} ({problem}): see {}",
+            "the database of the `arcadia dev` in {} cannot be reached at {target} ({problem}): see {}",
             directory.display(),
             directory.join("log").display()
         ),
         error => error.into(),
     })?;
-    let place = format!("{} ({source} {})", store.target(), directory.display());
-    Ok(Database { store, place })
+    let description = format!("{} ({source} {})", store.target(), directory.display());
+    Ok(Database { store, description })
 }
 
 async fn instance_temporal(directory: &Path, source: &str) -> anyhow::Result<Temporal> {
@@ -236,14 +244,14 @@ async fn instance_temporal(directory: &Path, source: &str) -> anyhow::Result<Tem
     };
     let client = client.with_context(|| {
         format!(
-            "the Temporal of the `arcadia dev` in {}",
+            "cannot connect to the Temporal server of the `arcadia dev` in {}",
             directory.display()
         )
     })?;
     let directory = directory.display();
     Ok(Temporal {
         client,
-        place: format!("{address}, namespace {namespace} ({source} {directory})"),
+        description: format!("{address}, namespace {namespace} ({source} {directory})"),
     })
 }
 
@@ -252,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_one_word_of_a_shell_whatever_it_holds() {
+    fn every_quoted_value_is_one_word_of_a_shell() {
         for text in ["/var/lib/a", "", "it's", "a b", "$HOME", "~", "a\nb", "\\"] {
             let word = quoted(text);
             let printed = std::process::Command::new("sh")

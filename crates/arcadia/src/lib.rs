@@ -1,6 +1,7 @@
-//! `arcadia`: everything of Arcadia Cloud in one program.
+//! `arcadia`: all programs of Arcadia Cloud as subcommands of one binary.
 //!
-//! A library, so that the tests can run the program that is shipped without being its package (`tests/src/bin/arcadia-under-test.rs`).
+//! This is a library so that the package of system tests can build the shipped program too
+//! (`tests/src/bin/arcadia-under-test.rs`).
 
 mod api;
 mod configuration;
@@ -25,7 +26,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::stop::Stop;
 
-/// A durable mirror of a DigitalOcean account and its bill.
+/// A mirror of a DigitalOcean account's inventory and billing in PostgreSQL.
 #[derive(Parser)]
 #[command(
     name = "arcadia",
@@ -33,7 +34,7 @@ use crate::stop::Stop;
     propagate_version = true,
     arg_required_else_help = true
 )]
-#[command(after_help = "Configuration is by environment; .env.example lists all of it.")]
+#[command(after_help = "Configured by environment variables, listed in .env.example.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -52,11 +53,12 @@ enum Command {
     Simulator(simulator::Arguments),
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line and returns the process's exit code.
 ///
-/// Not to be spawned: workflow code runs on the thread that polls the worker, which is this one.
+/// Must not be spawned as a task: workflow code runs on the thread that polls the worker, which is
+/// the thread of this future.
 pub async fn main() -> ExitCode {
-    // Some commands report with their exit status what they found.
+    // `status` and `schedules` report their finding by the exit code.
     let mut success = ExitCode::SUCCESS;
     let command = configuration::without_empty_variables(Arguments::command());
     let arguments =
@@ -66,19 +68,17 @@ pub async fn main() -> ExitCode {
             Command::Dev(arguments) => Box::pin(dev::run(arguments, stop)).await,
             Command::Worker(arguments) => Box::pin(worker::run(arguments, stop)).await,
             Command::Api(arguments) => Box::pin(api::run(arguments, stop)).await,
-            Command::Migrate(arguments) => {
-                stop.or_break_off(Box::pin(migrate::run(arguments))).await
-            }
+            Command::Migrate(arguments) => stop.or_abort(Box::pin(migrate::run(arguments))).await,
             Command::Schedules(arguments) => stop
-                .or_break_off(Box::pin(schedules::run(arguments)))
+                .or_abort(Box::pin(schedules::run(arguments)))
                 .await
-                .map(|found| success = found),
+                .map(|code| success = code),
             Command::Status(arguments) => stop
-                .or_break_off(Box::pin(status::run(arguments)))
+                .or_abort(Box::pin(status::run(arguments)))
                 .await
-                .map(|found| success = found),
-            Command::Doctor(arguments) => stop.or_break_off(Box::pin(doctor::run(arguments))).await,
-            Command::Token(arguments) => stop.or_break_off(Box::pin(token::run(arguments))).await,
+                .map(|code| success = code),
+            Command::Doctor(arguments) => stop.or_abort(Box::pin(doctor::run(arguments))).await,
+            Command::Token(arguments) => stop.or_abort(Box::pin(token::run(arguments))).await,
             Command::Simulator(arguments) => simulator::run(arguments, stop).await,
         },
         Err(error) => Err(error),

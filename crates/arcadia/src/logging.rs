@@ -1,4 +1,4 @@
-//! Where the log goes.
+//! Sets up the log: its filter (`RUST_LOG`), its format (`ARCADIA_LOG_FORMAT`) and its destination.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::configuration::variable;
 
-/// What is worth reading by default; `RUST_LOG` says otherwise.
+/// The filter without `RUST_LOG`.
 const DEFAULT: &str = "info,sqlx=warn,temporalio=warn,temporalio_sdk=warn,temporalio_sdk_core=warn,temporalio_client=warn";
 
 const FORMAT: &str = "ARCADIA_LOG_FORMAT";
@@ -22,25 +22,25 @@ fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT))
 }
 
-/// What of its variables is taken for something else than it says; the log is written all the same.
-pub(crate) fn complaints() -> Vec<String> {
-    let mut complaints = Vec::new();
+/// Returns a warning for each invalid log variable. The log then uses the default instead.
+pub(crate) fn warnings() -> Vec<String> {
+    let mut warnings = Vec::new();
     if let Some(format) = variable(FORMAT).filter(|format| !matches!(&**format, "json" | "text")) {
-        complaints.push(format!(
-            "{FORMAT} is {format:?}, and the log is text: set it to json, or unset it"
+        warnings.push(format!(
+            "invalid {FORMAT}: {format:?}; the log is written as text: set it to json or text, or unset it"
         ));
     }
     if variable(EnvFilter::DEFAULT_ENV).is_some()
         && let Err(error) = EnvFilter::try_from_default_env()
     {
-        complaints.push(format!(
-            "RUST_LOG says nothing that is understood ({error}), and the log is as without it: correct it"
+        warnings.push(format!(
+            "invalid RUST_LOG ({error}); the default filter is used: correct or unset RUST_LOG"
         ));
     }
-    complaints
+    warnings
 }
 
-/// To stderr; as JSON where `ARCADIA_LOG_FORMAT=json`.
+/// Writes the log to stderr, as JSON if `ARCADIA_LOG_FORMAT=json`.
 pub(crate) fn to_stderr() {
     let registry = tracing_subscriber::registry().with(filter());
     if variable(FORMAT).as_deref() == Some("json") {
@@ -63,7 +63,7 @@ pub(crate) fn to_stderr() {
     }
 }
 
-/// All of it to a file, and warnings to stderr too: `dev` keeps the terminal for what people want to read.
+/// Writes the log to a file, and errors to stderr too: `dev` keeps the terminal readable.
 pub(crate) fn to_file(file: File) {
     tracing_subscriber::registry()
         .with(filter())
@@ -82,11 +82,11 @@ pub(crate) fn to_file(file: File) {
         .init();
 }
 
-/// Lets each message of the clients of Temporal and PostgreSQL through once a minute: during an
-/// outage of the server every poll and every connection repeats the same one.
+/// Lets each message of the clients of Temporal and PostgreSQL pass once a minute: during an outage
+/// of the server every poll and every connection repeats the same message.
 #[derive(Default)]
 struct Repeats {
-    /// When each last passed, by its place in the code.
+    /// The last time each message passed, by its place in the code.
     passed: Mutex<HashMap<&'static str, Instant>>,
 }
 
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written.
+    /// The log's output.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 

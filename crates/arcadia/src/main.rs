@@ -1,4 +1,4 @@
-//! See the library.
+//! The `arcadia` program; the library holds all code.
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {

@@ -1,4 +1,5 @@
-//! How the schedules stand, for the API to show.
+//! Reads the state of the schedules and their recent runs from Temporal, for the API and `arcadia
+//! status`.
 
 use api::{
     OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, TemporalUi, WorkflowRun,
@@ -22,14 +23,15 @@ use worker::temporal;
 /// The schedules of one Temporal server.
 pub(crate) struct Schedules {
     namespace: String,
-    /// Connects when it is first needed, and again as long as that fails; a connection that breaks mends itself.
+    /// Connects at first use, and retries at each use until it succeeds. A connection that breaks
+    /// reconnects automatically.
     client: OnceCell<Client>,
-    /// Says whose schedules are right.
+    /// Identifies the installation that the schedules should belong to.
     store: Store,
 }
 
 impl Schedules {
-    /// Those of the server that is connected to.
+    /// Returns the schedules of a connected server.
     pub(crate) fn of(client: Client, store: Store) -> Self {
         Self {
             namespace: client.namespace(),
@@ -38,9 +40,9 @@ impl Schedules {
         }
     }
 
-    /// Those of the server that the environment names, whether it answers or not.
+    /// Returns the schedules of the server that the environment names, without connecting to it.
     pub(crate) fn from_environment(store: Store) -> Self {
-        // Settings that cannot be read are told when the schedules are asked for.
+        // Invalid settings are reported when the schedules are read.
         let namespace = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default())
             .map_or_else(|_| "default".to_owned(), |(_, client)| client.namespace);
         Self {
@@ -50,7 +52,7 @@ impl Schedules {
         }
     }
 
-    /// The pages of this server's runs, on the UI at that address.
+    /// Returns the links to this server's runs in the UI at `url`.
     pub(crate) fn ui(&self, url: String) -> TemporalUi {
         TemporalUi {
             url,
@@ -58,7 +60,7 @@ impl Schedules {
         }
     }
 
-    async fn ask(&self) -> anyhow::Result<Vec<ScheduleStatus>> {
+    async fn read(&self) -> anyhow::Result<Vec<ScheduleStatus>> {
         let client = self.client.get_or_try_init(temporal::connect).await?;
         let installation = Installation::of(&self.store).await?;
         let statuses = SCHEDULES
@@ -70,7 +72,7 @@ impl Schedules {
 
 impl ScheduleSource for Schedules {
     fn schedules(&self) -> ScheduleFuture<'_> {
-        Box::pin(async { self.ask().await.map_err(|error| format!("{error:#}")) })
+        Box::pin(async { self.read().await.map_err(|error| format!("{error:#}")) })
     }
 }
 
@@ -86,7 +88,7 @@ async fn status(
     let on_server = match described {
         Ok(description) => {
             let mut on_server = on_server(&description, schedule, installation);
-            tell_ends(client, &mut on_server.last_runs).await;
+            update_running(client, &mut on_server.last_runs).await;
             Some(on_server)
         }
         Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => None,
@@ -119,7 +121,7 @@ fn on_server(
                 run_id: action.run_id,
             },
             started_at: action.actual_time.map(DateTime::<Utc>::from),
-            status: word(result.start_workflow_status()),
+            status: status_name(result.start_workflow_status()),
         })
         .collect();
     last_runs.reverse();
@@ -129,8 +131,8 @@ fn on_server(
         Some(Stopped::NoStartsLeft) => Some(Stopped::NoStartsLeft.to_string()),
         _ => description.note().map(str::to_owned),
     };
-    let of_another = |owner| format!("belongs to another installation ({owner})");
-    let note = foreign.as_ref().map(of_another).or(note);
+    let foreign_note = |owner| format!("belongs to another installation ({owner})");
+    let note = foreign.as_ref().map(foreign_note).or(note);
     OnServer {
         is_paused: stopped.is_some(),
         is_current: foreign.is_none() && schedule.is_current(description),
@@ -151,10 +153,11 @@ fn on_server(
     }
 }
 
-/// A schedule learns of a run's end only when it starts the next one: of a run that it takes for running, the run itself is asked. One
-/// that the server does not know any more keeps no status.
-async fn tell_ends(client: &Client, runs: &mut [ScheduledRun]) {
-    let running = word(WorkflowExecutionStatus::Running);
+/// Replaces the status of runs that are reported as running by the status of the run itself: a
+/// schedule updates the status of a run only when it starts the next one. A run that the server has
+/// deleted gets no status.
+async fn update_running(client: &Client, runs: &mut [ScheduledRun]) {
+    let running = status_name(WorkflowExecutionStatus::Running);
     for scheduled in runs.iter_mut().filter(|run| run.status == running) {
         let described = WorkflowExecutionInfo::builder()
             .namespace(client.namespace())
@@ -166,21 +169,21 @@ async fn tell_ends(client: &Client, runs: &mut [ScheduledRun]) {
             .await;
         scheduled.status = described.ok().and_then(|run| {
             let info = run.raw_description.workflow_execution_info?;
-            word(info.status())
+            status_name(info.status())
         });
     }
 }
 
-/// `WORKFLOW_EXECUTION_STATUS_TIMED_OUT` as `timed_out`.
-fn word(status: WorkflowExecutionStatus) -> Option<String> {
+/// Returns the short name of a status: `timed_out` for `WORKFLOW_EXECUTION_STATUS_TIMED_OUT`.
+fn status_name(status: WorkflowExecutionStatus) -> Option<String> {
     if status == WorkflowExecutionStatus::Unspecified {
         return None;
     }
     let name = status.as_str_name().to_lowercase();
-    let word = name
+    let name = name
         .strip_prefix("workflow_execution_status_")
         .unwrap_or(&name);
-    Some(word.to_owned())
+    Some(name.to_owned())
 }
 
 #[cfg(test)]
@@ -188,13 +191,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runs_status_is_a_plain_word() {
+    fn a_status_name_has_no_prefix() {
         for (status, expected) in [
             (WorkflowExecutionStatus::Running, Some("running")),
             (WorkflowExecutionStatus::TimedOut, Some("timed_out")),
             (WorkflowExecutionStatus::Unspecified, None),
         ] {
-            assert_eq!(word(status).as_deref(), expected);
+            assert_eq!(status_name(status).as_deref(), expected);
         }
     }
 }

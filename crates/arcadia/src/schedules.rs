@@ -1,4 +1,4 @@
-//! `arcadia schedules`: brings the schedules to Temporal, or compares.
+//! `arcadia schedules`: applies the schedules to Temporal, or lists them.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,12 +11,13 @@ use worker::search_attributes;
 use crate::failure;
 use crate::instance::InstanceArguments;
 
-/// Bring the schedules to Temporal, or compare.
+/// Apply the schedules to Temporal, or list them.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Uses the Temporal of its own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ...) and the database of DATABASE_URL, or \
-                  both of --state-dir, and names them on stderr. The schedules carry the database's id and team: those of another \
-                  installation are reported, and replaced with --take-over only."
+    after_help = "Uses the Temporal server of Temporal's own variables (TEMPORAL_ADDRESS, \
+                  TEMPORAL_NAMESPACE, ...) and the database of DATABASE_URL, or both of --state-dir, and \
+                  prints them on stderr. Schedules contain the id and team of their database; those of \
+                  another installation are reported, and replaced only with --take-over."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -28,35 +29,38 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Apply(ApplyArguments),
-    /// Show each schedule and whether the server has it as it should be.
+    /// List each schedule, its state and whether it is up to date.
     List,
 }
 
-/// Register search attributes, create what is missing and correct what differs, field by field; a pause stays, with its note.
+/// Register search attributes, create missing schedules and update those that differ.
+///
+/// Updates only the fields that differ; a paused schedule stays paused, with its note.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The exit status is 0 when the server has what it should have, 1 when that failed, and with --dry-run 3 when something \
-                  would change."
+    after_help = "The exit status is 0 on success, 1 on failure, and with --dry-run 3 if anything would \
+                  change."
 )]
 struct ApplyArguments {
-    /// Only show what would change.
+    /// Only show the changes.
     #[arg(long)]
     dry_run: bool,
-    /// Also remove schedules that an earlier version brought and this one does not have. What they have started runs on.
+    /// Also remove schedules of an earlier version that this version does not have. Their runs
+    /// continue.
     #[arg(long)]
     prune: bool,
-    /// Also replace the schedules of another installation, which then starts nothing any more.
+    /// Also replace the schedules of another installation, which stops its syncs.
     #[arg(long)]
     take_over: bool,
 }
 
-/// Neither 1, which every failure has, nor 2, which wrong arguments have.
+/// Differs from 1 (any failure) and 2 (invalid arguments).
 const WOULD_CHANGE: u8 = 3;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let instance = &arguments.instance;
     let temporal = instance.temporal().await?;
-    eprintln!("temporal: {}", temporal.place);
+    eprintln!("temporal: {}", temporal.description);
     let client = temporal.client;
     match arguments.command {
         Command::Apply(arguments) => {
@@ -64,12 +68,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             apply(&client, &arguments, &installation).await
         }
         Command::List => {
-            // Without it the list is still of use.
+            // The list is useful even if the installation is unknown.
             let installation = match installation(instance).await {
                 Ok(installation) => Some(installation),
                 Err(error) => {
                     let reason = failure::one_line(&error);
-                    eprintln!("schedules of another installation are not recognised: {reason}");
+                    eprintln!("cannot detect schedules of another installation: {reason}");
                     None
                 }
             };
@@ -79,10 +83,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The installation of the database, which is named on stderr.
+/// Prints the database on stderr and returns its installation.
 async fn installation(instance: &InstanceArguments) -> anyhow::Result<Installation> {
     let database = instance.database(1).await?;
-    eprintln!("database: {}", database.place);
+    eprintln!("database: {}", database.description);
     database.store.check_ready().await?;
     Ok(Installation::of(&database.store).await?)
 }
@@ -97,11 +101,12 @@ async fn apply(
         plan.take_over();
     }
     plan.check_owner(client)?;
-    if let Some(reason) = &plan.attributes.not_told {
+    if let Some(reason) = &plan.attributes.denied {
         let command = search_attributes::command(&client.namespace(), &search_attributes::all());
         writeln!(
             std::io::stdout(),
-            "search attributes: Temporal does not tell which there are ({reason}); where they are missing, `{command}`"
+            "search attributes: this client may not list them ({reason}); if they are missing, run \
+             `{command}`"
         )?;
     }
     let prunes = arguments.prune
@@ -109,15 +114,15 @@ async fn apply(
             .unwanted
             .iter()
             .any(|unwanted| unwanted.foreign.is_none());
-    let word = |done: &'static str, would_be: &'static str| {
+    let verb = |done: &'static str, would_be: &'static str| {
         if arguments.dry_run { would_be } else { done }
     };
-    // Each step is told as it is done: where a later one fails, what was overwritten before has been shown.
+    // Each step is printed when it is done, so that changes before a failure have been shown.
     if !arguments.dry_run {
         plan.register(client).await?;
     }
     for attribute in &plan.attributes.missing {
-        let registered = word("registered", "would be registered");
+        let registered = verb("registered", "would be registered");
         writeln!(
             std::io::stdout(),
             "search attribute {attribute} {registered}"
@@ -129,28 +134,28 @@ async fn apply(
         } else {
             plan.carry_out_one(client, planned).await
         };
-        let (what, differences) = match &planned.change {
-            Change::Created => (word("created", "would be created"), &[][..]),
-            Change::Updated(differences) => (word("updated", "would be updated"), &**differences),
+        let (change, differences) = match &planned.change {
+            Change::Created => (verb("created", "would be created"), &[][..]),
+            Change::Updated(differences) => (verb("updated", "would be updated"), &**differences),
             Change::Unchanged => ("unchanged", &[][..]),
         };
-        let what = match outcome {
-            Ok(()) => what,
-            Err(_) => "not brought to its end",
+        let change = match outcome {
+            Ok(()) => change,
+            Err(_) => "failed",
         };
-        tell(planned, what, differences)?;
+        print(planned, change, differences)?;
         outcome?;
     }
     if prunes && !arguments.dry_run {
         plan.prune(client).await?;
     }
     for Unwanted { id, foreign } in &plan.unwanted {
-        let what = match foreign {
-            Some(owner) => of_another(owner),
-            None if arguments.prune => word("removed", "would be removed").to_owned(),
-            None => OF_AN_EARLIER_VERSION.to_owned(),
+        let state = match foreign {
+            Some(owner) => belongs_to(owner),
+            None if arguments.prune => verb("removed", "would be removed").to_owned(),
+            None => OBSOLETE.to_owned(),
         };
-        writeln!(std::io::stdout(), "{id:<16} {what}")?;
+        writeln!(std::io::stdout(), "{id:<16} {state}")?;
     }
     let would_change = arguments.dry_run && (prunes || !plan.is_empty());
     Ok(if would_change {
@@ -160,25 +165,28 @@ async fn apply(
     })
 }
 
-const OF_AN_EARLIER_VERSION: &str =
-    "is of an earlier version, and starts runs still: `arcadia schedules apply --prune` removes it";
+const OBSOLETE: &str = "obsolete: created by an earlier version, still active; remove with `arcadia schedules apply --prune`";
 
-fn of_another(owner: &Installation) -> String {
+fn belongs_to(owner: &Installation) -> String {
     format!("belongs to another installation ({owner})")
 }
 
-fn tell(planned: &Planned, what: &str, differences: &[Difference]) -> anyhow::Result<()> {
+fn print(planned: &Planned, change: &str, differences: &[Difference]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     let stopped = match &planned.stopped {
         None => String::new(),
         Some(paused @ Stopped::Paused(_)) => format!(", stays {paused}"),
         Some(stopped) => format!(", {stopped}"),
     };
-    let taken = match &planned.foreign {
+    let taken_over = match &planned.foreign {
         Some(owner) => format!(", taken over from {owner}"),
         None => String::new(),
     };
-    writeln!(out, "{:<16} {what}{taken}{stopped}", planned.schedule.id)?;
+    writeln!(
+        out,
+        "{:<16} {change}{taken_over}{stopped}",
+        planned.schedule.id
+    )?;
     for difference in differences {
         writeln!(out, "    {difference}")?;
     }
@@ -202,7 +210,7 @@ async fn list(client: &Client, installation: Option<&Installation>) -> anyhow::R
                 let stopped = server.stopped.as_ref();
                 let stopped = stopped.map_or_else(|| "active".to_owned(), ToString::to_string);
                 let differs = match &server.foreign {
-                    Some(owner) => format!(", {}", of_another(owner)),
+                    Some(owner) => format!(", {}", belongs_to(owner)),
                     None if server.is_current => String::new(),
                     None => ", differs: run `arcadia schedules apply`".to_owned(),
                 };
@@ -219,10 +227,10 @@ async fn list(client: &Client, installation: Option<&Installation>) -> anyhow::R
         )?;
     }
     for Unwanted { id, foreign } in schedules::unwanted(client, installation).await? {
-        let what = foreign
+        let state = foreign
             .as_ref()
-            .map_or_else(|| OF_AN_EARLIER_VERSION.to_owned(), of_another);
-        writeln!(out, "{id:<16} {what}")?;
+            .map_or_else(|| OBSOLETE.to_owned(), belongs_to);
+        writeln!(out, "{id:<16} {state}")?;
     }
     Ok(())
 }

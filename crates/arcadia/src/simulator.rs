@@ -1,3 +1,5 @@
+//! `arcadia simulator`: serves a simulated DigitalOcean account until it is stopped.
+
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,26 +11,26 @@ use crate::stop::Stop;
 /// Serve a simulated DigitalOcean account.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Prints the variables that point `arcadia worker` and `arcadia dev` at it.\n\n\
-        A fault lasts for ever unless it says times=N; * in its path stands for anything:\n  \
-        html_error:/v2/customers/my/invoices/UUID*              one invoice times out for ever\n  \
+    after_help = "Prints the variables that connect `arcadia worker` and `arcadia dev` to it.\n\n\
+        A fault is permanent unless it has times=N; * in its path matches any text:\n  \
+        html_error:/v2/customers/my/invoices/UUID*              one invoice always times out\n  \
         html_error:/v2/customers/my/invoices/UUID/csv:times=2   its CSV fails twice and then works"
 )]
 pub(crate) struct Arguments {
-    /// Which account.
+    /// Account to simulate.
     #[arg(long, default_value = "demo", value_parser = clap::builder::PossibleValuesParser::new(Account::NAMES))]
     account: String,
-    /// Port on 127.0.0.1; 0 for a free one.
+    /// Port on 127.0.0.1; 0 for a free port.
     #[arg(long, default_value_t = 8090)]
     port: u16,
-    /// Fail on request, like `rate_limited:/v2/droplets:times=3:retry_after=2`; may be given several times.
+    /// Fault to inject, such as `rate_limited:/v2/droplets:times=3:retry_after=2`; may be repeated.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
 }
 
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     let account = Account::named(&arguments.account)
-        .ok_or_else(|| anyhow!("there is no account {:?}", arguments.account))?;
+        .ok_or_else(|| anyhow!("unknown account {:?}", arguments.account))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let simulator = Simulator::bind(account, address).await.with_context(|| {
         format!("the simulator cannot listen on {address}: choose another port with --port")
@@ -43,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<
     writeln!(out, "SPACES_ACCESS_KEY_ID={DEMO_SPACES_KEY}")?;
     writeln!(out, "SPACES_SECRET_ACCESS_KEY={DEMO_SPACES_SECRET}")?;
     simulator
-        .serve_until_stopped(async move { stop.asked().await })
+        .serve_until_stopped(async move { stop.requested().await })
         .await?;
     Ok(())
 }

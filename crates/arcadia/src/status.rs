@@ -1,3 +1,5 @@
+//! `arcadia status`: prints the verdict on the mirror with its reasons.
+
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,22 +15,24 @@ use crate::failure;
 use crate::instance::InstanceArguments;
 use crate::schedule_status;
 
-/// Show whether the mirror keeps up, and if not, why.
+/// Show whether the mirror is up to date, and the reasons if it is not.
 ///
-/// The same verdict as at the beginning of `GET /api/v1/sync`; it needs the database and Temporal, and no API.
+/// Reports the same verdict as `GET /api/v1/sync`, read from the database and Temporal without the
+/// API.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Uses the Temporal of its own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, ...) and the database of DATABASE_URL, or \
-                  both of --state-dir, and names them on stderr. The exit status is 0 if \
-                  all is ok, 1 if the mirror is degraded, 2 if it is failing, the database and Temporal being unreachable included: \
-                  the codes of monitoring plugins."
+    after_help = "Uses the Temporal server of Temporal's own variables (TEMPORAL_ADDRESS, \
+                  TEMPORAL_NAMESPACE, ...) and the database of DATABASE_URL, or both of --state-dir, and \
+                  prints them on stderr. The exit status is 0 if the mirror is ok, 1 if it is degraded, \
+                  and 2 if it is failing or the database or Temporal is unreachable, as for monitoring \
+                  plugins."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     instance: InstanceArguments,
 }
 
-/// Temporal's limit to answer; without an answer it counts as unreachable.
+/// Temporal counts as unreachable if it does not respond within this time.
 const TEMPORAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -37,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let schedules = match (client, &database) {
         (Err(problem), _) => Err(problem),
         (Ok(client), Ok(store)) => schedules(client, store.clone()).await,
-        // The database knows which schedules are right.
+        // Without the database, the expected installation is unknown.
         (Ok(_), Err(_)) => Ok(Vec::new()),
     };
     let schedules = match &schedules {
@@ -51,10 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let verdict = match facts {
         Ok(facts) => verdict(&facts, schedules),
         Err(error) => {
-            let detail = format!(
-                "the database cannot be read, and nothing is stored without it: {}",
-                failure::one_line(&error)
-            );
+            let detail = format!("the database cannot be read: {}", failure::one_line(&error));
             let mut reasons = reasons_of_schedules(schedules);
             reasons.push(Reason::new(Code::DatabaseUnreachable, detail));
             Verdict::from(reasons)
@@ -66,14 +67,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn database(instance: &InstanceArguments) -> anyhow::Result<Store> {
     let database = instance.database(1).await?;
-    eprintln!("database: {}", database.place);
+    eprintln!("database: {}", database.description);
     database.store.check_ready().await?;
     Ok(database.store)
 }
 
 async fn temporal(instance: &InstanceArguments) -> Result<Client, String> {
     let temporal = in_time(Box::pin(instance.temporal())).await?;
-    eprintln!("temporal: {}", temporal.place);
+    eprintln!("temporal: {}", temporal.description);
     Ok(temporal.client)
 }
 
@@ -82,11 +83,14 @@ async fn schedules(client: Client, store: Store) -> Result<Vec<ScheduleStatus>, 
     in_time(async { source.schedules().await.map_err(anyhow::Error::msg) }).await
 }
 
-/// Temporal's answer, or why there is none.
-async fn in_time<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(TEMPORAL_TIMEOUT, asked).await {
-        Ok(answer) => answer.map_err(|error| failure::one_line(&error)),
-        Err(_) => Err(format!("no answer within {} s", TEMPORAL_TIMEOUT.as_secs())),
+/// Returns the result of a request to Temporal, or the problem in one line.
+async fn in_time<T>(request: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(TEMPORAL_TIMEOUT, request).await {
+        Ok(outcome) => outcome.map_err(|error| failure::one_line(&error)),
+        Err(_) => Err(format!(
+            "no response within {} s",
+            TEMPORAL_TIMEOUT.as_secs()
+        )),
     }
 }
 

@@ -1,11 +1,13 @@
-//! Being asked to stop: by Ctrl-C, or by SIGTERM as orchestrators do.
+//! Stop signals: SIGINT (Ctrl-C) and SIGTERM (orchestrators).
 
 use anyhow::{Context as _, bail};
 use futures::future::LocalBoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Hears of it from the beginning on, also what comes while nobody looks: the first process of a container is not ended by a signal that
-/// it does not handle.
+/// Receives stop signals, including those that arrive while no future waits for them.
+///
+/// Created at the start of the process, because the first process of a container is not ended by a
+/// signal that it does not handle.
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -13,37 +15,38 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be handled");
+        let listen = |kind| signal(kind).context("cannot handle signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
         })
     }
 
-    /// Resolves when the process is asked to stop.
-    pub(crate) async fn asked(&mut self) {
+    /// Resolves when the process receives a stop signal.
+    pub(crate) async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
     }
 
-    /// What comes of the work; none where the process is asked to stop before. It is broken off then.
-    pub(crate) async fn unless_asked<T>(&mut self, work: LocalBoxFuture<'_, T>) -> Option<T> {
+    /// Runs work to completion, or aborts it and returns None at the first stop signal.
+    pub(crate) async fn unless_requested<T>(&mut self, work: LocalBoxFuture<'_, T>) -> Option<T> {
         tokio::select! {
             outcome = work => Some(outcome),
-            () = self.asked() => None,
+            () = self.requested() => None,
         }
     }
 
-    /// The same for work that is of no use before its end.
-    pub(crate) async fn or_break_off<T>(
+    /// Runs work to completion, or fails at the first stop signal. For work that is useless unless
+    /// it completes.
+    pub(crate) async fn or_abort<T>(
         mut self,
         work: LocalBoxFuture<'_, anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        match self.unless_asked(work).await {
+        match self.unless_requested(work).await {
             Some(outcome) => outcome,
-            None => bail!("it was asked to stop before it was done: run it again"),
+            None => bail!("interrupted by a stop signal before completion: run it again"),
         }
     }
 }

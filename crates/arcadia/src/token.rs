@@ -1,3 +1,5 @@
+//! `arcadia token`: creates, lists and revokes API tokens.
+
 use std::io::Write as _;
 
 use anyhow::bail;
@@ -25,21 +27,21 @@ pub(crate) struct Arguments {
 enum Command {
     /// Print a new token; it cannot be shown again.
     Create {
-        /// What its holder may see.
+        /// Access of the token.
         #[arg(long, value_enum)]
         role: RoleName,
-        /// Whose inventory it shows; for the role `tenant` only.
+        /// Tenant that the token may read; for the role `tenant` only.
         #[arg(long, value_name = "TENANT")]
         tenant: Option<TenantId>,
-        /// What it is for.
+        /// Purpose or holder of the token, shown by `token list`.
         #[arg(long)]
         name: String,
     },
     /// Show all tokens, without their secrets.
     List,
-    /// End a token for good.
+    /// Revoke a token permanently.
     Revoke {
-        /// As `token list` shows it.
+        /// Id of the token, as shown by `token list`.
         id: Uuid,
     },
 }
@@ -47,17 +49,17 @@ enum Command {
 #[derive(Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum RoleName {
-    /// All of inventory and billing.
+    /// Reads all inventory and billing.
     PlatformAdmin,
-    /// One tenant's inventory, nothing of billing.
+    /// Reads one tenant's inventory, and no billing.
     Tenant,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let database = arguments.instance.database(1).await?;
     let store = database.store;
-    // Not on stdout: scripts take that for the token.
-    eprintln!("database: {}", database.place);
+    // On stderr, because scripts read the token from stdout.
+    eprintln!("database: {}", database.description);
     store.check_ready().await?;
     let mut out = std::io::stdout();
     match arguments.command {
@@ -66,10 +68,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 (RoleName::PlatformAdmin, None) => Role::PlatformAdmin,
                 (RoleName::Tenant, Some(tenant)) => Role::Tenant(tenant),
                 (RoleName::PlatformAdmin, Some(_)) => {
-                    bail!("--tenant goes with --role tenant only: an admin sees all tenants")
+                    bail!("--tenant requires --role tenant: a platform admin reads all tenants")
                 }
                 (RoleName::Tenant, None) => {
-                    bail!("--role tenant needs --tenant: whose inventory may it see?")
+                    bail!("--role tenant requires --tenant: add the tenant that the token may read")
                 }
             };
             writeln!(
@@ -106,7 +108,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a token and stores its hash.
+/// Generates a token, stores its hash and returns the secret.
 pub(crate) async fn create(store: &Store, name: &str, role: &Role) -> anyhow::Result<SecretString> {
     let token = api::generate_token();
     store

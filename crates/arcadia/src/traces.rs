@@ -1,4 +1,5 @@
-//! Where OpenTelemetry's spans go: to the OTLP endpoint that OpenTelemetry's own variables name, and nowhere where they name none.
+//! Exports OpenTelemetry spans to the OTLP endpoint of OpenTelemetry's own variables, if one is
+//! set.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,16 +32,17 @@ const TIMEOUTS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_TIMEOUT",
 ];
 
-/// What is not sent within this time at the end is lost: a process that is stopped must end, spans or not.
-const LAST_CHANCE: Duration = Duration::from_secs(3);
-/// As OpenTelemetry has it for a request to the endpoint.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to send the last spans when the process stops; spans that are not sent by then are lost.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// OpenTelemetry's default for a request to the endpoint.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The sending of spans, from the start of a process to its end.
-pub(crate) struct Sending(Option<SdkTracerProvider>);
+/// The span exporter of a process; does nothing if no endpoint is set.
+pub(crate) struct SpanExport(Option<SdkTracerProvider>);
 
-impl Sending {
-    /// As the environment says; `service` is the name of the service where `OTEL_SERVICE_NAME` is not set.
+impl SpanExport {
+    /// Creates the exporter from the environment. `service` is the service name if
+    /// `OTEL_SERVICE_NAME` is not set.
     pub(crate) fn from_environment(service: &'static str) -> anyhow::Result<Self> {
         let Some(Endpoint { variable, url }) = endpoint()? else {
             return Ok(Self(None));
@@ -50,49 +52,49 @@ impl Sending {
             .with_http_client(Sender::to(&url)?)
             .with_endpoint(url)
             .build()
-            .with_context(|| format!("spans cannot be sent to the endpoint of {variable}"))?;
+            .with_context(|| format!("cannot send spans to the endpoint of {variable}"))?;
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_resource(resource(service))
-            .with_batch_exporter(Quiet {
+            .with_batch_exporter(LoggedOnce {
                 exporter,
                 is_failing: AtomicBool::new(false),
             })
             .build();
-        tracing::info!("spans are sent to the endpoint of {variable}");
+        tracing::info!("sending spans to the endpoint of {variable}");
         Ok(Self(Some(provider)))
     }
 
-    /// Who makes the spans of an API.
+    /// Returns the tracer of an API.
     pub(crate) fn tracer(&self) -> Option<SdkTracer> {
         self.0.as_ref().map(|provider| provider.tracer("arcadia"))
     }
 
-    /// Who makes the spans of a worker.
-    pub(crate) fn of_worker(&self) -> Option<Traces> {
+    /// Returns the tracing of a worker.
+    pub(crate) fn worker_traces(&self) -> Option<Traces> {
         self.0.as_ref().map(Traces::of)
     }
 
-    /// Sends what has not been sent, for three seconds at most.
+    /// Sends the remaining spans, for at most three seconds.
     pub(crate) async fn finish(self) {
         let Some(provider) = self.0 else { return };
-        // It blocks its thread, and needs this one for sending.
+        // The shutdown blocks its thread, and the sending needs a thread of the runtime.
         let finished =
-            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_CHANCE));
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
         if let Ok(Err(error)) = finished.await {
             tracing::warn!("the last spans were not sent: {error}");
         }
     }
 }
 
-/// Where spans go.
+/// The endpoint that spans are sent to.
 pub(crate) struct Endpoint {
-    /// The variable that says so.
+    /// The variable that it is from.
     pub(crate) variable: &'static str,
     url: Url,
 }
 
-/// What the environment says; none where it says nothing, or that no spans are to be sent.
+/// Reads the endpoint from the environment. Returns None if none is set or tracing is disabled.
 pub(crate) fn endpoint() -> anyhow::Result<Option<Endpoint>> {
     let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").as_deref() == Some("none");
@@ -103,10 +105,11 @@ pub(crate) fn endpoint() -> anyhow::Result<Option<Endpoint>> {
         && protocol != "http/protobuf"
     {
         bail!(
-            "{name}: spans are sent as http/protobuf, not as {protocol}: take that, and the endpoint's port for it (4318)"
+            "unsupported protocol in {name}: {protocol}: set http/protobuf and the endpoint's port for it \
+             (4318)"
         );
     }
-    // The first names the address itself, the other what all addresses begin with.
+    // The first variable holds the full URL, the second the common prefix of all signals' URLs.
     let address = if name == ENDPOINTS[0] {
         endpoint
     } else {
@@ -115,7 +118,9 @@ pub(crate) fn endpoint() -> anyhow::Result<Option<Endpoint>> {
     let url = Url::parse(&address)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .with_context(|| format!("{name} is no address that starts with http:// or https://"))?;
+        .with_context(|| {
+            format!("invalid URL in {name}: set a URL that starts with http:// or https://")
+        })?;
     Ok(Some(Endpoint {
         variable: name,
         url,
@@ -126,7 +131,7 @@ fn first_of(names: &[&'static str]) -> Option<(&'static str, String)> {
     names.iter().find_map(|name| Some((*name, variable(name)?)))
 }
 
-/// What OpenTelemetry's variables say of this process, and a name where they say none.
+/// Describes this process by OpenTelemetry's variables, with a default service name.
 fn resource(service: &'static str) -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let builder = Resource::builder().with_attribute(version);
@@ -139,7 +144,7 @@ fn resource(service: &'static str) -> Resource {
     }
 }
 
-/// Sends over the HTTP stack that all else uses.
+/// Sends spans with the same HTTP client library as the rest of the program.
 #[derive(Debug)]
 struct Sender {
     http: reqwest::Client,
@@ -148,16 +153,16 @@ struct Sender {
 
 impl Sender {
     fn to(endpoint: &Url) -> anyhow::Result<Self> {
-        // Fails when the process has chosen its provider already, which is as good.
+        // Fails if the process has a provider already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
         let timeout = first_of(&TIMEOUTS)
             .and_then(|(_, milliseconds)| milliseconds.parse().ok())
-            .map_or(USUAL_TIMEOUT, Duration::from_millis);
+            .map_or(DEFAULT_TIMEOUT, Duration::from_millis);
         let mut builder = reqwest::Client::builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none());
         if endpoint.scheme() == "http" {
-            // A collector beside the process must be reachable from an image without CA certificates.
+            // A local collector must be reachable from an image without CA certificates.
             builder = builder.tls_certs_only([]);
         }
         if matches!(
@@ -177,34 +182,35 @@ impl Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (http, request) = (self.http.clone(), request.try_into()?);
-        // Spans are sent from a thread that has no runtime, and reqwest needs one from the call on.
+        // Spans are sent from a thread without a runtime, but reqwest needs one.
         let sending = self
             .runtime
             .spawn(async move { http.execute(request).await });
-        // What the answer says beside its status, nobody reads.
-        let answer = sending.await?;
-        // The address may hold a password.
-        let answer = answer.map_err(reqwest::Error::without_url)?;
+        let response = sending.await?;
+        // The URL may contain a password.
+        let response = response.map_err(reqwest::Error::without_url)?;
+        // Only the status of the response is used.
         Ok(Response::builder()
-            .status(answer.status())
+            .status(response.status())
             .body(Bytes::new())?)
     }
 }
 
-/// Says once that spans cannot be sent, and once that they can again: they are lost meanwhile, and nothing else is.
+/// Logs only the first failure of a series, and the first success after it. Spans of failed batches
+/// are lost.
 #[derive(Debug)]
-struct Quiet {
+struct LoggedOnce {
     exporter: SpanExporter,
     is_failing: AtomicBool,
 }
 
-impl sdk::SpanExporter for Quiet {
+impl sdk::SpanExporter for LoggedOnce {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let outcome = sdk::SpanExporter::export(&self.exporter, batch).await;
         let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
         match &outcome {
             Err(error) if !was_failing => tracing::warn!(
-                "spans cannot be sent and are lost until the endpoint takes them; this is said once: {error}"
+                "spans cannot be sent, and are lost until the endpoint accepts them; logged once per outage: {error}"
             ),
             Ok(()) if was_failing => tracing::info!("spans are sent again"),
             _ => {}

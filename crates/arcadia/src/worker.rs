@@ -1,3 +1,5 @@
+//! `arcadia worker`: polls task queues and runs their workflows and activities.
+
 use std::net::SocketAddr;
 
 use temporalio_client::Client;
@@ -8,14 +10,16 @@ use worker::search_attributes;
 use crate::configuration::{DigitalOcean, QueueArguments, SyncArguments, connect_database};
 use crate::logging;
 use crate::stop::Stop;
-use crate::traces::Sending;
+use crate::traces::SpanExport;
 
-/// Run the workflows and activities of all task queues, or of some.
+/// Run the workflows and activities of all task queues, or of selected ones.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Reads DATABASE_URL, DO_API_TOKEN or a token per purpose (or the files that DO_API_TOKEN..._FILE name, or Vault where \
-                  ARCADIA_VAULT_PATH is set), DIGITALOCEAN_API_URL, SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY for \
-                  listing buckets, SPACES_ENDPOINT_URL, and Temporal's own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS...)."
+    after_help = "Reads DATABASE_URL; DO_API_TOKEN or one token per purpose, as variables, as files \
+                  (DO_API_TOKEN..._FILE) or from Vault (ARCADIA_VAULT_PATH); DIGITALOCEAN_API_URL; \
+                  SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY and SPACES_ENDPOINT_URL, to list \
+                  buckets; and Temporal's own variables (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, \
+                  TEMPORAL_API_KEY, TEMPORAL_TLS...)."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -26,27 +30,28 @@ pub(crate) struct Arguments {
     pub(crate) metrics: MetricsArguments,
 }
 
-/// Where the metrics are.
+/// The address of the metrics.
 #[derive(clap::Args)]
 pub(crate) struct MetricsArguments {
-    /// Serve metrics for Prometheus at /metrics on this address, such as 127.0.0.1:9464 [default: a worker's not at all, the API's on
-    /// its own port, where anybody who reaches it sees what the account owes]
+    /// Address that serves Prometheus metrics at /metrics, e.g. 127.0.0.1:9464. Metrics need no
+    /// token, and the API's include the account's balance [default: a worker serves none, the API
+    /// serves them on its own port]
     #[arg(long, env = "ARCADIA_METRICS_BIND", value_name = "ADDRESS:PORT", value_parser = metrics_bind)]
     metrics_bind: Option<SocketAddr>,
 }
 
 fn metrics_bind(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
-        .map_err(|_| "expected an address and a port, such as 127.0.0.1:9464")
+        .map_err(|_| "expected an address and a port, e.g. 127.0.0.1:9464")
 }
 
 impl MetricsArguments {
-    /// Where they are asked for.
+    /// Returns the configured address.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.metrics_bind
     }
 
-    /// Serves a worker's where that is asked for.
+    /// Serves a worker's metrics if an address is configured.
     pub(crate) fn serve(self) -> anyhow::Result<Option<Metrics>> {
         let metrics = self.address().map(Metrics::serve).transpose()?;
         if let Some(metrics) = &metrics {
@@ -58,43 +63,44 @@ impl MetricsArguments {
 
 pub(crate) async fn run(arguments: Arguments, mut stop: Stop) -> anyhow::Result<()> {
     logging::to_stderr();
-    let sending = Sending::from_environment("arcadia-worker")?;
-    let Some(started) = stop.unless_asked(Box::pin(start(arguments))).await else {
-        tracing::info!("asked to stop before it had started");
+    let span_export = SpanExport::from_environment("arcadia-worker")?;
+    let Some(started) = stop.unless_requested(Box::pin(start(arguments))).await else {
+        tracing::info!("received a stop signal before the start was complete");
         return Ok(());
     };
     let (client, settings, metrics) = started?;
     let telemetry = Telemetry {
         metrics,
-        traces: sending.of_worker(),
+        traces: span_export.worker_traces(),
     };
-    let worked = worker::run_with_telemetry(client, settings, telemetry, stop.asked()).await;
-    sending.finish().await;
-    worked
+    let outcome = worker::run_with_telemetry(client, settings, telemetry, stop.requested()).await;
+    span_export.finish().await;
+    outcome
 }
 
 async fn start(
     arguments: Arguments,
 ) -> anyhow::Result<(Client, worker::Settings, Option<Metrics>)> {
-    // Before all that may fail: who looks sees a worker that is on its way up.
+    // First, so that a probe of a starting worker already gets metrics.
     let metrics = arguments.metrics.serve()?;
     let digitalocean = DigitalOcean::from_environment(&arguments.queues.purposes())?;
     let store = connect_database(worker::CONNECTIONS).await?;
     store.check_ready().await?;
     let client = worker::temporal::connect().await?;
     digitalocean.check(&store).await?;
-    tell_missing_attributes(&client).await;
+    warn_of_missing_attributes(&client).await;
     let settings = arguments.sync.settings(store, digitalocean);
     Ok((client, settings, metrics))
 }
 
-/// A worker needs none of them, and may not be allowed to register any: it says what to type, and works.
-async fn tell_missing_attributes(client: &Client) {
-    match search_attributes::look(client).await {
+/// Warns if the namespace lacks search attributes. The worker does not need them and may lack the
+/// permission to register them.
+async fn warn_of_missing_attributes(client: &Client) {
+    match search_attributes::check(client).await {
         Ok(findings) if findings.missing.is_empty() => {}
         Ok(_) => tracing::warn!(
-            "Temporal's namespace lacks search attributes, so that runs cannot be found by invoice, kind or purpose: run `arcadia \
-             schedules apply`"
+            "the Temporal namespace lacks search attributes, so runs cannot be found by invoice, kind \
+             or purpose: run `arcadia schedules apply`"
         ),
         Err(error) => tracing::warn!("{error}"),
     }

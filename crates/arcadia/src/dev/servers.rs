@@ -1,4 +1,4 @@
-//! The servers of `arcadia dev`: which ones it uses, which ones it starts, and keeping those running.
+//! The servers of `arcadia dev`: chooses, starts and supervises them.
 
 use std::future::pending;
 
@@ -14,17 +14,17 @@ use worker::temporal;
 use crate::configuration::{DigitalOcean, variable};
 use crate::instance::quoted;
 
-/// What `dev` started itself, and so stops.
+/// The servers that `dev` started, and therefore stops.
 #[derive(Default)]
 pub(super) struct Servers {
     pub(super) postgres: Option<Postgres>,
     pub(super) temporal: Option<Temporal>,
-    /// Held for as long as it is to answer.
+    /// Serves until dropped.
     pub(super) simulator: Option<Simulator>,
 }
 
 impl Servers {
-    /// The DigitalOcean of the environment, or a simulated one.
+    /// Returns the DigitalOcean of the environment if it has a token; else starts a simulator.
     pub(super) async fn digitalocean(
         &mut self,
         progress: &Progress,
@@ -36,12 +36,12 @@ impl Servers {
         }
         let simulator = Simulator::start(Account::demo())
             .await
-            .context("the simulator could not start")?;
+            .context("cannot start the simulator")?;
         progress.step(format!(
-            "DigitalOcean: no DO_API_TOKEN, so a simulated demo account at {}",
+            "DigitalOcean: DO_API_TOKEN is not set; using a simulated demo account at {}",
             simulator.url()
         ));
-        // The simulator's own: keys that happen to be set are for the real Spaces.
+        // The simulator's keys: those of the environment are for the real Spaces.
         let keys = SpacesKeys::new(
             Some(DEMO_SPACES_KEY.to_owned()),
             Some(DEMO_SPACES_SECRET.into()),
@@ -57,7 +57,8 @@ impl Servers {
         })
     }
 
-    /// The URL of the database: `DATABASE_URL`'s, unless that is left over from an earlier `dev`.
+    /// Returns the URL of the database: `DATABASE_URL`, unless it was printed by an earlier `dev`
+    /// in this state directory; else starts PostgreSQL.
     pub(super) async fn database(
         &mut self,
         state: &StateDir,
@@ -66,19 +67,20 @@ impl Servers {
         if let Some(url) = variable("DATABASE_URL") {
             match leftover_variables::database(state, &url).await {
                 Named::Foreign => {
-                    progress.step("PostgreSQL: the server of DATABASE_URL");
+                    progress.step("PostgreSQL: using the server of DATABASE_URL");
                     return Ok(url);
                 }
                 Named::Own => progress.step(
-                    "PostgreSQL: DATABASE_URL names this state directory's own database: starting it",
+                    "PostgreSQL: DATABASE_URL is this state directory's own database: starting it",
                 ),
                 Named::OwnOutdated => progress.step(
-                    "PostgreSQL: DATABASE_URL names this state directory's own database with an old password: starting it with its \
-                     present one; unset DATABASE_URL, or evaluate what `arcadia dev --print-env` prints",
+                    "PostgreSQL: DATABASE_URL is this state directory's own database with an outdated \
+                     password: starting it with the current one; unset DATABASE_URL, or evaluate the \
+                     output of `arcadia dev --print-env`",
                 ),
                 Named::Other(path) => bail!(
-                    "DATABASE_URL names the database of the `arcadia dev` in {path}, and this is the one in {own}: unset DATABASE_URL, or \
-                     run `arcadia dev --state-dir {path}`",
+                    "DATABASE_URL is the database of the `arcadia dev` in {path}, not of this one in \
+                     {own}: unset DATABASE_URL, or run `arcadia dev --state-dir {path}`",
                     path = quoted(&path.to_string_lossy()),
                     own = state.path().display()
                 ),
@@ -90,7 +92,8 @@ impl Servers {
         Ok(url)
     }
 
-    /// Temporal and its address: `TEMPORAL_ADDRESS`'s, unless that is left over from an earlier `dev`.
+    /// Returns a Temporal client and the server's address: `TEMPORAL_ADDRESS`, unless it was
+    /// printed by an earlier `dev` in this state directory; else starts Temporal.
     pub(super) async fn temporal(
         &mut self,
         state: &StateDir,
@@ -99,23 +102,28 @@ impl Servers {
         if let Some(address) = variable("TEMPORAL_ADDRESS") {
             match leftover_variables::temporal(state, &address).await {
                 Named::Foreign => {
-                    progress.step(format!("Temporal: the server at {address}"));
+                    progress.step(format!(
+                        "Temporal: using the server of TEMPORAL_ADDRESS ({address})"
+                    ));
                     let client = temporal::connect().await.context(
-                        "TEMPORAL_ADDRESS names a server that `arcadia dev` does not start: unset it for one that it starts",
+                        "cannot use the server of TEMPORAL_ADDRESS: correct it, or unset it so that \
+                         `arcadia dev` starts a server",
                     )?;
                     return Ok((client, address));
                 }
                 Named::Own => progress.step(
-                    "Temporal: TEMPORAL_ADDRESS names this state directory's own server: starting it",
+                    "Temporal: TEMPORAL_ADDRESS is this state directory's own server: starting it",
                 ),
                 Named::OwnOutdated => progress.step(format!(
-                    "Temporal: TEMPORAL_ADDRESS names this state directory's own server, and another process listens at {address} now: \
-                     starting the own one on another port; to use the other one, remove {} first",
+                    "Temporal: TEMPORAL_ADDRESS is this state directory's own server, but another process \
+                     listens on {address}: starting the own server on another port; to use the other \
+                     process instead, remove {} first",
                     state.path().join("temporal.port").display()
                 )),
                 Named::Other(path) => bail!(
-                    "TEMPORAL_ADDRESS ({address}) names the server of the `arcadia dev` in {path}, which does not run, and this is the one in \
-                     {own}: unset TEMPORAL_ADDRESS, or run `arcadia dev --state-dir {path}`",
+                    "TEMPORAL_ADDRESS ({address}) is the server of the `arcadia dev` in {path}, which is \
+                     not running, not of this one in {own}: unset TEMPORAL_ADDRESS, or run `arcadia dev \
+                     --state-dir {path}`",
                     path = quoted(&path.to_string_lossy()),
                     own = state.path().display()
                 ),
@@ -127,12 +135,15 @@ impl Servers {
         Ok((temporal::connect_to(&address).await?, address))
     }
 
-    /// Starts the servers again that end by themselves, until one of them has done so too often.
-    /// `temporal_is_back` runs after each restart of Temporal, from its beginning if that ends meanwhile.
+    /// Restarts servers that end unexpectedly. Returns the error when one of them has ended too
+    /// often.
+    ///
+    /// Runs `after_restart` after each restart of Temporal, and from its beginning if Temporal
+    /// restarts during it.
     pub(super) async fn keep_running(
         &mut self,
         progress: &Progress,
-        temporal_is_back: impl AsyncFn(),
+        after_restart: impl AsyncFn(),
     ) -> anyhow::Error {
         let restarts = watch::Sender::new(0_u32);
         let mut seen = restarts.subscribe();
@@ -144,7 +155,7 @@ impl Servers {
                 if let Err(error) = postgres.restarted(progress).await {
                     return error;
                 }
-                tracing::warn!("PostgreSQL ended by itself and was started again");
+                tracing::warn!("PostgreSQL ended unexpectedly and was restarted");
             }
         };
         let temporal = async {
@@ -155,18 +166,19 @@ impl Servers {
                 if let Err(error) = temporal.restarted(progress).await {
                     return error;
                 }
-                tracing::warn!("Temporal ended by itself and was started again");
+                tracing::warn!("Temporal ended unexpectedly and was restarted");
                 restarts.send_modify(|restarts| *restarts += 1);
             }
         };
-        // Beside the supervision, which must not wait for a server that has ended.
+        // Concurrent with the supervision: it would wait for a server that only supervision
+        // restarts.
         let follow_up = async {
             while seen.changed().await.is_ok() {
                 let mut again = seen.clone();
                 tokio::select! {
                     biased;
                     _ = again.changed() => {}
-                    () = temporal_is_back() => {}
+                    () = after_restart() => {}
                 }
             }
             pending().await
@@ -179,7 +191,7 @@ impl Servers {
         error.into()
     }
 
-    /// Stops them all, and waits for their end.
+    /// Stops all servers and waits until they have ended.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         drop(self.simulator);
         let temporal = match self.temporal {

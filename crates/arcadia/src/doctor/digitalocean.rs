@@ -1,4 +1,4 @@
-//! The tokens, what each may read, and the keys of Spaces.
+//! Checks DigitalOcean's tokens, their scopes and the keys of Spaces.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -11,10 +11,10 @@ use super::teams::Teams;
 use super::{Report, lists, requests};
 use crate::configuration::{DigitalOcean, variable};
 
-/// The variable of the token for every purpose without one of its own.
+/// The variable of the token for purposes without a separate token.
 const SHARED_TOKEN: &str = "DO_API_TOKEN";
 
-/// Settings that cannot be read have been told already.
+/// Checks all tokens and keys. `settings` is None if the settings are invalid, which was reported.
 pub(super) async fn check(
     report: &mut Report,
     settings: Option<&Checked>,
@@ -31,7 +31,7 @@ pub(super) async fn check(
     if let Some(settings) = settings {
         requests::check_limits(report, &digitalocean.url, &settings.worker.sync)?;
     }
-    let mut teams = Teams::known_to(store.as_ref()).await;
+    let mut teams = Teams::from_database(store.as_ref()).await;
     let budget = settings.zip(store).map(|(settings, store)| {
         Budget::new(
             store,
@@ -44,7 +44,7 @@ pub(super) async fn check(
             check_token(report, url, purpose, source, budget.as_ref(), &mut teams).await?;
         let client = match checked {
             Continue(client) => client,
-            // The other purposes ask the same server.
+            // The other purposes use the same server.
             Break(()) => break,
         };
         if let (Some(client), Some(settings), Purpose::CloudSyncFull) = (client, settings, purpose)
@@ -58,13 +58,16 @@ pub(super) async fn check(
     if !is_shared_used && variable(SHARED_TOKEN).is_some() {
         report.warn(
             "tokens",
-            "DO_API_TOKEN is set and used for nothing, since every purpose has its token elsewhere: unset it",
+            "DO_API_TOKEN is set but unused, because every purpose has a separate token: unset it",
         )?;
     }
     check_spaces(report, &digitalocean).await
 }
 
-/// Breaks off where the server is away or is not DigitalOcean. Gives what to ask further with, if anything more may be asked.
+/// Checks one token and its scopes.
+///
+/// Returns a client for further checks, or None if the token allows none. Breaks if the server is
+/// unreachable or is not DigitalOcean.
 async fn check_token(
     report: &mut Report,
     url: &str,
@@ -73,65 +76,68 @@ async fn check_token(
     budget: Option<&Budget>,
     teams: &mut Teams,
 ) -> anyhow::Result<ControlFlow<(), Option<Client>>> {
-    let what = format!("token {purpose}");
+    let check = format!("token {purpose}");
     let mut client = match Client::new(url, source.clone()) {
         Ok(client) => client,
-        Err(error) => return report.error(&what, error).map(|()| Continue(None)),
+        Err(error) => return report.error(&check, error).map(|()| Continue(None)),
     };
-    // One request past the budget, which leaves some for people: whether the token is valid is to be known also where it is used up.
+    // Bypasses the budget, which leaves a reserve of requests, so that the token is checked even if
+    // the budget is exhausted.
     let team = match client.check_token().await {
         Ok(team) => team,
         Err(error) if lists::is_about_the_token(&error) => {
-            return report.error(&what, error).map(|()| Continue(None));
+            return report.error(&check, error).map(|()| Continue(None));
         }
-        Err(error) => return tell_server(report, &error).map(Break),
+        Err(error) => return report_server(report, &error).map(Break),
     };
     let limit = client.rate_limit();
     if let Some(budget) = budget {
         client = client.limited_by(budget.of(purpose));
     }
-    let asked = if limit.is_none_or(requests::is_enough) {
-        match lists::ask(&client, purpose).await {
-            Ok(asked) => Some(asked),
-            Err(error) => return tell_server(report, &error).map(Break),
+    let probed = if limit.is_none_or(requests::is_enough) {
+        match lists::probe_all(&client, purpose).await {
+            Ok(probed) => Some(probed),
+            Err(error) => return report_server(report, &error).map(Break),
         }
     } else {
         None
     };
-    report.ok(&what, format_args!("valid, from {}", source.name()))?;
+    report.ok(&check, format_args!("valid, from {}", source.name()))?;
     teams.check(report, purpose, source, team)?;
     requests::check_budget(report, purpose, limit, budget).await?;
-    let Some(asked) = asked else {
+    let Some(probed) = probed else {
         return Ok(Continue(None));
     };
-    lists::tell(report, purpose, &asked)?;
+    lists::report_scopes(report, purpose, &probed)?;
     Ok(Continue(Some(client)))
 }
 
-/// One line, however many purposes and lists it is about.
-fn tell_server(report: &mut Report, error: &Error) -> anyhow::Result<()> {
-    let cure = match error {
-        Error::Network { .. } => "look at DIGITALOCEAN_API_URL and this machine's way to it",
-        Error::Server { .. } => {
-            "look at https://status.digitalocean.com, or correct DIGITALOCEAN_API_URL"
+/// Reports a failure of the server in one line, which applies to all purposes and lists.
+fn report_server(report: &mut Report, error: &Error) -> anyhow::Result<()> {
+    let fix = match error {
+        Error::Network { .. } => {
+            "check DIGITALOCEAN_API_URL and the network between this machine and that server"
         }
-        _ => "DigitalOcean would not answer so: correct DIGITALOCEAN_API_URL",
+        Error::Server { .. } => {
+            "see https://status.digitalocean.com, or correct DIGITALOCEAN_API_URL"
+        }
+        _ => "this is not a response of DigitalOcean: correct DIGITALOCEAN_API_URL",
     };
-    report.fail("digitalocean", format_args!("{error}; {cure}"))
+    report.fail("digitalocean", format_args!("{error}; {fix}"))
 }
 
 async fn check_spaces(report: &mut Report, digitalocean: &DigitalOcean) -> anyhow::Result<()> {
     let Some(spaces) = &digitalocean.spaces else {
         return report.ok(
             "spaces",
-            "no keys, so that only buckets are known which projects and keys name; SPACES_ACCESS_KEY_ID and \
-             SPACES_SECRET_ACCESS_KEY would list all",
+            "no keys, so only buckets that projects, keys or recent invoices name are mirrored; to list \
+             all, set SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY",
         );
     };
     match spaces.list_buckets().await {
         Ok(buckets) => report.ok(
             "spaces",
-            format_args!("the keys list {} buckets", buckets.len()),
+            format_args!("the keys are valid and list {} buckets", buckets.len()),
         ),
         Err(error) => report.error("spaces", error),
     }

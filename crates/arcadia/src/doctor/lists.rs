@@ -1,55 +1,55 @@
-//! The lists that a purpose reads: which of them its token may.
+//! Checks with one request per list that a purpose's token may read all lists of the purpose.
 
 use std::collections::BTreeMap;
 
-use ::digitalocean::budget::one_piece;
+use ::digitalocean::rate_limit::as_one_unit_of_work;
 use ::digitalocean::{Client, Error, Need, Purpose};
 use domain::Completeness;
 use futures::stream::{self, StreamExt as _};
 
 use super::Report;
 
-/// Requests under way at a time.
-const AT_A_TIME: usize = 4;
+/// Maximum concurrent requests.
+const CONCURRENCY: usize = 4;
 
-/// What a list answered.
-type Asked = (Need, Result<(), Error>);
+/// A list and the outcome of its request.
+type Probed = (Need, Result<(), Error>);
 
-/// Asks each list once. An error where one without which the purpose comes to nothing is not there at all: then nobody else's lists
-/// are either.
-pub(super) async fn ask(client: &Client, purpose: Purpose) -> Result<Vec<Asked>, Error> {
-    // Once the budget has refused one, nothing comes of asking it for the others.
-    one_piece(ask_each(client, purpose)).await
+/// Requests each list once. Fails if an essential list fails for another reason than the token:
+/// the server is then unreachable or is not DigitalOcean, so all other lists would fail too.
+pub(super) async fn probe_all(client: &Client, purpose: Purpose) -> Result<Vec<Probed>, Error> {
+    // After the budget has refused one request, it is not queried for the others.
+    as_one_unit_of_work(probe_each(client, purpose)).await
 }
 
-async fn ask_each(client: &Client, purpose: Purpose) -> Result<Vec<Asked>, Error> {
+async fn probe_each(client: &Client, purpose: Purpose) -> Result<Vec<Probed>, Error> {
     let needs = purpose.needs();
     let (essential, others) = needs.into_iter().partition(|need| need.is_essential);
-    let mut asked = probe(client, essential).await;
-    let amiss = asked.iter().position(|(_, outcome)| {
+    let mut probed = probe(client, essential).await;
+    let failed = probed.iter().position(|(_, outcome)| {
         outcome
             .as_ref()
             .is_err_and(|error| !is_about_the_token(error))
     });
-    if let Some((_, Err(error))) = amiss.map(|amiss| asked.swap_remove(amiss)) {
+    if let Some((_, Err(error))) = failed.map(|failed| probed.swap_remove(failed)) {
         return Err(error);
     }
-    asked.extend(probe(client, others).await);
-    Ok(asked)
+    probed.extend(probe(client, others).await);
+    Ok(probed)
 }
 
-async fn probe(client: &Client, needs: Vec<Need>) -> Vec<Asked> {
+async fn probe(client: &Client, needs: Vec<Need>) -> Vec<Probed> {
     stream::iter(needs)
         .map(|need| async move {
             let outcome = client.probe(&need).await;
             (need, outcome)
         })
-        .buffered(AT_A_TIME)
+        .buffered(CONCURRENCY)
         .collect()
         .await
 }
 
-/// Whether it says something of this token, rather than of the server that was asked.
+/// Returns true if the error is due to this token, not to the server.
 pub(super) fn is_about_the_token(error: &Error) -> bool {
     matches!(
         error,
@@ -62,14 +62,18 @@ pub(super) fn is_about_the_token(error: &Error) -> bool {
     )
 }
 
-/// Says what cannot be read and what that costs.
-pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> anyhow::Result<()> {
-    let what = format!("scopes {purpose}");
+/// Reports the lists that the token cannot read, and the data that are therefore not mirrored.
+pub(super) fn report_scopes(
+    report: &mut Report,
+    purpose: Purpose,
+    probed: &[Probed],
+) -> anyhow::Result<()> {
+    let check = format!("scopes {purpose}");
     let mut readable = 0;
-    // One line for each scope, whatever the number of its lists.
+    // One line per scope, which may cover several lists.
     let mut missing: BTreeMap<&str, (Vec<&str>, bool)> = BTreeMap::new();
-    let (mut not_asked, mut put_off) = (Vec::new(), Vec::new());
-    for (need, outcome) in asked {
+    let (mut failed, mut skipped) = (Vec::new(), Vec::new());
+    for (need, outcome) in probed {
         match outcome {
             Ok(()) => readable += 1,
             Err(Error::Forbidden { .. }) => {
@@ -77,85 +81,90 @@ pub(super) fn tell(report: &mut Report, purpose: Purpose, asked: &[Asked]) -> an
                 losses.push(&need.loss);
                 *is_essential |= need.is_essential;
             }
-            // A kind that this server does not have.
+            // This server does not offer the kind.
             Err(Error::NotFound { .. }) => report.warn(
-                &what,
+                &check,
                 format_args!(
-                    "{} answered 404, so that {}: this server or account does not have it; nothing need be done",
+                    "{} returned 404, so {}: this server or account does not offer it; no action needed",
                     need.path(),
                     need.loss
                 ),
             )?,
-            // The syncs refuse it as well.
+            // The syncs reject it too.
             Err(error @ Error::UnexpectedBody { .. }) => {
                 let loss = &need.loss;
-                report.fail(&what, format_args!("{error}, so that {loss}: run the doctor again"))?;
+                report.fail(
+                    &check,
+                    format_args!("{error}, so {loss}: run `arcadia doctor` again"),
+                )?;
             }
-            Err(error @ Error::BudgetUsedUp { .. }) => put_off.push(error),
-            Err(error) => not_asked.push(error),
+            Err(error @ Error::BudgetUsedUp { .. }) => skipped.push(error),
+            Err(error) => failed.push(error),
         }
     }
     for (scope, (losses, is_essential)) in missing {
         let line = format!("{}; grant {scope}", losses.join(", "));
         if is_essential {
-            report.fail(&what, line)?;
+            report.fail(&check, line)?;
         } else {
-            report.warn(&what, line)?;
+            report.warn(&check, line)?;
         }
     }
-    if let Some(first) = not_asked.first() {
+    if let Some(first) = failed.first() {
         report.fail(
-            &what,
+            &check,
             format_args!(
-                "{} of {} lists could not be tried ({first}): run the doctor again",
-                not_asked.len(),
-                asked.len()
+                "{} of {} lists could not be checked ({first}): run `arcadia doctor` again",
+                failed.len(),
+                probed.len()
             ),
         )?;
     }
-    if let Some(first) = put_off.first() {
+    if let Some(first) = skipped.first() {
         report.warn(
-            &what,
+            &check,
             format_args!(
-                "{} of {} lists were not tried, since the workers need the requests ({first}): run the doctor again then",
-                put_off.len(),
-                asked.len()
+                "{} of {} lists were skipped to leave requests to the workers ({first}): run `arcadia \
+                 doctor` again then",
+                skipped.len(),
+                probed.len()
             ),
         )?;
     }
-    if readable == asked.len() {
-        report.ok(&what, format_args!("all {readable} lists can be read"))?;
+    if readable == probed.len() {
+        report.ok(&check, format_args!("all {readable} lists can be read"))?;
     }
     Ok(())
 }
 
-/// Looks for the project that must exist, and makes none.
+/// Checks that the internal project exists, without creating it.
 pub(super) async fn check_internal_project(
     report: &mut Report,
     client: &Client,
     name: &str,
 ) -> anyhow::Result<()> {
-    const WHAT: &str = "internal project";
+    const CHECK: &str = "internal project";
     let listed = client.list_projects().await;
     if listed.items.iter().any(|project| project.name == name) {
-        return report.ok(WHAT, format_args!("{name} is there"));
+        return report.ok(CHECK, format_args!("{name} exists"));
     }
     match (listed.completeness, listed.failure) {
         (Completeness::Complete, _) => report.warn(
-            WHAT,
+            CHECK,
             format_args!(
-                "there is no project {name} yet: the first sync makes it, for which the token needs project:create. Whether it has that \
-                 cannot be tried without making one; a project of that name made by hand is as good"
+                "project {name} does not exist yet: the first sync creates it if the token has the scope \
+                 project:create, which cannot be checked without creating a project; alternatively, \
+                 create the project by hand"
             ),
         ),
-        // Told already, of the lists.
+        // Reported by the check of the scopes.
         (
             Completeness::Incomplete(_),
             Some(Error::Forbidden { .. } | Error::BudgetUsedUp { .. }),
         ) => Ok(()),
         (Completeness::Incomplete(reason), _) => report.warn(
-            WHAT,
-            format_args!("whether {name} is there could not be checked ({reason}): run the doctor again"),
+            CHECK,
+            format_args!("could not list projects to find {name} ({reason}): run `arcadia doctor` again"),
         ),
     }
 }

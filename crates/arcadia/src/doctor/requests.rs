@@ -1,79 +1,78 @@
-//! How many requests may be made, and how many are left.
+//! Checks the limits on requests to DigitalOcean and the requests that remain.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::digitalocean::budget::{RequestBudget, TokenKey, UsedUp};
+use ::digitalocean::rate_limit::{BudgetExhausted, RequestBudget, TokenKey};
 use ::digitalocean::{BaseUrl, Purpose, RateLimit};
 use futures::future::BoxFuture;
 use store::Store;
-use store::budget::Limits;
-use worker::budget::{SharedBudget, share_of};
+use store::rate_limit::Limits;
+use worker::rate_limit::{SharedBudget, share_of};
 
 use super::Report;
 use crate::configuration::SyncArguments;
 
-/// What DigitalOcean allows a token (spec).
+/// DigitalOcean's limits per token, from its API specification.
 const DIGITALOCEANS: Limits = Limits {
     per_minute: 250,
     per_hour: 5_000,
     times_faster: 1,
 };
-/// With less than this share of an hour's requests left, the lists are not tried: the worker needs them.
-const LEAST_PERCENT_LEFT: u64 = 10;
-/// How long the requests of all checks together are waited for: whoever asks sits in front of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// If less than this percentage of an hour's requests remains, lists are not checked, because the
+/// worker needs the requests.
+const MIN_REMAINING_PERCENT: u64 = 10;
+/// Maximum time for which all checks together wait for the request budget, because a user waits for
+/// the output.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// Whether our own limits keep below DigitalOcean's.
+/// Checks that the configured limits do not exceed DigitalOcean's.
 pub(super) fn check_limits(
     report: &mut Report,
     url: &BaseUrl,
     sync: &SyncArguments,
 ) -> anyhow::Result<()> {
-    const WHAT: &str = "limits";
+    const CHECK: &str = "limits";
     let limits = sync.request_limits(url);
     let (per_minute, per_hour) = (limits.per_minute, limits.per_hour);
-    if !url.is_digitaloceans() && (per_minute, per_hour) == (0, 0) {
+    if !url.is_digitalocean() && (per_minute, per_hour) == (0, 0) {
         return report.ok(
-            WHAT,
-            "none of our own, since DIGITALOCEAN_API_URL is not DigitalOcean's; for a proxy that leads there, set \
-             ARCADIA_REQUESTS_PER_MINUTE=240 and ARCADIA_REQUESTS_PER_HOUR=4500",
+            CHECK,
+            "not limited, because DIGITALOCEAN_API_URL is not DigitalOcean's; if it is a proxy of \
+             DigitalOcean, set ARCADIA_REQUESTS_PER_MINUTE=240 and ARCADIA_REQUESTS_PER_HOUR=4500",
         );
     }
     let all = [
         ("minute", per_minute, DIGITALOCEANS.per_minute),
         ("hour", per_hour, DIGITALOCEANS.per_hour),
     ];
-    let told = all.map(|(time, ours, _)| match ours {
-        0 => format!("any number of requests per {time}"),
+    let limits = all.map(|(time, ours, _)| match ours {
+        0 => format!("unlimited requests per {time}"),
         ours => format!("{ours} requests per {time}"),
     });
-    let told = format!(
-        "all workers together make {} with a token",
-        told.join(" and ")
-    );
-    let too_many = all
+    let finding = format!("all workers together: {} per token", limits.join(", "));
+    let excessive = all
         .iter()
         .filter(|(_, ours, theirs)| *ours == 0 || ours > theirs);
-    let cures: Vec<_> = too_many
+    let fixes: Vec<_> = excessive
         .map(|(time, _, theirs)| {
             let variable = format!("ARCADIA_REQUESTS_PER_{}", time.to_uppercase());
-            format!("{variable} below the {theirs} that DigitalOcean allows")
+            format!("{variable} to less than {theirs}")
         })
         .collect();
-    if cures.is_empty() {
-        return report.ok(WHAT, told);
+    if fixes.is_empty() {
+        return report.ok(CHECK, finding);
     }
     report.warn(
-        WHAT,
+        CHECK,
         format_args!(
-            "{told}, which gets them refused: set {}",
-            cures.join(" and ")
+            "{finding}, more than DigitalOcean allows, so it will reject requests: set {}",
+            fixes.join(" and ")
         ),
     )
 }
 
-/// The budget that the workers draw on, as somebody draws on it who does not wait for long.
+/// The workers' request budget, with a deadline for all waits.
 pub(super) struct Budget {
     store: Store,
     limits: Limits,
@@ -85,49 +84,58 @@ impl Budget {
         Self {
             store,
             limits,
-            until: Instant::now() + PATIENCE,
+            until: Instant::now() + MAX_WAIT,
         }
     }
 
-    /// As a purpose draws on it.
+    /// Returns the budget as a purpose uses it.
     pub(super) fn of(&self, purpose: Purpose) -> Arc<dyn RequestBudget> {
-        Arc::new(Impatient {
+        Arc::new(WithDeadline {
             shared: SharedBudget::new(self.store.clone(), self.limits, purpose),
             until: self.until,
         })
     }
 
-    /// How many requests a purpose may make now; none where that is not known or not limited.
+    /// Returns the number of requests that a purpose may make now; None if unknown or unlimited.
     async fn left(&self, purpose: Purpose) -> Option<u32> {
-        let all = self.store.budgets_left(&self.limits, share_of).await.ok()?;
+        let all = self
+            .store
+            .available_requests(&self.limits, share_of)
+            .await
+            .ok()?;
         let left = all.iter().find(|left| left.purpose == purpose.name())?;
-        left.least()
+        left.now()
     }
 }
 
-struct Impatient {
+/// A budget that does not wait beyond the deadline.
+struct WithDeadline {
     shared: SharedBudget,
     until: Instant,
 }
 
-impl RequestBudget for Impatient {
-    fn take(&self, token: TokenKey, patience: Duration) -> BoxFuture<'_, Result<(), UsedUp>> {
+impl RequestBudget for WithDeadline {
+    fn take(
+        &self,
+        token: TokenKey,
+        max_wait: Duration,
+    ) -> BoxFuture<'_, Result<(), BudgetExhausted>> {
         let left = self.until.saturating_duration_since(Instant::now());
-        self.shared.take(token, patience.min(left))
+        self.shared.take(token, max_wait.min(left))
     }
 
-    fn told(&self, token: TokenKey, rate_limit: RateLimit) {
-        self.shared.told(token, rate_limit);
+    fn record_reported(&self, token: TokenKey, rate_limit: RateLimit) {
+        self.shared.record_reported(token, rate_limit);
     }
 
-    fn refused(&self, token: TokenKey, retry_after: Duration) -> BoxFuture<'_, ()> {
-        self.shared.refused(token, retry_after)
+    fn close(&self, token: TokenKey, retry_after: Duration) -> BoxFuture<'_, ()> {
+        self.shared.close(token, retry_after)
     }
 }
 
-/// Whether so many are left that the lists may be tried.
+/// Returns true if enough requests remain to check the lists.
 pub(super) fn is_enough(limit: RateLimit) -> bool {
-    u64::from(limit.remaining) * 100 >= u64::from(limit.limit) * LEAST_PERCENT_LEFT
+    u64::from(limit.remaining) * 100 >= u64::from(limit.limit) * MIN_REMAINING_PERCENT
 }
 
 pub(super) async fn check_budget(
@@ -136,30 +144,30 @@ pub(super) async fn check_budget(
     limit: Option<RateLimit>,
     budget: Option<&Budget>,
 ) -> anyhow::Result<()> {
-    let what = format!("budget {purpose}");
+    let check = format!("budget {purpose}");
     let Some(limit) = limit else {
         return report.warn(
-            &what,
-            "the answer tells nothing of a rate limit: is DIGITALOCEAN_API_URL DigitalOcean's?",
+            &check,
+            "the response has no rate limit headers: check that DIGITALOCEAN_API_URL is DigitalOcean's",
         );
     };
     let mut left = format!(
-        "{} of {} requests an hour are left",
+        "{} of {} requests per hour remain",
         limit.remaining, limit.limit
     );
     if let Some(budget) = budget
         && let Some(ours) = budget.left(purpose).await
     {
-        left = format!("{left}, and our own budget has {ours} for this moment");
+        left = format!("{left}; the workers' budget allows {ours} now");
     }
     if is_enough(limit) {
-        return report.ok(&what, left);
+        return report.ok(&check, left);
     }
     report.warn(
-        &what,
+        &check,
         format_args!(
-            "{left}, so that its scopes are not tried: find what else uses this token, or give the purpose one of its own in {}; \
-             more are there from {} UTC",
+            "{left}, so the scopes were not checked: find the other users of this token, or set a \
+             separate token in {}; the limit resets at {} UTC",
             purpose.variable(),
             limit.reset_at.format("%H:%M:%S")
         ),

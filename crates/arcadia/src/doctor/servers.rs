@@ -1,4 +1,4 @@
-//! The database, Temporal, and the address of the API.
+//! Checks the database, Temporal with its schedules, and the addresses that servers listen on.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::instance::InstanceArguments;
 
 const CONNECTIONS: u32 = 2;
 
-/// The database, if it can be worked with.
+/// Checks the database and its schema. Returns the store if both are usable.
 pub(super) async fn check_database(
     report: &mut Report,
     instance: &InstanceArguments,
@@ -26,7 +26,10 @@ pub(super) async fn check_database(
         Ok(database) => database,
         Err(error) => return report.error("database", error).map(|()| None),
     };
-    report.ok("database", format_args!("{} answers", database.place))?;
+    report.ok(
+        "database",
+        format_args!("connected to {}", database.description),
+    )?;
     match database.store.check_ready().await {
         Ok(()) => report
             .ok("schema", "up to date")
@@ -44,13 +47,16 @@ pub(super) async fn check_temporal(
         Ok(temporal) => temporal,
         Err(error) => return report.error("temporal", error),
     };
-    report.ok("temporal", format_args!("{} answers", temporal.place))?;
+    report.ok(
+        "temporal",
+        format_args!("connected to {}", temporal.description),
+    )?;
     let client = temporal.client;
     if check_namespace(report, &client).await? {
         check_search_attributes(report, &client).await?;
         let installation = match store {
             Some(store) => Installation::of(store).await.ok(),
-            // Reported by now: what is left can be compared all the same.
+            // The missing database was reported; schedules are compared without their installation.
             None => None,
         };
         check_schedules(report, &client, installation.as_ref()).await?;
@@ -75,8 +81,8 @@ async fn check_namespace(report: &mut Report, client: &Client) -> anyhow::Result
             report.fail(
                 "namespace",
                 format_args!(
-                    "Temporal has no namespace {namespace}: correct TEMPORAL_NAMESPACE, or create it with `temporal operator namespace \
-                     create --namespace {namespace}`"
+                    "namespace {namespace} does not exist: correct TEMPORAL_NAMESPACE, or create it with \
+                     `temporal operator namespace create --namespace {namespace}`"
                 ),
             )?;
             Ok(false)
@@ -85,8 +91,8 @@ async fn check_namespace(report: &mut Report, client: &Client) -> anyhow::Result
             report.fail(
                 "namespace",
                 format_args!(
-                    "Temporal does not tell about the namespace {namespace} ({}: {}): look at TEMPORAL_API_KEY, the TEMPORAL_TLS... \
-                     variables and what they may do there",
+                    "namespace {namespace} cannot be read ({}: {}): check TEMPORAL_API_KEY, the \
+                     TEMPORAL_TLS... variables and their permissions in this namespace",
                     status.code(),
                     status.message()
                 ),
@@ -97,31 +103,32 @@ async fn check_namespace(report: &mut Report, client: &Client) -> anyhow::Result
 }
 
 async fn check_search_attributes(report: &mut Report, client: &Client) -> anyhow::Result<()> {
-    const WHAT: &str = "search attributes";
-    let findings = match search_attributes::look(client).await {
+    const CHECK: &str = "search attributes";
+    let findings = match search_attributes::check(client).await {
         Ok(findings) => findings,
-        Err(error) => return report.error(WHAT, error),
+        Err(error) => return report.error(CHECK, error),
     };
-    if let Some(reason) = findings.not_told {
+    if let Some(reason) = findings.denied {
         return report.warn(
-            WHAT,
+            CHECK,
             format_args!(
-                "Temporal does not tell this client which there are ({reason}): `temporal operator search-attribute list` by somebody who \
-                 may see them shows whether {} are among them",
+                "this client may not list search attributes ({reason}): with permission to do so, run \
+                 `temporal operator search-attribute list` and check that it shows {}",
                 names(&search_attributes::all())
             ),
         );
     }
     if findings.missing.is_empty() {
         return report.ok(
-            WHAT,
-            format_args!("{} are there", names(&search_attributes::all())),
+            CHECK,
+            format_args!("{} are registered", names(&search_attributes::all())),
         );
     }
     report.warn(
-        WHAT,
+        CHECK,
         format_args!(
-            "the namespace lacks {}, so that runs cannot be found by them: run `arcadia schedules apply`, or `{}`",
+            "the namespace lacks {}, so runs cannot be found by them: run `arcadia schedules apply`, or \
+             `{}`",
             names(&findings.missing),
             search_attributes::command(&client.namespace(), &findings.missing)
         ),
@@ -152,18 +159,19 @@ async fn check_schedules(
         return report.fail(
             "schedules",
             format_args!(
-                "{} in the namespace {} belong to another installation ({owner}), and start nothing here: correct DATABASE_URL, \
-                 TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that database and Temporal belong together; `arcadia schedules apply \
-                 --take-over` replaces them where that installation has ended",
+                "{} in namespace {} belong to another installation ({owner}) and do not sync this \
+                 database: correct DATABASE_URL, TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE, so that database \
+                 and Temporal belong to the same installation, or, if the other installation has been \
+                 removed, run `arcadia schedules apply --take-over`",
                 ids.join(", "),
                 client.namespace()
             ),
         );
     }
-    let ids = |which: &dyn Fn(&schedules::ScheduleStatus) -> bool| {
+    let ids = |matches: &dyn Fn(&schedules::ScheduleStatus) -> bool| {
         let ids: Vec<_> = statuses
             .iter()
-            .filter(|status| which(status))
+            .filter(|status| matches(status))
             .map(|status| status.id)
             .collect();
         (!ids.is_empty()).then(|| ids.join(", "))
@@ -177,29 +185,32 @@ async fn check_schedules(
     if let Some(ids) = &missing {
         report.fail(
             "schedules",
-            format_args!(
-                "Temporal lacks {ids}, so that nothing starts them: run `arcadia schedules apply`"
-            ),
+            format_args!("missing in Temporal: {ids}; run `arcadia schedules apply`"),
         )?;
     }
     if let Some(ids) = &differing {
         report.warn(
             "schedules",
             format_args!(
-                "{ids} differ from what this program would have: run `arcadia schedules apply`"
+                "different from this version's definition: {ids}; run `arcadia schedules apply`"
             ),
         )?;
     }
     if let Some(ids) = &paused {
         report.warn(
             "schedules",
-            format_args!("{ids} are paused and start nothing: `temporal schedule toggle --unpause --schedule-id ID` ends that"),
+            format_args!(
+                "paused: {ids}; to resume, run `temporal schedule toggle --unpause --schedule-id ID`"
+            ),
         )?;
     }
     if let Some(ids) = &used_up {
         report.warn(
             "schedules",
-            format_args!("{ids} have used up the starts that they were given and start nothing: `temporal schedule delete --schedule-id ID` and `arcadia schedules apply` begin anew"),
+            format_args!(
+                "no remaining actions: {ids}; to re-create them, run `temporal schedule delete \
+                 --schedule-id ID`, then `arcadia schedules apply`"
+            ),
         )?;
     }
     if [&missing, &differing, &paused, &used_up]
@@ -208,40 +219,41 @@ async fn check_schedules(
     {
         report.ok(
             "schedules",
-            format_args!("all {} are there and as they should be", statuses.len()),
+            format_args!("all {} exist and are up to date", statuses.len()),
         )?;
     }
     Ok(())
 }
 
-/// Whether a running instance's API can be reached.
+/// Checks that the API of a running `arcadia dev` can be reached.
 pub(super) async fn check_api(report: &mut Report, url: &str) -> anyhow::Result<()> {
     let address = url.trim_start_matches("http://");
     match TcpStream::connect(address).await {
-        Ok(_) => report.ok("api", format_args!("{url} answers")),
+        Ok(_) => report.ok("api", format_args!("{url} accepts connections")),
         Err(error) => report.fail(
             "api",
-            format_args!("{url} does not answer ({error}): restart that `arcadia dev`"),
+            format_args!("{url} cannot be reached ({error}): restart its `arcadia dev`"),
         ),
     }
 }
 
-/// An address that is to be listened on.
+/// An address that a server of ours listens on.
 pub(super) struct Address {
-    pub(super) what: &'static str,
+    /// The name of the check.
+    pub(super) check: &'static str,
     pub(super) variable: &'static str,
-    /// Whose it is while it runs.
+    /// The command that listens on it.
     pub(super) command: &'static str,
 }
 
 impl Address {
     pub(super) const API: Self = Self {
-        what: "api address",
+        check: "api address",
         variable: "ARCADIA_API_BIND",
         command: "arcadia api",
     };
     pub(super) const METRICS: Self = Self {
-        what: "metrics address",
+        check: "metrics address",
         variable: "ARCADIA_METRICS_BIND",
         command: "arcadia worker",
     };
@@ -252,22 +264,24 @@ impl Address {
         address: SocketAddr,
     ) -> anyhow::Result<()> {
         let Self {
-            what,
+            check,
             variable,
             command,
         } = self;
         match TcpListener::bind(address).await {
-            Ok(_) => report.ok(what, format_args!("{address} is free")),
+            Ok(_) => report.ok(check, format_args!("{address} is free")),
             Err(error) if error.kind() == ErrorKind::AddrInUse => report.warn(
-                what,
+                check,
                 format_args!(
-                    "{address} is in use: if that is not `{command}` itself, free it, or choose another with {variable}"
+                    "{address} is in use: unless that is a running `{command}`, free the port or set \
+                     another with {variable}"
                 ),
             ),
             Err(error) => report.fail(
-                what,
+                check,
                 format_args!(
-                    "nothing can listen on {address} ({error}): choose an address of this machine with {variable}"
+                    "{address} cannot be listened on ({error}): set {variable} to an address of this \
+                     machine"
                 ),
             ),
         }

@@ -1,4 +1,4 @@
-//! What is given by variables that are read at the start, and where the log and the spans go.
+//! Checks the variables of the worker and the API, of the log and of OpenTelemetry's traces.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use crate::configuration::without_empty_variables;
 use crate::instance::Instance;
 use crate::{api, logging, traces, worker};
 
-/// What other checks look at.
+/// Valid settings, for the other checks.
 pub(super) struct Checked {
     pub(super) worker: worker::Arguments,
     pub(super) api: api::Arguments,
 }
 
-/// Reads them all; none where one of them cannot be read.
+/// Reads all settings. Returns None if one of them is invalid.
 ///
-/// A running instance knows its own Temporal UI.
+/// A running `arcadia dev` provides the URL of its Temporal UI.
 pub(super) fn check(
     report: &mut Report,
     running: Option<&Instance>,
@@ -28,15 +28,16 @@ pub(super) fn check(
             "traces",
             format_args!("spans are sent to the endpoint of {}", endpoint.variable),
         )?,
-        Ok(None) => report.ok("traces", "no endpoint is set, so that no spans are sent")?,
+        Ok(None) => report.ok("traces", "no endpoint is set, so no spans are sent")?,
         Err(error) => report.error("traces", error)?,
     }
     let (worker, api) = match (read(), read()) {
         (Ok(worker), Ok(api)) => (worker, api),
         (worker, api) => {
-            // What both read is told once.
-            let told: BTreeSet<String> = [worker.err(), api.err()].into_iter().flatten().collect();
-            for line in told {
+            // An error of a setting that both commands read is reported once.
+            let errors: BTreeSet<String> =
+                [worker.err(), api.err()].into_iter().flatten().collect();
+            for line in errors {
                 report.fail("settings", line)?;
             }
             return Ok(None);
@@ -45,43 +46,46 @@ pub(super) fn check(
     let settings = Checked { worker, api };
     report.ok(
         "settings",
-        "the ARCADIA_... variables of the worker and the API can be read",
+        "the ARCADIA_... variables of the worker and the API are valid",
     )?;
     let ui = running.and_then(|instance| instance.temporal_ui_url.clone());
     match ui.or(settings.api.ui.url()) {
-        Some(url) => report.ok("temporal ui", format_args!("answers link to runs at {url}"))?,
+        Some(url) => report.ok(
+            "temporal ui",
+            format_args!("API responses link to runs at {url}"),
+        )?,
         None => report.warn(
             "temporal ui",
-            "ARCADIA_TEMPORAL_UI_URL is not set, so that no answer links to a run: set it to the base of your Temporal UI, like \
-             http://localhost:8233",
+            "ARCADIA_TEMPORAL_UI_URL is not set, so API responses do not link to runs: set it to the \
+             base URL of your Temporal UI, e.g. http://localhost:8233",
         )?,
     }
     Ok(Some(settings))
 }
 
 fn check_log(report: &mut Report) -> anyhow::Result<()> {
-    let complaints = logging::complaints();
-    for complaint in &complaints {
-        report.warn("log", complaint)?;
+    let warnings = logging::warnings();
+    for warning in &warnings {
+        report.warn("log", warning)?;
     }
-    if complaints.is_empty() {
-        report.ok("log", "RUST_LOG and ARCADIA_LOG_FORMAT can be read")?;
+    if warnings.is_empty() {
+        report.ok("log", "RUST_LOG and ARCADIA_LOG_FORMAT are valid")?;
     }
     Ok(())
 }
 
-/// What a command would read with no flags, or what it would say in their place.
+/// Reads the arguments of a command without flags, i.e. from variables and defaults.
 fn read<A: clap::Args>() -> Result<A, String> {
     let command = A::augment_args(Command::new("arcadia"));
     let mut command = without_empty_variables(command);
     let matches = command.try_get_matches_from_mut(["arcadia"]);
     matches
         .and_then(|matches| A::from_arg_matches(&matches))
-        .map_err(|error| told(&error.render().to_string(), &command))
+        .map_err(|error| error_line(&error.render().to_string(), &command))
 }
 
-/// The first line of what clap says, with the variable in place of the flag that nobody gave.
-fn told(text: &str, command: &Command) -> String {
+/// Returns the first line of clap's error, followed by the variable of the flag that it names.
+fn error_line(text: &str, command: &Command) -> String {
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     let flag = line
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_that_nobody_gave_is_told_by_its_variable() {
+    fn an_invalid_variable_is_named_in_the_error() {
         let worker = worker::Arguments::augment_args(Command::new("arcadia"));
         let api = api::Arguments::augment_args(Command::new("arcadia"));
         for (flag, command, variable) in [
@@ -117,9 +121,9 @@ mod tests {
             ("--queue <QUEUE>", &worker, "ARCADIA_QUEUE"),
             ("--https-only", &api, "ARCADIA_API_HTTPS_ONLY"),
         ] {
-            let line = format!("invalid value 'soon' for '{flag}': that is none");
+            let line = format!("invalid value 'soon' for '{flag}': expected another");
             assert_eq!(
-                told(&format!("error: {line}\n\nFor more"), command),
+                error_line(&format!("error: {line}\n\nFor more"), command),
                 format!("{line}; correct {variable}")
             );
         }

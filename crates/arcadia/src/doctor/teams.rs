@@ -1,20 +1,21 @@
-//! Whether all tokens are of the team whose resources and bills are in the database.
+//! Checks that all tokens are of the team in the database, or, before the first sync, of one team.
 
 use ::digitalocean::{Error, Purpose, Team, TokenSource};
 use store::Store;
 
 use super::Report;
 
-/// The team that is right.
+/// The expected team.
 pub(super) struct Teams {
+    /// The database's team; None before the first sync, or if the database cannot be read.
     mirrored: Option<Team>,
-    /// Of the first token that told one, where the database holds nobody's yet.
+    /// The team of the first token that reported one, used if `mirrored` is None.
     first: Option<(Purpose, Team)>,
 }
 
 impl Teams {
-    /// As the database knows it; it does not where it cannot be asked, which has been told by then.
-    pub(super) async fn known_to(store: Option<&Store>) -> Self {
+    /// Reads the team from the database. A database that cannot be read was reported before.
+    pub(super) async fn from_database(store: Option<&Store>) -> Self {
         let mirrored = match store {
             Some(store) => store.mirrored_team().await.ok().flatten(),
             None => None,
@@ -36,34 +37,36 @@ impl Teams {
         source: &TokenSource,
         team: Option<Team>,
     ) -> anyhow::Result<()> {
-        let what = format!("team {purpose}");
+        let check = format!("team {purpose}");
         let Some(team) = team else {
             return report.warn(
-                &what,
-                "the token does not tell of which team it is, so that one of another team would go unnoticed: grant account:read",
+                &check,
+                "the token cannot read its team, so a token of another team would not be detected: \
+                 grant account:read",
             );
         };
         if let Some(mirrored) = &self.mirrored {
             if mirrored.uuid == team.uuid {
-                return report.ok(&what, team);
+                return report.ok(&check, team);
             }
             let other = Error::OtherTeam {
                 origin: source.name().to_owned(),
                 team: Box::new(team),
                 expected: Box::new(mirrored.clone()),
             };
-            return report.error(&what, other);
+            return report.error(&check, other);
         }
         match &self.first {
             Some((other, first)) if first.uuid != team.uuid => report.fail(
-                &what,
+                &check,
                 format_args!(
-                    "the token of {} is one of the team {team}, and that of {other} one of {first}: put tokens of one team there",
+                    "the token of {} is of team {team}, but that of {other} is of team {first}: use tokens \
+                     of one team",
                     source.name()
                 ),
             ),
             _ => {
-                report.ok(&what, &team)?;
+                report.ok(&check, &team)?;
                 self.first.get_or_insert((purpose, team));
                 Ok(())
             }
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_database_holds_nobodys_yet_the_tokens_must_be_of_one_team() {
+    fn before_the_first_sync_all_tokens_must_be_of_one_team() {
         let mut report = Report::default();
         let mut teams = Teams {
             mirrored: None,
@@ -89,13 +92,15 @@ mod tests {
                 name: String::new(),
             })
         };
-        for (told, purpose, failed) in [
+        for (reported, purpose, failed) in [
             (team("a1"), Purpose::CloudSyncFull, 0),
             (None, Purpose::CloudSyncFast, 0),
             (team("a1"), Purpose::CloudSyncFast, 0),
             (team("b2"), Purpose::CloudBilling, 1),
         ] {
-            teams.check(&mut report, purpose, &source, told).unwrap();
+            teams
+                .check(&mut report, purpose, &source, reported)
+                .unwrap();
             assert_eq!(report.failed, failed, "{purpose}");
         }
     }

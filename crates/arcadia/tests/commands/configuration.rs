@@ -1,4 +1,4 @@
-//! Whoever configures it wrongly is told so in one line.
+//! Configuration errors are reported in one line that names the setting.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::support::{arcadia, output, refusal};
 
-const SECRET: &str = "s3cr3t-that-nobody-may-see";
+const SECRET: &str = "s3cr3t-never-shown";
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
     command.envs(variables.iter().copied());
@@ -17,7 +17,7 @@ fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
 }
 
 #[tokio::test]
-async fn without_a_database_every_command_that_needs_one_names_its_variable() {
+async fn commands_without_a_database_name_its_variable() {
     for arguments in [
         &["migrate"][..],
         &["api"],
@@ -33,7 +33,7 @@ async fn without_a_database_every_command_that_needs_one_names_its_variable() {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_answer_is_named_without_its_password() {
+async fn an_unreachable_database_is_named_without_its_password() {
     let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
     let refusal = refusal(with(arcadia(&["migrate"]), &[("DATABASE_URL", &url)])).await;
@@ -42,7 +42,7 @@ async fn a_database_that_does_not_answer_is_named_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_database_url_that_is_none_is_not_repeated() {
+async fn an_invalid_database_url_is_not_repeated() {
     let url = format!("arcadia:{SECRET}@localhost");
     let refusal = refusal(with(arcadia(&["migrate"]), &[("DATABASE_URL", &url)])).await;
     assert!(refusal.contains("DATABASE_URL"), "{refusal}");
@@ -50,7 +50,7 @@ async fn a_database_url_that_is_none_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_database_without_the_schema_asks_for_migrate() {
+async fn a_database_without_the_schema_requires_migrate() {
     let database = devstack::testing::database().await;
     let url = database.url();
     let refusal = refusal(with(arcadia(&["api"]), &[("DATABASE_URL", &url)])).await;
@@ -64,7 +64,7 @@ async fn a_worker_without_a_token_names_the_variables() {
 }
 
 #[tokio::test]
-async fn a_worker_for_some_queues_needs_their_tokens_alone() {
+async fn a_worker_of_some_queues_needs_only_their_tokens() {
     let billing = [("DO_API_TOKEN_CLOUD_BILLING", SECRET)];
     for arguments in [
         &["worker", "--queue", "cloud-billing,cloud-sync-fast"][..],
@@ -78,12 +78,12 @@ async fn a_worker_for_some_queues_needs_their_tokens_alone() {
     ] {
         let refusal = refusal(with(arcadia(arguments), &billing)).await;
         assert!(
-            refusal.contains("DO_API_TOKEN_CLOUD_SYNC_FAST;"),
+            refusal.contains("DO_API_TOKEN_CLOUD_SYNC_FAST"),
             "{refusal}"
         );
         assert!(!refusal.contains("CLOUD_SYNC_FULL"), "{refusal}");
     }
-    // What it asks for next.
+    // With the tokens, the error is the next missing setting.
     let by_variable = [billing[0], ("ARCADIA_QUEUE", "cloud-billing")];
     for command in [
         with(arcadia(&["worker", "--queue", "cloud-billing"]), &billing),
@@ -95,47 +95,45 @@ async fn a_worker_for_some_queues_needs_their_tokens_alone() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_set_to_nothing_is_not_set_as_compose_files_leave_it() {
+async fn an_empty_variable_counts_as_unset() {
     let all = include_str!("../../../../.env.example");
     let names = all.lines().filter_map(|line| line.strip_prefix('#'));
     let names = names.filter_map(|line| Some(line.split_once('=')?.0));
     let names: Vec<_> = names.filter(|name| name.starts_with("ARCADIA_")).collect();
     assert!(names.contains(&"ARCADIA_RENEW_AFTER"), "{names:?}");
-    for nothing in ["", " "] {
-        let empty: Vec<_> = names.iter().map(|name| (*name, nothing)).collect();
+    for value in ["", " "] {
+        let empty: Vec<_> = names.iter().map(|name| (*name, value)).collect();
         for (command, next) in [
-            // All queues' tokens.
+            // All queues, so all tokens are needed.
             ("worker", "set DO_API_TOKEN"),
             ("api", "set DATABASE_URL"),
         ] {
             let refusal = refusal(with(arcadia(&[command]), &empty)).await;
             assert!(refusal.contains(next), "{command}: {refusal}");
         }
-        let said = output(with(arcadia(&["doctor"]), &empty)).await;
-        let said = String::from_utf8(said.stdout).unwrap();
-        assert!(
-            said.lines().any(|line| line.starts_with("ok    settings:")),
-            "{said}"
-        );
+        let doctor = output(with(arcadia(&["doctor"]), &empty)).await;
+        let report = String::from_utf8(doctor.stdout).unwrap();
+        let is_ok = |line: &str| line.starts_with("ok    settings:");
+        assert!(report.lines().any(is_ok), "{report}");
     }
 }
 
 #[tokio::test]
-async fn a_queue_that_does_not_exist_is_told_with_those_that_do() {
-    let wrong = output(arcadia(&["worker", "--queue", "cloud-billing,cloud-sync"])).await;
-    assert_eq!(wrong.status.code(), Some(2));
-    let told = String::from_utf8(wrong.stderr).unwrap();
-    let line = told.lines().next().unwrap_or_default();
-    assert!(
-        line.ends_with(
-            "no task queue is called cloud-sync: there are cloud-sync-full, cloud-sync-fast, cloud-billing"
-        ),
-        "{told}"
-    );
+async fn an_unknown_queue_is_named_with_the_known_ones() {
+    let invalid = output(arcadia(&["worker", "--queue", "cloud-billing,cloud-sync"])).await;
+    assert_eq!(invalid.status.code(), Some(2));
+    let errors = String::from_utf8(invalid.stderr).unwrap();
+    let line = errors.lines().next().unwrap_or_default();
+    for part in [
+        "queue cloud-sync:",
+        "cloud-sync-full, cloud-sync-fast, cloud-billing",
+    ] {
+        assert!(line.contains(part), "no {part:?} in {errors}");
+    }
 }
 
 #[tokio::test]
-async fn half_a_spaces_key_and_an_endpoint_for_no_region_are_refused_and_not_shown() {
+async fn invalid_spaces_settings_are_refused_and_not_shown() {
     let half = [("SPACES_SECRET_ACCESS_KEY", SECRET)];
     let whole = [
         ("SPACES_ACCESS_KEY_ID", "DO00KEY"),
@@ -143,7 +141,7 @@ async fn half_a_spaces_key_and_an_endpoint_for_no_region_are_refused_and_not_sho
         ("SPACES_ENDPOINT_URL", "https://digitaloceanspaces.com"),
     ];
     for (variables, named) in [
-        (&half[..], "SPACES_ACCESS_KEY_ID is not"),
+        (&half[..], "SPACES_ACCESS_KEY_ID"),
         (&whole, "SPACES_ENDPOINT_URL"),
     ] {
         let mut command = with(arcadia(&["worker"]), variables);
@@ -174,7 +172,7 @@ async fn a_token_that_digitalocean_refuses_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_temporal_that_does_not_answer_is_named() {
+async fn an_unreachable_temporal_server_is_named() {
     let address = unused_address().to_string();
     let variables = [("TEMPORAL_ADDRESS", address.as_str())];
     let refusal = refusal(with(arcadia(&["schedules", "list"]), &variables)).await;

@@ -1,4 +1,4 @@
-//! `arcadia dev` as a process: started, killed, started again, stopped.
+//! `arcadia dev` as a process: start, kill, restart, stop.
 
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -15,8 +15,8 @@ use crate::support::{LIMIT, arcadia, eventually, refusal, stop};
 
 const INGESTED: &str = "select count(*) from cloud_invoices where ingest_status = 'ingested'";
 
-/// `arcadia dev` on ports of its own: a test beside this one may use the default ones once this
-/// instance has stopped.
+/// Returns the command `arcadia dev` with separate ports, because a concurrent test may use the
+/// default ones.
 pub(crate) fn dev(state: &Path) -> Command {
     for note in ["postgres.port", "temporal.port"] {
         let note = state.join(note);
@@ -37,25 +37,25 @@ pub(crate) fn dev(state: &Path) -> Command {
 /// A running `arcadia dev`, killed when dropped.
 pub(crate) struct Dev {
     process: Child,
-    /// What the ready file says.
+    /// The content of the ready file.
     ready: Value,
 }
 
 impl Dev {
     pub(crate) async fn start(mut command: Command, state: &Path) -> Self {
         let ready_file = state.join("ready.json");
-        // Lest that of an earlier run is taken for this one's.
+        // The file of an earlier run would be read as this run's.
         let _ = fs::remove_file(&ready_file);
-        let said = state.join("said.log");
+        let stderr = state.join("stderr.log");
         let mut process = command
             .stdout(File::create(state.join("printed.txt")).unwrap())
-            .stderr(File::create(&said).unwrap())
+            .stderr(File::create(&stderr).unwrap())
             .spawn()
             .unwrap();
         let ready = eventually("arcadia dev is ready", async || {
             let ended = process.try_wait().unwrap();
-            let said = || fs::read_to_string(&said).unwrap_or_default();
-            assert!(ended.is_none(), "arcadia dev ended: {}", said());
+            let errors = || fs::read_to_string(&stderr).unwrap_or_default();
+            assert!(ended.is_none(), "arcadia dev ended: {}", errors());
             let text = fs::read_to_string(&ready_file).ok()?;
             Some(serde_json::from_str(&text).unwrap())
         })
@@ -63,25 +63,26 @@ impl Dev {
         Self { process, ready }
     }
 
-    pub(crate) fn says(&self, field: &str) -> &str {
+    /// Returns a field of the ready file.
+    pub(crate) fn field(&self, field: &str) -> &str {
         self.ready[field].as_str().unwrap()
     }
 
     async fn database(&self) -> PgConnection {
-        connection(self.says("database_url")).await
+        connection(self.field("database_url")).await
     }
 
-    /// Asks it to stop, as Ctrl-C does, and waits for its end.
+    /// Stops the process by a signal and waits for its exit.
     pub(crate) async fn stop(self) {
         stop(self.process).await;
     }
 
-    /// Its exit status, once it has ended by itself, and what it wrote to stderr.
+    /// Waits until the process ends without a signal, and returns its exit status and stderr.
     pub(crate) async fn end(mut self, state: &Path) -> (Option<i32>, String) {
         let ended = tokio::time::timeout(LIMIT, self.process.wait());
-        let status = ended.await.expect("it does not end").unwrap();
-        let said = fs::read_to_string(state.join("said.log")).unwrap();
-        (status.code(), said)
+        let status = ended.await.expect("the process did not end").unwrap();
+        let errors = fs::read_to_string(state.join("stderr.log")).unwrap();
+        (status.code(), errors)
     }
 
     async fn kill(mut self) {
@@ -104,7 +105,7 @@ async fn wait_for_every_invoice(database: &mut PgConnection) {
     eventually("every invoice is ingested", all).await;
 }
 
-/// The command lines of all processes that have to do with that directory.
+/// Returns the command lines of all processes that contain the path of that directory.
 fn processes(state: &Path) -> Vec<String> {
     let output = std::process::Command::new("ps")
         .args(["-A", "-ww", "-o", "args="])
@@ -119,27 +120,27 @@ fn processes(state: &Path) -> Vec<String> {
         .collect()
 }
 
-fn answers(address: &str) -> bool {
+fn accepts_connections(address: &str) -> bool {
     TcpStream::connect(address).is_ok()
 }
 
 #[tokio::test]
-async fn dev_serves_the_demo_account_until_it_is_told_to_stop() {
+async fn dev_serves_the_demo_account_until_it_is_stopped() {
     let state = tempfile::tempdir().unwrap();
     let dev_process = Dev::start(dev(state.path()), state.path()).await;
     wait_for_every_invoice(&mut dev_process.database().await).await;
 
-    let api = dev_process.says("api_url");
+    let api = dev_process.field("api_url");
     let http = reqwest_client();
     let lines = http
         .get(format!("{api}/api/v1/billing/cost-lines?period=2026-04-01"))
-        .bearer_auth(dev_process.says("admin_token"))
+        .bearer_auth(dev_process.field("admin_token"))
         .send()
         .await
         .unwrap();
     let lines: Value = lines.json().await.unwrap();
     assert_eq!(lines["data"].as_array().unwrap().len(), 33);
-    let ui = http.get(dev_process.says("temporal_ui_url")).send().await;
+    let ui = http.get(dev_process.field("temporal_ui_url")).send().await;
     assert!(ui.unwrap().status().is_success());
 
     let second = refusal(dev(state.path())).await;
@@ -147,13 +148,13 @@ async fn dev_serves_the_demo_account_until_it_is_told_to_stop() {
     assert!(second.contains(&*directory), "{second}");
 
     let addresses = ["api_url", "temporal_ui_url"].map(|field| {
-        let url: Url = dev_process.says(field).parse().unwrap();
+        let url: Url = dev_process.field(field).parse().unwrap();
         format!("127.0.0.1:{}", url.port().unwrap())
     });
-    let token = dev_process.says("admin_token").to_owned();
+    let token = dev_process.field("admin_token").to_owned();
     dev_process.stop().await;
     assert_eq!(processes(state.path()), Vec::<String>::new());
-    assert!(!addresses.iter().any(|address| answers(address)));
+    assert!(!addresses.iter().any(|address| accepts_connections(address)));
     let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     assert!(!log.is_empty() && !log.contains(&token) && !log.contains(DEMO_TOKEN));
 }
@@ -182,7 +183,7 @@ async fn dev_refuses_the_database_of_an_unreleased_commit_until_reset() {
 }
 
 #[tokio::test]
-async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
+async fn dev_killed_during_an_ingest_loses_and_duplicates_nothing() {
     let simulator = Simulator::start(Account::demo()).await.unwrap();
     let csv = "/v2/customers/my/invoices/*/csv";
     let delay = Duration::from_millis(200);
@@ -208,12 +209,12 @@ async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
     let second = Dev::start(command(), state.path()).await;
     let mut database = second.database().await;
     wait_for_every_invoice(&mut database).await;
-    let off = "select count(*) from cloud_invoices i where not reconciled
+    let unreconciled = "select count(*) from cloud_invoices i where not reconciled
         or line_count <> (select count(*) from cloud_cost_lines where invoice_id = i.id)
         or line_total <> (select coalesce(sum(amount), 0) from cloud_cost_lines where invoice_id = i.id)";
-    assert_eq!(count(&mut database, off).await, 0);
-    let doubled = "select count(*) - count(distinct resource_id) from cloud_resource_events where event = 'discovered'";
-    assert_eq!(count(&mut database, doubled).await, 0);
+    assert_eq!(count(&mut database, unreconciled).await, 0);
+    let duplicates = "select count(*) - count(distinct resource_id) from cloud_resource_events where event = 'discovered'";
+    assert_eq!(count(&mut database, duplicates).await, 0);
     let created = simulator.requests();
     let created = created.iter().filter(|request| request.method == "POST");
     assert_eq!(created.count(), 1);
@@ -223,7 +224,7 @@ async fn dev_killed_while_it_ingests_loses_and_doubles_nothing() {
 }
 
 pub(crate) fn reqwest_client() -> reqwest::Client {
-    // A client cannot be built without one, though nothing here is encrypted.
+    // reqwest requires a provider even for unencrypted connections.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().tls_certs_only([]).no_proxy();
     client.build().unwrap()

@@ -1,4 +1,4 @@
-//! `arcadia doctor` names what is wrong with a configuration, each in one line with its cure.
+//! `arcadia doctor` reports each problem of a configuration in one line with its fix.
 
 mod digitalocean;
 pub(crate) mod schedules;
@@ -14,18 +14,19 @@ use tokio::sync::OnceCell;
 use crate::dev::connection;
 use crate::support::{arcadia, output};
 
-pub(crate) const SECRET: &str = "dop_v1_s3cr3t-that-nobody-may-see";
+pub(crate) const SECRET: &str = "dop_v1_s3cr3t-never-shown";
 
 const INTERNAL_PROJECT: &str = "skyai-internal";
 
-/// Servers that lack nothing, and the variables that lead there.
+/// Servers without problems, and the variables of their addresses and credentials.
 pub(crate) struct Healthy {
     simulator: Simulator,
     variables: Vec<(&'static str, String)>,
     pub(crate) database: TestDatabase,
 }
 
-/// The schedules are those of the namespace `default`, which no other test of this process uses.
+/// Returns the address of Temporal after applying the schedules in the namespace `default`, which
+/// no other test of this process uses.
 async fn temporal_with_schedules(database_url: &str) -> String {
     static APPLIED: OnceCell<()> = OnceCell::const_new();
     let address = devstack::testing::temporal().await.address().to_owned();
@@ -41,7 +42,7 @@ async fn temporal_with_schedules(database_url: &str) -> String {
     address
 }
 
-/// Makes all tests' databases one installation: they share a namespace.
+/// Gives all tests' databases the same installation id, because they share a namespace.
 async fn make_same_installation(database: &TestDatabase) {
     let update = "update installation set id = '00000000-0000-4000-8000-000000000001'";
     let mut connection = connection(&database.url()).await;
@@ -86,19 +87,19 @@ impl Healthy {
         }
     }
 
-    /// Makes its database one in which that team's resources are.
+    /// Registers a team as the one that the database mirrors.
     pub(crate) async fn mirror_the_team(&self, team_uuid: &str, name: &str) {
         let store = Store::connect(&self.database.url(), 1).await.unwrap();
         let mirrored = store.mirrored_team_or(team_uuid, name).await.unwrap();
         assert_eq!(mirrored.team_uuid, team_uuid);
     }
 
-    /// `arcadia COMMAND` with these variables changed or, where empty, taken away.
-    pub(crate) fn run(&self, command: &str, otherwise: &[(&str, &str)]) -> Command {
+    /// Returns `arcadia COMMAND` with these variables changed, or removed if empty.
+    pub(crate) fn run(&self, command: &str, changes: &[(&str, &str)]) -> Command {
         let mut command = arcadia(&[command]);
         let variables = self.variables.iter();
         command.envs(variables.map(|(name, value)| (*name, value.as_str())));
-        for (name, value) in otherwise {
+        for (name, value) in changes {
             if value.is_empty() {
                 command.env_remove(name);
             } else {
@@ -108,9 +109,9 @@ impl Healthy {
         command
     }
 
-    /// What the doctor says with these variables, as above.
-    async fn says(&self, otherwise: &[(&str, &str)]) -> Said {
-        let output = output(self.run("doctor", otherwise)).await;
+    /// Runs `arcadia doctor` with these variables changed, and returns its report.
+    async fn report(&self, changes: &[(&str, &str)]) -> Report {
+        let output = output(self.run("doctor", changes)).await;
         let lines = String::from_utf8(output.stdout).unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         for secret in [SECRET, DEMO_SPACES_SECRET, DEMO_TOKEN] {
@@ -119,45 +120,48 @@ impl Healthy {
                 "{lines}{errors}"
             );
         }
-        let said = Said {
+        let report = Report {
             lines: lines.lines().map(str::to_owned).collect(),
             status: output.status.code(),
         };
-        let has_failed = said.lines.iter().any(|line| line.starts_with("FAIL"));
-        assert_eq!(said.status, Some(i32::from(has_failed)), "{lines}{errors}");
-        said
+        let has_failed = report.lines.iter().any(|line| line.starts_with("FAIL"));
+        let expected = Some(i32::from(has_failed));
+        assert_eq!(report.status, expected, "{lines}{errors}");
+        report
     }
 }
 
-struct Said {
+struct Report {
     lines: Vec<String>,
     status: Option<i32>,
 }
 
-impl Said {
-    /// Whatever is not ok, which must be this alone.
-    fn only(&self, expected: &[&str]) {
-        let wrong: Vec<_> = self
-            .lines
-            .iter()
-            .filter(|line| !line.starts_with("ok"))
-            .collect();
-        assert_eq!(wrong.len(), 1, "{wrong:#?}");
+impl Report {
+    /// Returns the lines that are not ok.
+    fn problems(&self) -> Vec<&String> {
+        let lines = self.lines.iter();
+        lines.filter(|line| !line.starts_with("ok")).collect()
+    }
+
+    /// Asserts that exactly one line is not ok, and that it contains these parts.
+    fn has_only(&self, expected: &[&str]) {
+        let problems = self.problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
         for part in expected {
-            assert!(wrong[0].contains(part), "no {part:?} in {}", wrong[0]);
+            assert!(problems[0].contains(part), "no {part:?} in {}", problems[0]);
         }
     }
 }
 
 #[tokio::test]
-async fn a_configuration_that_lacks_nothing_is_all_ok() {
+async fn a_complete_configuration_is_all_ok() {
     let healthy = Healthy::start().await;
-    let said = healthy.says(&[]).await;
-    assert_eq!(said.status, Some(0), "{:#?}", said.lines);
-    for line in &said.lines {
+    let report = healthy.report(&[]).await;
+    assert_eq!(report.status, Some(0), "{:#?}", report.lines);
+    for line in &report.lines {
         assert!(line.starts_with("ok    "), "{line}");
     }
-    for what in [
+    for check in [
         "log:",
         "traces:",
         "settings:",
@@ -176,70 +180,70 @@ async fn a_configuration_that_lacks_nothing_is_all_ok() {
         "spaces:",
         "api address:",
     ] {
-        let lines = said.lines.iter().filter(|line| line[6..].starts_with(what));
-        assert_eq!(lines.count(), 1, "{what} {:#?}", said.lines);
+        let lines = report.lines.iter();
+        let lines = lines.filter(|line| line[6..].starts_with(check));
+        assert_eq!(lines.count(), 1, "{check} {:#?}", report.lines);
     }
 }
 
 #[tokio::test]
-async fn a_database_that_is_missing_away_or_without_the_schema_is_told() {
+async fn an_unset_unreachable_or_empty_database_is_reported() {
     let healthy = Healthy::start().await;
-    let said = healthy.says(&[("DATABASE_URL", "")]).await;
-    said.only(&["FAIL  database:", "set DATABASE_URL"]);
+    let report = healthy.report(&[("DATABASE_URL", "")]).await;
+    report.has_only(&["FAIL  database:", "set DATABASE_URL"]);
 
     let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
-    let said = healthy.says(&[("DATABASE_URL", &url)]).await;
-    said.only(&["FAIL  database:", &address, "start PostgreSQL there"]);
+    let report = healthy.report(&[("DATABASE_URL", &url)]).await;
+    report.has_only(&["FAIL  database:", &address]);
 
     let empty = devstack::testing::database().await;
-    let said = healthy.says(&[("DATABASE_URL", &empty.url())]).await;
-    said.only(&["FAIL  schema:", "run `arcadia migrate`"]);
+    let report = healthy.report(&[("DATABASE_URL", &empty.url())]).await;
+    report.has_only(&["FAIL  schema:", "run `arcadia migrate`"]);
 }
 
 #[tokio::test]
-async fn a_temporal_that_is_away_or_lacks_the_namespace_is_told() {
+async fn an_unreachable_temporal_or_a_missing_namespace_is_reported() {
     let healthy = Healthy::start().await;
     let address = unused_address().to_string();
-    let said = healthy.says(&[("TEMPORAL_ADDRESS", &address)]).await;
-    said.only(&["FAIL  temporal:", &address, "set TEMPORAL_ADDRESS"]);
+    let report = healthy.report(&[("TEMPORAL_ADDRESS", &address)]).await;
+    report.has_only(&["FAIL  temporal:", &address, "set TEMPORAL_ADDRESS"]);
 
-    let said = healthy.says(&[("TEMPORAL_NAMESPACE", "elsewhere")]).await;
-    said.only(&[
+    let report = healthy.report(&[("TEMPORAL_NAMESPACE", "elsewhere")]).await;
+    report.has_only(&[
         "FAIL  namespace:",
-        "no namespace elsewhere",
         "temporal operator namespace create --namespace elsewhere",
     ]);
 }
 
 #[tokio::test]
-async fn the_addresses_of_the_api_and_of_the_ui_are_looked_at() {
+async fn the_addresses_of_the_api_its_metrics_and_the_ui_are_checked() {
     let healthy = Healthy::start().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     healthy
-        .says(&[("ARCADIA_API_BIND", &address)])
+        .report(&[("ARCADIA_API_BIND", &address)])
         .await
-        .only(&["warn  api address:", &address, "ARCADIA_API_BIND"]);
+        .has_only(&["warn  api address:", &address, "ARCADIA_API_BIND"]);
 
-    // An address of the documentation, which no machine has.
+    // An address reserved for documentation, which no machine has.
     healthy
-        .says(&[("ARCADIA_API_BIND", "192.0.2.1:8080")])
+        .report(&[("ARCADIA_API_BIND", "192.0.2.1:8080")])
         .await
-        .only(&["FAIL  api address:", "192.0.2.1:8080", "ARCADIA_API_BIND"]);
+        .has_only(&["FAIL  api address:", "192.0.2.1:8080", "ARCADIA_API_BIND"]);
 
     healthy
-        .says(&[("ARCADIA_TEMPORAL_UI_URL", "")])
+        .report(&[("ARCADIA_TEMPORAL_UI_URL", "")])
         .await
-        .only(&["warn  temporal ui:", "ARCADIA_TEMPORAL_UI_URL is not set"]);
+        .has_only(&["warn  temporal ui:", "ARCADIA_TEMPORAL_UI_URL"]);
 
     let metrics = ("ARCADIA_METRICS_BIND", address.as_str());
-    let said = healthy.says(&[metrics]).await;
-    said.only(&["warn  metrics address:", &address, "ARCADIA_METRICS_BIND"]);
+    let report = healthy.report(&[metrics]).await;
+    report.has_only(&["warn  metrics address:", &address, "ARCADIA_METRICS_BIND"]);
 }
 
 #[tokio::test]
-async fn every_variable_that_a_command_would_stumble_over_is_told() {
+async fn invalid_variables_are_reported() {
     let healthy = Healthy::start().await;
     for (variable, value) in [
         ("ARCADIA_STRIKE_INTERVAL", "soon"),
@@ -248,19 +252,19 @@ async fn every_variable_that_a_command_would_stumble_over_is_told() {
         ("ARCADIA_API_HTTPS_ONLY", "always"),
         ("ARCADIA_API_REQUESTS_PER_SECOND", "0"),
     ] {
-        let said = healthy.says(&[(variable, value)]).await;
-        said.only(&["FAIL  settings:", &format!("correct {variable}")]);
+        let report = healthy.report(&[(variable, value)]).await;
+        report.has_only(&["FAIL  settings:", &format!("correct {variable}")]);
     }
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    let said = healthy.says(&[endpoint, grpc]).await;
-    said.only(&[
+    let report = healthy.report(&[endpoint, grpc]).await;
+    report.has_only(&[
         "FAIL  traces:",
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "http/protobuf",
     ]);
-    let said = healthy.says(&[("ARCADIA_LOG_FORMAT", "jsno")]).await;
-    said.only(&["warn  log:", "ARCADIA_LOG_FORMAT is \"jsno\""]);
-    let said = healthy.says(&[("RUST_LOG", "info,[")]).await;
-    said.only(&["warn  log:", "RUST_LOG"]);
+    let report = healthy.report(&[("ARCADIA_LOG_FORMAT", "jsno")]).await;
+    report.has_only(&["warn  log:", "ARCADIA_LOG_FORMAT", "\"jsno\""]);
+    let report = healthy.report(&[("RUST_LOG", "info,[")]).await;
+    report.has_only(&["warn  log:", "RUST_LOG"]);
 }

@@ -1,4 +1,4 @@
-//! Commands that address a running `arcadia dev`, and `dev` in a shell that has kept the variables of an earlier one.
+//! Commands for a running `arcadia dev`, and `dev` in a shell with the variables of an earlier one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::dev::{Dev, connection, count, dev};
 use crate::support::{arcadia, output, refusal};
 
-/// `arcadia COMMAND --state-dir STATE`.
+/// Returns `arcadia COMMAND --state-dir STATE`.
 fn at(state: &Path, arguments: &[&str]) -> Command {
     let mut command = arcadia(arguments);
     command.arg("--state-dir").arg(state);
@@ -23,23 +23,24 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn told(output: &Output) -> (String, String) {
+/// Returns stdout and stderr of a successful command.
+fn printed(output: &Output) -> (String, String) {
     assert!(output.status.success(), "{output:?}");
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// The environment of a shell that evaluates what `dev --print-env` prints, as far as it is ours.
+/// Returns the variables of a shell that has evaluated the output of `dev --print-env`.
 async fn evaluated(state: &Path) -> HashMap<String, String> {
-    let (printed, errors) = told(&output(at(state, &["dev", "--print-env"])).await);
+    let (lines, errors) = printed(&output(at(state, &["dev", "--print-env"])).await);
     assert_eq!(errors, "");
-    for line in printed.lines() {
+    for line in lines.lines() {
         assert!(line.starts_with("export "), "{line}");
     }
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "eval \"$PRINTED\"; env -0"])
         .env_clear()
-        .env("PRINTED", &printed)
+        .env("PRINTED", &lines)
         .env("PATH", std::env::var_os("PATH").unwrap());
     let environment = text(&output(shell).await.stdout);
     let variables = environment
@@ -51,7 +52,7 @@ async fn evaluated(state: &Path) -> HashMap<String, String> {
         .collect()
 }
 
-/// The variables of an instance in a shell, without those that do not name servers.
+/// Keeps only the variables that name servers.
 fn names_servers(variables: &HashMap<String, String>) -> HashMap<String, String> {
     let names = ["DATABASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"];
     let mut variables = variables.clone();
@@ -61,24 +62,24 @@ fn names_servers(variables: &HashMap<String, String>) -> HashMap<String, String>
 
 #[tokio::test]
 async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
-    // The name has to be quoted in a shell.
-    let home = tempfile::tempdir().unwrap();
-    let state = home.path().join("it's a state directory");
+    // This name must be quoted in a shell.
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("it's a state directory");
     fs::create_dir(&state).unwrap();
-    // A Temporal that somebody else runs, with schedules of another database.
+    // A Temporal server of another installation, with schedules of another database.
     let elsewhere = devstack::testing::temporal().await.address().to_owned();
     let instance = Dev::start(dev(&state), &state).await;
-    let address = instance.says("temporal_address").to_owned();
+    let address = instance.field("temporal_address").to_owned();
     assert_ne!(address, elsewhere);
 
     // Both lines can be copied to a shell.
-    let printed = fs::read_to_string(state.join("printed.txt")).unwrap();
+    let stdout = fs::read_to_string(state.join("printed.txt")).unwrap();
     let export = format!("export TEMPORAL_ADDRESS={address}");
-    assert!(printed.lines().any(|line| line == export), "{printed}");
+    assert!(stdout.lines().any(|line| line == export), "{stdout}");
     let path = state.canonicalize().unwrap();
     let path = path.to_string_lossy().replace('\'', r"'\''");
     let all = format!("eval \"$(arcadia dev --print-env --state-dir '{path}')\"");
-    assert!(printed.contains(&all), "{printed}");
+    assert!(stdout.contains(&all), "{stdout}");
 
     let variables = evaluated(&state).await;
     for (name, field) in [
@@ -88,7 +89,7 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
         ("ADMIN_TOKEN", "admin_token"),
         ("ARCADIA_TEMPORAL_UI_URL", "temporal_ui_url"),
     ] {
-        assert_eq!(variables[name], instance.says(field), "{name}");
+        assert_eq!(variables[name], instance.field(field), "{name}");
     }
     assert_eq!(variables["TEMPORAL_NAMESPACE"], "default");
     let canonical = state.canonicalize().unwrap();
@@ -98,16 +99,16 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     print
         .env("TEMPORAL_API_KEY", "secret")
         .env("TEMPORAL_TLS", "true");
-    let (printed, _) = told(&output(print).await);
+    let (stdout, _) = printed(&output(print).await);
     for line in ["unset TEMPORAL_API_KEY\n", "unset TEMPORAL_TLS\n"] {
-        assert!(printed.contains(line), "{printed}");
+        assert!(stdout.contains(line), "{stdout}");
     }
 
-    // Whatever other servers the variables name.
+    // --state-dir takes precedence over the variables.
     let mut list = at(&state, &["schedules", "list"]);
     list.env("TEMPORAL_ADDRESS", &elsewhere)
         .env("DATABASE_URL", "postgres://127.0.0.1:1/elsewhere");
-    let (table, errors) = told(&output(list).await);
+    let (table, errors) = printed(&output(list).await);
     assert_eq!(table.matches("active, ").count(), 5, "{table}");
     assert!(errors.contains(&address), "{errors}");
     assert_eq!(errors.matches("--state-dir").count(), 2, "{errors}");
@@ -115,20 +116,20 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
 
     let mut list = arcadia(&["schedules", "list"]);
     list.envs(&variables);
-    let (table, errors) = told(&output(list).await);
+    let (table, errors) = printed(&output(list).await);
     assert_eq!(table.matches("active, ").count(), 5, "{table}");
     assert!(errors.contains("(TEMPORAL_ADDRESS)"), "{errors}");
 
-    // Only the database is named by it; what is not named otherwise is the instance's.
+    // Without other variables, ARCADIA_STATE_DIR selects both servers.
     let mut list = arcadia(&["schedules", "list"]);
     list.env("ARCADIA_STATE_DIR", &state);
-    let (_, errors) = told(&output(list).await);
+    let (_, errors) = printed(&output(list).await);
     assert_eq!(errors.matches("ARCADIA_STATE_DIR").count(), 2, "{errors}");
 
     let create = ["token", "create", "--role", "platform_admin", "--name", "x"];
-    let (token, errors) = told(&output(at(&state, &create)).await);
+    let (token, errors) = printed(&output(at(&state, &create)).await);
     let answer = crate::dev::reqwest_client()
-        .get(format!("{}/api/v1/inventory", instance.says("api_url")))
+        .get(format!("{}/api/v1/inventory", instance.field("api_url")))
         .bearer_auth(token.trim_end())
         .send()
         .await
@@ -141,21 +142,21 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     evaluated.envs(&variables);
     for doctor in [at(&state, &["doctor"]), evaluated] {
         let doctor = output(doctor).await;
-        let said = text(&doctor.stdout);
-        assert_eq!(doctor.status.code(), Some(0), "{said}");
-        for line in said.lines() {
+        let report = text(&doctor.stdout);
+        assert_eq!(doctor.status.code(), Some(0), "{report}");
+        for line in report.lines() {
             assert!(line.starts_with("ok    "), "{line}");
         }
-        for what in [
-            "database: 127.0.0.1:",
-            "temporal: 127.0.0.1:",
+        for check in [
+            "database: connected to 127.0.0.1:",
+            "temporal: connected to 127.0.0.1:",
             "digitalocean: ",
             "api: ",
         ] {
-            assert!(said.contains(what), "{said}");
+            assert!(report.contains(check), "{report}");
         }
-        assert!(said.contains(&address), "{said}");
-        assert!(!said.contains(&password(&instance)), "{said}");
+        assert!(report.contains(&address), "{report}");
+        assert!(!report.contains(&password(&instance)), "{report}");
     }
 
     for file in ["instance.json", "admin-token", "ready.json"] {
@@ -167,15 +168,15 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
 }
 
 fn password(instance: &Dev) -> String {
-    let url = instance.says("database_url");
+    let url = instance.field("database_url");
     let (_, rest) = url.split_once("arcadia:").unwrap();
     rest.split_once('@').unwrap().0.to_owned()
 }
 
 #[tokio::test]
-async fn an_instance_that_does_not_run_is_named_with_the_remedy() {
+async fn a_stopped_instance_is_named_with_the_command_that_starts_it() {
     let state = tempfile::tempdir().unwrap();
-    // As a `dev` that was killed leaves it.
+    // The files that a killed `dev` leaves.
     fs::write(state.path().join("instance.json"), "{}").unwrap();
     fs::write(state.path().join("lock"), "1\n").unwrap();
     for arguments in [
@@ -189,16 +190,16 @@ async fn an_instance_that_does_not_run_is_named_with_the_remedy() {
         assert_eq!(command.status.code(), Some(1), "{arguments:?}");
         assert_eq!(text(&command.stdout), "", "{arguments:?}");
         let refusal = text(&command.stderr);
-        let remedy = format!("arcadia dev --state-dir {}", state.path().display());
-        assert!(refusal.contains(&remedy), "{arguments:?}: {refusal}");
+        let fix = format!("arcadia dev --state-dir {}", state.path().display());
+        assert!(refusal.contains(&fix), "{arguments:?}: {refusal}");
     }
     let doctor = output(at(state.path(), &["doctor"])).await;
-    let said = text(&doctor.stdout);
-    for what in [
+    let report = text(&doctor.stdout);
+    for line in [
         "FAIL  database: no `arcadia dev` runs",
         "FAIL  temporal: no `arcadia dev` runs",
     ] {
-        assert!(said.contains(what), "{said}");
+        assert!(report.contains(line), "{report}");
     }
     let missing = state.path().join("missing");
     let refused = refusal(at(&missing, &["dev", "--print-env"])).await;
@@ -207,16 +208,16 @@ async fn an_instance_that_does_not_run_is_named_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn without_variables_the_default_temporal_is_named_as_such() {
+async fn without_variables_the_default_temporal_server_is_named() {
     let listed = output(arcadia(&["schedules", "list"])).await;
-    let said = text(&listed.stderr);
-    let is_told =
-        said.contains("TEMPORAL_ADDRESS is not set") || said.contains("set TEMPORAL_ADDRESS");
-    assert!(is_told && said.contains("localhost:7233"), "{said}");
+    let errors = text(&listed.stderr);
+    for part in ["TEMPORAL_ADDRESS", "localhost:7233"] {
+        assert!(errors.contains(part), "{errors}");
+    }
 }
 
 #[tokio::test]
-async fn a_shell_that_kept_the_variables_of_a_stopped_dev_starts_it_again() {
+async fn a_shell_with_the_variables_of_a_stopped_dev_restarts_it() {
     let state = tempfile::tempdir().unwrap();
     let first = Dev::start(dev(state.path()), state.path()).await;
     let kept = names_servers(&evaluated(state.path()).await);
@@ -225,13 +226,13 @@ async fn a_shell_that_kept_the_variables_of_a_stopped_dev_starts_it_again() {
     let mut again = dev(state.path());
     again.envs(&kept);
     let again = Dev::start(again, state.path()).await;
-    assert_eq!(again.says("database_url"), kept["DATABASE_URL"]);
-    assert_eq!(again.says("temporal_address"), kept["TEMPORAL_ADDRESS"]);
+    assert_eq!(again.field("database_url"), kept["DATABASE_URL"]);
+    assert_eq!(again.field("temporal_address"), kept["TEMPORAL_ADDRESS"]);
     let schedules = output(at(state.path(), &["schedules", "list"])).await;
-    assert_eq!(told(&schedules).0.matches("active, ").count(), 5);
+    assert_eq!(printed(&schedules).0.matches("active, ").count(), 5);
     again.stop().await;
 
-    // Both ports are somebody else's meanwhile, who is not taken for the own servers.
+    // Other processes on both ports are not mistaken for the own servers.
     let database = kept["DATABASE_URL"].split_once('@').unwrap().1;
     let database = database.split_once('/').unwrap().0;
     let taken =
@@ -239,9 +240,9 @@ async fn a_shell_that_kept_the_variables_of_a_stopped_dev_starts_it_again() {
     let mut moved = dev(state.path());
     moved.envs(&kept);
     let moved = Dev::start(moved, state.path()).await;
-    assert_ne!(moved.says("database_url"), kept["DATABASE_URL"]);
-    assert_ne!(moved.says("temporal_address"), kept["TEMPORAL_ADDRESS"]);
-    let mut database = connection(moved.says("database_url")).await;
+    assert_ne!(moved.field("database_url"), kept["DATABASE_URL"]);
+    assert_ne!(moved.field("temporal_address"), kept["TEMPORAL_ADDRESS"]);
+    let mut database = connection(moved.field("database_url")).await;
     assert_eq!(
         count(&mut database, "select count(*) from cloud_teams").await,
         1
@@ -249,17 +250,14 @@ async fn a_shell_that_kept_the_variables_of_a_stopped_dev_starts_it_again() {
     drop(database);
     moved.stop().await;
     drop(taken);
-    let said = fs::read_to_string(state.path().join("said.log")).unwrap();
-    for line in [
-        "PostgreSQL: DATABASE_URL names",
-        "Temporal: TEMPORAL_ADDRESS names",
-    ] {
-        assert!(said.contains(line), "{said}");
+    let errors = fs::read_to_string(state.path().join("stderr.log")).unwrap();
+    for part in ["PostgreSQL: DATABASE_URL", "Temporal: TEMPORAL_ADDRESS"] {
+        assert!(errors.contains(part), "{errors}");
     }
 }
 
 #[tokio::test]
-async fn variables_of_another_state_directory_are_refused_with_its_name() {
+async fn variables_of_another_state_directory_are_refused() {
     let others = tempfile::tempdir().unwrap();
     let instance = Dev::start(dev(others.path()), others.path()).await;
     let kept = names_servers(&evaluated(others.path()).await);
@@ -267,7 +265,7 @@ async fn variables_of_another_state_directory_are_refused_with_its_name() {
     let state = tempfile::tempdir().unwrap();
     let path = others.path().canonicalize().unwrap();
     let path = path.to_string_lossy();
-    // While it runs, its schedules show whose they are.
+    // While it runs, its schedules identify its installation.
     let mut command = dev(state.path());
     command.env("TEMPORAL_ADDRESS", &kept["TEMPORAL_ADDRESS"]);
     let refused = refusal(command).await;
@@ -282,9 +280,9 @@ async fn variables_of_another_state_directory_are_refused_with_its_name() {
         let mut command = dev(state.path());
         command.env(variable, &kept[variable]);
         let refused = refusal(command).await;
-        let remedy = format!("unset {variable}");
+        let fix = format!("unset {variable}");
         assert!(
-            refused.contains(&*path) && refused.contains(&remedy),
+            refused.contains(&*path) && refused.contains(&fix),
             "{refused}"
         );
         assert!(!refused.contains(&kept["DATABASE_URL"]), "{refused}");

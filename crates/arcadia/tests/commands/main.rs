@@ -1,4 +1,4 @@
-//! The binary, run as people run it.
+//! Tests of the `arcadia` binary as a process.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 

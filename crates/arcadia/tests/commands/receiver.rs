@@ -1,4 +1,4 @@
-//! Receives spans as a collector does: OTLP over HTTP.
+//! A receiver of spans in the role of a collector: OTLP over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,20 +18,20 @@ use tokio::net::TcpListener;
 
 /// A span, with ids as hexadecimal digits.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedSpan {
     pub(crate) service: String,
     pub(crate) name: String,
     pub(crate) trace: String,
     pub(crate) span: String,
-    /// Empty for the first of a trace.
+    /// Empty for the root span of a trace.
     pub(crate) parent: String,
     /// Nanoseconds since 1970.
-    pub(crate) begun: u64,
+    pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) attributes: BTreeMap<String, Value>,
 }
 
-impl Seen {
+impl ReceivedSpan {
     #[track_caller]
     pub(crate) fn text(&self, key: &str) -> &str {
         match self.attributes.get(key) {
@@ -56,7 +56,7 @@ struct Received {
     refused: AtomicUsize,
 }
 
-/// One that runs until the test ends.
+/// A receiver that runs until the test ends.
 pub(crate) struct Receiver {
     address: String,
     received: Arc<Received>,
@@ -78,33 +78,33 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
-    /// From now on answers that a request is wrong, or takes it.
+    /// Sets whether requests are rejected with 400.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.received.refuses.store(refuse, Ordering::SeqCst);
     }
 
-    /// How many requests were refused.
+    /// Returns the number of rejected requests.
     pub(crate) fn refused(&self) -> usize {
         self.received.refused.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn spans(&self) -> Vec<Seen> {
+    pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         let requests = self.received.requests.lock().unwrap();
         let resources = requests.iter().flat_map(|request| &request.resource_spans);
         let spans = resources.flat_map(|spans| {
             let resource = spans.resource.as_ref();
-            let of_resource = attributes(&resource.unwrap().attributes);
-            let service = match &of_resource["service.name"] {
+            let resource = attributes(&resource.unwrap().attributes);
+            let service = match &resource["service.name"] {
                 Value::StringValue(name) => name.clone(),
                 other => panic!("{other:?}"),
             };
             let spans = spans.scope_spans.iter().flat_map(|scope| &scope.spans);
-            spans.map(move |span| seen(service.clone(), span))
+            spans.map(move |span| received_span(service.clone(), span))
         });
         spans.collect()
     }
 
-    /// All that was sent, as text.
+    /// Returns all received data as text.
     pub(crate) fn everything(&self) -> String {
         format!("{:?}", self.received.requests.lock().unwrap())
     }
@@ -125,18 +125,18 @@ async fn receive(
     StatusCode::OK
 }
 
-fn seen(service: String, span: &Span) -> Seen {
+fn received_span(service: String, span: &Span) -> ReceivedSpan {
     let hex = |id: &[u8]| {
         let digits = id.iter().map(|byte| format!("{byte:02x}"));
         digits.collect::<String>()
     };
-    Seen {
+    ReceivedSpan {
         service,
         name: span.name.clone(),
         trace: hex(&span.trace_id),
         span: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
-        begun: span.start_time_unix_nano,
+        started: span.start_time_unix_nano,
         ended: span.end_time_unix_nano,
         attributes: attributes(&span.attributes),
     }

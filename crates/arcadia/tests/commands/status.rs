@@ -1,4 +1,4 @@
-//! `arcadia status` prints the verdict on the mirror, and its exit status says the same.
+//! `arcadia status` prints the verdict on the mirror and returns it as exit status.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use store::{Run, Store};
 use crate::doctor::{Healthy, SECRET};
 use crate::support::output;
 
-/// The exit status and the lines that are printed with these variables changed.
-async fn status(healthy: &Healthy, otherwise: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
-    let output = output(healthy.run("status", otherwise)).await;
+/// Returns the exit status and the printed lines with these variables changed.
+async fn status(healthy: &Healthy, changes: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
+    let output = output(healthy.run("status", changes)).await;
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -43,7 +43,7 @@ async fn a_new_installation_is_degraded_until_its_first_sync_has_ended() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_keeps_up_is_ok() {
+async fn an_up_to_date_mirror_is_ok() {
     let healthy = Healthy::start().await;
     let store = Store::connect(&healthy.database.url(), 1).await.unwrap();
     let facts = ListingFacts {
@@ -93,12 +93,12 @@ async fn a_mirror_that_keeps_up_is_ok() {
 }
 
 #[tokio::test]
-async fn servers_that_cannot_be_reached_are_failing() {
+async fn unreachable_servers_are_failing() {
     let healthy = Healthy::start().await;
     let address = unused_address().to_string();
     let url = format!("postgres://arcadia:{SECRET}@{address}/arcadia");
-    let away = [("DATABASE_URL", &*url), ("TEMPORAL_ADDRESS", &*address)];
-    let (code, lines) = status(&healthy, &away).await;
+    let unreachable = [("DATABASE_URL", &*url), ("TEMPORAL_ADDRESS", &*address)];
+    let (code, lines) = status(&healthy, &unreachable).await;
     assert_eq!(code, Some(2));
     assert_eq!(lines[0], "status: failing");
     for (line, start) in [
@@ -112,7 +112,7 @@ async fn servers_that_cannot_be_reached_are_failing() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_set_or_has_no_schema_is_failing() {
+async fn a_missing_database_or_schema_is_failing() {
     let healthy = Healthy::start().await;
     let empty = devstack::testing::database().await;
     for (url, fix) in [

@@ -1,4 +1,4 @@
-//! `arcadia dev` whose servers are killed.
+//! `arcadia dev` restarts killed servers.
 
 use std::fs;
 use std::path::Path;
@@ -18,25 +18,25 @@ fn pid(state: &Path, file: &str) -> Option<i32> {
     text.lines().next()?.trim().parse().ok()
 }
 
-/// Kills the server, and waits until another one runs in its place.
+/// Kills the server and waits until its replacement runs.
 async fn kill(state: &Path, file: &str) {
     let killed = pid(state, file).unwrap();
     kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
-    eventually("the server is started again", async || {
+    eventually("the server is restarted", async || {
         pid(state, file).filter(|pid| *pid != killed)
     })
     .await;
 }
 
-fn said(state: &Path) -> String {
-    fs::read_to_string(state.join("said.log")).unwrap()
+fn errors(state: &Path) -> String {
+    fs::read_to_string(state.join("stderr.log")).unwrap()
 }
 
-/// Waits until `dev` has reported so many restarts of that server.
+/// Waits until `dev` has reported this number of restarts of a server.
 async fn restarts(state: &Path, server: &str, times: usize) {
-    let line = format!("{server} ended (signal 9): it answers again on port ");
+    let line = format!("{server} ended (signal 9): restarted on port ");
     eventually("the restart is reported", async || {
-        (said(state).matches(&line).count() == times).then_some(())
+        (errors(state).matches(&line).count() == times).then_some(())
     })
     .await;
 }
@@ -48,7 +48,7 @@ async fn completes_a_run(instance: &Dev, schedule: &str) {
         "WorkflowId STARTS_WITH '{schedule}' AND ExecutionStatus = 'Completed' AND StartTime >= '{started}'"
     );
     let completed = async || {
-        // Skipped while a run is in progress, which may be one that waits for its activity's timeout.
+        // Skipped while a run is in progress, which may wait for its activity's timeout.
         cli(
             instance,
             &["schedule", "trigger", "--schedule-id", schedule],
@@ -69,19 +69,19 @@ async fn cli(instance: &Dev, arguments: &[&str]) -> String {
     let temporal = devstack::testing::temporal().await;
     let mut cli = Command::new(temporal.cli());
     cli.args(arguments)
-        .args(["--address", instance.says("temporal_address")])
+        .args(["--address", instance.field("temporal_address")])
         .env("TEMPORAL_CONFIG_FILE", "/dev/null");
     let output = output(cli).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn inventory_answers(instance: &Dev) {
-    let url = format!("{}/api/v1/inventory", instance.says("api_url"));
-    eventually("the API answers", async || {
+async fn inventory_responds(instance: &Dev) {
+    let url = format!("{}/api/v1/inventory", instance.field("api_url"));
+    eventually("the API responds", async || {
         let request = reqwest_client()
             .get(&url)
-            .bearer_auth(instance.says("admin_token"));
+            .bearer_auth(instance.field("admin_token"));
         request
             .send()
             .await
@@ -92,14 +92,14 @@ async fn inventory_answers(instance: &Dev) {
 }
 
 #[tokio::test]
-async fn dev_starts_a_killed_server_again_and_syncs_go_on() {
+async fn dev_restarts_killed_servers_and_syncs_continue() {
     let state = tempfile::tempdir().unwrap();
     let instance = Dev::start(dev(state.path()), state.path()).await;
     completes_a_run(&instance, "sync-droplets").await;
 
     kill(state.path(), POSTGRES).await;
     restarts(state.path(), "PostgreSQL", 1).await;
-    inventory_answers(&instance).await;
+    inventory_responds(&instance).await;
     completes_a_run(&instance, "sync-droplets").await;
 
     kill(state.path(), TEMPORAL).await;
@@ -108,9 +108,9 @@ async fn dev_starts_a_killed_server_again_and_syncs_go_on() {
     completes_a_run(&instance, "poll-balance").await;
 
     instance.stop().await;
-    let said = said(state.path());
-    let errors = said.lines().filter(|line| line.contains("ERROR"));
-    assert!(errors.count() <= 5, "{said}");
+    let stderr = errors(state.path());
+    let errors = stderr.lines().filter(|line| line.contains("ERROR"));
+    assert!(errors.count() <= 5, "{stderr}");
     let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     let of_client = log
         .lines()
@@ -119,7 +119,7 @@ async fn dev_starts_a_killed_server_again_and_syncs_go_on() {
 }
 
 #[tokio::test]
-async fn a_temporal_that_lost_its_store_is_restarted_with_the_schedules() {
+async fn a_temporal_server_that_lost_its_store_gets_the_schedules() {
     let state = tempfile::tempdir().unwrap();
     let instance = Dev::start(dev(state.path()), state.path()).await;
     let schedules = async || {
@@ -151,13 +151,10 @@ async fn dev_gives_up_a_server_that_keeps_ending() {
     }
     let last = pid(state.path(), TEMPORAL).unwrap();
     kill_process(Pid::from_raw(last).unwrap(), Signal::KILL).unwrap();
-    let (status, said) = instance.end(state.path()).await;
-    assert_eq!(status, Some(1), "{said}");
-    let line = said.lines().last().unwrap();
-    assert!(
-        line.starts_with("error: Temporal failed 5 times in a row"),
-        "{line}"
-    );
+    let (status, errors) = instance.end(state.path()).await;
+    assert_eq!(status, Some(1), "{errors}");
+    let line = errors.lines().last().unwrap();
+    assert!(line.starts_with("error: Temporal failed 5 times"), "{line}");
     assert!(line.contains("log/temporal.log"), "{line}");
     assert!(!state.path().join("ready.json").exists());
 }

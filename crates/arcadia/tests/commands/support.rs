@@ -1,4 +1,4 @@
-//! Running `arcadia` and looking at what becomes of it.
+//! Runs `arcadia` as a process and checks its output and exit status.
 
 use std::env;
 use std::process::{Output, Stdio};
@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-/// How long anything may take. A run that was killed is noticed by its heartbeat, half a minute later.
+/// Limit of every wait. A killed run is detected by its heartbeat timeout, after half a minute.
 pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// `arcadia` with these arguments, untouched by the settings of whoever runs the tests.
+/// Returns the command `arcadia` with these arguments, without the settings of the test's
+/// environment.
 pub(crate) fn arcadia(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arcadia"));
     for (name, _) in env::vars_os() {
@@ -33,7 +34,7 @@ pub(crate) fn arcadia(arguments: &[&str]) -> Command {
         .env_remove("DATABASE_URL")
         .env_remove("DIGITALOCEAN_API_URL")
         .env_remove("RUST_LOG")
-        // An empty profile, and backtraces wherever there would be one.
+        // No profile of Temporal's CLI, and a backtrace for every panic.
         .env("TEMPORAL_CONFIG_FILE", "/dev/null")
         .env("RUST_BACKTRACE", "1")
         .stdin(Stdio::null())
@@ -41,13 +42,13 @@ pub(crate) fn arcadia(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs to the end, which must come in time.
+/// Runs a command to completion within the limit.
 pub(crate) async fn output(mut command: Command) -> Output {
     let output = tokio::time::timeout(LIMIT, command.output());
-    output.await.expect("it does not end").unwrap()
+    output.await.expect("the process did not end").unwrap()
 }
 
-/// Runs something that must fail, as every command fails: with exit code 1 and one line that says what to do.
+/// Runs a command that must fail with exit code 1 and one line of error, and returns that line.
 pub(crate) async fn refusal(command: Command) -> String {
     let output = output(command).await;
     let errors = String::from_utf8(output.stderr).unwrap();
@@ -64,11 +65,11 @@ pub(crate) async fn refusal(command: Command) -> String {
     refusal.to_owned()
 }
 
-/// Asks a process to stop as an orchestrator does, and waits for its end.
+/// Sends SIGTERM to a process, as an orchestrator does, and waits for its successful exit.
 pub(crate) async fn stop(mut process: Child) {
     terminate(&process);
     let ended = tokio::time::timeout(LIMIT, process.wait());
-    let status = ended.await.expect("it does not stop").unwrap();
+    let status = ended.await.expect("the process did not stop").unwrap();
     assert_eq!(status.code(), Some(0));
 }
 
@@ -77,15 +78,15 @@ pub(crate) fn terminate(process: &Child) {
     kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
 }
 
-/// Waits for a condition to give something.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls a condition until it returns a value; `name` describes it in the failure.
+pub(crate) async fn eventually<T>(name: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(value) = condition().await {
             return value;
         }
         let limit = LIMIT.as_secs();
-        assert!(Instant::now() < deadline, "not within {limit} s: {what}");
+        assert!(Instant::now() < deadline, "not within {limit} s: {name}");
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Spans, as whoever receives them sees them.
+//! Spans of workers and the API, as a collector receives them.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,18 +10,18 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::dev::{Dev, dev, reqwest_client};
-use crate::receiver::{Receiver, Seen};
+use crate::receiver::{ReceivedSpan, Receiver};
 use crate::support::{arcadia, eventually, refusal, stop};
 
-/// Somebody's span above a request, and where that says so.
+/// A trace and the span of a client in it, which is the parent of a request's span.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const ABOVE: &str = "00f067aa0ba902b7";
+const PARENT: &str = "00f067aa0ba902b7";
 
 fn traceparent(trace: &str) -> String {
-    format!("00-{trace}-{ABOVE}-01")
+    format!("00-{trace}-{PARENT}-01")
 }
 
-/// An API that sends its spans there. What it logs stands in `LOG`.
+/// Starts an API that sends its spans to `endpoint` and writes its log to `log`. Returns its URL.
 async fn api(database: &str, endpoint: &str, log: &std::path::Path) -> (Child, String) {
     let mut command = arcadia(&["api", "--api-bind", "127.0.0.1:0"]);
     command
@@ -32,15 +32,15 @@ async fn api(database: &str, endpoint: &str, log: &std::path::Path) -> (Child, S
         .stderr(fs::File::create(log).unwrap());
     let process = configured(&mut command).spawn().unwrap();
     let url = eventually("the API serves", async || {
-        let said = fs::read_to_string(log).ok()?;
-        let url = said.split("serving the API on ").nth(1)?.lines().next()?;
+        let text = fs::read_to_string(log).ok()?;
+        let url = text.split("serving the API on ").nth(1)?.lines().next()?;
         Some(url.to_owned())
     })
     .await;
     (process, url)
 }
 
-/// A batch is full with three spans, and goes by itself only after a time that no test waits for.
+/// Sends a batch when it has three spans or the process stops: no test waits for the delay.
 fn configured(command: &mut Command) -> &mut Command {
     command
         .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3")
@@ -55,18 +55,18 @@ async fn migrated() -> devstack::testing::TestDatabase {
 }
 
 #[tokio::test]
-async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean() {
+async fn an_ingest_has_spans_of_its_run_activity_and_requests() {
     let receiver = Receiver::start().await;
     let state = tempfile::tempdir().unwrap();
     let mut command = dev(state.path());
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
         .env("OTEL_BSP_SCHEDULE_DELAY", "200")
-        // A line for each of DigitalOcean's answers, where there would be none when nothing is amiss.
+        // Logs a line per response of DigitalOcean, which would be none without errors.
         .env("RUST_LOG", "info,sqlx=warn,digitalocean=debug");
     let process = Dev::start(command, state.path()).await;
     let secrets = [
-        process.says("admin_token").to_owned(),
+        process.field("admin_token").to_owned(),
         DEMO_TOKEN.to_owned(),
         DEMO_SPACES_SECRET.to_owned(),
     ];
@@ -84,7 +84,7 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
     process.stop().await;
 
     let spans = receiver.spans();
-    let in_trace: Vec<&Seen> = spans
+    let in_trace: Vec<&ReceivedSpan> = spans
         .iter()
         .filter(|span| span.trace == history.trace)
         .collect();
@@ -95,7 +95,7 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
             .filter(move |span| span.name == name)
     };
     assert_eq!(named("RunWorkflow:IngestInvoice").count(), 137);
-    let below = |parent: &Seen| -> Vec<&Seen> {
+    let children = |parent: &ReceivedSpan| -> Vec<&ReceivedSpan> {
         let parent = parent.span.clone();
         in_trace
             .iter()
@@ -106,13 +106,13 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
     for run in named("RunWorkflow:IngestInvoice") {
         assert_eq!(run.parent, history.span);
         let workflow_id = run.text("temporalWorkflowID");
-        // Before the one that did it there may be some that found the token's requests used up.
-        let attempts = below(run);
-        let does_ingest = |span: &&Seen| span.name == "RunActivity:invoices.ingest";
-        assert!(attempts.iter().all(does_ingest), "{run:?} has {attempts:?}");
-        let mut done = attempts.into_iter();
-        let done = done.find(|span| !span.attributes.contains_key("error.type"));
-        let ingest = done.unwrap_or_else(|| panic!("{run:?}"));
+        // Earlier attempts may have failed because the request budget was exhausted.
+        let attempts = children(run);
+        let is_ingest = |span: &&ReceivedSpan| span.name == "RunActivity:invoices.ingest";
+        assert!(attempts.iter().all(is_ingest), "{run:?} has {attempts:?}");
+        let mut completed = attempts.into_iter();
+        let completed = completed.find(|span| !span.attributes.contains_key("error.type"));
+        let ingest = completed.unwrap_or_else(|| panic!("{run:?}"));
         assert_eq!(ingest.text("temporalWorkflowID"), workflow_id);
         assert_eq!(ingest.text("temporalRunID"), run.text("temporalRunID"));
         assert_eq!(
@@ -120,7 +120,7 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
             workflow_id
         );
         assert_eq!(ingest.number("arcadia.attempt"), 1);
-        let requests = below(ingest);
+        let requests = children(ingest);
         let csv = "GET /v2/customers/my/invoices/{id}/csv";
         let csv = requests.iter().find(|span| span.name == csv);
         let csv = csv.unwrap_or_else(|| panic!("{requests:?}"));
@@ -129,7 +129,8 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
             "/v2/customers/my/invoices/{id}/csv"
         );
         assert_eq!(csv.number("http.response.status_code"), 200);
-        assert!(csv.begun >= ingest.begun && csv.ended <= ingest.ended && csv.begun < csv.ended);
+        assert!(csv.started >= ingest.started && csv.ended <= ingest.ended);
+        assert!(csv.started < csv.ended);
     }
     let volumes = spans.iter().find(|span| {
         span.name == "RunActivity:inventory.sync_kind"
@@ -143,7 +144,7 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
             .any(|span| span.parent == volumes.span && span.name == "GET /v2/volumes")
     );
     assert_eq!(volumes.text("arcadia.workflow_type"), "SyncInventory");
-    // Each run's activities are in one trace, and no span is told of twice.
+    // No span is sent twice.
     let ids: std::collections::BTreeSet<_> = spans.iter().map(|span| &span.span).collect();
     assert_eq!(ids.len(), spans.len());
 
@@ -157,14 +158,14 @@ async fn an_ingest_shows_its_run_its_activity_and_what_was_asked_of_digitalocean
 }
 
 #[tokio::test]
-async fn a_request_is_a_span_below_its_callers_and_holds_neither_path_nor_query_nor_token() {
+async fn a_requests_span_has_the_callers_parent_and_no_path_or_token() {
     let receiver = Receiver::start().await;
     let database = migrated().await;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let (process, url) = api(&database.url(), &receiver.url(), &log).await;
     let http = reqwest_client();
-    let secret = "arc_pasted-by-somebody";
+    let secret = "arc_pasted-into-the-path";
     let path = format!("{url}/api/v1/billing/invoices/0000-{secret}?token={secret}");
     let answer = http
         .get(path)
@@ -175,14 +176,14 @@ async fn a_request_is_a_span_below_its_callers_and_holds_neither_path_nor_query_
         .unwrap();
     assert_eq!(answer.status(), 401);
     assert_eq!(receiver.spans(), [], "a batch is not full yet");
-    // What is not sent when it is to stop is sent then.
+    // Remaining spans are sent when the process stops.
     stop(process).await;
     let spans = receiver.spans();
     let [request] = &spans[..] else {
         panic!("{spans:?}");
     };
     assert_eq!(request.name, "GET /api/v1/billing/invoices/{uuid}");
-    assert_eq!((&*request.trace, &*request.parent), (TRACE, ABOVE));
+    assert_eq!((&*request.trace, &*request.parent), (TRACE, PARENT));
     assert_eq!(request.text("http.request.method"), "GET");
     assert_eq!(
         request.text("http.route"),
@@ -196,7 +197,7 @@ async fn a_request_is_a_span_below_its_callers_and_holds_neither_path_nor_query_
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_spans_disturbs_nothing_and_is_named_once() {
+async fn an_endpoint_that_rejects_spans_is_logged_once_per_outage() {
     let receiver = Receiver::start().await;
     receiver.refuse(true);
     let database = migrated().await;
@@ -204,18 +205,18 @@ async fn an_endpoint_that_refuses_spans_disturbs_nothing_and_is_named_once() {
     let log = directory.path().join("log");
     let (process, url) = api(&database.url(), &receiver.url(), &log).await;
     let http = reqwest_client();
-    let ask = async || {
+    let request = async || {
         let answer = http.get(format!("{url}/healthz")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
     };
     eventually("three batches were refused", async || {
-        ask().await;
+        request().await;
         (receiver.refused() >= 3).then_some(())
     })
     .await;
     receiver.refuse(false);
-    eventually("spans come again", async || {
-        ask().await;
+    eventually("spans are received again", async || {
+        request().await;
         (!receiver.spans().is_empty()).then_some(())
     })
     .await;
@@ -226,9 +227,9 @@ async fn an_endpoint_that_refuses_spans_disturbs_nothing_and_is_named_once() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_never_answers_does_not_hold_up_the_end() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+async fn an_unresponsive_endpoint_does_not_delay_the_stop() {
+    let unresponsive = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", unresponsive.local_addr().unwrap());
     let database = migrated().await;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
@@ -238,20 +239,20 @@ async fn an_endpoint_that_never_answers_does_not_hold_up_the_end() {
         .send()
         .await
         .unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     stop(process).await;
-    // Three seconds of its own, and what a busy machine adds; a request to the endpoint would take ten.
+    // The shutdown timeout is 3 s, that of a request to the endpoint 10 s.
     assert!(
-        begun.elapsed() < Duration::from_secs(9),
+        started.elapsed() < Duration::from_secs(9),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("the last spans were not sent"), "{log}");
 }
 
 #[tokio::test]
-async fn an_endpoint_or_a_protocol_that_is_none_of_ours_is_said_at_the_start() {
+async fn an_invalid_endpoint_or_protocol_fails_the_start() {
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
