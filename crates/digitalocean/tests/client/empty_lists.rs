@@ -316,7 +316,7 @@ async fn every_simulated_list_is_read_in_every_empty_form() {
     for form in forms.into_iter().chain([None]) {
         let mut account = Account::empty();
         if let Some(form) = form {
-            account.answer_none_as(form);
+            account.set_none_form(form);
         }
         let default = account.default_project();
         let (_simulator, client) = simulated(account).await;

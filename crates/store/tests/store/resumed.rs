@@ -266,7 +266,7 @@ async fn a_sweep_after_a_crash_with_lost_staged_rows_is_rejected() {
         .await
         .unwrap();
     seen.add(on_page(1)).await.unwrap();
-    postgres.stop(Stop::AtOnce).await;
+    postgres.stop(Stop::Immediate).await;
     postgres.start_again().await;
     // Rows that are staged after the crash exist.
     seen.add(on_page(2)).await.unwrap();
