@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
 use self::serde_errors::{Place, explain};
@@ -192,6 +194,30 @@ pub(crate) fn not_in_the_future(field: &str, time: Option<DateTime<Utc>>) -> Res
         ))),
         _ => Ok(()),
     }
+}
+
+/// The pattern of a tenant id, as in [`domain::TenantId`].
+pub(crate) const TENANT_PATTERN: &str =
+    r"^[^\x00-\x20\x7f-\xa0\s]([^\x00-\x1f\x7f-\x9f]{0,98}[^\x00-\x20\x7f-\xa0\s])?$";
+
+/// Returns the schema of a tenant id that may be null.
+pub(crate) fn tenant_or_null() -> RefOr<Schema> {
+    text_or_null(100, TENANT_PATTERN)
+}
+
+/// Returns the schema of a reason or a purpose that may be null; see [`is_remark`].
+pub(crate) fn remark_or_null() -> RefOr<Schema> {
+    let pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\s][^\x00-\x1f\x7f-\x9f]*$";
+    text_or_null(500, pattern)
+}
+
+fn text_or_null(max_length: usize, pattern: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .min_length(Some(1))
+        .max_length(Some(max_length))
+        .pattern(Some(pattern))
+        .into()
 }
 
 /// Returns true if a text is valid as a reason or purpose by an operator: 1 to 500 characters, not

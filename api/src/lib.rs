@@ -32,7 +32,6 @@ use axum::routing::get;
 use opentelemetry_sdk::trace::SdkTracer;
 use store::Store;
 use tokio::net::TcpListener;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -99,7 +98,7 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Metrics,
     pub(crate) limiter: Limiter,
     pub(crate) trusted_proxies: usize,
-    pub(crate) openapi: Arc<OpenApi>,
+    pub(crate) openapi: Arc<serde_json::Value>,
 }
 
 /// Returns all routes with access control, limits and metrics.
@@ -123,6 +122,7 @@ fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
     };
     let (router, mut openapi) = all.routes(routes!(openapi::show)).split_for_parts();
     openapi::add_common_problems(&mut openapi);
+    let document = openapi::document(&openapi).expect("the document is valid JSON");
 
     let metrics = Metrics::new();
     let state = ApiState {
@@ -133,7 +133,7 @@ fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
         metrics: metrics.clone(),
         limiter: Limiter::new(&settings.rate_limits),
         trusted_proxies: settings.trusted_proxies,
-        openapi: Arc::new(openapi),
+        openapi: Arc::new(document),
     };
     let metrics_router = Router::new().route("/metrics", get(metrics::show));
     let with_layers = |router: Router<ApiState>, tracer| {

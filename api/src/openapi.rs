@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
@@ -75,6 +77,17 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
                      address; the header `retry-after` has the time to wait in seconds",
                 );
             }
+            let has = |name: &str| {
+                let mut parameters = operation.parameters.iter().flatten();
+                parameters.any(
+                    |parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name),
+                )
+            };
+            if has("cursor") || has("as_of") {
+                let description =
+                    "The list did not return this cursor, or the time is in the future";
+                add(operation, "404", description);
+            }
             if operation.request_body.is_some() {
                 add(operation, "413", "The body exceeds 64 kB");
                 add(operation, "415", "The content type of the body is not JSON");
@@ -91,6 +104,125 @@ fn add(operation: &mut Operation, status: &str, description: &str) {
         .or_insert_with(|| described(description));
 }
 
+/// A link from the response of an operation to a parameter of another operation, for clients that
+/// follow the identifiers of a list.
+struct Link {
+    from: &'static str,
+    to: &'static str,
+    parameter: &'static str,
+    /// Runtime expression of OpenAPI.
+    value: &'static str,
+}
+
+const fn link(
+    from: &'static str,
+    to: &'static str,
+    parameter: &'static str,
+    value: &'static str,
+) -> Link {
+    Link {
+        from,
+        to,
+        parameter,
+        value,
+    }
+}
+
+const FIRST_ID: &str = "$response.body#/data/0/id";
+const FIRST_PERIOD: &str = "$response.body#/data/0/period";
+
+const LINKS: [Link; 18] = [
+    link("list_resources", "show_resource", "id", FIRST_ID),
+    link("list_resources", "list_resource_events", "id", FIRST_ID),
+    link("list_resources", "list_resource_states", "id", FIRST_ID),
+    link("list_resources", "list_resource_relations", "id", FIRST_ID),
+    link(
+        "list_resources",
+        "list_resource_memberships",
+        "id",
+        FIRST_ID,
+    ),
+    link("list_resources", "pin_resource", "id", FIRST_ID),
+    link("list_projects", "show_project", "id", FIRST_ID),
+    link("list_projects", "list_project_tenants", "id", FIRST_ID),
+    link("list_projects", "change_project", "id", FIRST_ID),
+    link("list_held_deletions", "show_held_deletion", "id", FIRST_ID),
+    link(
+        "list_held_deletions",
+        "decide_held_deletion",
+        "id",
+        FIRST_ID,
+    ),
+    link("list_cost_lines", "show_cost_line", "id", FIRST_ID),
+    link(
+        "list_cost_lines",
+        "override_cost_line_match",
+        "id",
+        FIRST_ID,
+    ),
+    link(
+        "list_cost_lines",
+        "withdraw_cost_line_match",
+        "id",
+        FIRST_ID,
+    ),
+    link(
+        "list_invoices",
+        "show_invoice",
+        "uuid",
+        "$response.body#/data/0/invoice_uuid",
+    ),
+    link("list_invoices", "list_cost_lines", "period", FIRST_PERIOD),
+    link("list_invoices", "list_statements", "period", FIRST_PERIOD),
+    link(
+        "list_estimates",
+        "list_estimate_variances",
+        "period",
+        FIRST_PERIOD,
+    ),
+];
+
+/// Returns the complete document: `openapi` with the links between its operations, and with
+/// constraints between fields, which the schema derive cannot express.
+pub(crate) fn document(openapi: &utoipa::openapi::OpenApi) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(openapi)?;
+    let paths = document["paths"].as_object_mut();
+    let items = paths.into_iter().flat_map(serde_json::Map::values_mut);
+    let operations = items
+        .filter_map(Value::as_object_mut)
+        .flat_map(serde_json::Map::values_mut);
+    for operation in operations {
+        let id = operation["operationId"].as_str().unwrap_or_default();
+        let links: serde_json::Map<String, Value> = LINKS
+            .iter()
+            .filter(|link| link.from == id)
+            .map(|link| {
+                let parameters = json!({ link.parameter: link.value });
+                let target = json!({ "operationId": link.to, "parameters": parameters });
+                (link.to.to_owned(), target)
+            })
+            .collect();
+        if !links.is_empty() {
+            operation["responses"]["200"]["links"] = links.into();
+        }
+    }
+    let schemas = &mut document["components"]["schemas"];
+    let rules = schemas["NewSpreadRule"]["oneOf"].as_array_mut();
+    for rule in rules.into_iter().flatten() {
+        rule["additionalProperties"] = false.into();
+    }
+    schemas["ResourcePatch"]["anyOf"] = json!([
+        { "required": ["tenant_id"] },
+        { "required": ["cloud_project_id"] },
+        { "not": { "required": ["since"] } },
+    ]);
+    schemas["ProjectPatch"]["anyOf"] = json!([
+        { "required": ["tenant_id"] },
+        { "not": { "required": ["tenant_since"] } },
+    ]);
+    Ok(document)
+}
+
 /// Returns this OpenAPI document
 #[utoipa::path(
     get,
@@ -99,6 +231,6 @@ fn add(operation: &mut Operation, status: &str, description: &str) {
     tag = "health",
     responses((status = OK, body = Object, description = "The document, OpenAPI 3.1"))
 )]
-pub(crate) async fn show(State(state): State<ApiState>) -> Json<Arc<utoipa::openapi::OpenApi>> {
+pub(crate) async fn show(State(state): State<ApiState>) -> Json<Arc<Value>> {
     Json(state.openapi)
 }

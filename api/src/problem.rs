@@ -304,6 +304,16 @@ impl IntoResponses for KindMismatch {
     }
 }
 
+/// The response 409 of an operation with a time from which it applies.
+pub(crate) struct FutureTime;
+
+impl IntoResponses for FutureTime {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let description = "The time from which the change applies is in the future";
+        BTreeMap::from([("409".to_owned(), described(description))])
+    }
+}
+
 /// The response 409 of an operation on a line of an estimate: estimates are replaced every day, so
 /// their lines cannot have overrides.
 pub(crate) struct EstimateLine;

@@ -5,6 +5,7 @@ mod cost_lines;
 mod costs;
 mod estimates;
 mod held_deletions;
+mod index;
 mod inventory;
 mod invoices;
 mod ledger;
@@ -23,6 +24,7 @@ use crate::ApiState;
 /// parameters are read, so that the error reveals nothing about them.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .merge(index::routes())
         .merge(balance::routes())
         .merge(invoices::routes())
         .merge(cost_lines::routes())

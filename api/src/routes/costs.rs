@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{Datelike as _, NaiveDate};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -262,32 +262,12 @@ struct CostsQuery {
     #[serde(deserialize_with = "required")]
     #[param(inline)]
     group_by: Grouping,
-    /// First month of the series.
+    /// First month of the series; the later of `from` and `to` is the last one.
     #[param(inline, value_type = Period)]
     from: Period,
-    /// Last month of the series, included; the series has at most 120 months.
+    /// Last month of the series, included.
     #[param(inline, value_type = Period)]
     to: Period,
-}
-
-const MAX_MONTHS: i32 = 120;
-
-/// Checks the order and number of months, and returns the first and the last month.
-fn months(from: Period, to: Period) -> Result<(NaiveDate, NaiveDate), Problem> {
-    let (Period(from), Period(to)) = (from, to);
-    if to < from {
-        return Err(Problem::InvalidParameter(format!(
-            "to: {to} is before from ({from}): expected the same month or a later one"
-        )));
-    }
-    let count = |day: NaiveDate| day.year() * 12 + day.month0().cast_signed();
-    let months = count(to) - count(from) + 1;
-    if months > MAX_MONTHS {
-        return Err(Problem::InvalidParameter(format!(
-            "to: {months} months from {from} to {to}: expected at most {MAX_MONTHS}"
-        )));
-    }
-    Ok((from, to))
 }
 
 /// A page of the series with the total of all pages.
@@ -307,7 +287,6 @@ struct CostMeta {
     /// First day of the last month.
     to: NaiveDate,
     /// Property by which the costs are grouped.
-    #[schema(inline)]
     group_by: Grouping,
     /// Total of the rows of all pages, in USD.
     total: Usd,
@@ -331,7 +310,8 @@ async fn series(
     Paged { filter, pages }: Paged<CostsQuery>,
 ) -> Result<Json<CostList>, Problem> {
     let group_by = filter.group_by;
-    let (from, to) = months(filter.from, filter.to)?;
+    let Period(from) = filter.from.min(filter.to);
+    let Period(to) = filter.from.max(filter.to);
     let page = pages.page(json!({ "costs": [group_by, from, to] }))?;
     let costs = state.store.costs(group_by.into(), from, to).await?;
     let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();

@@ -153,7 +153,6 @@ impl TryFrom<String> for DecisionName {
 struct HeldDeletionPatch {
     /// `approve` deletes the resources that no listing has returned since; `reject` deletes
     /// nothing.
-    #[schema(inline)]
     decision: DecisionName,
 }
 

@@ -206,7 +206,7 @@ async fn past(
         return Ok(None);
     };
     if at > store.now().await? {
-        return Err(Problem::InvalidParameter(format!(
+        return Err(Problem::NotFound(format!(
             "as_of: {} is in the future: use a time in the past, or omit the parameter for the \
              current state",
             at.to_rfc3339()

@@ -20,10 +20,11 @@ use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{
     Body, Id, NoParameters, Query, Text, TimeOrDate, is_remark, not_in_the_future, present,
+    remark_or_null, tenant_or_null,
 };
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{BadRequest, NotFound, Problem};
+use crate::problem::{BadRequest, FutureTime, NotFound, Problem};
 use crate::view::View;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -159,7 +160,7 @@ struct ProjectPatch {
     /// charges are attributed as if there had been none. Null with `tenant_since` ends the
     /// assignment at that time.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(schema_with = tenant_or_null, required = false)]
     tenant_id: Option<Option<TenantId>>,
     /// Time from which the assignment applies, not in the future; the current time if absent. The
     /// change replaces assignments after this time. Requires `tenant_id`. Alias: `since`.
@@ -167,7 +168,7 @@ struct ProjectPatch {
     tenant_since: Option<TimeOrDate>,
     /// Purpose of the project, 1 to 500 characters; null removes it.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    #[schema(schema_with = remark_or_null, required = false)]
     purpose: Option<Option<Purpose>>,
 }
 
@@ -201,7 +202,7 @@ impl TryFrom<String> for Purpose {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project"), DryRun),
     request_body = ProjectPatch,
-    responses((status = OK, body = One<Project>, description = "The project after the change"), BadRequest, NotFound)
+    responses((status = OK, body = One<Project>, description = "The project after the change"), BadRequest, NotFound, FutureTime)
 )]
 async fn change(
     admin: Admin,

@@ -12,14 +12,15 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
-use crate::choices;
 use crate::envelope::{List, One};
-use crate::extract::{Body, InPath, NoParameters, Period, Query};
+use crate::extract::{Body, InPath, NoParameters, Period, Query, TENANT_PATTERN};
 use crate::paging::PageQuery;
 use crate::problem::{BadRequest, Problem};
 
@@ -116,10 +117,28 @@ enum NewSpreadRule {
     Fixed {
         /// Weight of each tenant: a decimal string above 0, at most 1000000, with at most six
         /// decimals.
-        #[schema(value_type = BTreeMap<String, String>, min_properties = 1, example = json!({ "acme": "3", "globex": "1.5" }))]
+        #[schema(schema_with = weights_schema)]
         weights: BTreeMap<TenantId, Weight>,
     },
 }
+
+fn weights_schema() -> RefOr<Schema> {
+    let tenant = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(TENANT_PATTERN));
+    let weight = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(WEIGHT_PATTERN));
+    ObjectBuilder::new()
+        .property_names(Some(tenant))
+        .additional_properties(Some(weight))
+        .min_properties(Some(1))
+        .examples([json!({ "acme": "3", "globex": "1.5" })])
+        .into()
+}
+
+/// A decimal above 0, at most 1000000, with at most six decimals.
+const WEIGHT_PATTERN: &str = r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|1000000|0\.[0-9]{0,5}[1-9])$";
 
 /// Weight of a tenant: its part of the shared costs, relative to the weights of the other tenants.
 #[derive(Debug, Clone, Copy, Deserialize)]

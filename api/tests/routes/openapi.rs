@@ -149,3 +149,54 @@ async fn amounts_are_strings_and_access_is_by_bearer_token() {
         (&"http".into(), &"bearer".into())
     );
 }
+
+#[tokio::test]
+async fn links_lead_from_a_list_to_the_operations_of_its_rows() {
+    let document = document().await;
+    let operations: Vec<&Value> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .collect();
+    let named = |id: &Value| {
+        operations
+            .iter()
+            .find(|operation| operation["operationId"] == *id)
+    };
+    let mut linked = BTreeSet::new();
+    for operation in &operations {
+        let links = operation["responses"]["200"]["links"].as_object();
+        for link in links.into_iter().flat_map(|links| links.values()) {
+            let target = named(&link["operationId"]).unwrap();
+            let parameters: Vec<_> = target["parameters"].as_array().unwrap().iter().collect();
+            for name in link["parameters"].as_object().unwrap().keys() {
+                let is_parameter = parameters
+                    .iter()
+                    .any(|parameter| parameter["name"] == **name);
+                assert!(is_parameter, "{link}");
+            }
+            linked.insert(link["operationId"].as_str().unwrap());
+        }
+    }
+    assert_eq!(linked.len(), 18);
+}
+
+#[tokio::test]
+async fn the_schema_has_the_constraints_between_fields() {
+    let schemas = document().await["components"]["schemas"].take();
+    for patch in ["ResourcePatch", "ProjectPatch"] {
+        assert!(schemas[patch]["anyOf"].as_array().unwrap().len() > 1);
+    }
+    for rule in schemas["NewSpreadRule"]["oneOf"].as_array().unwrap() {
+        assert_eq!(rule["additionalProperties"], false, "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn the_index_leads_to_the_document_without_a_token() {
+    let api = TestApi::empty().await;
+    let index = api.get("", "/api/v1").await.ok();
+    let address = index["data"]["openapi_url"].as_str().unwrap();
+    assert_eq!(api.get("", address).await.ok()["openapi"], "3.1.0");
+}

@@ -15,7 +15,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
 use crate::envelope::One;
-use crate::extract::{Body, Id, NoParameters, Query, is_remark};
+use crate::extract::{Body, Id, NoParameters, Query, is_remark, remark_or_null};
 use crate::problem::{BadRequest, EstimateLine, KindMismatch, NotFound, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -72,7 +72,7 @@ struct LineMatch {
     #[schema(required = true, value_type = Option<Uuid>)]
     resource_id: Option<Id>,
     /// Reason for the override, 1 to 500 characters.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    #[schema(schema_with = remark_or_null, required = false)]
     reason: Option<Reason>,
     /// If true, accepts a resource of a kind that does not fit the line.
     #[serde(default)]

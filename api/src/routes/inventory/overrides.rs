@@ -14,10 +14,12 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
-use crate::extract::{Body, Id, Query, Text, TimeOrDate, not_in_the_future, present};
+use crate::extract::{
+    Body, Id, Query, Text, TimeOrDate, not_in_the_future, present, tenant_or_null,
+};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
-use crate::problem::{BadRequest, NotFound, Problem};
+use crate::problem::{BadRequest, FutureTime, NotFound, Problem};
 
 /// A change of the override of a resource; an absent field keeps its value.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -31,7 +33,7 @@ pub(super) struct ResourcePatch {
     /// `since` on. Null without `since` removes the override for all time: charges are attributed
     /// as if it had never existed. Null with `since` ends the override at that time.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(schema_with = tenant_or_null, required = false)]
     tenant_id: Option<Option<TenantId>>,
     /// `id` of a live project. The resource gets the tenant of the project, unless `tenant_id` is
     /// set too. Null as for `tenant_id`.
@@ -56,7 +58,7 @@ pub(super) struct ResourcePatch {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), DryRun),
     request_body = ResourcePatch,
-    responses((status = OK, body = One<ResourceDetail>, description = "The resource after the change"), BadRequest, NotFound)
+    responses((status = OK, body = One<ResourceDetail>, description = "The resource after the change"), BadRequest, NotFound, FutureTime)
 )]
 pub(super) async fn change(
     admin: Admin,
