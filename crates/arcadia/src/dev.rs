@@ -142,6 +142,7 @@ async fn serve(
     };
     let api = api::Settings {
         tracer: span_export.tracer(),
+        rate_limits: api::RateLimits::local(),
         ..crate::api::settings(
             system.store.clone(),
             Schedules::of(system.client.clone(), system.store.clone()),
@@ -163,7 +164,8 @@ async fn serve(
         system.apply_schedules(progress).await?;
         trigger_on_first_start(&system.client, state, progress).await?;
         system.instance.write(state)?;
-        print_addresses(&system.instance, ready_file.as_deref(), state, log)?;
+        let login = system.login_link().await?;
+        print_addresses(&system.instance, &login, ready_file.as_deref(), state, log)?;
         stop.requested().await;
         Ok(())
     };
@@ -239,6 +241,18 @@ impl System {
             plan.take_over();
         }
         Ok(plan.carry_out(&self.client).await?)
+    }
+}
+
+impl System {
+    /// Creates a link for one login as the holder of the admin token.
+    async fn login_link(&self) -> anyhow::Result<String> {
+        let access = self.store.authenticate(&self.instance.admin_token).await?;
+        let token_id = access.context("the admin token was revoked")?.token_id;
+        let code = api::generate_secret();
+        let code = code.expose_secret();
+        self.store.create_login_link(token_id, code).await?;
+        Ok(format!("{}/login?code={code}", self.instance.api_url))
     }
 }
 
@@ -359,11 +373,13 @@ async fn trigger_on_first_start(
 
 fn print_addresses(
     instance: &Instance,
+    login: &str,
     ready_file: Option<&Path>,
     state: &StateDir,
     log: &Path,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
+    writeln!(out, "Pages:       {login}")?;
     writeln!(out, "API:         {}", instance.api_url)?;
     let ui = instance
         .temporal_ui_url

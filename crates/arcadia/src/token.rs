@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print a new token; it cannot be shown again.
+    /// Create a token and print it; it cannot be shown again.
     Create {
         /// Access of the token.
         #[arg(long, value_enum)]

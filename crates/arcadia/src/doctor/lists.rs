@@ -125,7 +125,7 @@ pub(super) fn report_scopes(
             &check,
             format_args!(
                 "{} of {} lists were skipped to leave requests to the workers ({first}): run `arcadia \
-                 doctor` again then",
+                 doctor` again later",
                 skipped.len(),
                 probed.len()
             ),
