@@ -136,8 +136,8 @@ as $$
         ) fit
     ) named
         on item.by_uuid is null and item.by_id is null and not is_for_account and wanted_name is not null
-       -- The item of a database names the database. It is not documented what the items of a
-       -- Kubernetes cluster name.
+       -- The item of a database names the database. The documentation does not state the
+       -- resource that the items of a Kubernetes cluster name.
        and (not item.has_id or (is_named_by_group and identified_kind = 'kubernetes_cluster'))
     left join lateral (
         select

@@ -204,7 +204,7 @@ impl Page {
                  listings. A row with three strikes is deleted.",
             ),
             kinds,
-            |kind| kind.struck,
+            |kind| kind.with_strikes,
         )
     }
 

@@ -34,7 +34,7 @@ pub struct KindGauges {
     /// The number of rows that are not deleted.
     pub live: i64,
     /// The number of live rows with a strike.
-    pub struck: i64,
+    pub with_strikes: i64,
     /// When deletions of this kind were held; `None` if none await a decision.
     pub held_at: Option<DateTime<Utc>>,
     /// The number of held deletions.
@@ -94,7 +94,7 @@ impl Store {
             KindGauges,
             r#"
             with counted as (
-                select kind, count(*) as live, count(*) filter (where stale_strike_count > 0) as struck
+                select kind, count(*) as live, count(*) filter (where stale_strike_count > 0) as with_strikes
                 from cloud_resources where provider = 'digitalocean' and deleted_at is null group by kind
                 union all
                 select 'project', count(*), count(*) filter (where stale_strike_count > 0)
@@ -108,7 +108,7 @@ impl Store {
                 select kind, held_at, would_delete from cloud_held_deletions where provider = 'digitalocean' and state = 'pending'
             )
             select kind as "kind!", fresh.last_complete_at, fresh.last_attempt_at as "last_attempt_at?",
-                fresh.last_state as "last_state?", coalesce(counted.live, 0) as "live!", coalesce(counted.struck, 0) as "struck!",
+                fresh.last_state as "last_state?", coalesce(counted.live, 0) as "live!", coalesce(counted.with_strikes, 0) as "with_strikes!",
                 held.held_at as "held_at?", coalesce(held.would_delete, 0)::bigint as "held_rows!"
             from fresh
             full join counted using (kind)

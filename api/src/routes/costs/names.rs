@@ -7,7 +7,7 @@ use store::Store;
 use store::costs::{BilledResource, ProjectName};
 use uuid::Uuid;
 
-use super::Cost;
+use super::{Cost, Grouping};
 use crate::problem::Problem;
 
 /// Returns, by group, the name and kind on the latest invoice of each resource that the mirror does
@@ -23,8 +23,22 @@ pub(super) fn billed(costs: &[store::costs::Cost]) -> HashMap<String, BilledReso
     latest
 }
 
+/// Adds the names of the groups; groups of tenants, kinds and products have none.
+pub(super) async fn add(
+    store: &Store,
+    grouping: Grouping,
+    billed: &HashMap<String, BilledResource>,
+    costs: &mut [Cost],
+) -> Result<(), Problem> {
+    match grouping {
+        Grouping::Resource => add_resources(store, billed, costs).await,
+        Grouping::Project => add_projects(store, costs).await,
+        Grouping::Tenant | Grouping::Kind | Grouping::Product => Ok(()),
+    }
+}
+
 /// Sets the name and the kind of each resource.
-pub(super) async fn add_resources(
+async fn add_resources(
     store: &Store,
     billed: &HashMap<String, BilledResource>,
     costs: &mut [Cost],
@@ -46,12 +60,12 @@ pub(super) async fn add_resources(
 }
 
 /// Sets the id and the latest name of each project.
-pub(super) async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<(), Problem> {
+async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<(), Problem> {
     let names: Vec<String> = costs.iter().filter_map(|cost| cost.group.clone()).collect();
     let mut by_name: HashMap<String, Vec<ProjectName>> = HashMap::new();
     for project in store.projects_named(&names).await? {
         by_name
-            .entry(project.asked.clone())
+            .entry(project.queried.clone())
             .or_default()
             .push(project);
     }

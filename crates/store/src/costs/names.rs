@@ -18,7 +18,7 @@ pub struct ResourceName {
 pub struct ProjectName {
     pub id: Uuid,
     /// The queried name, in lower case.
-    pub asked: String,
+    pub queried: String,
     /// The last known name.
     pub name: String,
     /// When the project received the queried name.
@@ -44,9 +44,9 @@ impl Store {
     pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ProjectName>, StoreError> {
         let projects = sqlx::query_as!(
             ProjectName,
-            r#"select project.id, lower(had.name) as "asked!", project.name, had.valid_from, had.valid_to
+            r#"select project.id, lower(had.name) as "queried!", project.name, had.valid_from, had.valid_to
                from cloud_project_names had join cloud_projects project on project.id = had.cloud_project_id
-               where lower(had.name) in (select lower(asked) from unnest($1::text[]) asked)
+               where lower(had.name) in (select lower(queried) from unnest($1::text[]) queried)
                order by had.valid_from, project.id"#,
             names,
         )

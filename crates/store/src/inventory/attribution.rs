@@ -79,14 +79,14 @@ async fn set_attributions(
         r#"
         with changed as (
             select r.id, r.cloud_project_id as project_before, r.tenant_id as tenant_before, r.attribution as attribution_before,
-                home.cloud_project_id, home.tenant_id, home.attribution,
-                home.provider_project_id, home.parent_id, home.overridden_by
+                derived.cloud_project_id, derived.tenant_id, derived.attribution,
+                derived.provider_project_id, derived.parent_id, derived.overridden_by
             from cloud_resources r
-            join cloud_resource_attribution home on home.id = r.id and home.listing is null
+            join cloud_resource_attribution derived on derived.id = r.id and derived.listing is null
             where ($1::uuid[] is null or r.id = any($1))
               and (r.provider_project_id, r.parent_id, r.overridden_by, r.cloud_project_id, r.tenant_id, r.attribution)
-                  is distinct from (home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id,
-                      home.tenant_id, home.attribution)
+                  is distinct from (derived.provider_project_id, derived.parent_id, derived.overridden_by, derived.cloud_project_id,
+                      derived.tenant_id, derived.attribution)
         )
         update cloud_resources r set
             provider_project_id = changed.provider_project_id,

@@ -278,7 +278,7 @@ async fn delete_held(
 ) -> Result<usize, StoreError> {
     let deleted = sqlx::query_as!(
         DeletedResource,
-        "with gone as (
+        "with deleted as (
              update cloud_resources r set
                  stale_strike_count = stale_strike_count + 1, last_struck_at = $2, deleted_at = $2
              from cloud_held_resources h
@@ -291,9 +291,9 @@ async fn delete_held(
              select id, 'deleted', jsonb_build_object(
                  'deleted_at', jsonb_build_object('before', null, 'after', $2::timestamptz),
                  'approved_by', jsonb_build_object('before', null, 'after', $3::text)), $2, $4, $5
-             from gone
+             from deleted
          )
-         select id, name from gone",
+         select id, name from deleted",
         hold.id,
         at,
         decided_by,

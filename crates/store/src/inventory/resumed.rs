@@ -116,7 +116,7 @@ impl Store {
     /// Deletes all rows of a listing.
     async fn delete_listing(&self, listing: Uuid) -> Result<(), StoreError> {
         sqlx::query!(
-            "with gone as (delete from cloud_resumable_listings where listing = $1)
+            "with deleted as (delete from cloud_resumable_listings where listing = $1)
              delete from cloud_staged_resources where listing = $1",
             listing,
         )

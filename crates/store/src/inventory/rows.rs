@@ -110,10 +110,10 @@ pub(super) async fn insert(
             (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, provider_project_id,
              parent_id, overridden_by, cloud_project_id, tenant_id, attribution, first_seen_at, last_seen_at)
         select s.id, s.kind, s.provider_id, s.name, s.region, s.status, s.tags, s.attrs, s.fingerprint, s.body_project_id,
-            home.provider_project_id, home.parent_id, home.overridden_by, home.cloud_project_id, home.tenant_id, home.attribution,
+            derived.provider_project_id, derived.parent_id, derived.overridden_by, derived.cloud_project_id, derived.tenant_id, derived.attribution,
             $3, $3
         from cloud_staged_resources s
-        left join cloud_resource_attribution home on home.listing = $1 and home.kind = $2 and home.id = s.id
+        left join cloud_resource_attribution derived on derived.listing = $1 and derived.kind = $2 and derived.id = s.id
             and (s.owner_relation is distinct from 'made_by_kubernetes' or exists (
                 select from cloud_resources cluster
                 where cluster.provider = 'digitalocean' and cluster.kind = s.owner_kind and cluster.provider_id = s.owner_provider_id

@@ -50,7 +50,7 @@ pub(super) async fn strike(
 
     let struck = sqlx::query!(
         r#"
-        with struck as (
+        with marked as (
             update cloud_resources set
                 stale_strike_count = stale_strike_count + 1,
                 last_struck_at = $5,
@@ -65,9 +65,9 @@ pub(super) async fn strike(
             insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
             select id, 'deleted', jsonb_build_object('deleted_at', jsonb_build_object('before', null, 'after', deleted_at)),
                 $5, $7, $8
-            from struck where deleted_at is not null
+            from marked where deleted_at is not null
         )
-        select id, name, deleted_at is not null as "is_deleted!" from struck
+        select id, name, deleted_at is not null as "is_deleted!" from marked
         "#,
         kind,
         facts.started_at,

@@ -214,7 +214,7 @@ pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Resu
              match_note = found.match_note,
              match_candidates = found.match_candidates,
              is_shared = found.is_shared,
-             -- Whose it is follows below; what is shared is nobody's own.
+             -- The tenants are set below; shared costs have none.
              tenant_id = case when not found.is_shared then line.tenant_id end,
              is_split = line.is_split and not found.is_shared,
              attributed_by = case

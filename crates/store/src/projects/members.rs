@@ -278,7 +278,7 @@ async fn strike(
         )));
     }
     sqlx::query!(
-        "with struck as (
+        "with marked as (
              update cloud_project_members set stale_strike_count = stale_strike_count + 1, last_struck_at = now()
              where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 < $3 and kind <> all($4)
                and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
