@@ -15,6 +15,28 @@ create table api_tokens (
     check ((role = 'tenant') = (tenant_id is not null))
 );
 
+-- Browser sessions. A session has the role and the tenant of the token that started it, and ends with
+-- that token. Only the SHA-256 of the session id is stored.
+-- Bound: ended sessions are removed at each login.
+create table web_sessions (
+    session_sha256 bytea primary key check (octet_length(session_sha256) = 32),
+    token_id uuid not null references api_tokens,
+    created_at timestamptz not null default clock_timestamp(),
+    -- To the minute. A session ends eight hours after its last request.
+    last_seen_at timestamptz not null default clock_timestamp(),
+    -- Seven days after the login.
+    expires_at timestamptz not null
+);
+create index web_sessions_token on web_sessions (token_id);
+
+-- Links that log a person in once: `arcadia dev` prints one. Only the SHA-256 of the code is stored.
+-- Bound: a used code is removed; expired ones are removed at each login.
+create table login_links (
+    code_sha256 bytea primary key check (octet_length(code_sha256) = 32),
+    token_id uuid not null references api_tokens,
+    expires_at timestamptz not null
+);
+
 -- The tenants: every id that a token, a project, a resource, a cost or an allocation rule refers
 -- to. An id that only a revoked token refers to is not a tenant. known_since is the earliest time
 -- at which a token, a project or a resource was assigned to the tenant; null if only costs or a

@@ -1,5 +1,6 @@
 //! Authentication of callers by token, and their roles.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
@@ -9,7 +10,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::TenantId;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use store::{Access, Role};
 use uuid::Uuid;
 
@@ -23,9 +24,16 @@ use crate::serving::Peer;
 ///
 /// Panics if the operating system has no random source: there is no safe fallback.
 pub fn generate_token() -> SecretString {
+    format!("arc_{}", generate_secret().expose_secret()).into()
+}
+
+/// Generates the id of a session or the code of a login link: 256 random bits.
+///
+/// Panics if the operating system has no random source.
+pub fn generate_secret() -> SecretString {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).expect("the operating system has a random source");
-    format!("arc_{}", URL_SAFE_NO_PAD.encode(bytes)).into()
+    URL_SAFE_NO_PAD.encode(bytes).into()
 }
 
 /// A caller with a valid token of any role.
@@ -64,10 +72,21 @@ impl FromRequestParts<ApiState> for Caller {
     }
 }
 
+/// The address of the client, if it is known.
+pub(crate) struct Origin(pub(crate) Option<IpAddr>);
+
+impl FromRequestParts<ApiState> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
+        Ok(Self(address(parts, state.trusted_proxies)))
+    }
+}
+
 /// Returns the address of the caller: the other end of the connection, or behind trusted proxies
 /// the address that the first of them received the request from. Entries further left in
 /// `x-forwarded-for` are not trusted, because the caller can set them.
-fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
+pub(crate) fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let fields = parts.headers.get_all("x-forwarded-for").iter();
     let addresses: Vec<&str> = fields
@@ -138,7 +157,6 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

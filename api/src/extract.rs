@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequest, FromRequestParts, Path, RawForm, Request};
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -38,6 +38,35 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|rejection| invalid_parameter(first_cause(&rejection)))
     }
+}
+
+/// The fields of an HTML form.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let RawForm(fields) = RawForm::from_request(request, state)
+            .await
+            .map_err(|_| Problem::UnsupportedMediaType)?;
+        serde_urlencoded::from_bytes(&fields)
+            .map(Self)
+            .map_err(|error| Problem::InvalidBody(error.to_string()))
+    }
+}
+
+/// Reads an optional parameter of a page. HTML forms send empty fields: an empty one is absent.
+pub(crate) fn optional_field<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Reads a `T` from some parameters of a query string. `further` are the names of parameters that

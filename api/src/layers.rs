@@ -108,7 +108,10 @@ async fn harden(State(https_only): State<bool>, request: Request, next: Next) ->
             "default-src 'none'; frame-ancestors 'none'",
         ),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // Pages have their own.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if https_only {
         // One year. Without `includeSubDomains`: other programs may serve the subdomains.

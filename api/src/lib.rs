@@ -16,6 +16,7 @@ mod limits;
 mod metrics;
 mod notes;
 mod openapi;
+mod pages;
 mod paging;
 mod problem;
 mod routes;
@@ -35,7 +36,7 @@ use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use access::generate_token;
+pub use access::{generate_secret, generate_token};
 pub use limits::{Rate, RateLimits};
 pub use serving::serve;
 pub use temporal::{
@@ -135,6 +136,7 @@ fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
         trusted_proxies: settings.trusted_proxies,
         openapi: Arc::new(document),
     };
+    let router = router.merge(pages::routes(&state));
     let metrics_router = Router::new().route("/metrics", get(metrics::show));
     let with_layers = |router: Router<ApiState>, tracer| {
         let router = router

@@ -57,6 +57,20 @@ const REQUEST_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const CONCURRENT_REQUESTS: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 
+const LOCAL_PER_SECOND: NonZeroU32 = NonZeroU32::new(1000).expect("not 0");
+
+impl RateLimits {
+    /// The limits of an instance with all clients on the same machine: high enough for tools
+    /// that try every operation, such as a fuzzer.
+    pub fn local() -> Self {
+        Self {
+            requests: Rate::per_second(LOCAL_PER_SECOND),
+            failures: Rate::per_second(LOCAL_PER_SECOND),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for RateLimits {
     /// Per token 50 requests a second with a burst of 200, and 4 concurrent requests; per address
     /// 20 unknown tokens a minute.

@@ -19,6 +19,9 @@ use utoipa::{IntoResponses, ToSchema};
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The media type of pages; their errors are pages too.
+const HTML: &str = "text/html; charset=utf-8";
+
 /// An error of a request. The caller receives its `Display` text; its sources go to the log only.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
@@ -146,6 +149,11 @@ impl Problem {
         }
     }
 
+    /// Returns the title of the problem's type.
+    pub(crate) fn title(&self) -> &'static str {
+        self.class().2
+    }
+
     fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
@@ -228,7 +236,7 @@ pub(crate) async fn in_problem_form(request: Request, next: Next) -> Response {
     let is_problem = response
         .headers()
         .get(CONTENT_TYPE)
-        .is_some_and(|media_type| media_type == MEDIA_TYPE);
+        .is_some_and(|media_type| media_type == MEDIA_TYPE || media_type == HTML);
     if !is_error || is_problem {
         return response;
     }

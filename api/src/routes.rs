@@ -2,7 +2,7 @@
 
 mod balance;
 mod cost_lines;
-mod costs;
+pub(crate) mod costs;
 mod estimates;
 mod held_deletions;
 mod index;

@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::Store;
 use store::costs::{Discrepancy, GroupBy, Verification};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -162,27 +163,27 @@ async fn statements(
 
 /// Costs of one group in one month; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
-struct Cost {
+pub(crate) struct Cost {
     /// First day of the month.
-    period: NaiveDate,
+    pub(crate) period: NaiveDate,
     /// Value of `group_by`: the tenant; the name of the project on the invoice; the kind; the
     /// product; or the resource, as its `id`, or as `KIND:PROVIDER_ID` if it was deleted before the
     /// mirror started. Null for costs without such a value.
-    group: Option<String>,
+    pub(crate) group: Option<String>,
     /// Direct costs of the group, in USD.
     direct: Usd,
     /// With `group_by=tenant`, the tenant's part of the shared costs, in USD; otherwise zero, and
     /// shared costs are in `direct`.
     shared: Usd,
     /// `direct` plus `shared`, in USD.
-    amount: Usd,
+    pub(crate) amount: Usd,
     /// True if the lines of the month are an estimate.
-    is_estimate: bool,
+    pub(crate) is_estimate: bool,
     /// With `group_by=resource`: the latest name of the resource, live or deleted; the name on the
     /// invoice if the mirror does not have the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    resource_name: Option<String>,
+    pub(crate) resource_name: Option<String>,
     /// With `group_by=resource`: the kind of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -196,7 +197,7 @@ struct Cost {
     /// project is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    project_name: Option<String>,
+    pub(crate) project_name: Option<String>,
 }
 
 impl From<store::costs::Cost> for Cost {
@@ -217,9 +218,9 @@ impl From<store::costs::Cost> for Cost {
 }
 
 /// Property by which costs are grouped.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Grouping {
+pub(crate) enum Grouping {
     Tenant,
     Project,
     Kind,
@@ -227,17 +228,31 @@ enum Grouping {
     Resource,
 }
 
+impl Grouping {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Tenant,
+        Self::Project,
+        Self::Kind,
+        Self::Product,
+        Self::Resource,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Project => "project",
+            Self::Kind => "kind",
+            Self::Product => "product",
+            Self::Resource => "resource",
+        }
+    }
+}
+
 impl FromStr for Grouping {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let choices = [
-            ("tenant", Self::Tenant),
-            ("project", Self::Project),
-            ("kind", Self::Kind),
-            ("product", Self::Product),
-            ("resource", Self::Resource),
-        ];
+        let choices = Self::ALL.map(|grouping| (grouping.name(), grouping));
         choices::one_of("grouping", text, &choices)
     }
 }
@@ -321,11 +336,7 @@ async fn series(
         .show_of_all(costs, |row| (row.period, row.group.clone()))
         .into()
         .with_notes(coverage.notes);
-    match group_by {
-        Grouping::Resource => names::add_resources(&state.store, &billed, &mut data).await?,
-        Grouping::Project => names::add_projects(&state.store, &mut data).await?,
-        Grouping::Tenant | Grouping::Kind | Grouping::Product => {}
-    }
+    names::add(&state.store, group_by, &billed, &mut data).await?;
     Ok(Json(CostList {
         data,
         meta: CostMeta {
@@ -337,6 +348,32 @@ async fn series(
             has_data: coverage.has_data,
         },
     }))
+}
+
+/// The costs of a range of months, with the names of their groups.
+pub(crate) struct NamedCosts {
+    pub(crate) rows: Vec<Cost>,
+    /// The reason for each month without lines.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads the costs of a range of months, with the names of their groups.
+pub(crate) async fn read_costs(
+    store: &Store,
+    grouping: Grouping,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<NamedCosts, Problem> {
+    let costs = store.costs(grouping.into(), from, to).await?;
+    let billed = names::billed(&costs);
+    let mut rows: Vec<Cost> = costs.into_iter().map(Cost::from).collect();
+    names::add(store, grouping, &billed, &mut rows).await?;
+    let coverage = Coverage::of(store, from, to).await?;
+    let notes = coverage.notes.into_iter().map(|note| note.detail);
+    Ok(NamedCosts {
+        rows,
+        notes: notes.collect(),
+    })
 }
 
 /// Lists stored sums that do not reconcile, the latest month first; at most 100

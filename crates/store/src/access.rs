@@ -1,11 +1,15 @@
 //! API tokens and their roles.
 
+mod web_sessions;
+
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
+
+pub use self::web_sessions::{IDLE, LIFETIME};
 
 /// The permissions of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Each write is one transaction, is idempotent and safe under concurrency, and leaves no partial
 //! result if the process dies. Only [`Store::sweep`] writes resources.
 
-mod access;
+pub mod access;
 pub mod balance;
 mod completion;
 pub mod costs;

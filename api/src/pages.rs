@@ -1,0 +1,28 @@
+//! HTML pages for people, one file per noun next to the JSON route of the same noun.
+//!
+//! Pages work without JavaScript: their state is the URL, forms are GET or POST. A page calls the
+//! store functions of its JSON route.
+
+mod assets;
+mod chart;
+mod costs;
+mod format;
+mod login;
+mod page;
+mod session;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tower_http::csrf::CsrfLayer;
+
+use crate::ApiState;
+
+/// Returns all pages and their assets. A POST from another site is refused, because a cookie
+/// authenticates pages.
+pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
+    let pages = Router::new().merge(costs::routes()).merge(login::routes());
+    pages
+        .layer(from_fn_with_state(state.clone(), page::show_errors))
+        .layer(CsrfLayer::new())
+        .merge(assets::routes())
+}

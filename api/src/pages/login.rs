@@ -1,0 +1,189 @@
+//! Login and logout: an API token, or a link that `arcadia dev` printed, becomes a session.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use store::access::{IDLE, LIFETIME};
+
+use super::page::{Frame, PageProblem, render};
+use super::session::{SESSION_COOKIE, THEME_COOKIE, Theme, cookie};
+use crate::ApiState;
+use crate::access::{Origin, generate_secret};
+use crate::extract::{Form, Query};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/login", get(show).post(log_in))
+        .route("/logout", post(log_out))
+        .route("/theme", post(choose_theme))
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    /// The page to return to.
+    next: String,
+    /// The code of a login link; empty without one.
+    code: String,
+    error: Option<&'static str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginQuery {
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    code: String,
+}
+
+async fn show(
+    headers: HeaderMap,
+    Query(query): Query<LoginQuery>,
+) -> Result<Response, PageProblem> {
+    render(&LoginPage {
+        frame: Frame::anonymous("Log in", Theme::of(&headers)),
+        next: own_address(&query.next),
+        code: query.code,
+        error: None,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginForm {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Starts a session. An unknown token or a used link counts as a failure of the client address;
+/// too many failures are refused.
+async fn log_in(
+    State(state): State<ApiState>,
+    Origin(origin): Origin,
+    headers: HeaderMap,
+    Form(form): Form<LoginForm>,
+) -> Result<Response, PageProblem> {
+    let secret = if form.code.is_empty() {
+        form.token.trim()
+    } else {
+        form.code.trim()
+    };
+    let attempt = state.limiter.attempt(secret, origin)?;
+    let token_id = if form.code.is_empty() {
+        let access = state.store.authenticate(secret).await?;
+        access.map(|access| access.token_id)
+    } else {
+        state.store.use_login_link(secret).await?
+    };
+    let next = own_address(&form.next);
+    let Some(token_id) = token_id else {
+        attempt.failed();
+        let error = if form.code.is_empty() {
+            "The token is unknown or revoked. `arcadia token create` makes one."
+        } else {
+            "The link was used or has expired. Restart `arcadia dev` for another one, or enter a token."
+        };
+        let mut page = render(&LoginPage {
+            frame: Frame::anonymous("Log in", Theme::of(&headers)),
+            next,
+            code: String::new(),
+            error: Some(error),
+        })?;
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(page);
+    };
+    let session = generate_secret();
+    state
+        .store
+        .start_session(token_id, session.expose_secret())
+        .await?;
+    tracing::info!(%token_id, "session started; idle limit {} h", IDLE.num_hours());
+    let cookie = format!(
+        "{SESSION_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
+        session.expose_secret(),
+        LIFETIME.num_seconds()
+    );
+    Ok(with_cookie(&next, &cookie))
+}
+
+/// Ends the session, here and in the browser.
+async fn log_out(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    if let Some(session) = cookie(&headers, SESSION_COOKIE) {
+        state.store.end_session(session).await?;
+    }
+    let cookie = format!("{SESSION_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+    Ok(with_cookie("/login", &cookie))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThemeForm {
+    theme: String,
+    #[serde(default)]
+    next: String,
+}
+
+async fn choose_theme(Form(form): Form<ThemeForm>) -> Response {
+    let theme = Theme::named(&form.theme).name();
+    let cookie = format!("{THEME_COOKIE}={theme}; Path=/; SameSite=Lax; Max-Age=31536000");
+    with_cookie(&own_address(&form.next), &cookie)
+}
+
+fn with_cookie(address: &str, cookie: &str) -> Response {
+    let mut response = Redirect::to(address).into_response();
+    if let Ok(mut value) = HeaderValue::from_str(cookie) {
+        value.set_sensitive(true);
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+    response
+}
+
+/// Returns the text if it is a path on this server, else `/`: a link never leads to another site
+/// after the login.
+fn own_address(text: &str) -> String {
+    let is_own = text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains('\\')
+        && text
+            .parse::<Uri>()
+            .is_ok_and(|uri| uri.authority().is_none());
+    if is_own {
+        text.to_owned()
+    } else {
+        "/".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_address;
+
+    #[test]
+    fn a_login_leads_to_no_other_site() {
+        for (text, expected) in [
+            ("/costs?from=2026-04", "/costs?from=2026-04"),
+            ("//example.com", "/"),
+            ("/\\example.com", "/"),
+            ("https://example.com/", "/"),
+            ("javascript:alert(1)", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(own_address(text), expected);
+        }
+    }
+}
