@@ -46,16 +46,19 @@ pub(crate) enum Ports {
 impl Ports {
     pub(crate) async fn reserve(&self) -> Result<Reserved, Error> {
         match self {
-            Self::Prefer(wanted) => reserve(wanted),
+            Self::Prefer(preferred) => reserve(preferred),
             Self::Only(port) => reserve_when_free(*port).await,
         }
     }
 }
 
-/// Reserves the first of `wanted` that is free, else any free port.
-fn reserve(wanted: &[u16]) -> Result<Reserved, Error> {
+/// Reserves the first of `preferred` that is free, else any free port.
+fn reserve(preferred: &[u16]) -> Result<Reserved, Error> {
     let locks = cache_directory().join("ports");
-    if let Some(reserved) = wanted.iter().find_map(|port| try_to_reserve(*port, &locks)) {
+    if let Some(reserved) = preferred
+        .iter()
+        .find_map(|port| try_to_reserve(*port, &locks))
+    {
         return Ok(reserved);
     }
     // No lock: the system chooses at random among thousands of ports, so collisions are unlikely.

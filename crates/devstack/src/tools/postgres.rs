@@ -76,7 +76,7 @@ pub(crate) async fn find_or_install(
     if let Some(binaries) = found.iter().find(|binaries| fits(binaries)) {
         return Ok(binaries.clone());
     }
-    let wanted = needed.unwrap_or(DOWNLOADED_MAJOR);
+    let major = needed.unwrap_or(DOWNLOADED_MAJOR);
     let installed = if found.is_empty() {
         "none is installed".to_owned()
     } else {
@@ -88,7 +88,7 @@ pub(crate) async fn find_or_install(
         tried: vec![installed.clone(), reason],
     };
     let cache = reachable_cache(user, progress)?;
-    download(wanted, &cache, user, progress)
+    download(major, &cache, user, progress)
         .await
         .map_err(failure)
 }

@@ -28,9 +28,9 @@ async fn list_faults(State(shared): State<Shared>) -> String {
 async fn add_faults(State(shared): State<Shared>, text: String) -> Response {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     match lines.map(str::parse).collect::<Result<Vec<Fault>, _>>() {
-        Ok(wanted) => {
+        Ok(added) => {
             let mut faults = shared.faults();
-            for fault in wanted {
+            for fault in added {
                 faults.add(fault);
             }
             StatusCode::NO_CONTENT.into_response()

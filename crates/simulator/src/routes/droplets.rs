@@ -38,13 +38,13 @@ pub(crate) async fn list(
         Some("gpus") => &account.gpu_droplets,
         Some(_) => return Err(ApiError::unprocessable("type must be droplets or gpus")),
     };
-    let wanted = |droplet: &&Droplet| {
+    let matches = |droplet: &&Droplet| {
         let tag = filter.tag_name.as_ref();
         let name = filter.name.as_ref();
         tag.is_none_or(|tag| droplet.tags.contains(tag))
             && name.is_none_or(|name| droplet.name.eq_ignore_ascii_case(name))
     };
-    let matching: Vec<&Droplet> = all.iter().filter(wanted).collect();
+    let matching: Vec<&Droplet> = all.iter().filter(matches).collect();
     Ok(page.answer("droplets", &matching, |droplet| droplet.body(with_tags)))
 }
 

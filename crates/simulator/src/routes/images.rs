@@ -42,10 +42,11 @@ async fn list_snapshots(
     let kind = kinds::named("snapshot").ok_or_else(ApiError::not_found)?;
     let account = shared.account();
     let all = account.stock.of(kind.slug);
-    let Some(wanted) = parameter(parts.uri.query().unwrap_or_default(), "resource_type") else {
+    let Some(resource_type) = parameter(parts.uri.query().unwrap_or_default(), "resource_type")
+    else {
         return answer(kind, all, &caller, &parts);
     };
-    if !["droplet", "volume"].contains(&wanted) {
+    if !["droplet", "volume"].contains(&resource_type) {
         return Err(ApiError::unprocessable(
             "resource_type must be droplet or volume",
         ));
@@ -57,7 +58,7 @@ async fn list_snapshots(
             .as_ref()
             .map_or("volume", |made_of| made_of.kind)
     };
-    let matching = all.iter().filter(|one| source(one) == wanted);
+    let matching = all.iter().filter(|one| source(one) == resource_type);
     answer(kind, matching, &caller, &parts)
 }
 

@@ -114,19 +114,19 @@ pub(crate) fn answer<'a>(
     parts: &Parts,
 ) -> Result<Response, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
-    let wanted: Vec<(&str, &str)> = kind
+    let filters: Vec<(&str, &str)> = kind
         .filters
         .iter()
         .filter_map(|(name, pointer)| Some((*pointer, parameter(query, name)?)))
         .collect();
     let mut resources: Vec<&Resource> = resources.into_iter().collect();
-    if !wanted.is_empty() {
+    if !filters.is_empty() {
         resources.retain(|resource| {
             let body = resource.body();
             let has = |(pointer, value): &(&str, &str)| {
                 body.pointer(pointer).is_some_and(|found| found == value)
             };
-            wanted.iter().all(has)
+            filters.iter().all(has)
         });
     }
     let key = kind.key;

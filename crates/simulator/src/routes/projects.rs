@@ -187,23 +187,23 @@ pub(crate) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     caller.needs("project:create")?;
-    let wanted: NewProject = serde_json::from_slice(&body)
+    let request: NewProject = serde_json::from_slice(&body)
         .map_err(|_| ApiError::unprocessable("name and purpose are required"))?;
     let too_long = |text: &str, most: usize| text.chars().count() > most;
-    if wanted.name.is_empty() || too_long(&wanted.name, 175) {
+    if request.name.is_empty() || too_long(&request.name, 175) {
         return Err(ApiError::unprocessable(
             "name must have between 1 and 175 characters",
         ));
     }
-    if wanted.purpose.is_empty()
-        || too_long(&wanted.purpose, 255)
-        || too_long(&wanted.description, 255)
+    if request.purpose.is_empty()
+        || too_long(&request.purpose, 255)
+        || too_long(&request.description, 255)
     {
         return Err(ApiError::unprocessable(
             "purpose and description must not be longer than 255 characters",
         ));
     }
-    let environment = wanted.environment.unwrap_or("Development".to_owned());
+    let environment = request.environment.unwrap_or("Development".to_owned());
     if !["Development", "Staging", "Production"].contains(&environment.as_str()) {
         return Err(ApiError::unprocessable(
             "environment must be Development, Staging or Production",
@@ -213,21 +213,21 @@ pub(crate) async fn create(
     if account
         .projects
         .iter()
-        .any(|project| project.name == wanted.name)
+        .any(|project| project.name == request.name)
     {
         return Err(ApiError::conflict(
             "name is already in use (duplicate project name)",
         ));
     }
-    let purpose = match wanted.purpose {
+    let purpose = match request.purpose {
         known if PURPOSES.contains(&known.as_str()) => known,
         other => format!("Other: {other}"),
     };
     let now = Utc::now().trunc_subsecs(0);
     let project = Project {
         id: identifier("project", account.next_number()),
-        name: wanted.name,
-        description: wanted.description,
+        name: request.name,
+        description: request.description,
         purpose,
         environment,
         is_default: false,
@@ -271,19 +271,19 @@ pub(crate) async fn assign(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     caller.needs("project:assign_resource")?;
-    let wanted: Assignment = serde_json::from_slice(&body)
+    let request: Assignment = serde_json::from_slice(&body)
         .map_err(|_| ApiError::unprocessable("resources must be a list of URNs"))?;
     let mut account = shared.account_mut();
     let project = find(&account, &id)?.id;
-    for urn in &wanted.resources {
+    for urn in &request.resources {
         refuse_unassignable(&account, project, urn)?;
     }
-    let already: Vec<&String> = wanted
+    let already: Vec<&String> = request
         .resources
         .iter()
         .filter(|urn| account.project_of(urn) == Some(project))
         .collect();
-    for urn in &wanted.resources {
+    for urn in &request.resources {
         account.assign(project, urn);
     }
     let members = &account
@@ -295,7 +295,7 @@ pub(crate) async fn assign(
         .map(|member| {
             let status = match () {
                 () if already.contains(&&member.urn) => "already_assigned",
-                () if wanted.resources.contains(&member.urn) => "assigned",
+                () if request.resources.contains(&member.urn) => "assigned",
                 () => member.status_name(),
             };
             member.body(&origin, status)

@@ -67,13 +67,13 @@ pub(crate) async fn list(
     caller.needs("block_storage:read")?;
     let account = shared.account();
     let with_tags = caller.may(tags::SCOPE);
-    let wanted = |volume: &&Volume| {
+    let matches = |volume: &&Volume| {
         let name = filter.name.as_ref();
         let region = filter.region.as_ref();
         name.is_none_or(|name| *name == volume.name)
             && region.is_none_or(|region| *region == volume.region)
     };
-    let matching: Vec<&Volume> = account.volumes.iter().filter(wanted).collect();
+    let matching: Vec<&Volume> = account.volumes.iter().filter(matches).collect();
     Ok(page.answer("volumes", &matching, |volume| volume.body(with_tags)))
 }
 
