@@ -8,6 +8,7 @@ mod chart;
 mod costs;
 mod format;
 mod login;
+mod overview;
 mod page;
 mod session;
 
@@ -20,7 +21,10 @@ use crate::ApiState;
 /// Returns all pages and their assets. A POST from another site is refused, because a cookie
 /// authenticates pages.
 pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
-    let pages = Router::new().merge(costs::routes()).merge(login::routes());
+    let pages = Router::new()
+        .merge(costs::routes())
+        .merge(overview::routes())
+        .merge(login::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))
         .layer(CsrfLayer::new())

@@ -11,7 +11,7 @@ mod invoices;
 mod ledger;
 mod projects;
 mod spread_rules;
-mod sync;
+pub(crate) mod sync;
 mod tenants;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -1,6 +1,7 @@
 //! `/costs`: costs by month and group, as bars and as a table of the same amounts.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::Router;
@@ -61,7 +62,7 @@ struct CostsPage {
     frame: Frame,
     from: String,
     to: String,
-    groupings: Vec<(&'static str, &'static str, bool)>,
+    groupings: Vec<(&'static str, bool)>,
     group_name: &'static str,
     months: Vec<MonthHead>,
     rows: Vec<Row>,
@@ -93,8 +94,8 @@ fn without_group(grouping: Grouping) -> &'static str {
 }
 
 /// The filter of `/lines` that selects a group; none if the lines of the group cannot be selected.
-fn filter_of(grouping: Grouping, group: &Option<String>) -> Option<String> {
-    let group = group.as_deref()?;
+fn filter_of(grouping: Grouping, group: Option<&str>) -> Option<String> {
+    let group = group?;
     let name = match grouping {
         Grouping::Tenant => "tenant",
         Grouping::Project => "project",
@@ -106,29 +107,139 @@ fn filter_of(grouping: Grouping, group: &Option<String>) -> Option<String> {
     serde_urlencoded::to_string([(name, group)]).ok()
 }
 
+/// A group of costs, such as a tenant.
 struct Group {
     name: String,
+    /// The filter of `/lines` for the group; `None` if its lines cannot be selected.
     filter: Option<String>,
     amounts: BTreeMap<NaiveDate, Decimal>,
 }
 
-fn groups(costs: Vec<Cost>, grouping: Grouping) -> Vec<Group> {
-    let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
-    for cost in costs {
-        let group = groups.entry(cost.group.clone()).or_insert_with(|| Group {
-            name: cost
-                .resource_name
-                .or(cost.project_name)
-                .or(cost.group.clone())
-                .unwrap_or_else(|| without_group(grouping).to_owned()),
-            filter: filter_of(grouping, &cost.group),
-            amounts: BTreeMap::new(),
-        });
-        *group.amounts.entry(cost.period).or_default() += cost.amount.0;
+impl Group {
+    fn amount(&self, period: NaiveDate) -> Decimal {
+        self.amounts.get(&period).copied().unwrap_or_default()
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.amounts.values().sum::<Decimal>()));
-    groups
+
+    fn total(&self) -> Decimal {
+        self.amounts.values().sum()
+    }
+
+    /// The address of the lines of a month; empty if they cannot be selected.
+    fn lines(&self, period: NaiveDate) -> String {
+        match &self.filter {
+            Some(filter) => format!("/lines?period={}&{filter}", month(period)),
+            None => String::new(),
+        }
+    }
+}
+
+/// The costs of a range of months by group, the largest group first; amounts in USD.
+pub(super) struct CostTable {
+    months: Vec<NaiveDate>,
+    /// The months with estimated costs.
+    estimated: BTreeSet<NaiveDate>,
+    groups: Vec<Group>,
+}
+
+impl CostTable {
+    pub(super) fn new(
+        costs: Vec<Cost>,
+        grouping: Grouping,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Self {
+        let estimated = costs.iter().filter(|cost| cost.is_estimate);
+        let estimated = estimated.map(|cost| cost.period).collect();
+        let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
+        for cost in costs {
+            let group = groups.entry(cost.group.clone()).or_insert_with(|| Group {
+                name: cost
+                    .resource_name
+                    .or(cost.project_name)
+                    .or(cost.group.clone())
+                    .unwrap_or_else(|| without_group(grouping).to_owned()),
+                filter: filter_of(grouping, cost.group.as_deref()),
+                amounts: BTreeMap::new(),
+            });
+            *group.amounts.entry(cost.period).or_default() += cost.amount.0;
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_by_key(|group| Reverse(group.total()));
+        let months = (0..).map(|count| from + Months::new(count));
+        Self {
+            months: months.take_while(|period| *period <= to).collect(),
+            estimated,
+            groups,
+        }
+    }
+
+    fn sum(&self, period: NaiveDate) -> Decimal {
+        self.groups.iter().map(|group| group.amount(period)).sum()
+    }
+
+    fn total(&self) -> Decimal {
+        self.groups.iter().map(Group::total).sum()
+    }
+
+    /// The last month minus the month before.
+    fn change(&self, amount: impl Fn(NaiveDate) -> Decimal) -> Money {
+        match self.months.as_slice() {
+            [.., before, last] => Money(amount(*last) - amount(*before)),
+            _ => Money::default(),
+        }
+    }
+
+    fn heads(&self) -> Vec<MonthHead> {
+        let heads = self.months.iter().map(|period| MonthHead {
+            name: month(*period),
+            link: format!("/lines?period={}", month(*period)),
+            is_estimate: self.estimated.contains(period),
+            total: Money(self.sum(*period)),
+        });
+        heads.collect()
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let total = self.total();
+        let rows = self.groups.iter().map(|group| Row {
+            name: group.name.clone(),
+            cells: self
+                .months
+                .iter()
+                .map(|period| Cell {
+                    amount: group.amounts.get(period).copied().map(Money),
+                    link: group.lines(*period),
+                })
+                .collect(),
+            total: Money(group.total()),
+            share: percent(group.total(), total),
+            change: self.change(|period| group.amount(period)),
+        });
+        rows.collect()
+    }
+
+    /// Draws the months as stacked bars; each bar leads to its lines.
+    pub(super) fn chart(&self, title: &str) -> StackedBars {
+        let columns = self.months.iter().map(|period| Column {
+            label: period.format("%b %y").to_string(),
+            name: month_name(*period),
+            is_estimate: self.estimated.contains(period),
+        });
+        let series = self.groups.iter().map(|group| Series {
+            name: group.name.clone(),
+            links: self
+                .months
+                .iter()
+                .map(|period| group.lines(*period))
+                .collect(),
+            amounts: self
+                .months
+                .iter()
+                .map(|period| group.amount(*period))
+                .collect(),
+        });
+        StackedBars::new(title, &columns.collect::<Vec<_>>(), series.collect())
+    }
 }
 
 async fn show(
@@ -143,92 +254,23 @@ async fn show(
         query.to.unwrap_or(default.1),
     ];
     let from = ends[0].min(ends[1]).0;
-    let to = ends[0]
-        .max(ends[1])
-        .0
-        .min(from + Months::new(MAX_MONTHS - 1));
+    let longest = from + Months::new(MAX_MONTHS - 1);
+    let to = ends[0].max(ends[1]).0.min(longest);
     let costs = read_costs(&state.store, grouping, from, to).await?;
-    let estimated: Vec<NaiveDate> = costs
-        .rows
-        .iter()
-        .filter(|cost| cost.is_estimate)
-        .map(|cost| cost.period)
-        .collect();
-    let groups = groups(costs.rows, grouping);
-    let all: Vec<NaiveDate> = (0..)
-        .map(|count| from + Months::new(count))
-        .take_while(|period| *period <= to)
-        .collect();
-    let sum = |period: &NaiveDate| -> Decimal {
-        let amounts = groups.iter().filter_map(|group| group.amounts.get(period));
-        amounts.sum()
-    };
-    let change = |amounts: &dyn Fn(&NaiveDate) -> Decimal| match all.as_slice() {
-        [.., before, last] => Money(amounts(last) - amounts(before)),
-        _ => Money::default(),
-    };
-    let total: Decimal = all.iter().map(sum).sum();
-    let lines = |group: &Group, period: NaiveDate| match &group.filter {
-        Some(filter) => format!("/lines?period={}&{filter}", month(period)),
-        None => String::new(),
-    };
-    let rows = groups.iter().map(|group| {
-        let amount = |period: &NaiveDate| group.amounts.get(period).copied().unwrap_or_default();
-        let sum: Decimal = group.amounts.values().sum();
-        Row {
-            name: group.name.clone(),
-            cells: all
-                .iter()
-                .map(|period| Cell {
-                    amount: group.amounts.get(period).copied().map(Money),
-                    link: lines(group, *period),
-                })
-                .collect(),
-            total: Money(sum),
-            share: percent(sum, total),
-            change: change(&amount),
-        }
-    });
-    let heads = all.iter().map(|period| MonthHead {
-        name: month(*period),
-        link: format!("/lines?period={}", month(*period)),
-        is_estimate: estimated.contains(period),
-        total: Money(sum(period)),
-    });
-    let columns: Vec<Column> = all
-        .iter()
-        .map(|period| Column {
-            label: period.format("%b %y").to_string(),
-            name: month_name(*period),
-            is_estimate: estimated.contains(period),
-        })
-        .collect();
-    let series = groups.iter().map(|group| Series {
-        name: group.name.clone(),
-        links: all.iter().map(|period| lines(group, *period)).collect(),
-        amounts: all
-            .iter()
-            .map(|period| group.amounts.get(period).copied().unwrap_or_default())
-            .collect(),
-    });
-    let chart = StackedBars::new(
-        &format!("Costs by {}, USD a month", grouping.name()),
-        &columns,
-        series.collect(),
-    );
+    let table = CostTable::new(costs.rows, grouping, from, to);
     render(&CostsPage {
         frame: viewer.frame("Costs", "/costs"),
         from: month(from),
         to: month(to),
         groupings: Grouping::ALL
-            .map(|one| (one.name(), one.name(), one == grouping))
+            .map(|one| (one.name(), one == grouping))
             .to_vec(),
         group_name: grouping.name(),
-        months: heads.collect(),
-        rows: rows.collect(),
-        total: Money(total),
-        change: change(&sum),
-        chart,
+        months: table.heads(),
+        rows: table.rows(),
+        total: Money(table.total()),
+        change: table.change(|period| table.sum(period)),
+        chart: table.chart(&format!("Costs by {}, USD a month", grouping.name())),
         notes: costs.notes,
     })
 }

@@ -27,7 +27,7 @@ pub(super) struct Entry {
 }
 
 /// Pages in the order of the navigation, and whether tenants have them too.
-const PAGES: [(&str, &str, bool); 1] = [("/costs", "Costs", false)];
+const PAGES: [(&str, &str, bool); 2] = [("/", "Overview", true), ("/costs", "Costs", false)];
 
 /// The frame of a page.
 pub(super) struct Frame {

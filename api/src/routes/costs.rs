@@ -357,6 +357,25 @@ pub(crate) struct NamedCosts {
     pub(crate) notes: Vec<String>,
 }
 
+#[cfg(test)]
+impl Cost {
+    /// A cost without names, for tests.
+    pub(crate) fn for_test(period: NaiveDate, group: Option<String>, amount: Usd) -> Self {
+        Self {
+            period,
+            group,
+            direct: amount,
+            shared: Usd(Decimal::ZERO),
+            amount,
+            is_estimate: false,
+            resource_name: None,
+            kind: None,
+            project_id: None,
+            project_name: None,
+        }
+    }
+}
+
 /// Reads the costs of a range of months, with the names of their groups.
 pub(crate) async fn read_costs(
     store: &Store,

@@ -225,15 +225,8 @@ async fn show(
     let team = state.store.mirrored_team().await?;
     let kinds = state.store.freshness(None).await?;
     let unmatched = state.store.unmatched_members().await?;
-    let facts = state.store.status_facts().await?;
     let held_deletions = pending(&state).await?;
-    let requested = schedules(&state).await;
-    let known = match &requested {
-        None => Schedules::NotChecked,
-        Some(Ok(schedules)) => Schedules::Known(schedules),
-        Some(Err(problem)) => Schedules::Unreachable(problem),
-    };
-    let Verdict { status, reasons } = status::verdict(&facts, known);
+    let (Verdict { status, reasons }, requested) = verdict(&state).await?;
     let (schedules, schedules_problem) = match requested {
         Some(Ok(schedules)) => (Some(schedules), None),
         Some(Err(problem)) => (None, Some(problem)),
@@ -265,9 +258,28 @@ async fn show(
     })))
 }
 
+type RequestedSchedules = Option<Result<Vec<ScheduleStatus>, String>>;
+
+/// Returns the status with its reasons, and the schedules from which it follows.
+async fn verdict(state: &ApiState) -> Result<(Verdict, RequestedSchedules), Problem> {
+    let facts = state.store.status_facts().await?;
+    let requested = schedules(state).await;
+    let known = match &requested {
+        None => Schedules::NotChecked,
+        Some(Ok(schedules)) => Schedules::Known(schedules),
+        Some(Err(problem)) => Schedules::Unreachable(problem),
+    };
+    Ok((status::verdict(&facts, known), requested))
+}
+
+/// Returns the status of the mirror with its reasons.
+pub(crate) async fn current_verdict(state: &ApiState) -> Result<Verdict, Problem> {
+    Ok(verdict(state).await?.0)
+}
+
 /// Returns the schedules, or the reason why Temporal does not return them; none without a
 /// connection to Temporal.
-async fn schedules(state: &ApiState) -> Option<Result<Vec<ScheduleStatus>, String>> {
+async fn schedules(state: &ApiState) -> RequestedSchedules {
     let source = state.schedules.as_ref()?;
     Some(
         tokio::time::timeout(TEMPORAL_TIMEOUT, source.schedules())

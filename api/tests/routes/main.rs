@@ -21,6 +21,7 @@ mod log;
 mod metrics;
 mod openapi;
 mod overrides;
+mod pages;
 mod paging;
 mod periods;
 mod problems;

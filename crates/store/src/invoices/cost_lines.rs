@@ -140,7 +140,7 @@ pub struct CostLine {
 }
 
 /// A filter of the lines of one month's invoices, or of its estimate if there is no invoice.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CostLineFilter {
     /// The first of the month.
     pub period: NaiveDate,
