@@ -207,10 +207,13 @@ pub(crate) fn document(openapi: &utoipa::openapi::OpenApi) -> serde_json::Result
         }
     }
     let schemas = &mut document["components"]["schemas"];
-    let rules = schemas["NewSpreadRule"]["oneOf"].as_array_mut();
-    for rule in rules.into_iter().flatten() {
-        rule["additionalProperties"] = false.into();
-    }
+    schemas["NewSpreadRule"]["oneOf"] = json!([
+        { "properties": { "rule": { "const": "fixed" } }, "required": ["weights"] },
+        {
+            "properties": { "rule": { "enum": ["proportional", "even"] } },
+            "not": { "required": ["weights"] },
+        },
+    ]);
     schemas["ResourcePatch"]["anyOf"] = json!([
         { "required": ["tenant_id"] },
         { "required": ["cloud_project_id"] },

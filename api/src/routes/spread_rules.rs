@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
+use crate::choices;
 use crate::envelope::{List, One};
 use crate::extract::{Body, InPath, NoParameters, Period, Query, TENANT_PATTERN};
 use crate::paging::PageQuery;
@@ -107,19 +108,39 @@ async fn list(
 
 /// An allocation rule to set.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
-enum NewSpreadRule {
+#[serde(deny_unknown_fields)]
+struct NewSpreadRule {
+    /// `proportional` to the direct costs of each tenant; `even`, equal parts for every tenant with
+    /// costs; `fixed`, by `weights`.
+    rule: RuleName,
+    /// Weight of each tenant, required for the rule `fixed` and refused for others: a decimal
+    /// string above 0, at most 1000000, with at most six decimals.
+    #[schema(schema_with = weights_schema, required = false)]
+    weights: Option<BTreeMap<TenantId, Weight>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(try_from = "String", rename_all = "snake_case")]
+enum RuleName {
     /// Proportional to the direct costs of each tenant.
-    Proportional {},
+    Proportional,
     /// Equal parts for every tenant with costs.
-    Even {},
+    Even,
     /// By `weights`.
-    Fixed {
-        /// Weight of each tenant: a decimal string above 0, at most 1000000, with at most six
-        /// decimals.
-        #[schema(schema_with = weights_schema)]
-        weights: BTreeMap<TenantId, Weight>,
-    },
+    Fixed,
+}
+
+impl TryFrom<String> for RuleName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let choices = [
+            ("proportional", Self::Proportional),
+            ("even", Self::Even),
+            ("fixed", Self::Fixed),
+        ];
+        choices::one_of("rule", &text, &choices)
+    }
 }
 
 fn weights_schema() -> RefOr<Schema> {
@@ -185,18 +206,22 @@ impl TryFrom<NewSpreadRule> for domain::costs::AllocationRule {
     type Error = Problem;
 
     fn try_from(new: NewSpreadRule) -> Result<Self, Problem> {
-        match new {
-            NewSpreadRule::Proportional {} => Ok(Self::Proportional),
-            NewSpreadRule::Even {} => Ok(Self::Even),
-            NewSpreadRule::Fixed { weights } if weights.is_empty() => Err(Problem::InvalidBody(
-                "weights: no weight: add at least one, e.g. {\"acme\": \"3\"}".to_owned(),
-            )),
-            NewSpreadRule::Fixed { weights } => Ok(Self::Fixed(
+        let refused = |text: &str| Err(Problem::InvalidBody(format!("weights: {text}")));
+        match (new.rule, new.weights) {
+            (RuleName::Proportional, None) => Ok(Self::Proportional),
+            (RuleName::Even, None) => Ok(Self::Even),
+            (RuleName::Proportional | RuleName::Even, Some(_)) => {
+                refused("not allowed for this rule: omit them, or use the rule fixed")
+            }
+            (RuleName::Fixed, Some(weights)) if !weights.is_empty() => Ok(Self::Fixed(
                 weights
                     .into_iter()
                     .map(|(tenant, Weight(weight))| (tenant.into(), weight))
                     .collect(),
             )),
+            (RuleName::Fixed, _) => {
+                refused("missing for the rule fixed: add at least one, e.g. {\"acme\": \"3\"}")
+            }
         }
     }
 }

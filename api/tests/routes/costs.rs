@@ -307,6 +307,20 @@ async fn costs_are_grouped_by_invoice_fields_and_by_resource() {
 }
 
 #[tokio::test]
+async fn the_months_of_a_series_are_given_in_either_order() {
+    let api = TestApi::with_account().await;
+    let mut answers = Vec::new();
+    for range in ["from=2016-03&to=2026-04", "from=2026-04&to=2016-03"] {
+        let path = format!("{COSTS}?group_by=kind&{range}");
+        let mut costs = api.get(&api.admin, &path).await.ok();
+        costs["meta"]["as_of"].take();
+        assert_eq!(costs["meta"]["from"], "2016-03-01");
+        answers.push(costs);
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
 async fn the_error_for_invalid_months_or_groupings_has_the_expected_value() {
     let api = TestApi::empty().await;
     for (query, expected) in [
@@ -324,14 +338,6 @@ async fn the_error_for_invalid_months_or_groupings_has_the_expected_value() {
         (
             "costs?group_by=kind&from=2026-04-02&to=2026-04-01",
             "first of a month",
-        ),
-        (
-            "costs?group_by=kind&from=2026-04-01&to=2026-03-01",
-            "before",
-        ),
-        (
-            "costs?group_by=kind&from=2016-04-01&to=2026-04-01",
-            "at most 120",
         ),
         (
             "costs?group_by=kind&from=2026-04-01&to=2026-04-01&tenant=acme",

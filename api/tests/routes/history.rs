@@ -76,7 +76,7 @@ async fn a_cursor_of_a_past_time_is_valid_for_that_time_only() {
         .ok();
     assert_eq!(column(&next, "name"), ["web-2"]);
     let present = format!("/api/v1/inventory?kind=droplet&limit=2&cursor={cursor}");
-    api.get(&api.admin, &present).await.problem(400);
+    api.get(&api.admin, &present).await.problem(404);
 }
 
 #[tokio::test]

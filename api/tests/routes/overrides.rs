@@ -190,14 +190,17 @@ async fn a_dry_run_reports_the_effect_of_overrides_and_assignments() {
 async fn a_since_without_a_value_or_in_the_future_is_refused() {
     let api = TestApi::with_account().await;
     let path = path_of(&api, "web-1").await;
-    for patch in [
-        json!({ "since": "2026-04-01T00:00:00Z" }),
-        json!({ "tenant_id": "initech", "since": "2999-01-01T00:00:00Z" }),
+    for (status, patch) in [
+        (400, json!({ "since": "2026-04-01T00:00:00Z" })),
+        (
+            409,
+            json!({ "tenant_id": "initech", "since": "2999-01-01T00:00:00Z" }),
+        ),
     ] {
         let detail = api
             .patch(&api.admin, &path, &patch.to_string())
             .await
-            .problem(400);
+            .problem(status);
         assert!(detail.starts_with("since: "), "{detail}");
     }
 }
