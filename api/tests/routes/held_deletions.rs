@@ -53,7 +53,7 @@ async fn a_held_deletion_has_all_resources_that_it_would_delete() {
     let mut names = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = format!("{path}?limit=5&cursor={cursor}");
+        let page = format!("{path}?limit=5{cursor}");
         let page = api.get(&api.admin, &page).await.ok();
         let hold = &page["data"];
         assert_eq!(hold["state"], "pending");
@@ -65,7 +65,7 @@ async fn a_held_deletion_has_all_resources_that_it_would_delete() {
         let resources = hold["resources"].as_array().unwrap();
         names.extend(resources.iter().map(|row| row["name"].clone()));
         match page["meta"]["next_cursor"].as_str() {
-            Some(next) => next.clone_into(&mut cursor),
+            Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }
