@@ -2,5 +2,7 @@
 
 fn main() {
     prerequisites::program("go");
+    prerequisites::program("chromedriver");
+    prerequisites::axe();
     prerequisites::long_tests();
 }

@@ -33,6 +33,11 @@ impl Api {
         }
     }
 
+    /// The address of the server, without a path.
+    pub(crate) fn base(&self) -> &str {
+        &self.url
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }

@@ -5,6 +5,7 @@
 
 mod api;
 mod balance;
+mod browser;
 mod by_hand;
 mod cancelled;
 mod demo;

@@ -37,6 +37,22 @@ pub fn program(name: &str) {
     report(name, is_present);
 }
 
+/// Sets `missing_axe` unless axe-core is in the file of `ARCADIA_AXE`, or in the cache of `.ci/run`;
+/// sets the variable `ARCADIA_AXE_SCRIPT` to the file.
+pub fn axe() {
+    println!("cargo::rerun-if-env-changed=ARCADIA_AXE");
+    let file = env::var_os("ARCADIA_AXE").map_or_else(
+        || {
+            let home = env::var_os("HOME").unwrap_or_default();
+            Path::new(&home).join(".cache/arcadia-tests/axe.min.js")
+        },
+        PathBuf::from,
+    );
+    println!("cargo::rerun-if-changed={}", file.display());
+    println!("cargo::rustc-env=ARCADIA_AXE_SCRIPT={}", file.display());
+    report("axe", file.is_file());
+}
+
 /// Sets `missing_long_tests` unless `ARCADIA_LONG_TESTS` is set. Long tests repeat, at a larger
 /// scale, the checks of shorter ones.
 pub fn long_tests() {
