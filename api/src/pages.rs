@@ -5,6 +5,7 @@
 
 mod assets;
 mod chart;
+mod cookies;
 mod costs;
 mod format;
 mod login;

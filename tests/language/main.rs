@@ -1,6 +1,7 @@
-//! Checks the language of comments, errors, docs and names: `phrases.txt` lists the phrases that the project does not use.
+//! Checks the language of comments, errors, docs and names.
 //!
-//! The check also limits names of functions to 70 characters and comments to 100 columns.
+//! `phrases.txt` lists the phrases that the project does not use. Names of functions have at most
+//! 70 characters, comments at most 100 columns.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 

@@ -12,7 +12,11 @@ use crate::api::{Api, token};
 use crate::support::TestSystem;
 
 /// The pages of an administrator.
-const PAGES: [&str; 3] = ["/", "/costs", "/costs?group_by=product&from=2026-01&to=2026-05"];
+const PAGES: [&str; 3] = [
+    "/",
+    "/costs",
+    "/costs?group_by=product&from=2026-01&to=2026-05",
+];
 
 /// A demo account after each schedule has run once, its API, and a token of an administrator.
 async fn demo() -> (TestSystem, Api, String) {

@@ -11,8 +11,8 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use store::access::{IDLE, LIFETIME};
 
+use super::cookies::{SESSION_COOKIE, THEME_COOKIE, Theme, cookie};
 use super::page::{Frame, PageProblem, render};
-use super::session::{SESSION_COOKIE, THEME_COOKIE, Theme, cookie};
 use crate::ApiState;
 use crate::access::{Origin, generate_secret};
 use crate::extract::{Form, Query};

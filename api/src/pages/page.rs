@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use store::{Role, StoreError};
 
 use super::assets;
-use super::session::{Theme, login_path};
+use super::cookies::Theme;
 use crate::ApiState;
 use crate::problem::Problem;
 
@@ -195,5 +195,36 @@ pub(super) async fn show_errors(
             page
         }
         Err(problem) => problem.0.into_response(),
+    }
+}
+
+/// The path of the login, which leads back to `address` afterwards.
+fn login_path(address: &str) -> String {
+    if address == "/" {
+        return "/login".to_owned();
+    }
+    let mut path = "/login?next=".to_owned();
+    for byte in address.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+                path.push(char::from(byte));
+            }
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_login_leads_back_to_the_page() {
+        assert_eq!(login_path("/"), "/login");
+        assert_eq!(
+            login_path("/costs?from=2026-04&to=2026-05"),
+            "/login?next=/costs%3Ffrom%3D2026-04%26to%3D2026-05"
+        );
     }
 }

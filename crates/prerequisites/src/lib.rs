@@ -37,14 +37,14 @@ pub fn program(name: &str) {
     report(name, is_present);
 }
 
-/// Sets `missing_axe` unless axe-core is in the file of `ARCADIA_AXE`, or in the cache of `.ci/run`;
-/// sets the variable `ARCADIA_AXE_SCRIPT` to the file.
+/// Sets `missing_axe` unless axe-core is in the file of `ARCADIA_AXE`, or in the cache of
+/// `.ci/run`. Sets the variable `ARCADIA_AXE_SCRIPT` to the file.
 pub fn axe() {
     println!("cargo::rerun-if-env-changed=ARCADIA_AXE");
     let file = env::var_os("ARCADIA_AXE").map_or_else(
         || {
-            let home = env::var_os("HOME").unwrap_or_default();
-            Path::new(&home).join(".cache/arcadia-tests/axe.min.js")
+            let user = env::var_os("HOME").unwrap_or_default();
+            Path::new(&user).join(".cache/arcadia-tests/axe.min.js")
         },
         PathBuf::from,
     );

@@ -1,11 +1,11 @@
 //! Chromium, driven by WebDriver.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use super::axe;
 
@@ -99,7 +99,11 @@ impl Browser {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
-        let client = Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        let client = Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .build()
+            .unwrap();
         let sessions = format!("{}/session", driver.url);
         let session = post(&client, &sessions, &capabilities).await;
         let id = session["sessionId"].as_str().unwrap();
@@ -206,7 +210,8 @@ impl Browser {
 
     /// Pixels by which the page is wider than the window.
     pub(super) async fn overflow(&self) -> i64 {
-        let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        let script =
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         self.run(script, json!([])).await.as_i64().unwrap()
     }
 }

@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// Consumes a login link. Returns the id of its token; `None` if the link is unknown, used or
-/// expired, or if its token is revoked.
+    /// expired, or if its token is revoked.
     pub async fn use_login_link(&self, code: &str) -> Result<Option<Uuid>, StoreError> {
         Ok(sqlx::query_scalar!(
             "delete from login_links using api_tokens t
