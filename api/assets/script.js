@@ -26,7 +26,13 @@ for (const header of document.querySelectorAll("table.sortable thead th")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "sort";
-  button.append(...header.childNodes);
+  if (header.querySelector("a")) {
+    // A link cannot be inside a button.
+    button.setAttribute("aria-label", `Sort by ${header.textContent.trim()}`);
+    button.textContent = "\u2195";
+  } else {
+    button.append(...header.childNodes);
+  }
   button.addEventListener("click", () => sort(header));
   header.append(button);
 }
