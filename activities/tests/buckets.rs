@@ -281,10 +281,7 @@ async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
 async fn matches(store: &Store, month: u32) -> Vec<(String, Option<String>, Option<Uuid>)> {
     let filter = store::invoices::CostLineFilter {
         period: format!("2026-{month:02}-01").parse().unwrap(),
-        kind: None,
-        match_rules: Vec::new(),
-        tenant_id: None,
-        resource_id: None,
+        ..store::invoices::CostLineFilter::default()
     };
     let lines = store.cost_lines(&filter, None, 100).await.unwrap();
     lines

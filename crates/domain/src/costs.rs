@@ -4,6 +4,7 @@ mod attribution;
 mod split;
 
 pub use attribution::{
-    Attribution, Basis, Charge, Interval, Overrides, Projects, ResourceHistory, Share, attribute,
+    Attribution, Basis, Charge, Interval, Overrides, Projects, ResourceHistory, Share, Span,
+    attribute, spans,
 };
 pub use split::{AllocationRule, allocate, split};

@@ -16,7 +16,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
-pub use names::{ProjectName, ResourceName};
+pub use names::{BilledNames, ProjectName, ResourceName};
 pub use overrides::Override;
 pub use rules::StoredAllocationRule;
 
@@ -88,6 +88,19 @@ pub enum GroupBy {
     Kind,
     Product,
     Resource,
+}
+
+impl GroupBy {
+    /// The name of the dimension in queries.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Project => "project",
+            Self::Kind => "kind",
+            Self::Product => "product",
+            Self::Resource => "resource",
+        }
+    }
 }
 
 /// The costs of one group in one month; USD.
@@ -207,11 +220,6 @@ impl Store {
             }
             GroupBy::Resource => self.costs_by_resource(from, to).await,
             GroupBy::Project | GroupBy::Kind | GroupBy::Product => {
-                let column = match by {
-                    GroupBy::Project => "project",
-                    GroupBy::Kind => "kind",
-                    _ => "product",
-                };
                 let costs = sqlx::query!(
                     r#"select period,
                            case $3 when 'project' then nullif(project_name, '') when 'kind' then kind else product end as group_name,
@@ -220,7 +228,7 @@ impl Store {
                        group by 1, 2 order by 1, 2 nulls first"#,
                     from,
                     to,
-                    column,
+                    by.column(),
                 )
                 .fetch_all(&self.pool)
                 .await?;

@@ -14,6 +14,7 @@ pub(crate) mod matching;
 mod months;
 pub(crate) mod owners;
 mod reads;
+mod spans;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub use estimates::{Estimate, EstimateOutcome, Variance};
 pub use ingest::IngestOutcome;
 pub use months::{ListedMonth, Months};
 pub use reads::{AfterInvoice, Invoice, InvoicePart, InvoiceVersion};
+pub use spans::TenantSpan;
 
 use crate::{Store, StoreError};
 

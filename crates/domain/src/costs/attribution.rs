@@ -101,6 +101,16 @@ pub struct Share {
     pub amount: Decimal,
 }
 
+/// A part of the charged interval with one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span<'a> {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    /// None for the unallocated part.
+    pub tenant: Option<&'a str>,
+    pub basis: Basis,
+}
+
 /// The tenants of a charge and the evidence for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribution {
@@ -123,24 +133,13 @@ pub struct Attribution {
 ///
 /// Overrides and tenants of projects are valid only in the intervals that operators set.
 pub fn attribute(charge: &Charge<'_>, projects: &Projects) -> Attribution {
-    let mut cuts = vec![charge.start];
-    let mut cut_at = |time: DateTime<Utc>| {
-        if charge.start < time && time < charge.end {
-            cuts.push(time);
-        }
-    };
-    visit_boundaries(charge, projects, &mut cut_at);
-    cuts.sort_unstable();
-    cuts.dedup();
-
     let mut by_tenant: BTreeMap<Option<String>, i64> = BTreeMap::new();
     let mut by_basis: BTreeMap<Basis, i64> = BTreeMap::new();
-    for (place, &from) in cuts.iter().enumerate() {
-        let to = cuts.get(place + 1).copied().unwrap_or(charge.end);
-        let time = (to - from).num_microseconds().unwrap_or(i64::MAX).max(0);
-        let (tenant, basis) = tenant_at(charge, projects, from);
-        *by_tenant.entry(tenant.map(str::to_owned)).or_default() += time;
-        *by_basis.entry(basis).or_default() += time;
+    for span in spans(charge, projects) {
+        let time = span.to - span.from;
+        let time = time.num_microseconds().unwrap_or(i64::MAX).max(0);
+        *by_tenant.entry(span.tenant.map(str::to_owned)).or_default() += time;
+        *by_basis.entry(span.basis).or_default() += time;
     }
     if by_tenant.values().all(|time| *time == 0) {
         // The charged interval is empty.
@@ -170,6 +169,36 @@ pub fn attribute(charge: &Charge<'_>, projects: &Projects) -> Attribution {
         .max_by_key(|(_, time)| *time)
         .map_or(Basis::None, |(basis, _)| basis);
     Attribution { shares, basis }
+}
+
+/// Lists the tenants of a charge over time, by the rules of [`attribute`]; the earliest first.
+/// The spans cover the charged interval without gaps, and adjacent ones differ.
+pub fn spans<'a>(charge: &Charge<'a>, projects: &'a Projects) -> Vec<Span<'a>> {
+    let mut cuts = vec![charge.start];
+    let mut cut_at = |time: DateTime<Utc>| {
+        if charge.start < time && time < charge.end {
+            cuts.push(time);
+        }
+    };
+    visit_boundaries(charge, projects, &mut cut_at);
+    cuts.sort_unstable();
+    cuts.dedup();
+
+    let mut spans: Vec<Span<'a>> = Vec::new();
+    for (place, &from) in cuts.iter().enumerate() {
+        let to = cuts.get(place + 1).copied().unwrap_or(charge.end);
+        let (tenant, basis) = tenant_at(charge, projects, from);
+        match spans.last_mut() {
+            Some(last) if (last.tenant, last.basis) == (tenant, basis) => last.to = to,
+            _ => spans.push(Span {
+                from,
+                to,
+                tenant,
+                basis,
+            }),
+        }
+    }
+    spans
 }
 
 fn visit_boundaries(

@@ -1,6 +1,6 @@
 //! The names of resources and projects, by which costs are grouped and filtered.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
@@ -27,7 +27,30 @@ pub struct ProjectName {
     pub valid_to: Option<DateTime<Utc>>,
 }
 
+/// The names on bills by which cost lines are filtered; each list is ordered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BilledNames {
+    pub products: Vec<String>,
+    pub projects: Vec<String>,
+    pub kinds: Vec<String>,
+}
+
 impl Store {
+    /// Returns the names on the bills of a month, or of all months.
+    pub async fn billed_names(&self, period: Option<NaiveDate>) -> Result<BilledNames, StoreError> {
+        let names = sqlx::query_as!(
+            BilledNames,
+            r#"select coalesce(array_agg(distinct product), '{}') as "products!",
+                   coalesce(array_agg(distinct project_name) filter (where project_name <> ''), '{}') as "projects!",
+                   coalesce(array_agg(distinct kind) filter (where kind is not null), '{}') as "kinds!"
+               from cloud_cost_totals where $1::date is null or period = $1"#,
+            period,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(names)
+    }
+
     /// Returns the names of these resources.
     pub async fn resource_names(&self, ids: &[Uuid]) -> Result<Vec<ResourceName>, StoreError> {
         let names = sqlx::query_as!(

@@ -8,11 +8,12 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::reads::Invoice;
+use crate::costs::GroupBy;
 use crate::{Store, StoreError, usd};
 
 /// Queries [`CostLine`] from the current lines, as `line`. The only list of its columns.
 macro_rules! query_lines {
-    ($rest:tt $($arguments:tt)*) => {
+    ([$($rest:tt)*] $($arguments:tt)*) => {
         sqlx::query_as!(
             CostLine,
             r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?",
@@ -34,8 +35,62 @@ macro_rules! query_lines {
                  line.attributed_by as "attributed_by?"
              from cloud_cost_lines line
              left join cloud_invoices invoice on invoice.id = line.invoice_id "#
-                + $rest
+                + $($rest)*
             $($arguments)*
+        )
+    };
+}
+
+/// Queries [`CostLineTotal`] of lines, as `line`. Of a split line, the part of the tenant in `$4`
+/// is attributed, or the unallocated part if `$9` is `tenant`.
+macro_rules! query_total {
+    ([$($rest:tt)*] $($arguments:tt)*) => {
+        sqlx::query_as!(
+            CostLineTotal,
+            r#"select count(*) as "count!", coalesce(sum(line.amount), 0) as "amount!",
+                 coalesce(sum(case when line.is_split and ($4::text is not null or $9::text = 'tenant')
+                     then (select share.amount from cloud_cost_line_shares share
+                           where share.line_id = line.id and share.tenant_id is not distinct from $4)
+                     else line.amount end), 0) as "attributed!"
+             from cloud_cost_lines line "#
+                + $($rest)*
+            $($arguments)*
+        )
+    };
+}
+
+/// Runs one of the queries above with a filter. The only list of its conditions: `$1` to `$9`.
+macro_rules! filtered {
+    ($query:ident, $filter:expr, $end:tt $(, $argument:expr)*) => {
+        $query!(
+            [r#"where line.bill_period = $1
+                 and ($2::text is null or line.kind = $2)
+                 and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+                 and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                     select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+                 and ($5::uuid is null or line.resource_id = $5)
+                 and ($6::text is null or (line.resource_id is null and line.match_rule = 'historic'
+                     and coalesce(line.identified_kind, 'resource') || ':'
+                         || coalesce(line.item_resource_uuid, line.item_resource_id) = $6))
+                 and ($7::text is null or line.product = $7)
+                 and ($8::text is null or line.project_name = $8)
+                 and ($9::text is null or case $9
+                     when 'tenant' then line.tenant_id is null and not line.is_shared and (not line.is_split or exists (
+                         select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id is null))
+                     when 'project' then line.project_name = ''
+                     when 'kind' then line.kind is null
+                     when 'resource' then line.resource_id is null and line.match_rule <> 'historic'
+                     else false end) "# + $end],
+            $filter.period,
+            $filter.kind,
+            &$filter.match_rules,
+            $filter.tenant_id,
+            $filter.resource_id,
+            $filter.historic_resource,
+            $filter.product,
+            $filter.project_name,
+            $filter.without.map(GroupBy::column)
+            $(, $argument)*
         )
     };
 }
@@ -140,7 +195,7 @@ pub struct CostLine {
 }
 
 /// A filter of the lines of one month's invoices, or of its estimate if there is no invoice.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CostLineFilter {
     /// The first of the month.
     pub period: NaiveDate,
@@ -150,6 +205,14 @@ pub struct CostLineFilter {
     /// Includes lines that are split between this tenant and others.
     pub tenant_id: Option<String>,
     pub resource_id: Option<Uuid>,
+    /// A resource that was deleted before the first sync, as `KIND:PROVIDER_ID`: the group of
+    /// [`GroupBy::Resource`].
+    pub historic_resource: Option<String>,
+    pub product: Option<String>,
+    /// The name of the project on the bill.
+    pub project_name: Option<String>,
+    /// Includes only lines that [`Store::costs`] counts as costs without a group in this dimension.
+    pub without: Option<GroupBy>,
 }
 
 /// The cursor of a page of lines.
@@ -164,7 +227,11 @@ pub struct AfterLine {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostLineTotal {
     pub count: i64,
+    /// The total with the full amount of split lines.
     pub amount: Decimal,
+    /// With a tenant in the filter, or without one, the total of that tenant's parts of the lines;
+    /// otherwise `amount`.
+    pub attributed: Decimal,
 }
 
 impl Store {
@@ -214,23 +281,14 @@ impl Store {
         after: Option<AfterLine>,
         limit: i64,
     ) -> Result<Vec<CostLine>, StoreError> {
-        let lines = query_lines!(
-            r#"where line.bill_period = $1
-               and ($2::text is null or line.kind = $2)
-               and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
-               and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
-                   select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
-               and ($5::uuid is null or line.resource_id = $5)
-               and ($6::uuid is null or (coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no) > ($6, $7))
-             order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no limit $8"#,
-            filter.period,
-            filter.kind,
-            &filter.match_rules,
-            filter.tenant_id,
-            filter.resource_id,
+        let lines = filtered!(
+            query_lines,
+            filter,
+            r#"and ($10::uuid is null or (coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no) > ($10, $11))
+             order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no limit $12"#,
             after.map(|after| after.bill),
             after.map(|after| after.line_no),
-            limit,
+            limit
         )
         .fetch_all(&self.pool)
         .await?;
@@ -242,30 +300,15 @@ impl Store {
         &self,
         filter: &CostLineFilter,
     ) -> Result<CostLineTotal, StoreError> {
-        let total = sqlx::query_as!(
-            CostLineTotal,
-            r#"select count(*) as "count!", coalesce(sum(line.amount), 0) as "amount!"
-               from cloud_cost_lines line
-               where line.bill_period = $1
-                 and ($2::text is null or line.kind = $2)
-                 and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
-                 and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
-                     select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
-                 and ($5::uuid is null or line.resource_id = $5)"#,
-            filter.period,
-            filter.kind,
-            &filter.match_rules,
-            filter.tenant_id,
-            filter.resource_id,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let total = filtered!(query_total, filter, "")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(total)
     }
 
     /// Returns a line.
     pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
-        query_lines!(r#"where line.id = $1"#, id,)
+        query_lines!([r#"where line.id = $1"#], id)
             .fetch_optional(&self.pool)
             .await?
             .ok_or(StoreError::NotFound {

@@ -155,10 +155,7 @@ pub(crate) async fn estimate(
 pub(crate) async fn lines_of(fixture: &Fixture, period: &str) -> Vec<CostLine> {
     let filter = CostLineFilter {
         period: period.parse().unwrap(),
-        kind: None,
-        match_rules: Vec::new(),
-        tenant_id: None,
-        resource_id: None,
+        ..CostLineFilter::default()
     };
     fixture.cost_lines(&filter, None, 1_000).await.unwrap()
 }
