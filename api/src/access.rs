@@ -116,6 +116,34 @@ pub(crate) struct Admin {
     _permit: Permit,
 }
 
+impl Admin {
+    /// Returns the author of the caller's changes.
+    pub(crate) fn author(&self) -> Author<'_> {
+        Author {
+            token_id: self.token_id,
+            token_name: &self.token_name,
+        }
+    }
+}
+
+/// The token that makes a change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author<'a> {
+    /// For the log.
+    pub(crate) token_id: Uuid,
+    /// Recorded with the change.
+    pub(crate) token_name: &'a str,
+}
+
+impl<'a> From<&'a Access> for Author<'a> {
+    fn from(access: &'a Access) -> Self {
+        Self {
+            token_id: access.token_id,
+            token_name: &access.token_name,
+        }
+    }
+}
+
 impl FromRequestParts<ApiState> for Admin {
     type Rejection = Problem;
 

@@ -35,66 +35,66 @@ impl DryRun {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Effect {
     /// True if the change was not made; the amounts are those that it would move.
-    is_dry_run: bool,
+    pub(crate) is_dry_run: bool,
     #[serde(flatten)]
-    moves: Moves,
+    pub(crate) moves: Moves,
     /// In a dry run without `since`: the start of the earliest affected charge, and the effect of
     /// the change with that `since`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    with_since: Option<WithSince>,
+    pub(crate) with_since: Option<WithSince>,
 }
 
 /// The effect of the same change from an earlier time on.
 #[derive(Debug, Serialize, ToSchema)]
-struct WithSince {
+pub(crate) struct WithSince {
     /// Start of the earliest charge that the change affects.
-    since: DateTime<Utc>,
+    pub(crate) since: DateTime<Utc>,
     #[serde(flatten)]
-    moves: Moves,
+    pub(crate) moves: Moves,
 }
 
 /// Moved amounts of all months.
 #[derive(Debug, Serialize, ToSchema)]
-struct Moves {
+pub(crate) struct Moves {
     /// Summary in one sentence, such as `moves 15.04 USD in 1 final month`.
-    summary: String,
+    pub(crate) summary: String,
     /// Amount in USD that is charged to other tenants than before, in all months.
     #[schema(value_type = String)]
-    moved: Usd,
+    pub(crate) moved: Usd,
     /// Number of final months that change.
-    final_months: usize,
+    pub(crate) final_months: usize,
     /// Months with a change, the earliest first.
-    months: Vec<MonthMoves>,
+    pub(crate) months: Vec<MonthMoves>,
 }
 
 /// Changed totals of the tenants in one month.
 #[derive(Debug, Serialize, ToSchema)]
-struct MonthMoves {
+pub(crate) struct MonthMoves {
     /// First day of the month.
-    period: NaiveDate,
+    pub(crate) period: NaiveDate,
     /// True if every invoice of the month is final.
-    is_final: bool,
+    pub(crate) is_final: bool,
     /// True if the lines of the month are an estimate.
-    is_estimate: bool,
+    pub(crate) is_estimate: bool,
     /// Amount in USD that is charged to other tenants than before.
     #[schema(value_type = String)]
-    moved: Usd,
+    pub(crate) moved: Usd,
     /// Tenants with a changed total, unallocated costs first.
-    tenants: Vec<TenantMove>,
+    pub(crate) tenants: Vec<TenantMove>,
 }
 
 /// Total of one tenant in USD, including its part of the shared costs.
 #[derive(Debug, Serialize, ToSchema)]
-struct TenantMove {
+pub(crate) struct TenantMove {
     /// Null for unallocated costs.
-    tenant_id: Option<String>,
+    pub(crate) tenant_id: Option<String>,
     /// Total in USD without the change.
     #[schema(value_type = String)]
-    before: Usd,
+    pub(crate) before: Usd,
     /// Total in USD with the change.
     #[schema(value_type = String)]
-    after: Usd,
+    pub(crate) after: Usd,
 }
 
 impl Effect {

@@ -177,7 +177,7 @@ fn first_cause(error: &(dyn Error + 'static)) -> String {
 }
 
 /// A text without NUL characters, which PostgreSQL cannot store.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[^\\x00]+$")]
 pub(crate) struct Text(String);

@@ -8,7 +8,7 @@ use std::fmt;
 
 use chrono::{Datelike as _, Months as MonthCount, NaiveDate};
 use serde::Serialize;
-use store::invoices::{ListedMonth, Months};
+use store::invoices::{CostLineFilter, ListedMonth, Months};
 use store::{Store, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Note {
     /// For a filter with an unknown value: `unknown_tenant`, `unknown_project`, `unknown_resource`,
-    /// `unknown_type`. For a month without lines, or without all of them: `period_in_future`,
+    /// `unknown_product`, `unknown_type`. For a month without lines, or without all of them: `period_in_future`,
     /// `no_invoices`, `period_before_first_invoice`, `period_after_last_invoice`,
     /// `period_without_invoice`, `invoice_not_ingested`. For other lists without rows:
     /// `no_estimates`, `no_entries`.
@@ -241,6 +241,51 @@ pub(crate) async fn on_resource(store: &Store, id: Uuid) -> Result<Option<Note>,
         })),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns notes on unknown values of a filter of cost lines. `is_empty` is true if no line of the
+/// month has them.
+pub(crate) async fn on_lines(
+    store: &Store,
+    filter: &CostLineFilter,
+    is_empty: bool,
+) -> Result<Vec<Note>, Problem> {
+    let mut notes = Vec::new();
+    if let Some(tenant) = &filter.tenant_id {
+        notes.extend(on_tenant(store, tenant).await?);
+    }
+    if let Some(resource) = filter.resource_id {
+        notes.extend(on_resource(store, resource).await?);
+    }
+    if let Some(resource) = filter.historic_resource.as_ref().filter(|_| is_empty) {
+        notes.push(Note {
+            code: "unknown_resource",
+            detail: format!("no line of the month is for the deleted resource {resource:?}"),
+        });
+    }
+    let is_named = filter.product.is_some() || filter.project_name.is_some();
+    if is_empty && is_named {
+        let known = store.billed_names(None).await?;
+        let (product, project) = (filter.product.as_ref(), filter.project_name.as_ref());
+        let unknown = |code, noun, name: &String, known: &[String]| {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            (!known.contains(&name.as_str())).then(|| Note {
+                code,
+                detail: format!(
+                    "unknown {noun} {name:?}: no invoice has it{}",
+                    choices::suggestion(name, &known)
+                ),
+            })
+        };
+        notes.extend(
+            product.and_then(|name| unknown("unknown_product", "product", name, &known.products)),
+        );
+        notes
+            .extend(project.and_then(|name| {
+                unknown("unknown_project", "project name", name, &known.projects)
+            }));
+    }
+    Ok(notes)
 }
 
 /// Returns a note if the billing history has no entry of this type.

@@ -1,7 +1,7 @@
 //! The routes that serve data, one module for each resource of the API.
 
 mod balance;
-mod cost_lines;
+pub(crate) mod cost_lines;
 pub(crate) mod costs;
 mod estimates;
 mod held_deletions;

@@ -1,31 +1,36 @@
 //! Routes that list the cost lines of invoices and estimates, each with its resource, its tenant
 //! and the rule of the match.
 
-mod matching;
+pub(crate) mod filter;
+pub(crate) mod matching;
 
 use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::costs::GroupBy;
 use store::invoices::{AfterLine, CostLine, CostLineFilter, CostLineTotal};
+use store::{Store, Usd};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use self::filter::{AMBIGUOUS, CostLinesQuery, HISTORIC, UNMATCHED};
+use super::costs::Statement;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
 use crate::envelope::{List, ListMeta};
-use crate::extract::{Id, KnownKind, Period, Text, optional};
+use crate::extract::{Period, optional};
 use crate::notes::{self, Coverage};
 use crate::paging::{Page, PageQuery, Paged};
 use crate::problem::{BadRequest, Problem};
-use store::Usd;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -36,27 +41,36 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// A page of lines with the totals of all pages.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CostLineList {
-    data: Vec<CostLine>,
-    meta: CostLineMeta,
+pub(crate) struct CostLineList {
+    pub(crate) data: Vec<CostLine>,
+    pub(crate) meta: CostLineMeta,
 }
 
 /// Month and totals of the list.
 #[derive(Debug, Serialize, ToSchema)]
-struct CostLineMeta {
+pub(crate) struct CostLineMeta {
     #[serde(flatten)]
-    page: ListMeta,
+    pub(crate) page: ListMeta,
     /// First day of the month.
     period: NaiveDate,
     /// True if the lines of the month are an estimate: its invoice is not issued yet.
-    is_estimate: bool,
+    pub(crate) is_estimate: bool,
     /// Number of lines on all pages.
-    total_count: i64,
+    pub(crate) total_count: i64,
     /// Total of the lines of all pages in USD, each with its full amount even if it is split
     /// between tenants.
-    total_amount: Usd,
+    pub(crate) total_amount: Usd,
+    /// Total of the lines of all pages in USD. With `tenant` or `without=tenant`, only the part of
+    /// that tenant in each line counts; otherwise it equals `total_amount`.
+    pub(crate) attributed_amount: Usd,
+    /// With `tenant` or `without=tenant` and no other filter: the statement of the month. Its
+    /// `direct` equals `attributed_amount`, and its `total` the row of that tenant in
+    /// `GET /api/v1/billing/costs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) statement: Option<Statement>,
     /// True if the month has lines, regardless of the filter; otherwise `notes` has the reason.
-    has_data: bool,
+    pub(crate) has_data: bool,
 }
 
 impl CostLineList {
@@ -75,6 +89,8 @@ impl CostLineList {
                 is_estimate,
                 total_count: total.count,
                 total_amount: Usd(total.amount),
+                attributed_amount: Usd(total.attributed),
+                statement: None,
                 has_data,
             },
         }
@@ -88,31 +104,48 @@ struct LinePlace {
     line_no: i32,
 }
 
+/// The name of the list of lines in cursors.
+const LINES: &str = "cost-lines";
+
+/// Returns a page of a month's lines.
+pub(crate) async fn read_lines(
+    store: &Store,
+    filter: &CostLineFilter,
+    pages: &PageQuery,
+) -> Result<CostLineList, Problem> {
+    let mut list = page_of_lines(store, LINES, filter, pages).await?;
+    list.meta.statement = statement(store, filter).await?;
+    Ok(list)
+}
+
 /// Returns a page of a month's lines. `name` identifies the list in cursors.
 async fn page_of_lines(
-    state: &ApiState,
+    store: &Store,
     name: &str,
-    filter: CostLineFilter,
+    filter: &CostLineFilter,
     pages: &PageQuery,
-) -> Result<Json<CostLineList>, Problem> {
+) -> Result<CostLineList, Problem> {
     let list = json!({ name: {
         "period": filter.period,
         "kind": filter.kind,
         "match_rules": filter.match_rules,
         "tenant": filter.tenant_id,
         "resource": filter.resource_id,
+        "historic": filter.historic_resource,
+        "product": filter.product,
+        "project": filter.project_name,
+        "without": filter.without.map(GroupBy::name),
     }});
     let page: Page<LinePlace> = pages.page(list)?;
     let after = page.after.as_ref().map(|place| AfterLine {
         bill: place.bill,
         line_no: place.line_no,
     });
-    let store = &state.store;
     let estimate = store.open_estimate(filter.period).await?;
     let lines = store
-        .cost_lines(&filter, after, page.rows_to_fetch())
+        .cost_lines(filter, after, page.rows_to_fetch())
         .await?;
-    let total = store.cost_line_total(&filter).await?;
+    let total = store.cost_line_total(filter).await?;
     let list = page.show(lines, |last| LinePlace {
         bill: last.invoice_uuid.or(estimate).unwrap_or_default(),
         line_no: last.line_no,
@@ -120,73 +153,43 @@ async fn page_of_lines(
     let is_estimate = estimate.is_some();
     let coverage = Coverage::of(store, filter.period, filter.period).await?;
     let mut notes = coverage.notes;
-    if let Some(tenant) = &filter.tenant_id {
-        notes.extend(notes::on_tenant(store, tenant).await?);
-    }
-    if let Some(resource) = filter.resource_id {
-        notes.extend(notes::on_resource(store, resource).await?);
-    }
-    Ok(Json(CostLineList::new(
+    notes.extend(notes::on_lines(store, filter, total.count == 0).await?);
+    Ok(CostLineList::new(
         list.with_notes(notes),
         filter.period,
         is_estimate,
         coverage.has_data,
         &total,
-    )))
+    ))
 }
 
-const UNMATCHED: &str = "unmatched";
-const AMBIGUOUS: &str = "ambiguous";
-const HISTORIC: &str = "historic";
-const MATCH_RULES: [&str; 10] = [
-    "operator", "uuid", "id", "group", "name", "project", HISTORIC, "account", AMBIGUOUS, UNMATCHED,
-];
-
-/// The rule by which a line was matched to its resource.
-#[derive(Debug)]
-struct MatchRule(&'static str);
-
-impl PartialSchema for MatchRule {
-    fn schema() -> RefOr<Schema> {
-        choices::schema(MATCH_RULES)
+/// Returns the statement of the tenant that is the only filter, or of the unallocated costs.
+async fn statement(store: &Store, filter: &CostLineFilter) -> Result<Option<Statement>, Problem> {
+    let of_month = CostLineFilter {
+        period: filter.period,
+        ..CostLineFilter::default()
+    };
+    let of_tenant = CostLineFilter {
+        tenant_id: filter.tenant_id.clone(),
+        ..of_month.clone()
+    };
+    let unallocated = CostLineFilter {
+        without: Some(GroupBy::Tenant),
+        ..of_month.clone()
+    };
+    if *filter == of_month || (*filter != of_tenant && *filter != unallocated) {
+        return Ok(None);
     }
-}
-
-impl ToSchema for MatchRule {}
-
-impl FromStr for MatchRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rules = MATCH_RULES.map(|rule| (rule, rule));
-        choices::one_of("match rule", text, &rules).map(Self)
-    }
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct CostLinesQuery {
-    /// Month of the lines.
-    #[param(inline, value_type = Period)]
-    period: Period,
-    /// Only lines for this kind of resource, such as `droplet`; the error for an unknown kind lists
-    /// all kinds.
-    #[serde(default, deserialize_with = "optional")]
-    #[param(inline, value_type = KnownKind)]
-    kind: Option<KnownKind>,
-    /// Only lines with this match rule, such as `name`.
-    #[serde(default, deserialize_with = "optional")]
-    #[param(inline, value_type = MatchRule)]
-    match_rule: Option<MatchRule>,
-    /// Only lines that are attributed to this tenant, in full or in part; without shared costs.
-    #[serde(default, deserialize_with = "optional")]
-    #[param(inline, value_type = Text)]
-    tenant: Option<Text>,
-    /// Only lines for the resource with this `id`.
-    #[serde(default, deserialize_with = "optional")]
-    #[param(value_type = Uuid)]
-    resource: Option<Id>,
+    let month = store.statements(filter.period).await?;
+    let mut rows = month.rows.into_iter();
+    let own = rows.find(|row| row.tenant_id == filter.tenant_id);
+    Ok(Some(Statement::from(own.unwrap_or_else(|| {
+        store::costs::Statement {
+            tenant_id: filter.tenant_id.clone(),
+            direct: Decimal::ZERO,
+            shared: Decimal::ZERO,
+        }
+    }))))
 }
 
 /// Lists the cost lines of a month's invoices in file order, or of its estimate before the invoice
@@ -207,18 +210,8 @@ async fn list(
         pages,
     }: Paged<CostLinesQuery>,
 ) -> Result<Json<CostLineList>, Problem> {
-    let filter = CostLineFilter {
-        period: query.period.0,
-        kind: query.kind.map(String::from),
-        match_rules: query
-            .match_rule
-            .map(|MatchRule(rule)| rule.to_owned())
-            .into_iter()
-            .collect(),
-        tenant_id: query.tenant.map(String::from),
-        resource_id: query.resource.map(|Id(id)| id),
-    };
-    page_of_lines(&state, "cost-lines", filter, &pages).await
+    let filter = query.into_filter();
+    read_lines(&state.store, &filter, &pages).await.map(Json)
 }
 
 /// The only value of `include`.
@@ -279,10 +272,9 @@ async fn unmatched(
     rules.extend(query.include.map(|Historic| HISTORIC.to_owned()));
     let filter = CostLineFilter {
         period: query.period.0,
-        kind: None,
         match_rules: rules,
-        tenant_id: None,
-        resource_id: None,
+        ..CostLineFilter::default()
     };
-    page_of_lines(&state, "unmatched", filter, &pages).await
+    let list = page_of_lines(&state.store, UNMATCHED, &filter, &pages).await?;
+    Ok(Json(list))
 }

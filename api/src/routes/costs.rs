@@ -39,15 +39,15 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Costs of one tenant in a month; amounts in USD.
 #[derive(Debug, Serialize, ToSchema)]
-struct Statement {
+pub(crate) struct Statement {
     /// The tenant; null for unallocated costs.
-    tenant_id: Option<String>,
+    pub(crate) tenant_id: Option<String>,
     /// Costs of the tenant's resources, in USD.
-    direct: Usd,
+    pub(crate) direct: Usd,
     /// The tenant's part of the shared costs (taxes, credits and similar lines), in USD.
-    shared: Usd,
+    pub(crate) shared: Usd,
     /// `direct` plus `shared`, in USD.
-    total: Usd,
+    pub(crate) total: Usd,
 }
 
 impl From<store::costs::Statement> for Statement {

@@ -167,6 +167,7 @@ async fn superseded(
     let total = CostLineTotal {
         count: shown.line_count.into(),
         amount: shown.line_total,
+        attributed: shown.line_total,
     };
     let after = page.after.unwrap_or_default();
     let lines = state

@@ -91,8 +91,8 @@ pub enum GroupBy {
 }
 
 impl GroupBy {
-    /// The name of the dimension in queries.
-    pub(crate) fn column(self) -> &'static str {
+    /// Returns the name of the dimension.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Tenant => "tenant",
             Self::Project => "project",
@@ -228,7 +228,7 @@ impl Store {
                        group by 1, 2 order by 1, 2 nulls first"#,
                     from,
                     to,
-                    by.column(),
+                    by.name(),
                 )
                 .fetch_all(&self.pool)
                 .await?;

@@ -3,16 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use store::Store;
-use store::costs::Override;
-use store::invoices::{CostLine, LineChange};
+use store::costs::{Measured, Override};
+use store::inventory::Commit;
+use store::invoices::{CostLine, LineChange, TenantSpan};
+use store::{Store, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::ApiState;
-use crate::access::Admin;
+use crate::access::{Admin, Author};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::One;
 use crate::extract::{Body, Id, NoParameters, Query, is_remark, remark_or_null};
@@ -24,23 +25,32 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(override_match, withdraw))
 }
 
-/// A line with its override and its changes.
+/// A line with its override, its tenants over time and its changes.
 #[derive(Debug, Serialize, ToSchema)]
-struct CostLineDetail {
+pub(crate) struct CostLineDetail {
     #[serde(flatten)]
-    line: CostLine,
+    pub(crate) line: CostLine,
     /// Override of the match; null if the line has none.
-    r#override: Option<Override>,
+    pub(crate) r#override: Option<Override>,
+    /// Tenants of the line over the charge period, the earliest first; empty for a shared cost.
+    pub(crate) intervals: Vec<TenantSpan>,
     /// Changes of the line since it was stored, the latest first; at most 100.
-    changes: Vec<LineChange>,
+    pub(crate) changes: Vec<LineChange>,
+}
+
+/// Reads a line with its override, its tenants over time and its changes.
+pub(crate) async fn read_line(store: &Store, id: Uuid) -> Result<CostLineDetail, Problem> {
+    let line = store.cost_line(id).await?;
+    Ok(CostLineDetail {
+        intervals: store.tenant_spans(&line).await?,
+        r#override: store.override_of(id).await?,
+        changes: store.line_changes(id).await?,
+        line,
+    })
 }
 
 async fn detail(store: &Store, id: Uuid) -> Result<One<CostLineDetail>, Problem> {
-    Ok(One::now(CostLineDetail {
-        line: store.cost_line(id).await?,
-        r#override: store.override_of(id).await?,
-        changes: store.line_changes(id).await?,
-    }))
+    read_line(store, id).await.map(One::now)
 }
 
 /// Returns one cost line with its override and its changes
@@ -95,6 +105,49 @@ impl TryFrom<String> for Reason {
     }
 }
 
+/// A change of the match of a line by an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MatchChange {
+    Override {
+        /// None for a shared cost.
+        resource: Option<Uuid>,
+        reason: Option<String>,
+        /// Accepts a resource of a kind that does not fit the line.
+        is_forced: bool,
+    },
+    /// Removes the override.
+    Withdraw,
+}
+
+/// Changes the match of a line, or measures the effect.
+pub(crate) async fn change_match(
+    store: &Store,
+    author: Author<'_>,
+    line: Uuid,
+    change: &MatchChange,
+    commit: Commit,
+) -> Result<Measured, StoreError> {
+    let measured = match change {
+        MatchChange::Override {
+            resource,
+            reason,
+            is_forced,
+        } => {
+            let (reason, set_by) = (reason.as_deref(), author.token_name);
+            store
+                .override_match(line, *resource, reason, set_by, *is_forced, commit)
+                .await?
+        }
+        MatchChange::Withdraw => {
+            store
+                .withdraw_override(line, author.token_name, commit)
+                .await?
+        }
+    };
+    tracing::info!(token = %author.token_id, %line, ?change, ?commit, "match of a cost line changed");
+    Ok(measured)
+}
+
 /// Overrides the match of a cost line to a resource
 ///
 /// The line is attributed at once, to the tenant of the resource at the time of the charge.
@@ -125,21 +178,23 @@ async fn override_match(
     Query(dry_run): Query<DryRun>,
     Body(line_match): Body<LineMatch>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    let reason = line_match.reason.as_ref().map(|Reason(text)| text.as_str());
-    let commit = dry_run.commit();
-    let measured = state
-        .store
-        .override_match(
-            id,
-            line_match.resource_id.map(|Id(id)| id),
-            reason,
-            &admin.token_name,
-            line_match.force,
-            commit,
-        )
-        .await?;
-    tracing::info!(token = %admin.token_id, line = %id, ?line_match, ?commit, "match of a cost line overridden");
-    let detail = detail(&state.store, id).await?;
+    let change = MatchChange::Override {
+        resource: line_match.resource_id.map(|Id(id)| id),
+        reason: line_match.reason.map(|Reason(text)| text),
+        is_forced: line_match.force,
+    };
+    changed(&state.store, &admin, id, &change, dry_run.commit()).await
+}
+
+async fn changed(
+    store: &Store,
+    admin: &Admin,
+    id: Uuid,
+    change: &MatchChange,
+    commit: Commit,
+) -> Result<Json<One<CostLineDetail>>, Problem> {
+    let measured = change_match(store, admin.author(), id, change, commit).await?;
+    let detail = detail(store, id).await?;
     Ok(Json(detail.with_effect(Effect::of(measured, commit))))
 }
 
@@ -163,11 +218,5 @@ async fn withdraw(
     Query(dry_run): Query<DryRun>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
     let commit = dry_run.commit();
-    let measured = state
-        .store
-        .withdraw_override(id, &admin.token_name, commit)
-        .await?;
-    tracing::info!(token = %admin.token_id, line = %id, ?commit, "override of a cost line removed");
-    let detail = detail(&state.store, id).await?;
-    Ok(Json(detail.with_effect(Effect::of(measured, commit))))
+    changed(&state.store, &admin, id, &MatchChange::Withdraw, commit).await
 }

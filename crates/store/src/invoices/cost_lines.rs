@@ -89,7 +89,7 @@ macro_rules! filtered {
             $filter.historic_resource,
             $filter.product,
             $filter.project_name,
-            $filter.without.map(GroupBy::column)
+            $filter.without.map(GroupBy::name)
             $(, $argument)*
         )
     };
