@@ -135,4 +135,10 @@ impl ListMeta {
             next_cursor,
         }
     }
+
+    /// Returns the texts of the notes.
+    pub(crate) fn details(&self) -> Vec<String> {
+        let notes = self.common.notes.iter();
+        notes.map(|note| note.detail.clone()).collect()
+    }
 }

@@ -7,7 +7,9 @@ mod assets;
 mod chart;
 mod cookies;
 mod costs;
+mod effect;
 mod format;
+mod lines;
 mod login;
 mod overview;
 mod page;
@@ -24,6 +26,7 @@ use crate::ApiState;
 pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
     let pages = Router::new()
         .merge(costs::routes())
+        .merge(lines::routes())
         .merge(overview::routes())
         .merge(login::routes());
     pages

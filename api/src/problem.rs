@@ -149,11 +149,6 @@ impl Problem {
         }
     }
 
-    /// Returns the title of the problem's type.
-    pub(crate) fn title(&self) -> &'static str {
-        self.class().2
-    }
-
     fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
@@ -199,6 +194,13 @@ pub(crate) struct Document {
     detail: String,
 }
 
+/// The texts of a problem, attached to its response for pages.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Self::DatabaseUnavailable(_) | Self::Internal(_) = &self
@@ -213,7 +215,12 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.to_string(),
         };
+        let shown = Shown {
+            title,
+            detail: document.detail.clone(),
+        };
         let mut response = (status, Json(document)).into_response();
+        response.extensions_mut().insert(shown);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if status == StatusCode::UNAUTHORIZED {

@@ -95,16 +95,13 @@ fn without_group(grouping: Grouping) -> &'static str {
 
 /// The filter of `/lines` that selects a group; none if the lines of the group cannot be selected.
 fn filter_of(grouping: Grouping, group: Option<&str>) -> Option<String> {
-    let group = group?;
-    let name = match grouping {
-        Grouping::Tenant => "tenant",
-        Grouping::Project => "project",
-        Grouping::Kind => "kind",
-        Grouping::Product => "product",
-        Grouping::Resource if group.contains(':') => return None,
-        Grouping::Resource => "resource",
+    let pair = match group {
+        // An empty field of a form is absent.
+        Some("") => return None,
+        Some(group) => (grouping.name(), group),
+        None => ("without", grouping.name()),
     };
-    serde_urlencoded::to_string([(name, group)]).ok()
+    serde_urlencoded::to_string([pair]).ok()
 }
 
 /// A group of costs, such as a tenant.

@@ -9,6 +9,14 @@ use rust_decimal::{Decimal, RoundingStrategy};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Money(pub(super) Decimal);
 
+impl Money {
+    /// The amount with all its decimals, if two do not show them.
+    pub(super) fn exact(&self) -> Option<String> {
+        let exact = self.0.normalize();
+        (exact.scale() > 2).then(|| exact.to_string())
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounded = self
@@ -101,6 +109,8 @@ mod tests {
         ] {
             assert_eq!(Money(amount.parse().unwrap()).to_string(), expected);
         }
+        assert_eq!(Money("1.2345".parse().unwrap()).exact().unwrap(), "1.2345");
+        assert_eq!(Money("1.2000".parse().unwrap()).exact(), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use store::{Role, StoreError};
 use super::assets;
 use super::cookies::Theme;
 use crate::ApiState;
-use crate::problem::Problem;
+use crate::problem::{Problem, Shown};
 
 /// Scripts, styles and images of this server only; nothing inline.
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
@@ -27,7 +27,11 @@ pub(super) struct Entry {
 }
 
 /// Pages in the order of the navigation, and whether tenants have them too.
-const PAGES: [(&str, &str, bool); 2] = [("/", "Overview", true), ("/costs", "Costs", false)];
+const PAGES: [(&str, &str, bool); 3] = [
+    ("/", "Overview", true),
+    ("/costs", "Costs", false),
+    ("/lines", "Lines", false),
+];
 
 /// The frame of a page.
 pub(super) struct Frame {
@@ -124,22 +128,9 @@ impl From<StoreError> for PageProblem {
     }
 }
 
-/// The texts of a problem for [`show_errors`].
-#[derive(Clone)]
-struct Shown {
-    title: &'static str,
-    detail: String,
-}
-
 impl IntoResponse for PageProblem {
     fn into_response(self) -> Response {
-        let shown = Shown {
-            title: self.0.title(),
-            detail: self.0.to_string(),
-        };
-        let mut response = self.0.into_response();
-        response.extensions_mut().insert(shown);
-        response
+        self.0.into_response()
     }
 }
 

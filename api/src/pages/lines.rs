@@ -1,0 +1,312 @@
+//! `/lines`: the lines of a month, each with its resource, its tenant and the rule of the match.
+
+mod change;
+mod explanation;
+mod filter;
+mod line;
+mod strip;
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use store::costs::{GroupBy, Statements};
+use store::invoices::{CostLine, CostLineFilter};
+use store::{Store, Usd};
+use uuid::Uuid;
+
+use self::filter::{Filters, LinesQuery, address};
+use super::format::{Moment, Money, month, month_name};
+use super::page::{Frame, PageProblem, render};
+use super::session::AdminViewer;
+use crate::ApiState;
+use crate::paging::Paged;
+use crate::problem::Problem;
+use crate::routes::cost_lines::{CostLineList, read_lines};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/lines", get(show))
+        .route("/lines/{id}", get(line::show))
+        .route(
+            "/lines/{id}/match",
+            get(change::preview).post(change::apply),
+        )
+}
+
+/// A tenant's part of a line.
+struct Part {
+    /// Empty for the unallocated part.
+    tenant: String,
+    amount: Money,
+}
+
+/// The resource of a line.
+struct ResourceLink {
+    id: Uuid,
+    name: String,
+    kind: String,
+}
+
+/// A line in the table.
+struct Row {
+    id: Uuid,
+    product: String,
+    description: String,
+    amount: Money,
+    /// The amount that the tenant of the filter pays.
+    part: Option<Money>,
+    is_shared: bool,
+    /// The tenants of the line; several if it is split.
+    parts: Vec<Part>,
+    rule: String,
+    rule_link: String,
+    needs_attention: bool,
+    resource: Option<ResourceLink>,
+    /// The name on the bill of a resource that is not stored.
+    resource_name: Option<String>,
+    start: Option<Moment>,
+    end: Option<Moment>,
+    project: String,
+    /// The invoice; none for an estimate.
+    invoice: Option<Uuid>,
+}
+
+/// The costs of the tenant of the filter.
+struct Costs {
+    name: String,
+    /// The tenant's parts of the listed lines.
+    direct: Money,
+    /// The part of the shared costs and the sum of both; none if the filter has other conditions.
+    whole: Option<(Money, Money)>,
+    statement: String,
+}
+
+#[derive(Template)]
+#[template(path = "lines.html")]
+struct LinesPage {
+    frame: Frame,
+    filters: Filters,
+    month: String,
+    month_link: String,
+    is_estimate: bool,
+    read_at: Option<Moment>,
+    invoices: i64,
+    final_invoices: i64,
+    count: i64,
+    total: Money,
+    costs: Option<Costs>,
+    rows: Vec<Row>,
+    /// The link of the next page; empty on the last page.
+    next: String,
+    /// The link of the first page; empty on it.
+    first: String,
+    notes: Vec<String>,
+}
+
+impl LinesPage {
+    /// Returns the name of the state of the amounts.
+    fn basis(&self) -> &'static str {
+        if self.is_estimate {
+            "estimate"
+        } else {
+            "billed"
+        }
+    }
+}
+
+/// The month that the page shows by default: the open month if it has lines, else the last month
+/// with an invoice.
+async fn default_month(store: &Store) -> Result<NaiveDate, Problem> {
+    let today = store.now().await?.date_naive();
+    let open = chrono::Datelike::with_day(&today, 1).unwrap_or(today);
+    let months = store.listed_months(open, open).await?;
+    if months.listed.contains_key(&open) {
+        return Ok(open);
+    }
+    Ok(months.last_invoiced.unwrap_or(open))
+}
+
+async fn show(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    query: Result<Paged<LinesQuery>, Problem>,
+) -> Result<Response, PageProblem> {
+    let Paged {
+        filter: query,
+        pages,
+    } = query?;
+    let store = &state.store;
+    let default = default_month(store).await?;
+    let filter = query.into_filter(default);
+    let list = read_lines(store, &filter, &pages).await?;
+    let month_of = store.statements(filter.period).await?;
+    let names = resource_names(store, &list.data).await?;
+    let is_first = !viewer.address.contains("cursor=");
+    render(&LinesPage {
+        frame: viewer.frame("Lines", "/lines"),
+        filters: Filters::read(store, &filter).await?,
+        month: month_name(filter.period),
+        month_link: format!("/months/{}", month(filter.period)),
+        is_estimate: list.meta.is_estimate,
+        read_at: read_at(store, &filter, &list, &month_of).await?,
+        invoices: month_of.invoices,
+        final_invoices: month_of.final_invoices,
+        count: list.meta.total_count,
+        total: Money(list.meta.total_amount.0),
+        costs: costs(&filter, &list),
+        next: list
+            .meta
+            .page
+            .next_cursor
+            .as_deref()
+            .map_or_else(String::new, |cursor| address(&filter, Some(cursor))),
+        first: if is_first {
+            String::new()
+        } else {
+            address(&filter, None)
+        },
+        notes: list.meta.page.details(),
+        rows: list
+            .data
+            .into_iter()
+            .map(|line| row(line, &filter, &names))
+            .collect(),
+    })
+}
+
+/// Returns when the amounts were last read: of an estimate, the preview; else the verification of
+/// the invoices.
+async fn read_at(
+    store: &Store,
+    filter: &CostLineFilter,
+    list: &CostLineList,
+    month: &Statements,
+) -> Result<Option<Moment>, Problem> {
+    if !list.meta.is_estimate {
+        return Ok(month.verification.verified_at.map(Moment));
+    }
+    let after = filter.period.checked_add_months(chrono::Months::new(1));
+    let estimates = store.estimates(after, 1).await?;
+    let estimate = estimates.first();
+    Ok(estimate.map(|estimate| Moment(estimate.estimated_at)))
+}
+
+/// Returns the costs of the tenant of the filter, or the unallocated costs.
+fn costs(filter: &CostLineFilter, list: &CostLineList) -> Option<Costs> {
+    let tenant = filter.tenant_id.as_deref();
+    if tenant.is_none() && filter.without != Some(GroupBy::Tenant) {
+        return None;
+    }
+    let of_month = format!("/months/{}", month(filter.period));
+    let statement = list.meta.statement.as_ref();
+    Some(Costs {
+        name: tenant.unwrap_or("unallocated costs").to_owned(),
+        direct: Money(list.meta.attributed_amount.0),
+        whole: statement.map(|statement| {
+            let (Usd(shared), Usd(total)) = (statement.shared, statement.total);
+            (Money(shared), Money(total))
+        }),
+        statement: match tenant {
+            Some(tenant) => format!("{of_month}/statements/{}", path_segment(tenant)),
+            None => of_month,
+        },
+    })
+}
+
+/// Encodes a text as one segment of a path.
+fn path_segment(text: &str) -> String {
+    let mut segment = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                segment.push(char::from(byte));
+            }
+            _ => segment.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    segment
+}
+
+/// Reads the names and kinds of the resources of lines.
+async fn resource_names(
+    store: &Store,
+    lines: &[CostLine],
+) -> Result<HashMap<Uuid, ResourceLink>, Problem> {
+    let ids: Vec<Uuid> = lines.iter().filter_map(|line| line.resource_id).collect();
+    let names = store.resource_names(&ids).await?;
+    Ok(names
+        .into_iter()
+        .map(|found| {
+            let link = ResourceLink {
+                id: found.id,
+                name: found.name,
+                kind: found.kind,
+            };
+            (found.id, link)
+        })
+        .collect())
+}
+
+/// Returns the parts of a line by tenant, unallocated first; empty for a shared cost.
+fn parts(line: &CostLine) -> Vec<(Option<&str>, Decimal)> {
+    if line.is_shared {
+        return Vec::new();
+    }
+    match &line.shares {
+        Some(shares) => shares
+            .iter()
+            .map(|share| (share.tenant_id.as_deref(), share.amount))
+            .collect(),
+        None => vec![(line.tenant_id.as_deref(), line.amount)],
+    }
+}
+
+fn row(line: CostLine, filter: &CostLineFilter, names: &HashMap<Uuid, ResourceLink>) -> Row {
+    let parts = parts(&line);
+    let is_of_tenant = filter.tenant_id.is_some() || filter.without == Some(GroupBy::Tenant);
+    let own = parts
+        .iter()
+        .find(|(tenant, _)| *tenant == filter.tenant_id.as_deref());
+    let of_rule = CostLineFilter {
+        period: filter.period,
+        match_rules: vec![line.match_rule.clone()],
+        ..CostLineFilter::default()
+    };
+    let resource = line.resource_id.and_then(|id| names.get(&id));
+    Row {
+        part: own
+            .filter(|_| is_of_tenant)
+            .map(|(_, amount)| Money(*amount)),
+        is_shared: line.is_shared,
+        parts: parts
+            .iter()
+            .map(|(tenant, amount)| Part {
+                tenant: tenant.unwrap_or_default().to_owned(),
+                amount: Money(*amount),
+            })
+            .collect(),
+        needs_attention: explanation::needs_attention(&line.match_rule),
+        rule_link: address(&of_rule, None),
+        resource: resource.map(|found| ResourceLink {
+            id: found.id,
+            name: found.name.clone(),
+            kind: found.kind.clone(),
+        }),
+        id: line.id,
+        product: line.product,
+        description: line.description,
+        amount: Money(line.amount),
+        rule: line.match_rule,
+        resource_name: line.resource_name,
+        start: line.start_at.map(Moment),
+        end: line.end_at.map(Moment),
+        project: line.project_name,
+        invoice: line.invoice_uuid,
+    }
+}

@@ -1,0 +1,129 @@
+//! The tenants of a line over time, drawn as a strip, with a table of the same shares.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use store::invoices::{CostLine, TenantSpan};
+
+use super::explanation::basis;
+use super::parts;
+use crate::pages::chart::SERIES;
+use crate::pages::format::{Moment, Money, percent};
+
+const WIDTH: f64 = 960.0;
+
+/// A drawn interval.
+struct Segment {
+    x: String,
+    width: String,
+    class: usize,
+    label: String,
+}
+
+/// An interval of a tenant.
+struct During {
+    from: Moment,
+    to: Moment,
+    basis: &'static str,
+}
+
+/// A tenant with its share of the line.
+struct Share {
+    class: usize,
+    /// Empty for the unallocated share.
+    tenant: String,
+    during: Vec<During>,
+    time: String,
+    amount: Money,
+    of_amount: String,
+}
+
+/// The drawing and its table.
+#[derive(Template)]
+#[template(path = "strip.html")]
+pub(super) struct Strip {
+    title: String,
+    segments: Vec<Segment>,
+    shares: Vec<Share>,
+    start: Moment,
+    end: Moment,
+    total: Money,
+}
+
+fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> Decimal {
+    Decimal::from((to - from).num_seconds().max(0))
+}
+
+impl Strip {
+    /// Draws the intervals of a line; none for a line without intervals, such as a shared cost.
+    pub(super) fn new(line: &CostLine, spans: &[TenantSpan]) -> Option<Self> {
+        let (start, end) = (spans.first()?.from, spans.last()?.to);
+        let whole = seconds(start, end);
+        let mut amounts: BTreeMap<Option<&str>, Decimal> = BTreeMap::new();
+        for span in spans {
+            amounts.entry(span.tenant_id.as_deref()).or_default();
+        }
+        for (tenant, amount) in parts(line) {
+            *amounts.entry(tenant).or_default() += amount;
+        }
+        let of = |tenant: Option<&str>| {
+            let known = amounts.keys().filter(|tenant| tenant.is_some());
+            let place = known.clone().position(|known| *known == tenant);
+            // The colour of unallocated costs is that of "other".
+            place.map_or(SERIES, |place| place.min(SERIES - 1))
+        };
+        let position = |at: DateTime<Utc>| {
+            let share = seconds(start, at).checked_div(whole).unwrap_or_default();
+            share.to_f64().unwrap_or_default() * WIDTH
+        };
+        let segments = spans.iter().map(|span| {
+            let (x, to) = (position(span.from), position(span.to));
+            let is_moment = whole.is_zero();
+            let tenant = span.tenant_id.as_deref();
+            Segment {
+                x: format!("{x:.1}"),
+                width: format!("{:.1}", if is_moment { WIDTH } else { to - x }),
+                class: of(tenant),
+                label: format!(
+                    "{} from {} to {} UTC",
+                    tenant.unwrap_or("unallocated"),
+                    Moment(span.from),
+                    Moment(span.to)
+                ),
+            }
+        });
+        let shares = amounts.iter().map(|(tenant, amount)| {
+            let own = spans
+                .iter()
+                .filter(|span| span.tenant_id.as_deref() == *tenant);
+            let time: Decimal = own.clone().map(|span| seconds(span.from, span.to)).sum();
+            Share {
+                class: of(*tenant),
+                tenant: tenant.unwrap_or_default().to_owned(),
+                during: own
+                    .map(|span| During {
+                        from: Moment(span.from),
+                        to: Moment(span.to),
+                        basis: basis(span.attributed_by),
+                    })
+                    .collect(),
+                time: percent(time, whole),
+                amount: Money(*amount),
+                of_amount: percent(*amount, line.amount),
+            }
+        });
+        let segments: Vec<Segment> = segments.collect();
+        let labels: Vec<&str> = segments.iter().map(|one| one.label.as_str()).collect();
+        Some(Self {
+            title: labels.join("; "),
+            shares: shares.collect(),
+            segments,
+            start: Moment(start),
+            end: Moment(end),
+            total: Money(line.amount),
+        })
+    }
+}
