@@ -88,7 +88,9 @@ pub(super) fn month_name(period: NaiveDate) -> String {
 /// The part of a total in percent, with one decimal; empty without a total.
 pub(super) fn percent(part: Decimal, total: Decimal) -> String {
     part.checked_div(total).map_or_else(String::new, |share| {
-        format!("{:.1} %", share * Decimal::ONE_HUNDRED)
+        let rounded = (share * Decimal::ONE_HUNDRED)
+            .round_dp_with_strategy(1, RoundingStrategy::MidpointAwayFromZero);
+        format!("{rounded:.1} %")
     })
 }
 
@@ -111,6 +113,19 @@ mod tests {
         }
         assert_eq!(Money("1.2345".parse().unwrap()).exact().unwrap(), "1.2345");
         assert_eq!(Money("1.2000".parse().unwrap()).exact(), None);
+    }
+
+    #[test]
+    fn a_share_is_rounded_to_one_decimal() {
+        let share = |part: i64, total: i64| percent(part.into(), total.into());
+        assert_eq!(
+            (share(1, 3), share(2, 3)),
+            ("33.3 %".into(), "66.7 %".into())
+        );
+        assert_eq!(
+            (share(1, 1), share(1, 0)),
+            ("100.0 %".into(), String::new())
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of the pages: requests with a session cookie, as a browser sends them.
 
 mod costs;
+mod lines;
 mod login;
 mod overview;
 

@@ -74,9 +74,12 @@ pub(super) fn of_tenant(line: &CostLine) -> String {
             "The tenant of the resource in the charged time: by an override, or by the project \
              that the mirror recorded for the resource."
         }
+        Some("project_name") if line.resource_id.is_some() => {
+            "The tenant of the project that the invoice names: the mirror recorded no project of \
+             the resource for the charged time."
+        }
         Some("project_name") => {
-            "The tenant of the project that the invoice names. The mirror recorded no project of \
-             a resource for the charged time."
+            "The tenant of the project that the invoice names: the line has no stored resource."
         }
         Some("first_known") => {
             "The tenant of the first project that the mirror recorded for the resource, which was \

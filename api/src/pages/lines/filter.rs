@@ -191,7 +191,7 @@ impl Filters {
                 Select::of_names("match_rule", "Matched by", rules, rule),
                 Select::new(
                     "without",
-                    "Without",
+                    "Only lines without",
                     without,
                     filter.without.map(GroupBy::name),
                 ),

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use domain::invoices::fits;
 use serde::Deserialize;
 use serde_json::Value;
 use store::costs::Override;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 
 use super::filter::address;
 use super::strip::Strip;
-use super::{ResourceLink, explanation};
+use super::{ResourceLink, explanation, parts};
 use crate::ApiState;
 use crate::extract::{Id, Query, Text, optional_field};
 use crate::pages::format::{Moment, Money, month, month_name};
@@ -49,7 +48,6 @@ struct Candidate {
     first_seen_at: Moment,
     deleted_at: Option<Moment>,
     is_current: bool,
-    fits: bool,
 }
 
 /// A change of the line.
@@ -92,6 +90,8 @@ struct LinePage {
     needs_attention: bool,
     of_match: String,
     of_tenant: String,
+    /// Empty for a shared cost.
+    tenants: Vec<Option<String>>,
     resource: Option<ResourceLink>,
     chosen: Option<Chosen>,
     strip: Option<Strip>,
@@ -150,6 +150,10 @@ pub(super) async fn show(
         needs_attention: explanation::needs_attention(&line.match_rule),
         of_match: explanation::of_match(&line),
         of_tenant: explanation::of_tenant(&line),
+        tenants: parts(&line)
+            .iter()
+            .map(|(tenant, _)| tenant.map(str::to_owned))
+            .collect(),
         resource: resource.map(|found| ResourceLink {
             id: found.id,
             name: found.name,
@@ -240,7 +244,6 @@ async fn candidates(store: &Store, line: &CostLine, q: &str) -> Result<Vec<Resou
 fn candidate(line: &CostLine, resource: Resource) -> Candidate {
     Candidate {
         is_current: line.resource_id == Some(resource.id),
-        fits: fits(line.kind.as_deref(), None, &resource.kind),
         id: resource.id,
         name: resource.name,
         kind: resource.kind,

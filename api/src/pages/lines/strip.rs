@@ -79,21 +79,24 @@ impl Strip {
             let share = seconds(start, at).checked_div(whole).unwrap_or_default();
             share.to_f64().unwrap_or_default() * WIDTH
         };
-        let segments = spans.iter().map(|span| {
-            let (x, to) = (position(span.from), position(span.to));
+        // Adjacent spans of one tenant differ in their evidence only.
+        let of_one_tenant = spans.chunk_by(|one, next| one.tenant_id == next.tenant_id);
+        let segments = of_one_tenant.filter_map(|spans| {
+            let (first, last) = (spans.first()?, spans.last()?);
+            let (x, to) = (position(first.from), position(last.to));
             let is_moment = whole.is_zero();
-            let tenant = span.tenant_id.as_deref();
-            Segment {
+            let tenant = first.tenant_id.as_deref();
+            Some(Segment {
                 x: format!("{x:.1}"),
                 width: format!("{:.1}", if is_moment { WIDTH } else { to - x }),
                 class: of(tenant),
                 label: format!(
                     "{} from {} to {} UTC",
                     tenant.unwrap_or("unallocated"),
-                    Moment(span.from),
-                    Moment(span.to)
+                    Moment(first.from),
+                    Moment(last.to)
                 ),
-            }
+            })
         });
         let shares = amounts.iter().map(|(tenant, amount)| {
             let own = spans
