@@ -285,6 +285,29 @@ impl Store {
             .collect())
     }
 
+    /// Lists the costs of one resource in all months with lines, ordered by month. The figures are
+    /// those of [`Store::costs`] by resource.
+    pub async fn costs_of_resource(&self, resource: Uuid) -> Result<Vec<Cost>, StoreError> {
+        let costs = sqlx::query!(
+            r#"select bill_period as "period!", sum(amount) as "amount!", bool_or(estimate_id is not null) as "is_estimate!"
+               from cloud_cost_lines where resource_id = $1 group by 1 order by 1"#,
+            resource,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(costs
+            .into_iter()
+            .map(|row| Cost {
+                period: row.period,
+                group: Some(resource.to_string()),
+                direct: row.amount,
+                shared: Decimal::ZERO,
+                is_estimate: row.is_estimate,
+                billed: None,
+            })
+            .collect())
+    }
+
     /// Lists the totals that do not reconcile, at most 100.
     pub async fn cost_discrepancies(&self) -> Result<Vec<Discrepancy>, StoreError> {
         let discrepancies = sqlx::query_as!(

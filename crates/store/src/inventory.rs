@@ -135,8 +135,32 @@ pub struct ResourceFilter {
     pub project: Option<Uuid>,
     pub tenant: Option<String>,
     pub state: State,
+    /// The slug of the region.
+    pub region: Option<String>,
+    /// A tag; case-insensitive, as at DigitalOcean.
+    pub tag: Option<String>,
     /// A part of the name, of DigitalOcean's id or of a tag; case-insensitive.
     pub text: Option<String>,
+}
+
+impl State {
+    /// Returns true for deleted resources only, false for live ones only, `None` for both.
+    fn wants_deleted(self) -> Option<bool> {
+        match self {
+            Self::Live => Some(false),
+            Self::Deleted => Some(true),
+            Self::All => None,
+        }
+    }
+}
+
+/// The number of resources of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KindCount {
+    #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
+    pub kind: String,
+    pub resources: i64,
 }
 
 /// The cursor of a page of resources: kind, name and id of its last resource.
@@ -155,11 +179,6 @@ impl Store {
         after: Option<&AfterResource>,
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
-        let want_deleted = match filter.state {
-            State::Live => Some(false),
-            State::Deleted => Some(true),
-            State::All => None,
-        };
         let resources = query_resources!(
             from r#"cloud_resources
             where ($1::text is null or kind = $1)
@@ -170,14 +189,18 @@ impl Store {
                    or strpos(lower(name), lower($5)) > 0
                    or strpos(lower(provider_id), lower($5)) > 0
                    or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or (kind, name, id) > ($6, $7, $8))
-            order by kind, name, id limit $9
+              and ($6::text is null or region = $6)
+              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
+              and ($8::text is null or (kind, name, id) > ($8, $9, $10))
+            order by kind, name, id limit $11
             "#,
             filter.kind,
             filter.project,
             filter.tenant,
-            want_deleted,
+            filter.state.wants_deleted(),
             filter.text,
+            filter.region,
+            filter.tag,
             after.map(|after| after.kind.as_str()),
             after.map(|after| after.name.as_str()),
             after.map(|after| after.id),
@@ -186,6 +209,38 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         Ok(resources)
+    }
+
+    /// Counts the resources of each kind, ordered by kind. Kinds without resources are omitted.
+    pub async fn resource_counts(
+        &self,
+        filter: &ResourceFilter,
+    ) -> Result<Vec<KindCount>, StoreError> {
+        let counts = sqlx::query_as!(
+            KindCount,
+            r#"select kind, count(*) as "resources!" from cloud_resources
+            where ($1::text is null or kind = $1)
+              and ($2::uuid is null or cloud_project_id = $2)
+              and ($3::text is null or tenant_id = $3)
+              and ($4::bool is null or (deleted_at is not null) = $4)
+              and ($5::text is null
+                   or strpos(lower(name), lower($5)) > 0
+                   or strpos(lower(provider_id), lower($5)) > 0
+                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
+              and ($6::text is null or region = $6)
+              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
+            group by kind order by kind"#,
+            filter.kind,
+            filter.project,
+            filter.tenant,
+            filter.state.wants_deleted(),
+            filter.text,
+            filter.region,
+            filter.tag,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(counts)
     }
 
     /// Returns a resource; with `tenant`, only if it is attributed to that tenant.

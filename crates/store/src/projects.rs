@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
-pub use reads::Project;
+pub use reads::{Project, ProjectUse};
 pub use unmatched::UnmatchedMembers;
 
 use crate::costs::effect::{Effect, Measured};

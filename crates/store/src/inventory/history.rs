@@ -4,8 +4,76 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{AfterResource, Resource, ResourceEvent, ResourceFilter, State, query_resources};
+use super::{
+    AfterResource, KindCount, Resource, ResourceEvent, ResourceFilter, State, query_resources,
+};
 use crate::{Store, StoreError};
+
+/// Passes the rest of a query to a macro, with the states of resources at the time `$8` as the table
+/// `state`. `$9` is the id of a resource or null; `$1` and `$3` limit kind and tenant.
+///
+/// The first change of a field after `at` contains its value at `at`. The tenant at `at` is
+/// known only after undoing all events. The current tenant and the previous tenants in later
+/// events limit the rows before that.
+macro_rules! with_states {
+    ($query:ident, $($rest:tt)*) => {
+        $query!(
+            with r#"
+            with undone as (
+                select distinct on (e.resource_id, c.key) e.resource_id, c.key as field, c.value -> 'before' as value
+                from cloud_resource_events e
+                cross join lateral jsonb_each(e.changes) c
+                where e.occurred_at > $8 and e.event <> 'discovered' and ($9::uuid is null or e.resource_id = $9)
+                  and ($1::text is null or e.resource_id in (select r.id from cloud_resources r where r.kind = $1))
+                  and ($3::text is null or e.resource_id in (
+                      select r.id from cloud_resources r where r.tenant_id = $3
+                      union all
+                      select t.resource_id from cloud_resource_events t
+                      where t.occurred_at > $8 and ($9::uuid is null or t.resource_id = $9)
+                        and t.changes #>> '{tenant_id,before}' = $3))
+                order by e.resource_id, c.key, e.id
+            ), undo as (
+                select resource_id, jsonb_object_agg(field, value) as was,
+                    array_agg(substr(field, 7)) filter (where field like 'attrs.%') as attrs_touched,
+                    coalesce(jsonb_object_agg(substr(field, 7), value)
+                        filter (where field like 'attrs.%' and value <> 'null'), '{}') as attrs_were
+                from undone group by resource_id
+            ), state as (
+                select r.id, r.provider, r.kind, r.provider_id,
+                    case when undo.was ? 'name' then undo.was ->> 'name' else r.name end as name,
+                    case when undo.was ? 'region' then undo.was ->> 'region' else r.region end as region,
+                    case when undo.was ? 'status' then undo.was ->> 'status' else r.status end as status,
+                    case when undo.was ? 'tags' then array(select jsonb_array_elements_text(undo.was -> 'tags'))
+                        else r.tags end as tags,
+                    case when undo.resource_id is null then r.attrs
+                        else (r.attrs - coalesce(undo.attrs_touched, '{}')) || undo.attrs_were end as attrs,
+                    case when undo.was ? 'cloud_project_id' then (undo.was ->> 'cloud_project_id')::uuid
+                        else r.cloud_project_id end as cloud_project_id,
+                    case when undo.was ? 'tenant_id' then undo.was ->> 'tenant_id' else r.tenant_id end as tenant_id,
+                    case when undo.was ? 'attribution' then undo.was ->> 'attribution' else r.attribution end as attribution,
+                    r.first_seen_at, least(r.last_seen_at, $8) as last_seen_at, 0 as stale_strike_count,
+                    case when undo.was ? 'deleted_at' then (undo.was ->> 'deleted_at')::timestamptz
+                        else r.deleted_at end as deleted_at
+                from cloud_resources r
+                left join undo on undo.resource_id = r.id
+                where r.first_seen_at <= $8 and ($9::uuid is null or r.id = $9) and ($1::text is null or r.kind = $1)
+            )
+            "#,
+            $($rest)*
+        )
+    };
+}
+
+/// Counts resources by kind.
+macro_rules! query_counts {
+    (with $with:tt, from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            KindCount,
+            $with + r#" select kind as "kind!", count(*) as "resources!" from "# + $rest
+            $($arguments)*
+        )
+    };
+}
 
 impl Store {
     /// Lists resources by kind and name in their state at `at`, as observed by then. The filter
@@ -21,6 +89,40 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
         self.states_at(at, None, filter, after, limit).await
+    }
+
+    /// Counts the resources of each kind in their state at `at`. See [`Store::resource_counts`].
+    pub async fn resource_counts_as_of(
+        &self,
+        at: DateTime<Utc>,
+        filter: &ResourceFilter,
+    ) -> Result<Vec<KindCount>, StoreError> {
+        let counts = with_states!(query_counts,
+            from r#"state
+            where ($2::uuid is null or cloud_project_id = $2)
+              and ($3::text is null or tenant_id = $3)
+              and ($4::bool is null or (deleted_at is not null) = $4)
+              and ($5::text is null
+                   or strpos(lower(name), lower($5)) > 0
+                   or strpos(lower(provider_id), lower($5)) > 0
+                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
+              and ($6::text is null or region = $6)
+              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
+            group by kind order by kind
+            "#,
+            filter.kind,
+            filter.project,
+            filter.tenant,
+            filter.state.wants_deleted(),
+            filter.text,
+            filter.region,
+            filter.tag,
+            at,
+            None::<Uuid>,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(counts)
     }
 
     /// Returns a resource in its state at `at`; with `tenant`, only if it was attributed to that
@@ -51,56 +153,7 @@ impl Store {
         after: Option<&AfterResource>,
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
-        let want_deleted = match filter.state {
-            State::Live => Some(false),
-            State::Deleted => Some(true),
-            State::All => None,
-        };
-        // The first change of a field after `at` contains its value at `at`. The tenant at `at` is
-        // known only after undoing all events. The current tenant and the previous tenants in later
-        // events limit the rows before that.
-        let resources = query_resources!(
-            with r#"
-            with undone as (
-                select distinct on (e.resource_id, c.key) e.resource_id, c.key as field, c.value -> 'before' as value
-                from cloud_resource_events e
-                cross join lateral jsonb_each(e.changes) c
-                where e.occurred_at > $10 and e.event <> 'discovered' and ($11::uuid is null or e.resource_id = $11)
-                  and ($1::text is null or e.resource_id in (select r.id from cloud_resources r where r.kind = $1))
-                  and ($3::text is null or e.resource_id in (
-                      select r.id from cloud_resources r where r.tenant_id = $3
-                      union all
-                      select t.resource_id from cloud_resource_events t
-                      where t.occurred_at > $10 and ($11::uuid is null or t.resource_id = $11)
-                        and t.changes #>> '{tenant_id,before}' = $3))
-                order by e.resource_id, c.key, e.id
-            ), undo as (
-                select resource_id, jsonb_object_agg(field, value) as was,
-                    array_agg(substr(field, 7)) filter (where field like 'attrs.%') as attrs_touched,
-                    coalesce(jsonb_object_agg(substr(field, 7), value)
-                        filter (where field like 'attrs.%' and value <> 'null'), '{}') as attrs_were
-                from undone group by resource_id
-            ), state as (
-                select r.id, r.provider, r.kind, r.provider_id,
-                    case when undo.was ? 'name' then undo.was ->> 'name' else r.name end as name,
-                    case when undo.was ? 'region' then undo.was ->> 'region' else r.region end as region,
-                    case when undo.was ? 'status' then undo.was ->> 'status' else r.status end as status,
-                    case when undo.was ? 'tags' then array(select jsonb_array_elements_text(undo.was -> 'tags'))
-                        else r.tags end as tags,
-                    case when undo.resource_id is null then r.attrs
-                        else (r.attrs - coalesce(undo.attrs_touched, '{}')) || undo.attrs_were end as attrs,
-                    case when undo.was ? 'cloud_project_id' then (undo.was ->> 'cloud_project_id')::uuid
-                        else r.cloud_project_id end as cloud_project_id,
-                    case when undo.was ? 'tenant_id' then undo.was ->> 'tenant_id' else r.tenant_id end as tenant_id,
-                    case when undo.was ? 'attribution' then undo.was ->> 'attribution' else r.attribution end as attribution,
-                    r.first_seen_at, least(r.last_seen_at, $10) as last_seen_at, 0 as stale_strike_count,
-                    case when undo.was ? 'deleted_at' then (undo.was ->> 'deleted_at')::timestamptz
-                        else r.deleted_at end as deleted_at
-                from cloud_resources r
-                left join undo on undo.resource_id = r.id
-                where r.first_seen_at <= $10 and ($11::uuid is null or r.id = $11) and ($1::text is null or r.kind = $1)
-            )
-            "#,
+        let resources = with_states!(query_resources,
             from r#"state
             where ($2::uuid is null or cloud_project_id = $2)
               and ($3::text is null or tenant_id = $3)
@@ -109,20 +162,24 @@ impl Store {
                    or strpos(lower(name), lower($5)) > 0
                    or strpos(lower(provider_id), lower($5)) > 0
                    or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or (kind, name, id) > ($6, $7, $8))
-            order by kind, name, id limit $9
+              and ($6::text is null or region = $6)
+              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
+              and ($10::text is null or (kind, name, id) > ($10, $11, $12))
+            order by kind, name, id limit $13
             "#,
             filter.kind,
             filter.project,
             filter.tenant,
-            want_deleted,
+            filter.state.wants_deleted(),
             filter.text,
+            filter.region,
+            filter.tag,
+            at,
+            id,
             after.map(|after| after.kind.as_str()),
             after.map(|after| after.name.as_str()),
             after.map(|after| after.id),
             limit,
-            at,
-            id,
         )
         .fetch_all(&self.pool)
         .await?;

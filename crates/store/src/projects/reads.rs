@@ -52,7 +52,37 @@ pub struct Project {
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
+/// The resources of a project, and the start of its assignment to the current tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectUse {
+    pub cloud_project_id: Uuid,
+    /// The number of its resources that are not deleted.
+    pub live_resources: i64,
+    /// `None` without a tenant.
+    pub tenant_since: Option<DateTime<Utc>>,
+}
+
 impl Store {
+    /// Counts the resources of these projects, and returns the start of their current assignments.
+    pub async fn project_uses(&self, projects: &[Uuid]) -> Result<Vec<ProjectUse>, StoreError> {
+        let uses = sqlx::query_as!(
+            ProjectUse,
+            r#"select project.id as cloud_project_id, coalesce(live.resources, 0) as "live_resources!",
+                   tenancy.valid_from as "tenant_since?"
+               from cloud_projects project
+               left join (
+                   select cloud_project_id, count(*) as resources from cloud_resources
+                   where cloud_project_id = any($1) and deleted_at is null group by cloud_project_id
+               ) live on live.cloud_project_id = project.id
+               left join cloud_project_tenants tenancy on tenancy.cloud_project_id = project.id and tenancy.valid_to is null
+               where project.id = any($1)"#,
+            projects,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(uses)
+    }
+
     /// Lists live projects by name; with `tenant`, only those of that tenant.
     pub async fn projects(
         &self,
