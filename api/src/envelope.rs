@@ -11,8 +11,8 @@ use crate::notes::Note;
 /// A single object.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct One<T> {
-    data: T,
-    meta: Meta,
+    pub(crate) data: T,
+    pub(crate) meta: Meta,
 }
 
 impl<T> One<T> {
@@ -51,23 +51,23 @@ impl<T> One<T> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Meta {
     /// Time of the response; with the parameter `as_of`, the requested time.
-    as_of: DateTime<Utc>,
+    pub(crate) as_of: DateTime<Utc>,
     /// Current freshness of the kinds in `data`; in responses about the inventory and projects.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    freshness: Option<Vec<Freshness>>,
+    pub(crate) freshness: Option<Vec<Freshness>>,
     /// Amounts in USD that the change moved, or would move in a dry run; in responses to changes of
     /// tenants and overrides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
     /// Time from which the change applies; absent if the request has no such time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     since: Option<DateTime<Utc>>,
     /// Reasons for missing data, and filters with an unknown value; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Meta {
@@ -92,8 +92,13 @@ pub(crate) struct List<T> {
 impl<T> List<T> {
     /// Converts each row.
     pub(crate) fn into<U: From<T>>(self) -> List<U> {
+        self.map(U::from)
+    }
+
+    /// Converts each row by a function.
+    pub(crate) fn map<U>(self, convert: impl FnMut(T) -> U) -> List<U> {
         List {
-            data: self.data.into_iter().map(U::from).collect(),
+            data: self.data.into_iter().map(convert).collect(),
             meta: self.meta,
         }
     }
@@ -119,7 +124,7 @@ impl<T> List<T> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListMeta {
     #[serde(flatten)]
-    common: Meta,
+    pub(crate) common: Meta,
     /// Maximum number of rows on the page, as requested.
     limit: u16,
     /// Value of `cursor` for the next page, with all other parameters unchanged; null on the last

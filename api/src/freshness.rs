@@ -15,11 +15,11 @@ pub(crate) struct Freshness {
     /// A kind of resource, `project`, or `project_member` (the assignment of resources to
     /// projects).
     #[schema(example = "droplet")]
-    kind: String,
+    pub(crate) kind: String,
     /// Start of the last complete listing; null before the first.
-    last_complete_at: Option<DateTime<Utc>>,
+    pub(crate) last_complete_at: Option<DateTime<Utc>>,
     /// Start of the last attempt to list the kind; null before the first.
-    last_attempt_at: Option<DateTime<Utc>>,
+    pub(crate) last_attempt_at: Option<DateTime<Utc>>,
     /// True if the last attempt did not list everything.
     last_attempt_failed: bool,
     /// Result of the last attempt: `complete`; `held`, complete, but with so many missing resources
@@ -27,11 +27,11 @@ pub(crate) struct Freshness {
     /// `unauthorized`, DigitalOcean refused the token; `failed`; `unlisted` before the first
     /// attempt.
     #[schema(example = "complete")]
-    state: String,
+    pub(crate) state: String,
     /// True if the sources of the kind are known to be incomplete, even if the attempt is complete.
-    is_partial: bool,
+    pub(crate) is_partial: bool,
     /// Reason for `is_partial`, and the setting that fixes it; null if `is_partial` is false.
-    partial_reason: Option<String>,
+    pub(crate) partial_reason: Option<String>,
 }
 
 impl Freshness {

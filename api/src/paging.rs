@@ -83,6 +83,14 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     const PARAMETERS: [&str; 2] = ["limit", "cursor"];
 
+    /// Returns the query of the first page with the maximum number of rows.
+    pub(crate) fn longest() -> Self {
+        Self {
+            limit: Limit(MAX_LIMIT),
+            cursor: None,
+        }
+    }
+
     /// Returns the requested page of a list. `list` identifies it by name and filter.
     pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
         let after = self
@@ -103,12 +111,9 @@ pub(crate) struct Paged<F> {
     pub(crate) pages: PageQuery,
 }
 
-impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(parameters) =
-            Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+impl<F: DeserializeOwned> Paged<F> {
+    /// Reads the filter and the page from the parameters of a query string.
+    pub(crate) fn read(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
         let (pages, filter) = parameters
             .into_iter()
             .partition(|(name, _)| PageQuery::PARAMETERS.contains(&name.as_str()));
@@ -116,6 +121,15 @@ impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
             filter: read_parameters(filter, &PageQuery::PARAMETERS)?,
             pages: read_parameters(pages, &[])?,
         })
+    }
+}
+
+impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(parameters) = Query::from_request_parts(parts, state).await?;
+        Self::read(parameters)
     }
 }
 

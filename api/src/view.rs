@@ -28,7 +28,15 @@ struct Restriction {
 impl View {
     /// Loads the view of a caller.
     pub(crate) async fn of(caller: &Caller, store: &Store) -> Result<Self, StoreError> {
-        let Some(tenant) = caller.tenant() else {
+        Self::of_tenant(caller.tenant(), store).await
+    }
+
+    /// Loads the view of a tenant, or without a tenant the view of an admin.
+    pub(crate) async fn of_tenant(
+        tenant: Option<&TenantId>,
+        store: &Store,
+    ) -> Result<Self, StoreError> {
+        let Some(tenant) = tenant else {
             return Ok(Self { restriction: None });
         };
         let projects = store.projects_ever_assigned_to(tenant).await?;

@@ -1,8 +1,8 @@
 //! Routes of resources: lists, single resources, and their past states with `as_of`.
 
-mod history;
-mod overrides;
-mod relations;
+pub(crate) mod history;
+pub(crate) mod overrides;
+pub(crate) mod relations;
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::inventory::{AfterResource, Resource, ResourceFilter, ResourceOverride};
+use store::inventory::{AfterResource, KindCount, Resource, ResourceFilter, ResourceOverride};
 use store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +33,7 @@ use crate::view::View;
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(counts))
         .routes(routes!(one, overrides::change))
         .routes(routes!(overrides::unclassified))
         .merge(history::routes())
@@ -75,7 +76,7 @@ impl From<Existence> for store::inventory::State {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct InventoryQuery {
+pub(crate) struct InventoryQuery {
     /// Only resources of this kind, such as `droplet` or `dns_zone`; the error for an unknown kind
     /// lists all kinds.
     #[serde(default, deserialize_with = "optional")]
@@ -98,6 +99,14 @@ struct InventoryQuery {
     #[serde(default, deserialize_with = "optional")]
     #[param(inline, value_type = Text)]
     q: Option<Text>,
+    /// Only resources in this region, such as `nyc3`.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(inline, value_type = Text)]
+    region: Option<Text>,
+    /// Only resources with this tag; case is ignored.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(inline, value_type = Text)]
+    tag: Option<Text>,
     /// Time in the past: returns and filters resources by the state and the tenant that the mirror
     /// had at this time.
     #[serde(default, deserialize_with = "optional")]
@@ -130,20 +139,43 @@ async fn list(
         pages,
     }: Paged<InventoryQuery>,
 ) -> Result<Json<List<Resource>>, Problem> {
-    let as_of = past(&state.store, query.as_of).await?;
+    read_resources(&state.store, caller.tenant(), query, &pages)
+        .await
+        .map(Json)
+}
+
+impl InventoryQuery {
+    /// Returns the filter of a caller: all resources for an admin, else those of `tenant`.
+    fn filter(self, tenant: Option<&TenantId>) -> Result<ResourceFilter, Problem> {
+        Ok(ResourceFilter {
+            kind: self.kind.map(String::from),
+            project: self.project.map(|Id(id)| id),
+            tenant: tenant_shown(tenant, self.tenant)?,
+            state: self.state.unwrap_or_default().into(),
+            region: self.region.map(String::from),
+            tag: self.tag.map(String::from),
+            text: self.q.map(String::from),
+        })
+    }
+}
+
+/// Reads a page of resources; with `tenant`, as that tenant sees them.
+pub(crate) async fn read_resources(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    query: InventoryQuery,
+    pages: &PageQuery,
+) -> Result<List<Resource>, Problem> {
+    let as_of = past(store, query.as_of).await?;
     let existence = query.state.unwrap_or_default();
-    let filter = ResourceFilter {
-        kind: query.kind.map(String::from),
-        project: query.project.map(|Id(id)| id),
-        tenant: tenant_shown(&caller, query.tenant)?,
-        state: existence.into(),
-        text: query.q.map(String::from),
-    };
+    let filter = query.filter(tenant)?;
     let name = json!({ "inventory": {
         "kind": filter.kind,
         "project": filter.project,
         "tenant": filter.tenant,
         "state": existence,
+        "region": filter.region,
+        "tag": filter.tag,
         "q": filter.text,
         "as_of": as_of,
     }});
@@ -155,15 +187,10 @@ async fn list(
     });
     let (after, rows) = (after.as_ref(), page.rows_to_fetch());
     let mut resources = match as_of {
-        Some(at) => {
-            state
-                .store
-                .resources_as_of(at, &filter, after, rows)
-                .await?
-        }
-        None => state.store.resources(&filter, after, rows).await?,
+        Some(at) => store.resources_as_of(at, &filter, after, rows).await?,
+        None => store.resources(&filter, after, rows).await?,
     };
-    let view = View::of(&caller, &state.store).await?;
+    let view = View::of_tenant(tenant, store).await?;
     for resource in &mut resources {
         view.narrow_resource(resource);
     }
@@ -172,19 +199,60 @@ async fn list(
         |last| json!({ "kind": last.kind, "name": last.name, "id": last.id }),
     );
     let freshness = match &filter.kind {
-        Some(kind) => freshness::of(&state.store, [&**kind]).await?,
-        None => freshness::of(&state.store, shown.data.iter().map(|shown| &*shown.kind)).await?,
+        Some(kind) => freshness::of(store, [&**kind]).await?,
+        None => freshness::of(store, shown.data.iter().map(|shown| &*shown.kind)).await?,
     };
     let mut notes = Vec::new();
     if let Some(tenant) = filter.tenant.as_deref().filter(|_| view.shows_all()) {
-        notes.extend(notes::on_tenant(&state.store, tenant).await?);
+        notes.extend(notes::on_tenant(store, tenant).await?);
     }
     if let Some(project) = filter.project
-        && !is_known_project(&state.store, &view, project).await?
+        && !is_known_project(store, &view, project).await?
     {
         notes.push(notes::unknown_project(project));
     }
-    Ok(Json(shown.at(as_of).fresh(freshness).with_notes(notes)))
+    Ok(shown.at(as_of).fresh(freshness).with_notes(notes))
+}
+
+/// Counts resources by kind; a tenant sees its own
+///
+/// The parameters are those of the list of resources. Kinds without resources are omitted.
+#[utoipa::path(
+    get,
+    path = "/api/v1/inventory/counts",
+    operation_id = "count_resources",
+    tag = "inventory",
+    security(("bearer" = [])),
+    params(InventoryQuery, PageQuery),
+    responses((status = OK, body = List<KindCount>, description = "A page of kinds"), BadRequest)
+)]
+async fn counts(
+    caller: Caller,
+    State(state): State<ApiState>,
+    Paged {
+        filter: query,
+        pages,
+    }: Paged<InventoryQuery>,
+) -> Result<Json<List<KindCount>>, Problem> {
+    let page = pages.page(json!("counts"))?;
+    let as_of = past(&state.store, query.as_of).await?;
+    let counts = read_counts(&state.store, caller.tenant(), query).await?;
+    let shown = page.show_of_all(counts, |count| count.kind.clone());
+    Ok(Json(shown.at(as_of)))
+}
+
+/// Counts resources by kind; with `tenant`, those of that tenant.
+pub(crate) async fn read_counts(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    query: InventoryQuery,
+) -> Result<Vec<KindCount>, Problem> {
+    let as_of = past(store, query.as_of).await?;
+    let filter = query.filter(tenant)?;
+    Ok(match as_of {
+        Some(at) => store.resource_counts_as_of(at, &filter).await?,
+        None => store.resource_counts(&filter).await?,
+    })
 }
 
 /// Returns true if a project with this id exists and is visible to the caller.
@@ -216,9 +284,12 @@ async fn past(
 }
 
 /// Returns the tenant to filter by: the caller's own, or for an admin the requested one.
-fn tenant_shown(caller: &Caller, requested: Option<Text>) -> Result<Option<String>, Problem> {
+fn tenant_shown(
+    tenant: Option<&TenantId>,
+    requested: Option<Text>,
+) -> Result<Option<String>, Problem> {
     let requested = requested.map(String::from);
-    match (caller.tenant(), requested) {
+    match (tenant, requested) {
         (None, requested) => Ok(requested),
         (Some(own), Some(requested)) if requested != own.as_str() => Err(Problem::Forbidden(
             "tenant: the token belongs to another tenant: omit the parameter",
@@ -229,19 +300,19 @@ fn tenant_shown(caller: &Caller, requested: Option<Text>) -> Result<Option<Strin
 
 /// A resource with its override.
 #[derive(Debug, Serialize, ToSchema)]
-struct ResourceDetail {
+pub(crate) struct ResourceDetail {
     #[serde(flatten)]
-    resource: Resource,
+    pub(crate) resource: Resource,
     /// Current override, for the role `platform_admin`. Null if there is none, for a tenant, and
     /// with `as_of`; the events of the resource have past overrides.
     #[serde(rename = "pin")]
-    r#override: Option<ResourceOverride>,
+    pub(crate) r#override: Option<ResourceOverride>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ResourceQuery {
+pub(crate) struct ResourceQuery {
     /// Time in the past: returns the state that the mirror had at this time. A tenant sees the
     /// resource if it was the tenant's at this time.
     #[serde(default, deserialize_with = "optional")]
@@ -265,10 +336,21 @@ async fn one(
     Id(id): Id,
     Query(query): Query<ResourceQuery>,
 ) -> Result<Json<One<ResourceDetail>>, Problem> {
-    let store = &state.store;
+    read_resource(&state.store, caller.tenant(), id, query)
+        .await
+        .map(Json)
+}
+
+/// Reads a resource; with `tenant`, as that tenant sees it.
+pub(crate) async fn read_resource(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+    query: ResourceQuery,
+) -> Result<One<ResourceDetail>, Problem> {
     let as_of = past(store, query.as_of).await?;
-    let tenant = caller.tenant().map(TenantId::as_str);
-    let view = View::of(&caller, store).await?;
+    let view = View::of_tenant(tenant, store).await?;
+    let tenant = tenant.map(TenantId::as_str);
     let mut resource = match as_of {
         Some(at) => store.resource_as_of(at, id, tenant).await?,
         None => store.resource(id, tenant).await?,
@@ -276,7 +358,7 @@ async fn one(
     view.narrow_resource(&mut resource);
     let shows_override = as_of.is_none() && view.shows_all();
     let response = detail(store, resource, shows_override).await?;
-    Ok(Json(response.at(as_of)))
+    Ok(response.at(as_of))
 }
 
 async fn detail(

@@ -1,13 +1,16 @@
 //! Routes of projects, and of the tenants that they are and were assigned to.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::inventory::Tenancy;
+use store::Store;
+use store::inventory::{Commit, Tenancy};
 use store::projects::{Project, ProjectChange};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +18,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::ApiState;
-use crate::access::{Admin, Caller};
+use crate::access::{Admin, Author, Caller};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{
@@ -40,6 +43,17 @@ struct ProjectPlace {
     id: Uuid,
 }
 
+/// A project with the number of its resources.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListedProject {
+    #[serde(flatten)]
+    pub(crate) project: Project,
+    /// Number of resources of the project that are not deleted.
+    pub(crate) live_resources: i64,
+    /// Start of the assignment to the current tenant; null without a tenant.
+    pub(crate) tenant_since: Option<DateTime<Utc>>,
+}
+
 /// Lists live projects by name; a tenant sees its own
 #[utoipa::path(
     get,
@@ -48,17 +62,26 @@ struct ProjectPlace {
     tag = "projects",
     security(("bearer" = [])),
     params(PageQuery),
-    responses((status = OK, body = List<Project>, description = "A page of projects"), BadRequest)
+    responses((status = OK, body = List<ListedProject>, description = "A page of projects"), BadRequest)
 )]
 async fn list(
     caller: Caller,
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<Project>>, Problem> {
-    let tenant = caller.tenant();
+) -> Result<Json<List<ListedProject>>, Problem> {
+    read_projects(&state.store, caller.tenant(), &query)
+        .await
+        .map(Json)
+}
+
+/// Reads a page of the live projects; with `tenant`, of that tenant's.
+pub(crate) async fn read_projects(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    query: &PageQuery,
+) -> Result<List<ListedProject>, Problem> {
     let page: Page<ProjectPlace> = query.page(json!({ "projects": { "tenant": tenant } }))?;
-    let projects = state
-        .store
+    let projects = store
         .projects(
             tenant,
             page.after
@@ -68,13 +91,28 @@ async fn list(
         )
         .await?;
     let shown = page.show(projects, |last| json!({ "name": last.name, "id": last.id }));
-    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    Ok(Json(shown.fresh(freshness)))
+    let ids: Vec<Uuid> = shown.data.iter().map(|project| project.id).collect();
+    let mut uses: HashMap<_, _> = store
+        .project_uses(&ids)
+        .await?
+        .into_iter()
+        .map(|found| (found.cloud_project_id, found))
+        .collect();
+    let listed = shown.map(|project| {
+        let found = uses.remove(&project.id);
+        ListedProject {
+            live_resources: found.as_ref().map_or(0, |found| found.live_resources),
+            tenant_since: found.and_then(|found| found.tenant_since),
+            project,
+        }
+    });
+    let freshness = freshness::of(store, freshness::OF_PROJECTS).await?;
+    Ok(listed.fresh(freshness))
 }
 
 /// Returns the tenants of a project over time, the latest first, as far as the caller may see them.
-async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenancy>, Problem> {
-    let mut tenancies = state.store.tenancies(id).await?;
+async fn tenancies(store: &Store, id: Uuid, view: &View) -> Result<Vec<Tenancy>, Problem> {
+    let mut tenancies = store.tenancies(id).await?;
     tenancies.retain(|tenancy| view.shows_tenant(Some(&tenancy.tenant_id)));
     if !view.shows_all() {
         for tenancy in &mut tenancies {
@@ -86,11 +124,11 @@ async fn tenancies(state: &ApiState, id: Uuid, view: &View) -> Result<Vec<Tenanc
 
 /// A project with its tenants over time.
 #[derive(Debug, Serialize, ToSchema)]
-struct ProjectDetail {
+pub(crate) struct ProjectDetail {
     #[serde(flatten)]
-    project: Project,
+    pub(crate) project: Project,
     /// Tenants of the project over time, the latest first; a tenant sees its own intervals.
-    tenants: Vec<Tenancy>,
+    pub(crate) tenants: Vec<Tenancy>,
 }
 
 /// Returns one project, live or deleted; a tenant sees its own
@@ -109,14 +147,25 @@ async fn one(
     Id(id): Id,
     _: NoParameters,
 ) -> Result<Json<One<ProjectDetail>>, Problem> {
-    let project = state.store.project(id, caller.tenant()).await?;
-    let view = View::of(&caller, &state.store).await?;
+    read_project(&state.store, caller.tenant(), id)
+        .await
+        .map(Json)
+}
+
+/// Reads a project; with `tenant`, only if it is assigned to that tenant.
+pub(crate) async fn read_project(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+) -> Result<One<ProjectDetail>, Problem> {
+    let project = store.project(id, tenant).await?;
+    let view = View::of_tenant(tenant, store).await?;
     let detail = ProjectDetail {
-        tenants: tenancies(&state, project.id, &view).await?,
+        tenants: tenancies(store, project.id, &view).await?,
         project,
     };
-    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    Ok(Json(One::now(detail).fresh(freshness)))
+    let freshness = freshness::of(store, freshness::OF_PROJECTS).await?;
+    Ok(One::now(detail).fresh(freshness))
 }
 
 /// Lists the tenants of a project over time, the latest first
@@ -140,7 +189,7 @@ async fn tenants(
     let page = query.page(json!({ "tenants": id }))?;
     let project = state.store.project(id, caller.tenant()).await?;
     let view = View::of(&caller, &state.store).await?;
-    let tenancies = tenancies(&state, project.id, &view).await?;
+    let tenancies = tenancies(&state.store, project.id, &view).await?;
     let place = |tenancy: &Tenancy| Reverse(tenancy.valid_from);
     let shown = page.show_of_all(tenancies, place);
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
@@ -212,7 +261,6 @@ async fn change(
     Body(patch): Body<ProjectPatch>,
 ) -> Result<Json<One<Project>>, Problem> {
     let tenant_since = patch.tenant_since.map(|TimeOrDate(time)| time);
-    not_in_the_future("tenant_since", tenant_since)?;
     if tenant_since.is_some() && patch.tenant_id.is_none() {
         return Err(Problem::InvalidBody(
             "tenant_since: requires tenant_id: add a tenant or null, or omit tenant_since"
@@ -227,12 +275,27 @@ async fn change(
             .map(|purpose| purpose.map(|Purpose(text)| text)),
     };
     let commit = dry_run.commit();
-    let (project, measured) = state
-        .store
-        .change_project(id, &change, &admin.token_name, commit)
+    change_project(&state.store, admin.author(), id, &change, commit)
+        .await
+        .map(Json)
+}
+
+/// Changes a project, or measures the effect, and returns the project with the effect.
+pub(crate) async fn change_project(
+    store: &Store,
+    author: Author<'_>,
+    id: Uuid,
+    change: &ProjectChange,
+    commit: Commit,
+) -> Result<One<Project>, Problem> {
+    not_in_the_future("tenant_since", change.tenant_since)?;
+    let (project, measured) = store
+        .change_project(id, change, author.token_name, commit)
         .await?;
-    tracing::info!(token = %admin.token_id, project = %id, ?change, ?commit, "project changed");
-    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    let response = One::now(project).fresh(freshness).since(tenant_since);
-    Ok(Json(response.with_effect(Effect::of(measured, commit))))
+    tracing::info!(token = %author.token_id, project = %id, ?change, ?commit, "project changed");
+    let freshness = freshness::of(store, freshness::OF_PROJECTS).await?;
+    let response = One::now(project)
+        .fresh(freshness)
+        .since(change.tenant_since);
+    Ok(response.with_effect(Effect::of(measured, commit)))
 }

@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
 use serde_json::json;
+use store::Store;
 use store::inventory::{PastState, Resource, ResourceEvent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Caller;
@@ -44,29 +46,35 @@ async fn events(
     Id(id): Id,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<ResourceEvent>>, Problem> {
+    read_events(&state.store, caller.tenant(), id, &query)
+        .await
+        .map(Json)
+}
+
+/// Reads a page of the events of a resource; with `tenant`, as that tenant sees them.
+pub(crate) async fn read_events(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+    query: &PageQuery,
+) -> Result<List<ResourceEvent>, Problem> {
     let page: Page<i64> = query.page(json!({ "events": id }))?;
-    let tenant = caller.tenant().map(TenantId::as_str);
-    let resource = state.store.resource(id, tenant).await?;
-    let view = View::of(&caller, &state.store).await?;
+    let view = View::of_tenant(tenant, store).await?;
+    let tenant = tenant.map(TenantId::as_str);
+    let resource = store.resource(id, tenant).await?;
     let (before, rows) = (page.after, page.rows_to_fetch());
     let mut events = if view.shows_all() {
-        state
-            .store
-            .resource_events(resource.id, before, rows)
-            .await?
+        store.resource_events(resource.id, before, rows).await?
     } else {
         // The states between the events have the tenant, which decides on visibility.
-        let states = state
-            .store
-            .timeline(&resource, tenant, before, rows)
-            .await?;
+        let states = store.timeline(&resource, tenant, before, rows).await?;
         states.into_iter().map(|state| state.event).collect()
     };
     for event in &mut events {
         view.narrow_changes(&mut event.changes);
     }
-    let freshness = freshness::of(&state.store, [resource.kind]).await?;
-    Ok(Json(page.show(events, |last| last.id).fresh(freshness)))
+    let freshness = freshness::of(store, [resource.kind]).await?;
+    Ok(page.show(events, |last| last.id).fresh(freshness))
 }
 
 /// State of a resource between two of its events.

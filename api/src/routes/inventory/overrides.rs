@@ -5,13 +5,14 @@ use axum::extract::State;
 use domain::TenantId;
 use serde::Deserialize;
 use serde_json::json;
-use store::inventory::{OverrideChange, Resource};
+use store::Store;
+use store::inventory::{Commit, OverrideChange, Resource};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ResourceDetail, detail};
 use crate::ApiState;
-use crate::access::Admin;
+use crate::access::{Admin, Author};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{
@@ -68,7 +69,6 @@ pub(super) async fn change(
     Body(patch): Body<ResourcePatch>,
 ) -> Result<Json<One<ResourceDetail>>, Problem> {
     let since = patch.since.map(|TimeOrDate(time)| time);
-    not_in_the_future("since", since)?;
     if since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
         return Err(Problem::InvalidBody(
             "since: requires tenant_id or cloud_project_id: add one, or omit since".to_owned(),
@@ -80,14 +80,28 @@ pub(super) async fn change(
         since,
     };
     let commit = dry_run.commit();
-    let measured = state
-        .store
-        .change_override(id, &change, &admin.token_name, commit)
+    change_override(&state.store, admin.author(), id, &change, commit)
+        .await
+        .map(Json)
+}
+
+/// Changes the override of a resource, or measures the effect, and returns the resource with the
+/// effect.
+pub(crate) async fn change_override(
+    store: &Store,
+    author: Author<'_>,
+    id: Uuid,
+    change: &OverrideChange,
+    commit: Commit,
+) -> Result<One<ResourceDetail>, Problem> {
+    not_in_the_future("since", change.since)?;
+    let measured = store
+        .change_override(id, change, author.token_name, commit)
         .await?;
-    tracing::info!(token = %admin.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
-    let resource = state.store.resource(id, None).await?;
-    let response = detail(&state.store, resource, true).await?.since(since);
-    Ok(Json(response.with_effect(Effect::of(measured, commit))))
+    tracing::info!(token = %author.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
+    let resource = store.resource(id, None).await?;
+    let response = detail(store, resource, true).await?.since(change.since);
+    Ok(response.with_effect(Effect::of(measured, commit)))
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
 use serde_json::json;
+use store::Store;
 use store::inventory::Related;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,21 +32,21 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// A relation between two resources.
 #[derive(Debug, Serialize, ToSchema)]
-struct RelatedResource {
+pub(crate) struct RelatedResource {
     /// Type of the relation: `attached_to`, `backup_of`, `in_vpc`, `made_by_kubernetes`, `node_of`,
     /// `part_of`, `record_of`, `replica_of`, `serves` or `snapshot_of`.
-    relation: String,
+    pub(crate) relation: String,
     /// `to`: this resource is the subject, such as "this is attached to the other". `from`: the
     /// other resource is the subject.
-    direction: &'static str,
+    pub(crate) direction: &'static str,
     /// `id` of the other resource; null if the mirror does not have it.
-    id: Option<Uuid>,
+    pub(crate) id: Option<Uuid>,
     /// Kind of the other resource.
-    kind: String,
+    pub(crate) kind: String,
     /// DigitalOcean's id of the other resource.
-    provider_id: String,
+    pub(crate) provider_id: String,
     /// Name of the other resource; null if the mirror does not have it.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl From<Related> for RelatedResource {
@@ -79,11 +80,22 @@ async fn relations(
     Id(id): Id,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<RelatedResource>>, Problem> {
+    read_relations(&state.store, caller.tenant(), id, &query)
+        .await
+        .map(Json)
+}
+
+/// Reads a page of the relations of a resource; with `tenant`, as that tenant sees them.
+pub(crate) async fn read_relations(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+    query: &PageQuery,
+) -> Result<List<RelatedResource>, Problem> {
     let page = query.page(json!({ "relations": id }))?;
-    let tenant = caller.tenant().map(TenantId::as_str);
-    let resource = state.store.resource(id, tenant).await?;
-    let view = View::of(&caller, &state.store).await?;
-    let mut related = state.store.relations(resource.id).await?;
+    let view = View::of_tenant(tenant, store).await?;
+    let resource = store.resource(id, tenant.map(TenantId::as_str)).await?;
+    let mut related = store.relations(resource.id).await?;
     related.retain(|related| view.shows_tenant(related.tenant_id.as_deref()));
     // DigitalOcean can report the same relation on both resources.
     let place = |related: &Related| {
@@ -97,23 +109,23 @@ async fn relations(
     let shown: List<RelatedResource> = page.show_of_all(related, place).into();
     let others = shown.data.iter().map(|relation| &*relation.kind);
     let kinds = others.chain([&*resource.kind]);
-    let freshness = freshness::of(&state.store, kinds).await?;
-    Ok(Json(shown.fresh(freshness)))
+    let freshness = freshness::of(store, kinds).await?;
+    Ok(shown.fresh(freshness))
 }
 
 /// An interval during which a resource was in a project, by DigitalOcean or by an override.
 #[derive(Debug, Serialize, ToSchema)]
-struct Membership {
+pub(crate) struct Membership {
     /// `id` of the project.
-    cloud_project_id: Uuid,
+    pub(crate) cloud_project_id: Uuid,
     /// True if an override assigned the resource to the project.
-    is_override: bool,
+    pub(crate) is_override: bool,
     /// Current name of the project; null for a tenant that no longer has the project.
-    project_name: Option<String>,
+    pub(crate) project_name: Option<String>,
     /// Start of the interval.
-    valid_from: DateTime<Utc>,
+    pub(crate) valid_from: DateTime<Utc>,
     /// End of the interval; null if it is current.
-    valid_to: Option<DateTime<Utc>>,
+    pub(crate) valid_to: Option<DateTime<Utc>>,
 }
 
 impl Membership {
@@ -147,11 +159,22 @@ async fn memberships(
     Id(id): Id,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Membership>>, Problem> {
+    read_memberships(&state.store, caller.tenant(), id, &query)
+        .await
+        .map(Json)
+}
+
+/// Reads a page of the projects of a resource over time; with `tenant`, as that tenant sees them.
+pub(crate) async fn read_memberships(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+    query: &PageQuery,
+) -> Result<List<Membership>, Problem> {
     let page = query.page(json!({ "memberships": id }))?;
-    let tenant = caller.tenant().map(TenantId::as_str);
-    let resource = state.store.resource(id, tenant).await?;
-    let view = View::of(&caller, &state.store).await?;
-    let memberships = state.store.memberships(resource.id).await?;
+    let view = View::of_tenant(tenant, store).await?;
+    let resource = store.resource(id, tenant.map(TenantId::as_str)).await?;
+    let memberships = store.memberships(resource.id).await?;
     let memberships: Vec<_> = memberships
         .into_iter()
         .filter(|membership| view.shows_project(membership.cloud_project_id))
@@ -160,6 +183,6 @@ async fn memberships(
     let place = |membership: &Membership| Reverse(membership.valid_from);
     let shown = page.show_of_all(memberships, place);
     let kinds = [&*resource.kind].into_iter().chain(freshness::OF_PROJECTS);
-    let freshness = freshness::of(&state.store, kinds).await?;
-    Ok(Json(shown.fresh(freshness)))
+    let freshness = freshness::of(store, kinds).await?;
+    Ok(shown.fresh(freshness))
 }
