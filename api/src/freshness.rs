@@ -21,7 +21,7 @@ pub(crate) struct Freshness {
     /// Start of the last attempt to list the kind; null before the first.
     pub(crate) last_attempt_at: Option<DateTime<Utc>>,
     /// True if the last attempt did not list everything.
-    last_attempt_failed: bool,
+    pub(crate) last_attempt_failed: bool,
     /// Result of the last attempt: `complete`; `held`, complete, but with so many missing resources
     /// that an operator must decide on their deletion; `incomplete`; `not_readable`;
     /// `unauthorized`, DigitalOcean refused the token; `failed`; `unlisted` before the first

@@ -4,15 +4,20 @@
 //! store functions of its JSON route.
 
 mod assets;
+mod change;
 mod chart;
 mod cookies;
 mod costs;
 mod effect;
 mod format;
+mod freshness;
+mod inventory;
 mod lines;
 mod login;
 mod overview;
 mod page;
+mod parameters;
+mod projects;
 mod session;
 
 use axum::Router;
@@ -28,6 +33,8 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .merge(costs::routes())
         .merge(lines::routes())
         .merge(overview::routes())
+        .merge(inventory::routes())
+        .merge(projects::routes())
         .merge(login::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))

@@ -82,7 +82,7 @@ impl TemporalUi {
 }
 
 /// Encodes a text as one path segment: all characters except the unreserved ones of RFC 3986.
-fn path_segment(text: &str) -> String {
+pub(crate) fn path_segment(text: &str) -> String {
     let mut segment = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -27,10 +27,12 @@ pub(super) struct Entry {
 }
 
 /// Pages in the order of the navigation, and whether tenants have them too.
-const PAGES: [(&str, &str, bool); 3] = [
+const PAGES: &[(&str, &str, bool)] = &[
     ("/", "Overview", true),
     ("/costs", "Costs", false),
     ("/lines", "Lines", false),
+    ("/inventory", "Inventory", true),
+    ("/projects", "Projects", false),
 ];
 
 /// The frame of a page.

@@ -1,0 +1,313 @@
+//! `/inventory/{id}`: one resource with its attribution, costs, attributes, relations and history.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use chrono::{Months, NaiveDate};
+use rust_decimal::Decimal;
+use store::Store;
+use store::inventory::{Resource, ResourceOverride};
+use uuid::Uuid;
+
+use super::attributes::{Attribute, flatten};
+use super::events::{EventRow, projects_of};
+use super::{Choice, Link, Projects, control_panel, list_price, words};
+use crate::ApiState;
+use crate::extract::Id;
+use crate::pages::chart::{Column, Series, StackedBars};
+use crate::pages::format::{Moment, Money, month, month_name};
+use crate::pages::freshness::FreshnessView;
+use crate::pages::page::{Frame, PageProblem, render};
+use crate::pages::parameters::Parameters;
+use crate::pages::session::Viewer;
+use crate::paging::{PageQuery, Paged};
+use crate::routes::inventory::history::read_events;
+use crate::routes::inventory::relations::{Membership, read_memberships, read_relations};
+use crate::routes::inventory::{ResourceDetail, ResourceQuery, read_resource};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new().route("/inventory/{id}", get(show))
+}
+
+/// A relation to another resource.
+struct RelationRow {
+    words: String,
+    kind: String,
+    /// The address is empty if the mirror does not have the other resource.
+    other: Link,
+}
+
+/// An interval in a project.
+struct MembershipRow {
+    project: String,
+    is_override: bool,
+    from: Moment,
+    to: Option<Moment>,
+}
+
+/// The costs of a month.
+struct MonthRow {
+    month: String,
+    link: String,
+    amount: Money,
+    is_estimate: bool,
+}
+
+/// The costs by month, for an admin.
+#[derive(Default)]
+struct CostsView {
+    /// The latest month first.
+    months: Vec<MonthRow>,
+    total: Money,
+    chart: Option<StackedBars>,
+}
+
+/// The override in force, in words.
+struct OverrideView {
+    tenant: Option<(String, Moment)>,
+    project: Option<(String, Moment)>,
+    set_by: String,
+    contradicted_by: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "resource.html")]
+struct ResourcePage {
+    frame: Frame,
+    is_admin: bool,
+    path: String,
+    as_of: String,
+    /// The requested time in the past.
+    past: Option<Moment>,
+    facts: Facts,
+    in_force: Option<OverrideView>,
+    costs: CostsView,
+    attributes: Vec<Attribute>,
+    omitted: usize,
+    relations: Vec<RelationRow>,
+    events: Vec<EventRow>,
+    is_first_page: bool,
+    next: Option<String>,
+    memberships: Vec<MembershipRow>,
+    tenants: Vec<Choice>,
+    projects: Vec<Choice>,
+    freshness: FreshnessView,
+}
+
+/// What the resource is, and where it belongs.
+struct Facts {
+    kind: String,
+    provider_id: String,
+    status: String,
+    region: String,
+    tags: Vec<Link>,
+    price: Option<Money>,
+    control_panel: Option<String>,
+    project: Option<Link>,
+    tenant: Option<Link>,
+    attribution: &'static str,
+    first_seen: Moment,
+    last_seen: Moment,
+    strikes: i32,
+    deleted: Option<Moment>,
+}
+
+/// The most attributes that the page shows.
+const MAX_ATTRIBUTES: usize = 300;
+
+async fn show(
+    viewer: Viewer,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    parameters: Parameters,
+) -> Result<Response, PageProblem> {
+    let store = &state.store;
+    let tenant = viewer.access.role.tenant();
+    let is_admin = tenant.is_none();
+    let read = Paged::<ResourceQuery>::read(parameters.pairs())?;
+    let detail = read_resource(store, tenant, id, read.filter).await?;
+    let (
+        ResourceDetail {
+            resource,
+            r#override,
+        },
+        meta,
+    ) = (detail.data, detail.meta);
+    let events = read_events(store, tenant, id, &read.pages).await?;
+    let relations = read_relations(store, tenant, id, &PageQuery::longest()).await?;
+    let memberships = read_memberships(store, tenant, id, &PageQuery::longest()).await?;
+    let ids = [
+        resource.cloud_project_id,
+        r#override.as_ref().and_then(|found| found.cloud_project_id),
+        r#override.as_ref().and_then(|found| found.contradicted_by),
+    ];
+    let named = ids.into_iter().flatten().chain(projects_of(&events.data));
+    let projects = Projects::read(store, tenant, named).await?;
+    let costs = if is_admin {
+        costs(store, id).await?
+    } else {
+        CostsView::default()
+    };
+    let path = format!("/inventory/{id}");
+    let temporal = state.temporal_ui.as_deref().filter(|_| is_admin);
+    let mut attributes = flatten(&resource.attrs);
+    let omitted = attributes.len().saturating_sub(MAX_ATTRIBUTES);
+    attributes.truncate(MAX_ATTRIBUTES);
+    let tenants = if is_admin {
+        store.tenant_ids().await?
+    } else {
+        Vec::new()
+    };
+    let as_of = parameters.get("as_of").to_owned();
+    render(&ResourcePage {
+        frame: viewer.frame(&resource.name, "/inventory"),
+        is_admin,
+        past: (!as_of.is_empty()).then_some(Moment(meta.as_of)),
+        as_of,
+        in_force: r#override.map(|found| override_view(found, &projects)),
+        costs,
+        attributes,
+        omitted,
+        relations: relations
+            .data
+            .into_iter()
+            .map(|related| RelationRow {
+                words: words::relation(&related.relation, related.direction == "to"),
+                kind: related.kind,
+                other: Link {
+                    name: related.name.unwrap_or(related.provider_id),
+                    address: related
+                        .id
+                        .map_or_else(String::new, |id| format!("/inventory/{id}")),
+                },
+            })
+            .collect(),
+        is_first_page: parameters.get("cursor").is_empty(),
+        next: events
+            .meta
+            .next_cursor
+            .map(|cursor| parameters.link(&path, "cursor", &cursor)),
+        events: events
+            .data
+            .into_iter()
+            .map(|event| EventRow::new(event, &projects, temporal, &path))
+            .collect(),
+        memberships: memberships.data.into_iter().map(membership).collect(),
+        tenants: Choice::named(tenants, ""),
+        projects: projects.choices(""),
+        freshness: meta.freshness.unwrap_or_default().into(),
+        facts: facts(resource, &projects),
+        path,
+    })
+}
+
+fn membership(membership: Membership) -> MembershipRow {
+    MembershipRow {
+        project: membership
+            .project_name
+            .unwrap_or_else(|| membership.cloud_project_id.to_string()),
+        is_override: membership.is_override,
+        from: Moment(membership.valid_from),
+        to: membership.valid_to.map(Moment),
+    }
+}
+
+fn facts(resource: Resource, projects: &Projects) -> Facts {
+    let filtered = |name: &str, value: &str| super::address("/inventory", &[(name, value)]);
+    Facts {
+        control_panel: resource
+            .deleted_at
+            .is_none()
+            .then(|| control_panel::address(&resource.kind, &resource.provider_id))
+            .flatten(),
+        price: list_price(&resource.attrs),
+        tags: resource
+            .tags
+            .into_iter()
+            .map(|tag| Link {
+                address: filtered("tag", &tag),
+                name: tag,
+            })
+            .collect(),
+        project: resource.cloud_project_id.map(|id| Link {
+            name: projects.name(id),
+            address: filtered("project", &id.to_string()),
+        }),
+        tenant: resource.tenant_id.map(|tenant| Link {
+            address: filtered("tenant", &tenant),
+            name: tenant,
+        }),
+        attribution: words::attribution(resource.attribution.as_deref()),
+        status: resource.status.unwrap_or_default(),
+        region: resource.region.unwrap_or_default(),
+        first_seen: Moment(resource.first_seen_at),
+        last_seen: Moment(resource.last_seen_at),
+        strikes: resource.stale_strike_count,
+        deleted: resource.deleted_at.map(Moment),
+        kind: resource.kind,
+        provider_id: resource.provider_id,
+    }
+}
+
+fn override_view(found: ResourceOverride, projects: &Projects) -> OverrideView {
+    let since = |since: Option<_>| since.map(Moment);
+    OverrideView {
+        tenant: found.tenant_id.zip(since(found.tenant_since)),
+        project: found
+            .cloud_project_id
+            .map(|id| projects.name(id))
+            .zip(since(found.project_since)),
+        set_by: found.set_by,
+        contradicted_by: found.contradicted_by.map(|id| projects.name(id)),
+    }
+}
+
+/// The most months of the chart.
+const MAX_BARS: usize = 24;
+
+/// Reads the costs of a resource by month.
+async fn costs(store: &Store, id: Uuid) -> Result<CostsView, PageProblem> {
+    let costs = store.costs_of_resource(id).await?;
+    let link = |period: NaiveDate| format!("/lines?period={}&resource={id}", month(period));
+    let total: Decimal = costs.iter().map(|cost| cost.direct).sum();
+    let first = costs.first().map(|cost| cost.period);
+    let last = costs.last().map(|cost| cost.period);
+    let periods: Vec<NaiveDate> = first
+        .into_iter()
+        .flat_map(|first| (0..).map(move |count| first + Months::new(count)))
+        .take_while(|period| Some(*period) <= last)
+        .collect();
+    let shown = &periods[periods.len().saturating_sub(MAX_BARS)..];
+    let cost_of = |period: &NaiveDate| costs.iter().find(|cost| cost.period == *period);
+    let columns: Vec<Column> = shown
+        .iter()
+        .map(|period| Column {
+            label: period.format("%b %y").to_string(),
+            name: month_name(*period),
+            is_estimate: cost_of(period).is_some_and(|cost| cost.is_estimate),
+        })
+        .collect();
+    let series = Series {
+        name: "this resource".to_owned(),
+        links: shown.iter().map(|period| link(*period)).collect(),
+        amounts: shown
+            .iter()
+            .map(|period| cost_of(period).map_or(Decimal::ZERO, |cost| cost.direct))
+            .collect(),
+    };
+    let chart = (shown.len() > 1)
+        .then(|| StackedBars::new("Costs of the resource, USD a month", &columns, vec![series]));
+    let months = costs.iter().rev().map(|cost| MonthRow {
+        month: month_name(cost.period),
+        link: link(cost.period),
+        amount: Money(cost.direct),
+        is_estimate: cost.is_estimate,
+    });
+    Ok(CostsView {
+        months: months.collect(),
+        total: Money(total),
+        chart,
+    })
+}
