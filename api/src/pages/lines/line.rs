@@ -210,6 +210,8 @@ async fn candidates(store: &Store, line: &CostLine, q: &str) -> Result<Vec<Resou
             kind: kind.cloned(),
             project: None,
             tenant: None,
+            region: None,
+            tag: None,
             state: store::inventory::State::All,
             text: text.map(str::to_owned),
         };
