@@ -57,7 +57,7 @@ pub(crate) struct Meta {
     #[schema(nullable = false)]
     pub(crate) freshness: Option<Vec<Freshness>>,
     /// Amounts in USD that the change moved, or would move in a dry run; in responses to changes of
-    /// tenants and overrides.
+    /// tenants, overrides and allocation rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) effect: Option<Effect>,

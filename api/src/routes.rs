@@ -10,7 +10,7 @@ pub(crate) mod inventory;
 mod invoices;
 mod ledger;
 pub(crate) mod projects;
-mod spread_rules;
+pub(crate) mod spread_rules;
 pub(crate) mod sync;
 mod tenants;
 

@@ -128,15 +128,9 @@ async fn statements(
     let period = filter.period.0;
     let page = pages.page(json!({ "statements": period }))?;
     let month = state.store.statements(period).await?;
-    let total: Decimal = month.rows.iter().map(store::costs::Statement::total).sum();
-    let difference = month.invoice_total - total;
-    let is_final = !month.is_estimate
-        && month.invoices > 0
-        && month.final_invoices == month.invoices
-        && month.verification.withdrawn_invoices == 0
-        && difference.is_zero();
+    let (total, difference) = (month.total(), month.difference());
+    let is_final = month.is_final();
     let coverage = Coverage::of(&state.store, period, period).await?;
-    let has_difference = month.invoices > 0 && !month.is_estimate;
     let List { data, meta } = page
         .show_of_all(month.rows, |row| row.tenant_id.clone())
         .into()
@@ -149,7 +143,7 @@ async fn statements(
             total: Usd(total),
             line_total: Usd(month.line_total),
             invoice_total: Usd(month.invoice_total),
-            difference: has_difference.then_some(Usd(difference)),
+            difference: difference.map(Usd),
             invoices: month.invoices,
             final_invoices: month.final_invoices,
             is_final,

@@ -11,6 +11,8 @@ use domain::TenantId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::costs::StoredAllocationRule;
+use store::inventory::Commit;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -21,7 +23,8 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
 use crate::envelope::{List, One};
-use crate::extract::{Body, InPath, NoParameters, Period, Query, TENANT_PATTERN};
+use crate::effect::{DryRun, Effect};
+use crate::extract::{Body, InPath, Period, Query, TENANT_PATTERN};
 use crate::paging::PageQuery;
 use crate::problem::{BadRequest, Problem};
 
@@ -70,8 +73,8 @@ struct DatedSpreadRule {
     set_at: DateTime<Utc>,
 }
 
-impl From<store::costs::StoredAllocationRule> for DatedSpreadRule {
-    fn from(stored: store::costs::StoredAllocationRule) -> Self {
+impl From<StoredAllocationRule> for DatedSpreadRule {
+    fn from(stored: StoredAllocationRule) -> Self {
         Self {
             valid_from: stored.valid_from,
             rule: stored.rule.into(),
@@ -164,7 +167,7 @@ const WEIGHT_PATTERN: &str = r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|1000000|0\.[0-9]
 /// Weight of a tenant: its part of the shared costs, relative to the weights of the other tenants.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-struct Weight(Decimal);
+pub(crate) struct Weight(Decimal);
 
 /// Large enough for any ratio, with few enough digits to multiply any amount without overflow.
 const MAX_WEIGHT: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
@@ -206,56 +209,77 @@ impl TryFrom<NewSpreadRule> for domain::costs::AllocationRule {
     type Error = Problem;
 
     fn try_from(new: NewSpreadRule) -> Result<Self, Problem> {
-        let refused = |text: &str| Err(Problem::InvalidBody(format!("weights: {text}")));
         match (new.rule, new.weights) {
             (RuleName::Proportional, None) => Ok(Self::Proportional),
             (RuleName::Even, None) => Ok(Self::Even),
-            (RuleName::Proportional | RuleName::Even, Some(_)) => {
-                refused("not allowed for this rule: omit them, or use the rule fixed")
-            }
-            (RuleName::Fixed, Some(weights)) if !weights.is_empty() => Ok(Self::Fixed(
-                weights
-                    .into_iter()
-                    .map(|(tenant, Weight(weight))| (tenant.into(), weight))
-                    .collect(),
+            (RuleName::Proportional | RuleName::Even, Some(_)) => Err(Problem::InvalidBody(
+                "weights: not allowed for this rule: omit them, or use the rule fixed".to_owned(),
             )),
-            (RuleName::Fixed, _) => {
-                refused("missing for the rule fixed: add at least one, e.g. {\"acme\": \"3\"}")
-            }
+            (RuleName::Fixed, weights) => fixed(weights.unwrap_or_default()),
         }
     }
 }
 
+/// Returns the rule with these weights.
+pub(crate) fn fixed(
+    weights: BTreeMap<TenantId, Weight>,
+) -> Result<domain::costs::AllocationRule, Problem> {
+    if weights.is_empty() {
+        return Err(Problem::InvalidBody(
+            "weights: missing for the rule fixed: add at least one, e.g. {\"acme\": \"3\"}"
+                .to_owned(),
+        ));
+    }
+    let weights = weights.into_iter();
+    let weights = weights.map(|(tenant, Weight(weight))| (tenant.into(), weight));
+    Ok(domain::costs::AllocationRule::Fixed(weights.collect()))
+}
+
 /// Sets the allocation rule from a month on, until the month of the next rule
 ///
-/// Statements change at once, including those of past months.
+/// Statements change at once, including those of past months. `dry_run` shows in `meta.effect` the
+/// amounts that the rule would move between tenants.
 #[utoipa::path(
     put,
     path = "/api/v1/billing/spread-rules/{valid_from}",
     operation_id = "set_allocation_rule",
     tag = "billing",
     security(("bearer" = [])),
-    params(("valid_from" = inline(Period), Path, description = "First month of the rule")),
+    params(("valid_from" = inline(Period), Path, description = "First month of the rule"), DryRun),
     request_body = NewSpreadRule,
-    responses((status = OK, body = One<DatedSpreadRule>, description = "The rule after the change"), BadRequest)
+    responses((status = OK, body = One<DatedSpreadRule>, description = "The rule after the change, or the sent rule in a dry run"), BadRequest)
 )]
 async fn set(
     admin: Admin,
     State(state): State<ApiState>,
     InPath(Period(valid_from)): InPath<Period>,
-    _: NoParameters,
+    Query(query): Query<DryRun>,
     Body(new): Body<NewSpreadRule>,
 ) -> Result<Json<One<DatedSpreadRule>>, Problem> {
     let rule = new.try_into()?;
-    state
+    let commit = query.commit();
+    let measured = state
         .store
-        .set_allocation_rule(valid_from, &rule, &admin.token_name)
+        .set_allocation_rule(valid_from, &rule, &admin.token_name, commit)
         .await?;
-    tracing::info!(token = %admin.token_id, %valid_from, ?rule, "allocation rule set");
-    let mut rules = state.store.allocation_rules().await?;
-    rules.retain(|stored| stored.valid_from == valid_from);
-    let stored = rules
-        .pop()
-        .ok_or_else(|| Problem::NotFound(format!("no allocation rule starts in {valid_from}")))?;
-    Ok(Json(One::now(stored.into())))
+    let stored = if commit == Commit::DryRun {
+        StoredAllocationRule {
+            valid_from,
+            rule,
+            set_by: admin.token_name,
+            set_at: state.store.now().await?,
+        }
+    } else {
+        tracing::info!(token = %admin.token_id, %valid_from, ?rule, "allocation rule set");
+        let rules = state.store.allocation_rules().await?;
+        let mut rules = rules.into_iter();
+        rules
+            .find(|stored| stored.valid_from == valid_from)
+            .ok_or_else(|| {
+                Problem::NotFound(format!("no allocation rule starts in {valid_from}"))
+            })?
+    };
+    Ok(Json(
+        One::now(stored.into()).with_effect(Effect::of(measured, commit)),
+    ))
 }

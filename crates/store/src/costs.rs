@@ -2,8 +2,11 @@
 //! books. Reads the totals that the database maintains.
 
 pub(crate) mod effect;
+mod months;
 mod names;
 mod overrides;
+mod products;
+mod rule_changes;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -16,8 +19,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
+pub use months::MonthSummary;
 pub use names::{BilledNames, ProjectName, ResourceName};
 pub use overrides::Override;
+pub use products::{ProductCost, StatementLine};
 pub use rules::StoredAllocationRule;
 
 use crate::{Store, StoreError, usd};
@@ -57,6 +62,28 @@ pub struct Statements {
     /// True if the month's lines are an estimate.
     pub is_estimate: bool,
     pub rule: AllocationRule,
+}
+
+impl Statements {
+    /// Returns the total of all statements; USD.
+    pub fn total(&self) -> Decimal {
+        self.rows.iter().map(Statement::total).sum()
+    }
+
+    /// Returns the total of the invoices minus the total of the statements (USD); `None` if the
+    /// lines are an estimate or the month has no invoices.
+    pub fn difference(&self) -> Option<Decimal> {
+        let is_invoiced = self.invoices > 0 && !self.is_estimate;
+        is_invoiced.then(|| self.invoice_total - self.total())
+    }
+
+    /// Returns true if the month can be closed: it has invoices, all are final, none is withdrawn,
+    /// and the difference is zero.
+    pub fn is_final(&self) -> bool {
+        self.difference().is_some_and(|difference| difference.is_zero())
+            && self.final_invoices == self.invoices
+            && self.verification.withdrawn_invoices == 0
+    }
 }
 
 /// The verification of a month's invoices.

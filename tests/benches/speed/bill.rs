@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use domain::costs::AllocationRule;
 use store::costs::GroupBy;
+use store::inventory::Commit;
 
 use crate::child::{Contents, SimulatorProcess};
 use crate::database::Database;
@@ -65,7 +66,7 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
 
     let (from, to) = ("2026-06-01".parse()?, "2027-05-01".parse()?);
     store
-        .set_allocation_rule(from, &AllocationRule::Proportional, "bench")
+        .set_allocation_rule(from, &AllocationRule::Proportional, "bench", Commit::Keep)
         .await?;
     for (by, name) in [
         (GroupBy::Tenant, "a year by tenant, 99th percentile"),

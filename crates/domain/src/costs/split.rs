@@ -93,15 +93,13 @@ pub enum AllocationRule {
     Fixed(BTreeMap<String, Decimal>),
 }
 
-/// Allocates shared costs (USD) to the tenants with direct costs (`None` for unallocated
-/// costs). The parts sum to the amount exactly. If the rule names no tenant, the amount stays
-/// unallocated.
-pub fn allocate(
-    amount: Decimal,
+/// Returns the weight of each tenant (`None` for unallocated costs) by a rule, given the direct costs
+/// of the month (USD). Tenants without a weight are omitted.
+pub fn weights(
     direct: &BTreeMap<Option<String>, Decimal>,
     rule: &AllocationRule,
 ) -> BTreeMap<Option<String>, Decimal> {
-    let weighted: Vec<(Option<String>, Decimal)> = match rule {
+    match rule {
         AllocationRule::Proportional => direct
             .iter()
             .filter(|(_, direct)| **direct > Decimal::ZERO)
@@ -117,19 +115,25 @@ pub fn allocate(
             .filter(|(_, weight)| **weight > Decimal::ZERO)
             .map(|(tenant, weight)| (Some(tenant.clone()), *weight))
             .collect(),
-    };
+    }
+}
+
+/// Allocates shared costs (USD) to the tenants with direct costs (`None` for unallocated
+/// costs). The parts sum to the amount exactly. If the rule names no tenant, the amount stays
+/// unallocated.
+pub fn allocate(
+    amount: Decimal,
+    direct: &BTreeMap<Option<String>, Decimal>,
+    rule: &AllocationRule,
+) -> BTreeMap<Option<String>, Decimal> {
     if amount.is_zero() {
         return BTreeMap::new();
     }
-    if weighted.is_empty() {
+    let (tenants, weights): (Vec<_>, Vec<_>) = weights(direct, rule).into_iter().unzip();
+    if tenants.is_empty() {
         return BTreeMap::from([(None, amount)]);
     }
-    let weights: Vec<Decimal> = weighted.iter().map(|(_, weight)| *weight).collect();
-    weighted
-        .into_iter()
-        .map(|(tenant, _)| tenant)
-        .zip(split(amount, &weights))
-        .collect()
+    tenants.into_iter().zip(split(amount, &weights)).collect()
 }
 
 #[cfg(test)]

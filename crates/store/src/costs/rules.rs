@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::{Store, StoreError};
@@ -29,38 +29,6 @@ impl Store {
     /// Returns the rule of a month.
     pub async fn allocation_rule(&self, period: NaiveDate) -> Result<AllocationRule, StoreError> {
         Ok(rule_for(&self.allocation_rules().await?, period))
-    }
-
-    /// Sets the rule from a month on, until the next stored rule.
-    pub async fn set_allocation_rule(
-        &self,
-        valid_from: NaiveDate,
-        rule: &AllocationRule,
-        set_by: &str,
-    ) -> Result<(), StoreError> {
-        let (name, weights) = match rule {
-            AllocationRule::Proportional => ("proportional", None),
-            AllocationRule::Even => ("even", None),
-            AllocationRule::Fixed(weights) => {
-                let weights: Map<String, Value> = weights
-                    .iter()
-                    .map(|(tenant, weight)| (tenant.clone(), Value::String(weight.to_string())))
-                    .collect();
-                ("fixed", Some(Value::Object(weights)))
-            }
-        };
-        sqlx::query!(
-            "insert into cloud_allocation_rules (valid_from, rule, weights, set_by, set_at) values ($1, $2, $3, $4, now())
-             on conflict (valid_from) do update set
-                 rule = excluded.rule, weights = excluded.weights, set_by = excluded.set_by, set_at = excluded.set_at",
-            valid_from,
-            name,
-            weights,
-            set_by,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }
 

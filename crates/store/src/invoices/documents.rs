@@ -1,13 +1,15 @@
 //! The documents of invoices as received from DigitalOcean, compressed.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Store, StoreError};
 
 /// A document of an invoice. Gzip reduces it to about a tenth.
 pub struct Document {
@@ -37,6 +39,74 @@ impl Document {
         .execute(tx)
         .await?;
         Ok(())
+    }
+}
+
+/// A stored document of a version of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument {
+    pub version: i32,
+    /// `csv`: as received. `items`: one JSON item per line.
+    pub source: String,
+    /// The size of the content.
+    pub bytes: i64,
+    /// The SHA-256 of the content, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The content of a stored document, compressed.
+pub struct DocumentContent {
+    pub gzip: Vec<u8>,
+}
+
+impl DocumentContent {
+    /// Returns the document as received.
+    pub fn decompressed(&self) -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        GzDecoder::new(self.gzip.as_slice()).read_to_end(&mut content)?;
+        Ok(content)
+    }
+}
+
+impl Store {
+    /// Lists the stored documents of an invoice, latest version first.
+    pub async fn invoice_documents(
+        &self,
+        invoice: Uuid,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
+        let documents = sqlx::query_as!(
+            StoredDocument,
+            r#"select version.version, document.source, document.bytes, encode(document.sha256, 'hex') as "sha256!"
+               from cloud_invoice_versions version
+               join cloud_invoice_documents document on document.sha256 in (version.csv_sha256, version.items_sha256)
+               where version.invoice_id = $1 order by version.version desc, document.source"#,
+            invoice,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(documents)
+    }
+
+    /// Returns the content of a document of an invoice, if it is stored.
+    pub async fn invoice_document(
+        &self,
+        invoice: Uuid,
+        version: i32,
+        source: &str,
+    ) -> Result<Option<DocumentContent>, StoreError> {
+        let content = sqlx::query_as!(
+            DocumentContent,
+            "select document.gzip
+             from cloud_invoice_versions version
+             join cloud_invoice_documents document on document.sha256 in (version.csv_sha256, version.items_sha256)
+             where version.invoice_id = $1 and version.version = $2 and document.source = $3",
+            invoice,
+            version,
+            source,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(content)
     }
 }
 

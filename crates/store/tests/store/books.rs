@@ -289,7 +289,7 @@ impl World {
         };
         let from = self.random.pick(&periods());
         self.fixture
-            .set_allocation_rule(from, &rule, "ann")
+            .set_allocation_rule(from, &rule, "ann", Commit::Keep)
             .await
             .unwrap();
     }

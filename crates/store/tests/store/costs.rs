@@ -226,7 +226,7 @@ async fn shared_costs_are_allocated_by_the_rule_of_the_month() {
     ingest_april(&fixture, &lines).await;
     let set = async |from: &str, rule: AllocationRule| {
         fixture
-            .set_allocation_rule(from.parse().unwrap(), &rule, "ann")
+            .set_allocation_rule(from.parse().unwrap(), &rule, "ann", Commit::Keep)
             .await
             .unwrap();
     };
