@@ -12,6 +12,7 @@ mod effect;
 mod format;
 mod freshness;
 mod inventory;
+mod invoices;
 mod lines;
 mod login;
 mod overview;
@@ -35,6 +36,7 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .merge(overview::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
+        .merge(invoices::routes())
         .merge(login::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))

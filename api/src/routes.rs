@@ -7,7 +7,7 @@ mod estimates;
 mod held_deletions;
 mod index;
 pub(crate) mod inventory;
-mod invoices;
+pub(crate) mod invoices;
 mod ledger;
 pub(crate) mod projects;
 pub(crate) mod spread_rules;

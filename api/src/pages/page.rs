@@ -31,6 +31,8 @@ const PAGES: &[(&str, &str, bool)] = &[
     ("/", "Overview", true),
     ("/costs", "Costs", false),
     ("/lines", "Lines", false),
+    ("/invoices", "Invoices", false),
+    ("/months", "Months", false),
     ("/inventory", "Inventory", true),
     ("/projects", "Projects", false),
 ];

@@ -7,6 +7,7 @@ use axum::extract::State;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::Store;
 use store::invoices::{AfterInvoice, CostLineTotal, Invoice, InvoicePart, InvoiceVersion};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +19,7 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::envelope::{List, One};
 use crate::extract::{Id, InPath, NoParameters, Query, required};
-use crate::notes;
+use crate::notes::{self, Note};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{BadRequest, NotFound, Problem};
 
@@ -50,14 +51,23 @@ async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Invoice>>, Problem> {
+    let (invoices, note) = page_of_invoices(&state.store, &query).await?;
+    Ok(Json(invoices.with_notes(note)))
+}
+
+/// Returns a page of the invoices, the latest month first, and the reason if there are none.
+pub(crate) async fn page_of_invoices(
+    store: &Store,
+    query: &PageQuery,
+) -> Result<(List<Invoice>, Option<Note>), Problem> {
     let page: Page<InvoicePlace> = query.page(json!("invoices"))?;
     let after = page.after.as_ref().map(|place| AfterInvoice {
         period: place.period,
         invoice_uuid: place.invoice_uuid,
     });
-    let invoices = state.store.invoices(after, page.rows_to_fetch()).await?;
+    let invoices = store.invoices(after, page.rows_to_fetch()).await?;
     let note = if invoices.is_empty() {
-        notes::on_books(&state.store).await?
+        notes::on_books(store).await?
     } else {
         None
     };
@@ -65,7 +75,7 @@ async fn list(
         period: last.period,
         invoice_uuid: last.invoice_uuid,
     });
-    Ok(Json(shown.with_notes(note)))
+    Ok((shown, note))
 }
 
 /// An invoice with its sums and its versions.

@@ -1,5 +1,7 @@
 //! Queries of invoices.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -173,13 +175,32 @@ impl Store {
 
     /// Lists the four totals of an invoice.
     pub async fn invoice_parts(&self, invoice: Uuid) -> Result<Vec<InvoicePart>, StoreError> {
-        let parts = sqlx::query_as!(
-            InvoicePart,
-            "select part, stated, lines, off_by, off_by = 0 as reconciled from cloud_invoice_parts where invoice_id = $1 order by part",
-            invoice,
+        let mut parts = self.parts_of_invoices(&[invoice]).await?;
+        Ok(parts.remove(&invoice).unwrap_or_default())
+    }
+
+    /// Lists the four totals of each of these invoices.
+    pub async fn parts_of_invoices(
+        &self,
+        invoices: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, Vec<InvoicePart>>, StoreError> {
+        let rows = sqlx::query!(
+            "select invoice_id, part, stated, lines, off_by, off_by = 0 as reconciled from cloud_invoice_parts
+             where invoice_id = any($1) order by invoice_id, part",
+            invoices,
         )
         .fetch_all(&self.pool)
         .await?;
+        let mut parts: BTreeMap<Uuid, Vec<InvoicePart>> = BTreeMap::new();
+        for row in rows {
+            parts.entry(row.invoice_id).or_default().push(InvoicePart {
+                part: row.part,
+                stated: row.stated,
+                lines: row.lines,
+                off_by: row.off_by,
+                reconciled: row.reconciled,
+            });
+        }
         Ok(parts)
     }
 
