@@ -15,10 +15,10 @@ pub(crate) struct CoveredDays {
     covers_to: DateTime<Utc>,
     /// Days from `covers_from` to `covers_to`, as a decimal string with at most four decimals.
     #[schema(value_type = String, examples("14.4375"))]
-    days_elapsed: Decimal,
+    pub(crate) days_elapsed: Decimal,
     /// Number of days of the month.
     #[schema(example = 30)]
-    days_in_month: u32,
+    pub(crate) days_in_month: u32,
 }
 
 impl CoveredDays {

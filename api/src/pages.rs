@@ -15,6 +15,7 @@ mod inventory;
 mod invoices;
 mod lines;
 mod login;
+mod months;
 mod overview;
 mod page;
 mod parameters;
@@ -37,7 +38,8 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(invoices::routes())
-        .merge(login::routes());
+        .merge(login::routes())
+        .merge(months::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))
         .layer(CsrfLayer::new())

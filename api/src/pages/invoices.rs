@@ -66,10 +66,7 @@ impl Row {
             amount: Money(invoice.amount),
             parts: PARTS.iter().map(amount).collect(),
             state: InvoiceState::of(invoice, parts),
-            off_by: invoice
-                .off_by
-                .filter(|off_by| !off_by.is_zero())
-                .map(Money),
+            off_by: invoice.off_by.filter(|off_by| !off_by.is_zero()).map(Money),
             verified_at: invoice.verified_at.map(Moment),
         }
     }

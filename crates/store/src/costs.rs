@@ -80,7 +80,8 @@ impl Statements {
     /// Returns true if the month can be closed: it has invoices, all are final, none is withdrawn,
     /// and the difference is zero.
     pub fn is_final(&self) -> bool {
-        self.difference().is_some_and(|difference| difference.is_zero())
+        self.difference()
+            .is_some_and(|difference| difference.is_zero())
             && self.final_invoices == self.invoices
             && self.verification.withdrawn_invoices == 0
     }

@@ -248,10 +248,7 @@ async fn show(
         None => None,
     };
     render(&InvoicePage {
-        frame: viewer.frame(
-            &format!("Invoice {}", number(&invoice)),
-            "/invoices",
-        ),
+        frame: viewer.frame(&format!("Invoice {}", number(&invoice)), "/invoices"),
         month: month_name(invoice.period),
         month_path: format!("/months/{}", month(invoice.period)),
         lines_path: format!("/lines?period={}", month(invoice.period)),

@@ -35,7 +35,8 @@ impl MonthSummary {
 
     /// Returns true if the month can be closed, as [`super::Statements::is_final`].
     pub fn is_final(&self) -> bool {
-        self.difference().is_some_and(|difference| difference.is_zero())
+        self.difference()
+            .is_some_and(|difference| difference.is_zero())
             && self.final_invoices == self.invoices
             && self.withdrawn_invoices == 0
     }
