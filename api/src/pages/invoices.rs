@@ -40,6 +40,7 @@ pub(super) const PARTS: [(&str, &str); 4] = [
 ];
 
 struct Row {
+    period: String,
     month: String,
     month_path: String,
     number: String,
@@ -59,6 +60,7 @@ impl Row {
             part.map(|part| Money(part.lines))
         };
         Self {
+            period: month(invoice.period),
             month: month_name(invoice.period),
             month_path: format!("/months/{}", month(invoice.period)),
             number: number(invoice),

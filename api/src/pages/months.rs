@@ -38,6 +38,7 @@ struct MonthsQuery {
 }
 
 struct Row {
+    period: String,
     name: String,
     path: String,
     /// `final`, `not final` or `estimate`.
@@ -62,6 +63,7 @@ impl From<MonthSummary> for Row {
         };
         let path = format!("/months/{}", month(summary.period));
         Self {
+            period: month(summary.period),
             name: month_name(summary.period),
             state,
             class,

@@ -186,8 +186,17 @@ struct StatementPage {
 
 /// The most lines of a page. `/lines` lists all lines.
 const MAX_LINES: i64 = 500;
-/// The most lines, with headings, that one A4 page fits in addition to the totals.
-const MAX_PRINTED_ROWS: usize = 24;
+/// The most rows of products, lines and invoices that one A4 page fits in addition to the totals.
+const MAX_PRINTED_ROWS: usize = 26;
+/// The least length of a description that the printed table breaks into two rows.
+const LONG_DESCRIPTION: usize = 45;
+
+/// The rows of printed products with their lines.
+fn printed_rows(products: &[Product]) -> usize {
+    let lines = products.iter().flat_map(|product| &product.lines);
+    let rows = lines.map(|line| 1 + line.description.chars().count() / LONG_DESCRIPTION);
+    products.len() + rows.sum::<usize>()
+}
 
 async fn show(
     AdminViewer(viewer): AdminViewer,
@@ -219,7 +228,7 @@ async fn show(
     let (products, shared_products) = products(costs, lines);
     let line_count: i64 = products.iter().map(|product| product.count).sum();
     let omitted_lines = line_count - i64::try_from(shown).unwrap_or(line_count);
-    let printed_rows = products.len() + shared_products.len() + shown;
+    let printed = printed_rows(&products) + printed_rows(&shared_products) + invoices.len();
     let estimated = estimate
         .filter(|_| statements.is_estimate)
         .map(|estimate| estimated(period, estimate.estimated_at));
@@ -243,7 +252,7 @@ async fn show(
         products,
         omitted_lines,
         lines_path: lines_path(period, tenant),
-        prints_lines: printed_rows <= MAX_PRINTED_ROWS && omitted_lines == 0,
+        prints_lines: printed <= MAX_PRINTED_ROWS && omitted_lines == 0,
         shared_total: Money(shared_products.iter().map(|product| product.amount.0).sum()),
         shared_products,
         weight: weight(&statements, tenant),
