@@ -32,6 +32,7 @@ use axum::Router;
 use axum::routing::get;
 use opentelemetry_sdk::trace::SdkTracer;
 use store::Store;
+use store::rate_limit::{Limits, Share};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -40,7 +41,8 @@ pub use access::{generate_secret, generate_token};
 pub use limits::{Rate, RateLimits};
 pub use serving::serve;
 pub use temporal::{
-    OnServer, ScheduleFuture, ScheduleSource, ScheduleStatus, ScheduledRun, TemporalUi, WorkflowRun,
+    DescribeFuture, OnServer, RunDescription, ScheduleFuture, ScheduleSource, ScheduleStatus,
+    ScheduledRun, StartFuture, TemporalUi, WorkflowError, WorkflowRun, WorkflowStarter,
 };
 
 use limits::Limiter;
@@ -54,6 +56,10 @@ pub struct Settings {
     pub probes: Store,
     /// Source of the state of the schedules; without it schedules are not checked.
     pub schedules: Option<Arc<dyn ScheduleSource>>,
+    /// Starts workflows for people; without it pages have no buttons for that.
+    pub workflows: Option<Arc<dyn WorkflowStarter>>,
+    /// Parameters of the workers' request budgets; without them the budgets are not shown.
+    pub request_budgets: Option<RequestBudgets>,
     /// Address of the Temporal UI for links to runs; without it there are no links.
     pub temporal_ui: Option<TemporalUi>,
     /// Limits for callers.
@@ -72,6 +78,15 @@ pub struct Settings {
     pub metrics_listener: Option<TcpListener>,
 }
 
+/// Parameters of the request budgets of the workers.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestBudgets {
+    /// Limits on requests with one token, of all workers together.
+    pub limits: Limits,
+    /// Returns the share of a purpose.
+    pub share_of: fn(&str) -> Share,
+}
+
 impl From<Store> for Settings {
     /// Returns settings without Temporal, with the default limits and one store for all requests.
     fn from(store: Store) -> Self {
@@ -79,6 +94,8 @@ impl From<Store> for Settings {
             probes: store.clone(),
             store,
             schedules: None,
+            workflows: None,
+            request_budgets: None,
             temporal_ui: None,
             rate_limits: RateLimits::default(),
             trusted_proxies: 0,
@@ -95,6 +112,8 @@ pub(crate) struct ApiState {
     pub(crate) store: Store,
     pub(crate) probes: Store,
     pub(crate) schedules: Option<Arc<dyn ScheduleSource>>,
+    pub(crate) workflows: Option<Arc<dyn WorkflowStarter>>,
+    pub(crate) request_budgets: Option<RequestBudgets>,
     pub(crate) temporal_ui: Option<Arc<TemporalUi>>,
     pub(crate) metrics: Metrics,
     pub(crate) limiter: Limiter,
@@ -130,6 +149,8 @@ fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
         store: settings.store,
         probes: settings.probes,
         schedules: settings.schedules,
+        workflows: settings.workflows,
+        request_budgets: settings.request_budgets,
         temporal_ui: settings.temporal_ui.map(Arc::new),
         metrics: metrics.clone(),
         limiter: Limiter::new(&settings.rate_limits),

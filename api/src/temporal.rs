@@ -1,9 +1,10 @@
-//! Temporal data that the API shows. The API has no Temporal client: the program that starts it
-//! passes a [`ScheduleSource`].
+//! Temporal data that the API shows, and the workflows that pages start. The API has no Temporal
+//! client: the program that starts it passes a [`ScheduleSource`] and a [`WorkflowStarter`].
 
 use std::pin::Pin;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
 
 /// Source of the current state of the schedules.
 pub trait ScheduleSource: Send + Sync {
@@ -15,6 +16,62 @@ pub trait ScheduleSource: Send + Sync {
 /// See [`ScheduleSource::schedules`].
 pub type ScheduleFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<ScheduleStatus>, String>> + Send + 'a>>;
+
+/// Starts workflows for a person. Only their workers call DigitalOcean.
+pub trait WorkflowStarter: Send + Sync {
+    /// Returns the kinds that [`Self::sync_kind`] accepts.
+    fn kinds(&self) -> Vec<String>;
+
+    /// Starts a run of a schedule, or returns its run in progress.
+    fn trigger<'a>(&'a self, schedule: &'a str) -> StartFuture<'a>;
+
+    /// Starts a sync of one kind, or returns the one that was started in this way and is in
+    /// progress.
+    fn sync_kind<'a>(&'a self, kind: &'a str) -> StartFuture<'a>;
+
+    /// Starts the ingest of an invoice of this month, or returns the one in progress.
+    fn ingest(&self, invoice: Uuid, period: NaiveDate) -> StartFuture<'_>;
+
+    /// Describes a run.
+    fn describe<'a>(&'a self, run: &'a WorkflowRun) -> DescribeFuture<'a>;
+}
+
+/// See [`WorkflowStarter`].
+pub type StartFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<WorkflowRun, WorkflowError>> + Send + 'a>>;
+
+/// See [`WorkflowStarter::describe`].
+pub type DescribeFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<RunDescription, WorkflowError>> + Send + 'a>>;
+
+/// The reason why a workflow is not started or not described, as text for the operator.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum WorkflowError {
+    /// The schedule, kind or run does not exist.
+    #[error("{0}")]
+    Unknown(String),
+    /// The state of the schedules does not permit the start.
+    #[error("{0}")]
+    Refused(String),
+    /// Temporal is unreachable or returned an error.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDescription {
+    pub workflow_type: String,
+    /// Short description of the run, if it has one.
+    pub summary: Option<String>,
+    /// `running`, `completed`, `failed`, ...
+    pub status: String,
+    pub started_at: Option<DateTime<Utc>>,
+    /// None while the run is in progress.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// The message of the failure of a failed run.
+    pub failure: Option<String>,
+}
 
 /// A schedule that this version defines, with its state in Temporal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +134,17 @@ impl TemporalUi {
             path_segment(&self.namespace),
             path_segment(workflow_id),
             path_segment(run_id)
+        )
+    }
+}
+
+impl WorkflowRun {
+    /// Returns the path of the page of a run.
+    pub(crate) fn page(&self) -> String {
+        format!(
+            "/sync/runs/{}/{}",
+            path_segment(&self.workflow_id),
+            path_segment(&self.run_id)
         )
     }
 }

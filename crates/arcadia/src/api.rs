@@ -8,9 +8,13 @@ use anyhow::Context as _;
 use api::{Rate, RateLimits};
 use opentelemetry_sdk::trace::SdkTracer;
 use store::Store;
+use store::rate_limit::Limits;
 use tokio::net::TcpListener;
+use worker::rate_limit::share_of;
 
-use crate::configuration::{DEFAULT_API_BIND, database_url, listen};
+use crate::configuration::{
+    DEFAULT_API_BIND, LimitArguments, database_url, digitalocean_url, listen,
+};
 use crate::logging;
 use crate::schedule_status::Schedules;
 use crate::stop::Stop;
@@ -56,6 +60,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) ui: UiArguments,
     #[command(flatten)]
+    limits: LimitArguments,
+    #[command(flatten)]
     metrics: MetricsArguments,
 }
 
@@ -89,10 +95,15 @@ pub(crate) fn settings(
     store: Store,
     schedules: Schedules,
     temporal_ui_url: Option<String>,
+    limits: Limits,
 ) -> api::Settings {
+    let temporal_ui = temporal_ui_url.map(|url| schedules.ui(url));
+    let schedules = Arc::new(schedules);
     api::Settings {
-        temporal_ui: temporal_ui_url.map(|url| schedules.ui(url)),
-        schedules: Some(Arc::new(schedules)),
+        temporal_ui,
+        workflows: Some(schedules.clone()),
+        schedules: Some(schedules),
+        request_budgets: Some(api::RequestBudgets { limits, share_of }),
         ..api::Settings::from(store)
     }
 }
@@ -153,6 +164,7 @@ async fn start(
         None => None,
     };
     let schedules = Schedules::from_environment(store.clone());
+    let limits = arguments.limits.limits(&digitalocean_url()?);
     let settings = api::Settings {
         probes,
         rate_limits: rate_limits(arguments.requests_per_second),
@@ -160,7 +172,7 @@ async fn start(
         https_only: arguments.https_only,
         tracer,
         metrics_listener,
-        ..settings(store, schedules, arguments.ui.url())
+        ..settings(store, schedules, arguments.ui.url(), limits)
     };
     Ok((listener, settings))
 }

@@ -63,14 +63,8 @@ pub(crate) struct SyncArguments {
         value_name = "MONTHS"
     )]
     look_back_months: u32,
-    /// Maximum requests per minute with one token, for all workers together; 0 for no limit
-    /// [default: 240 for DigitalOcean, which allows 250; no limit for another server]
-    #[arg(long, env = "ARCADIA_REQUESTS_PER_MINUTE", value_name = "REQUESTS")]
-    requests_per_minute: Option<u32>,
-    /// Maximum requests per hour with one token, for all workers together; 0 for no limit
-    /// [default: 4500 for DigitalOcean, which allows 5000; no limit for another server]
-    #[arg(long, env = "ARCADIA_REQUESTS_PER_HOUR", value_name = "REQUESTS")]
-    requests_per_hour: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// Number of activities after which the worker of a task queue is re-created inside the
     /// process, once it is idle, to release the memory that Temporal's SDK retains for each
     /// activity.
@@ -82,6 +76,19 @@ pub(crate) struct SyncArguments {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     renew_after: u64,
+}
+
+/// Limits on requests to DigitalOcean. A worker applies them; the API shows them.
+#[derive(Args)]
+pub(crate) struct LimitArguments {
+    /// Maximum requests per minute with one token, for all workers together; 0 for no limit
+    /// [default: 240 for DigitalOcean, which allows 250; no limit for another server]
+    #[arg(long, env = "ARCADIA_REQUESTS_PER_MINUTE", value_name = "REQUESTS")]
+    requests_per_minute: Option<u32>,
+    /// Maximum requests per hour with one token, for all workers together; 0 for no limit
+    /// [default: 4500 for DigitalOcean, which allows 5000; no limit for another server]
+    #[arg(long, env = "ARCADIA_REQUESTS_PER_HOUR", value_name = "REQUESTS")]
+    requests_per_hour: Option<u32>,
 }
 
 /// The task queues that a worker polls.
@@ -132,6 +139,14 @@ pub(crate) struct DigitalOcean {
     pub(crate) spaces: Option<SpacesClient>,
 }
 
+/// Returns the URL of the DigitalOcean API.
+pub(crate) fn digitalocean_url() -> anyhow::Result<BaseUrl> {
+    let url = variable("DIGITALOCEAN_API_URL");
+    Ok(BaseUrl::parse(
+        url.as_deref().unwrap_or(BaseUrl::DIGITALOCEAN),
+    )?)
+}
+
 /// Returns a variable's value. An empty variable counts as unset, because compose files set
 /// variables without a value to the empty string.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -167,8 +182,7 @@ impl DigitalOcean {
     pub(crate) fn from_environment(purposes: &[Purpose]) -> anyhow::Result<Self> {
         let secret = |name: &str| variable(name).map(SecretString::from);
         let tokens = Tokens::from_variables(purposes, &variable)?;
-        let url = variable("DIGITALOCEAN_API_URL");
-        let url = BaseUrl::parse(url.as_deref().unwrap_or(BaseUrl::DIGITALOCEAN))?;
+        let url = digitalocean_url()?;
         let keys = SpacesKeys::new(
             variable(SpacesKeys::ACCESS_KEY_ID),
             secret(SpacesKeys::SECRET_ACCESS_KEY),
@@ -228,9 +242,9 @@ impl DigitalOcean {
     }
 }
 
-impl SyncArguments {
+impl LimitArguments {
     /// Returns the limits on requests to this server with one token, for all workers together.
-    pub(crate) fn request_limits(&self, url: &BaseUrl) -> Limits {
+    pub(crate) fn limits(&self, url: &BaseUrl) -> Limits {
         // Another server has other limits, and reports them in its responses if it has any.
         let defaults = if url.is_digitalocean() {
             Limits::default()
@@ -242,6 +256,13 @@ impl SyncArguments {
             per_hour: self.requests_per_hour.unwrap_or(defaults.per_hour),
             ..Limits::default()
         }
+    }
+}
+
+impl SyncArguments {
+    /// Returns the limits on requests to this server with one token, for all workers together.
+    pub(crate) fn request_limits(&self, url: &BaseUrl) -> Limits {
+        self.limits.limits(url)
     }
 
     pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {

@@ -147,6 +147,7 @@ async fn serve(
             system.store.clone(),
             Schedules::of(system.client.clone(), system.store.clone()),
             system.instance.temporal_ui_url.clone(),
+            settings.request_limits,
         )
     };
     let telemetry = Telemetry {

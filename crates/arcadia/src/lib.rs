@@ -19,6 +19,7 @@ mod stop;
 mod token;
 mod traces;
 mod worker;
+mod workflow_starter;
 
 use std::process::ExitCode;
 

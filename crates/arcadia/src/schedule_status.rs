@@ -60,9 +60,19 @@ impl Schedules {
         }
     }
 
+    /// Returns the client, connected at first use.
+    pub(crate) async fn client(&self) -> anyhow::Result<&Client> {
+        self.client.get_or_try_init(temporal::connect).await
+    }
+
+    /// Returns the installation that the schedules should belong to.
+    pub(crate) async fn installation(&self) -> anyhow::Result<Installation> {
+        Ok(Installation::of(&self.store).await?)
+    }
+
     async fn read(&self) -> anyhow::Result<Vec<ScheduleStatus>> {
-        let client = self.client.get_or_try_init(temporal::connect).await?;
-        let installation = Installation::of(&self.store).await?;
+        let client = self.client().await?;
+        let installation = self.installation().await?;
         let statuses = SCHEDULES
             .iter()
             .map(|schedule| status(client, schedule, &installation));
@@ -175,7 +185,7 @@ async fn update_running(client: &Client, runs: &mut [ScheduledRun]) {
 }
 
 /// Returns the short name of a status: `timed_out` for `WORKFLOW_EXECUTION_STATUS_TIMED_OUT`.
-fn status_name(status: WorkflowExecutionStatus) -> Option<String> {
+pub(crate) fn status_name(status: WorkflowExecutionStatus) -> Option<String> {
     if status == WorkflowExecutionStatus::Unspecified {
         return None;
     }
