@@ -4,7 +4,7 @@ mod balance;
 pub(crate) mod cost_lines;
 pub(crate) mod costs;
 mod estimates;
-mod held_deletions;
+pub(crate) mod held_deletions;
 mod index;
 pub(crate) mod inventory;
 pub(crate) mod invoices;

@@ -62,19 +62,19 @@ async fn list(
 
 /// A held deletion with a page of its resources.
 #[derive(Debug, Serialize, ToSchema)]
-struct HeldDeletionPage {
-    data: HeldDeletionDetail,
+pub(crate) struct HeldDeletionPage {
+    pub(crate) data: HeldDeletionDetail,
     /// Metadata of the page of resources.
-    meta: ListMeta,
+    pub(crate) meta: ListMeta,
 }
 
 /// A held deletion with its resources.
 #[derive(Debug, Serialize, ToSchema)]
-struct HeldDeletionDetail {
+pub(crate) struct HeldDeletionDetail {
     #[serde(flatten)]
-    hold: HeldDeletion,
+    pub(crate) hold: HeldDeletion,
     /// Resources that the deletion concerns, ordered by name.
-    resources: Vec<HeldResource>,
+    pub(crate) resources: Vec<HeldResource>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +99,15 @@ async fn one(
     Id(id): Id,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<HeldDeletionPage>, Problem> {
+    Ok(Json(read_one(&state, id, &query).await?))
+}
+
+/// Reads a held deletion with a page of its resources.
+pub(crate) async fn read_one(
+    state: &ApiState,
+    id: Uuid,
+    query: &PageQuery,
+) -> Result<HeldDeletionPage, Problem> {
     let page: Page<HeldResourcePlace> = query.page(json!({ "held-deletion": id }))?;
     let hold = state.store.held_deletion(id).await?;
     let resources = state
@@ -118,19 +127,19 @@ async fn one(
             |last| json!({ "name": last.name, "id": last.id }),
         )
         .fresh(freshness);
-    Ok(Json(HeldDeletionPage {
+    Ok(HeldDeletionPage {
         data: HeldDeletionDetail {
             hold,
             resources: data,
         },
         meta,
-    }))
+    })
 }
 
 /// The decision of an operator on a held deletion.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "String", rename_all = "snake_case")]
-enum DecisionName {
+pub(crate) enum DecisionName {
     /// Deletes the resources that no listing has returned since.
     Approve,
     /// Deletes nothing; only three more complete listings without the resources hold a deletion
@@ -176,15 +185,34 @@ async fn decide(
     _: NoParameters,
     Body(patch): Body<HeldDeletionPatch>,
 ) -> Result<Json<One<HeldDeletion>>, Problem> {
-    let decision = match patch.decision {
+    let hold = store_decision(
+        &state,
+        id,
+        patch.decision,
+        &admin.token_name,
+        admin.token_id,
+    );
+    let hold = hold.await?;
+    Ok(Json(One::now(hold)))
+}
+
+/// Stores and executes the decision of the holder of a token.
+pub(crate) async fn store_decision(
+    state: &ApiState,
+    id: Uuid,
+    decision: DecisionName,
+    token_name: &str,
+    token_id: Uuid,
+) -> Result<HeldDeletion, Problem> {
+    let decision = match decision {
         DecisionName::Approve => Decision::Approve,
         DecisionName::Reject => Decision::Reject,
     };
     let hold = state
         .store
-        .decide_held_deletion(id, decision, &admin.token_name, None)
+        .decide_held_deletion(id, decision, token_name, None)
         .await?;
-    tracing::info!(token = %admin.token_id, by = admin.token_name, hold = %id, kind = hold.kind, state = hold.state,
+    tracing::info!(token = %token_id, by = token_name, hold = %id, kind = hold.kind, state = hold.state,
         deleted = hold.deleted, "held deletion decided");
-    Ok(Json(One::now(hold)))
+    Ok(hold)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use store::KindFreshness;
 use store::inventory::HeldDeletion;
 use store::projects::UnmatchedMembers;
+use store::rate_limit::{Available, AvailableRequests};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,7 +22,7 @@ use crate::extract::NoParameters;
 use crate::freshness::Freshness;
 use crate::problem::{BadRequest, Problem};
 use crate::status::{self, Reason, Schedules, Status, Verdict};
-use crate::{ApiState, ScheduleStatus, TemporalUi};
+use crate::{ApiState, RequestBudgets, ScheduleStatus, TemporalUi};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(show))
@@ -32,55 +33,58 @@ const TEMPORAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// State of the mirror.
 #[derive(Debug, Serialize, ToSchema)]
-struct Sync {
+pub(crate) struct Sync {
     /// `ok`; `degraded` if some data is missing, stale or waits for an operator; `failing` if no
     /// new data arrives or amounts are wrong. `arcadia status` prints the same status.
-    status: Status,
+    pub(crate) status: Status,
     /// Reasons for a status other than `ok`, the most important first.
-    reasons: Vec<Reason>,
+    pub(crate) reasons: Vec<Reason>,
     /// The mirrored DigitalOcean team; null before the first use of a token.
-    team: Option<Team>,
+    pub(crate) team: Option<Team>,
     /// All kinds with at least one listing, including projects (`project`) and their members
     /// (`project_member`).
-    kinds: Vec<KindSync>,
+    pub(crate) kinds: Vec<KindSync>,
     /// Number of project members without a matching resource, of all kinds.
-    unmatched_members: i64,
+    pub(crate) unmatched_members: i64,
+    /// Requests to DigitalOcean that each purpose may send; null if this API does not know the
+    /// limits.
+    pub(crate) request_budgets: Option<Vec<RequestBudget>>,
     /// Schedules of this installation; null if Temporal is unreachable.
-    schedules: Option<Vec<Schedule>>,
+    pub(crate) schedules: Option<Vec<Schedule>>,
     /// Reason for `schedules` being null.
-    schedules_problem: Option<String>,
+    pub(crate) schedules_problem: Option<String>,
     /// Held deletions that wait for an operator.
-    held_deletions: Vec<HeldDeletion>,
+    pub(crate) held_deletions: Vec<HeldDeletion>,
 }
 
 /// A DigitalOcean team.
 #[derive(Debug, Serialize, ToSchema)]
-struct Team {
+pub(crate) struct Team {
     /// UUID of the team, as DigitalOcean returns it for the token.
     #[schema(example = "5df3e3004a17e242b7c20ca6c9fc25b701a47ece")]
-    uuid: String,
+    pub(crate) uuid: String,
     /// Name of the team.
     #[schema(example = "My Team")]
-    name: String,
+    pub(crate) name: String,
 }
 
 /// Result of the last attempt to list a kind.
 #[derive(Debug, Serialize, ToSchema)]
-struct KindSync {
+pub(crate) struct KindSync {
     #[serde(flatten)]
-    freshness: Freshness,
+    pub(crate) freshness: Freshness,
     /// Reason for a last attempt that is not `complete`.
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Number of resources that the last attempt listed.
-    items: i32,
+    pub(crate) items: i32,
     /// Number of requests to DigitalOcean that the last attempt made.
-    requests: i32,
+    pub(crate) requests: i32,
     /// Number of project members of this kind without a matching resource: the last complete
     /// listing, which started after their assignment, does not have them.
-    unmatched_members: i64,
+    pub(crate) unmatched_members: i64,
     /// Temporal run of the last attempt.
     #[serde(flatten)]
-    run: LinkedRun,
+    pub(crate) run: LinkedRun,
 }
 
 impl KindSync {
@@ -99,13 +103,13 @@ impl KindSync {
 
 /// A run of a Temporal workflow.
 #[derive(Debug, Serialize, ToSchema)]
-struct LinkedRun {
+pub(crate) struct LinkedRun {
     /// Workflow id of the run.
-    workflow_id: String,
+    pub(crate) workflow_id: String,
     /// Run id of the run.
-    run_id: String,
+    pub(crate) run_id: String,
     /// URL of the run in the Temporal UI; null if the address of the UI is not configured.
-    workflow_url: Option<String>,
+    pub(crate) workflow_url: Option<String>,
 }
 
 impl LinkedRun {
@@ -120,33 +124,33 @@ impl LinkedRun {
 
 /// A Temporal schedule of this installation.
 #[derive(Debug, Serialize, ToSchema)]
-struct Schedule {
+pub(crate) struct Schedule {
     /// Schedule id.
     #[schema(example = "sync-inventory")]
-    id: String,
+    pub(crate) id: String,
     /// Times at which the schedule starts runs, in UTC.
     #[schema(example = "every 15 min, offset 5 min")]
-    when: String,
+    pub(crate) when: String,
     /// Workflow type of the runs.
-    workflow_type: String,
+    pub(crate) workflow_type: String,
     /// Task queue of the runs.
-    task_queue: String,
+    pub(crate) task_queue: String,
     /// `active`; `paused`; or `missing` if Temporal has no such schedule: `arcadia schedules apply`
     /// creates it.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// True if the schedule is paused.
-    paused: bool,
+    pub(crate) paused: bool,
     /// True if the schedule in Temporal equals the definition of this version. Otherwise `arcadia
     /// schedules apply` updates it, unless it belongs to another installation, which `note` names.
-    is_current: bool,
+    pub(crate) is_current: bool,
     /// Reason for the pause, or purpose of the schedule.
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Runs in progress.
-    running: Vec<LinkedRun>,
+    pub(crate) running: Vec<LinkedRun>,
     /// Latest runs, the latest first; at most five.
-    last_runs: Vec<ScheduledRun>,
+    pub(crate) last_runs: Vec<ScheduledRun>,
     /// Time of the next run; null if the schedule is paused or missing.
-    next_run_at: Option<DateTime<Utc>>,
+    pub(crate) next_run_at: Option<DateTime<Utc>>,
 }
 
 /// Enough to show whether a failure is the first; the Temporal UI has all runs.
@@ -154,13 +158,13 @@ const SHOWN_RUNS: usize = 5;
 
 /// A run that a schedule started.
 #[derive(Debug, Serialize, ToSchema)]
-struct ScheduledRun {
+pub(crate) struct ScheduledRun {
     #[serde(flatten)]
-    run: LinkedRun,
+    pub(crate) run: LinkedRun,
     /// Start of the run.
-    started_at: Option<DateTime<Utc>>,
+    pub(crate) started_at: Option<DateTime<Utc>>,
     /// Last known status of the run: `running`, `completed`, `failed`, ...
-    status: Option<String>,
+    pub(crate) status: Option<String>,
 }
 
 impl Schedule {
@@ -207,6 +211,50 @@ impl Schedule {
     }
 }
 
+/// Requests to DigitalOcean that a purpose may send at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RequestBudget {
+    /// Name of the task queue that uses the budget. Purposes with the same token share one.
+    #[schema(example = "cloud-sync-full")]
+    pub(crate) purpose: String,
+    /// Requests that may be sent now; null if no limit applies.
+    pub(crate) available: Option<u32>,
+    /// By the limit per minute; null if it is disabled.
+    pub(crate) minute: Option<RequestLimit>,
+    /// By the limit per hour; null if it is disabled.
+    pub(crate) hour: Option<RequestLimit>,
+    /// By the hourly limit that DigitalOcean reported; null if no response of the last hour had it.
+    pub(crate) reported: Option<RequestLimit>,
+    /// Rest of the wait after a 429 of DigitalOcean, in seconds; 0 if requests are sent.
+    pub(crate) paused_seconds: u64,
+}
+
+/// Requests that one limit permits at once.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct RequestLimit {
+    /// Requests that remain now.
+    pub(crate) left: u32,
+    /// Requests that remain if none of the budget is used.
+    pub(crate) size: u32,
+}
+
+impl From<AvailableRequests> for RequestBudget {
+    fn from(budget: AvailableRequests) -> Self {
+        let limit = |available: Available| RequestLimit {
+            left: available.now,
+            size: available.at_most,
+        };
+        Self {
+            available: budget.now(),
+            purpose: budget.purpose,
+            minute: budget.this_minute.map(limit),
+            hour: budget.this_hour.map(limit),
+            reported: budget.reported.map(limit),
+            paused_seconds: budget.closed_for.as_secs_f64().ceil() as u64,
+        }
+    }
+}
+
 /// Returns the status of the mirror with its reasons, kinds, schedules and held deletions
 #[utoipa::path(
     get,
@@ -221,12 +269,18 @@ async fn show(
     State(state): State<ApiState>,
     _: NoParameters,
 ) -> Result<Json<One<Sync>>, Problem> {
+    Ok(Json(One::now(read(&state).await?)))
+}
+
+/// Reads the state of the mirror.
+pub(crate) async fn read(state: &ApiState) -> Result<Sync, Problem> {
     let ui = state.temporal_ui.as_deref();
     let team = state.store.mirrored_team().await?;
     let kinds = state.store.freshness(None).await?;
     let unmatched = state.store.unmatched_members().await?;
-    let held_deletions = pending(&state).await?;
-    let (Verdict { status, reasons }, requested) = verdict(&state).await?;
+    let held_deletions = pending(state).await?;
+    let request_budgets = request_budgets(state).await?;
+    let (Verdict { status, reasons }, requested) = verdict(state).await?;
     let (schedules, schedules_problem) = match requested {
         Some(Ok(schedules)) => (Some(schedules), None),
         Some(Err(problem)) => (None, Some(problem)),
@@ -235,7 +289,7 @@ async fn show(
             (None, Some(problem.to_owned()))
         }
     };
-    Ok(Json(One::now(Sync {
+    Ok(Sync {
         status,
         reasons,
         team: team.map(|team| Team {
@@ -255,7 +309,16 @@ async fn show(
         }),
         schedules_problem,
         held_deletions,
-    })))
+        request_budgets,
+    })
+}
+
+async fn request_budgets(state: &ApiState) -> Result<Option<Vec<RequestBudget>>, Problem> {
+    let Some(RequestBudgets { limits, share_of }) = state.request_budgets else {
+        return Ok(None);
+    };
+    let budgets = state.store.available_requests(&limits, share_of).await?;
+    Ok(Some(budgets.into_iter().map(RequestBudget::from).collect()))
 }
 
 type RequestedSchedules = Option<Result<Vec<ScheduleStatus>, String>>;
