@@ -21,6 +21,8 @@ mod page;
 mod parameters;
 mod projects;
 mod session;
+mod sync;
+mod tokens;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -32,14 +34,16 @@ use crate::ApiState;
 /// authenticates pages.
 pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
     let pages = Router::new()
+        .merge(overview::routes())
         .merge(costs::routes())
         .merge(lines::routes())
-        .merge(overview::routes())
+        .merge(invoices::routes())
+        .merge(months::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
-        .merge(invoices::routes())
-        .merge(login::routes())
-        .merge(months::routes());
+        .merge(sync::routes())
+        .merge(tokens::routes())
+        .merge(login::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))
         .layer(CsrfLayer::new())

@@ -35,6 +35,8 @@ const PAGES: &[(&str, &str, bool)] = &[
     ("/months", "Months", false),
     ("/inventory", "Inventory", true),
     ("/projects", "Projects", false),
+    ("/sync", "Sync", false),
+    ("/settings/tokens", "Tokens", false),
 ];
 
 /// The frame of a page.

@@ -1,0 +1,114 @@
+//! `/sync/held-deletions/{id}`: the resources of a held deletion, and the decision on it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+
+use super::PATH;
+use crate::ApiState;
+use crate::extract::{Form, Id};
+use crate::pages::format::Moment;
+use crate::pages::page::{Frame, PageProblem, render};
+use crate::pages::session::AdminViewer;
+use crate::paging::Paged;
+use crate::routes::held_deletions::{DecisionName, read_one, store_decision};
+
+struct ResourceRow {
+    name: String,
+    link: String,
+    provider_id: String,
+    tenant: Option<String>,
+    seen: Moment,
+    deleted: Option<Moment>,
+}
+
+#[derive(Template)]
+#[template(path = "held_deletion.html")]
+struct HoldPage {
+    frame: Frame,
+    path: String,
+    kind: String,
+    state: String,
+    would_delete: i32,
+    live: i32,
+    held: Moment,
+    decided_by: Option<String>,
+    decided: Option<Moment>,
+    deleted: i32,
+    /// The decision to confirm.
+    confirm: Option<DecisionName>,
+    resources: Vec<ResourceRow>,
+    /// The address of the next page of resources.
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirm {
+    /// The decision that the page asks to confirm.
+    #[serde(default)]
+    decision: Option<DecisionName>,
+}
+
+/// Shows a held deletion.
+pub(super) async fn show(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Paged { filter, pages }: Paged<Confirm>,
+) -> Result<Response, PageProblem> {
+    let page = read_one(&state, id, &pages).await?;
+    let hold = page.data.hold;
+    let path = format!("/sync/held-deletions/{id}");
+    let is_pending = hold.state == "pending";
+    let resources = page.data.resources.into_iter().map(|resource| ResourceRow {
+        link: format!("/inventory/{}", resource.id),
+        name: resource.name,
+        provider_id: resource.provider_id,
+        tenant: resource.tenant_id,
+        seen: Moment(resource.last_seen_at),
+        deleted: resource.deleted_at.map(Moment),
+    });
+    let next = page.meta.next_cursor;
+    render(&HoldPage {
+        frame: viewer.frame("Held deletion", PATH),
+        next: next.map(|cursor| format!("{path}?cursor={cursor}")),
+        path,
+        kind: hold.kind,
+        state: hold.state,
+        would_delete: hold.would_delete,
+        live: hold.live,
+        held: Moment(hold.held_at),
+        decided_by: hold.decided_by,
+        decided: hold.decided_at.map(Moment),
+        deleted: hold.deleted.unwrap_or_default(),
+        confirm: filter.decision.filter(|_| is_pending),
+        resources: resources.collect(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionForm {
+    decision: DecisionName,
+}
+
+/// Stores a decision, and shows the held deletion after it.
+pub(super) async fn decide(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Form(form): Form<DecisionForm>,
+) -> Result<Response, PageProblem> {
+    let access = &viewer.access;
+    store_decision(
+        &state,
+        id,
+        form.decision,
+        &access.token_name,
+        access.token_id,
+    )
+    .await?;
+    Ok(Redirect::to(&format!("/sync/held-deletions/{id}")).into_response())
+}
