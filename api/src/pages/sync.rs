@@ -178,6 +178,9 @@ async fn show(
         .collect();
     let reasons = sync.reasons.iter();
     let budgets = sync.request_budgets.as_deref();
+    let mut kinds: Vec<KindRow> = kinds.collect();
+    // Kinds that need attention first; the names of the rest stay in order.
+    kinds.sort_by_key(|kind| kind.class == "good-text" && kind.unmatched == 0);
     render(&SyncPage {
         frame: viewer.frame("Sync", PATH),
         at: Moment(Utc::now()),
@@ -192,7 +195,7 @@ async fn show(
         holds,
         schedules: schedules.collect(),
         budgets: budgets.map(|budgets| budgets.iter().map(budget_row).collect()),
-        kinds: kinds.collect(),
+        kinds,
         schedules_problem: sync.schedules_problem.clone(),
     })
 }
@@ -268,19 +271,32 @@ fn budget_row(budget: &RequestBudget) -> BudgetRow {
     let limit = |limit: Option<RequestLimit>, without: &str| {
         limit.map_or_else(
             || without.to_owned(),
-            |limit| format!("{} of {}", limit.left, limit.size),
+            |limit| format!("{} of {}", grouped(limit.left), grouped(limit.size)),
         )
     };
     BudgetRow {
         purpose: budget.purpose.clone(),
         available: budget
             .available
-            .map_or_else(|| "no limit".to_owned(), |available| available.to_string()),
+            .map_or_else(|| "no limit".to_owned(), grouped),
         minute: limit(budget.minute, "no limit"),
         hour: limit(budget.hour, "no limit"),
         reported: limit(budget.reported, "not reported"),
         paused_seconds: budget.paused_seconds,
     }
+}
+
+/// Writes a number with thousands separators.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// The class of the text of a run's status.
@@ -295,4 +311,21 @@ fn status_class(status: &str) -> &'static str {
 /// Returns a code such as `not_readable` as words.
 fn in_words(code: &str) -> String {
     code.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn a_number_has_thousands_separators() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (4500, "4,500"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
+    }
 }

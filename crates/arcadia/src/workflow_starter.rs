@@ -18,9 +18,9 @@ use temporalio_client::schedules::{
 };
 use temporalio_client::tonic::Code;
 use temporalio_client::{
-    Client, NamespacedClient as _, RpcOptions, WorkflowDescribeOptions, WorkflowExecutionInfo,
-    WorkflowGetResultOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
-    WorkflowStartOptions,
+    Client, NamespacedClient as _, RpcOptions, UntypedWorkflowHandle, WorkflowDescribeOptions,
+    WorkflowExecutionInfo, WorkflowGetResultOptions, WorkflowIdConflictPolicy,
+    WorkflowIdReusePolicy, WorkflowStartOptions,
 };
 use temporalio_common::HasWorkflowDefinition;
 use uuid::Uuid;
@@ -251,17 +251,8 @@ async fn describe(client: &Client, run: &WorkflowRun) -> Result<RunDescription, 
     let info = description.raw().workflow_execution_info.as_ref();
     let status = info.and_then(|info| status_name(info.status()));
     let closed_at = description.close_time().map(DateTime::<Utc>::from);
-    let failure = if closed_at.is_some() {
-        // Does not wait, because the run has ended.
-        match handle.get_result(WorkflowGetResultOptions::default()).await {
-            Err(WorkflowGetResultError::Failed(error)) => {
-                let failures = std::iter::successors(Some(error.failure()), |failure| {
-                    failure.cause.as_deref()
-                });
-                failures.last().map(|failure| failure.message.clone())
-            }
-            _ => None,
-        }
+    let failure = if status.as_deref() == Some("failed") {
+        failure(&handle).await
     } else {
         None
     };
@@ -273,6 +264,21 @@ async fn describe(client: &Client, run: &WorkflowRun) -> Result<RunDescription, 
         closed_at,
         failure,
     })
+}
+
+/// Returns the innermost message of the failure of a failed run: wrapping failures only add context.
+async fn failure(run: &UntypedWorkflowHandle<Client>) -> Option<String> {
+    let options = WorkflowGetResultOptions::builder()
+        .follow_runs(false)
+        .build();
+    match run.get_result(options).await {
+        Err(WorkflowGetResultError::Failed(error)) => {
+            let failures =
+                std::iter::successors(Some(error.failure()), |failure| failure.cause.as_deref());
+            failures.last().map(|failure| failure.message.clone())
+        }
+        _ => None,
+    }
 }
 
 fn unknown(run: &WorkflowRun) -> WorkflowError {
