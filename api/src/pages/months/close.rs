@@ -116,10 +116,8 @@ async fn read(store: &Store, period: NaiveDate) -> Result<Books, PageProblem> {
     let mut parts = store.parts_of_invoices(&ids).await?;
     let with_rule = |rule: &str| CostLineFilter {
         period,
-        kind: None,
         match_rules: vec![rule.to_owned()],
-        tenant_id: None,
-        resource_id: None,
+        ..CostLineFilter::default()
     };
     let rules = store.allocation_rules().await?;
     Ok(Books {
