@@ -49,7 +49,7 @@ async fn make_twins(api: &TestApi) {
 }
 
 #[tokio::test]
-async fn lines_and_their_total_are_filtered_by_rule_tenant_and_resource() {
+async fn lines_and_their_total_are_filtered() {
     let api = TestApi::with_account().await;
     let april = format!("{LINES}?period=2026-04-01");
     let web_1 = api.resource_id("web-1").await;
@@ -64,11 +64,44 @@ async fn lines_and_their_total_are_filtered_by_rule_tenant_and_resource() {
             &["1", "3"],
             "6.10",
         ),
+        ("product=Droplets", &["1", "2", "3"], "30.60"),
+        ("product=Droplets&project=beta", &["2"], "24.50"),
+        ("project=alpha", &["1", "3"], "6.10"),
+        ("project=Alpha", &[], "0.00"),
+        ("without=project", &["4"], "3.06"),
+        ("without=kind", &["4"], "3.06"),
+        ("without=resource", &["4"], "3.06"),
+        ("without=tenant", &[], "0.00"),
+        ("without=product", &[], "0.00"),
         ("limit=100", &["1", "2", "3", "4"], "33.66"),
     ] {
         let found = api.get(&api.admin, &format!("{april}&{filter}")).await.ok();
         assert_eq!(column(&found, "line_no"), line_numbers, "{filter}");
         assert_eq!(found["meta"]["total_amount"], total, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn the_filter_of_a_tenant_alone_has_its_statement() {
+    let api = TestApi::with_account().await;
+    let april = format!("{LINES}?period=2026-04-01");
+    let statements = "/api/v1/billing/statements?period=2026-04";
+    let statements = api.get(&api.admin, statements).await.ok();
+    for statement in rows(&statements) {
+        let tenant = statement["tenant_id"].as_str().unwrap();
+        let path = format!("{april}&tenant={tenant}");
+        let found = api.get(&api.admin, &path).await.ok();
+        assert_eq!(found["meta"]["statement"], *statement, "{tenant}");
+        assert_eq!(found["meta"]["attributed_amount"], statement["direct"]);
+    }
+    let none = api
+        .get(&api.admin, &format!("{april}&without=tenant"))
+        .await
+        .ok();
+    assert_eq!(none["meta"]["statement"]["total"], "0.00", "{none}");
+    for filter in ["", "&tenant=acme&kind=droplet", "&without=kind"] {
+        let found = api.get(&api.admin, &format!("{april}{filter}")).await.ok();
+        assert_eq!(found["meta"]["statement"], json!(null), "{filter}");
     }
 }
 
@@ -99,9 +132,28 @@ async fn a_line_of_a_resource_with_two_tenants_has_shares() {
         let own = api.get(&api.admin, &path).await.ok();
         assert_eq!(own["data"], month["data"], "{tenant}");
     }
+    for share in shares {
+        let path = format!("{OF_MAY}&tenant={}", share["tenant_id"].as_str().unwrap());
+        let own = api.get(&api.admin, &path).await.ok();
+        assert_eq!(own["meta"]["total_amount"], "10.00");
+        assert_eq!(own["meta"]["attributed_amount"], share["amount"]);
+    }
     let one = path_of_line(&api, "web-1").await;
     let one = api.get(&api.admin, &one).await.ok();
     assert_eq!(one["data"]["shares"], line["shares"]);
+    let intervals = one["data"]["intervals"].as_array().unwrap();
+    let (first, last) = (&intervals[0], &intervals[intervals.len() - 1]);
+    assert_eq!(
+        (&first["from"], &first["tenant_id"]),
+        (&line["start_at"], tenants[0])
+    );
+    assert_eq!(
+        (&last["to"], &last["tenant_id"]),
+        (&line["end_at"], tenants[1])
+    );
+    for pair in intervals.windows(2) {
+        assert_eq!(pair[0]["to"], pair[1]["from"], "{one}");
+    }
 }
 
 #[tokio::test]
@@ -283,6 +335,9 @@ async fn unmatched_lines_have_a_reason_or_candidate_resources() {
         ["unmatched", "ambiguous", "historic"]
     );
     let historic = &rows(&with_historic)[2];
+    let of_historic = format!("{OF_MAY}&resource=droplet:777");
+    let of_historic = api.get(&api.admin, &of_historic).await.ok();
+    assert_eq!(rows(&of_historic), std::slice::from_ref(historic));
     assert_eq!(historic["provider_resource_id"], "777");
     let note = historic["match_note"].as_str().unwrap();
     assert!(note.contains("droplet 777"), "{note}");
@@ -325,6 +380,22 @@ async fn the_error_for_an_invalid_filter_has_the_expected_value() {
         ),
         ("cost-lines?period=2026-05-01&resource=web-1", "resource"),
         ("cost-lines?period=2026-05-01&tenant=%00", "U+0000"),
+        (
+            "cost-lines?period=2026-05-01&product=",
+            "omit the parameter",
+        ),
+        (
+            "cost-lines?period=2026-05-01&project=",
+            "omit the parameter",
+        ),
+        (
+            "cost-lines?period=2026-05-01&resource=droplet:",
+            "KIND:PROVIDER_ID",
+        ),
+        (
+            "cost-lines?period=2026-05-01&without=owner",
+            "tenant, project, kind",
+        ),
         (
             "cost-lines?period=2026-05-01&rule=name",
             "unknown parameter \"rule\"",

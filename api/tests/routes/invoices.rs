@@ -340,6 +340,7 @@ async fn the_lines_of_a_month_have_their_resources_and_a_total() {
       ],
       "meta": {
         "as_of": "[time]",
+        "attributed_amount": "33.66",
         "has_data": true,
         "is_estimate": false,
         "limit": 1,

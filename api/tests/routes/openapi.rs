@@ -40,7 +40,7 @@ async fn every_route_has_its_parameters_and_statuses() {
       "get /api/v1 [] [\"200\", \"400\", \"500\", \"503\"]",
       "get /api/v1/billing/balance [] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/checks [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "get /api/v1/billing/cost-lines [\"period!\", \"kind\", \"match_rule\", \"tenant\", \"resource\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/cost-lines [\"period!\", \"kind\", \"match_rule\", \"tenant\", \"product\", \"project\", \"resource\", \"without\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/cost-lines/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "delete /api/v1/billing/cost-lines/{id}/match [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"429\", \"500\", \"503\"]",
       "put /api/v1/billing/cost-lines/{id}/match [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",

@@ -162,6 +162,18 @@ async fn a_filter_with_an_unknown_value_gets_an_empty_list_with_a_note() {
             format!("billing/cost-lines?period=2026-04&resource={UNKNOWN}"),
             "unknown_resource",
         ),
+        (
+            "billing/cost-lines?period=2026-04&resource=droplet:7".to_owned(),
+            "unknown_resource",
+        ),
+        (
+            "billing/cost-lines?period=2026-04&product=Droplet".to_owned(),
+            "unknown_product",
+        ),
+        (
+            "billing/cost-lines?period=2026-04&project=Alpha".to_owned(),
+            "unknown_project",
+        ),
     ] {
         let response = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
         assert_eq!(rows(&response), [] as [Value; 0], "{path}");
@@ -191,6 +203,8 @@ async fn a_filter_with_a_known_value_gets_no_note() {
         format!("inventory?project={project}&state=deleted"),
         "billing/cost-lines?period=2026-04&tenant=acme".to_owned(),
         format!("billing/cost-lines?period=2026-04&resource={droplet}"),
+        "billing/cost-lines?period=2026-04&product=Droplets&project=beta".to_owned(),
+        "billing/cost-lines?period=2026-04&product=Taxes&project=beta".to_owned(),
     ] {
         let response = api.get(&api.admin, &format!("/api/v1/{path}")).await.ok();
         assert_eq!(response["meta"]["notes"], Value::Null, "{path}");

@@ -342,5 +342,16 @@ proptest! {
         prop_assert_eq!(attributed.shares.iter().map(|share| share.amount).sum::<Decimal>(), charge.amount);
         let tenants: Vec<_> = attributed.shares.iter().map(|share| &share.tenant_id).collect();
         prop_assert!(!tenants.is_empty() && tenants.windows(2).all(|pair| pair[0] < pair[1]));
+
+        let spans = spans(&charge, &projects);
+        prop_assert_eq!(spans[0].from, charge.start);
+        prop_assert_eq!(spans[spans.len() - 1].to, charge.end);
+        for pair in spans.windows(2) {
+            prop_assert_eq!(pair[0].to, pair[1].from);
+            prop_assert_ne!((pair[0].tenant, pair[0].basis), (pair[1].tenant, pair[1].basis));
+        }
+        for share in attributed.shares {
+            prop_assert!(spans.iter().any(|span| span.tenant == share.tenant_id.as_deref()));
+        }
     }
 }
