@@ -20,10 +20,10 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Note {
     /// For a filter with an unknown value: `unknown_tenant`, `unknown_project`, `unknown_resource`,
-    /// `unknown_product`, `unknown_type`. For a month without lines, or without all of them: `period_in_future`,
-    /// `no_invoices`, `period_before_first_invoice`, `period_after_last_invoice`,
-    /// `period_without_invoice`, `invoice_not_ingested`. For other lists without rows:
-    /// `no_estimates`, `no_entries`.
+    /// `unknown_product`, `unknown_type`. For a month without lines, or without all of them:
+    /// `period_in_future`, `no_invoices`, `period_before_first_invoice`,
+    /// `period_after_last_invoice`, `period_without_invoice`, `invoice_not_ingested`. For other
+    /// lists without rows: `no_estimates`, `no_entries`.
     #[schema(example = "unknown_tenant")]
     pub(crate) code: &'static str,
     /// Text for people: the fact, then the fix.

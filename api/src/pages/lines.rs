@@ -25,6 +25,7 @@ use super::format::{Moment, Money, month, month_name};
 use super::page::{Frame, PageProblem, render};
 use super::session::AdminViewer;
 use crate::ApiState;
+use crate::extract::Period;
 use crate::paging::Paged;
 use crate::problem::Problem;
 use crate::routes::cost_lines::{CostLineList, read_lines};
@@ -77,9 +78,10 @@ struct Row {
     invoice: Option<Uuid>,
 }
 
-/// The costs of the tenant of the filter.
+/// The costs of the tenant of the filter, or the unallocated costs.
 struct Costs {
-    name: String,
+    /// None for unallocated costs.
+    tenant: Option<String>,
     /// The tenant's parts of the listed lines.
     direct: Money,
     /// The part of the shared costs and the sum of both; none if the filter has other conditions.
@@ -142,8 +144,11 @@ async fn show(
         pages,
     } = query?;
     let store = &state.store;
-    let default = default_month(store).await?;
-    let filter = query.into_filter(default);
+    let period = match query.period {
+        Some(Period(period)) => period,
+        None => default_month(store).await?,
+    };
+    let filter = query.into_filter(period);
     let list = read_lines(store, &filter, &pages).await?;
     let month_of = store.statements(filter.period).await?;
     let names = resource_names(store, &list.data).await?;
@@ -206,7 +211,7 @@ fn costs(filter: &CostLineFilter, list: &CostLineList) -> Option<Costs> {
     let of_month = format!("/months/{}", month(filter.period));
     let statement = list.meta.statement.as_ref();
     Some(Costs {
-        name: tenant.unwrap_or("unallocated costs").to_owned(),
+        tenant: tenant.map(str::to_owned),
         direct: Money(list.meta.attributed_amount.0),
         whole: statement.map(|statement| {
             let (Usd(shared), Usd(total)) = (statement.shared, statement.total);
@@ -227,7 +232,7 @@ fn path_segment(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
                 segment.push(char::from(byte));
             }
-            _ => segment.push_str(&format!("%{byte:02X}")),
+            _ => segment.extend(format!("%{byte:02X}").chars()),
         }
     }
     segment

@@ -7,6 +7,7 @@ mod access;
 mod attributes;
 mod balance;
 mod bodies;
+mod cost_line_filters;
 mod cost_lines;
 mod costs;
 mod estimates;

@@ -176,7 +176,7 @@ async fn undo(store: &Store, before: Option<Override>) -> Result<Fields, Problem
     fields_of(store, choice, before.reason.as_deref(), true).await
 }
 
-/// Shows what a choice would move between tenants.
+/// Shows the amounts that a choice would move between tenants.
 pub(super) async fn preview(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
@@ -222,7 +222,7 @@ pub(super) async fn preview(
     })
 }
 
-/// Makes the change, and shows what it moved and how to undo it.
+/// Makes the change, and shows its effect and how to undo it.
 pub(super) async fn apply(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,

@@ -85,7 +85,7 @@ pub(super) fn of_tenant(line: &CostLine) -> String {
             "The tenant of the first project that the mirror recorded for the resource, which was \
              after the charged time."
         }
-        Some("shared") => "A shared cost has no tenant of its own.",
+        Some("shared") => "A shared cost has no single tenant: it is allocated to all of them.",
         _ => {
             "Unallocated: no tenant is known. Assign a tenant to the project of the resource, or \
              override the tenant of the resource."

@@ -16,7 +16,7 @@ use crate::routes::costs::Grouping;
 #[serde(deny_unknown_fields)]
 pub(super) struct LinesQuery {
     #[serde(default, deserialize_with = "optional_field")]
-    period: Option<Period>,
+    pub(super) period: Option<Period>,
     #[serde(default, deserialize_with = "optional_field")]
     tenant: Option<Text>,
     #[serde(default, deserialize_with = "optional_field")]
@@ -34,11 +34,11 @@ pub(super) struct LinesQuery {
 }
 
 impl LinesQuery {
-    /// Returns the filter; of the month `default` if the query has none.
-    pub(super) fn into_filter(self, default: NaiveDate) -> CostLineFilter {
+    /// Returns the filter of the lines of a month.
+    pub(super) fn into_filter(self, period: NaiveDate) -> CostLineFilter {
         let rules = self.match_rule.map(|MatchRule(rule)| rule.to_owned());
         let filter = CostLineFilter {
-            period: self.period.map_or(default, |Period(period)| period),
+            period,
             kind: self.kind.map(String::from),
             match_rules: rules.into_iter().collect(),
             tenant_id: self.tenant.map(String::from),
@@ -269,7 +269,7 @@ mod tests {
             let address = address(&filter, None);
             let query = address.strip_prefix("/lines?").unwrap();
             let query: LinesQuery = serde_urlencoded::from_str(query).unwrap();
-            assert_eq!(query.into_filter(NaiveDate::MIN), filter);
+            assert_eq!(query.into_filter(filter.period), filter);
         }
     }
 
