@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use self::filter::{Filters, LinesQuery, address};
 use super::format::{Moment, Money, month, month_name};
+use super::months::tenants::statement_path;
 use super::page::{Frame, PageProblem, render};
 use super::session::AdminViewer;
 use crate::ApiState;
@@ -86,7 +87,8 @@ struct Costs {
     direct: Money,
     /// The part of the shared costs and the sum of both; none if the filter has other conditions.
     whole: Option<(Money, Money)>,
-    statement: String,
+    /// The statement of the month.
+    link: String,
 }
 
 #[derive(Template)]
@@ -208,7 +210,6 @@ fn costs(filter: &CostLineFilter, list: &CostLineList) -> Option<Costs> {
     if tenant.is_none() && filter.without != Some(GroupBy::Tenant) {
         return None;
     }
-    let of_month = format!("/months/{}", month(filter.period));
     let statement = list.meta.statement.as_ref();
     Some(Costs {
         tenant: tenant.map(str::to_owned),
@@ -217,25 +218,8 @@ fn costs(filter: &CostLineFilter, list: &CostLineList) -> Option<Costs> {
             let (Usd(shared), Usd(total)) = (statement.shared, statement.total);
             (Money(shared), Money(total))
         }),
-        statement: match tenant {
-            Some(tenant) => format!("{of_month}/statements/{}", path_segment(tenant)),
-            None => of_month,
-        },
+        link: statement_path(filter.period, tenant),
     })
-}
-
-/// Encodes a text as one segment of a path.
-fn path_segment(text: &str) -> String {
-    let mut segment = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                segment.push(char::from(byte));
-            }
-            _ => segment.extend(format!("%{byte:02X}").chars()),
-        }
-    }
-    segment
 }
 
 /// Reads the names and kinds of the resources of lines.

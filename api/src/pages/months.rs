@@ -4,7 +4,7 @@ mod close;
 mod rule;
 mod rule_form;
 mod statement;
-mod tenants;
+pub(super) mod tenants;
 
 use askama::Template;
 use axum::Router;

@@ -286,11 +286,11 @@ fn last_day(period: NaiveDate) -> NaiveDate {
     next.pred_opt().unwrap_or(next)
 }
 
-/// The address of the lines of a tenant, or of the month for the unallocated costs.
+/// The address of the lines of a tenant, or of the unallocated lines.
 fn lines_path(period: NaiveDate, tenant: Option<&str>) -> String {
     let period = month(period);
-    let mut pairs = vec![("period", period.as_str())];
-    pairs.extend(tenant.map(|tenant| ("tenant", tenant)));
+    let of_tenant = tenant.map_or(("without", "tenant"), |tenant| ("tenant", tenant));
+    let pairs = [("period", period.as_str()), of_tenant];
     let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
     format!("/lines?{query}")
 }

@@ -13,7 +13,7 @@ use crate::pages::format::month;
 const UNALLOCATED: &str = "~unallocated";
 
 /// Returns the path of a statement.
-pub(super) fn statement_path(period: NaiveDate, tenant: Option<&str>) -> String {
+pub(in crate::pages) fn statement_path(period: NaiveDate, tenant: Option<&str>) -> String {
     let mut path = format!("/months/{}/statements/", month(period));
     let Some(tenant) = tenant else {
         return path + UNALLOCATED;
