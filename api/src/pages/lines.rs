@@ -70,8 +70,8 @@ struct Row {
     rule_link: String,
     needs_attention: bool,
     resource: Option<ResourceLink>,
-    /// The name on the bill of a resource that is not stored.
-    resource_name: Option<String>,
+    /// The line names a resource that is not stored.
+    is_unstored: bool,
     start: Option<Moment>,
     end: Option<Moment>,
     project: String,
@@ -292,7 +292,7 @@ fn row(line: CostLine, filter: &CostLineFilter, names: &HashMap<Uuid, ResourceLi
         description: line.description,
         amount: Money(line.amount),
         rule: line.match_rule,
-        resource_name: line.resource_name,
+        is_unstored: line.resource_id.is_none() && line.resource_name.is_some(),
         start: line.start_at.map(Moment),
         end: line.end_at.map(Moment),
         project: line.project_name,
