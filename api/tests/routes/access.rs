@@ -100,6 +100,7 @@ const MATRIX: [(&str, &str, u16, u16); 45] = [
     ("GET", "/api/v1/inventory/{MINE}/memberships", 200, 200),
     ("GET", "/api/v1/inventory/{THEIRS}/memberships", 200, 404),
     ("PATCH", "/api/v1/inventory/{MINE}", 200, 403),
+    ("GET", "/api/v1/inventory/counts", 200, 200),
     ("GET", "/api/v1/inventory/unclassified", 200, 403),
     ("GET", "/api/v1/sync", 200, 403),
     ("GET", "/api/v1/tenants", 200, 403),

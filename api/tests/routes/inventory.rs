@@ -97,6 +97,13 @@ async fn every_filter_applies() {
         ("tenant=acme&kind=droplet&q=2", vec!["web-2"]),
         ("q=WEB", vec!["web-1", "web-2"]),
         ("q=%25", vec![]),
+        ("region=nyc3&q=web", vec!["web-1", "web-2"]),
+        ("region=ams3", vec![]),
+        (
+            "tag=PRODUCTION&kind=droplet",
+            vec!["db-1", "web-1", "web-2"],
+        ),
+        ("tag=prod", vec![]),
         ("state=deleted", vec!["gone-1"]),
         (
             "state=all&kind=droplet",
@@ -104,6 +111,30 @@ async fn every_filter_applies() {
         ),
     ] {
         assert_eq!(names(&api, &api.admin, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn counts_by_kind_have_the_filters_of_the_list() {
+    let api = TestApi::with_account().await;
+    let now = format!("as_of={}", api.now().await);
+    for (token, query, expected) in [
+        (&api.admin, "", vec![("dns_zone", 2), ("droplet", 3)]),
+        (&api.admin, &*now, vec![("dns_zone", 2), ("droplet", 3)]),
+        (&api.admin, "as_of=2020-01-01", vec![]),
+        (&api.admin, "kind=droplet&state=all", vec![("droplet", 4)]),
+        (&api.admin, "tag=production&q=web", vec![("droplet", 2)]),
+        (&api.acme, "", vec![("dns_zone", 1), ("droplet", 2)]),
+        (&api.acme, &now, vec![("dns_zone", 1), ("droplet", 2)]),
+        (&api.acme, "region=ams3", vec![]),
+    ] {
+        let path = format!("/api/v1/inventory/counts?{query}");
+        let counts = api.get(token, &path).await.ok();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(kind, resources)| json!({ "kind": kind, "resources": resources }))
+            .collect();
+        assert_eq!(counts["data"], json!(expected), "{query}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tests of the pages: requests with a session cookie, as a browser sends them.
 
+mod changes;
 mod costs;
+mod inventory;
 mod lines;
 mod login;
 mod overview;

@@ -32,12 +32,14 @@ async fn an_admin_sees_all_projects_by_name() {
       "is_default": false,
       "is_internal": false,
       "last_seen_at": "[time]",
+      "live_resources": 3,
       "name": "alpha",
       "provider": "digitalocean",
       "provider_id": "00000000-0000-0000-0000-00000000a000",
       "purpose": null,
       "stale_strike_count": 0,
-      "tenant_id": "acme"
+      "tenant_id": "acme",
+      "tenant_since": "2015-01-01T00:00:00Z"
     }
     "#);
 }

@@ -102,12 +102,23 @@ fn changes(event: &ResourceEvent, projects: &Projects) -> Vec<Difference> {
         });
         let path = match field.as_str() {
             "pin" => "override",
+            "approved_by" => "deletion approved by",
             "cloud_project_id" => "project",
             "provider_project_id" => "project at DigitalOcean",
             "tenant_id" => "tenant",
             other => other.strip_prefix("attrs.").unwrap_or(other),
         };
         differences(path, &before, &after)
+    })
+    .map(|mut row| {
+        row.path = match row.path.as_str() {
+            "override.tenant_id" => "override: tenant".to_owned(),
+            "override.tenant_since" => "override: tenant since".to_owned(),
+            "override.cloud_project_id" => "override: project".to_owned(),
+            "override.project_since" => "override: project since".to_owned(),
+            _ => row.path,
+        };
+        row
     })
     .collect()
 }

@@ -9,7 +9,6 @@ use chrono::{Months, NaiveDate};
 use rust_decimal::Decimal;
 use store::Store;
 use store::inventory::{Resource, ResourceOverride};
-use uuid::Uuid;
 
 use super::attributes::{Attribute, flatten};
 use super::events::{EventRow, projects_of};
@@ -146,7 +145,7 @@ async fn show(
     let named = ids.into_iter().flatten().chain(projects_of(&events.data));
     let projects = Projects::read(store, tenant, named).await?;
     let costs = if is_admin {
-        costs(store, id).await?
+        costs(store, &resource).await?
     } else {
         CostsView::default()
     };
@@ -268,7 +267,8 @@ fn override_view(found: ResourceOverride, projects: &Projects) -> OverrideView {
 const MAX_BARS: usize = 24;
 
 /// Reads the costs of a resource by month.
-async fn costs(store: &Store, id: Uuid) -> Result<CostsView, PageProblem> {
+async fn costs(store: &Store, resource: &Resource) -> Result<CostsView, PageProblem> {
+    let id = resource.id;
     let costs = store.costs_of_resource(id).await?;
     let link = |period: NaiveDate| format!("/lines?period={}&resource={id}", month(period));
     let total: Decimal = costs.iter().map(|cost| cost.direct).sum();
@@ -290,7 +290,7 @@ async fn costs(store: &Store, id: Uuid) -> Result<CostsView, PageProblem> {
         })
         .collect();
     let series = Series {
-        name: "this resource".to_owned(),
+        name: resource.name.clone(),
         links: shown.iter().map(|period| link(*period)).collect(),
         amounts: shown
             .iter()

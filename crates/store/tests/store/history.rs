@@ -57,6 +57,22 @@ async fn past_states_of_a_changed_deleted_and_restored_resource() {
         ["first"]
     );
     assert_eq!(names_at(&fixture, as_first, &named("third")).await, [""; 0]);
+    let tagged = |tag: &str| ResourceFilter {
+        tag: Some(tag.to_owned()),
+        ..ResourceFilter::default()
+    };
+    for (at, tag, expected) in [
+        (as_first, "WEB", 1),
+        (as_first, "new", 0),
+        (as_second, "new", 1),
+        (while_deleted, "new", 0),
+    ] {
+        let filter = tagged(tag);
+        let counts = fixture.resource_counts_as_of(at, &filter).await.unwrap();
+        let counted: i64 = counts.iter().map(|count| count.resources).sum();
+        assert_eq!(counted, expected, "{tag}");
+        assert_eq!(names_at(&fixture, at, &filter).await.len(), counts.len());
+    }
 
     let id = fixture.resource("1").await.id;
     let first = fixture.resource_as_of(as_first, id, None).await.unwrap();
