@@ -48,6 +48,11 @@ create index cloud_resources_project on cloud_resources (cloud_project_id);
 create index cloud_resources_parent on cloud_resources (parent_id) where parent_id is not null;
 create index cloud_resources_tenant on cloud_resources (tenant_id, kind, id);
 create index cloud_resources_name on cloud_resources (kind, lower(name));
+-- The order of lists, so that a page reads its own rows only.
+create index cloud_resources_order on cloud_resources (kind, name, id);
+-- For the number of resources by kind, from the index alone where the visibility map permits.
+create index cloud_resources_counts on cloud_resources (kind, tenant_id, cloud_project_id, region)
+    where deleted_at is null;
 create trigger cloud_resources_are_never_removed
     before delete or truncate on cloud_resources
     for each statement execute function refuse_change();

@@ -53,7 +53,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Returns choices whose values are their names.
+    /// Returns choices with equal names and values.
     pub(super) fn named<T: Into<String>>(
         names: impl IntoIterator<Item = T>,
         selected: &str,
@@ -207,7 +207,7 @@ impl Projects {
     }
 }
 
-/// Returns the list price of a resource in USD a month, as DigitalOcean states it in the body.
+/// Returns the list price of a resource in USD a month, as DigitalOcean returns it in the body.
 fn list_price(attrs: &Value) -> Option<Money> {
     let places = ["/size/price_monthly", "/plan_price_per_month"];
     let price = places.into_iter().find_map(|place| attrs.pointer(place))?;

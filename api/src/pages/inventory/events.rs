@@ -32,12 +32,16 @@ pub(super) fn projects_of(events: &[ResourceEvent]) -> impl Iterator<Item = Uuid
         "/cloud_project_id/after",
         "/provider_project_id/before",
         "/provider_project_id/after",
-        "/pin/before/cloud_project_id",
-        "/pin/after/cloud_project_id",
     ];
     events.iter().flat_map(move |event| {
-        let values = places.map(|place| event.changes.pointer(place)?.as_str()?.parse().ok());
-        values.into_iter().flatten()
+        let of_override = event.changes.get("pin");
+        let sides = ["/before/cloud_project_id", "/after/cloud_project_id"];
+        let sides = sides.map(|side| of_override?.pointer(side));
+        let values = places.map(|place| event.changes.pointer(place));
+        let values = values.into_iter().chain(sides).flatten();
+        values
+            .filter_map(|value| value.as_str()?.parse().ok())
+            .collect::<Vec<Uuid>>()
     })
 }
 
@@ -54,7 +58,8 @@ impl EventRow {
         temporal: Option<&TemporalUi>,
         resource_path: &str,
     ) -> Self {
-        let by = event.changes.pointer("/pin/by").and_then(Value::as_str);
+        let by = event.changes.get("pin").and_then(|found| found.get("by"));
+        let by = by.and_then(Value::as_str);
         let source = match (by, &event.workflow_id, &event.run_id) {
             (Some(by), ..) => Link {
                 name: format!("by {by}"),

@@ -95,7 +95,7 @@ struct ResourcePage {
     freshness: FreshnessView,
 }
 
-/// What the resource is, and where it belongs.
+/// Identity, state and attribution of the resource.
 struct Facts {
     kind: String,
     provider_id: String,

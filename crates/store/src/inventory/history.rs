@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{Store, StoreError};
 
-/// Passes the rest of a query to a macro, with the states of resources at the time `$8` as the table
-/// `state`. `$9` is the id of a resource or null; `$1` and `$3` limit kind and tenant.
+/// Passes the rest of a query to a macro, with the states of resources at the time `$8` as the
+/// table `state`. `$9` is the id of a resource or null; `$1` and `$3` limit kind and tenant.
 ///
 /// The first change of a field after `at` contains its value at `at`. The tenant at `at` is
 /// known only after undoing all events. The current tenant and the previous tenants in later
