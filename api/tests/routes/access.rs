@@ -10,7 +10,7 @@ use crate::support::{APRIL, TestApi, UNKNOWN, token, with_token};
 
 /// Every route that requires a token, with the status for an admin and for the tenant `acme`.
 /// `{MINE}` is the id of a resource of acme, `{THEIRS}` of globex.
-const MATRIX: [(&str, &str, u16, u16); 45] = [
+const MATRIX: [(&str, &str, u16, u16); 46] = [
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",
