@@ -52,7 +52,7 @@ async fn every_route_has_its_parameters_and_statuses() {
       "get /api/v1/billing/invoices/{uuid} [\"uuid!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/invoices/{uuid}/versions/{version}/cost-lines [\"uuid!\", \"version!\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/spread-rules [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "put /api/v1/billing/spread-rules/{valid_from} [\"valid_from!\"] [\"200\", \"400\", \"401\", \"403\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "put /api/v1/billing/spread-rules/{valid_from} [\"valid_from!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/statements [\"period!\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/unmatched [\"period!\", \"include\", \"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/held-deletions [\"limit\", \"cursor\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",

@@ -3,8 +3,10 @@
 mod changes;
 mod costs;
 mod inventory;
+mod invoices;
 mod lines;
 mod login;
+mod months;
 mod overview;
 
 use axum::body::Body;

@@ -49,6 +49,31 @@ async fn shared_costs_are_allocated_by_the_rule_of_the_month() {
 }
 
 #[tokio::test]
+async fn a_dry_run_reports_the_moves_of_a_rule_and_saves_nothing() {
+    let api = TestApi::with_account().await;
+    let rule = json!({ "rule": "even" }).to_string();
+    let path = format!("{RULES}/2026-04-01?dry_run=true");
+    let dry_run = api.put(&api.admin, &path, &rule).await.ok();
+    let effect = &dry_run["meta"]["effect"];
+    assert_eq!(effect["is_dry_run"], true);
+    assert_eq!(effect["moved"], "0.92");
+    assert_eq!(
+        effect["months"][0]["tenants"],
+        json!([
+            { "tenant_id": "acme", "before": "6.71", "after": "7.63" },
+            { "tenant_id": "globex", "before": "26.95", "after": "26.03" },
+        ])
+    );
+    assert_eq!(shared(&api, "2026-04-01").await, ["0.61", "2.45"]);
+    let rules = api.get(&api.admin, RULES).await.ok();
+    assert_eq!(rules["data"], json!([]));
+    let path = format!("{RULES}/2026-04-01");
+    let set = api.put(&api.admin, &path, &rule).await.ok();
+    assert_eq!(set["meta"]["effect"]["months"], effect["months"]);
+    assert_eq!(set["meta"]["effect"]["is_dry_run"], false);
+}
+
+#[tokio::test]
 async fn rules_are_listed_from_the_latest_month_with_the_token_name() {
     let api = TestApi::with_account().await;
     let none = api.get(&api.admin, RULES).await.ok();

@@ -162,8 +162,9 @@ struct StatementPage {
     month_path: String,
     first_day: String,
     last_day: String,
+    /// The name of the tenant, or of the unallocated costs.
     tenant: String,
-    is_unallocated: bool,
+    tenant_id: Option<String>,
     is_final: bool,
     verified_at: Option<Moment>,
     estimated: Option<Estimated>,
@@ -242,7 +243,7 @@ async fn show(
         first_day: period.to_string(),
         last_day: last_day(period).to_string(),
         tenant: name_of(tenant),
-        is_unallocated: tenant.is_none(),
+        tenant_id: tenant.map(str::to_owned),
         is_final: statements.is_final(),
         verified_at: statements.verification.verified_at.map(Moment),
         estimated,
@@ -289,8 +290,7 @@ fn last_day(period: NaiveDate) -> NaiveDate {
 /// The address of the lines of a tenant, or of the unallocated lines.
 fn lines_path(period: NaiveDate, tenant: Option<&str>) -> String {
     let period = month(period);
-    let of_tenant = tenant.map_or(("without", "tenant"), |tenant| ("tenant", tenant));
-    let pairs = [("period", period.as_str()), of_tenant];
-    let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
-    format!("/lines?{query}")
+    let group = tenant.map_or(("without", "tenant"), |tenant| ("tenant", tenant));
+    let query = serde_urlencoded::to_string([("period", period.as_str()), group]);
+    format!("/lines?{}", query.unwrap_or_default())
 }
