@@ -59,8 +59,8 @@ pub(super) struct RuleForm {
 }
 
 impl RuleForm {
-    /// Reads the fields: `rule`; `tenant` and `weight` for each weight, in this order; `before`; and
-    /// `save` with any value to save the rule. A tenant with an empty weight has none.
+    /// Reads the fields: `rule`; `tenant` and `weight` for each weight, in this order; `before`;
+    /// and `save` with any value to save the rule. A tenant with an empty weight has none.
     pub(super) fn read(fields: Vec<(String, String)>) -> Result<Self, PageProblem> {
         let mut before = None;
         let mut commit = Commit::DryRun;

@@ -1,8 +1,8 @@
 //! Tenants in the paths of statements.
 //!
-//! The last segment of `/months/{YYYY-MM}/statements/{tenant}` is the tenant, and `~unallocated` for
-//! the unallocated costs. A tenant that begins with `~` has a second `~` in front, so that no tenant
-//! has the segment of the unallocated costs.
+//! The last segment of `/months/{YYYY-MM}/statements/{tenant}` is the tenant, and `~unallocated`
+//! for the unallocated costs. A tenant that begins with `~` has a second `~` in front, so that no
+//! tenant has the segment of the unallocated costs.
 
 use std::fmt::Write as _;
 

@@ -93,8 +93,8 @@ pub enum AllocationRule {
     Fixed(BTreeMap<String, Decimal>),
 }
 
-/// Returns the weight of each tenant (`None` for unallocated costs) by a rule, given the direct costs
-/// of the month (USD). Tenants without a weight are omitted.
+/// Returns the weight of each tenant (`None` for unallocated costs) by a rule, given the direct
+/// costs of the month (USD). Tenants without a weight are omitted.
 pub fn weights(
     direct: &BTreeMap<Option<String>, Decimal>,
     rule: &AllocationRule,

@@ -1,4 +1,4 @@
-//! The state of the months: totals, invoices, and what is open.
+//! The state of the months: totals, invoices, and open items.
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -26,8 +26,8 @@ pub struct MonthSummary {
 }
 
 impl MonthSummary {
-    /// Returns the total of the invoices minus the total of the lines (USD); `None` if the lines are
-    /// an estimate or the month has no invoices.
+    /// Returns the total of the invoices minus the total of the lines (USD); `None` if the lines
+    /// are an estimate or the month has no invoices.
     pub fn difference(&self) -> Option<Decimal> {
         let is_invoiced = self.invoices > 0 && !self.is_estimate;
         is_invoiced.then(|| self.invoice_total - self.line_total)
