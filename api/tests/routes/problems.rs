@@ -24,7 +24,12 @@ async fn a_problem_has_the_error_and_the_fix() {
 #[tokio::test]
 async fn an_unknown_path_is_a_problem_document() {
     let api = TestApi::empty().await;
-    for path in ["/api", "/nothing", "/api/v1/inventory/", "/api/v2/inventory"] {
+    for path in [
+        "/api",
+        "/nothing",
+        "/api/v1/inventory/",
+        "/api/v2/inventory",
+    ] {
         let detail = api.get("", path).await.problem(404);
         assert!(detail.contains("openapi.json"), "{detail}");
     }

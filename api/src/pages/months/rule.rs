@@ -8,14 +8,15 @@ use axum::routing::get;
 use chrono::{Months, NaiveDate};
 use domain::costs::AllocationRule;
 use store::Store;
-use store::costs::{Effect, MonthEffect, StoredAllocationRule};
+use store::costs::StoredAllocationRule;
 use store::inventory::Commit;
 
 use super::rule_form::{RuleForm, describe, encode, name};
-use super::tenants::name_of;
 use crate::ApiState;
+use crate::effect::Effect;
 use crate::extract::{Form, InPath, NoParameters, Period};
-use crate::pages::format::{Moment, Money, month, month_name};
+use crate::pages::effect::EffectTable;
+use crate::pages::format::{Moment, month, month_name};
 use crate::pages::page::{Frame, PageProblem, render};
 use crate::pages::session::{AdminViewer, Viewer};
 
@@ -27,44 +28,6 @@ pub(super) fn routes() -> Router<ApiState> {
 struct WeightField {
     tenant: String,
     weight: String,
-}
-
-struct TenantRow {
-    name: String,
-    before: Money,
-    after: Money,
-    change: Money,
-}
-
-/// The totals of a month that the change moves.
-struct MonthRows {
-    name: String,
-    path: String,
-    state: &'static str,
-    moved: Money,
-    tenants: Vec<TenantRow>,
-}
-
-impl From<MonthEffect> for MonthRows {
-    fn from(effect: MonthEffect) -> Self {
-        let tenants = effect.tenants.iter().map(|tenant| TenantRow {
-            name: name_of(tenant.tenant_id.as_deref()),
-            before: Money(tenant.before),
-            after: Money(tenant.after),
-            change: Money(tenant.after - tenant.before),
-        });
-        Self {
-            name: month_name(effect.period),
-            path: format!("/months/{}", month(effect.period)),
-            state: match (effect.is_estimate, effect.is_final) {
-                (true, _) => "estimate",
-                (false, true) => "final",
-                (false, false) => "not final",
-            },
-            moved: Money(effect.moved()),
-            tenants: tenants.collect(),
-        }
-    }
 }
 
 /// The step of the change that the page shows.
@@ -101,8 +64,7 @@ struct RulePage {
     set_by: Option<(String, Moment)>,
     /// The fields of the form of weights.
     weights: Vec<WeightField>,
-    moved: Money,
-    months: Vec<MonthRows>,
+    effect: Option<EffectTable>,
 }
 
 /// The rules that a page of one month shows.
@@ -147,7 +109,7 @@ impl Context {
         step: Step,
         before: &AllocationRule,
         rule: &AllocationRule,
-        effect: Effect,
+        effect: Option<Effect>,
     ) -> RulePage {
         let month_path = format!("/months/{}", month(self.period));
         RulePage {
@@ -171,8 +133,7 @@ impl Context {
                 .stored()
                 .map(|stored| (stored.set_by.clone(), Moment(stored.set_at))),
             weights: weights(&self.tenants, rule),
-            moved: Money(effect.moved()),
-            months: effect.months.into_iter().map(MonthRows::from).collect(),
+            effect: effect.map(EffectTable::from),
         }
     }
 }
@@ -212,7 +173,7 @@ async fn show(
 ) -> Result<Response, PageProblem> {
     let context = Context::read(&state.store, period).await?;
     let rule = context.rule();
-    render(&context.page(&viewer, Step::Choose, &rule, &rule, Effect::default()))
+    render(&context.page(&viewer, Step::Choose, &rule, &rule, None))
 }
 
 async fn change(
@@ -240,12 +201,13 @@ async fn change(
         .store
         .set_allocation_rule(period, &form.rule, author, commit)
         .await?;
+    let effect = Some(Effect::of(measured, commit));
     let page = match commit {
         Commit::Keep => {
             tracing::info!(token = %viewer.access.token_id, %period, rule = ?form.rule, "allocation rule set");
             let before = form.before.unwrap_or(current);
             let context = Context::read(&state.store, period).await?;
-            context.page(&viewer, Step::Saved, &before, &form.rule, measured.effect)
+            context.page(&viewer, Step::Saved, &before, &form.rule, effect)
         }
         Commit::DryRun => {
             let step = if is_up_to_date {
@@ -253,7 +215,7 @@ async fn change(
             } else {
                 Step::Outdated
             };
-            context.page(&viewer, step, &current, &form.rule, measured.effect)
+            context.page(&viewer, step, &current, &form.rule, effect)
         }
     };
     render(&page)

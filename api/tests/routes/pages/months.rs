@@ -176,7 +176,7 @@ async fn a_rule_is_shown_before_it_is_saved_and_can_be_undone() {
 
     let dry_run = session.post(RULE, "rule=even").await;
     assert_eq!(dry_run.status, 200);
-    for amount in ["6.71", "7.63", "+0.92", "26.95", "26.03", "-0.92"] {
+    for amount in ["6.71", "7.63", "0.92", "26.95", "26.03", "-0.92"] {
         let cell = format!("<td class=\"num\">{amount}</td>");
         assert!(dry_run.text.contains(&cell), "{amount}: {}", dry_run.text);
     }
