@@ -131,8 +131,13 @@ fn weight(statements: &Statements, tenant: Option<&str>) -> Weight {
             format!("weight {} of {}", own.normalize(), sum.normalize())
         }
     };
+    // A statement of one tenant omits the weights of others.
+    let short = match rule {
+        AllocationRule::Fixed(_) => "fixed weights".to_owned(),
+        _ => describe(rule),
+    };
     Weight {
-        rule: describe(rule),
+        rule: short,
         text,
         share: percent(own, sum),
     }
