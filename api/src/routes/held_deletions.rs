@@ -2,6 +2,7 @@
 //! listings lacked unusually many resources at once.
 
 use std::cmp::Reverse;
+use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
@@ -147,12 +148,20 @@ pub(crate) enum DecisionName {
     Reject,
 }
 
+impl FromStr for DecisionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let choices = [("approve", Self::Approve), ("reject", Self::Reject)];
+        choices::one_of("decision", text, &choices)
+    }
+}
+
 impl TryFrom<String> for DecisionName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let choices = [("approve", Self::Approve), ("reject", Self::Reject)];
-        choices::one_of("decision", &text, &choices)
+        text.parse()
     }
 }
 

@@ -8,6 +8,8 @@ mod lines;
 mod login;
 mod months;
 mod overview;
+mod sync;
+mod tokens;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -254,7 +254,7 @@ async fn unmatched_members_are_counted_by_kind_and_in_total() {
     assert_eq!(sync["data"]["unmatched_members"], 3);
 }
 
-fn healthy_schedules() -> Vec<ScheduleStatus> {
+pub(crate) fn healthy_schedules() -> Vec<ScheduleStatus> {
     let on_server = OnServer {
         is_current: true,
         last_runs: vec![ScheduledRun {

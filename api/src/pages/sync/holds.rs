@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::PATH;
 use crate::ApiState;
-use crate::extract::{Form, Id};
+use crate::extract::{Form, Id, optional_field};
 use crate::pages::format::Moment;
 use crate::pages::page::{Frame, PageProblem, render};
 use crate::pages::session::AdminViewer;
@@ -47,7 +47,7 @@ struct HoldPage {
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirm {
     /// The decision that the page asks to confirm.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_field")]
     decision: Option<DecisionName>,
 }
 

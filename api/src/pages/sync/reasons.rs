@@ -12,6 +12,20 @@ pub(super) struct Part {
     pub(super) is_code: bool,
 }
 
+/// Texts for callers of the API, and those for readers of the page.
+const FOR_READERS: [(&str, &str); 4] = [
+    (
+        "GET /api/v1/held-deletions lists them, PATCH /api/v1/held-deletions/ID decides on them",
+        "approve or reject them",
+    ),
+    (
+        "`workflow_url` of the kind links to the last one",
+        "the time of the last attempt links to its run",
+    ),
+    ("GET /api/v1/billing/invoices", "the list of invoices"),
+    ("GET /api/v1/inventory", "the inventory"),
+];
+
 /// A reason as a page shows it.
 pub(super) struct ShownReason {
     pub(super) severity: String,
@@ -41,6 +55,9 @@ impl ShownReason {
 
 /// Splits a text at the backticks around its code.
 fn parts(text: &str) -> Vec<Part> {
+    let text = FOR_READERS
+        .iter()
+        .fold(text.to_owned(), |text, (api, page)| text.replace(api, page));
     let parts = text.split('`').enumerate().map(|(index, part)| Part {
         text: part.to_owned(),
         is_code: index % 2 == 1,
