@@ -20,7 +20,7 @@ use utoipa::{IntoResponses, ToSchema};
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The media type of pages; their errors are pages too.
-const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
 /// An error of a request. The caller receives its `Display` text; its sources go to the log only.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use store::{Role, StoreError};
 use super::assets;
 use super::cookies::Theme;
 use crate::ApiState;
-use crate::problem::{Problem, Shown};
+use crate::problem::{HTML, Problem, Shown};
 
 /// Scripts, styles and images of this server only; nothing inline.
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
@@ -170,6 +170,11 @@ pub(super) async fn show_errors(
     if status == StatusCode::UNAUTHORIZED {
         let back = if is_get { address.as_str() } else { "/" };
         return with_headers(Redirect::to(&login_path(back)).into_response());
+    }
+    // A form with errors is a page already.
+    let media_type = response.headers().get(CONTENT_TYPE);
+    if media_type.is_some_and(|media_type| media_type == HTML) {
+        return response;
     }
     let shown = response.extensions().get::<Shown>().cloned();
     let Shown { title, detail } = shown.unwrap_or_else(|| Shown {

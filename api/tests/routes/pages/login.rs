@@ -46,6 +46,7 @@ async fn an_unknown_token_and_a_used_link_start_no_session() {
     let api = TestApi::empty().await;
     let response = post(&api, None, "/login", "token=arc_unknown").await;
     assert_eq!(response.status, 422);
+    assert!(response.text.contains("role=\"alert\""), "{response:?}");
     assert!(!response.headers.contains_key("set-cookie"));
 
     let access = api.store.authenticate(&api.admin).await.unwrap().unwrap();
