@@ -28,5 +28,6 @@ mod schema_page;
 mod search_attributes;
 mod secrets;
 mod support;
+mod sync_now;
 mod teams;
 mod whole_account;

@@ -252,6 +252,11 @@ impl TestSystem {
         }
     }
 
+    /// Returns the URL of the database, for other programs.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// Returns the number that a query selects.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
