@@ -54,8 +54,14 @@ impl Api {
         body["data"].clone()
     }
 
-    /// Assigns the project with this name to a tenant.
+    /// Assigns the project with this name to a tenant from now on.
     async fn assign_project(&self, name: &str, tenant: &str, token: &str) {
+        let change = json!({ "tenant_id": tenant });
+        self.change_project(name, &change, token).await;
+    }
+
+    /// Changes the project with this name.
+    pub(crate) async fn change_project(&self, name: &str, change: &Value, token: &str) {
         let projects = self.data("/api/v1/projects", token).await;
         let projects = projects.as_array().unwrap();
         let project = projects.iter().find(|project| project["name"] == name);
@@ -63,8 +69,7 @@ impl Api {
             "/api/v1/projects/{}",
             project.unwrap()["id"].as_str().unwrap()
         );
-        let change = json!({ "tenant_id": tenant });
-        let (status, body) = send(self.client.patch(self.url(&path)).json(&change), token).await;
+        let (status, body) = send(self.client.patch(self.url(&path)).json(change), token).await;
         assert_eq!(status, StatusCode::OK, "{body}");
     }
 }

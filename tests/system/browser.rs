@@ -4,6 +4,7 @@
 mod axe;
 mod driver;
 
+use serde_json::json;
 use simulator::Account;
 use store::Role;
 
@@ -18,12 +19,17 @@ const PAGES: [&str; 3] = [
     "/costs?group_by=product&from=2026-01&to=2026-05",
 ];
 
-/// A demo account after each schedule has run once, its API, and a token of an administrator.
+/// A demo account with two tenants after each schedule has run once, its API, and a token of an
+/// administrator.
 async fn demo() -> (TestSystem, Api, String) {
     let system = TestSystem::start(Account::demo()).await;
     system.run_every_schedule_once().await;
     let api = Api::start(&system.store).await;
     let admin = token(&system.store, Role::PlatformAdmin).await;
+    for (project, tenant) in [("Customer API", "acme"), ("Kestrel Website", "globex")] {
+        let change = json!({ "tenant_id": tenant, "since": "2025-01-01" });
+        api.change_project(project, &change, &admin).await;
+    }
     (system, api, admin)
 }
 
@@ -91,4 +97,90 @@ async fn pages_have_the_same_figures_without_scripts() {
     }
     with_scripts.close().await;
     without.close().await;
+}
+
+#[cfg_attr(missing_chromedriver, ignore = "needs chromedriver")]
+#[tokio::test]
+async fn an_admin_follows_a_bar_to_a_line_and_overrides_its_match() {
+    let (_system, api, admin) = demo().await;
+    let driver = Driver::start();
+    let browser = Browser::open(&driver, api.base(), Window::WIDE).await;
+    browser.log_in(&admin).await;
+    browser.go("/costs?from=2026-03&to=2026-04").await;
+    browser.follow("a[aria-label^='acme, April 2026']").await;
+    let lines = browser.path().await;
+    assert!(
+        lines.contains("period=2026-04") && lines.contains("tenant=acme"),
+        "{lines}"
+    );
+    let before = browser.texts("tfoot .num").await;
+
+    browser.follow("tbody th a").await;
+    let line = browser.path().await;
+    assert!(line.starts_with("/lines/"), "{line}");
+    browser.click("input[value='shared']").await;
+    browser.fill("#reason", "paid for all tenants").await;
+    browser.click("form:has(#reason) button").await;
+    assert!(
+        browser.path().await.contains("/match?"),
+        "{}",
+        browser.path().await
+    );
+    browser.click("form.card button").await;
+    assert!(!browser.texts("[role='status']").await.is_empty());
+
+    browser.go(&lines).await;
+    assert_ne!(browser.texts("tfoot .num").await, before);
+    browser.go("/months/2026-04").await;
+    let totals = browser.texts("tfoot .num").await;
+    assert!(
+        totals.iter().filter(|total| *total == "86.92").count() >= 2,
+        "{totals:?}"
+    );
+    browser.close().await;
+}
+
+#[cfg_attr(missing_chromedriver, ignore = "needs chromedriver")]
+#[tokio::test]
+async fn a_tenant_sees_its_inventory_and_no_costs() {
+    let (system, api, _) = demo().await;
+    let acme = token(&system.store, Role::Tenant("acme".parse().unwrap())).await;
+    let driver = Driver::start();
+    let browser = Browser::open(&driver, api.base(), Window::WIDE).await;
+    browser.log_in(&acme).await;
+    assert_eq!(browser.path().await, "/inventory");
+    let text = browser.texts("main").await.concat();
+    assert!(text.contains("kestrel-api-01"), "{text}");
+    assert!(!text.contains("kestrel-web-01"), "{text}");
+    for page in [
+        "/costs",
+        "/lines",
+        "/months/2026-04",
+        "/sync",
+        "/settings/tokens",
+    ] {
+        browser.go(page).await;
+        assert_eq!(browser.texts(".status").await, ["403"], "{page}");
+    }
+    browser.close().await;
+}
+
+#[ignore = "writes docs/images"]
+#[tokio::test]
+async fn record_screenshots() {
+    let (_system, api, admin) = demo().await;
+    let driver = Driver::start();
+    let browser = Browser::open(&driver, api.base(), Window::WIDE).await;
+    browser.log_in(&admin).await;
+    let images = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/images");
+    std::fs::create_dir_all(images).unwrap();
+    for (name, page) in [
+        ("overview", "/"),
+        ("costs", "/costs?group_by=product&from=2025-05&to=2026-05"),
+    ] {
+        browser.go(page).await;
+        let png = browser.screenshot().await;
+        std::fs::write(format!("{images}/{name}.png"), png).unwrap();
+    }
+    browser.close().await;
 }

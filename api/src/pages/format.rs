@@ -17,13 +17,6 @@ impl Money {
     }
 }
 
-impl Money {
-    /// Returns true for a credit.
-    pub(super) fn is_negative(&self) -> bool {
-        self.0.is_sign_negative() && !self.0.is_zero()
-    }
-}
-
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounded = self

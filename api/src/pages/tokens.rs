@@ -72,7 +72,7 @@ struct TokensPage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokensQuery {
-    /// The token that the page asks to revoke.
+    /// The token to revoke, before it is confirmed.
     #[serde(default, deserialize_with = "optional_field")]
     revoke: Option<Id>,
 }

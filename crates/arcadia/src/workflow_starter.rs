@@ -31,9 +31,9 @@ use workflows::{Input, search_attributes, task_queue};
 
 use crate::schedule_status::{Schedules, status_name};
 
-/// The schedule whose runs list all kinds.
+/// The schedule with runs that list all kinds.
 const INVENTORY: &str = "sync-inventory";
-/// The schedule whose runs ingest invoices.
+/// The schedule with runs that ingest invoices.
 const BILLING: &str = "billing-history";
 
 /// Time limit for the run of a triggered schedule to appear: the server starts it asynchronously.
@@ -149,8 +149,8 @@ impl Schedules {
         })
     }
 
-    /// Describes a schedule; none if the server does not have it. Fails if it belongs to another
-    /// installation, whose workers would do the work.
+    /// Describes a schedule; `None` if the server does not have it. Fails if it belongs to another
+    /// installation: the workers of that installation would execute the run.
     async fn own_schedule(
         &self,
         client: &Client,
@@ -266,7 +266,7 @@ async fn describe(client: &Client, run: &WorkflowRun) -> Result<RunDescription, 
     })
 }
 
-/// Returns the innermost message of the failure of a failed run: wrapping failures only add context.
+/// Returns the innermost message of the failure of a failed run: the outer ones only add context.
 async fn failure(run: &UntypedWorkflowHandle<Client>) -> Option<String> {
     let options = WorkflowGetResultOptions::builder()
         .follow_runs(false)

@@ -161,6 +161,14 @@ impl Browser {
         self.command(&format!("{element}/click"), &json!({})).await;
     }
 
+    /// Opens the address of a link.
+    pub(super) async fn follow(&self, css: &str) {
+        let script = "return document.querySelector(arguments[0])?.getAttribute('href')";
+        let address = self.run(script, json!([css])).await;
+        let address = address.as_str().unwrap_or_else(|| panic!("no link {css}"));
+        self.go(address).await;
+    }
+
     pub(super) async fn fill(&self, css: &str, text: &str) {
         let element = self.element(css).await;
         self.command(&format!("{element}/clear"), &json!({})).await;

@@ -46,7 +46,7 @@ struct HoldPage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirm {
-    /// The decision that the page asks to confirm.
+    /// The decision to confirm.
     #[serde(default, deserialize_with = "optional_field")]
     decision: Option<DecisionName>,
 }

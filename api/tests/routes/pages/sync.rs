@@ -16,7 +16,7 @@ use super::Session;
 use crate::support::{APRIL, TestApi, UNKNOWN, facts, resource, rows, sweep, sweep_with};
 use crate::sync::healthy_schedules;
 
-/// A Temporal that records the starts that it was asked for.
+/// A Temporal that records the requested starts.
 #[derive(Default)]
 struct FakeTemporal {
     starts: Mutex<Vec<String>>,
