@@ -10,10 +10,11 @@ use reqwest::{Client, Response, StatusCode};
 use simulator::Account;
 use store::Role;
 use temporalio_client::WorkflowListOptions;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
-use worker::schedules::{self, Installation};
+use worker::schedules::{self, Installation, MEMO};
 
 use crate::api::token;
 use crate::support::{LIMIT, TestSystem, eventually, within};
@@ -202,6 +203,15 @@ async fn an_invoice_is_ingested_again_from_its_page() {
         r#"RunId = "{run}" AND ArcadiaInvoiceUuid = "{april}" AND ArcadiaPeriod = "2026-04" AND ArcadiaPurpose = "cloud-billing""#
     );
     found(&system, &query).await;
+    let id = format!("ingest-invoice-{april}");
+    let events = system.history(&id, Some(run)).await;
+    let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = &events[0].attributes
+    else {
+        panic!("{events:?}");
+    };
+    let memo = &started.memo.as_ref().unwrap().fields[MEMO];
+    let installation: Installation = serde_json::from_slice(&memo.data).unwrap();
+    assert_eq!(installation, Installation::of(&system.store).await.unwrap());
     let lines = "select count(*) from cloud_cost_lines";
     assert_eq!(system.count(lines).await, 33);
 }

@@ -22,9 +22,9 @@ use temporalio_client::{
     WorkflowExecutionInfo, WorkflowGetResultOptions, WorkflowIdConflictPolicy,
     WorkflowIdReusePolicy, WorkflowStartOptions,
 };
-use temporalio_common::HasWorkflowDefinition;
+use temporalio_common::{HasWorkflowDefinition, MemoValues};
 use uuid::Uuid;
-use worker::schedules::{self, SCHEDULES, Schedule};
+use worker::schedules::{self, Installation, MEMO, SCHEDULES, Schedule};
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::invoices::IngestInvoice;
 use workflows::{Input, search_attributes, task_queue};
@@ -51,7 +51,7 @@ impl WorkflowStarter for Schedules {
         Box::pin(async move {
             let schedule = defined(schedule)?;
             let client = self.connected().await?;
-            let before = self.own_schedule(client, schedule.id).await?;
+            let (_, before) = self.own_schedule(client, schedule.id).await?;
             let before = before.ok_or_else(|| missing(schedule.id))?;
             if let Some(running) = before.running_actions().into_iter().next() {
                 return Ok(WorkflowRun {
@@ -95,12 +95,13 @@ impl WorkflowStarter for Schedules {
                 )));
             }
             let client = self.connected().await?;
-            self.own_schedule(client, INVENTORY).await?;
+            let (installation, _) = self.own_schedule(client, INVENTORY).await?;
             let attributes =
                 search_attributes::of_run(task_queue::CLOUD_SYNC_FULL, vec![kind.to_owned()]);
             let id = format!("sync-inventory-manual-{kind}");
             let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, id)
                 .search_attributes(attributes)
+                .memo(memo(&installation))
                 .run_timeout(defined(INVENTORY)?.run_timeout)
                 .static_summary(format!("mirrors the kind {kind}, started on a page"));
             let scope = InventoryScope {
@@ -121,7 +122,7 @@ impl WorkflowStarter for Schedules {
     fn ingest(&self, invoice: Uuid, period: NaiveDate) -> StartFuture<'_> {
         Box::pin(async move {
             let client = self.connected().await?;
-            self.own_schedule(client, BILLING).await?;
+            let (installation, _) = self.own_schedule(client, BILLING).await?;
             let month = period.format("%Y-%m").to_string();
             let mut attributes = search_attributes::of_run(task_queue::CLOUD_BILLING, Vec::new());
             attributes.apply(search_attributes::INVOICE_UUID.value_set(invoice.to_string()));
@@ -129,6 +130,7 @@ impl WorkflowStarter for Schedules {
             let id = format!("ingest-invoice-{invoice}");
             let options = WorkflowStartOptions::new(task_queue::CLOUD_BILLING, id)
                 .search_attributes(attributes)
+                .memo(memo(&installation))
                 .static_summary(format!("invoice {invoice} of {month}, started on a page"))
                 .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
                 .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting);
@@ -149,28 +151,40 @@ impl Schedules {
         })
     }
 
-    /// Describes a schedule; `None` if the server does not have it. Fails if it belongs to another
-    /// installation: the workers of that installation would execute the run.
+    /// Returns this installation, and the description of a schedule; `None` if the server does not
+    /// have it. Fails if the schedule belongs to another installation: the workers of that
+    /// installation would execute the run.
     async fn own_schedule(
         &self,
         client: &Client,
         id: &str,
-    ) -> Result<Option<ScheduleDescription>, WorkflowError> {
+    ) -> Result<(Installation, Option<ScheduleDescription>), WorkflowError> {
+        let installation = self.installation().await.map_err(|error| {
+            WorkflowError::Unavailable(format!("cannot read the installation: {error:#}"))
+        })?;
         let handle = client.get_schedule_handle(id);
         let description = match handle.describe(RpcOptions::default()).await {
             Ok(description) => description,
-            Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => return Ok(None),
+            Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {
+                return Ok((installation, None));
+            }
             Err(error) => return Err(unavailable(error)),
         };
-        let installation = self.installation().await.map_err(unavailable)?;
         match schedules::foreign(&description, Some(&installation)) {
-            None => Ok(Some(description)),
+            None => Ok((installation, Some(description))),
             Some(owner) => Err(WorkflowError::Refused(format!(
                 "the schedules of this Temporal namespace belong to another installation ({owner}): \
                  correct DATABASE_URL, TEMPORAL_ADDRESS or TEMPORAL_NAMESPACE"
             ))),
         }
     }
+}
+
+/// Returns the memo of a run, as schedules set it.
+fn memo(installation: &Installation) -> MemoValues {
+    let mut memo = MemoValues::new();
+    memo.insert(MEMO, installation.clone());
+    memo
 }
 
 /// Returns the definition of a schedule.
