@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::axe;
+use crate::support::eventually;
 
 /// A running driver; it ends with the value.
 pub(super) struct Driver {
@@ -146,6 +147,7 @@ impl Browser {
         self.go("/login").await;
         self.fill("#token", token).await;
         self.click("form.card button").await;
+        self.wait_for("form[action='/logout']").await;
     }
 
     /// The address of an element below the session.
@@ -159,6 +161,15 @@ impl Browser {
     pub(super) async fn click(&self, css: &str) {
         let element = self.element(css).await;
         self.command(&format!("{element}/click"), &json!({})).await;
+    }
+
+    /// Waits until the page has an element: a click returns before the next page is loaded.
+    pub(super) async fn wait_for(&self, css: &str) {
+        eventually(css, async || {
+            let found = self.texts(css).await;
+            (!found.is_empty()).then_some(())
+        })
+        .await;
     }
 
     /// Opens the address of a link.
