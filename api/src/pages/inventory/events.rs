@@ -53,7 +53,7 @@ impl EventRow {
 
     /// Builds a row. `resource_path` is the address of the resource, for the state at that time.
     pub(super) fn new(
-        event: ResourceEvent,
+        event: &ResourceEvent,
         projects: &Projects,
         temporal: Option<&TemporalUi>,
         resource_path: &str,
@@ -77,7 +77,7 @@ impl EventRow {
                 address: String::new(),
             },
         };
-        let mut changes = changes(&event, projects);
+        let mut changes = changes(event, projects);
         let omitted = changes.len().saturating_sub(MAX_CHANGES);
         changes.truncate(MAX_CHANGES);
         let at = event

@@ -190,7 +190,7 @@ async fn show(
             .map(|cursor| parameters.link(&path, "cursor", &cursor)),
         events: events
             .data
-            .into_iter()
+            .iter()
             .map(|event| EventRow::new(event, &projects, temporal, &path))
             .collect(),
         memberships: memberships.data.into_iter().map(membership).collect(),
