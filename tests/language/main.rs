@@ -30,7 +30,7 @@ struct Phrase {
 }
 
 struct Phrases {
-    phrases: Vec<Phrase>,
+    all: Vec<Phrase>,
     /// All phrases as one pattern: most texts have none.
     any: Regex,
     /// Uses of a phrase in another meaning.
@@ -67,7 +67,7 @@ impl Phrases {
         let any = patterns.collect::<Vec<_>>().join("|");
         Self {
             any: pattern(&any),
-            phrases,
+            all: phrases,
             exceptions,
             code: pattern("`[^`]*`"),
         }
@@ -82,7 +82,7 @@ impl Phrases {
         for exception in &self.exceptions {
             text = exception.replace_all(&text, "").into_owned();
         }
-        let found = self.phrases.iter().flat_map(|phrase| {
+        let found = self.all.iter().flat_map(|phrase| {
             let matches = phrase.pattern.find_iter(&text);
             let matches = matches.filter(|found| {
                 let before = text[..found.start()].to_lowercase();
@@ -148,7 +148,8 @@ fn is_test(path: &str) -> bool {
 
 /// The texts of a file that people read, and problems of their form.
 fn texts(path: &str, source: &str) -> (Vec<Text>, Vec<Text>) {
-    if path.ends_with(".rs") {
+    let extension = Path::new(path).extension().unwrap_or_default();
+    if extension == "rs" {
         let (mut texts, strings) = comments_and_strings(source);
         let too_wide = source.lines().enumerate().filter(|(_, line)| {
             line.trim_start().starts_with("//") && line.chars().count() > COMMENT_COLUMNS
@@ -166,15 +167,15 @@ fn texts(path: &str, source: &str) -> (Vec<Text>, Vec<Text>) {
         texts.extend(names);
         // Strings of tests are values.
         if !is_test(path) {
-            let tests = source.find("#[cfg(test)]\nmod tests {");
-            let end = tests.map_or(usize::MAX, |at| source[..at].matches('\n').count() + 1);
+            let module = source.find("#[cfg(test)]\nmod tests {");
+            let end = module.map_or(usize::MAX, |at| source[..at].matches('\n').count() + 1);
             texts.extend(strings.into_iter().filter(|(line, _)| *line < end));
         }
         return (texts, problems);
     }
     let mut is_code = false;
     let lines = source.lines().enumerate().filter(|(_, line)| {
-        is_code ^= path.ends_with(".md") && line.starts_with("```");
+        is_code ^= extension == "md" && line.starts_with("```");
         !is_code
     });
     (

@@ -76,7 +76,8 @@ impl Pages {
         let admin = token(&system.store, Role::PlatformAdmin).await;
         let login = pages.post("/login", &format!("token={admin}")).await;
         let cookie = login.headers()["set-cookie"].to_str().unwrap();
-        pages.cookie = cookie.split(';').next().unwrap().to_owned();
+        let first = cookie.split(';').next().unwrap();
+        first.clone_into(&mut pages.cookie);
         pages
     }
 

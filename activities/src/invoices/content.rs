@@ -212,7 +212,7 @@ mod tests {
     async fn assert_inconsistent(client: &Client, key: InvoiceKey, attempt: u32) {
         match read(client, key, attempt).await {
             Err(Failure::InconsistentItems(reason)) => {
-                assert!(reason.contains(": 1"), "{reason}")
+                assert!(reason.contains(": 1"), "{reason}");
             }
             outcome => panic!("not inconsistent; read: {}", outcome.is_ok()),
         }

@@ -157,7 +157,7 @@ impl World {
                     .await;
             }
             Step::RemoveOverride(kind, place) => {
-                self.change_override(kind, place, None, reference).await
+                self.change_override(kind, place, None, reference).await;
             }
         }
         reference.follow(step, self);

@@ -75,7 +75,7 @@ impl Readings {
         let gauges = store.gauges().await;
         let gauges = gauges
             .inspect_err(|error| {
-                tracing::warn!("failed to read metrics from the database: {error}")
+                tracing::warn!("failed to read metrics from the database: {error}");
             })
             .ok();
         *last = Some((Instant::now(), gauges.clone()));

@@ -193,11 +193,6 @@ impl StackedBars {
             has_estimates: columns.iter().any(|column| column.is_estimate),
         }
     }
-
-    /// Width and height of the drawing.
-    fn size(&self) -> (f64, f64) {
-        (WIDTH, HEIGHT)
-    }
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ fn login_path(address: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
                 path.push(char::from(byte));
             }
-            _ => path.push_str(&format!("%{byte:02X}")),
+            _ => path.extend(format!("%{byte:02X}").chars()),
         }
     }
     path

@@ -250,7 +250,8 @@ impl From<AvailableRequests> for RequestBudget {
             minute: budget.this_minute.map(limit),
             hour: budget.this_hour.map(limit),
             reported: budget.reported.map(limit),
-            paused_seconds: budget.closed_for.as_secs_f64().ceil() as u64,
+            paused_seconds: budget.closed_for.as_secs()
+                + u64::from(budget.closed_for.subsec_nanos() > 0),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Chromium, driven by WebDriver.
+//! Chromium, driven by `chromedriver`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -68,7 +68,7 @@ impl Window {
 /// A browser window on the pages of one API.
 pub(super) struct Browser {
     client: Client,
-    /// The address of the WebDriver session.
+    /// The address of the session of the driver.
     session: String,
     base: String,
 }

@@ -30,7 +30,7 @@ pub(crate) async fn record(metrics: &Metrics, store: &Store, limits: Limits) {
             Ok(Ok(budgets)) => {
                 gauges.record_read();
                 for budget in budgets {
-                    gauges.record(budget);
+                    gauges.record(&budget);
                 }
             }
             Ok(Err(error)) => tracing::debug!("could not read the request budgets: {error}"),
@@ -75,7 +75,7 @@ impl<'a> Gauges<'a> {
         self.read_at.record(seconds, &self.metrics.labels(&[]));
     }
 
-    fn record(&mut self, budget: AvailableRequests) {
+    fn record(&mut self, budget: &AvailableRequests) {
         let windows = [
             ("minute", budget.this_minute),
             ("hour", budget.this_hour),

@@ -118,7 +118,7 @@ async fn an_unreachable_server_is_named() {
     let url = "http://127.0.0.1:1";
     let error = client_of(url).get_balance().await.unwrap_err();
     assert!(error.is_retryable());
-    assert!(error.to_string().contains(&url), "{error}");
+    assert!(error.to_string().contains(url), "{error}");
     assert_contains_no_token(&error);
 }
 

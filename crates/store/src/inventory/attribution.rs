@@ -67,7 +67,7 @@ pub(crate) async fn attribute(
 struct Attribution {
     project: Option<Uuid>,
     tenant: Option<String>,
-    attribution: Option<String>,
+    source: Option<String>,
 }
 
 /// Updates the rows with a different attribution, and returns their previous attributions.
@@ -109,7 +109,7 @@ async fn set_attributions(
             let before = Attribution {
                 project: row.project_before,
                 tenant: row.tenant_before,
-                attribution: row.attribution_before,
+                source: row.attribution_before,
             };
             (row.id, before)
         })
@@ -133,7 +133,7 @@ async fn record_changes(
         .map(|before| before.tenant.as_deref())
         .collect();
     let sources: Vec<Option<&str>> = attributions()
-        .map(|before| before.attribution.as_deref())
+        .map(|before| before.source.as_deref())
         .collect();
     let events = sqlx::query_scalar!(
         r#"

@@ -283,7 +283,9 @@ async fn the_database_rejects_shares_that_do_not_total_their_line() {
         "update cloud_cost_lines set is_split = true, tenant_id = null",
     ] {
         let error = sqlx::query(sql).execute(&fixture.pool).await.unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         assert_eq!(code.as_deref(), Some("23514"), "{sql}: {error}");
     }
 }

@@ -211,7 +211,9 @@ async fn tenants_of_a_project_are_dated_and_do_not_overlap() {
     .execute(&fixture.pool)
     .await;
     let error = overlap.unwrap_err();
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("23P01"), "{error}");
 }
 

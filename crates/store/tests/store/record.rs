@@ -20,7 +20,9 @@ async fn events_are_append_only_and_rows_cannot_be_deleted() {
             .execute(&fixture.pool)
             .await
             .unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         // restrict_violation, or feature_not_supported for a table with foreign keys.
         assert!(
             matches!(code.as_deref(), Some("23001" | "0A000")),

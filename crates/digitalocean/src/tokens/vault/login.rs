@@ -1,4 +1,4 @@
-//! The logins to Vault: a token, AppRole or Kubernetes.
+//! The logins to Vault: a token, `AppRole` or Kubernetes.
 
 use std::time::Duration;
 
