@@ -76,3 +76,11 @@ create table cloud_project_tenants (
     constraint cloud_project_tenants_do_not_overlap exclude using gist (
         cloud_project_id with =, tstzrange(valid_from, valid_to) with &&)
 );
+
+-- The names that a tenant may know: those of its projects while they were its own. No row twice.
+create view cloud_tenant_project_names as
+select distinct tenant.tenant_id, project.name
+from cloud_project_tenants tenant
+join cloud_project_names project on project.cloud_project_id = tenant.cloud_project_id
+where project.valid_from < coalesce(tenant.valid_to, 'infinity')
+  and tenant.valid_from < coalesce(project.valid_to, 'infinity');

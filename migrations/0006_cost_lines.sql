@@ -66,6 +66,8 @@ create table cloud_cost_lines (
         and is_shared = (attributed_by = 'shared'))
 );
 create index cloud_cost_lines_period on cloud_cost_lines (bill_period);
+-- For the allocation of each shared line.
+create index cloud_cost_lines_shared on cloud_cost_lines (bill_period) where is_shared;
 create index cloud_cost_lines_resource on cloud_cost_lines (resource_id) where resource_id is not null;
 -- For the rematch after a change of the inventory or of projects.
 create index cloud_cost_lines_name on cloud_cost_lines (identified_kind, lower(resource_name)) where resource_name is not null;

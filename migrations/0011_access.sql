@@ -7,12 +7,15 @@ create table api_tokens (
     name text not null,
     role text not null check (role in ('platform_admin', 'tenant')),
     tenant_id text,
+    -- True if the token of a tenant may read the costs of that tenant.
+    costs boolean not null default false,
     token_sha256 bytea not null unique,
     created_at timestamptz not null default now(),
     -- Precise to the minute.
     last_used_at timestamptz,
     revoked_at timestamptz,
-    check ((role = 'tenant') = (tenant_id is not null))
+    check ((role = 'tenant') = (tenant_id is not null)),
+    check (role = 'tenant' or not costs)
 );
 
 -- Browser sessions. A session has the role and the tenant of the token that started it, and ends with

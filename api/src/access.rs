@@ -162,6 +162,35 @@ impl FromRequestParts<ApiState> for Admin {
     }
 }
 
+/// A caller with a token that permits the costs of its tenant.
+pub(crate) struct CostReader {
+    pub(crate) tenant: TenantId,
+    _permit: Permit,
+}
+
+impl FromRequestParts<ApiState> for CostReader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let Caller { access, permit } = Caller::from_request_parts(parts, state).await?;
+        match access.role {
+            Role::Tenant(tenant) if access.costs => Ok(Self {
+                tenant,
+                _permit: permit,
+            }),
+            Role::Tenant(_) => Err(Problem::Forbidden(
+                "this token may not read costs: use a token that was created with \
+                 `arcadia token create --role tenant --tenant TENANT --costs`",
+            )),
+            Role::PlatformAdmin => Err(Problem::Forbidden(
+                "a token of the role platform_admin has no tenant: read the costs of all tenants \
+                 at /api/v1/billing/costs, /api/v1/billing/cost-lines and \
+                 /api/v1/billing/statements",
+            )),
+        }
+    }
+}
+
 fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(header), None) = (values.next(), values.next()) else {

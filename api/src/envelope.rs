@@ -1,5 +1,7 @@
 //! The format of every successful response: `data`, and `meta` with metadata.
 
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,6 +9,11 @@ use utoipa::ToSchema;
 use crate::effect::Effect;
 use crate::freshness::Freshness;
 use crate::notes::Note;
+
+/// Returns a body as JSON: for handlers that return a list as JSON or CSV.
+pub(crate) fn json_of(body: impl Serialize) -> Response {
+    Json(body).into_response()
+}
 
 /// A single object.
 #[derive(Debug, Serialize, ToSchema)]

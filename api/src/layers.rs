@@ -25,6 +25,7 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::{Instrument as _, Span};
 
+use crate::csv;
 use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
 use crate::traces;
@@ -72,6 +73,7 @@ pub(crate) fn add_to(
             .layer(from_fn_with_state(https_only, harden))
             .layer(from_fn_with_state(metrics, metrics::measure))
             .layer(from_fn(in_problem_form))
+            .layer(from_fn(csv::require_http_1_1))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(from_fn(limit_head))
             .layer(RequestBodyLimitLayer::new(BODY_LIMIT))

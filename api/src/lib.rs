@@ -6,6 +6,7 @@
 mod access;
 mod choices;
 mod covered;
+mod csv;
 mod effect;
 mod envelope;
 mod extract;

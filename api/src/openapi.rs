@@ -8,7 +8,9 @@ use axum::extract::State;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::ApiState;
@@ -25,6 +27,7 @@ use crate::problem::{Document, described};
     tags(
         (name = "billing", description = "Balance, invoices, cost lines, statements per tenant and the billing history of \
             the account; requires the role `platform_admin`"),
+        (name = "my", description = "Costs of the tenant of the token, which must be created with `--costs`"),
         (name = "inventory", description = "Resources with their events, past states and relations"),
         (name = "projects", description = "Projects, and the tenants that they are assigned to"),
         (name = "sync", description = "State of the mirror, and held deletions; requires the role `platform_admin`"),
@@ -83,10 +86,14 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
                     |parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name),
                 )
             };
+            let is_list = has("format");
             if has("cursor") || has("as_of") {
                 let description =
                     "The list did not return this cursor, or the time is in the future";
                 add(operation, "404", description);
+            }
+            if is_list {
+                add_csv(operation);
             }
             if operation.request_body.is_some() {
                 add(operation, "413", "The body exceeds 64 kB");
@@ -102,6 +109,24 @@ fn add(operation: &mut Operation, status: &str, description: &str) {
         .responses
         .entry(status.to_owned())
         .or_insert_with(|| described(description));
+}
+
+/// Adds CSV as a format of the response to a list.
+fn add_csv(operation: &mut Operation) {
+    let response = operation.responses.responses.get_mut("200");
+    if let Some(RefOr::T(response)) = response {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "All rows of the list, not only a page, with a row of the names of the fields of \
+             `data`. A list or an object in a field is JSON text. The connection is aborted if a \
+             row cannot be read.",
+            ));
+        let content = ContentBuilder::new().schema(Some(text)).build();
+        response
+            .content
+            .insert("text/csv".to_owned(), content.into());
+    }
 }
 
 /// A link from the response of an operation to a parameter of another operation, for clients that

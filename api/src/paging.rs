@@ -1,9 +1,10 @@
-//! Pages of lists: the parameters `limit` and `cursor`. A cursor has the list, its filter and the
-//! key of the last row of the previous page.
+//! Pages of lists: the parameters `limit`, `cursor` and `format`. A cursor has the list, its filter
+//! and the key of the last row of the previous page.
 
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +12,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
+use crate::csv::Format;
 use crate::envelope::{List, ListMeta};
 use crate::extract::{Query, optional, read_parameters, required};
 use crate::problem::Problem;
 
 const MAX_LIMIT: u16 = 500;
+
+/// Number of rows that a CSV reads at a time.
+const CSV_ROWS: usize = 1000;
 
 /// Maximum number of rows of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,42 +71,94 @@ impl FromStr for Cursor {
     }
 }
 
-/// The parameters of pagination.
+/// The parameters of pagination and format.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// Maximum number of rows of the page.
+struct Parameters {
+    /// Maximum number of rows of the page. CSV ignores it.
     #[serde(default)]
     #[param(value_type = u16, minimum = 1, maximum = 500, default = 100)]
     limit: Limit,
-    /// `meta.next_cursor` of the previous page; absent for the first page.
+    /// `meta.next_cursor` of the previous page; absent for the first page. CSV ignores it.
     #[serde(default, deserialize_with = "optional")]
     #[param(value_type = String, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<Cursor>,
+    /// `csv` for the rows of all pages as one file, `json` for a page; by default the preferred one
+    /// of the header `accept`, else `json`.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+impl Parameters {
+    const NAMES: [&str; 3] = ["limit", "cursor", "format"];
+}
+
+/// The requested page of a list, or the whole list as CSV.
+#[derive(Debug)]
+pub(crate) struct PageQuery {
+    limit: Limit,
+    cursor: Option<Cursor>,
+    format: Option<Format>,
+}
+
+impl IntoParams for PageQuery {
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        Parameters::into_params(parameter_in)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(parameters) = Query::from_request_parts(parts, state).await?;
+        let mut pages = Self::new(parameters);
+        pages.prefer(&parts.headers);
+        Ok(pages)
+    }
 }
 
 impl PageQuery {
-    const PARAMETERS: [&str; 2] = ["limit", "cursor"];
+    fn new(parameters: Parameters) -> Self {
+        Self {
+            limit: parameters.limit,
+            cursor: parameters.cursor,
+            format: parameters.format,
+        }
+    }
+
+    /// Chooses the format by the header `accept`, unless the parameter `format` chooses it.
+    fn prefer(&mut self, headers: &HeaderMap) {
+        self.format = self.format.or_else(|| Some(Format::preferred(headers)));
+    }
+
+    /// Returns true if the whole list is requested as CSV.
+    pub(crate) fn is_csv(&self) -> bool {
+        self.format == Some(Format::Csv)
+    }
 
     /// Returns the query of the first page with the maximum number of rows.
     pub(crate) fn longest() -> Self {
         Self {
             limit: Limit(MAX_LIMIT),
             cursor: None,
+            format: None,
         }
     }
 
     /// Returns the requested page of a list. `list` identifies it by name and filter.
     pub(crate) fn page<A: DeserializeOwned>(&self, list: Value) -> Result<Page<A>, Problem> {
-        let after = self
-            .cursor
-            .as_ref()
-            .map_or(Ok(None), |cursor| read_cursor(&list, cursor))?;
+        let is_csv = self.is_csv();
+        let cursor = self.cursor.as_ref().filter(|_| !is_csv);
         Ok(Page {
-            list,
-            limit: self.limit,
-            after,
+            after: cursor.map_or(Ok(None), |cursor| read_cursor(&list, &cursor.0))?,
+            place: Place {
+                list,
+                limit: self.limit,
+                csv_rows: is_csv.then_some(CSV_ROWS),
+            },
         })
     }
 }
@@ -116,10 +174,10 @@ impl<F: DeserializeOwned> Paged<F> {
     pub(crate) fn read(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
         let (pages, filter) = parameters
             .into_iter()
-            .partition(|(name, _)| PageQuery::PARAMETERS.contains(&name.as_str()));
+            .partition(|(name, _)| Parameters::NAMES.contains(&name.as_str()));
         Ok(Self {
-            filter: read_parameters(filter, &PageQuery::PARAMETERS)?,
-            pages: read_parameters(pages, &[])?,
+            filter: read_parameters(filter, &Parameters::NAMES)?,
+            pages: PageQuery::new(read_parameters(pages, &[])?),
         })
     }
 }
@@ -129,24 +187,69 @@ impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Query(parameters) = Query::from_request_parts(parts, state).await?;
-        Self::read(parameters)
+        let mut read = Self::read(parameters)?;
+        read.pages.prefer(&parts.headers);
+        Ok(read)
+    }
+}
+
+/// A list, and the size of its pages.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Name and filter of the list: a cursor is valid for its own list only.
+    list: Value,
+    limit: Limit,
+    /// Number of rows of a page of a CSV; none for JSON.
+    csv_rows: Option<usize>,
+}
+
+impl Place {
+    /// Returns the page after a page of the list; none after the last one.
+    pub(crate) fn next_of<A: DeserializeOwned, R>(
+        self,
+        page: &List<R>,
+    ) -> Result<Option<Page<A>>, Problem> {
+        let Some(cursor) = &page.meta.next_cursor else {
+            return Ok(None);
+        };
+        let after = read_cursor(&self.list, cursor)?;
+        Ok(Some(Page { place: self, after }))
+    }
+
+    /// Returns the maximum number of rows of the page.
+    fn rows(&self) -> usize {
+        self.csv_rows.unwrap_or(self.limit.0.into())
     }
 }
 
 /// One page of a list, ordered by keys of type `A`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Page<A> {
-    /// Name and filter of the list: a cursor is valid for its own list only.
-    list: Value,
-    limit: Limit,
+    place: Place,
     /// Key of the last row of the previous page; none for the first page.
     pub(crate) after: Option<A>,
 }
 
 impl<A> Page<A> {
+    /// Returns true if the whole list is requested as CSV.
+    pub(crate) fn is_csv(&self) -> bool {
+        self.place.csv_rows.is_some()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Reads a CSV at once: for a list that is short, or of which the keys can change, so that a
+    /// row that moves between two reads would be missing or doubled.
+    pub(crate) fn at_once(mut self) -> Self {
+        self.place.csv_rows = self.place.csv_rows.map(|_| i32::MAX as usize);
+        self
+    }
+
     /// Returns the number of rows to fetch: one more than the page has, to detect a next page.
     pub(crate) fn rows_to_fetch(&self) -> i64 {
-        i64::from(self.limit.0) + 1
+        i64::try_from(self.place.rows()).map_or(i64::MAX, |rows| rows + 1)
     }
 
     /// Builds the page from the fetched rows, of which there are up to [`Page::rows_to_fetch`].
@@ -156,11 +259,11 @@ impl<A> Page<A> {
         mut rows: Vec<R>,
         key: impl FnOnce(&R) -> P,
     ) -> List<R> {
-        let limit = usize::from(self.limit.0);
+        let limit = self.place.rows();
         let next_cursor = if rows.len() > limit {
             rows.truncate(limit);
             rows.last().map(|last| {
-                let cursor = json!({ "list": self.list, "after": key(last) });
+                let cursor = json!({ "list": self.place.list, "after": key(last) });
                 URL_SAFE_NO_PAD.encode(cursor.to_string())
             })
         } else {
@@ -168,11 +271,12 @@ impl<A> Page<A> {
         };
         List {
             data: rows,
-            meta: ListMeta::now(self.limit.0, next_cursor),
+            meta: ListMeta::now(self.place.limit.0, next_cursor),
         }
     }
 
-    /// Builds the page from all rows of a short list, ordered by key and without duplicate keys.
+    /// Builds the page from all rows of a short list, ordered by key and without duplicate keys. A
+    /// CSV has one page with all of them.
     pub(crate) fn show_of_all<R>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> A) -> List<R>
     where
         A: Ord + Serialize,
@@ -181,13 +285,17 @@ impl<A> Page<A> {
         rows.retain(|row| after.is_none_or(|after| key(row) > *after));
         rows.sort_by_cached_key(&key);
         rows.dedup_by(|one, other| key(one) == key(other));
+        if self.is_csv() {
+            let meta = ListMeta::now(self.place.limit.0, None);
+            return List { data: rows, meta };
+        }
         self.show(rows, key)
     }
 }
 
-fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &Cursor) -> Result<Option<A>, Problem> {
+fn read_cursor<A: DeserializeOwned>(list: &Value, cursor: &str) -> Result<Option<A>, Problem> {
     let mut read: Value = URL_SAFE_NO_PAD
-        .decode(&cursor.0)
+        .decode(cursor)
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .ok_or_else(unknown_cursor)?;
@@ -210,150 +318,5 @@ fn unknown_cursor() -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::http::Request;
-
-    use super::*;
-
-    fn first_page(list: Value) -> Page<u32> {
-        page_after(list, None).unwrap()
-    }
-
-    fn page_after(list: Value, cursor: Option<Cursor>) -> Result<Page<u32>, Problem> {
-        let limit = "2".parse().unwrap();
-        PageQuery { limit, cursor }.page(list)
-    }
-
-    fn cursor_after_two_rows(page: &Page<u32>) -> Option<Cursor> {
-        let shown = page.show(vec![1_u32, 2, 3], |row| *row);
-        assert_eq!(shown.data, [1, 2]);
-        shown.meta.next_cursor.map(Cursor)
-    }
-
-    #[test]
-    fn a_cursor_leads_to_the_row_after_the_last_one_shown() {
-        let cursor = cursor_after_two_rows(&first_page(json!("numbers")));
-        let next = page_after(json!("numbers"), cursor).unwrap();
-        assert_eq!(next.after, Some(2));
-    }
-
-    #[test]
-    fn a_page_that_is_just_full_is_the_last() {
-        let shown = first_page(json!("numbers")).show(vec![1_u32, 2], |row| *row);
-        assert_eq!(
-            (shown.data.len(), shown.meta.next_cursor.as_deref()),
-            (2, None)
-        );
-    }
-
-    #[test]
-    fn a_page_of_all_rows_is_ordered_and_has_no_duplicate_keys() {
-        let rows = vec![4, 3, 1, 2, 3];
-        let first = first_page(json!("numbers")).show_of_all(rows.clone(), |row| *row);
-        assert_eq!(first.data, [1, 2]);
-        let cursor = first.meta.next_cursor.map(Cursor);
-        let last = page_after(json!("numbers"), cursor)
-            .unwrap()
-            .show_of_all(rows, |row| *row);
-        assert_eq!((last.data, last.meta.next_cursor), (vec![3, 4], None));
-    }
-
-    #[test]
-    fn a_cursor_of_another_filter_is_refused() {
-        let cursor = cursor_after_two_rows(&first_page(json!({"kind": "droplet"})));
-        let problem = page_after(json!({"kind": "volume"}), cursor).unwrap_err();
-        assert!(matches!(problem, Problem::NotFound(_)), "{problem}");
-    }
-
-    #[test]
-    fn an_invalid_cursor_is_refused() {
-        for text in ["x", "bnVsbA", "e30", "eyJhZnRlciI6ICJhIn0"] {
-            let refused = page_after(json!(null), text.parse().ok());
-            assert!(refused.is_err(), "{text}");
-        }
-        for text in ["", "!", "a b"] {
-            assert!(text.parse::<Cursor>().is_err(), "{text}");
-        }
-    }
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Filter {
-        #[serde(default, deserialize_with = "optional")]
-        kind: Option<u8>,
-    }
-
-    fn parts(query: &str) -> Parts {
-        let request = Request::get(format!("/?{query}")).body(());
-        request.unwrap().into_parts().0
-    }
-
-    async fn read_query<F: DeserializeOwned>(query: &str) -> Result<Paged<F>, String> {
-        Paged::from_request_parts(&mut parts(query), &())
-            .await
-            .map_err(|problem| problem.to_string())
-    }
-
-    #[tokio::test]
-    async fn a_filter_and_its_page_are_read_from_one_query() {
-        for query in ["kind=7&limit=2&cursor=x", "li%6Dit=2&cursor=x&kind=7"] {
-            let Paged { filter, pages } = read_query::<Filter>(query).await.unwrap();
-            assert_eq!((filter.kind, pages.limit), (Some(7), Limit(2)));
-            assert_eq!(pages.cursor.unwrap().0, "x");
-        }
-        for query in ["kind=", "limit=", "cursor="] {
-            let problem = read_query::<Filter>(query).await.err().unwrap();
-            assert!(
-                problem.starts_with(query.trim_end_matches('=')),
-                "{problem}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn filter_and_page_have_the_errors_of_one_query() {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[expect(dead_code, reason = "only its errors are compared")]
-        struct All {
-            #[serde(default, deserialize_with = "optional")]
-            kind: Option<u8>,
-            #[serde(default)]
-            limit: Limit,
-            #[serde(default, deserialize_with = "optional")]
-            cursor: Option<Cursor>,
-        }
-        for query in [
-            "limits=2",
-            "x",
-            "kind=droplet",
-            "kind=1&kind=2",
-            "limit=0",
-            "limit=1&limit=2",
-        ] {
-            let expected = Query::<All>::from_request_parts(&mut parts(query), &()).await;
-            let refused = read_query::<Filter>(query).await.err();
-            assert_eq!(
-                refused,
-                expected.err().map(|problem| problem.to_string()),
-                "{query}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_limit_is_a_number_from_1_to_500() {
-        for (text, is_limit) in [
-            ("1", true),
-            ("500", true),
-            ("0", false),
-            ("501", false),
-            ("-1", false),
-            ("1.5", false),
-            ("99999999999", false),
-            ("ten", false),
-        ] {
-            assert_eq!(text.parse::<Limit>().is_ok(), is_limit, "{text}");
-        }
-    }
-}
+#[path = "paging_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ mod index;
 pub(crate) mod inventory;
 pub(crate) mod invoices;
 mod ledger;
+mod my;
 pub(crate) mod projects;
 pub(crate) mod spread_rules;
 pub(crate) mod sync;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(spread_rules::routes())
         .merge(estimates::routes())
         .merge(ledger::routes())
+        .merge(my::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
         .merge(tenants::routes())

@@ -156,6 +156,7 @@ async fn create_token(site: &Site, name: &str) -> String {
     let new = NewToken {
         name,
         role,
+        costs: false,
         token: &token,
     };
     site.store().await.create_token(new).await.unwrap();

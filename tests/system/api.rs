@@ -86,6 +86,7 @@ pub(crate) async fn token(store: &Store, role: Role) -> String {
     let new = NewToken {
         name: "a test",
         role: &role,
+        costs: false,
         token,
     };
     store.create_token(new).await.unwrap();

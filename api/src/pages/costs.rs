@@ -17,8 +17,10 @@ use super::format::{Money, month, month_name, percent};
 use super::page::{Frame, PageProblem, render};
 use super::session::AdminViewer;
 use crate::ApiState;
-use crate::extract::{Period, Query, optional_field};
-use crate::routes::costs::{Cost, Grouping, read_costs};
+use crate::csv;
+use crate::extract::{Period, optional_field};
+use crate::paging::Paged;
+use crate::routes::costs::{Cost, Grouping, file_of_costs, read_costs};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/costs", get(show))
@@ -242,7 +244,10 @@ impl CostTable {
 async fn show(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
-    Query(query): Query<CostsQuery>,
+    Paged {
+        filter: query,
+        pages,
+    }: Paged<CostsQuery>,
 ) -> Result<Response, PageProblem> {
     let default = default_range();
     let grouping = query.group_by.unwrap_or(Grouping::Tenant);
@@ -254,6 +259,10 @@ async fn show(
     let longest = from + Months::new(MAX_MONTHS - 1);
     let to = ends[0].max(ends[1]).0.min(longest);
     let costs = read_costs(&state.store, grouping, from, to).await?;
+    if pages.is_csv() {
+        let file = file_of_costs(grouping, from, to);
+        return Ok(csv::whole(viewer, file, costs.rows)?);
+    }
     let table = CostTable::new(costs.rows, grouping, from, to);
     render(&CostsPage {
         frame: viewer.frame("Costs", "/costs"),

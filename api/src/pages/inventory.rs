@@ -30,7 +30,7 @@ use super::parameters::{Parameters, address};
 use super::session::Viewer;
 use crate::ApiState;
 use crate::paging::Paged;
-use crate::routes::inventory::{InventoryQuery, read_counts, read_resources};
+use crate::routes::inventory::{InventoryQuery, csv_of_resources, read_counts, read_resources};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -227,6 +227,11 @@ async fn show(
     let store = &state.store;
     let tenant = viewer.access.role.tenant();
     let read = Paged::<InventoryQuery>::read(parameters.pairs())?;
+    if read.pages.is_csv() {
+        let tenant = tenant.cloned();
+        let Paged { filter, pages } = read;
+        return Ok(csv_of_resources(store, viewer, tenant.as_ref(), filter, &pages).await?);
+    }
     let list = read_resources(store, tenant, read.filter, &read.pages).await?;
     let mut of_all_kinds = parameters.pairs();
     of_all_kinds.retain(|(name, _)| name != "kind");

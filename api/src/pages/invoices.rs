@@ -18,9 +18,9 @@ use super::format::{Moment, Money, month, month_name};
 use super::page::{Frame, PageProblem, render};
 use super::session::AdminViewer;
 use crate::ApiState;
-use crate::extract::Query;
 use crate::paging::PageQuery;
-use crate::routes::invoices::page_of_invoices;
+use crate::problem::Problem;
+use crate::routes::invoices::{csv_of_invoices, page_of_invoices};
 
 pub(super) use self::state::InvoiceState;
 
@@ -97,8 +97,12 @@ struct InvoicesPage {
 async fn show(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
+    query: Result<PageQuery, Problem>,
 ) -> Result<Response, PageProblem> {
+    let query = query?;
+    if query.is_csv() {
+        return Ok(csv_of_invoices(&state.store, viewer, &query).await?);
+    }
     let (invoices, note) = page_of_invoices(&state.store, &query).await?;
     let ids: Vec<Uuid> = invoices.data.iter().map(|invoice| invoice.id).collect();
     let parts: BTreeMap<Uuid, Vec<InvoicePart>> = state.store.parts_of_invoices(&ids).await?;

@@ -29,7 +29,7 @@ use crate::ApiState;
 use crate::extract::Period;
 use crate::paging::Paged;
 use crate::problem::Problem;
-use crate::routes::cost_lines::{CostLineList, read_lines};
+use crate::routes::cost_lines::{CostLineList, csv_of_lines, read_lines};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -151,6 +151,9 @@ async fn show(
         None => default_month(store).await?,
     };
     let filter = query.into_filter(period);
+    if pages.is_csv() {
+        return Ok(csv_of_lines(store, viewer, filter, &pages).await?);
+    }
     let list = read_lines(store, &filter, &pages).await?;
     let month_of = store.statements(filter.period).await?;
     let names = resource_names(store, &list.data).await?;

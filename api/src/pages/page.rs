@@ -70,6 +70,12 @@ impl Frame {
         }
     }
 
+    /// The address of the page's list as CSV.
+    pub(super) fn csv(&self) -> String {
+        let separator = if self.address.contains('?') { '&' } else { '?' };
+        format!("{}{separator}format=csv", self.address)
+    }
+
     /// The frame of a page after the login. `path` is the address of its entry in the navigation.
     pub(super) fn new(
         title: &str,

@@ -23,6 +23,7 @@ use super::page::{Frame, PageProblem, render};
 use super::parameters::Parameters;
 use super::session::{AdminViewer, Viewer};
 use crate::ApiState;
+use crate::csv::{self, FileName};
 use crate::extract::{Form, Id, Query, TimeOrDate, optional_field};
 use crate::paging::Paged;
 use crate::problem::Problem;
@@ -70,6 +71,9 @@ async fn show(
         filter: NoFilter {},
     } = Paged::read(parameters.pairs())?;
     let list = read_projects(&state.store, None, &pages).await?;
+    if pages.is_csv() {
+        return Ok(csv::list(viewer, &pages, FileName::new("projects"), list)?);
+    }
     let rows: Vec<Row> = list.data.into_iter().map(Row::from).collect();
     render(&ProjectsPage {
         frame: viewer.frame("Projects", "/projects"),

@@ -33,6 +33,7 @@ struct TokenRow {
     id: Uuid,
     name: String,
     role: &'static str,
+    costs: bool,
     tenant: Option<String>,
     created: Moment,
     used: Option<Moment>,
@@ -48,6 +49,7 @@ impl TokenRow {
             id: token.id,
             name: token.name,
             role: token.role.name(),
+            costs: token.costs,
             tenant: token.role.tenant().map(ToString::to_string),
             created: Moment(token.created_at),
             used: token.last_used_at.map(Moment),
@@ -122,6 +124,11 @@ struct TokenForm {
 }
 
 impl TokenForm {
+    /// Returns true if the token may read the costs of its tenant.
+    fn has_costs(&self) -> bool {
+        self.role == "tenant_costs"
+    }
+
     /// Returns the name and the role, or the problem.
     fn read(&self) -> Result<(&str, Role), String> {
         let name = self.name.trim();
@@ -137,10 +144,10 @@ impl TokenForm {
                         .to_owned(),
                 );
             }
-            ("tenant", "") => {
+            ("tenant" | "tenant_costs", "") => {
                 return Err("Enter the tenant that the token may read.".to_owned());
             }
-            ("tenant", tenant) => {
+            ("tenant" | "tenant_costs", tenant) => {
                 let tenant: TenantId = tenant.parse().map_err(|error| format!("{error}."))?;
                 Role::Tenant(tenant)
             }
@@ -175,17 +182,19 @@ async fn create(
             return Ok(page);
         }
     };
+    let costs = form.has_costs();
     let token = generate_token();
     let id = state
         .store
         .create_token(NewToken {
             name: &name,
             role: &role,
+            costs,
             token: token.expose_secret(),
         })
         .await?;
     tracing::info!(token = %viewer.access.token_id, by = viewer.access.token_name, created = %id, name,
-        role = role.name(), "token created");
+        role = role.name(), costs, "token created");
     render(&CreatedPage {
         frame: viewer.frame("Token created", PATH),
         role: role.name(),

@@ -6,12 +6,12 @@ pub(crate) mod matching;
 
 use std::str::FromStr;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::costs::GroupBy;
 use store::invoices::{AfterLine, CostLine, CostLineFilter, CostLineTotal};
 use store::{Store, Usd};
@@ -26,7 +26,8 @@ use super::costs::Statement;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
-use crate::envelope::{List, ListMeta};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, ListMeta, json_of};
 use crate::extract::{Period, optional};
 use crate::notes::{self, Coverage};
 use crate::paging::{Page, PageQuery, Paged};
@@ -98,7 +99,7 @@ impl CostLineList {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LinePlace {
+pub(crate) struct LinePlace {
     /// UUID of the invoice, or `id` of the estimate.
     bill: Uuid,
     line_no: i32,
@@ -125,32 +126,10 @@ async fn page_of_lines(
     filter: &CostLineFilter,
     pages: &PageQuery,
 ) -> Result<CostLineList, Problem> {
-    let list = json!({ name: {
-        "period": filter.period,
-        "kind": filter.kind,
-        "match_rules": filter.match_rules,
-        "tenant": filter.tenant_id,
-        "resource": filter.resource_id,
-        "historic": filter.historic_resource,
-        "product": filter.product,
-        "project": filter.project_name,
-        "without": filter.without.map(GroupBy::name),
-    }});
-    let page: Page<LinePlace> = pages.page(list)?;
-    let after = page.after.as_ref().map(|place| AfterLine {
-        bill: place.bill,
-        line_no: place.line_no,
-    });
-    let estimate = store.open_estimate(filter.period).await?;
-    let lines = store
-        .cost_lines(filter, after, page.rows_to_fetch())
-        .await?;
+    let page = pages.page(list_of_lines(name, filter))?;
+    let list = read_page(store.clone(), filter.clone(), page).await?;
     let total = store.cost_line_total(filter).await?;
-    let list = page.show(lines, |last| LinePlace {
-        bill: last.invoice_uuid.or(estimate).unwrap_or_default(),
-        line_no: last.line_no,
-    });
-    let is_estimate = estimate.is_some();
+    let is_estimate = store.open_estimate(filter.period).await?.is_some();
     let coverage = Coverage::of(store, filter.period, filter.period).await?;
     let mut notes = coverage.notes;
     notes.extend(notes::on_lines(store, filter, total.count == 0).await?);
@@ -161,6 +140,87 @@ async fn page_of_lines(
         coverage.has_data,
         &total,
     ))
+}
+
+/// Identifies a list of lines in cursors.
+fn list_of_lines(name: &str, filter: &CostLineFilter) -> Value {
+    json!({ name: {
+        "period": filter.period,
+        "kind": filter.kind,
+        "match_rules": filter.match_rules,
+        "tenant": filter.tenant_id,
+        "resource": filter.resource_id,
+        "historic": filter.historic_resource,
+        "product": filter.product,
+        "project": filter.project_name,
+        "without": filter.without.map(GroupBy::name),
+    }})
+}
+
+async fn read_page(
+    store: Store,
+    filter: CostLineFilter,
+    page: Page<LinePlace>,
+) -> Result<List<CostLine>, Problem> {
+    let after = page.after.as_ref().map(|place| AfterLine {
+        bill: place.bill,
+        line_no: place.line_no,
+    });
+    let lines = store
+        .cost_lines(&filter, after, page.rows_to_fetch())
+        .await?;
+    let estimate = if lines.iter().any(|line| line.is_estimate) {
+        store.open_estimate(filter.period).await?
+    } else {
+        None
+    };
+    Ok(page.show(lines, |last| LinePlace {
+        bill: last.invoice_uuid.or(estimate).unwrap_or_default(),
+        line_no: last.line_no,
+    }))
+}
+
+/// Returns all lines of a month as CSV.
+pub(crate) async fn csv_of_lines(
+    store: &Store,
+    caller: impl Send + 'static,
+    filter: CostLineFilter,
+    pages: &PageQuery,
+) -> Result<Response, Problem> {
+    csv_of_list(store, caller, LINES, filter, pages).await
+}
+
+/// Returns all lines of a month as CSV. Fails if an ingest changes the lines in the meantime: the
+/// file would have lines of two versions. `name` identifies the list in cursors and names the file.
+async fn csv_of_list(
+    store: &Store,
+    caller: impl Send + 'static,
+    name: &str,
+    filter: CostLineFilter,
+    pages: &PageQuery,
+) -> Result<Response, Problem> {
+    let page = pages.page(list_of_lines(name, &filter))?;
+    let tenant = match filter.without {
+        Some(GroupBy::Tenant) => Some("unallocated"),
+        _ => filter.tenant_id.as_deref(),
+    };
+    let file = FileName::new(name).month(filter.period).with(tenant);
+    let version = store.lines_version(filter.period).await?;
+    let connected = store.clone();
+    csv::stream(store, caller, file, page, move |page| {
+        let (store, filter, version) = (connected.clone(), filter.clone(), version.clone());
+        async move {
+            let period = filter.period;
+            let list = read_page(store.clone(), filter, page).await?;
+            if list.meta.next_cursor.is_none() && store.lines_version(period).await? != version {
+                return Err(Problem::Conflict(format!(
+                    "the lines of {period} changed during the download: repeat it"
+                )));
+            }
+            Ok(list)
+        }
+    })
+    .await
 }
 
 /// Returns the statement of the tenant that is the only filter, or of the unallocated costs.
@@ -203,15 +263,18 @@ async fn statement(store: &Store, filter: &CostLineFilter) -> Result<Option<Stat
     responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Paged {
         filter: query,
         pages,
     }: Paged<CostLinesQuery>,
-) -> Result<Json<CostLineList>, Problem> {
+) -> Result<Response, Problem> {
     let filter = query.into_filter();
-    read_lines(&state.store, &filter, &pages).await.map(Json)
+    if pages.is_csv() {
+        return csv_of_lines(&state.store, admin, filter, &pages).await;
+    }
+    Ok(json_of(read_lines(&state.store, &filter, &pages).await?))
 }
 
 /// The only value of `include`.
@@ -261,13 +324,13 @@ struct UnmatchedQuery {
     responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest)
 )]
 async fn unmatched(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Paged {
         filter: query,
         pages,
     }: Paged<UnmatchedQuery>,
-) -> Result<Json<CostLineList>, Problem> {
+) -> Result<Response, Problem> {
     let mut rules = vec![UNMATCHED.to_owned(), AMBIGUOUS.to_owned()];
     rules.extend(query.include.map(|Historic| HISTORIC.to_owned()));
     let filter = CostLineFilter {
@@ -275,6 +338,9 @@ async fn unmatched(
         match_rules: rules,
         ..CostLineFilter::default()
     };
+    if pages.is_csv() {
+        return csv_of_list(&state.store, admin, UNMATCHED, filter, &pages).await;
+    }
     let list = page_of_lines(&state.store, UNMATCHED, &filter, &pages).await?;
-    Ok(Json(list))
+    Ok(json_of(list))
 }

@@ -1,19 +1,19 @@
 //! Routes of costs: statements per tenant, series of months by group, and consistency checks of the
 //! stored amounts.
 
+mod grouping;
 mod names;
 
 use std::cmp::Reverse;
-use std::str::FromStr;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Store;
-use store::costs::{Discrepancy, GroupBy, Verification};
+use store::costs::{Discrepancy, Verification};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,13 +22,15 @@ use uuid::Uuid;
 use super::spread_rules::SpreadRule;
 use crate::ApiState;
 use crate::access::Admin;
-use crate::choices;
-use crate::envelope::{List, ListMeta};
-use crate::extract::{Period, Query, required};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, ListMeta, json_of};
+use crate::extract::{Period, required};
 use crate::notes::{self, Coverage};
 use crate::paging::{PageQuery, Paged};
 use crate::problem::{BadRequest, Problem};
 use store::Usd;
+
+pub(crate) use self::grouping::Grouping;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -121,21 +123,24 @@ struct StatementMeta {
     responses((status = OK, body = StatementList, description = "A page of statements with the totals of the month"), BadRequest)
 )]
 async fn statements(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Paged { filter, pages }: Paged<StatementsQuery>,
-) -> Result<Json<StatementList>, Problem> {
+) -> Result<Response, Problem> {
     let period = filter.period.0;
     let page = pages.page(json!({ "statements": period }))?;
     let month = state.store.statements(period).await?;
     let (total, difference) = (month.total(), month.difference());
     let is_final = month.is_final();
+    let list = page.show_of_all(month.rows, |row| row.tenant_id.clone());
+    let list: List<Statement> = list.into();
+    if page.is_csv() {
+        let file = FileName::new("statements").month(period);
+        return csv::whole(admin, file, list.data);
+    }
     let coverage = Coverage::of(&state.store, period, period).await?;
-    let List { data, meta } = page
-        .show_of_all(month.rows, |row| row.tenant_id.clone())
-        .into()
-        .with_notes(coverage.notes);
-    Ok(Json(StatementList {
+    let List { data, meta } = list.with_notes(coverage.notes);
+    Ok(json_of(StatementList {
         data,
         meta: StatementMeta {
             page: meta,
@@ -211,58 +216,6 @@ impl From<store::costs::Cost> for Cost {
     }
 }
 
-/// Property by which costs are grouped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Grouping {
-    Tenant,
-    Project,
-    Kind,
-    Product,
-    Resource,
-}
-
-impl Grouping {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Tenant,
-        Self::Project,
-        Self::Kind,
-        Self::Product,
-        Self::Resource,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::Project => "project",
-            Self::Kind => "kind",
-            Self::Product => "product",
-            Self::Resource => "resource",
-        }
-    }
-}
-
-impl FromStr for Grouping {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let choices = Self::ALL.map(|grouping| (grouping.name(), grouping));
-        choices::one_of("grouping", text, &choices)
-    }
-}
-
-impl From<Grouping> for GroupBy {
-    fn from(grouping: Grouping) -> Self {
-        match grouping {
-            Grouping::Tenant => Self::Tenant,
-            Grouping::Project => Self::Project,
-            Grouping::Kind => Self::Kind,
-            Grouping::Product => Self::Product,
-            Grouping::Resource => Self::Resource,
-        }
-    }
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -314,10 +267,10 @@ struct CostMeta {
     responses((status = OK, body = CostList, description = "A page of the series with the total of all pages"), BadRequest)
 )]
 async fn series(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Paged { filter, pages }: Paged<CostsQuery>,
-) -> Result<Json<CostList>, Problem> {
+) -> Result<Response, Problem> {
     let group_by = filter.group_by;
     let Period(from) = filter.from.min(filter.to);
     let Period(to) = filter.from.max(filter.to);
@@ -325,13 +278,15 @@ async fn series(
     let costs = state.store.costs(group_by.into(), from, to).await?;
     let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
     let billed = names::billed(&costs);
+    let list = page.show_of_all(costs, |row| (row.period, row.group.clone()));
+    let mut list: List<Cost> = list.into();
+    names::add(&state.store, group_by, &billed, &mut list.data).await?;
+    if page.is_csv() {
+        return csv::whole(admin, file_of_costs(group_by, from, to), list.data);
+    }
     let coverage = Coverage::of(&state.store, from, to).await?;
-    let List { mut data, meta } = page
-        .show_of_all(costs, |row| (row.period, row.group.clone()))
-        .into()
-        .with_notes(coverage.notes);
-    names::add(&state.store, group_by, &billed, &mut data).await?;
-    Ok(Json(CostList {
+    let List { data, meta } = list.with_notes(coverage.notes);
+    Ok(json_of(CostList {
         data,
         meta: CostMeta {
             page: meta,
@@ -342,6 +297,13 @@ async fn series(
             has_data: coverage.has_data,
         },
     }))
+}
+
+/// Returns the name of the CSV of costs: `costs-by-tenant-2026-01-2026-04`.
+pub(crate) fn file_of_costs(grouping: Grouping, from: NaiveDate, to: NaiveDate) -> FileName {
+    let file = FileName::new("costs-by").with(Some(grouping.name()));
+    let file = file.month(from);
+    if from == to { file } else { file.month(to) }
 }
 
 /// The costs of a range of months, with the names of their groups.
@@ -402,13 +364,14 @@ pub(crate) async fn read_costs(
     responses((status = OK, body = List<Discrepancy>, description = "A page of discrepancies"), BadRequest)
 )]
 async fn checks(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Discrepancy>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page = query.page(json!("checks"))?;
     let discrepancies = state.store.cost_discrepancies().await?;
     let place = |row: &Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
     let shown = page.show_of_all(discrepancies, place);
-    Ok(Json(shown.with_notes(notes::on_books(&state.store).await?)))
+    let shown = shown.with_notes(notes::on_books(&state.store).await?);
+    csv::list(admin, &query, FileName::new("checks"), shown)
 }

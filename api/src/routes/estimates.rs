@@ -1,8 +1,8 @@
 //! Routes of estimates: the amounts of months before their invoices, and the variance to the
 //! invoices.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -15,12 +15,13 @@ use utoipa_axum::routes;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::covered::CoveredDays;
-use crate::envelope::{List, ListMeta};
-use crate::extract::{InPath, Period, Query};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, ListMeta, json_of};
+use crate::extract::{InPath, Period};
 use crate::notes::{Coverage, Note};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{BadRequest, NotFound, Problem};
-use store::Usd;
+use store::{Store, Usd};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -89,23 +90,30 @@ impl From<store::invoices::Estimate> for Estimate {
     responses((status = OK, body = List<Estimate>, description = "A page of estimates"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Estimate>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page: Page<NaiveDate> = query.page(json!("estimates"))?;
-    let estimates = state
-        .store
-        .estimates(page.after, page.rows_to_fetch())
-        .await?;
-    let note = (estimates.is_empty() && page.after.is_none()).then(|| Note {
+    let store = state.store.clone();
+    let read = move |page| read_estimates(store.clone(), page);
+    if page.is_csv() {
+        return csv::stream(&state.store, admin, FileName::new("estimates"), page, read).await;
+    }
+    let is_first = page.after.is_none();
+    let shown = read(page).await?;
+    let note = (shown.data.is_empty() && is_first).then(|| Note {
         code: "no_estimates",
         detail: "no month estimated yet: wait for the schedule billing-history, which reads the \
                  preview of the open month's invoice every day"
             .to_owned(),
     });
-    let shown = page.show(estimates, |last| last.period);
-    Ok(Json(shown.into().with_notes(note)))
+    Ok(json_of(shown.with_notes(note)))
+}
+
+async fn read_estimates(store: Store, page: Page<NaiveDate>) -> Result<List<Estimate>, Problem> {
+    let estimates = store.estimates(page.after, page.rows_to_fetch()).await?;
+    Ok(page.show(estimates, |last| last.period).into())
 }
 
 /// A page of products with the totals of all pages.
@@ -144,11 +152,11 @@ struct VarianceMeta {
     responses((status = OK, body = VarianceList, description = "A page of products with the totals of all pages"), BadRequest, NotFound)
 )]
 async fn variance(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     InPath(Period(period)): InPath<Period>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<VarianceList>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page = query.page(json!({ "variance": period }))?;
     let variances = state.store.variances(period).await?;
     if variances.is_empty() {
@@ -166,7 +174,11 @@ async fn variance(
     let estimated: Decimal = variances.iter().map(|row| row.estimated).sum();
     let invoiced: Decimal = variances.iter().map(|row| row.invoiced).sum();
     let List { data, meta } = page.show_of_all(variances, |row| row.product.clone());
-    Ok(Json(VarianceList {
+    if page.is_csv() {
+        let file = FileName::new("estimate-variance").month(period);
+        return csv::whole(admin, file, data);
+    }
+    Ok(json_of(VarianceList {
         data,
         meta: VarianceMeta {
             page: meta,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::inventory::{Decision, HeldDeletion, HeldResource};
@@ -17,8 +18,9 @@ use uuid::Uuid;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
-use crate::envelope::{List, ListMeta, One};
-use crate::extract::{Body, Id, NoParameters, Query, Text};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, ListMeta, One, json_of};
+use crate::extract::{Body, Id, NoParameters, Text};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{AlreadyDecided, BadRequest, NotFound, Problem};
@@ -51,14 +53,15 @@ pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Probl
     responses((status = OK, body = List<HeldDeletion>, description = "A page of held deletions"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<HeldDeletion>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page = query.page(json!("held-deletions"))?;
     let holds = state.store.held_deletions(ALL).await?;
     let place = |hold: &HeldDeletion| (hold.state != PENDING, Reverse(hold.held_at), hold.id);
-    Ok(Json(page.show_of_all(holds, place)))
+    let list = page.show_of_all(holds, place);
+    csv::list(admin, &query, FileName::new("held-deletions"), list)
 }
 
 /// A held deletion with a page of its resources.
@@ -85,6 +88,8 @@ struct HeldResourcePlace {
 }
 
 /// Returns one held deletion with the resources that it concerns
+///
+/// CSV has the resources.
 #[utoipa::path(
     get,
     path = "/api/v1/held-deletions/{id}",
@@ -95,12 +100,17 @@ struct HeldResourcePlace {
     responses((status = OK, body = HeldDeletionPage, description = "The held deletion with a page of its resources"), BadRequest, NotFound)
 )]
 async fn one(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<HeldDeletionPage>, Problem> {
-    Ok(Json(read_one(&state, id, &query).await?))
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let page = read_one(&state, id, &query).await?;
+    if query.is_csv() {
+        let file = FileName::new("held-deletion").with(Some(&id.to_string()));
+        return csv::whole(admin, file, page.data.resources);
+    }
+    Ok(json_of(page))
 }
 
 /// Reads a held deletion with a page of its resources.
@@ -109,7 +119,7 @@ pub(crate) async fn read_one(
     id: Uuid,
     query: &PageQuery,
 ) -> Result<HeldDeletionPage, Problem> {
-    let page: Page<HeldResourcePlace> = query.page(json!({ "held-deletion": id }))?;
+    let page: Page<HeldResourcePlace> = query.page(json!({ "held-deletion": id }))?.at_once();
     let hold = state.store.held_deletion(id).await?;
     let resources = state
         .store

@@ -1,6 +1,7 @@
 //! Routes of resources: lists, single resources, and their past states with `as_of`.
 
 pub(crate) mod history;
+mod listing;
 pub(crate) mod overrides;
 pub(crate) mod relations;
 
@@ -8,27 +9,32 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::inventory::{AfterResource, KindCount, Resource, ResourceFilter, ResourceOverride};
+use store::inventory::{KindCount, Resource, ResourceFilter, ResourceOverride};
 use store::{Store, StoreError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use self::listing::Listing;
 use crate::ApiState;
 use crate::access::Caller;
 use crate::choices;
-use crate::envelope::{List, One};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, One, json_of};
 use crate::extract::{Id, KnownKind, Query, Text, TimeOrDate, optional};
 use crate::freshness;
 use crate::notes;
 use crate::paging::{PageQuery, Paged};
 use crate::problem::{BadRequest, NotFound, Problem};
 use crate::view::View;
+
+pub(crate) use self::listing::csv_of_resources;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -114,13 +120,6 @@ pub(crate) struct InventoryQuery {
     as_of: Option<TimeOrDate>,
 }
 
-#[derive(Deserialize)]
-struct ResourcePlace {
-    kind: Text,
-    name: Text,
-    id: Uuid,
-}
-
 /// Lists resources by kind and name; a tenant sees its own
 #[utoipa::path(
     get,
@@ -138,10 +137,13 @@ async fn list(
         filter: query,
         pages,
     }: Paged<InventoryQuery>,
-) -> Result<Json<List<Resource>>, Problem> {
-    read_resources(&state.store, caller.tenant(), query, &pages)
-        .await
-        .map(Json)
+) -> Result<Response, Problem> {
+    if pages.is_csv() {
+        let tenant = caller.tenant().cloned();
+        return csv_of_resources(&state.store, caller, tenant.as_ref(), query, &pages).await;
+    }
+    let list = read_resources(&state.store, caller.tenant(), query, &pages).await?;
+    Ok(json_of(list))
 }
 
 impl InventoryQuery {
@@ -166,38 +168,9 @@ pub(crate) async fn read_resources(
     query: InventoryQuery,
     pages: &PageQuery,
 ) -> Result<List<Resource>, Problem> {
-    let as_of = past(store, query.as_of).await?;
-    let existence = query.state.unwrap_or_default();
-    let filter = query.filter(tenant)?;
-    let name = json!({ "inventory": {
-        "kind": filter.kind,
-        "project": filter.project,
-        "tenant": filter.tenant,
-        "state": existence,
-        "region": filter.region,
-        "tag": filter.tag,
-        "q": filter.text,
-        "as_of": as_of,
-    }});
-    let mut page = pages.page(name)?;
-    let after = page.after.take().map(|place: ResourcePlace| AfterResource {
-        kind: place.kind.into(),
-        name: place.name.into(),
-        id: place.id,
-    });
-    let (after, rows) = (after.as_ref(), page.rows_to_fetch());
-    let mut resources = match as_of {
-        Some(at) => store.resources_as_of(at, &filter, after, rows).await?,
-        None => store.resources(&filter, after, rows).await?,
-    };
-    let view = View::of_tenant(tenant, store).await?;
-    for resource in &mut resources {
-        view.narrow_resource(resource);
-    }
-    let shown = page.show(
-        resources,
-        |last| json!({ "kind": last.kind, "name": last.name, "id": last.id }),
-    );
+    let listing = Listing::of(store, tenant, query).await?;
+    let shown = listing.read(pages.page(listing.name.clone())?).await?;
+    let Listing { filter, view, .. } = &listing;
     let freshness = match &filter.kind {
         Some(kind) => freshness::of(store, [&**kind]).await?,
         None => freshness::of(store, shown.data.iter().map(|shown| &*shown.kind)).await?,
@@ -207,11 +180,11 @@ pub(crate) async fn read_resources(
         notes.extend(notes::on_tenant(store, tenant).await?);
     }
     if let Some(project) = filter.project
-        && !is_known_project(store, &view, project).await?
+        && !is_known_project(store, view, project).await?
     {
         notes.push(notes::unknown_project(project));
     }
-    Ok(shown.at(as_of).fresh(freshness).with_notes(notes))
+    Ok(shown.at(listing.as_of).fresh(freshness).with_notes(notes))
 }
 
 /// Counts resources by kind; a tenant sees its own
@@ -233,12 +206,13 @@ async fn counts(
         filter: query,
         pages,
     }: Paged<InventoryQuery>,
-) -> Result<Json<List<KindCount>>, Problem> {
+) -> Result<Response, Problem> {
     let page = pages.page(json!("counts"))?;
     let as_of = past(&state.store, query.as_of).await?;
     let counts = read_counts(&state.store, caller.tenant(), query).await?;
     let shown = page.show_of_all(counts, |count| count.kind.clone());
-    Ok(Json(shown.at(as_of)))
+    let file = FileName::new("inventory-counts");
+    csv::list(caller, &pages, file, shown.at(as_of))
 }
 
 /// Counts resources by kind; with `tenant`, those of that tenant.

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,8 +18,9 @@ use uuid::Uuid;
 use super::cost_lines::CostLineList;
 use crate::ApiState;
 use crate::access::Admin;
-use crate::envelope::{List, One};
-use crate::extract::{Id, InPath, NoParameters, Query, required};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, One, json_of};
+use crate::extract::{Id, InPath, NoParameters, required};
 use crate::notes::{self, Note};
 use crate::paging::{Page, PageQuery};
 use crate::problem::{BadRequest, NotFound, Problem};
@@ -47,12 +49,30 @@ struct InvoicePlace {
     responses((status = OK, body = List<Invoice>, description = "A page of invoices"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Invoice>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    if query.is_csv() {
+        return csv_of_invoices(&state.store, admin, &query).await;
+    }
     let (invoices, note) = page_of_invoices(&state.store, &query).await?;
-    Ok(Json(invoices.with_notes(note)))
+    Ok(json_of(invoices.with_notes(note)))
+}
+
+/// The name of the list of invoices in cursors and files.
+const INVOICES: &str = "invoices";
+
+/// Returns all invoices as CSV.
+pub(crate) async fn csv_of_invoices(
+    store: &Store,
+    caller: impl Send + 'static,
+    query: &PageQuery,
+) -> Result<Response, Problem> {
+    let page = query.page(json!(INVOICES))?;
+    let (file, connected) = (FileName::new(INVOICES), store.clone());
+    let read = move |page| read_invoices(connected.clone(), page);
+    csv::stream(store, caller, file, page, read).await
 }
 
 /// Returns a page of the invoices, the latest month first, and the reason if there are none.
@@ -60,22 +80,25 @@ pub(crate) async fn page_of_invoices(
     store: &Store,
     query: &PageQuery,
 ) -> Result<(List<Invoice>, Option<Note>), Problem> {
-    let page: Page<InvoicePlace> = query.page(json!("invoices"))?;
+    let shown = read_invoices(store.clone(), query.page(json!(INVOICES))?).await?;
+    let note = if shown.data.is_empty() {
+        notes::on_books(store).await?
+    } else {
+        None
+    };
+    Ok((shown, note))
+}
+
+async fn read_invoices(store: Store, page: Page<InvoicePlace>) -> Result<List<Invoice>, Problem> {
     let after = page.after.as_ref().map(|place| AfterInvoice {
         period: place.period,
         invoice_uuid: place.invoice_uuid,
     });
     let invoices = store.invoices(after, page.rows_to_fetch()).await?;
-    let note = if invoices.is_empty() {
-        notes::on_books(store).await?
-    } else {
-        None
-    };
-    let shown = page.show(invoices, |last| InvoicePlace {
+    Ok(page.show(invoices, |last| InvoicePlace {
         period: last.period,
         invoice_uuid: last.invoice_uuid,
-    });
-    Ok((shown, note))
+    }))
 }
 
 /// An invoice with its sums and its versions.
@@ -154,11 +177,11 @@ impl FromStr for Version {
     responses((status = OK, body = CostLineList, description = "A page of lines with the totals of all pages"), BadRequest, NotFound)
 )]
 async fn superseded(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     InPath(path): InPath<VersionPath>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<CostLineList>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let (Id(uuid), Version(version)) = (path.uuid, path.version);
     let page: Page<i32> = query.page(json!({ "superseded": [uuid, version] }))?;
     let invoice = state.store.invoice(uuid).await?;
@@ -179,14 +202,24 @@ async fn superseded(
         amount: shown.line_total,
         attributed: shown.line_total,
     };
-    let after = page.after.unwrap_or_default();
-    let lines = state
-        .store
-        .superseded_lines(&invoice, version, after, page.rows_to_fetch())
-        .await?;
-    Ok(Json(CostLineList::new(
-        page.show(lines, |last| last.line_no),
-        invoice.period,
+    let period = invoice.period;
+    let store = state.store.clone();
+    let read = move |page: Page<i32>| {
+        let (store, invoice) = (store.clone(), invoice.clone());
+        async move {
+            let (after, rows) = (page.after.unwrap_or_default(), page.rows_to_fetch());
+            let lines = store.superseded_lines(&invoice, version, after, rows);
+            Ok(page.show(lines.await?, |last| last.line_no))
+        }
+    };
+    if page.is_csv() {
+        let file = FileName::new("cost-lines").month(period);
+        let file = file.with(Some(&format!("{uuid}-version-{version}")));
+        return csv::stream(&state.store, admin, file, page, read).await;
+    }
+    Ok(json_of(CostLineList::new(
+        read(page).await?,
+        period,
         false,
         true,
         &total,

@@ -1,8 +1,8 @@
 //! The route of the account's billing history, with a running total and the difference to the
 //! balance.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,12 +14,13 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Admin;
-use crate::envelope::{List, ListMeta};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, ListMeta, json_of};
 use crate::extract::{Text, optional};
 use crate::notes::{self, Note};
 use crate::paging::{Page, PageQuery, Paged};
 use crate::problem::{BadRequest, Problem};
-use store::Usd;
+use store::{Store, Usd};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list))
@@ -135,20 +136,19 @@ struct EntryMeta {
     responses((status = OK, body = EntryList, description = "A page of entries with the total of all entries"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
     Paged { filter, pages }: Paged<EntriesQuery>,
-) -> Result<Json<EntryList>, Problem> {
-    let entry_type = filter.r#type.as_ref().map(Text::as_str);
-    let page: Page<EntryPlace> = pages.page(json!({ "entries": entry_type }))?;
-    let after = page.after.as_ref().map(|place| AfterEntry {
-        date: place.date,
-        id: place.id,
-    });
-    let entries = state
-        .store
-        .ledger(entry_type, after, page.rows_to_fetch())
-        .await?;
+) -> Result<Response, Problem> {
+    let entry_type = filter.r#type.map(String::from);
+    let page = pages.page(json!({ "entries": entry_type }))?;
+    let (store, queried) = (state.store.clone(), entry_type.clone());
+    let read = move |page| read_entries(store.clone(), queried.clone(), page);
+    if page.is_csv() {
+        let file = FileName::new("billing-entries").with(entry_type.as_deref());
+        return csv::stream(&state.store, admin, file, page, read).await;
+    }
+    let list = read(page).await?;
     let balance = state.store.ledger_balance().await?;
     let mut notes = Vec::new();
     if balance.entries == 0 {
@@ -160,17 +160,11 @@ async fn list(
                     .to_owned(),
         });
     }
-    if let Some(entry_type) = entry_type {
+    if let Some(entry_type) = &entry_type {
         notes.extend(notes::on_entry_type(&state.store, entry_type).await?);
     }
-    let List { data, meta } = page
-        .show(entries, |last| EntryPlace {
-            date: last.date,
-            id: last.id,
-        })
-        .into()
-        .with_notes(notes);
-    Ok(Json(EntryList {
+    let List { data, meta } = list.with_notes(notes);
+    Ok(json_of(EntryList {
         data,
         meta: EntryMeta {
             page: meta,
@@ -182,4 +176,23 @@ async fn list(
             balance_generated_at: balance.balance_generated_at,
         },
     }))
+}
+
+async fn read_entries(
+    store: Store,
+    entry_type: Option<String>,
+    page: Page<EntryPlace>,
+) -> Result<List<Entry>, Problem> {
+    let after = page.after.as_ref().map(|place| AfterEntry {
+        date: place.date,
+        id: place.id,
+    });
+    let entries = store
+        .ledger(entry_type.as_deref(), after, page.rows_to_fetch())
+        .await?;
+    let list = page.show(entries, |last| EntryPlace {
+        date: last.date,
+        id: last.id,
+    });
+    Ok(list.into())
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::{Admin, Author, Caller};
+use crate::csv::{self, FileName};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{
@@ -67,11 +69,11 @@ pub(crate) struct ListedProject {
 async fn list(
     caller: Caller,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<ListedProject>>, Problem> {
-    read_projects(&state.store, caller.tenant(), &query)
-        .await
-        .map(Json)
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let list = read_projects(&state.store, caller.tenant(), &query).await?;
+    let file = FileName::new("projects").with(caller.tenant().map(TenantId::as_str));
+    csv::list(caller, &query, file, list)
 }
 
 /// Reads a page of the live projects; with `tenant`, of that tenant's.
@@ -80,7 +82,8 @@ pub(crate) async fn read_projects(
     tenant: Option<&TenantId>,
     query: &PageQuery,
 ) -> Result<List<ListedProject>, Problem> {
-    let page: Page<ProjectPlace> = query.page(json!({ "projects": { "tenant": tenant } }))?;
+    let page = query.page(json!({ "projects": { "tenant": tenant } }))?;
+    let page: Page<ProjectPlace> = page.at_once();
     let projects = store
         .projects(
             tenant,
@@ -184,8 +187,8 @@ async fn tenants(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Tenancy>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page = query.page(json!({ "tenants": id }))?;
     let project = state.store.project(id, caller.tenant()).await?;
     let view = View::of(&caller, &state.store).await?;
@@ -193,7 +196,8 @@ async fn tenants(
     let place = |tenancy: &Tenancy| Reverse(tenancy.valid_from);
     let shown = page.show_of_all(tenancies, place);
     let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
-    Ok(Json(shown.fresh(freshness)))
+    let file = FileName::new("project-tenants").with(Some(&project.name));
+    csv::list(caller, &query, file, shown.fresh(freshness))
 }
 
 /// A change of a project; an absent field keeps its value.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::TenantId;
 use rust_decimal::Decimal;
@@ -22,6 +23,7 @@ use utoipa_axum::routes;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
+use crate::csv::{self, FileName};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{Body, InPath, Period, Query, TENANT_PATTERN};
@@ -97,16 +99,15 @@ impl From<StoredAllocationRule> for DatedSpreadRule {
     responses((status = OK, body = List<DatedSpreadRule>, description = "A page of allocation rules"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<DatedSpreadRule>>, Problem> {
+    query: PageQuery,
+) -> Result<Response, Problem> {
     let page = query.page(json!("spread-rules"))?;
     let rules = state.store.allocation_rules().await?;
-    Ok(Json(
-        page.show_of_all(rules, |rule| Reverse(rule.valid_from))
-            .into(),
-    ))
+    let list = page.show_of_all(rules, |rule| Reverse(rule.valid_from));
+    let list: List<DatedSpreadRule> = list.into();
+    csv::list(admin, &query, FileName::new("spread-rules"), list)
 }
 
 /// An allocation rule to set.

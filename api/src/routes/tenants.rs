@@ -1,16 +1,17 @@
 //! The route of the known tenants, with counts of their projects and resources.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::json;
-use store::Tenant;
+use store::{Store, Tenant};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::ApiState;
 use crate::access::Admin;
-use crate::envelope::List;
-use crate::extract::{Query, Text};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, json_of};
+use crate::extract::Text;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{BadRequest, Problem};
 
@@ -32,12 +33,21 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     responses((status = OK, body = List<Tenant>, description = "A page of tenants"), BadRequest)
 )]
 async fn list(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Tenant>>, Problem> {
-    let page: Page<Text> = query.page(json!("tenants"))?;
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let page = query.page(json!("tenants"))?;
+    let store = state.store.clone();
+    let read = move |page| read_tenants(store.clone(), page);
+    if page.is_csv() {
+        return csv::stream(&state.store, admin, FileName::new("tenants"), page, read).await;
+    }
+    Ok(json_of(read(page).await?))
+}
+
+async fn read_tenants(store: Store, page: Page<Text>) -> Result<List<Tenant>, Problem> {
     let after = page.after.as_ref().map(Text::as_str);
-    let tenants = state.store.tenants(after, page.rows_to_fetch()).await?;
-    Ok(Json(page.show(tenants, |last| last.tenant_id.clone())))
+    let tenants = store.tenants(after, page.rows_to_fetch()).await?;
+    Ok(page.show(tenants, |last| last.tenant_id.clone()))
 }

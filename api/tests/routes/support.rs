@@ -210,10 +210,20 @@ pub(crate) fn with_token(token: &str, request: request::Builder) -> request::Bui
 
 /// Creates a token and returns its id and text.
 pub(crate) async fn token(store: &Store, role: &Role) -> (Uuid, String) {
+    create_token(store, role, false).await
+}
+
+/// Creates a token that may read the costs of its tenant.
+pub(crate) async fn token_with_costs(store: &Store, role: &Role) -> (Uuid, String) {
+    create_token(store, role, true).await
+}
+
+async fn create_token(store: &Store, role: &Role, costs: bool) -> (Uuid, String) {
     let token = api::generate_token();
     let new = NewToken {
         name: "test",
         role,
+        costs,
         token: token.expose_secret(),
     };
     let id = store.create_token(new).await.unwrap();

@@ -81,7 +81,10 @@ async fn the_error_for_an_unknown_enumerated_value_has_the_values() {
         ),
         (
             "billing/statements?month=2026-04",
-            &["unknown parameter \"month\"", "period, limit or cursor"],
+            &[
+                "unknown parameter \"month\"",
+                "period, limit, cursor or format",
+            ],
         ),
         (
             "billing/statements",

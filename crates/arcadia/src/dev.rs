@@ -338,7 +338,7 @@ async fn admin_token(store: &Store, state: &StateDir) -> anyhow::Result<String> 
     {
         return Ok(token.trim().to_owned());
     }
-    let token = token::create(store, "arcadia dev", &Role::PlatformAdmin).await?;
+    let token = token::create(store, "arcadia dev", &Role::PlatformAdmin, false).await?;
     configuration::write_private(&path, token.expose_secret())?;
     Ok(token.expose_secret().to_owned())
 }

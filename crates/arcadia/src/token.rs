@@ -33,6 +33,9 @@ enum Command {
         /// Tenant that the token may read; for the role `tenant` only.
         #[arg(long, value_name = "TENANT")]
         tenant: Option<TenantId>,
+        /// Permits the token to read the costs of its tenant; for the role `tenant` only.
+        #[arg(long)]
+        costs: bool,
         /// Purpose or holder of the token, shown by `token list`.
         #[arg(long)]
         name: String,
@@ -51,7 +54,7 @@ enum Command {
 enum RoleName {
     /// Reads all inventory and billing.
     PlatformAdmin,
-    /// Reads one tenant's inventory, and no billing.
+    /// Reads one tenant's inventory, and with --costs its costs; no other billing.
     Tenant,
 }
 
@@ -63,7 +66,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     store.check_ready().await?;
     let mut out = std::io::stdout();
     match arguments.command {
-        Command::Create { role, tenant, name } => {
+        Command::Create {
+            role,
+            tenant,
+            costs,
+            name,
+        } => {
             let role = match (role, tenant) {
                 (RoleName::PlatformAdmin, None) => Role::PlatformAdmin,
                 (RoleName::Tenant, Some(tenant)) => Role::Tenant(tenant),
@@ -74,17 +82,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                     bail!("--role tenant requires --tenant: add the tenant that the token may read")
                 }
             };
-            writeln!(
-                out,
-                "{}",
-                create(&store, &name, &role).await?.expose_secret()
-            )?;
+            if costs && role.tenant().is_none() {
+                bail!("--costs requires --role tenant: a platform admin reads all costs")
+            }
+            let token = create(&store, &name, &role, costs).await?;
+            writeln!(out, "{}", token.expose_secret())?;
         }
         Command::List => {
             writeln!(
                 out,
-                "{:<36}  {:<14}  {:<20}  {:<20}  STATE  NAME",
-                "ID", "ROLE", "TENANT", "CREATED"
+                "{:<36}  {:<14}  {:<20}  {:<5}  {:<20}  STATE  NAME",
+                "ID", "ROLE", "TENANT", "COSTS", "CREATED"
             )?;
             for token in store.tokens().await? {
                 let state = if token.revoked_at.is_some() {
@@ -93,10 +101,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                     "valid"
                 };
                 let tenant = token.role.tenant().map_or("-", TenantId::as_str);
+                let costs = if token.costs { "yes" } else { "-" };
                 let created = token.created_at.format("%Y-%m-%d %H:%M:%S");
                 writeln!(
                     out,
-                    "{}  {:<14}  {tenant:<20}  {created}  {state}  {}",
+                    "{}  {:<14}  {tenant:<20}  {costs:<5}  {created}  {state}  {}",
                     token.id,
                     token.role.name(),
                     token.name
@@ -109,12 +118,18 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// Generates a token, stores its hash and returns the secret.
-pub(crate) async fn create(store: &Store, name: &str, role: &Role) -> anyhow::Result<SecretString> {
+pub(crate) async fn create(
+    store: &Store,
+    name: &str,
+    role: &Role,
+    costs: bool,
+) -> anyhow::Result<SecretString> {
     let token = api::generate_token();
     store
         .create_token(NewToken {
             name,
             role,
+            costs,
             token: token.expose_secret(),
         })
         .await?;

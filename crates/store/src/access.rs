@@ -16,7 +16,8 @@ pub use self::web_sessions::{IDLE, LIFETIME};
 pub enum Role {
     /// Full access.
     PlatformAdmin,
-    /// Read access to the tenant's own inventory; no access to billing.
+    /// Read access to the tenant's own inventory, and to its own costs if the token permits it; no
+    /// access to billing.
     Tenant(TenantId),
 }
 
@@ -54,6 +55,8 @@ pub struct NewToken<'a> {
     /// A name that distinguishes the token from others.
     pub name: &'a str,
     pub role: &'a Role,
+    /// True if a tenant's token may read the costs of that tenant; false for other roles.
+    pub costs: bool,
     /// The secret: long and random, so that its plain SHA-256 hash cannot be reversed by guessing.
     pub token: &'a str,
 }
@@ -64,6 +67,8 @@ pub struct ApiToken {
     pub id: Uuid,
     pub name: String,
     pub role: Role,
+    /// True if a tenant's token may read the costs of that tenant.
+    pub costs: bool,
     pub created_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
@@ -76,6 +81,8 @@ pub struct Access {
     /// The name of the token, recorded with each change that the caller makes.
     pub token_name: String,
     pub role: Role,
+    /// True if a tenant's token may read the costs of that tenant.
+    pub costs: bool,
 }
 
 fn hash(token: &str) -> Vec<u8> {
@@ -85,10 +92,11 @@ fn hash(token: &str) -> Vec<u8> {
 impl Store {
     pub async fn create_token(&self, new: NewToken<'_>) -> Result<Uuid, StoreError> {
         let id = sqlx::query_scalar!(
-            "insert into api_tokens (name, role, tenant_id, token_sha256) values ($1, $2, $3, $4) returning id",
+            "insert into api_tokens (name, role, tenant_id, costs, token_sha256) values ($1, $2, $3, $4, $5) returning id",
             new.name,
             new.role.name(),
             new.role.tenant().map(TenantId::as_str),
+            new.costs,
             hash(new.token),
         )
         .fetch_one(&self.pool)
@@ -102,7 +110,7 @@ impl Store {
     /// stored tokens.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Access>, StoreError> {
         let found = sqlx::query!(
-            "select id, name, role, tenant_id from api_tokens where token_sha256 = $1 and revoked_at is null",
+            "select id, name, role, tenant_id, costs from api_tokens where token_sha256 = $1 and revoked_at is null",
             hash(token)
         )
         .fetch_optional(&self.pool)
@@ -121,13 +129,14 @@ impl Store {
             token_id: found.id,
             token_name: found.name,
             role: Role::from_columns(&found.role, found.tenant_id)?,
+            costs: found.costs,
         }))
     }
 
     /// Lists all tokens, newest first.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         let rows = sqlx::query!(
-            "select id, name, role, tenant_id, created_at, last_used_at, revoked_at from api_tokens order by created_at desc, id"
+            "select id, name, role, tenant_id, costs, created_at, last_used_at, revoked_at from api_tokens order by created_at desc, id"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -137,6 +146,7 @@ impl Store {
                     id: row.id,
                     name: row.name,
                     role: Role::from_columns(&row.role, row.tenant_id)?,
+                    costs: row.costs,
                     created_at: row.created_at,
                     last_used_at: row.last_used_at,
                     revoked_at: row.revoked_at,

@@ -5,6 +5,7 @@ pub(crate) mod effect;
 mod months;
 mod names;
 mod overrides;
+mod own;
 mod products;
 mod resources;
 mod rule_changes;
@@ -23,6 +24,7 @@ pub use effect::{Effect, Measured, MonthEffect, TenantEffect};
 pub use months::MonthSummary;
 pub use names::{BilledNames, ProjectName, ResourceName};
 pub use overrides::Override;
+pub use own::{OwnCost, OwnStatement, SharedParts};
 pub use products::{ProductCost, StatementLine};
 pub use rules::StoredAllocationRule;
 

@@ -243,6 +243,19 @@ impl Store {
         Ok(counts)
     }
 
+    /// Returns the number of recorded renames since a time. Readers of several pages compare it: a
+    /// renamed resource moves to another place in the order of [`Store::resources`].
+    pub async fn renames_since(&self, time: DateTime<Utc>) -> Result<i64, StoreError> {
+        let renames = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from cloud_resource_events
+               where occurred_at >= $1 and event in ('updated', 'restored') and changes ? 'name'"#,
+            time,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(renames)
+    }
+
     /// Returns a resource; with `tenant`, only if it is attributed to that tenant.
     pub async fn resource(&self, id: Uuid, tenant: Option<&str>) -> Result<Resource, StoreError> {
         query_resources!(

@@ -13,6 +13,7 @@ mod ingest;
 mod lines;
 pub(crate) mod matching;
 mod months;
+mod own_lines;
 pub(crate) mod owners;
 mod reads;
 mod spans;
@@ -33,6 +34,7 @@ pub use documents::{Document, DocumentContent, DocumentWriter, StoredDocument};
 pub use estimates::{Estimate, EstimateOutcome, Variance};
 pub use ingest::IngestOutcome;
 pub use months::{ListedMonth, Months};
+pub use own_lines::{OwnCostLine, OwnLineFilter};
 pub use reads::{AfterInvoice, Invoice, InvoicePart, InvoiceVersion};
 pub use spans::TenantSpan;
 

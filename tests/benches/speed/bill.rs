@@ -23,7 +23,7 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
     let simulator = SimulatorProcess::start(contents).await?;
     sync(&simulator, &store, contents).await?;
     let started = Instant::now();
-    database.execute(&bill(lines / MONTHS)).await?;
+    database.execute(&bill(MONTHS, lines / MONTHS)).await?;
     report.known(
         "inserting the lines",
         started.elapsed().as_secs_f64(),
@@ -96,13 +96,13 @@ async fn timed_sync(
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Returns SQL that inserts a year of invoices, with lines of fifty tenants, twenty projects and
-/// ten products. One line in a hundred is shared.
-fn bill(lines_a_month: usize) -> String {
+/// Returns SQL that inserts an invoice a month from June 2026 on, with lines of fifty tenants,
+/// twenty projects and ten products. One line in a hundred is shared.
+pub(crate) fn bill(months: usize, lines_a_month: usize) -> String {
     format!(
         "insert into cloud_invoices (invoice_uuid, period, amount, ingest_status, version)
          select gen_random_uuid(), ('2026-06-01'::date + make_interval(months => month))::date, 0, 'ingested', 1
-         from generate_series(0, {MONTHS} - 1) month;
+         from generate_series(0, {months} - 1) month;
          insert into cloud_cost_lines (id, invoice_id, bill_period, line_no, product, kind, identified_kind, group_description, description,
              hours, start_at, end_at, amount, project_name, resource_name, part, is_for_account, is_shared, match_rule, match_note,
              tenant_id, attributed_by)

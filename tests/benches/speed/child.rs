@@ -12,6 +12,7 @@ use simulator::{Account, DEMO_TOKEN, Simulator};
 use store::Store;
 use store::inventory::{Guard, Rules};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) enum Role {
     Simulator(Contents),
     Worker,
+    Api,
 }
 
 /// The contents of a simulated account.
@@ -67,6 +69,7 @@ impl Role {
         match arguments.first()?.as_str() {
             "serve-simulator" => Some(Self::Simulator(Contents::of(&arguments[1..]))),
             "serve-worker" => Some(Self::Worker),
+            "serve-api" => Some(Self::Api),
             _ => None,
         }
     }
@@ -75,6 +78,7 @@ impl Role {
         match self {
             Self::Simulator(contents) => serve_account(contents.account()).await,
             Self::Worker => serve_worker().await,
+            Self::Api => serve_api().await,
         }
     }
 }
@@ -163,6 +167,16 @@ async fn serve_worker() -> anyhow::Result<()> {
     };
     worker::run(client, settings, shutdown).await?;
     // The thread that reads standard input does not end by itself.
+    std::process::exit(0);
+}
+
+/// Serves the API, without Temporal.
+async fn serve_api() -> anyhow::Result<()> {
+    let store = Store::connect(&std::env::var(DATABASE)?, 8).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    write_line(&format!("http://{}", listener.local_addr()?))?;
+    let input_ended = async { while let Ok(Some(_)) = read_line().await {} };
+    api::serve(listener, store, input_ended).await?;
     std::process::exit(0);
 }
 
@@ -307,6 +321,12 @@ pub(crate) async fn worker(
     let mut process = Process::start(&["serve-worker"], &environment)?;
     process.next_line().await?;
     Ok(process)
+}
+
+/// Starts the API in a separate process, and returns its address.
+pub(crate) async fn api(database_url: &str) -> anyhow::Result<(String, Process)> {
+    let mut process = Process::start(&["serve-api"], &[(DATABASE, database_url)])?;
+    Ok((process.next_line().await?, process))
 }
 
 /// Returns a client for a simulator on this machine.

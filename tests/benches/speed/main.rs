@@ -14,6 +14,7 @@ mod actions;
 mod backfill;
 mod bill;
 mod child;
+mod csv;
 mod database;
 mod idle;
 mod invoice;
@@ -34,6 +35,7 @@ const MEASUREMENTS: &[&str] = &[
     "invoice-100000",
     "memory-invoice-100000",
     "bill-1000000",
+    "csv-1000000",
     "backfill",
     "actions-day",
     "actions-growth",
@@ -71,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
             "memory-invoice-100000" => invoice::measure_memory(&mut report, 100_000).await?,
             "bill-1000000" => bill::measure(&mut report, 1_000_000).await?,
+            "csv-1000000" => csv::measure(&mut report, 1_000_000).await?,
             "backfill" => backfill::measure(&mut report).await?,
             "actions-day" => actions::measure_day(&mut report).await?,
             "actions-growth" => actions::measure_growth(&mut report).await?,

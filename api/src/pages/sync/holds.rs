@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::PATH;
 use crate::ApiState;
+use crate::csv::{self, FileName};
 use crate::extract::{Form, Id, optional_field};
 use crate::pages::format::Moment;
 use crate::pages::page::{Frame, PageProblem, render};
@@ -59,6 +60,10 @@ pub(super) async fn show(
     Paged { filter, pages }: Paged<Confirm>,
 ) -> Result<Response, PageProblem> {
     let page = read_one(&state, id, &pages).await?;
+    if pages.is_csv() {
+        let file = FileName::new("held-deletion").with(Some(&id.to_string()));
+        return Ok(csv::whole(viewer, file, page.data.resources)?);
+    }
     let hold = page.data.hold;
     let path = format!("/sync/held-deletions/{id}");
     let is_pending = hold.state == "pending";

@@ -1,7 +1,9 @@
 //! Routes of a resource's history: its events, and its states between them.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
@@ -15,8 +17,9 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Caller;
-use crate::envelope::List;
-use crate::extract::{Id, Query};
+use crate::csv::{self, FileName};
+use crate::envelope::{List, json_of};
+use crate::extract::Id;
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{BadRequest, NotFound, Problem};
@@ -44,11 +47,76 @@ async fn events(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<ResourceEvent>>, Problem> {
-    read_events(&state.store, caller.tenant(), id, &query)
-        .await
-        .map(Json)
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    if query.is_csv() {
+        let history = Arc::new(History::of(&state.store, caller.tenant(), id).await?);
+        let read = move |page| Arc::clone(&history).events(page);
+        let file = FileName::new("events").with(Some(&id.to_string()));
+        return csv::stream(&state.store, caller, file, events_page(&query, id)?, read).await;
+    }
+    let list = read_events(&state.store, caller.tenant(), id, &query).await?;
+    Ok(json_of(list))
+}
+
+fn events_page(query: &PageQuery, id: Uuid) -> Result<Page<i64>, Problem> {
+    query.page(json!({ "events": id }))
+}
+
+/// The history of a resource, as far as the caller may see it.
+struct History {
+    store: Store,
+    resource: Uuid,
+    kind: String,
+    tenant: Option<TenantId>,
+    view: View,
+}
+
+impl History {
+    async fn of(store: &Store, tenant: Option<&TenantId>, id: Uuid) -> Result<Self, Problem> {
+        let resource = store.resource(id, tenant.map(TenantId::as_str)).await?;
+        Ok(Self {
+            store: store.clone(),
+            resource: resource.id,
+            kind: resource.kind,
+            tenant: tenant.cloned(),
+            view: View::of_tenant(tenant, store).await?,
+        })
+    }
+
+    async fn events(self: Arc<Self>, page: Page<i64>) -> Result<List<ResourceEvent>, Problem> {
+        let mut events = if self.view.shows_all() {
+            let (before, rows) = (page.after, page.rows_to_fetch());
+            let events = self.store.resource_events(self.resource, before, rows);
+            events.await?
+        } else {
+            // The states between the events have the tenant, which decides on visibility.
+            let states = self.past_states(&page).await?;
+            states.into_iter().map(|state| state.event).collect()
+        };
+        for event in &mut events {
+            self.view.narrow_changes(&mut event.changes);
+        }
+        Ok(page.show(events, |last| last.id))
+    }
+
+    async fn states(self: Arc<Self>, page: Page<i64>) -> Result<List<TimelineEntry>, Problem> {
+        let mut states = self.past_states(&page).await?;
+        for state in &mut states {
+            self.view.narrow_resource(&mut state.resource);
+        }
+        Ok(page.show(states, |last| last.event.id).into())
+    }
+
+    /// Reads states backwards from the current one, which is read for each page: it can change
+    /// between two pages.
+    async fn past_states(&self, page: &Page<i64>) -> Result<Vec<PastState>, Problem> {
+        let tenant = self.tenant.as_ref().map(TenantId::as_str);
+        let resource = self.store.resource(self.resource, tenant).await?;
+        let (before, rows) = (page.after, page.rows_to_fetch());
+        let states = self.store.timeline(&resource, tenant, before, rows);
+        Ok(states.await?)
+    }
 }
 
 /// Reads a page of the events of a resource; with `tenant`, as that tenant sees them.
@@ -58,23 +126,10 @@ pub(crate) async fn read_events(
     id: Uuid,
     query: &PageQuery,
 ) -> Result<List<ResourceEvent>, Problem> {
-    let page: Page<i64> = query.page(json!({ "events": id }))?;
-    let view = View::of_tenant(tenant, store).await?;
-    let tenant = tenant.map(TenantId::as_str);
-    let resource = store.resource(id, tenant).await?;
-    let (before, rows) = (page.after, page.rows_to_fetch());
-    let mut events = if view.shows_all() {
-        store.resource_events(resource.id, before, rows).await?
-    } else {
-        // The states between the events have the tenant, which decides on visibility.
-        let states = store.timeline(&resource, tenant, before, rows).await?;
-        states.into_iter().map(|state| state.event).collect()
-    };
-    for event in &mut events {
-        view.narrow_changes(&mut event.changes);
-    }
-    let freshness = freshness::of(store, [resource.kind]).await?;
-    Ok(page.show(events, |last| last.id).fresh(freshness))
+    let history = Arc::new(History::of(store, tenant, id).await?);
+    let freshness = freshness::of(store, [&*history.kind]).await?;
+    let list = history.events(events_page(query, id)?).await?;
+    Ok(list.fresh(freshness))
 }
 
 /// State of a resource between two of its events.
@@ -136,23 +191,15 @@ async fn timeline(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<TimelineEntry>>, Problem> {
-    let page: Page<i64> = query.page(json!({ "timeline": id }))?;
-    let tenant = caller.tenant().map(TenantId::as_str);
-    let resource = state.store.resource(id, tenant).await?;
-    let view = View::of(&caller, &state.store).await?;
-    let mut states = state
-        .store
-        .timeline(&resource, tenant, page.after, page.rows_to_fetch())
-        .await?;
-    for state in &mut states {
-        view.narrow_resource(&mut state.resource);
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let page = query.page(json!({ "timeline": id }))?;
+    let history = Arc::new(History::of(&state.store, caller.tenant(), id).await?);
+    let freshness = freshness::of(&state.store, [&*history.kind]).await?;
+    let read = move |page| Arc::clone(&history).states(page);
+    if page.is_csv() {
+        let file = FileName::new("timeline").with(Some(&id.to_string()));
+        return csv::stream(&state.store, caller, file, page, read).await;
     }
-    let freshness = freshness::of(&state.store, [resource.kind]).await?;
-    Ok(Json(
-        page.show(states, |last| last.event.id)
-            .into()
-            .fresh(freshness),
-    ))
+    Ok(json_of(read(page).await?.fresh(freshness)))
 }

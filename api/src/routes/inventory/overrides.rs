@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use domain::TenantId;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::{ResourceDetail, detail};
 use crate::ApiState;
 use crate::access::{Admin, Author};
+use crate::csv::{self, FileName};
 use crate::effect::{DryRun, Effect};
 use crate::envelope::{List, One};
 use crate::extract::{
@@ -124,11 +126,11 @@ struct ZonePlace {
     responses((status = OK, body = List<Resource>, description = "A page of DNS zones"), BadRequest)
 )]
 pub(super) async fn unclassified(
-    _: Admin,
+    admin: Admin,
     State(state): State<ApiState>,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Resource>>, Problem> {
-    let page: Page<ZonePlace> = query.page(json!("unclassified"))?;
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let page: Page<ZonePlace> = query.page(json!("unclassified"))?.at_once();
     let zones = state
         .store
         .unclassified_zones(
@@ -140,5 +142,6 @@ pub(super) async fn unclassified(
         .await?;
     let shown = page.show(zones, |last| json!({ "name": last.name, "id": last.id }));
     let freshness = freshness::of(&state.store, ["dns_zone"]).await?;
-    Ok(Json(shown.fresh(freshness)))
+    let file = FileName::new("unclassified-zones");
+    csv::list(admin, &query, file, shown.fresh(freshness))
 }

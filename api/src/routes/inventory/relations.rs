@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use crate::ApiState;
 use crate::access::Caller;
+use crate::csv::{self, FileName};
 use crate::envelope::List;
-use crate::extract::{Id, Query};
+use crate::extract::Id;
 use crate::freshness;
 use crate::paging::PageQuery;
 use crate::problem::{BadRequest, NotFound, Problem};
@@ -78,11 +79,11 @@ async fn relations(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<RelatedResource>>, Problem> {
-    read_relations(&state.store, caller.tenant(), id, &query)
-        .await
-        .map(Json)
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let list = read_relations(&state.store, caller.tenant(), id, &query).await?;
+    let file = FileName::new("relations").with(Some(&id.to_string()));
+    csv::list(caller, &query, file, list)
 }
 
 /// Reads a page of the relations of a resource; with `tenant`, as that tenant sees them.
@@ -157,11 +158,11 @@ async fn memberships(
     caller: Caller,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<Membership>>, Problem> {
-    read_memberships(&state.store, caller.tenant(), id, &query)
-        .await
-        .map(Json)
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let list = read_memberships(&state.store, caller.tenant(), id, &query).await?;
+    let file = FileName::new("memberships").with(Some(&id.to_string()));
+    csv::list(caller, &query, file, list)
 }
 
 /// Reads a page of the projects of a resource over time; with `tenant`, as that tenant sees them.

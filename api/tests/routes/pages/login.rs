@@ -144,6 +144,7 @@ async fn names_of_tokens_are_text_and_not_html() {
     let new = NewToken {
         name: "<script>alert(1)</script>",
         role: &Role::PlatformAdmin,
+        costs: false,
         token,
     };
     api.store.create_token(new).await.unwrap();

@@ -77,6 +77,27 @@ impl TestApi {
             .unwrap()
     }
 
+    /// Stores a second invoice of the month.
+    pub(crate) async fn second_invoice_of_lines(
+        &self,
+        period: &str,
+        amount: &str,
+        lines: &[InvoiceLine],
+    ) -> IngestOutcome {
+        let invoice_uuid: InvoiceUuid = "11111111-0000-4000-8000-000000000000".parse().unwrap();
+        let header = InvoiceHeader {
+            invoice_uuid,
+            invoice_id: None,
+            period: period.parse().unwrap(),
+            amount: amount.parse().unwrap(),
+        };
+        self.store.discover_invoices(&[header]).await.unwrap();
+        self.store
+            .ingest_invoice(invoice_uuid, content(lines))
+            .await
+            .unwrap()
+    }
+
     /// Stores the preview of the month's invoice.
     pub(crate) async fn estimate(&self, period: &str, amount: &str, rows: &str) {
         let amount: Decimal = amount.parse().unwrap();

@@ -136,6 +136,48 @@ pub fn allocate(
     tenants.into_iter().zip(split(amount, &weights)).collect()
 }
 
+impl AllocationRule {
+    /// Returns the name of the rule, without its weights.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Proportional => "proportional",
+            Self::Even => "even",
+            Self::Fixed(_) => "fixed",
+        }
+    }
+}
+
+/// Allocates shared lines (USD) one after the other, and returns one tenant's part of each.
+///
+/// The part of a line is the growth of the tenant's part of the sum so far. So the parts of the
+/// lines total the tenant's part of `total`, which is the sum of the lines, and the parts of all
+/// tenants total each line.
+pub fn allocate_each(
+    lines: &[Decimal],
+    total: Decimal,
+    direct: &BTreeMap<Option<String>, Decimal>,
+    rule: &AllocationRule,
+    tenant: &Option<String>,
+) -> Vec<Decimal> {
+    let part_of = |amount: Decimal| -> Decimal {
+        allocate(amount, direct, rule)
+            .remove(tenant)
+            .unwrap_or_default()
+    };
+    let mut sum = Decimal::ZERO;
+    let mut allocated = Decimal::ZERO;
+    let last = lines.len().saturating_sub(1);
+    let parts = lines.iter().enumerate().map(|(place, line)| {
+        sum += line;
+        // The number of decimals decides on the unit of the parts.
+        let so_far = if place == last { total } else { sum };
+        let part = part_of(so_far) - allocated;
+        allocated += part;
+        part
+    });
+    parts.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -235,6 +277,21 @@ mod tests {
             .prop_map(|(units, scale)| Decimal::new(units, scale))
     }
 
+    type Books = (BTreeMap<Option<String>, Decimal>, AllocationRule);
+
+    fn books(
+        direct: BTreeMap<Option<String>, Decimal>,
+        fixed: BTreeMap<String, Decimal>,
+        rule: usize,
+    ) -> Books {
+        let rule = match rule {
+            0 => AllocationRule::Proportional,
+            1 => AllocationRule::Even,
+            _ => AllocationRule::Fixed(fixed),
+        };
+        (direct, rule)
+    }
+
     proptest! {
         #[test]
         fn the_parts_sum_to_the_amount_and_each_is_within_a_unit(
@@ -264,16 +321,35 @@ mod tests {
             amount in amounts(),
             direct in prop::collection::btree_map(prop::option::of("[a-d]"), amounts(), 0..6),
             fixed in prop::collection::btree_map("[a-f]", amounts(), 0..4),
-            rule in 0..3,
+            rule in 0_usize..3,
         ) {
-            let direct = direct.into_iter().map(|(name, amount)| (name.map(|name| tenant(&name)), amount)).collect();
-            let rule = match rule {
-                0 => AllocationRule::Proportional,
-                1 => AllocationRule::Even,
-                _ => AllocationRule::Fixed(fixed.into_iter().map(|(name, weight)| (tenant(&name), weight)).collect()),
-            };
+            let (direct, rule) = books(direct, fixed, rule);
             let parts = allocate(amount, &direct, &rule);
             prop_assert_eq!(parts.values().sum::<Decimal>(), amount);
+        }
+
+        #[test]
+        fn the_parts_of_lines_total_each_line_and_each_tenant(
+            lines in prop::collection::vec(amounts(), 1..8),
+            direct in prop::collection::btree_map(prop::option::of("[a-d]"), amounts(), 0..6),
+            fixed in prop::collection::btree_map("[a-f]", amounts(), 0..4),
+            rule in 0_usize..3,
+        ) {
+            let (direct, rule) = books(direct, fixed, rule);
+            let total: Decimal = lines.iter().sum();
+            let whole = allocate(total, &direct, &rule);
+            let tenants: std::collections::BTreeSet<Option<String>> =
+                direct.keys().cloned().chain(["a", "b", "c", "d", "e", "f"].map(|name| Some(tenant(name)))).chain([None]).collect();
+            let mut unallocated = lines.clone();
+            for name in &tenants {
+                let parts = allocate_each(&lines, total, &direct, &rule, name);
+                let own = whole.get(name).copied().unwrap_or_default();
+                prop_assert_eq!(parts.iter().sum::<Decimal>(), own);
+                for (line, part) in unallocated.iter_mut().zip(parts) {
+                    *line -= part;
+                }
+            }
+            prop_assert!(unallocated.iter().all(Decimal::is_zero), "{:?}", unallocated);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Store {
     /// Returns the access of a session; `None` if the session is unknown or has ended.
     pub async fn session(&self, session: &str) -> Result<Option<Access>, StoreError> {
         let found = sqlx::query!(
-            r#"select t.id, t.name, t.role, t.tenant_id, s.last_seen_at < now() - interval '1 minute' as "is_old!"
+            r#"select t.id, t.name, t.role, t.tenant_id, t.costs, s.last_seen_at < now() - interval '1 minute' as "is_old!"
                from web_sessions s join api_tokens t on t.id = s.token_id
                where s.session_sha256 = $1 and t.revoked_at is null
                    and s.expires_at > now() and s.last_seen_at > now() - make_interval(secs => $2)"#,
@@ -77,6 +77,7 @@ impl Store {
             token_id: found.id,
             token_name: found.name,
             role: Role::from_columns(&found.role, found.tenant_id)?,
+            costs: found.costs,
         }))
     }
 

@@ -11,21 +11,24 @@ use super::reads::Invoice;
 use crate::costs::GroupBy;
 use crate::{Store, StoreError, usd};
 
-/// Queries [`CostLine`] from the current lines, as `line`. The only list of its columns.
+/// Queries [`CostLine`] from the current lines, as `line`, and their invoices, as `invoice`. The
+/// only list of its columns.
 macro_rules! query_lines {
     ([$($rest:tt)*] $($arguments:tt)*) => {
         sqlx::query_as!(
             CostLine,
-            r#"select line.id, line.invoice_id, invoice.invoice_uuid as "invoice_uuid?",
+            r#"select line.id as "id!", line.invoice_id, invoice.invoice_uuid as "invoice_uuid?",
                  line.estimate_id is not null as "is_estimate!", false as "superseded!",
-                 line.bill_period as "period!", line.line_no, line.product, line.kind,
-                 line.group_description, line.description, line.hours, line.start_at, line.end_at,
-                 line.amount, line.project_name, line.category, line.part, line.resource_name,
+                 line.bill_period as "period!", line.line_no as "line_no!",
+                 line.product as "product!", line.kind,
+                 line.group_description as "group_description!", line.description as "description!",
+                 line.hours, line.start_at, line.end_at, line.amount as "amount!",
+                 line.project_name as "project_name!", line.category, line.part, line.resource_name,
                  line.described_region as region, line.described_size as size,
                  line.item_resource_id as provider_resource_id,
                  line.item_resource_uuid as provider_resource_uuid, line.resource_id,
-                 line.match_rule, line.match_note, line.match_candidates, line.is_shared,
-                 line.tenant_id,
+                 line.match_rule as "match_rule!", line.match_note, line.match_candidates,
+                 line.is_shared as "is_shared!", line.tenant_id,
                  case when line.is_split then (
                      select coalesce(jsonb_agg(
                          jsonb_build_object('tenant_id', share.tenant_id, 'amount', share.amount::text)
@@ -33,8 +36,7 @@ macro_rules! query_lines {
                      from cloud_cost_line_shares share where share.line_id = line.id
                  ) end as "shares: Json<Vec<Share>>",
                  line.attributed_by as "attributed_by?"
-             from cloud_cost_lines line
-             left join cloud_invoices invoice on invoice.id = line.invoice_id "#
+             from "#
                 + $($rest)*
             $($arguments)*
         )
@@ -52,7 +54,7 @@ macro_rules! query_total {
                      then (select share.amount from cloud_cost_line_shares share
                            where share.line_id = line.id and share.tenant_id is not distinct from $4)
                      else line.amount end), 0) as "attributed!"
-             from cloud_cost_lines line "#
+             from "#
                 + $($rest)*
             $($arguments)*
         )
@@ -61,9 +63,9 @@ macro_rules! query_total {
 
 /// Runs one of the queries above with a filter. The only list of its conditions: `$1` to `$9`.
 macro_rules! filtered {
-    ($query:ident, $filter:expr, $end:tt $(, $argument:expr)*) => {
+    ($query:ident, $filter:expr, $start:tt, $end:tt $(, $argument:expr)*) => {
         $query!(
-            [r#"where line.bill_period = $1
+            [$start + r#" where line.bill_period = $1
                  and ($2::text is null or line.kind = $2)
                  and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
                  and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
@@ -281,13 +283,27 @@ impl Store {
         after: Option<AfterLine>,
         limit: i64,
     ) -> Result<Vec<CostLine>, StoreError> {
+        // Bill by bill, in the order of an index, so that a page of a long month is not sorted.
         let lines = filtered!(
             query_lines,
             filter,
-            r#"and ($10::uuid is null or (coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no) > ($10, $11))
-             order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no limit $12"#,
+            r#"(select distinct bill_id from cloud_cost_totals where period = $1) listed
+             left join cloud_invoices invoice on invoice.id = listed.bill_id
+             cross join lateral (select coalesce(invoice.invoice_uuid, listed.bill_id) as id) bill
+             cross join lateral (
+                 select line.* from (
+                     select * from cloud_cost_lines
+                     where invoice_id = listed.bill_id and line_no > case when bill.id = $10 then $11 else 0 end
+                     union all
+                     select * from cloud_cost_lines
+                     where estimate_id = listed.bill_id and line_no > case when bill.id = $10 then $11 else 0 end
+                 ) line"#,
+            r#"order by line.line_no limit $12
+             ) line
+             where $10::uuid is null or bill.id >= $10
+             order by bill.id, line.line_no limit $12"#,
             after.map(|after| after.bill),
-            after.map(|after| after.line_no),
+            after.map_or(0, |after| after.line_no),
             limit
         )
         .fetch_all(&self.pool)
@@ -295,12 +311,28 @@ impl Store {
         Ok(lines)
     }
 
+    /// Returns a text that changes when lines of the month are added, removed or renumbered.
+    pub async fn lines_version(&self, period: NaiveDate) -> Result<String, StoreError> {
+        let version = sqlx::query_scalar!(
+            r#"select coalesce(string_agg(version, ' ' order by version), '') as "version!" from (
+                   select id || ':' || version from cloud_invoices
+                   where id in (select bill_id from cloud_cost_totals where period = $1)
+                   union all
+                   select id || ':' || state || encode(lines_sha256, 'hex') from cloud_estimates where period = $1
+               ) bill (version)"#,
+            period,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(version)
+    }
+
     /// Returns the number and the total of the lines on all pages.
     pub async fn cost_line_total(
         &self,
         filter: &CostLineFilter,
     ) -> Result<CostLineTotal, StoreError> {
-        let total = filtered!(query_total, filter, "")
+        let total = filtered!(query_total, filter, "cloud_cost_lines line", "")
             .fetch_one(&self.pool)
             .await?;
         Ok(total)
@@ -308,7 +340,11 @@ impl Store {
 
     /// Returns a line.
     pub async fn cost_line(&self, id: Uuid) -> Result<CostLine, StoreError> {
-        query_lines!([r#"where line.id = $1"#], id)
+        query_lines!(
+            [r#"cloud_cost_lines line left join cloud_invoices invoice on invoice.id = line.invoice_id
+             where line.id = $1"#],
+            id
+        )
             .fetch_optional(&self.pool)
             .await?
             .ok_or(StoreError::NotFound {

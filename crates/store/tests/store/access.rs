@@ -13,6 +13,7 @@ async fn a_token_authenticates_its_role_until_it_is_revoked() {
         .create_token(NewToken {
             name: "acme's own",
             role: &role,
+            costs: true,
             token: "arc_1",
         })
         .await
@@ -34,6 +35,7 @@ async fn the_database_never_contains_a_token() {
     let new = NewToken {
         name: "admin",
         role: &Role::PlatformAdmin,
+        costs: false,
         token: "arc_this-is-secret",
     };
     fixture.create_token(new).await.unwrap();

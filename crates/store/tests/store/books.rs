@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
+use store::costs::Statement;
 use store::inventory::{Commit, OverrideChange};
 use store::projects::ProjectChange;
 use uuid::Uuid;
 
 use super::bills::{assert_balanced, estimate, header, ingest_with, lines_of};
+use super::own_costs::check_own_costs;
 use super::support::{Fixture, droplet, fixture, members, project};
 
 /// The number of random accounts; `ARCADIA_BOOKS_SEEDS` overrides it.
@@ -298,11 +300,7 @@ impl World {
         assert_balanced(&self.fixture).await;
         for period in periods() {
             let statements = self.fixture.statements(period).await.unwrap();
-            let total: Decimal = statements
-                .rows
-                .iter()
-                .map(store::costs::Statement::total)
-                .sum();
+            let total: Decimal = statements.rows.iter().map(Statement::total).sum();
             let lines = lines_of(&self.fixture, &period.to_string()).await;
             let line_total: Decimal = lines.iter().map(|line| line.amount).sum();
             assert_eq!(total, line_total, "statements of {period}");
@@ -344,6 +342,9 @@ async fn the_books_balance_after_any_sequence_of_changes() {
             // Printed if a check fails.
             println!("seed {seed}, steps{}", world.steps);
             world.check().await;
+        }
+        for period in periods() {
+            check_own_costs(&world.fixture, &TENANTS, period).await;
         }
         let before = world.every_line().await;
         for (number, bill) in &world.bills {

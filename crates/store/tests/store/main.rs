@@ -19,6 +19,7 @@ mod matching;
 mod migrations;
 mod override_sequences;
 mod overrides;
+mod own_costs;
 mod projects;
 mod projects_decide;
 mod rate_limit;
