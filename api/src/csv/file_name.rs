@@ -32,7 +32,7 @@ impl FileName {
 
     /// Returns the header `content-disposition`. Clients that do not read UTF-8 names get the name
     /// with `_` for each character other than letters, digits, `.`, `_` and `-`.
-    pub(super) fn disposition(&self) -> HeaderValue {
+    pub(super) fn disposition(self) -> HeaderValue {
         let is_safe = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         let ascii: String = self
             .0

@@ -27,7 +27,7 @@ fn read(response: &Response) -> Vec<Vec<(String, String)>> {
     );
     let mut reader = csv::Reader::from_reader(response.text.as_bytes());
     let names = reader.headers().unwrap().clone();
-    let named = |record: csv::StringRecord| {
+    let row_of = |record: csv::StringRecord| {
         let cells = names.iter().zip(record.iter());
         cells
             .map(|(name, cell)| (name.to_owned(), cell.to_owned()))
@@ -35,7 +35,7 @@ fn read(response: &Response) -> Vec<Vec<(String, String)>> {
     };
     reader
         .records()
-        .map(|record| named(record.unwrap()))
+        .map(|record| row_of(record.unwrap()))
         .collect()
 }
 

@@ -141,7 +141,7 @@ impl Store {
             .await?
             .remove(&period)
             .unwrap_or_default();
-        let rule = rules::rule_for(&rules::read(&mut *tx).await?, period);
+        let rule = rules::rule_for(&rules::read(&mut tx).await?, period);
         let own = Some(tenant.to_string());
         if !allocate(Decimal::ONE, &direct, &rule).contains_key(&own) {
             return Ok(SharedParts::default());
