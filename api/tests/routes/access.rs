@@ -10,7 +10,16 @@ use crate::support::{APRIL, TestApi, UNKNOWN, token, with_token};
 
 /// Every route that requires a token, with the status for an admin and for the tenant `acme`.
 /// `{MINE}` is the id of a resource of acme, `{THEIRS}` of globex.
-const MATRIX: [(&str, &str, u16, u16); 46] = [
+const MATRIX: [(&str, &str, u16, u16); 49] = [
+    // For a tenant with a token that permits costs: see `my.rs`.
+    ("GET", "/api/v1/my/statements?period=2026-04", 403, 403),
+    ("GET", "/api/v1/my/cost-lines?period=2026-04", 403, 403),
+    (
+        "GET",
+        "/api/v1/my/costs?group_by=kind&from=2026-04&to=2026-04",
+        403,
+        403,
+    ),
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",

@@ -392,25 +392,52 @@ async fn a_tenant_gets_its_own_resources_as_csv() {
 }
 
 #[tokio::test]
-async fn a_page_has_its_table_as_csv() {
+async fn a_page_has_the_csv_of_its_list() {
     let api = TestApi::with_account().await;
     let session = Session::start(&api, &api.admin).await;
-    let query = "from=2026-04&to=2026-04&group_by=tenant";
-    let page = session.page(&format!("/costs?{query}")).await;
-    let link = format!("/costs?{}&amp;format=csv", query.replace('&', "&amp;"));
-    let link = link.replace("&amp;", "&#38;");
-    assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
-    let from_page = session.get(&format!("/costs?{query}&format=csv")).await;
-    let path = format!("/api/v1/billing/costs?{query}&format=csv");
-    let from_api = api.get(&api.admin, &path).await;
-    assert_eq!(read(&from_page), read(&from_api));
-    for response in [from_page, from_api] {
-        assert_eq!(
-            response.headers["content-disposition"],
-            "attachment; filename=\"costs-by-tenant-2026-04.csv\""
-        );
+    let costs = "costs?from=2026-04&to=2026-04&group_by=tenant";
+    let lines = "lines?period=2026-04";
+    for (page, list, name) in [
+        (
+            costs,
+            &*format!("billing/{costs}"),
+            "costs-by-tenant-2026-04",
+        ),
+        (
+            lines,
+            "billing/cost-lines?period=2026-04",
+            "cost-lines-2026-04",
+        ),
+        ("invoices", "billing/invoices", "invoices"),
+        (
+            "inventory?kind=droplet",
+            "inventory?kind=droplet",
+            "inventory-droplet",
+        ),
+        ("projects", "projects", "projects"),
+    ] {
+        let separator = if page.contains('?') { '&' } else { '?' };
+        let path = format!("/{page}{separator}format=csv");
+        let html = session.page(&format!("/{page}")).await;
+        let link = format!("href=\"{}\"", path.replace('&', "&#38;"));
+        assert!(html.contains(&link), "no {link} in {html}");
+        let from_page = session.get(&path).await;
+        let path = format!("/api/v1/{list}{separator}format=csv");
+        let from_api = api.get(&api.admin, &path).await;
+        assert!(!read(&from_api).is_empty(), "{list}");
+        assert_eq!(read(&from_page), read(&from_api), "{page}");
+        let name = format!("attachment; filename=\"{name}.csv\"");
+        for response in [from_page, from_api] {
+            assert_eq!(response.headers["content-disposition"], name);
+        }
     }
-    let session = Session::start(&api, &api.acme).await;
-    let refused = session.get(&format!("/costs?{query}&format=csv")).await;
-    assert_eq!(refused.status, 403);
+    let tenant = Session::start(&api, &api.acme).await;
+    for page in [costs, lines] {
+        let refused = tenant.get(&format!("/{page}&format=csv")).await;
+        assert_eq!(refused.status, 403, "{page}");
+    }
+    let own = tenant.get("/inventory?format=csv").await;
+    assert!(!own.text.contains("db-1"), "{}", own.text);
+    let of_api = api.get(&api.acme, "/api/v1/inventory?format=csv").await;
+    assert_eq!(read(&own), read(&of_api));
 }
