@@ -49,8 +49,8 @@ impl Format {
     }
 }
 
-/// Refuses CSV over HTTP/1.0: the end of the connection ends the body there, so that a client cannot
-/// distinguish a failed download from a complete one.
+/// Refuses CSV over HTTP/1.0: the end of the connection ends the body there, so that a client
+/// cannot distinguish a failed download from a complete one.
 pub(crate) async fn require_http_1_1(request: Request, next: Next) -> Response {
     let is_old = request.version() < Version::HTTP_11;
     let response = next.run(request).await;
