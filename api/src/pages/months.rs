@@ -1,5 +1,6 @@
 //! `/months`: all months with their total and the items that are open before the close.
 
+mod checks;
 mod close;
 mod rule;
 mod rule_form;
