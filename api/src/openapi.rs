@@ -233,20 +233,25 @@ pub(crate) fn document(openapi: &utoipa::openapi::OpenApi) -> serde_json::Result
     }
     let schemas = &mut document["components"]["schemas"];
     schemas["NewSpreadRule"]["oneOf"] = json!([
-        { "properties": { "rule": { "const": "fixed" } }, "required": ["weights"] },
         {
-            "properties": { "rule": { "enum": ["proportional", "even"] } },
-            "not": { "required": ["weights"] },
+            "properties": { "rule": { "const": "fixed" }, "weights": { "type": "object" } },
+            "required": ["weights"],
+        },
+        {
+            "properties": {
+                "rule": { "enum": ["proportional", "even"] },
+                "weights": { "type": "null" },
+            },
         },
     ]);
     schemas["ResourcePatch"]["anyOf"] = json!([
         { "required": ["tenant_id"] },
         { "required": ["cloud_project_id"] },
-        { "not": { "required": ["since"] } },
+        { "properties": { "since": { "type": "null" } } },
     ]);
     schemas["ProjectPatch"]["anyOf"] = json!([
         { "required": ["tenant_id"] },
-        { "not": { "required": ["tenant_since"] } },
+        { "properties": { "tenant_since": { "type": "null" } } },
     ]);
     Ok(document)
 }

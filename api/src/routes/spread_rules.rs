@@ -15,7 +15,7 @@ use serde_json::json;
 use store::costs::StoredAllocationRule;
 use store::inventory::Commit;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -155,6 +155,7 @@ fn weights_schema() -> RefOr<Schema> {
         .schema_type(Type::String)
         .pattern(Some(WEIGHT_PATTERN));
     ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .property_names(Some(tenant))
         .additional_properties(Some(weight))
         .min_properties(Some(1))
