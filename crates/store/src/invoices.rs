@@ -10,11 +10,11 @@ mod documents;
 mod estimates;
 mod histories;
 mod ingest;
+pub(crate) mod line_attribution;
 mod lines;
 pub(crate) mod matching;
 mod months;
 mod own_lines;
-pub(crate) mod owners;
 mod reads;
 mod spans;
 

@@ -17,8 +17,8 @@ pub use unmatched::UnmatchedMembers;
 use crate::costs::effect::{Effect, Measured};
 use crate::inventory::attribution::{self, Scope};
 use crate::inventory::{Commit, intervals};
+use crate::invoices::line_attribution::{self, Affected};
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Affected};
 use crate::listings::{ListingFacts, STRIKES, now, record};
 use crate::locks::{self, Lock};
 use crate::{Run, Store, StoreError};
@@ -85,7 +85,7 @@ impl Store {
         let at = now(&mut tx).await?;
         let renamed = intervals::follow_names(&mut tx, at).await?;
         matching::rematch_named_projects(&mut tx, &renamed).await?;
-        owners::reallocate(&mut tx, Affected::OfProjects(&renamed)).await?;
+        line_attribution::reallocate(&mut tx, Affected::OfProjects(&renamed)).await?;
         tx.commit().await?;
         Ok(outcome)
     }
@@ -158,7 +158,7 @@ impl Store {
             apply(&mut tx, assign).await?;
             measured = Measured::of(before.until_now(&mut tx).await?);
             if commit == Commit::DryRun && tenant.is_some() && change.tenant_since.is_none() {
-                let first = owners::first_charge_of_project(&mut tx, id).await?;
+                let first = line_attribution::first_charge_of_project(&mut tx, id).await?;
                 if let Some(since) = first.filter(|first| *first < at) {
                     let assign = Assignment {
                         since: Some(since),
@@ -222,7 +222,7 @@ async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), Stor
     .await?;
     matching::set_cause(tx, "operator", Some(assign.assigned_by), None).await?;
     attribution::attribute(tx, Scope::All, None, assign.at).await?;
-    owners::reallocate(tx, Affected::OfProjects(&[assign.project])).await
+    line_attribution::reallocate(tx, Affected::OfProjects(&[assign.project])).await
 }
 
 /// See [`Store::lock_project_creation`].

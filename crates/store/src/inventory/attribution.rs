@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::intervals;
 use super::rows::join_by_hashing;
+use crate::invoices::line_attribution::{self, Affected};
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Affected};
 use crate::{Run, StoreError};
 
 /// The resources to attribute.
@@ -57,7 +57,7 @@ pub(crate) async fn attribute(
     let changed: Vec<Uuid> = before.into_keys().collect();
     intervals::follow_projects(tx, &changed, at).await?;
     matching::rematch_candidates(tx, &changed).await?;
-    owners::reallocate(tx, Affected::OfResources(&changed)).await?;
+    line_attribution::reallocate(tx, Affected::OfResources(&changed)).await?;
     record_contradictions(tx, ids, run, at).await?;
     join_by_hashing(tx, 0).await?;
     Ok(moved)

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::attribution::{self, Scope};
 use super::{Resource, query_resources};
 use crate::costs::effect::{Effect, Measured};
+use crate::invoices::line_attribution::{self, Affected};
 use crate::invoices::matching;
-use crate::invoices::owners::{self, Affected};
 use crate::listings::now;
 use crate::locks::{self, Lock};
 use crate::{Store, StoreError};
@@ -235,7 +235,7 @@ async fn apply(
     }
     matching::set_cause(tx, "operator", Some(changed_by), None).await?;
     attribution::attribute(tx, Scope::Of(parts), None, at).await?;
-    owners::reallocate(tx, Affected::OfResources(parts)).await
+    line_attribution::reallocate(tx, Affected::OfResources(parts)).await
 }
 
 /// Changes the tenant or the project of an override. See [`OverrideChange`].

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::bill::Bill;
 use super::histories::Histories;
+use super::line_attribution::{self, sole_tenant};
 use super::matching::{self, Match};
-use super::owners::{self, sole_tenant};
 use crate::StoreError;
 use crate::json_rows::json_rows;
 
@@ -83,7 +83,7 @@ async fn insert_chunk(
     let split = ids.iter().zip(&attribution);
     let split = split
         .filter_map(|(id, attribution)| attribution.as_ref().map(|attribution| (*id, attribution)));
-    owners::store_shares(tx, split).await
+    line_attribution::store_shares(tx, split).await
 }
 
 fn attribute_line(
@@ -100,7 +100,7 @@ fn attribute_line(
             .resource_id
             .and_then(|resource| histories.resources.get(&resource)),
         project_name: &line.project_name,
-        is_matched_by_operator: found.rule == owners::OPERATOR,
+        is_matched_by_operator: found.rule == line_attribution::OPERATOR,
     };
     attribute(&charge, &histories.projects)
 }
@@ -221,7 +221,7 @@ pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(),
     .await?;
     matching::set_cause(tx, "ingest", None, None).await?;
     matching::rematch_lines(tx, &lines).await?;
-    owners::reallocate(tx, owners::Affected::Lines(&lines)).await
+    line_attribution::reallocate(tx, line_attribution::Affected::Lines(&lines)).await
 }
 
 /// Returns the number of lines by match rule.

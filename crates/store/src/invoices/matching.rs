@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::Bill;
-use super::owners::{self, Affected};
+use super::line_attribution::{self, Affected};
 use crate::locks::{self, Lock};
 use crate::{Run, StoreError};
 
@@ -228,5 +228,5 @@ pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Resu
     )
     .fetch_all(&mut *tx)
     .await?;
-    owners::reallocate(tx, Affected::Lines(&changed)).await
+    line_attribution::reallocate(tx, Affected::Lines(&changed)).await
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::bill::{end_of_month, start_of_month};
 use super::cost_lines::CostLine;
 use super::histories::Histories;
-use super::owners::OPERATOR;
+use super::line_attribution::OPERATOR;
 use crate::{Store, StoreError};
 
 /// A part of the charge period with one tenant.
