@@ -41,7 +41,9 @@ struct LastMonth {
     path: String,
     amount: Money,
     before: String,
+    /// The size of the difference; `direction` is `more` or `less`.
     change: Money,
+    direction: &'static str,
     is_final: bool,
     causes: Vec<Cause>,
 }
@@ -201,7 +203,12 @@ async fn last_month(state: &ApiState, period: NaiveDate) -> Result<LastMonth, Pa
         path: format!("/months/{}", month(period)),
         amount: Money(amount),
         before: month_name(before),
-        change: Money(change),
+        change: Money(change.abs()),
+        direction: if change.is_sign_negative() {
+            "less"
+        } else {
+            "more"
+        },
         is_final,
         causes: causes(&costs.rows, period),
     })
