@@ -1,22 +1,37 @@
 -- The rule of attribution: the project and tenant of each resource, and their source.
--- Applied by crates/store/src/inventory/attribution.rs (stored resources) and rows.rs (staged
--- ones).
+-- Applied by crates/store/src/inventory/attribution.rs (stored resources) and
+-- crates/store/src/inventory/rows.rs (new staged ones).
 --
--- provider_project_id, DigitalOcean's project, is the first of these that applies:
---   node        the project of the cluster of which the resource is a node
---   made        the project of the cluster that created the resource, unless a user moved it out
---               of the default project
---   membership  the project that lists the resource
+-- provider_project_id, the project without overrides, is the first of these that applies:
+--   node        the project of the live cluster of which the resource is a node
+--   made        the project of the cluster that created the resource, unless a user moved it, so
+--               that a project other than the default one lists it
+--   membership  the project that lists the resource, with any status of the membership
 --   body        the project in the body of the resource
 --   part        the project of the parent of the resource
 --   claimed     the project of the droplet that lists the resource as a backup
---   fallback    the internal project, for kinds that always have a project, if a complete pass over
---               the projects that began after the resource was first observed lists it nowhere
--- An override takes precedence. The override of a parent also applies to its parts: that of a
--- cluster always, that of another parent if neither membership nor body determines a project.
--- The kinds that always have a project are listed here and in crates/domain/src/kind.rs.
+--   fallback    the internal project, for kinds that always have a project (listed below), if a
+--               complete pass over the projects that began after the resource was first observed
+--               lists it nowhere
+-- A membership counts until three passes lack it and its row is deleted.
 --
--- listing is null for a stored resource.
+-- parent_id, the resource with overrides that also apply: the cluster by the rules node and made,
+-- even if it has no project; else, if neither membership nor body determines a project, the parent
+-- in the body or the droplet that lists the backup. A deleted parent still counts, except the
+-- cluster of a node.
+--
+-- Overrides take precedence, those of the nearest resource first: the resource itself, its parent,
+-- the parent of its parent ... The project is that of the nearest override of the project. The
+-- tenant is that of the nearest override of either: its tenant, or else the tenant of its project.
+-- So an override of the tenant alone leaves the resource in the project to which an ancestor was
+-- moved. crates/domain/src/costs/attribution.rs has the same rule for the tenant of a charge.
+--
+-- The view reads the stored project and overrides of the parent, so attribution.rs applies it up to
+-- four times, until no row changes.
+--
+-- listing is null for a stored resource. Of the staged resources only new ones are read: a changed
+-- one is attributed when it is stored. A condition on the id reads only the rows of that resource:
+-- only the time of the latest pass is aggregated, which does not depend on the resource.
 create view cloud_resource_attribution as
 select
     subject.id,
@@ -25,6 +40,11 @@ select
     decided.provider_project_id,
     decided.parent_id,
     override.resource_id as overridden_by,
+    case
+        when own.cloud_project_id is not null then own.resource_id
+        when of_parent.cloud_project_id is not null then of_parent.resource_id
+        else above_project.resource_id
+    end as project_overridden_by,
     effective.id as cloud_project_id,
     coalesce(override.tenant_id, effective.tenant_id) as tenant_id,
     case
@@ -35,7 +55,7 @@ select
 from (
     select r.id, null::uuid as listing, r.kind, r.provider_id, r.body_project_id, r.first_seen_at,
         own.relation as owner_relation, own.other_kind as owner_kind, own.other_provider_id as owner_provider_id
-    from cloud_resources r
+    from cloud_resource_rows r
     left join cloud_resource_relations own on own.stated_by = r.id and own.is_owner
     where r.provider = 'digitalocean' and r.deleted_at is null
     union all
@@ -44,32 +64,40 @@ from (
 ) subject
 left join cloud_project_members member
     on member.provider = 'digitalocean' and member.kind = subject.kind and member.provider_id = subject.provider_id
-left join cloud_projects member_project on member_project.id = member.cloud_project_id
-left join cloud_projects named on named.provider = 'digitalocean' and named.provider_id = subject.body_project_id
+left join cloud_project_rows member_project on member_project.id = member.cloud_project_id
+left join cloud_project_rows named on named.provider = 'digitalocean' and named.provider_id = subject.body_project_id
+-- A droplet is a node of one cluster. If two clusters claim it, the smaller id makes the choice
+-- stable.
 left join (
-    -- A droplet is a node of one cluster. If two clusters claim it, min() makes the choice stable.
-    select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as cluster_id
+    select s.other_kind, s.other_provider_id, s.stated_by as cluster_id
     from cloud_resource_relations s
-    join cloud_resources stating on stating.id = s.stated_by and stating.deleted_at is null
+    join cloud_resource_rows stating on stating.id = s.stated_by and stating.deleted_at is null
     where s.relation = 'node_of' and s.direction = 'from_other'
-    group by s.other_kind, s.other_provider_id
+      and not exists (
+          select from cloud_resource_relations other
+          join cloud_resource_rows first on first.id = other.stated_by and first.deleted_at is null
+          where other.relation = 'node_of' and other.direction = 'from_other' and other.other_kind = s.other_kind
+            and other.other_provider_id = s.other_provider_id and other.stated_by < s.stated_by)
 ) node on node.other_kind = subject.kind and node.other_provider_id = subject.provider_id
-left join cloud_resources cluster on cluster.id = node.cluster_id
+left join cloud_resource_rows cluster on cluster.id = node.cluster_id
+-- The body of a backup does not name its droplet; the body of the droplet names its backups.
 left join (
-    -- The body of a backup does not name its droplet; the body of the droplet names its backups.
-    select s.other_kind, s.other_provider_id, min(s.stated_by::text)::uuid as claimant_id
+    select s.other_kind, s.other_provider_id, s.stated_by as claimant_id
     from cloud_resource_relations s
     where s.relation = 'backup_of' and s.direction = 'from_other'
-    group by s.other_kind, s.other_provider_id
+      and not exists (
+          select from cloud_resource_relations other
+          where other.relation = 'backup_of' and other.direction = 'from_other' and other.other_kind = s.other_kind
+            and other.other_provider_id = s.other_provider_id and other.stated_by < s.stated_by)
 ) claim on claim.other_kind = subject.kind and claim.other_provider_id = subject.provider_id
-left join cloud_resources claimant on claimant.id = claim.claimant_id
-left join cloud_resources owner
+left join cloud_resource_rows claimant on claimant.id = claim.claimant_id
+left join cloud_resource_rows owner
     on owner.provider = 'digitalocean' and owner.kind = subject.owner_kind and owner.provider_id = subject.owner_provider_id
 left join (
     select max(started_at) as started_at from cloud_listings where kind = 'project_member' and complete
 ) last_pass on subject.first_seen_at < last_pass.started_at
 left join (
-    select id from cloud_projects
+    select id from cloud_project_rows
     where provider = 'digitalocean' and is_internal and deleted_at is null
     order by first_seen_at limit 1
 ) internal
@@ -115,6 +143,13 @@ left join cloud_current_overrides of_parent on of_parent.resource_id = decided.p
 left join cloud_current_overrides above
     on above.resource_id = case decided.parent_id
        when cluster.id then cluster.overridden_by when owner.id then owner.overridden_by when claimant.id then claimant.overridden_by end
+left join cloud_current_overrides above_project
+    on above_project.resource_id = case decided.parent_id
+       when cluster.id then cluster.project_overridden_by
+       when owner.id then owner.project_overridden_by
+       when claimant.id then claimant.project_overridden_by
+       end
 left join cloud_current_overrides override
     on override.resource_id = coalesce(own.resource_id, of_parent.resource_id, above.resource_id)
-left join cloud_projects effective on effective.id = coalesce(override.cloud_project_id, decided.provider_project_id);
+left join cloud_project_rows effective
+    on effective.id = coalesce(own.cloud_project_id, of_parent.cloud_project_id, above_project.cloud_project_id, decided.provider_project_id);

@@ -3,17 +3,33 @@
 --
 -- match_rule, by precedence:
 --   operator    an operator's override (cloud_cost_line_overrides)
---   uuid, id    the id in DigitalOcean's item of the line
+--   uuid        the uuid in DigitalOcean's item of the line is the id of a resource: of one of the
+--               identified_kind, else of any kind that was ever listed
+--   id          the number in the item is the id of a resource of the identified_kind: a number is
+--               unique within a kind only
 --   account     the product cannot have a resource: shared costs
---   name        the only resource with the name and kind of the line, of those with a lifetime,
---               region and size that fit the line
+--   name        the only resource with the name and the identified_kind of the line that fits it
 --   group       the same, if the group of the line has the name
 --   project     of several that fit, the only one that was in the project on the line
 --   ambiguous   several fit, and the project does not decide
---   historic    DigitalOcean's id is of a resource that was deleted before the first sync
+--   historic    DigitalOcean's id is of a resource that the mirror has not observed: usually one
+--               that was deleted before the first sync
 --   unmatched   no resource fits
--- If DigitalOcean's item contains an id, no name is used. match_note explains why a line is not
--- matched, and how to fix it if that is known.
+-- match_note explains why a line is not matched, and how to fix it if that is known.
+--
+-- A resource fits a line if all of these are true. An unknown value, of the resource or of the
+-- line, fits:
+-- - Its lifetime overlaps the charge period: DigitalOcean's created_at is not after the end, and
+--   the last sighting of a deleted resource is not before the start.
+-- - Its region is that of the line. Former regions do not count.
+-- - Its size_slug, the current or a former one, is that of the line.
+--
+-- name, group: a name is used only if the item has no id; except that of a Kubernetes cluster in
+-- the group, because DigitalOcean does not document which resource the items of a cluster name. A
+-- number without a known kind is not used as an id: it could be of any kind.
+-- A resource has the name if it had it at the end of the charge period. If none of these fits,
+-- those that lost it during the period qualify: DigitalOcean does not document which of the names
+-- an invoice has.
 --
 -- project: the candidate was in a project of that name at some moment of the charge period. As in
 -- the attribution (crates/domain/src/costs/attribution.rs), the first membership of a resource and
@@ -68,7 +84,15 @@ as $$
                 format('the product is not known here, and DigitalOcean''s id %s could be of any kind', item_id)
             when identified_kind is null then 'the product is not known here'
             when wanted_name is null then 'the line names no resource'
-            when coalesce(named.found, 0) = 0 then format('no %s of this name is known%s', identified_kind, coalesce(
+            when named.found = 0
+                and not exists (
+                    select from cloud_resources r where r.kind = identified_kind and fold_case(r.name) = fold_case(wanted_name))
+                and not exists (
+                    select from cloud_resource_events e
+                    join cloud_resources r on r.id = e.resource_id
+                    where e.event in ('updated', 'restored') and e.changes ? 'name'
+                      and fold_case(e.changes #>> '{name,before}') = fold_case(wanted_name) and r.kind = identified_kind)
+            then format('no %s of this name is known%s', identified_kind, coalesce(
                 (select ': ' || partial_reason from cloud_kind_freshness
                  where provider = 'digitalocean' and kind = identified_kind),
                 -- Also before the first listing, and for a bucket that was deleted before it.
@@ -100,39 +124,53 @@ as $$
             count(*) as found,
             count(*) filter (where fit.lived) as lived,
             count(*) filter (where fit.lived and fit.placed) as placed,
-            count(*) filter (where fit.lived and fit.placed and fit.sized) as fitting,
-            array_agg(candidate.id order by candidate.id) filter (where fit.lived and fit.placed and fit.sized) as ids
+            coalesce(nullif(count(*) filter (where fit.is_good and not candidate.is_former), 0), count(*) filter (where fit.is_good))
+                as fitting,
+            coalesce(array_agg(candidate.id order by candidate.id) filter (where fit.is_good and not candidate.is_former),
+                array_agg(candidate.id order by candidate.id) filter (where fit.is_good)) as ids
         from (
-            -- Resources that have the name and had it in the charge period.
-            select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at from cloud_resources r
-            where r.kind = identified_kind and lower(r.name) = lower(wanted_name)
+            -- Resources that have the name and had it at the end of the charge period.
+            select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at, false as is_former from cloud_resources r
+            where r.kind = identified_kind and fold_case(r.name) = fold_case(wanted_name)
               and not exists (
                   select 1 from cloud_resource_events e
                   where e.resource_id = r.id and e.event in ('updated', 'restored') and e.changes ? 'name' and e.occurred_at >= ends)
             union all
             -- Resources that had it then and have another now.
-            select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at
+            select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at, false
             from cloud_resource_events e
             join cloud_resources r on r.id = e.resource_id
             where e.event in ('updated', 'restored') and e.changes ? 'name'
-              and lower(e.changes #>> '{name,before}') = lower(wanted_name)
+              and fold_case(e.changes #>> '{name,before}') = fold_case(wanted_name)
               and r.kind = identified_kind and e.occurred_at >= ends
               and not exists (
                   select 1 from cloud_resource_events earlier
                   where earlier.resource_id = e.resource_id and earlier.event in ('updated', 'restored') and earlier.changes ? 'name'
                     and earlier.occurred_at >= ends and earlier.id < e.id)
+            union all
+            -- Resources that lost it during the charge period.
+            select r.id, r.region, r.attrs, r.deleted_at, r.last_seen_at, true
+            from cloud_resources r
+            where r.kind = identified_kind and r.id in (
+                select e.resource_id from cloud_resource_events e
+                where e.event in ('updated', 'restored') and e.changes ? 'name'
+                  and fold_case(e.changes #>> '{name,before}') = fold_case(wanted_name)
+                  and e.occurred_at >= starts and e.occurred_at < ends)
         ) candidate
         cross join lateral (
             select
                 coalesce(provider_time(candidate.attrs ->> 'created_at') <= ends, true)
                     and (candidate.deleted_at is null or candidate.last_seen_at >= starts) as lived,
-                coalesce(lower(candidate.region) = lower(wanted_region), true) as placed,
+                coalesce(fold_case(candidate.region) = fold_case(wanted_region), true) as placed,
                 coalesce(candidate.attrs ->> 'size_slug' = wanted_size, true)
                     or exists (
                         select 1 from cloud_resource_events e
-                        where e.resource_id = candidate.id and e.event = 'updated'
+                        where e.resource_id = candidate.id and e.event in ('updated', 'restored')
                           and e.changes #>> '{attrs.size_slug,before}' = wanted_size) as sized
             offset 0
+        ) checked
+        cross join lateral (
+            select checked.lived, checked.placed, checked.lived and checked.placed and checked.sized as is_good
         ) fit
     ) named
         on item.by_uuid is null and item.by_id is null and not is_for_account and wanted_name is not null
@@ -173,7 +211,7 @@ as $$
                                 select from cloud_project_names earlier
                                 where earlier.cloud_project_id = n.cloud_project_id and earlier.valid_from < n.valid_from
                             ) then n.valid_from else '-infinity' end as counts_from
-                        from cloud_project_names n where lower(n.name) = lower(project_name)
+                        from cloud_project_names n where fold_case(n.name) = fold_case(project_name)
                     ) called on called.cloud_project_id = stay.cloud_project_id
                     -- A charge period of no length is the moment of its start.
                     cross join (select greatest(ends, starts + interval '1 microsecond') as ends) period
@@ -201,4 +239,4 @@ cross join lateral cost_line_match(
     line.identified_kind, line.is_named_by_group, line.resource_name, line.described_region, line.described_size,
     line.item_resource_id, line.item_resource_uuid, line.is_for_account, line.project_name,
     coalesce(line.start_at, line.bill_period::timestamp at time zone 'UTC'),
-    coalesce(line.end_at, (line.bill_period + interval '1 month')::timestamp at time zone 'UTC')) found;
+    charge_ends(line.start_at, line.end_at, line.bill_period)) found;
