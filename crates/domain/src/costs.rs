@@ -7,4 +7,4 @@ pub use attribution::{
     Attribution, Basis, Charge, Interval, Overrides, Projects, ResourceHistory, Share, Span,
     attribute, spans,
 };
-pub use split::{AllocationRule, allocate, allocate_each, split, weights};
+pub use split::{AllocationRule, LineAllocation, allocate, allocate_each, split, weights};

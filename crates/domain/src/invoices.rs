@@ -13,9 +13,10 @@ mod unreadable;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use compact_str::CompactString;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 pub use csv_file::{CsvColumns, InvoiceCsv, read_invoice_csv};
 pub use fit::fits;
@@ -27,11 +28,17 @@ pub use unreadable::UnreadableInvoice;
 use crate::ids::InvoiceUuid;
 use crate::kind::ResourceKind;
 
-/// The month of an invoice (spec: `invoice_period`, `YYYY-MM`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The month of an invoice (spec: `invoice_period`, `YYYY-MM`); the same text in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct InvoicePeriod(NaiveDate);
 
 impl InvoicePeriod {
+    /// The month of a day.
+    pub fn of(day: NaiveDate) -> Self {
+        Self(day.with_day(1).unwrap_or(day))
+    }
+
     /// The first day of the month.
     pub fn first_day(self) -> NaiveDate {
         self.0
@@ -57,6 +64,20 @@ impl FromStr for InvoicePeriod {
         NaiveDate::from_ymd_opt(year, month, 1)
             .map(Self)
             .ok_or_else(invalid)
+    }
+}
+
+impl TryFrom<String> for InvoicePeriod {
+    type Error = InvalidPeriod;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<InvoicePeriod> for String {
+    fn from(period: InvoicePeriod) -> Self {
+        period.to_string()
     }
 }
 
@@ -249,6 +270,8 @@ mod tests {
             NaiveDate::from_ymd_opt(2026, 4, 1).unwrap()
         );
         assert_eq!(period.to_string(), "2026-04");
+        let day = NaiveDate::from_ymd_opt(2026, 4, 30).unwrap();
+        assert_eq!(InvoicePeriod::of(day), period);
         for text in [
             "2026-13",
             "2026",

@@ -124,6 +124,12 @@ impl ResourceKind {
             )
     }
 
+    /// Returns the middle part of URNs of this kind.
+    fn urn_kind(&self) -> &str {
+        let known = URN_KINDS.iter().find(|(_, kind)| kind == self);
+        known.map_or(self.as_str(), |(urn_kind, _)| urn_kind)
+    }
+
     /// Returns the kind with this system's name.
     pub fn named(name: impl Into<String>) -> Self {
         Self(Cow::Owned(name.into()))
@@ -174,6 +180,17 @@ pub struct Urn {
     pub provider_id: String,
 }
 
+impl fmt::Display for Urn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "do:{}:{}",
+            self.kind.urn_kind(),
+            self.provider_id
+        )
+    }
+}
+
 impl FromStr for Urn {
     type Err = InvalidUrn;
 
@@ -208,6 +225,7 @@ mod tests {
                 (parsed.kind.as_str(), parsed.provider_id.as_str()),
                 (kind, id)
             );
+            assert_eq!(parsed.to_string(), urn);
         }
     }
 

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::split::split;
+use crate::fold_case;
 
 /// A value and the interval in which it is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +217,7 @@ fn visit_boundaries(
         each_boundary(&resource.projects, visit);
         concerned.extend(resource.projects.iter().map(|interval| interval.value));
     }
-    if let Some(named) = projects.names.get(&charge.project_name.to_lowercase()) {
+    if let Some(named) = projects.names.get(&fold_case(charge.project_name)) {
         each_boundary(named, visit);
         for project in named.iter().map(|interval| interval.value) {
             if let Some(since) = projects.known_since.get(&project) {
@@ -307,8 +308,8 @@ impl Projects {
 
     /// The project with this name at that time; before that, the project that first became known by
     /// this name. None if two projects qualify.
-    fn named(&self, name: &str, time: DateTime<Utc>) -> Option<Uuid> {
-        let intervals = self.names.get(&name.to_lowercase())?;
+    pub fn named(&self, name: &str, time: DateTime<Utc>) -> Option<Uuid> {
+        let intervals = self.names.get(&fold_case(name))?;
         if name.is_empty() {
             return None;
         }

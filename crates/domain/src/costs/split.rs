@@ -147,11 +147,60 @@ impl AllocationRule {
     }
 }
 
-/// Allocates shared lines (USD) one after the other, and returns one tenant's part of each.
+/// Allocates shared lines (USD) one after the other to all tenants.
 ///
 /// The part of a line is the growth of the tenant's part of the sum so far. So the parts of the
 /// lines total the tenant's part of `total`, which is the sum of the lines, and the parts of all
 /// tenants total each line.
+#[derive(Debug)]
+pub struct LineAllocation<'a> {
+    direct: &'a BTreeMap<Option<String>, Decimal>,
+    rule: &'a AllocationRule,
+    total: Decimal,
+    remaining: usize,
+    sum: Decimal,
+    allocated: BTreeMap<Option<String>, Decimal>,
+}
+
+impl<'a> LineAllocation<'a> {
+    /// Starts the allocation of `count` lines with this total.
+    pub fn new(
+        direct: &'a BTreeMap<Option<String>, Decimal>,
+        rule: &'a AllocationRule,
+        total: Decimal,
+        count: usize,
+    ) -> Self {
+        Self {
+            direct,
+            rule,
+            total,
+            remaining: count,
+            sum: Decimal::ZERO,
+            allocated: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the part of each tenant in the next line; parts of zero are omitted.
+    pub fn next(&mut self, line: Decimal) -> BTreeMap<Option<String>, Decimal> {
+        self.sum += line;
+        self.remaining = self.remaining.saturating_sub(1);
+        // The number of decimals decides on the unit of the parts.
+        let so_far = if self.remaining == 0 {
+            self.total
+        } else {
+            self.sum
+        };
+        let mut parts = allocate(so_far, self.direct, self.rule);
+        let before = std::mem::replace(&mut self.allocated, parts.clone());
+        for (tenant, part) in before {
+            *parts.entry(tenant).or_default() -= part;
+        }
+        parts.retain(|_, part| !part.is_zero());
+        parts
+    }
+}
+
+/// Returns one tenant's part of each of these shared lines (USD), by [`LineAllocation`].
 pub fn allocate_each(
     lines: &[Decimal],
     total: Decimal,
@@ -159,22 +208,10 @@ pub fn allocate_each(
     rule: &AllocationRule,
     tenant: &Option<String>,
 ) -> Vec<Decimal> {
-    let part_of = |amount: Decimal| -> Decimal {
-        allocate(amount, direct, rule)
-            .remove(tenant)
-            .unwrap_or_default()
-    };
-    let mut sum = Decimal::ZERO;
-    let mut allocated = Decimal::ZERO;
-    let last = lines.len().saturating_sub(1);
-    let parts = lines.iter().enumerate().map(|(place, line)| {
-        sum += line;
-        // The number of decimals decides on the unit of the parts.
-        let so_far = if place == last { total } else { sum };
-        let part = part_of(so_far) - allocated;
-        allocated += part;
-        part
-    });
+    let mut allocation = LineAllocation::new(direct, rule, total, lines.len());
+    let parts = lines
+        .iter()
+        .map(|line| allocation.next(*line).remove(tenant).unwrap_or_default());
     parts.collect()
 }
 

@@ -128,6 +128,8 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
 
     let mut lines = Vec::new();
     let mut record = StringRecord::new();
+    // The smallest number of decimals of the amounts before the last one.
+    let mut decimals = None;
     while reader
         .read_record(&mut record)
         .map_err(|error| malformed(file, &error))?
@@ -153,8 +155,10 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
         lines.push(read_line(&columns, &record, line_no, place)?);
         let rest = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         if rest >= file.len() {
-            check_end(&columns, &header, &record, place)?;
+            check_end(&columns, &header, &record, place, decimals)?;
         }
+        let own = decimals_of(record.get(columns.amount).unwrap_or_default());
+        decimals = Some(decimals.map_or(own, |least: usize| least.min(own)));
     }
     Ok(InvoiceCsv {
         lines,
@@ -162,12 +166,24 @@ pub fn read_invoice_csv(file: &[u8]) -> Result<InvoiceCsv, UnreadableInvoice> {
     })
 }
 
-/// Rejects a truncated last field: the number of fields can be correct nevertheless.
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Returns the number of decimals of an amount as it is written.
+fn decimals_of(amount: &str) -> usize {
+    let decimals = amount.rsplit_once('.');
+    decimals.map_or(0, |(_, cents)| cents.trim_end_matches(')').len())
+}
+
+/// Rejects a truncated last field: the number of fields can be correct nevertheless. `decimals` is
+/// the smallest number of decimals of the amounts before the last one.
 fn check_end(
     columns: &Columns,
     header: &StringRecord,
     record: &StringRecord,
     place: Place<'_>,
+    decimals: Option<usize>,
 ) -> Result<(), UnreadableInvoice> {
     let last_record = place.rest();
     if ends_inside_quotes(last_record) {
@@ -178,16 +194,13 @@ fn check_end(
             line, last_title, problem, REFETCH,
         ));
     }
-    let is_terminated = last_record
-        .last()
-        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
+    let is_terminated = last_record.last().is_some_and(|byte| is_line_end(*byte));
     if !is_terminated && columns.amount + 1 == columns.count {
-        // `$86.9` can be the start of `$86.92`: invoices write cents with two digits.
+        // `$86.9` can be the start of `$86.92`: invoices write cents with two digits. If all other
+        // amounts have more digits, this one had them too. The total of the invoice detects the
+        // truncated amounts of all other files.
         let text = record.get(columns.amount).unwrap_or_default();
-        let has_cents = text
-            .rsplit_once('.')
-            .is_some_and(|(_, cents)| cents.trim_end_matches(')').len() >= 2);
-        if !has_cents {
+        if decimals_of(text) < decimals.unwrap_or_default().max(2) {
             let problem = format!("the file is truncated inside the amount {text:?}");
             let line = place.line();
             return Err(UnreadableInvoice::in_column(line, AMOUNT, problem, REFETCH));

@@ -364,6 +364,33 @@ fn a_truncated_file_is_rejected_unless_it_ends_with_a_line() {
     }
 }
 
+#[test]
+fn an_amount_with_fewer_decimals_than_all_others_is_truncated() {
+    let file = |amounts: &[&str]| {
+        let lines: Vec<String> = amounts
+            .iter()
+            .map(|amount| format!("Droplets,web-1 (s-1vcpu-1gb),{amount}"))
+            .collect();
+        format!("product,description,USD\n{}", lines.join("\n"))
+    };
+    let whole = file(&["$0.012", "$0.500", "$86.925"]);
+    for (end, is_read) in [(0, true), (1, false), (2, false)] {
+        let file = &whole[..whole.len() - end];
+        assert_eq!(read(file).is_ok(), is_read, "{file}");
+        // A line break proves the amount.
+        assert!(read(&format!("{file}\n")).is_ok(), "{file}");
+    }
+    assert_rejected(&file(&["$0.012", "$0.500", "$86.92"]), 4, "USD");
+    for amounts in [
+        &["$0.012", "$6.00", "$86.92"] as &[&str],
+        &["$86.92"],
+        &["$86.925"],
+        &["$6", "$86.92"],
+    ] {
+        assert!(read(&file(amounts)).is_ok(), "{amounts:?}");
+    }
+}
+
 fn amounts() -> impl Strategy<Value = Vec<i64>> {
     prop::collection::vec(-1_000_000_i64..10_000_000, 0..40)
 }

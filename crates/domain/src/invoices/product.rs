@@ -7,6 +7,7 @@ use compact_str::CompactString;
 
 use super::{ChargePart, InvoiceLine, InvoiceSummary};
 use crate::kind::ResourceKind;
+use crate::regions;
 
 /// The charged resource and the part of the bill. An unknown product has only a part: the set of
 /// products is open.
@@ -273,18 +274,11 @@ fn last_brackets(description: &str) -> Option<(&str, &str)> {
     Some((name.trim(), inside.trim()))
 }
 
-/// Regions of the API description (`region_slug.yml`), and `ams1`, which only its registry lists.
-///
-/// A new region is not recognised until it is added here; its lines match by name alone until then.
-/// A guess would be worse: a word that only looks like a region would prevent a match of the line
-/// with its resource.
-const REGIONS: [&str; 16] = [
-    "ams1", "ams2", "ams3", "atl1", "blr1", "fra1", "lon1", "nyc1", "nyc2", "nyc3", "sfo1", "sfo2",
-    "sfo3", "sgp1", "syd1", "tor1",
-];
-
+/// A new region is not recognised until it is added to the table; its lines match by name alone
+/// until then. A guess would be worse: a word that only looks like a region would prevent a match
+/// of the line with its resource.
 fn is_region(text: &str) -> bool {
-    REGIONS.contains(&text)
+    regions::name_of(text).is_some()
 }
 
 /// Returns true for the slug of a droplet's size: `s-1vcpu-2gb`, `c-2`, `so1_5-2vcpu-16gb`,

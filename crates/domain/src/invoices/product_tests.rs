@@ -211,7 +211,7 @@ const PRODUCTS: [&str; 14] = [
 
 #[test]
 fn every_region_and_the_usual_forms_of_sizes_are_read() {
-    for region in REGIONS {
+    for (region, _) in regions::REGIONS {
         for product in ["Volumes", "Spaces", "Spaces Buckets"] {
             let charge = charge(product, "", &format!("data ({region}) 100GB"));
             assert_eq!(charge.region.as_deref(), Some(region), "{product}");
