@@ -2,11 +2,12 @@
 //! stalls.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
@@ -69,10 +70,28 @@ impl Store {
         T: Send + 'static,
         W: Future<Output = T> + Send + 'static,
     {
+        let (sender, receiver) = oneshot::channel();
+        let work = async move {
+            // The receiver is dropped if the caller is cancelled.
+            let _ = sender.send(work.await);
+        };
+        let completed = self.watched(request_limit, Box::pin(work));
+        async move {
+            completed.await?;
+            Ok(receiver.await.expect("completed work has sent its result"))
+        }
+    }
+
+    /// Runs work in a task, and watches its progress in another. Not generic, so that tasks are
+    /// compiled once and not for each type of work.
+    fn watched(
+        &self,
+        request_limit: Duration,
+        mut work: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, Result<(), Unfinished>> {
         let progress_at = Arc::new(Mutex::new(Instant::now()));
         let task_progress_at = Arc::clone(&progress_at);
         let mut working = tokio::spawn(async move {
-            let mut work = pin!(work);
             poll_fn(|context| {
                 let outcome = work.poll_unpin(context);
                 *task_progress_at
@@ -80,7 +99,7 @@ impl Store {
                     .unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 outcome
             })
-            .await
+            .await;
         });
         let longest = self.stall_after.map(|longest| longest.max(request_limit));
         let stall_signal = self.stall_signal.clone();
@@ -101,10 +120,10 @@ impl Store {
                 }
             }
         });
-        async move {
+        Box::pin(async move {
             watching
                 .await
                 .unwrap_or_else(|error| Err(Unfinished::Panic(error)))
-        }
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use uuid::Uuid;
 
 /// An error of the database, or of a request that conflicts with the stored data.
@@ -54,12 +55,22 @@ pub enum StoreError {
         line_kind: String,
         resource_kind: String,
     },
+    #[error("token {id} was rotated before; rotate its successor {successor}, or create a token")]
+    Rotated { id: Uuid, successor: Uuid },
+    #[error("token {id} is revoked or expired; create a token instead")]
+    InvalidToken { id: Uuid },
+    #[error("the month {} {problem}", period.format("%Y-%m"))]
+    MonthState { period: NaiveDate, problem: String },
     #[error("held deletion {id} is already {state}; only a pending one can be decided")]
     Decided { id: Uuid, state: String },
     #[error(
         "totals differ: the lines sum to {lines} USD, the database counts {counted} USD; nothing was stored; this is a bug of this program, please report it"
     )]
     Unbalanced { lines: String, counted: String },
+    #[error(
+        "{entity} {id} changed after this fetch began: nothing was stored; it must be fetched again"
+    )]
+    Superseded { entity: &'static str, id: Uuid },
     #[error(
         "a later attempt of the run took over this listing, or staged pages are missing; this attempt is discarded"
     )]
@@ -80,10 +91,13 @@ impl StoreError {
     }
 
     /// Returns true if the same work may succeed later: broken connections, lock conflicts, an
-    /// exhausted pool, a listing taken over.
+    /// exhausted pool, a listing taken over, a fetch that a change superseded.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TakenOver | Self::Stalled { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Superseded { .. }
+            | Self::TakenOver
+            | Self::Stalled { .. } => true,
             Self::Database(error) => match error {
                 sqlx::Error::Database(error) => {
                     error.code().is_some_and(|code| is_transient_code(&code))

@@ -1,6 +1,7 @@
 //! The freshness of the mirror by kind.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 
 use crate::{Store, StoreError};
 
@@ -14,7 +15,7 @@ pub struct KindFreshness {
     pub last_attempt_at: DateTime<Utc>,
     /// `complete`, `held`, `incomplete`, `not_readable`, `unauthorized` or `failed`.
     pub last_state: String,
-    /// Why the state is not `complete`.
+    /// Why the state is not `complete`, or which fields a complete listing lacks and why.
     pub last_reason: Option<String>,
     /// Why the kind's sources are known to be incomplete even after a complete listing, and how to
     /// configure the missing ones.
@@ -40,7 +41,16 @@ impl Store {
         &self,
         kinds: Option<&[String]>,
     ) -> Result<Vec<KindFreshness>, StoreError> {
-        let rows = sqlx::query_as!(
+        freshness(&self.pool, kinds).await
+    }
+}
+
+/// Reads the result of [`Store::freshness`].
+pub(crate) async fn freshness(
+    executor: impl PgExecutor<'_>,
+    kinds: Option<&[String]>,
+) -> Result<Vec<KindFreshness>, StoreError> {
+    let rows = sqlx::query_as!(
             KindFreshness,
             "select kind, last_complete_at, last_attempt_at, last_state, last_reason, partial_reason, last_items, last_requests, last_workflow_id,
                  last_run_id
@@ -48,8 +58,7 @@ impl Store {
              where provider = 'digitalocean' and ($1::text[] is null or kind = any($1)) order by kind",
             kinds,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(executor)
         .await?;
-        Ok(rows)
-    }
+    Ok(rows)
 }

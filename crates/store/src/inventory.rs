@@ -2,7 +2,8 @@
 
 pub(crate) mod attribution;
 mod changes;
-mod held_deletions;
+pub(crate) mod counts;
+pub(crate) mod held_deletions;
 mod history;
 pub(crate) mod intervals;
 mod observed;
@@ -11,6 +12,7 @@ mod pages;
 mod relations;
 mod resumed;
 mod rows;
+mod seen;
 mod strikes;
 pub(crate) mod sweep;
 
@@ -23,7 +25,7 @@ pub use crate::listings::{Guard, ListingFacts, Rules, Shortfall};
 pub use held_deletions::{Decision, HeldDeletion, HeldResource};
 pub use history::PastState;
 pub use intervals::{Membership, Tenancy};
-pub use observed::Observations;
+pub use observed::{Fingerprinted, Observations, Withheld};
 pub use overrides::{Commit, OverrideChange, ResourceOverride};
 
 pub use relations::Related;
@@ -51,6 +53,54 @@ macro_rules! query_resources {
     };
 }
 use query_resources;
+
+/// Counts resources by kind.
+macro_rules! query_counts {
+    (with $with:tt, from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_as!(
+            KindCount,
+            $with + r#" select kind as "kind!", count(*) as "resources!" from "# + $rest
+            $($arguments)*
+        )
+    };
+}
+use query_counts;
+
+/// Passes the rest of a query and a filter to a macro, with the resources that the filter (`$1` to
+/// `$7`) selects, as the table `listed` of their kinds, names and ids. Reads an index only, if
+/// [`Store::snapshot`] plans it for its filter.
+macro_rules! with_listed {
+    ($query:ident of $filter:ident, from $rest:tt $(, $more:expr)* $(,)?) => {
+        $query!(
+            with r#"
+            with listed as not materialized (
+                select r.kind, r.name, r.id from cloud_resource_rows r
+                left join cloud_resource_rows long on long.id = r.id and long.search_text is null
+                cross join lateral (
+                    select coalesce(r.search_text, resource_search_text(long.name, long.provider_id, long.tags)) as text
+                ) searched
+                where ($1::text is null or r.kind = $1)
+                  and ($2::uuid is null or r.cloud_project_id = $2)
+                  and ($3::text is null or r.tenant_id = $3)
+                  and ($4::bool is null or (r.deleted_at is not null) = $4)
+                  and ($5::text is null or strpos(searched.text, lower(translate($5, E'\n\t', '  '))) > 0)
+                  and ($6::text is null or r.region = $6)
+                  and ($7::text is null or strpos(searched.text, E'\n\t' || lower($7) || E'\n') > 0)
+            )
+            "#,
+            from $rest,
+            $filter.kind,
+            $filter.project,
+            $filter.tenant,
+            $filter.state.wants_deleted(),
+            $filter.text,
+            $filter.region,
+            $filter.tag
+            $(, $more)*
+        )
+    };
+}
+use with_listed;
 
 /// The changes that a sync of one kind stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +170,7 @@ pub struct ResourceEvent {
 }
 
 /// A filter by deletion.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum State {
     #[default]
     Live,
@@ -129,7 +179,7 @@ pub enum State {
 }
 
 /// A filter of resources. `None` in a field does not filter.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ResourceFilter {
     pub kind: Option<String>,
     pub project: Option<Uuid>,
@@ -179,68 +229,22 @@ impl Store {
         after: Option<&AfterResource>,
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
-        let resources = query_resources!(
-            from r#"cloud_resources
-            where ($1::text is null or kind = $1)
-              and ($2::uuid is null or cloud_project_id = $2)
-              and ($3::text is null or tenant_id = $3)
-              and ($4::bool is null or (deleted_at is not null) = $4)
-              and ($5::text is null
-                   or strpos(lower(name), lower($5)) > 0
-                   or strpos(lower(provider_id), lower($5)) > 0
-                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or region = $6)
-              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
-              and ($8::text is null or (kind, name, id) > ($8, $9, $10))
-            order by kind, name, id limit $11
-            "#,
-            filter.kind,
-            filter.project,
-            filter.tenant,
-            filter.state.wants_deleted(),
-            filter.text,
-            filter.region,
-            filter.tag,
+        let mut tx = self.snapshot().await?;
+        let resources = with_listed!(query_resources of filter,
+            from r#"cloud_resources where id in (
+                select id from listed
+                where $8::text is null or (kind >= $8 and (kind, name, id) > ($8, $9, $10))
+                order by kind, name, id limit $11
+            ) order by kind, name, id"#,
             after.map(|after| after.kind.as_str()),
             after.map(|after| after.name.as_str()),
             after.map(|after| after.id),
             limit,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(resources)
-    }
-
-    /// Counts the resources of each kind, ordered by kind. Kinds without resources are omitted.
-    pub async fn resource_counts(
-        &self,
-        filter: &ResourceFilter,
-    ) -> Result<Vec<KindCount>, StoreError> {
-        let counts = sqlx::query_as!(
-            KindCount,
-            r#"select kind, count(*) as "resources!" from cloud_resources
-            where ($1::text is null or kind = $1)
-              and ($2::uuid is null or cloud_project_id = $2)
-              and ($3::text is null or tenant_id = $3)
-              and ($4::bool is null or (deleted_at is not null) = $4)
-              and ($5::text is null
-                   or strpos(lower(name), lower($5)) > 0
-                   or strpos(lower(provider_id), lower($5)) > 0
-                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or region = $6)
-              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
-            group by kind order by kind"#,
-            filter.kind,
-            filter.project,
-            filter.tenant,
-            filter.state.wants_deleted(),
-            filter.text,
-            filter.region,
-            filter.tag,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(counts)
     }
 
     /// Returns the number of recorded renames since a time. Readers of several pages compare it: a
@@ -271,7 +275,7 @@ impl Store {
         })
     }
 
-    /// Lists the events of a resource, latest first.
+    /// Lists the events of a resource since [`Store::history_start`], latest first.
     pub async fn resource_events(
         &self,
         resource: Uuid,
@@ -281,7 +285,10 @@ impl Store {
         let events = sqlx::query_as!(
             ResourceEvent,
             "select id, resource_id, event, changes, occurred_at, workflow_id, run_id from cloud_resource_events
-             where resource_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3",
+             where resource_id = $1 and ($2::bigint is null or id < $2)
+               and occurred_at >= coalesce(
+                   (select starts_at from history_floors where table_name = 'cloud_resource_events'), '-infinity')
+             order by id desc limit $3",
             resource,
             before,
             limit,

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use domain::ledger::BillingEntry;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::listings::now;
+use crate::evidence::{BillList, begin_list};
 use crate::locks::{self, Lock};
-use crate::{Store, StoreError};
+use crate::{Evidence, Store, StoreError};
 
 /// The changes by one read of the billing history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,11 +30,12 @@ pub struct LedgerEntry {
     pub amount: Decimal,
     pub description: String,
     pub date: DateTime<Utc>,
-    pub invoice_id: Option<String>,
+    /// DigitalOcean's number of the invoice.
+    pub invoice_number: Option<String>,
     pub invoice_uuid: Option<Uuid>,
     /// The amount of the invoice, if the invoice is stored.
     pub invoice_amount: Option<Decimal>,
-    pub moves_money: bool,
+    pub counts_in_balance: bool,
     pub missing_since: Option<DateTime<Utc>>,
     /// The amount owed after this entry: the sum of all entries up to it that move money.
     pub running_total: Decimal,
@@ -67,10 +69,12 @@ const ATTEMPT_FAILED: &str = "AttemptFailed";
 impl Store {
     /// Stores the billing history. Stores each entry once: DigitalOcean assigns no ids, so a hash
     /// of the entry identifies it, and an ordinal distinguishes equal entries. A complete listing
-    /// marks stored entries that it lacks as missing; nothing is deleted.
+    /// marks stored entries that it lacks as missing; nothing is deleted. A superseded listing
+    /// changes nothing.
     pub async fn store_ledger(
         &self,
         entries: &[BillingEntry],
+        evidence: Evidence,
         is_complete: bool,
     ) -> Result<LedgerOutcome, StoreError> {
         let mut keys: Vec<Vec<u8>> = Vec::with_capacity(entries.len());
@@ -100,7 +104,7 @@ impl Store {
             .map(|entry| entry.description.as_str())
             .collect();
         let dates: Vec<DateTime<Utc>> = entries.iter().map(|entry| entry.date).collect();
-        let invoice_ids: Vec<Option<&str>> = entries
+        let invoice_numbers: Vec<Option<&str>> = entries
             .iter()
             .map(|entry| entry.invoice_id.as_deref())
             .collect();
@@ -113,22 +117,34 @@ impl Store {
             .map(|entry| entry.entry_type != ATTEMPT_FAILED)
             .collect();
 
+        let mut outcome = LedgerOutcome {
+            listed: entries.len(),
+            ..LedgerOutcome::default()
+        };
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::Ledger).await?;
-        let at = now(&mut tx).await?;
+        let list = BillList::BillingHistory;
+        if !begin_list(&mut tx, list, evidence, is_complete).await? {
+            return Ok(outcome);
+        }
         let new = sqlx::query_scalar!(
             r#"
-            with written as (
-                insert into cloud_billing_entries as entry (id, entry_key, ordinal, entry_type, amount, description, date, invoice_id,
-                    invoice_uuid, moves_money, first_seen_at, last_seen_at)
-                select id, entry_key, ordinal, entry_type, amount, description, date, invoice_id, invoice_uuid, moves_money, $11, $11
-                from unnest($1::uuid[], $2::bytea[], $3::int[], $4::text[], $5::numeric[], $6::text[], $7::timestamptz[], $8::text[],
-                        $9::uuid[], $10::bool[])
-                    as listed (id, entry_key, ordinal, entry_type, amount, description, date, invoice_id, invoice_uuid, moves_money)
-                on conflict (provider, entry_key, ordinal) do update set last_seen_at = excluded.last_seen_at, missing_since = null
-                returning (xmax = 0) as is_new
+            with listed as (
+                select * from unnest($1::uuid[], $2::bytea[], $3::int[], $4::text[], $5::numeric[], $6::text[], $7::timestamptz[],
+                        $8::text[], $9::uuid[], $10::bool[])
+                    as listed (id, entry_key, ordinal, entry_type, amount, description, date, invoice_number, invoice_uuid, counts_in_balance)
+            ), seen as (
+                update cloud_billing_entries entry set listed_at = $11, missing_since = null
+                from listed
+                where entry.id = listed.id and entry.listed_at <= $11 and (entry.missing_since is not null or not $12)
+            ), new as (
+                insert into cloud_billing_entries (id, entry_key, ordinal, entry_type, amount, description, date, invoice_number,
+                    invoice_uuid, counts_in_balance, first_seen_at, listed_at)
+                select id, entry_key, ordinal, entry_type, amount, description, date, invoice_number, invoice_uuid, counts_in_balance, $11, $11
+                from listed where not exists (select from cloud_billing_entries entry where entry.id = listed.id)
+                returning id
             )
-            select count(*) filter (where is_new) as "new!" from written
+            select count(*) as "new!" from new
             "#,
             &ids,
             &keys,
@@ -137,30 +153,29 @@ impl Store {
             &amounts,
             &descriptions as &[&str],
             &dates,
-            &invoice_ids as &[Option<&str>],
+            &invoice_numbers as &[Option<&str>],
             &invoice_uuids as &[Option<Uuid>],
             &moves,
-            at,
+            evidence.began_at,
+            is_complete,
         )
         .fetch_one(&mut *tx)
         .await?;
-        let mut missing = 0;
+        outcome.new = usize::try_from(new).unwrap_or_default();
         if is_complete {
-            missing = sqlx::query!(
+            let missing = sqlx::query!(
                 "update cloud_billing_entries set missing_since = $1
-                 where provider = 'digitalocean' and last_seen_at < $1 and missing_since is null",
-                at
+                 where provider = 'digitalocean' and missing_since is null and listed_at < $1 and id <> all($2)",
+                evidence.began_at,
+                &ids,
             )
             .execute(&mut *tx)
             .await?
             .rows_affected();
+            outcome.missing = usize::try_from(missing).unwrap_or_default();
         }
         tx.commit().await?;
-        Ok(LedgerOutcome {
-            listed: entries.len(),
-            new: usize::try_from(new).unwrap_or_default(),
-            missing: usize::try_from(missing).unwrap_or_default(),
-        })
+        Ok(outcome)
     }
 
     /// Lists the entries, latest first.
@@ -174,10 +189,10 @@ impl Store {
             LedgerEntry,
             r#"
             select entry.id as "id!", entry.entry_type as "entry_type!", entry.amount as "amount!", entry.description as "description!",
-                entry.date as "date!", entry.invoice_id, entry.invoice_uuid, invoice.amount as "invoice_amount?",
-                entry.moves_money as "moves_money!", entry.missing_since, entry.running_total as "running_total!"
+                entry.date as "date!", entry.invoice_number, entry.invoice_uuid, invoice.amount as "invoice_amount?",
+                entry.counts_in_balance as "counts_in_balance!", entry.missing_since, entry.running_total as "running_total!"
             from (
-                select *, coalesce(sum(amount) filter (where moves_money and missing_since is null) over (order by date, id), 0)
+                select *, coalesce(sum(amount) filter (where counts_in_balance and missing_since is null) over (order by date, id), 0)
                     as running_total
                 from cloud_billing_entries
             ) entry
@@ -206,33 +221,9 @@ impl Store {
         Ok(types)
     }
 
-    /// Returns the total of the ledger and the last polled balance.
+    /// Returns the total of the ledger and the latest balance.
     pub async fn ledger_balance(&self) -> Result<LedgerBalance, StoreError> {
-        let balance = sqlx::query_as!(
-            LedgerBalance,
-            r#"
-            with latest as (
-                select account_balance, generated_at from cloud_balance_snapshots order by last_polled_at desc, id desc limit 1
-            ), counted as (
-                select amount, date from cloud_billing_entries where moves_money and missing_since is null
-            )
-            select
-                (select count(*) from cloud_billing_entries) as "entries!",
-                (select coalesce(sum(amount), 0) from counted) as "total!",
-                at_balance.total as total_at_balance,
-                latest.account_balance as "account_balance?",
-                latest.account_balance - at_balance.total as difference,
-                latest.generated_at as "balance_generated_at?"
-            from (select 1) one
-            left join latest on true
-            left join lateral (
-                select coalesce(sum(amount), 0) as total from counted where date <= latest.generated_at
-            ) at_balance on latest.generated_at is not null
-            "#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(balance)
+        ledger_balance(&self.pool).await
     }
 }
 
@@ -254,4 +245,35 @@ fn entry_key(entry: &BillingEntry) -> [u8; 32] {
         hash.update(field);
     }
     hash.finalize().into()
+}
+
+/// Reads the result of [`Store::ledger_balance`].
+pub(crate) async fn ledger_balance(
+    executor: impl PgExecutor<'_>,
+) -> Result<LedgerBalance, StoreError> {
+    let balance = sqlx::query_as!(
+        LedgerBalance,
+        r#"
+        with latest as (
+            select account_balance, generated_at from cloud_latest_balance
+        ), counted as (
+            select amount, date from cloud_billing_entries where counts_in_balance and missing_since is null
+        )
+        select
+            (select count(*) from cloud_billing_entries) as "entries!",
+            (select coalesce(sum(amount), 0) from counted) as "total!",
+            at_balance.total as total_at_balance,
+            latest.account_balance as "account_balance?",
+            latest.account_balance - at_balance.total as difference,
+            latest.generated_at as "balance_generated_at?"
+        from (select 1) one
+        left join latest on true
+        left join lateral (
+            select coalesce(sum(amount), 0) as total from counted where date <= latest.generated_at
+        ) at_balance on latest.generated_at is not null
+        "#
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(balance)
 }

@@ -4,23 +4,33 @@
 //! result if the process dies. Only [`Store::sweep`] writes resources.
 
 pub mod access;
+pub mod audit;
 pub mod balance;
+pub mod closing;
 mod completion;
 pub mod costs;
 mod error;
+mod evidence;
+pub mod focus;
 mod freshness;
 mod installation;
 pub mod inventory;
 pub mod invoices;
 mod json_rows;
+mod kept;
 pub mod ledger;
 mod listings;
 mod locks;
+mod maintenance;
 pub mod metrics;
 mod migrations;
+pub mod own_statements;
+mod planner;
 pub mod projects;
 pub mod rate_limit;
+pub mod reallocations;
 mod sessions;
+mod sightings;
 pub mod status;
 mod teams;
 mod tenants;
@@ -32,16 +42,21 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgPool};
 
-pub use access::{Access, ApiToken, NewToken, Role};
+pub use access::{Access, ApiToken, ExpiringToken, NewToken, Role, Validity};
+pub use audit::{Actor, RequestOrigin};
 pub use completion::Unfinished;
 pub use error::StoreError;
+pub use evidence::Evidence;
 pub use freshness::KindFreshness;
 pub use listings::Run;
+pub use maintenance::Portion;
 pub use migrations::MigrateOptions;
 pub use teams::MirroredTeam;
 pub use tenants::Tenant;
 pub use usd::Usd;
 
+use self::costs::largest::KeptCosts;
+use self::inventory::counts::KeptCounts;
 use self::sessions::StallSignal;
 
 /// A pool of connections to the database. Clones are cheap and share the pool.
@@ -52,6 +67,8 @@ pub struct Store {
     /// disables `statement_timeout`.
     stall_after: Option<Duration>,
     stall_signal: StallSignal,
+    kept_costs: KeptCosts,
+    kept_counts: KeptCounts,
 }
 
 impl Store {
@@ -101,6 +118,8 @@ impl Store {
             pool: sessions::pool(options, connections, CONNECT_TIMEOUT, &stall_signal),
             stall_after: longest.map(|longest| longest + completion::CANCEL_MARGIN),
             stall_signal,
+            kept_costs: KeptCosts::default(),
+            kept_counts: KeptCounts::default(),
         })
     }
 

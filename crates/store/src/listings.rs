@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::Completeness;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Evidence, StoreError};
 
 /// The number of strikes, each by a different complete listing, that marks a row as deleted (our
 /// rule).
 pub(crate) const STRIKES: i32 = 3;
+
+/// The kind of listings of projects.
+pub(crate) const PROJECT: &str = "project";
 
 /// The Temporal workflow run on behalf of which rows are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +26,24 @@ pub struct Run {
 /// When a listing counts strikes, and how many deletions it may make at once (our rules).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The minimum time between two strikes of a row.
+    /// The minimum time between two strikes of a row: from the end of one listing to the beginning
+    /// of the next.
     pub strike_interval: Duration,
     pub guard: Guard,
 }
 
-/// The limits of one listing's deletions. A complete listing that would exceed both deletes
-/// nothing; its deletions are held for an operator's decision.
+impl Rules {
+    /// Returns the latest end of an earlier listing from which one that began at `began_at` is
+    /// apart.
+    pub(crate) fn apart_from(&self, began_at: DateTime<Utc>) -> DateTime<Utc> {
+        let interval = TimeDelta::from_std(self.strike_interval).unwrap_or(TimeDelta::MAX);
+        let end = began_at.checked_sub_signed(interval);
+        end.unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+/// The limits of one listing's deletions. A complete listing that would exceed both, or delete all
+/// rows of a kind, deletes nothing; its deletions are held for an operator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
     /// In percent of the kind's live resources.
@@ -45,9 +59,21 @@ impl Guard {
     };
 
     /// Returns true if deleting `doomed` of `live` rows exceeds both limits.
-    pub(crate) fn holds(self, doomed: i64, live: i64) -> bool {
+    pub(crate) fn is_exceeded(self, doomed: i64, live: i64) -> bool {
         doomed > i64::from(self.rows) && doomed * 100 > live * i64::from(self.percent)
     }
+
+    /// Returns true if the deletion of `doomed` of `live` rows is held: it exceeds both limits, or
+    /// leaves none of two or more rows. A single row is deleted, since no other row could show that
+    /// the listing contains the kind at all.
+    pub(crate) fn holds(self, doomed: i64, live: i64) -> bool {
+        self.is_exceeded(doomed, live) || leaves_none(doomed, live)
+    }
+}
+
+/// Returns true if deleting `doomed` of `live` rows leaves none of two or more.
+pub(crate) fn leaves_none(doomed: i64, live: i64) -> bool {
+    doomed >= 2 && doomed == live
 }
 
 impl Default for Guard {
@@ -63,8 +89,9 @@ impl Default for Guard {
 /// The result of a listing, apart from the resources that it observed.
 #[derive(Debug, Clone)]
 pub struct ListingFacts {
-    /// The time of the database's clock ([`crate::Store::now`]) before the first request.
-    pub started_at: DateTime<Utc>,
+    pub evidence: Evidence,
+    /// The time of the database's clock after the last response.
+    pub finished_at: DateTime<Utc>,
     pub completeness: Completeness,
     /// The category of the reason if the listing is not complete; otherwise unused.
     pub shortfall: Shortfall,
@@ -91,10 +118,6 @@ pub enum Shortfall {
 }
 
 impl ListingFacts {
-    pub(crate) fn strike_seconds(&self) -> f64 {
-        self.rules.strike_interval.as_secs_f64()
-    }
-
     fn state(&self) -> &'static str {
         match (&self.completeness, self.shortfall) {
             (Completeness::Complete, _) => "complete",
@@ -123,14 +146,25 @@ pub(crate) struct Recorded {
     pub(crate) may_strike: bool,
 }
 
-/// Records a listing and updates the freshness of its kind.
+/// Records a listing and updates the freshness of its kind. The caller holds the lock of the kind.
+///
+/// Returns `None` if the listing is superseded: a complete listing of the kind, or a listing of the
+/// same run, began later. The caller then stores nothing of it.
 pub(crate) async fn record(
     tx: &mut PgConnection,
     kind: &str,
     facts: &ListingFacts,
     items: usize,
-) -> Result<Recorded, StoreError> {
+) -> Result<Option<Recorded>, StoreError> {
     let is_complete = facts.completeness.is_complete();
+    let latest_complete = sqlx::query_scalar!(
+        "select last_complete_at from cloud_kind_freshness where provider = 'digitalocean' and kind = $1",
+        kind,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .flatten();
+    let is_superseded = facts.evidence.is_superseded_by(latest_complete);
     let items = i32::try_from(items).unwrap_or(i32::MAX);
     let requests = i32::try_from(facts.requests).unwrap_or(i32::MAX);
     let row = sqlx::query!(
@@ -140,7 +174,7 @@ pub(crate) async fn record(
         )
         insert into cloud_listings
             (kind, workflow_id, run_id, started_at, finished_at, complete, reason, items, total, requests, has_struck, state)
-        values ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8, $9, $5, $10)
+        values ($1, $2, $3, $4, $12, $5, $6, $7, $8, $9, $11, $10)
         on conflict (run_id, kind) do update set
             started_at = excluded.started_at,
             finished_at = excluded.finished_at,
@@ -151,20 +185,23 @@ pub(crate) async fn record(
             requests = excluded.requests,
             has_struck = cloud_listings.has_struck or excluded.has_struck,
             state = excluded.state
+        where cloud_listings.started_at <= excluded.started_at
         returning id, coalesce((select has_struck from before), false) as "has_struck_before!"
         "#,
         kind,
         facts.run.workflow_id,
         facts.run.run_id,
-        facts.started_at,
+        facts.evidence.began_at,
         is_complete,
         facts.completeness.reason(),
         items,
         facts.total.and_then(|total| i64::try_from(total).ok()),
         requests,
         facts.state(),
+        is_complete && !is_superseded,
+        facts.finished_at,
     )
-    .fetch_one(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
     sqlx::query!(
         "insert into cloud_kind_freshness as f
@@ -183,7 +220,7 @@ pub(crate) async fn record(
          where f.last_attempt_at <= excluded.last_attempt_at",
         kind,
         is_complete,
-        facts.started_at,
+        facts.evidence.began_at,
         facts.state(),
         facts.completeness.reason(),
         items,
@@ -191,12 +228,23 @@ pub(crate) async fn record(
         facts.run.workflow_id,
         facts.run.run_id,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(Recorded {
+    if is_complete {
+        // The statement above leaves the row as it is if a later attempt failed.
+        sqlx::query!(
+            "update cloud_kind_freshness set last_complete_at = $2
+             where provider = 'digitalocean' and kind = $1 and coalesce(last_complete_at < $2, true)",
+            kind,
+            facts.evidence.began_at,
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(row.filter(|_| !is_superseded).map(|row| Recorded {
         id: row.id,
         may_strike: is_complete && !row.has_struck_before,
-    })
+    }))
 }
 
 /// Stores why the sources of a kind are known to be incomplete, or `None`, and returns true if the
@@ -211,13 +259,36 @@ pub(crate) async fn note_partial(
         "update cloud_kind_freshness set partial_reason = $3
          where provider = 'digitalocean' and kind = $1 and last_attempt_at <= $2 and partial_reason is distinct from $3",
         kind,
-        facts.started_at,
+        facts.evidence.began_at,
         reason,
     )
     .execute(tx)
     .await?
     .rows_affected();
     Ok(changed > 0)
+}
+
+/// Records a lack of a listing that is not evidence of absence, such as tags without their scope.
+/// An incomplete listing keeps its own reason.
+pub(crate) async fn note_reason(
+    tx: &mut PgConnection,
+    kind: &str,
+    listing: Uuid,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with noted as (
+             update cloud_listings set reason = $3 where id = $2 and reason is null returning run_id
+         )
+         update cloud_kind_freshness f set last_reason = $3
+         from noted where f.kind = $1 and f.last_run_id = noted.run_id",
+        kind,
+        listing,
+        reason,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Records that the deletions of a listing await an operator's decision.

@@ -27,6 +27,11 @@ pub(crate) enum Lock<'a> {
     /// Stores the billing history. Two concurrent writers would each mark the other's entries as
     /// missing.
     Ledger,
+    /// Changes an allocation rule: its effect and its audit entry contain the state before.
+    AllocationRules,
+    /// Appends to the chain of the audit. The last lock of every transaction, because only the
+    /// commit follows.
+    Audit,
 }
 
 impl Lock<'_> {
@@ -39,6 +44,8 @@ impl Lock<'_> {
             Self::CostLines => 4,
             Self::Estimate(_) => 5,
             Self::Ledger => 6,
+            Self::AllocationRules => 7,
+            Self::Audit => 8,
         }
     }
 
@@ -112,13 +119,19 @@ async fn check_order(
         "{lock:?} is held in shared mode by the transaction that acquires it: two such transactions would deadlock"
     );
     // A transaction that holds the inventory lock exclusively may write the resources of several
-    // kinds.
-    let holds_inventory = held
-        .iter()
-        .any(|other| other.rank == Lock::Inventory.rank() && other.mode == EXCLUSIVE);
+    // kinds, and one that holds the lock of cost lines exclusively the estimates of several months.
+    let holds = |outer: Lock<'_>| {
+        held.iter()
+            .any(|other| other.rank == outer.rank() && other.mode == EXCLUSIVE)
+    };
+    let may_hold_several = match lock {
+        Lock::Listing(_) => holds(Lock::Inventory),
+        Lock::Estimate(_) => holds(Lock::CostLines),
+        _ => false,
+    };
     for other in &held {
         assert!(
-            other.rank < lock.rank() || (other.rank == lock.rank() && holds_inventory),
+            other.rank < lock.rank() || (other.rank == lock.rank() && may_hold_several),
             "{lock:?} is acquired while the transaction holds a lock of rank {}: see the order in locks.rs",
             other.rank
         );

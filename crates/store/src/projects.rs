@@ -1,44 +1,36 @@
 //! Projects, their changes by operators, and their members.
 
+mod assignments;
+mod events;
+pub(crate) mod held;
+mod member_rows;
 mod members;
+mod names;
 mod reads;
+mod rows;
+mod sweep;
 mod unmatched;
 
 use chrono::{DateTime, Utc};
-use domain::projects::ObservedProject;
-use domain::{Completeness, TenantId};
-use sqlx::PgConnection;
+use domain::TenantId;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
+use assignments::Assignment;
+pub use events::ProjectEvent;
 pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
 pub use reads::{Project, ProjectUse};
+pub use sweep::{ProjectSweep, ProjectSweepOutcome};
 pub use unmatched::UnmatchedMembers;
+pub(crate) use unmatched::unmatched_members;
 
-use crate::costs::effect::{Effect, Measured};
-use crate::inventory::attribution::{self, Scope};
-use crate::inventory::{Commit, intervals};
-use crate::invoices::line_attribution::{self, Affected};
-use crate::invoices::matching;
-use crate::listings::{ListingFacts, STRIKES, now, record};
+use crate::audit::{self, Act, Action, Object, ObjectType};
+use crate::costs::effect::Measured;
+use crate::inventory::{Commit, Tenancy, intervals};
 use crate::locks::{self, Lock};
-use crate::{Run, Store, StoreError};
-
-/// The result of one listing of all projects.
-pub struct ProjectSweep<'a> {
-    pub projects: &'a [ObservedProject],
-    /// The name of the internal project.
-    pub internal_name: &'a str,
-    pub facts: &'a ListingFacts,
-}
-
-/// The changes that a sweep of the projects stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProjectSweepOutcome {
-    pub seen: usize,
-    pub discovered: usize,
-    pub struck: usize,
-    pub deleted: usize,
-}
+use crate::{Actor, Store, StoreError};
 
 /// An operator's change of a project. An outer `None` leaves the field unchanged.
 ///
@@ -58,78 +50,22 @@ impl Store {
     ///
     /// DigitalOcean rejects a second project of the same name, but its listing may lag. This lock
     /// prevents a race with another sync between listing and creation.
+    ///
+    /// The lock has its own connection: the requests under it lease from the request budget, which
+    /// needs a connection of the pool.
     pub async fn lock_project_creation(&self) -> Result<ProjectCreationGuard, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        locks::acquire(&mut tx, Lock::ProjectCreation).await?;
-        Ok(ProjectCreationGuard { _tx: tx })
-    }
-
-    /// Stores the result of a listing of the projects. A complete listing adds a strike to each
-    /// project that it lacks.
-    pub async fn sweep_projects(
-        &self,
-        sweep: ProjectSweep<'_>,
-    ) -> Result<ProjectSweepOutcome, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        locks::acquire(&mut tx, Lock::Listing("project")).await?;
-        let recorded = record(&mut tx, "project", sweep.facts, sweep.projects.len()).await?;
-        let discovered = upsert(&mut tx, &sweep).await?;
-        let mut outcome = ProjectSweepOutcome {
-            seen: sweep.projects.len(),
-            discovered,
-            ..ProjectSweepOutcome::default()
-        };
-        if recorded.may_strike {
-            strike(&mut tx, sweep.facts, &mut outcome).await?;
-        }
-        let at = now(&mut tx).await?;
-        let renamed = intervals::follow_names(&mut tx, at).await?;
-        matching::rematch_named_projects(&mut tx, &renamed).await?;
-        line_attribution::reallocate(&mut tx, Affected::OfProjects(&renamed)).await?;
-        tx.commit().await?;
-        Ok(outcome)
-    }
-
-    /// Returns DigitalOcean's ids and the names of the projects that this run's listing observed,
-    /// and the completeness of that listing. If the run has no listing, e.g. after a workflow
-    /// reset, returns the live projects.
-    pub async fn projects_seen_by(
-        &self,
-        run: &Run,
-    ) -> Result<(Vec<(Uuid, String)>, Completeness), StoreError> {
-        let listing = sqlx::query!(
-            "select started_at, complete, reason from cloud_listings where run_id = $1 and kind = 'project'",
-            run.run_id
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let seen_since = listing.as_ref().map(|listing| listing.started_at);
-        let rows = sqlx::query!(
-            "select provider_id, name from cloud_projects
-             where provider = 'digitalocean' and deleted_at is null and ($1::timestamptz is null or last_seen_at >= $1)
-             order by provider_id",
-            seen_since,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let projects = rows
-            .into_iter()
-            .map(|row| match row.provider_id.parse() {
-                Ok(id) => Ok((id, row.name)),
-                Err(error) => Err(StoreError::Database(sqlx::Error::Decode(Box::new(error)))),
-            })
-            .collect::<Result<_, _>>()?;
-        let completeness = match listing {
-            Some(listing) if listing.complete => Completeness::Complete,
-            Some(listing) => Completeness::Incomplete(listing.reason.unwrap_or_default()),
-            None => Completeness::Incomplete("this run has not listed the projects".to_owned()),
-        };
-        Ok((projects, completeness))
+        let mut connection = self.pool.connect_options().connect().await?;
+        connection.execute("begin").await?;
+        locks::acquire(&mut connection, Lock::ProjectCreation).await?;
+        Ok(ProjectCreationGuard {
+            _connection: connection,
+        })
     }
 
     /// Changes the tenant or the purpose of a project. Returns the project and the costs that the
-    /// change moves between tenants. Resources and cost lines follow in the same transaction. A dry
-    /// run changes nothing.
+    /// change moves between tenants. Resources and cost lines follow in the same transaction if
+    /// they are few; otherwise the workflow `Reallocate` updates them ([`Measured::reallocation`]).
+    /// A dry run writes no resource and no line, and changes nothing.
     ///
     /// # Errors
     ///
@@ -138,40 +74,34 @@ impl Store {
         &self,
         id: Uuid,
         change: &ProjectChange,
-        changed_by: &str,
+        actor: &Actor,
         commit: Commit,
     ) -> Result<(Project, Measured), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        locks::acquire(&mut tx, Lock::Inventory).await?;
-        let at = now(&mut tx).await?;
+        let mut tx = match commit {
+            Commit::Keep => self.pool.begin().await?,
+            // The amounts before and after are of one state of the lines.
+            Commit::DryRun => {
+                let begin = "begin isolation level repeatable read";
+                self.pool.begin_with(begin).await?
+            }
+        };
+        let (name, state_before) = audited(&mut tx, id).await?;
         let mut measured = Measured::default();
         if let Some(tenant) = &change.tenant_id {
-            locks::acquire(&mut tx, Lock::CostLines).await?;
-            let before = Effect::start(&mut tx).await?;
-            let assign = Assignment {
+            let assignment = Assignment {
                 project: id,
                 tenant: tenant.as_ref(),
                 since: change.tenant_since,
-                at,
-                assigned_by: changed_by,
+                assigned_by: actor.name(),
             };
-            apply(&mut tx, assign).await?;
-            measured = Measured::of(before.until_now(&mut tx).await?);
-            if commit == Commit::DryRun && tenant.is_some() && change.tenant_since.is_none() {
-                let first = line_attribution::first_charge_of_project(&mut tx, id).await?;
-                if let Some(since) = first.filter(|first| *first < at) {
-                    let assign = Assignment {
-                        since: Some(since),
-                        ..assign
-                    };
-                    apply(&mut tx, assign).await?;
-                    measured.with_since = Some((since, before.until_now(&mut tx).await?));
-                }
-            }
+            measured = match commit {
+                Commit::Keep => assignment.make(&mut tx).await?,
+                Commit::DryRun => assignment.measure(&mut tx).await?,
+            };
         }
         if let Some(purpose) = &change.purpose {
             sqlx::query!(
-                "update cloud_projects set purpose = $2 where id = $1",
+                "update cloud_project_rows set purpose = $2 where id = $1",
                 id,
                 purpose.as_deref()
             )
@@ -179,156 +109,45 @@ impl Store {
             .await?;
         }
         match commit {
-            Commit::Keep => tx.commit().await?,
+            Commit::Keep => {
+                let (_, state_after) = audited(&mut tx, id).await?;
+                let object = Object::new(ObjectType::Project, &id).named(name);
+                let act = Act::new(Action::ProjectChanged, object).leaving(measured.reallocation);
+                audit::commit(tx, actor, act.before(state_before).after(state_after)).await?;
+            }
             Commit::DryRun => tx.rollback().await?,
         }
         Ok((self.project(id, None).await?, measured))
     }
 }
 
-/// An operator's assignment of a project to a tenant, or the end or deletion of assignments. See
-/// [`intervals::assign_tenant`].
-#[derive(Debug, Clone, Copy)]
-struct Assignment<'a> {
-    project: Uuid,
-    tenant: Option<&'a TenantId>,
-    since: Option<DateTime<Utc>>,
-    at: DateTime<Utc>,
-    assigned_by: &'a str,
-}
-
-async fn apply(tx: &mut PgConnection, assign: Assignment<'_>) -> Result<(), StoreError> {
-    let updated = sqlx::query!(
-        "update cloud_projects set tenant_id = $2 where id = $1",
-        assign.project,
-        assign.tenant.map(TenantId::as_str),
-    )
-    .execute(&mut *tx)
-    .await?;
-    if updated.rows_affected() == 0 {
-        return Err(StoreError::NotFound {
-            entity: "project",
-            id: assign.project,
-        });
+/// Returns the name of a project, and the settings that operators can change, for the audit. Locks
+/// the row of the project, before all advisory locks: concurrent changes of a project wait here.
+async fn audited(tx: &mut PgConnection, id: Uuid) -> Result<(String, Value), StoreError> {
+    #[derive(Serialize)]
+    struct Settings {
+        purpose: Option<String>,
+        tenants: Vec<Tenancy>,
     }
-    intervals::assign_tenant(
-        tx,
-        assign.project,
-        assign.tenant,
-        assign.since,
-        assign.at,
-        assign.assigned_by,
+    let project = sqlx::query!(
+        "select name, purpose from cloud_project_rows where id = $1 for no key update",
+        id
     )
-    .await?;
-    matching::set_cause(tx, "operator", Some(assign.assigned_by), None).await?;
-    attribution::attribute(tx, Scope::All, None, assign.at).await?;
-    line_attribution::reallocate(tx, Affected::OfProjects(&[assign.project])).await
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(StoreError::NotFound {
+        entity: "project",
+        id,
+    })?;
+    let settings = Settings {
+        purpose: project.purpose,
+        tenants: intervals::tenancies(tx, id).await?,
+    };
+    Ok((project.name, audit::state(&settings)?))
 }
 
-/// See [`Store::lock_project_creation`].
+/// See [`Store::lock_project_creation`]. Dropping it closes the connection, which ends the
+/// transaction and its lock.
 pub struct ProjectCreationGuard {
-    _tx: sqlx::Transaction<'static, sqlx::Postgres>,
-}
-
-async fn upsert(tx: &mut PgConnection, sweep: &ProjectSweep<'_>) -> Result<usize, StoreError> {
-    let provider_ids: Vec<String> = sweep
-        .projects
-        .iter()
-        .map(|project| project.provider_id.to_string())
-        .collect();
-    let names: Vec<&str> = sweep
-        .projects
-        .iter()
-        .map(|project| project.name.as_str())
-        .collect();
-    let descriptions: Vec<&str> = sweep
-        .projects
-        .iter()
-        .map(|project| project.description.as_str())
-        .collect();
-    let environments: Vec<Option<&str>> = sweep
-        .projects
-        .iter()
-        .map(|project| project.environment.as_deref())
-        .collect();
-    let defaults: Vec<bool> = sweep
-        .projects
-        .iter()
-        .map(|project| project.is_default)
-        .collect();
-    let attrs: Vec<String> = sweep
-        .projects
-        .iter()
-        .map(|project| project.attrs.to_string())
-        .collect();
-    // `attrs` is only replaced if it differs, so that unchanged values are not rewritten to TOAST
-    // storage.
-    let discovered = sqlx::query_scalar!(
-        r#"
-        with observed as (
-            select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[])
-                as observed (provider_id, name, description, environment, is_default, attrs)
-        ), seen_again as (
-            update cloud_projects p set
-                name = observed.name,
-                description = observed.description,
-                environment = observed.environment,
-                is_default = observed.is_default,
-                is_internal = observed.name = $7,
-                attrs = case when p.attrs = observed.attrs::jsonb then p.attrs else observed.attrs::jsonb end,
-                last_seen_at = now(),
-                stale_strike_count = 0,
-                last_struck_at = null,
-                deleted_at = null
-            from observed
-            where p.provider = 'digitalocean' and p.provider_id = observed.provider_id
-        ), discovered as (
-            insert into cloud_projects
-                (provider_id, name, description, environment, is_default, is_internal, purpose, attrs,
-                 first_seen_at, last_seen_at)
-            select provider_id, name, description, environment, is_default, name = $7,
-                case when name = $7 then 'internal' end, attrs::jsonb, now(), now()
-            from observed
-            on conflict (provider, provider_id) do nothing
-            returning 1
-        )
-        select count(*) as "discovered!" from discovered
-        "#,
-        &provider_ids,
-        &names as &[&str],
-        &descriptions as &[&str],
-        &environments as &[Option<&str>],
-        &defaults,
-        &attrs,
-        sweep.internal_name,
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(usize::try_from(discovered).unwrap_or_default())
-}
-
-async fn strike(
-    tx: &mut PgConnection,
-    facts: &ListingFacts,
-    outcome: &mut ProjectSweepOutcome,
-) -> Result<(), StoreError> {
-    let struck = sqlx::query_scalar!(
-        r#"
-        update cloud_projects set
-            stale_strike_count = stale_strike_count + 1,
-            last_struck_at = now(),
-            deleted_at = case when stale_strike_count + 1 >= $3 then now() end
-        where provider = 'digitalocean' and deleted_at is null and last_seen_at < $1
-          and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
-        returning deleted_at is not null as "is_deleted!"
-        "#,
-        facts.started_at,
-        facts.strike_seconds(),
-        STRIKES,
-    )
-    .fetch_all(tx)
-    .await?;
-    outcome.deleted = struck.iter().filter(|is_deleted| **is_deleted).count();
-    outcome.struck = struck.len() - outcome.deleted;
-    Ok(())
+    _connection: PgConnection,
 }

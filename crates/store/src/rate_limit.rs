@@ -63,15 +63,15 @@ impl Store {
     pub async fn open_budget(&self, token: &TokenHash, purpose: &str) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
-            "insert into cloud_request_budgets (token_sha256) values ($1)
-             on conflict (token_sha256) do update set used_at = clock_timestamp()",
+            "insert into cloud_request_budgets (provider_token_sha256) values ($1)
+             on conflict (provider_token_sha256) do update set used_at = clock_timestamp()",
             token.as_slice()
         )
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "insert into cloud_request_purposes (purpose, token_sha256) values ($1, $2)
-             on conflict (purpose) do update set token_sha256 = excluded.token_sha256",
+            "insert into cloud_request_purposes (purpose, provider_token_sha256) values ($1, $2)
+             on conflict (purpose) do update set provider_token_sha256 = excluded.provider_token_sha256",
             purpose,
             token.as_slice()
         )
@@ -146,7 +146,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"select purpose, minute_full_at, hour_full_at, closed_until, reported_limit, reported_remaining, reported_reset_at, reported_at,
                    clock_timestamp() as "now!"
-               from cloud_request_purposes join cloud_request_budgets using (token_sha256) order by purpose"#
+               from cloud_request_purposes join cloud_request_budgets using (provider_token_sha256) order by purpose"#
         )
         .fetch_all(&self.pool)
         .await?;
@@ -205,7 +205,7 @@ async fn lock(
 ) -> Result<Option<(Budget, DateTime<Utc>)>, StoreError> {
     let row = sqlx::query!(
         "select minute_full_at, hour_full_at, closed_until, reported_limit, reported_remaining, reported_reset_at, reported_at
-         from cloud_request_budgets where token_sha256 = $1 for no key update",
+         from cloud_request_budgets where provider_token_sha256 = $1 for no key update",
         token.as_slice()
     )
     .fetch_optional(&mut *tx)
@@ -237,7 +237,7 @@ async fn write(
         "update cloud_request_budgets
          set minute_full_at = $2, hour_full_at = $3, closed_until = $4, reported_limit = $5, reported_remaining = $6, reported_reset_at = $7,
              reported_at = $8, used_at = $9
-         where token_sha256 = $1",
+         where provider_token_sha256 = $1",
         token.as_slice(),
         budget.minute_full_at,
         budget.hour_full_at,

@@ -13,12 +13,15 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::time::{Instant, timeout};
 
 /// Session settings, unless `DATABASE_URL` overrides them (`?options[statement_timeout]=10min`).
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 9] = [
     // JIT compilation takes longer than any of our statements saves, and PostgreSQL enables it
     // based on estimates that are wrong after a first sync.
     ("jit", "off"),
     // Includes the time spent waiting for locks.
     ("statement_timeout", "3min"),
+    // An attempt that waits longer than this ends before Temporal starts the next one, so that
+    // attempts do not collect connections behind a lock.
+    ("lock_timeout", "1min"),
     // The creation of a project holds a lock during requests to DigitalOcean.
     ("idle_in_transaction_session_timeout", "5min"),
     // The server detects a dead client within a minute in each state of the session: idle,

@@ -1,6 +1,7 @@
 //! The DigitalOcean team that this database mirrors.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 
 use crate::{Store, StoreError};
 
@@ -17,13 +18,7 @@ pub struct MirroredTeam {
 impl Store {
     /// Returns the mirrored team; `None` before the first token of a team is used.
     pub async fn mirrored_team(&self) -> Result<Option<MirroredTeam>, StoreError> {
-        let team = sqlx::query_as!(
-            MirroredTeam,
-            "select team_uuid, name, first_seen_at from cloud_teams where provider = 'digitalocean'"
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(team)
+        mirrored_team(&self.pool).await
     }
 
     /// Returns the mirrored team, and registers the given one if there is none yet. Updates the
@@ -53,4 +48,17 @@ impl Store {
         .await?;
         Ok(team)
     }
+}
+
+/// Reads the result of [`Store::mirrored_team`].
+pub(crate) async fn mirrored_team(
+    executor: impl PgExecutor<'_>,
+) -> Result<Option<MirroredTeam>, StoreError> {
+    let team = sqlx::query_as!(
+        MirroredTeam,
+        "select team_uuid, name, first_seen_at from cloud_teams where provider = 'digitalocean'"
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(team)
 }

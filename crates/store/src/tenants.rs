@@ -35,7 +35,7 @@ impl Store {
             Tenant,
             r#"
             select tenant.tenant_id as "tenant_id!", tenant.known_since,
-                (select count(*) from cloud_projects project
+                (select count(*) from cloud_project_rows project
                  where project.tenant_id = tenant.tenant_id and project.deleted_at is null) as "projects!",
                 (select count(*) from cloud_resources resource
                  where resource.tenant_id = tenant.tenant_id and resource.deleted_at is null) as "live_resources!",

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::{Cost, costs_by_tenant};
+use super::Cost;
+use super::by_tenant::costs_after;
 use crate::StoreError;
+use crate::invoices::line_attribution::Moves;
 
 /// The amounts that a change moves between tenants, by month. Months without a move are omitted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,13 +48,23 @@ pub struct Measured {
     /// For a dry run of a value without `since`: the start of the earliest affected charge, and the
     /// effect with that time as `since`.
     pub with_since: Option<(DateTime<Utc>, Effect)>,
+    /// The reallocation that the change leaves to the workflow `Reallocate`, because it affects
+    /// many lines. The effect is then unknown, and empty.
+    pub reallocation: Option<Uuid>,
 }
 
 impl Measured {
     pub(crate) fn of(effect: Effect) -> Self {
         Self {
             effect,
-            with_since: None,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn left(reallocation: Uuid) -> Self {
+        Self {
+            reallocation: Some(reallocation),
+            ..Self::default()
         }
     }
 }
@@ -76,7 +89,7 @@ impl Effect {
     /// Reads the totals of all tenants and months before a change in the same transaction.
     pub(crate) async fn start(tx: &mut PgConnection) -> Result<Before, StoreError> {
         Ok(Before {
-            totals: totals(tx).await?,
+            totals: totals(tx, &Moves::new()).await?,
         })
     }
 }
@@ -88,10 +101,10 @@ pub(crate) struct Before {
 
 type Totals = BTreeMap<(NaiveDate, Option<String>), (Decimal, bool)>;
 
-async fn totals(tx: &mut PgConnection) -> Result<Totals, StoreError> {
+async fn totals(tx: &mut PgConnection, moves: &Moves) -> Result<Totals, StoreError> {
     let all = NaiveDate::from_ymd_opt(1, 1, 1).zip(NaiveDate::from_ymd_opt(9999, 12, 1));
     let (from, to) = all.unwrap_or_default();
-    let costs = costs_by_tenant(tx, from, to).await?;
+    let costs = costs_after(tx, from, to, moves).await?;
     Ok(costs
         .into_iter()
         .map(|cost| {
@@ -104,7 +117,16 @@ async fn totals(tx: &mut PgConnection) -> Result<Totals, StoreError> {
 impl Before {
     /// Compares the totals before the change to the current totals in the same transaction.
     pub(crate) async fn until_now(&self, tx: &mut PgConnection) -> Result<Effect, StoreError> {
-        let after = totals(tx).await?;
+        self.with(tx, &Moves::new()).await
+    }
+
+    /// Same as [`Self::until_now`], after the moves of a reallocation that is only measured.
+    pub(crate) async fn with(
+        &self,
+        tx: &mut PgConnection,
+        moves: &Moves,
+    ) -> Result<Effect, StoreError> {
+        let after = totals(tx, moves).await?;
         let keys: BTreeSet<_> = self.totals.keys().chain(after.keys()).collect();
         let mut months: BTreeMap<NaiveDate, MonthEffect> = BTreeMap::new();
         for key in keys {

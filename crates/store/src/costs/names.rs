@@ -55,7 +55,7 @@ impl Store {
     pub async fn resource_names(&self, ids: &[Uuid]) -> Result<Vec<ResourceName>, StoreError> {
         let names = sqlx::query_as!(
             ResourceName,
-            "select id, kind, name from cloud_resources where id = any($1)",
+            "select id, kind, name from cloud_resource_rows where id = any($1)",
             ids,
         )
         .fetch_all(&self.pool)
@@ -67,9 +67,9 @@ impl Store {
     pub async fn projects_named(&self, names: &[String]) -> Result<Vec<ProjectName>, StoreError> {
         let projects = sqlx::query_as!(
             ProjectName,
-            r#"select project.id, lower(had.name) as "queried!", project.name, had.valid_from, had.valid_to
-               from cloud_project_names had join cloud_projects project on project.id = had.cloud_project_id
-               where lower(had.name) in (select lower(queried) from unnest($1::text[]) queried)
+            r#"select project.id, fold_case(had.name) as "queried!", project.name, had.valid_from, had.valid_to
+               from cloud_project_names had join cloud_project_rows project on project.id = had.cloud_project_id
+               where fold_case(had.name) in (select fold_case(queried) from unnest($1::text[]) queried)
                order by had.valid_from, project.id"#,
             names,
         )

@@ -62,6 +62,29 @@ fn read_weights(weights: Option<Value>) -> Result<BTreeMap<String, Decimal>, Sto
         .collect()
 }
 
+/// Encodes a rule as its columns `rule` and `weights`.
+pub(crate) fn rule_columns(rule: &AllocationRule) -> (&'static str, Option<Value>) {
+    match rule {
+        AllocationRule::Proportional => ("proportional", None),
+        AllocationRule::Even => ("even", None),
+        AllocationRule::Fixed(weights) => {
+            let weights = weights
+                .iter()
+                .map(|(tenant, weight)| (tenant.clone(), Value::String(weight.to_string())));
+            ("fixed", Some(Value::Object(weights.collect())))
+        }
+    }
+}
+
+/// Decodes a stored rule.
+pub(super) fn rule_of(name: &str, weights: Option<Value>) -> Result<AllocationRule, StoreError> {
+    Ok(match name {
+        "even" => AllocationRule::Even,
+        "fixed" => AllocationRule::Fixed(read_weights(weights)?),
+        _ => AllocationRule::Proportional,
+    })
+}
+
 /// Reads the rules, latest month first.
 pub(super) async fn read(
     connection: &mut PgConnection,
@@ -73,14 +96,9 @@ pub(super) async fn read(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let rule = match row.rule.as_str() {
-                "even" => AllocationRule::Even,
-                "fixed" => AllocationRule::Fixed(read_weights(row.weights)?),
-                _ => AllocationRule::Proportional,
-            };
             Ok(StoredAllocationRule {
                 valid_from: row.valid_from,
-                rule,
+                rule: rule_of(&row.rule, row.weights)?,
                 set_by: row.set_by,
                 set_at: row.set_at,
             })

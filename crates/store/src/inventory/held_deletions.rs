@@ -1,17 +1,21 @@
-//! Held deletions: a listing that would delete many resources at once deletes none until an
-//! operator decides.
+//! Held deletions: a listing that would delete many resources or projects at once deletes none
+//! until an operator decides.
 
 use chrono::{DateTime, Utc};
+use domain::fold_case;
 use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::intervals;
 use super::rows::{DeletedResource, SweepContext};
+use crate::audit::{self, Act, Action, Object, ObjectType};
 use crate::invoices::matching::{self, RematchTrigger};
-use crate::listings::{ListingFacts, STRIKES, mark_held, now};
+use crate::listings::{ListingFacts, PROJECT, STRIKES, mark_held, now};
 use crate::locks::{self, Lock};
-use crate::{Run, Store, StoreError};
+use crate::projects::held;
+use crate::{Actor, Store, StoreError};
 
 /// Queries [`HeldDeletion`]. The only list of its columns.
 macro_rules! query_held_deletions {
@@ -26,11 +30,12 @@ macro_rules! query_held_deletions {
     };
 }
 
-/// A complete listing that lacks so many resources that their deletion was held.
+/// A complete listing that lacks so many resources, or projects, that their deletion was held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldDeletion {
     pub id: Uuid,
+    /// A kind of resources, or `project`.
     #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
     /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing with few
@@ -48,12 +53,12 @@ pub struct HeldDeletion {
     pub deleted: Option<i32>,
 }
 
-/// A resource of a held deletion.
+/// A resource, or a project, of a held deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldResource {
     pub id: Uuid,
-    /// The resource's id at DigitalOcean.
+    /// The id at DigitalOcean.
     pub provider_id: String,
     pub name: String,
     pub tenant_id: Option<String>,
@@ -63,16 +68,29 @@ pub struct HeldResource {
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
-/// Stores the held deletion and its resources. Each kind has at most one pending held deletion; a
-/// later listing that would also delete too many updates it.
-pub(super) async fn hold(
+/// The rows of a kind that a listing would delete.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) listing: Uuid,
+    pub(crate) doomed: i64,
+    pub(crate) live: i64,
+}
+
+/// Stores a held deletion, without its rows, and returns its id. Each kind has at most one pending
+/// held deletion; a later listing that would also delete too many updates it.
+pub(crate) async fn open(
     tx: &mut PgConnection,
-    context: SweepContext<'_>,
+    rows: Loss<'_>,
     facts: &ListingFacts,
-    listing: Uuid,
-    (doomed, live): (i64, i64),
-) -> Result<(), StoreError> {
-    let kind = context.kind.as_str();
+    at: DateTime<Utc>,
+) -> Result<Uuid, StoreError> {
+    let Loss {
+        kind,
+        listing,
+        doomed,
+        live,
+    } = rows;
     let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
     let hold = sqlx::query_scalar!(
         "insert into cloud_held_deletions (kind, listing_id, listing_started_at, would_delete, live, held_at)
@@ -83,43 +101,61 @@ pub(super) async fn hold(
          returning id",
         kind,
         listing,
-        facts.started_at,
+        facts.evidence.began_at,
         count(doomed),
         count(live),
-        context.at,
+        at,
     )
     .fetch_one(&mut *tx)
     .await?;
-    sqlx::query!("delete from cloud_held_resources where hold_id = $1", hold)
-        .execute(&mut *tx)
-        .await?;
+    let guard = facts.rules.guard;
+    let limit = if guard.is_exceeded(doomed, live) {
+        format!("more than {} and {} percent", guard.rows, guard.percent)
+    } else {
+        "all that can be deleted".to_owned()
+    };
+    let reason = format!(
+        "it would delete {doomed} of {live} rows of kind {kind}, {limit}: approve or reject the held deletion {hold}"
+    );
+    // Not a warning, because the mirror works as designed: status, metrics and pages report it.
+    tracing::info!(kind, doomed, live, %hold, "deletions are held for an operator's decision");
+    mark_held(tx, kind, listing, &reason).await?;
+    Ok(hold)
+}
+
+/// Stores a held deletion and its resources.
+pub(super) async fn hold(
+    tx: &mut PgConnection,
+    context: SweepContext<'_>,
+    facts: &ListingFacts,
+    rows: Loss<'_>,
+) -> Result<(), StoreError> {
+    let hold = open(tx, rows, facts, context.at).await?;
     sqlx::query!(
-        "insert into cloud_held_resources (hold_id, resource_id)
-         select $6, id from cloud_resources
-         where provider = 'digitalocean' and kind = $1 and deleted_at is null and last_seen_at < $2
-           and stale_strike_count + 1 >= $4
-           and (last_struck_at is null or last_struck_at <= $5::timestamptz - make_interval(secs => $3))
-           and not ($7 and attrs <> '{}')",
-        kind,
-        facts.started_at,
-        facts.strike_seconds(),
+        "with held as (
+             select id from cloud_resources
+             where provider = 'digitalocean' and kind = $1 and deleted_at is null and last_seen_at < $2
+               and stale_strike_count + 1 >= $4
+               and (last_struck_at is null or last_struck_at <= $3)
+               and not ($6 and attrs <> '{}')
+         ), released as (
+             delete from cloud_held_resources where hold_id = $5 and resource_id not in (select id from held)
+         )
+         insert into cloud_held_resources (hold_id, resource_id) select $5, id from held on conflict do nothing",
+        rows.kind,
+        facts.evidence.began_at,
+        context.apart_from,
         STRIKES,
-        context.at,
         hold,
         context.is_partial(),
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    let reason = format!(
-        "it would delete {doomed} of {live} resources, more than {} and {} percent: approve or reject the held deletion {hold}",
-        facts.rules.guard.rows, facts.rules.guard.percent
-    );
-    tracing::warn!(kind, doomed, live, %hold, "deletions are held for an operator's decision");
-    mark_held(tx, kind, listing, &reason).await
+    Ok(())
 }
 
 /// Supersedes the pending held deletion of a kind, after a complete listing that needs none.
-pub(super) async fn supersede(
+pub(crate) async fn supersede(
     tx: &mut PgConnection,
     kind: &str,
     at: DateTime<Utc>,
@@ -136,7 +172,7 @@ pub(super) async fn supersede(
 }
 
 /// Returns the pending held deletion of a kind.
-pub(super) async fn pending(
+pub(crate) async fn pending(
     tx: &mut PgConnection,
     kind: &str,
 ) -> Result<Option<HeldDeletion>, StoreError> {
@@ -146,6 +182,16 @@ pub(super) async fn pending(
     )
     .fetch_optional(tx)
     .await?;
+    Ok(held)
+}
+
+/// Lists the held deletions that await a decision, latest first.
+pub(crate) async fn all_pending(
+    executor: impl PgExecutor<'_>,
+) -> Result<Vec<HeldDeletion>, StoreError> {
+    let held = query_held_deletions!("where state = 'pending' order by held_at desc, id",)
+        .fetch_all(executor)
+        .await?;
     Ok(held)
 }
 
@@ -174,7 +220,7 @@ impl Store {
         one(&self.pool, id).await
     }
 
-    /// Lists the resources of a held deletion by name.
+    /// Lists the resources, or projects, of a held deletion by name.
     pub async fn held_resources(
         &self,
         hold: Uuid,
@@ -183,11 +229,19 @@ impl Store {
     ) -> Result<Vec<HeldResource>, StoreError> {
         let resources = sqlx::query_as!(
             HeldResource,
-            "select r.id, r.provider_id, r.name, r.tenant_id, r.last_seen_at, r.deleted_at
-             from cloud_held_resources h
-             join cloud_resources r on r.id = h.resource_id
-             where h.hold_id = $1 and ($2::text is null or (r.name, r.id) > ($2, $3))
-             order by r.name, r.id limit $4",
+            r#"select id as "id!", provider_id as "provider_id!", name as "name!", tenant_id,
+                 last_seen_at as "last_seen_at!", deleted_at
+             from (
+                 select r.id, r.provider_id, r.name, r.tenant_id, r.last_seen_at, r.deleted_at
+                 from cloud_held_resources h join cloud_resources r on r.id = h.resource_id
+                 where h.hold_id = $1
+                 union all
+                 select p.id, p.provider_id, p.name, p.tenant_id, p.last_seen_at, p.deleted_at
+                 from cloud_held_projects h join cloud_projects p on p.id = h.cloud_project_id
+                 where h.hold_id = $1
+             ) held
+             where $2::text is null or (name, id) > ($2, $3)
+             order by name, id limit $4"#,
             hold,
             after.map(|(name, _)| name),
             after.map(|(_, id)| id),
@@ -198,15 +252,14 @@ impl Store {
         Ok(resources)
     }
 
-    /// Stores and executes an operator's decision. Deletes only resources that no listing has
-    /// observed since. Repeating a decision changes nothing; a different decision fails with
+    /// Stores and executes an operator's decision. Deletes only rows that no listing has observed
+    /// since. Repeating a decision changes nothing; a different decision fails with
     /// [`StoreError::Decided`].
     pub async fn decide_held_deletion(
         &self,
         id: Uuid,
         decision: Decision,
-        decided_by: &str,
-        run: Option<&Run>,
+        actor: &Actor,
     ) -> Result<HeldDeletion, StoreError> {
         let kind = self.held_deletion(id).await?.kind;
         let mut tx = self.pool.begin().await?;
@@ -216,9 +269,9 @@ impl Store {
         // Uses the connection of the transaction: waiting for another connection while holding one
         // can deadlock the pool.
         let hold = one(&mut *tx, id).await?;
-        let state = match decision {
-            Decision::Approve => "approved",
-            Decision::Reject => "rejected",
+        let (state, action) = match decision {
+            Decision::Approve => ("approved", Action::HeldDeletionApproved),
+            Decision::Reject => ("rejected", Action::HeldDeletionRejected),
         };
         if hold.state != "pending" {
             return if hold.state == state {
@@ -231,10 +284,15 @@ impl Store {
             };
         }
         let deleted = match decision {
-            Decision::Approve => delete_held(&mut tx, &hold, at, decided_by, run).await?,
+            Decision::Approve if kind == PROJECT => held::delete(&mut tx, id, at, actor).await?,
+            Decision::Approve => delete_held(&mut tx, &hold, at, actor).await?,
+            Decision::Reject if kind == PROJECT => {
+                held::keep(&mut tx, id).await?;
+                0
+            }
             Decision::Reject => {
                 sqlx::query!(
-                    "update cloud_resources r set stale_strike_count = 0, last_struck_at = null
+                    "update cloud_resource_rows r set stale_strike_count = 0, last_struck_at = null
                      from cloud_held_resources h where h.hold_id = $1 and r.id = h.resource_id and r.deleted_at is null",
                     id,
                 )
@@ -247,16 +305,23 @@ impl Store {
             "update cloud_held_deletions set state = $2, decided_by = $3, decided_at = $4, deleted = $5 where id = $1",
             id,
             state,
-            decided_by,
+            actor.name(),
             at,
             i32::try_from(deleted).unwrap_or(i32::MAX),
         )
         .execute(&mut *tx)
         .await?;
-        let hold = one(&mut *tx, id).await?;
-        tx.commit().await?;
-        Ok(hold)
+        let decided = one(&mut *tx, id).await?;
+        let object = Object::new(ObjectType::HeldDeletion, &id).named(kind);
+        let act = Act::new(action, object).before(audited(&hold));
+        audit::commit(tx, actor, act.after(audited(&decided))).await?;
+        Ok(decided)
     }
+}
+
+/// Returns the state of a held deletion for the audit.
+fn audited(hold: &HeldDeletion) -> Value {
+    json!({ "state": hold.state, "would_delete": hold.would_delete, "deleted": hold.deleted })
 }
 
 async fn one(executor: impl PgExecutor<'_>, id: Uuid) -> Result<HeldDeletion, StoreError> {
@@ -273,18 +338,20 @@ async fn delete_held(
     tx: &mut PgConnection,
     hold: &HeldDeletion,
     at: DateTime<Utc>,
-    decided_by: &str,
-    run: Option<&Run>,
+    actor: &Actor,
 ) -> Result<usize, StoreError> {
+    let run = actor.run();
     let deleted = sqlx::query_as!(
         DeletedResource,
         "with deleted as (
-             update cloud_resources r set
-                 stale_strike_count = stale_strike_count + 1, last_struck_at = $2, deleted_at = $2
+             update cloud_resource_rows r set
+                 stale_strike_count = r.stale_strike_count + 1, last_struck_at = $2, deleted_at = $2,
+                 seen_before_deletion_at = missing.last_seen_at, sighting_id = null
              from cloud_held_resources h
              join cloud_held_deletions d on d.id = h.hold_id
-             where h.hold_id = $1 and r.id = h.resource_id and r.deleted_at is null
-               and r.last_seen_at < d.listing_started_at
+             join cloud_resources missing on missing.id = h.resource_id
+             where h.hold_id = $1 and r.id = missing.id and missing.deleted_at is null
+               and missing.last_seen_at < d.listing_started_at
              returning r.id, r.name
          ), noted as (
              insert into cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)
@@ -296,7 +363,7 @@ async fn delete_held(
          select id, name from deleted",
         hold.id,
         at,
-        decided_by,
+        actor.name(),
         run.map(|run| run.workflow_id.as_str()),
         run.map(|run| run.run_id.as_str()),
     )
@@ -306,7 +373,7 @@ async fn delete_held(
     let trigger = RematchTrigger {
         names: deleted
             .iter()
-            .map(|resource| resource.name.to_lowercase())
+            .map(|resource| fold_case(&resource.name))
             .collect(),
         discovered: Vec::new(),
     };

@@ -2,19 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    AfterResource, KindCount, Resource, ResourceEvent, ResourceFilter, State, query_resources,
+    AfterResource, KindCount, Resource, ResourceEvent, ResourceFilter, query_counts,
+    query_resources,
 };
 use crate::{Store, StoreError};
 
-/// Passes the rest of a query to a macro, with the states of resources at the time `$8` as the
-/// table `state`. `$9` is the id of a resource or null; `$1` and `$3` limit kind and tenant.
+/// Passes the rest of a query to a macro, with the states at the time `$1` of the resources `$2` as
+/// the table `state`.
 ///
-/// The first change of a field after `at` contains its value at `at`. The tenant at `at` is
-/// known only after undoing all events. The current tenant and the previous tenants in later
-/// events limit the rows before that.
+/// The first change of a field after `at` contains its value at `at`.
 macro_rules! with_states {
     ($query:ident, $($rest:tt)*) => {
         $query!(
@@ -23,14 +23,7 @@ macro_rules! with_states {
                 select distinct on (e.resource_id, c.key) e.resource_id, c.key as field, c.value -> 'before' as value
                 from cloud_resource_events e
                 cross join lateral jsonb_each(e.changes) c
-                where e.occurred_at > $8 and e.event <> 'discovered' and ($9::uuid is null or e.resource_id = $9)
-                  and ($1::text is null or e.resource_id in (select r.id from cloud_resources r where r.kind = $1))
-                  and ($3::text is null or e.resource_id in (
-                      select r.id from cloud_resources r where r.tenant_id = $3
-                      union all
-                      select t.resource_id from cloud_resource_events t
-                      where t.occurred_at > $8 and ($9::uuid is null or t.resource_id = $9)
-                        and t.changes #>> '{tenant_id,before}' = $3))
+                where e.occurred_at > $1 and e.event <> 'discovered' and e.resource_id = any($2::uuid[])
                 order by e.resource_id, c.key, e.id
             ), undo as (
                 select resource_id, jsonb_object_agg(field, value) as was,
@@ -51,12 +44,12 @@ macro_rules! with_states {
                         else r.cloud_project_id end as cloud_project_id,
                     case when undo.was ? 'tenant_id' then undo.was ->> 'tenant_id' else r.tenant_id end as tenant_id,
                     case when undo.was ? 'attribution' then undo.was ->> 'attribution' else r.attribution end as attribution,
-                    r.first_seen_at, least(r.last_seen_at, $8) as last_seen_at, 0 as stale_strike_count,
+                    r.first_seen_at, least(r.last_seen_at, $1) as last_seen_at, 0 as stale_strike_count,
                     case when undo.was ? 'deleted_at' then (undo.was ->> 'deleted_at')::timestamptz
                         else r.deleted_at end as deleted_at
                 from cloud_resources r
                 left join undo on undo.resource_id = r.id
-                where r.first_seen_at <= $8 and ($9::uuid is null or r.id = $9) and ($1::text is null or r.kind = $1)
+                where r.first_seen_at <= $1 and r.id = any($2)
             )
             "#,
             $($rest)*
@@ -64,18 +57,109 @@ macro_rules! with_states {
     };
 }
 
-/// Counts resources by kind.
-macro_rules! query_counts {
-    (with $with:tt, from $rest:tt $($arguments:tt)*) => {
-        sqlx::query_as!(
-            KindCount,
-            $with + r#" select kind as "kind!", count(*) as "resources!" from "# + $rest
-            $($arguments)*
+/// Passes the rest of a query and a filter to a macro, with the resources that the filter (`$1` to
+/// `$7`) selects in their states at the time `$8`, as the table `listed` of their kinds, names and
+/// ids. The name is read if the text or `$9` needs it; the other fields, if the filter has them.
+///
+/// Reads the past values of the filtered fields only. [`Store::snapshot_for_lists`] plans it.
+macro_rules! with_past_list {
+    ($query:ident of $filter:ident, from $rest:tt $(, $more:expr)* $(,)?) => {
+        $query!(
+            with r#"
+            with listed as (
+                select r.kind, case when name.resource_id is null then r.name else name.value end as name, r.id
+                from cloud_resource_rows r
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where ($9 or $5::text is not null) and field = 'name' and valid_from <= $8 and valid_to > $8
+                ) name on name.resource_id = r.id
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where $2::uuid is not null and field = 'cloud_project_id' and valid_from <= $8 and valid_to > $8
+                ) project on project.resource_id = r.id
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where $3::text is not null and field = 'tenant_id' and valid_from <= $8 and valid_to > $8
+                ) tenant on tenant.resource_id = r.id
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where $4::bool is not null and field = 'deleted_at' and valid_from <= $8 and valid_to > $8
+                ) deletion on deletion.resource_id = r.id
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where $6::text is not null and field = 'region' and valid_from <= $8 and valid_to > $8
+                ) region on region.resource_id = r.id
+                left join (
+                    select resource_id, value from cloud_resource_past_values
+                    where ($5::text is not null or $7::text is not null) and field = 'tags' and valid_from <= $8 and valid_to > $8
+                ) tags on tags.resource_id = r.id
+                left join cloud_resource_rows long on long.id = r.id and long.search_text is null
+                cross join lateral (
+                    select coalesce(r.search_text, resource_search_text(long.name, long.provider_id, long.tags)) as text
+                ) searched
+                where r.first_seen_at <= $8
+                  and ($1::text is null or r.kind = $1)
+                  and ($2::uuid is null or $2 = case when project.resource_id is null then r.cloud_project_id else project.value::uuid end)
+                  and ($3::text is null or $3 = case when tenant.resource_id is null then r.tenant_id else tenant.value end)
+                  and ($4::bool is null or $4 = case when deletion.resource_id is null then r.deleted_at is not null
+                      else deletion.value is not null end)
+                  and ($6::text is null or $6 = case when region.resource_id is null then r.region else region.value end)
+                  and ($7::text is null or strpos(
+                      E'\n' || case when tags.resource_id is null then searched.text else tags.value end,
+                      E'\n\t' || lower($7) || E'\n') > 0)
+                  and ($5::text is null or strpos(case when name.resource_id is null and tags.resource_id is null then searched.text else
+                      case when name.resource_id is null then split_part(searched.text, E'\n', 1)
+                          else lower(translate(name.value, E'\n\t', '  ')) end
+                      || E'\n' || split_part(searched.text, E'\n', 2) || E'\n'
+                      || case when tags.resource_id is null then substr(searched.text, strpos(searched.text, E'\n\t') + 1)
+                          else tags.value end
+                      end, lower(translate($5, E'\n\t', '  '))) > 0)
+            )
+            "#,
+            from $rest,
+            $filter.kind,
+            $filter.project,
+            $filter.tenant,
+            $filter.state.wants_deleted(),
+            $filter.text,
+            $filter.region,
+            $filter.tag
+            $(, $more)*
         )
     };
 }
 
+/// Selects the ids of resources.
+macro_rules! query_ids {
+    (with $with:tt, from $rest:tt $($arguments:tt)*) => {
+        sqlx::query_scalar!($with + r#" select id as "id!" from "# + $rest $($arguments)*)
+    };
+}
+
+/// Returns the states of these resources at `at`, ordered by kind, name and id.
+async fn states_at(
+    connection: &mut PgConnection,
+    at: DateTime<Utc>,
+    ids: &[Uuid],
+) -> Result<Vec<Resource>, StoreError> {
+    let resources = with_states!(query_resources, from "state order by kind, name, id", at, ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(resources)
+}
+
 impl Store {
+    /// Returns the time before which past states cannot be reconstructed, because the older events
+    /// were detached; `None` if none were.
+    pub async fn history_start(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let start = sqlx::query_scalar!(
+            "select starts_at from history_floors where table_name = 'cloud_resource_events'"
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(start)
+    }
+
     /// Lists resources by kind and name in their state at `at`, as observed by then. The filter
     /// applies to that state.
     ///
@@ -88,7 +172,23 @@ impl Store {
         after: Option<&AfterResource>,
         limit: i64,
     ) -> Result<Vec<Resource>, StoreError> {
-        self.states_at(at, None, filter, after, limit).await
+        let mut tx = self.snapshot_for_lists().await?;
+        let page = with_past_list!(query_ids of filter,
+            from "listed
+            where $10::text is null or (kind >= $10 and (kind, name, id) > ($10, $11, $12))
+            order by kind, name, id limit $13",
+            at,
+            true,
+            after.map(|after| after.kind.as_str()),
+            after.map(|after| after.name.as_str()),
+            after.map(|after| after.id),
+            limit,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let resources = states_at(&mut tx, at, &page).await?;
+        tx.commit().await?;
+        Ok(resources)
     }
 
     /// Counts the resources of each kind in their state at `at`. See [`Store::resource_counts`].
@@ -97,31 +197,15 @@ impl Store {
         at: DateTime<Utc>,
         filter: &ResourceFilter,
     ) -> Result<Vec<KindCount>, StoreError> {
-        let counts = with_states!(query_counts,
-            from r#"state
-            where ($2::uuid is null or cloud_project_id = $2)
-              and ($3::text is null or tenant_id = $3)
-              and ($4::bool is null or (deleted_at is not null) = $4)
-              and ($5::text is null
-                   or strpos(lower(name), lower($5)) > 0
-                   or strpos(lower(provider_id), lower($5)) > 0
-                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or region = $6)
-              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
-            group by kind order by kind
-            "#,
-            filter.kind,
-            filter.project,
-            filter.tenant,
-            filter.state.wants_deleted(),
-            filter.text,
-            filter.region,
-            filter.tag,
+        let mut tx = self.snapshot_for_lists().await?;
+        let counts = with_past_list!(query_counts of filter,
+            from "listed group by kind order by kind",
             at,
-            None::<Uuid>,
+            false,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(counts)
     }
 
@@ -133,57 +217,15 @@ impl Store {
         id: Uuid,
         tenant: Option<&str>,
     ) -> Result<Resource, StoreError> {
-        let filter = ResourceFilter {
-            tenant: tenant.map(str::to_owned),
-            state: State::All,
-            ..ResourceFilter::default()
-        };
-        let mut found = self.states_at(at, Some(id), &filter, None, 1).await?;
-        found.pop().ok_or(StoreError::NotFound {
-            entity: "resource at that time",
-            id,
-        })
-    }
-
-    async fn states_at(
-        &self,
-        at: DateTime<Utc>,
-        id: Option<Uuid>,
-        filter: &ResourceFilter,
-        after: Option<&AfterResource>,
-        limit: i64,
-    ) -> Result<Vec<Resource>, StoreError> {
-        let resources = with_states!(query_resources,
-            from r#"state
-            where ($2::uuid is null or cloud_project_id = $2)
-              and ($3::text is null or tenant_id = $3)
-              and ($4::bool is null or (deleted_at is not null) = $4)
-              and ($5::text is null
-                   or strpos(lower(name), lower($5)) > 0
-                   or strpos(lower(provider_id), lower($5)) > 0
-                   or exists (select 1 from unnest(tags) tag where strpos(lower(tag), lower($5)) > 0))
-              and ($6::text is null or region = $6)
-              and ($7::text is null or exists (select 1 from unnest(tags) tag where lower(tag) = lower($7)))
-              and ($10::text is null or (kind, name, id) > ($10, $11, $12))
-            order by kind, name, id limit $13
-            "#,
-            filter.kind,
-            filter.project,
-            filter.tenant,
-            filter.state.wants_deleted(),
-            filter.text,
-            filter.region,
-            filter.tag,
-            at,
-            id,
-            after.map(|after| after.kind.as_str()),
-            after.map(|after| after.name.as_str()),
-            after.map(|after| after.id),
-            limit,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(resources)
+        let mut connection = self.pool.acquire().await?;
+        let mut found = states_at(&mut connection, at, &[id]).await?;
+        found
+            .pop()
+            .filter(|state| tenant.is_none() || state.tenant_id.as_deref() == tenant)
+            .ok_or(StoreError::NotFound {
+                entity: "resource at that time",
+                id,
+            })
     }
 
     /// Lists the states of a resource, latest first; with `tenant`, only those attributed to that

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::{Store, StoreError};
@@ -30,7 +30,7 @@ pub struct Tenancy {
     pub valid_from: DateTime<Utc>,
     /// Null while the assignment is current.
     pub valid_to: Option<DateTime<Utc>>,
-    /// The name of the access token that assigned the tenant, if known; null in a tenant's view.
+    /// The name of the access token that assigned the tenant; null in a tenant's view.
     pub assigned_by: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl Store {
             )
             select stay.cloud_project_id as "cloud_project_id!", stay.is_override as "is_override!", p.name as project_name,
                 p.tenant_id as project_tenant_id, lower(stay.during) as "valid_from!", upper(stay.during) as valid_to
-            from stay join cloud_projects p on p.id = stay.cloud_project_id
+            from stay join cloud_project_rows p on p.id = stay.cloud_project_id
             order by lower(stay.during) desc
             "#,
             resource,
@@ -68,15 +68,7 @@ impl Store {
 
     /// Lists the tenants of a project, latest first.
     pub async fn tenancies(&self, project: Uuid) -> Result<Vec<Tenancy>, StoreError> {
-        let tenancies = sqlx::query_as!(
-            Tenancy,
-            "select tenant_id, valid_from, valid_to, assigned_by from cloud_project_tenants
-             where cloud_project_id = $1 order by valid_from desc",
-            project,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(tenancies)
+        tenancies(&self.pool, project).await
     }
 
     /// Lists the projects that are or were assigned to a tenant.
@@ -85,7 +77,7 @@ impl Store {
         tenant: &TenantId,
     ) -> Result<Vec<Uuid>, StoreError> {
         let projects = sqlx::query_scalar!(
-            r#"select id as "id!" from cloud_projects where tenant_id = $1
+            r#"select id as "id!" from cloud_project_rows where tenant_id = $1
              union select cloud_project_id from cloud_project_tenants where tenant_id = $1"#,
             tenant.as_str(),
         )
@@ -95,7 +87,26 @@ impl Store {
     }
 }
 
+/// Lists the tenants of a project, latest first.
+pub(crate) async fn tenancies(
+    executor: impl PgExecutor<'_>,
+    project: Uuid,
+) -> Result<Vec<Tenancy>, StoreError> {
+    let tenancies = sqlx::query_as!(
+        Tenancy,
+        "select tenant_id, valid_from, valid_to, assigned_by from cloud_project_tenants
+         where cloud_project_id = $1 order by valid_from desc",
+        project,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(tenancies)
+}
+
 /// Ends the memberships of these resources that no longer hold, and begins the current ones.
+///
+/// If the clock of the database went back, so that an interval began after `at`, the interval ends
+/// a microsecond after its beginning.
 pub(crate) async fn follow_projects(
     tx: &mut PgConnection,
     resources: &[Uuid],
@@ -105,7 +116,7 @@ pub(crate) async fn follow_projects(
         return Ok(());
     }
     sqlx::query!(
-        "update cloud_project_memberships m set valid_to = $2
+        "update cloud_project_memberships m set valid_to = greatest($2, m.valid_from + interval '1 microsecond')
          from cloud_resources r
          where r.id = any($1) and m.resource_id = r.id and m.valid_to is null
            and (r.deleted_at is not null or r.provider_project_id is distinct from m.cloud_project_id)",
@@ -116,7 +127,8 @@ pub(crate) async fn follow_projects(
     .await?;
     sqlx::query!(
         "insert into cloud_project_memberships (resource_id, cloud_project_id, valid_from)
-         select r.id, r.provider_project_id, $2
+         select r.id, r.provider_project_id, greatest($2, (
+             select max(before.valid_to) from cloud_project_memberships before where before.resource_id = r.id))
          from cloud_resources r
          left join cloud_project_memberships m on m.resource_id = r.id and m.valid_to is null
          where r.id = any($1) and r.deleted_at is null and r.provider_project_id is not null and m.resource_id is null",
@@ -188,14 +200,14 @@ pub(crate) async fn assign_tenant(
 }
 
 /// Ends the intervals of names that projects no longer have, begins the current ones, and returns
-/// the affected projects.
+/// the affected projects. For a clock that went back, see [`follow_projects`].
 pub(crate) async fn follow_names(
     tx: &mut PgConnection,
     at: DateTime<Utc>,
 ) -> Result<Vec<Uuid>, StoreError> {
     let mut affected = sqlx::query_scalar!(
-        "update cloud_project_names n set valid_to = $1
-         from cloud_projects p
+        "update cloud_project_names n set valid_to = greatest($1, n.valid_from + interval '1 microsecond')
+         from cloud_project_rows p
          where n.cloud_project_id = p.id and n.valid_to is null and (p.deleted_at is not null or p.name <> n.name)
          returning p.id",
         at,
@@ -204,8 +216,9 @@ pub(crate) async fn follow_names(
     .await?;
     let started = sqlx::query_scalar!(
         "insert into cloud_project_names (cloud_project_id, name, valid_from)
-         select p.id, p.name, $1
-         from cloud_projects p
+         select p.id, p.name, greatest($1, (
+             select max(before.valid_to) from cloud_project_names before where before.cloud_project_id = p.id))
+         from cloud_project_rows p
          left join cloud_project_names n on n.cloud_project_id = p.id and n.valid_to is null
          where p.deleted_at is null and n.cloud_project_id is null
          returning cloud_project_id",

@@ -1,6 +1,5 @@
 //! The resources that a listing observes, until a sweep stores them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -11,8 +10,7 @@ use uuid::Uuid;
 
 use super::changes::{Fingerprint, fingerprint, owner, relations_json, sorted_tags};
 use super::pages::Pages;
-use crate::json_rows::without_nul;
-use crate::{Store, StoreError};
+use crate::{Evidence, Store, StoreError};
 
 /// The observed resources of a listing, of one kind or of several that are listed together.
 ///
@@ -28,6 +26,8 @@ pub struct Observations {
     seen: BTreeMap<ResourceKind, HashMap<String, bool>>,
     /// Kinds with a listing that is known to be partial.
     partial: BTreeMap<ResourceKind, Partial>,
+    /// Why fields of a kind are those of an earlier listing.
+    withheld: BTreeMap<ResourceKind, String>,
     /// The resources of the last call of [`Self::add`], by kind and DigitalOcean's id.
     pub(super) latest: Vec<(ResourceKind, String)>,
     /// `None` if no later attempt can resume the listing.
@@ -49,7 +49,7 @@ impl Store {
     ) -> Result<Observations, StoreError> {
         let names: Vec<&str> = kinds.iter().map(ResourceKind::as_str).collect();
         let stored = sqlx::query_scalar!(
-            "select fingerprint from cloud_resources
+            "select fingerprint from cloud_resource_rows
              where provider = 'digitalocean' and kind = any($1) and deleted_at is null",
             &names as &[&str],
         )
@@ -76,10 +76,44 @@ impl Store {
                 .map(|kind| (kind.clone(), HashMap::new()))
                 .collect(),
             partial: BTreeMap::new(),
+            withheld: BTreeMap::new(),
             latest: Vec::new(),
             pages: None,
         })
     }
+}
+
+/// Observed resources with their fingerprints.
+pub struct Fingerprinted(Vec<(ObservedResource, Fingerprint)>);
+
+impl Fingerprinted {
+    pub fn new(resources: Vec<ObservedResource>) -> Self {
+        let resources = resources.into_iter().map(|resource| {
+            let fingerprint = fingerprint(&resource);
+            (resource, fingerprint)
+        });
+        Self(resources.collect())
+    }
+
+    /// Changes the resource at a place.
+    pub fn change(&mut self, place: usize, change: impl FnOnce(&mut ObservedResource)) {
+        if let Some((resource, print)) = self.0.get_mut(place) {
+            change(resource);
+            *print = fingerprint(resource);
+        }
+    }
+}
+
+/// Fields that a resource had at its last sighting, and that its listing lacks now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// The place among the observed resources.
+    pub place: usize,
+    pub kind: ResourceKind,
+    /// Empty if the listing has tags.
+    pub tags: Vec<String>,
+    /// `None` if the listing has a project.
+    pub project_id: Option<Uuid>,
 }
 
 /// Why a listing is known to be partial.
@@ -90,9 +124,10 @@ struct Partial {
 }
 
 impl Observations {
-    /// The time of the database's clock before the first request.
-    pub fn started_at(&self) -> DateTime<Utc> {
-        self.started_at
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            began_at: self.started_at,
+        }
     }
 
     /// Returns the number of observed resources of a kind, without duplicates.
@@ -133,6 +168,16 @@ impl Observations {
         );
     }
 
+    /// Records that the listing lacks fields of a kind that the token may not read, so that they
+    /// are those of an earlier listing. `reason` includes the scope.
+    pub fn note_withheld(&mut self, kind: ResourceKind, reason: &str) {
+        self.withheld.insert(kind, reason.to_owned());
+    }
+
+    pub(super) fn withheld_reason(&self, kind: &ResourceKind) -> Option<&str> {
+        self.withheld.get(kind).map(String::as_str)
+    }
+
     pub(super) fn partial_reason(&self, kind: &ResourceKind) -> Option<&str> {
         self.partial.get(kind).map(|partial| &*partial.reason)
     }
@@ -165,20 +210,76 @@ impl Observations {
         *ids.entry(provider_id).or_default() |= is_staged;
     }
 
+    /// Finds the tags and projects that changed resources lack and that their stored rows have.
+    /// DigitalOcean omits both, without an error, if the token lacks the scope to read them.
+    pub async fn withheld(&self, observed: &Fingerprinted) -> Result<Vec<Withheld>, StoreError> {
+        let (mut kinds, mut ids, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (resource, fingerprint)) in observed.0.iter().enumerate() {
+            let lacks_field = resource.tags.is_empty() || resource.project_id.is_none();
+            if lacks_field && !self.stored.contains(fingerprint) {
+                kinds.push(resource.kind.as_str());
+                ids.push(resource.provider_id.as_str());
+                places.push(place);
+            }
+        }
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = sqlx::query!(
+            r#"
+            select observed.number as "number!", r.tags, r.body_project_id
+            from unnest($1::text[], $2::text[]) with ordinality as observed (kind, provider_id, number)
+            join cloud_resource_rows r
+                on r.provider = 'digitalocean' and r.kind = observed.kind and r.provider_id = observed.provider_id
+            where r.tags <> '{}' or r.body_project_id is not null
+            order by observed.number
+            "#,
+            &kinds as &[&str],
+            &ids as &[&str],
+        )
+        .fetch_all(&self.store.pool)
+        .await?;
+        let mut withheld = Vec::with_capacity(stored.len());
+        for row in stored {
+            let number = usize::try_from(row.number - 1).unwrap_or_default();
+            let Some(place) = places.get(number).copied() else {
+                continue;
+            };
+            let resource = &observed.0[place].0;
+            let tags = row.tags.into_iter().filter(|_| resource.tags.is_empty());
+            let project_id = row
+                .body_project_id
+                .filter(|_| resource.project_id.is_none());
+            let fields = Withheld {
+                place,
+                kind: resource.kind.clone(),
+                tags: tags.collect(),
+                project_id: project_id.and_then(|id| id.parse().ok()),
+            };
+            if !fields.tags.is_empty() || fields.project_id.is_some() {
+                withheld.push(fields);
+            }
+        }
+        Ok(withheld)
+    }
+
     /// Adds observed resources. A resource that is observed twice replaces its earlier version.
     pub async fn add(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
+        self.add_fingerprinted(Fingerprinted::new(resources)).await
+    }
+
+    /// Like [`Self::add`].
+    pub async fn add_fingerprinted(&mut self, observed: Fingerprinted) -> Result<(), StoreError> {
         let mut staged: HashMap<(ResourceKind, String), (ObservedResource, Fingerprint)> =
             HashMap::new();
         let mut order = Vec::new();
         let mut replaced = Vec::new();
         self.latest.clear();
-        for mut resource in resources {
-            make_storable(&mut resource);
+        for (resource, fingerprint) in observed.0 {
             if self.pages.is_some() {
                 let (kind, id) = (&resource.kind, &resource.provider_id);
                 self.latest.push((kind.clone(), id.clone()));
             }
-            let fingerprint = fingerprint(&resource);
             let ids = self.seen.entry(resource.kind.clone()).or_default();
             let was_staged = ids.get(&resource.provider_id).copied().unwrap_or_default();
             if self.stored.contains(&fingerprint) && !was_staged {
@@ -245,11 +346,7 @@ impl Observations {
             .iter()
             .map(|(resource, _)| array_literal(&sorted_tags(resource)))
             .collect();
-        let attrs: Vec<Cow<'_, str>> = rows
-            .iter()
-            .map(|(resource, _)| storable(resource.attrs.as_json()))
-            .collect();
-        let attrs: Vec<&str> = attrs.iter().map(AsRef::as_ref).collect();
+        let attrs = column(|resource| resource.attrs.as_json());
         let fingerprints: Vec<&[u8]> = rows
             .iter()
             .map(|(_, fingerprint)| fingerprint.as_slice())
@@ -311,33 +408,11 @@ impl Observations {
     }
 }
 
-/// Replaces U+0000 in the text fields, see [`storable`].
-fn make_storable(resource: &mut ObservedResource) {
-    let texts = [&mut resource.name, &mut resource.provider_id].into_iter();
-    let texts = texts
-        .chain(&mut resource.region)
-        .chain(&mut resource.status);
-    for text in texts.filter(|text| text.contains('\0')) {
-        *text = text.replace('\0', "\u{fffd}");
-    }
-}
-
-/// Replaces U+0000 in JSON, which PostgreSQL cannot store. Otherwise a single body could block the
-/// sweep of its kind.
-fn storable(json: &str) -> Cow<'_, str> {
-    if json.contains("\\u0000") {
-        without_nul(json.to_owned()).into()
-    } else {
-        json.into()
-    }
-}
-
 /// Formats an array of texts as a PostgreSQL literal.
 fn array_literal(texts: &[String]) -> String {
     let quoted = texts
         .iter()
         .map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
-    // PostgreSQL cannot store U+0000 in a text.
-    let joined = quoted.collect::<Vec<_>>().join(",").replace('\0', "");
+    let joined = quoted.collect::<Vec<_>>().join(",");
     format!("{{{joined}}}")
 }

@@ -6,14 +6,15 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::attribution::{self, Scope};
+use super::attribution::{self, Lines, Scope};
 use super::{Resource, query_resources};
+use crate::audit::{self, Act, Action, Object, ObjectType};
 use crate::costs::effect::{Effect, Measured};
-use crate::invoices::line_attribution::{self, Affected};
-use crate::invoices::matching;
+use crate::invoices::{line_attribution, matching};
 use crate::listings::now;
 use crate::locks::{self, Lock};
-use crate::{Store, StoreError};
+use crate::reallocations::Affected;
+use crate::{Actor, Store, StoreError};
 
 /// The current override of a resource. It takes precedence over DigitalOcean's data, and no sync
 /// changes it.
@@ -44,8 +45,18 @@ pub struct ResourceOverride {
 pub struct OverrideChange {
     pub tenant_id: Option<Option<TenantId>>,
     pub cloud_project_id: Option<Option<Uuid>>,
-    /// Must not be in the future.
+    /// Not in the future: a later time counts as now, because the clocks of API and database
+    /// differ.
     pub since: Option<DateTime<Utc>>,
+}
+
+impl OverrideChange {
+    /// Returns the time from which values change; `None` for all time.
+    fn affects_from(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let deletes_all =
+            matches!(self.tenant_id, Some(None)) || matches!(self.cloud_project_id, Some(None));
+        self.since.or((!deletes_all).then_some(at))
+    }
 }
 
 /// Whether to commit a change or only to measure its effect.
@@ -74,7 +85,9 @@ impl Store {
     }
 
     /// Changes the override of a resource, and returns the costs that the change moves between
-    /// tenants. Dependent resources and cost lines follow in the same transaction.
+    /// tenants. Dependent resources follow in the same transaction, and their cost lines too if
+    /// they are few; otherwise the workflow `Reallocate` updates them ([`Measured::reallocation`]).
+    /// A dry run changes nothing.
     ///
     /// # Errors
     ///
@@ -83,25 +96,42 @@ impl Store {
         &self,
         resource: Uuid,
         change: &OverrideChange,
-        changed_by: &str,
+        actor: &Actor,
         commit: Commit,
     ) -> Result<Measured, StoreError> {
+        let changed_by = actor.name();
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::Inventory).await?;
-        locks::acquire(&mut tx, Lock::CostLines).await?;
         let at = now(&mut tx).await?;
-        must_exist(&mut tx, resource, change).await?;
+        let change = &OverrideChange {
+            since: change.since.map(|since| since.min(at)),
+            ..change.clone()
+        };
+        let name = must_exist(&mut tx, resource, change).await?;
+        let state_before = audited(&mut tx, resource).await?;
         let parts = with_parts(&mut tx, resource).await?;
+        let affected = Affected::of_resources(&parts).since(change.affects_from(at));
+        if commit == Commit::DryRun || !line_attribution::are_many(&mut tx, affected).await? {
+            locks::acquire(&mut tx, Lock::CostLines).await?;
+        }
         let before = Effect::start(&mut tx).await?;
         apply(&mut tx, resource, &parts, change, changed_by, at).await?;
-        let effect = before.until_now(&mut tx).await?;
         if commit == Commit::Keep {
-            tx.commit().await?;
-            return Ok(Measured::of(effect));
+            let measured = match line_attribution::reallocate(&mut tx, affected).await? {
+                Some(left) => Measured::left(left),
+                None => Measured::of(before.until_now(&mut tx).await?),
+            };
+            let state_after = audited(&mut tx, resource).await?;
+            let object = Object::new(ObjectType::Resource, &resource).named(name);
+            let act = Act::new(Action::ResourceOverrideChanged, object);
+            let act = act.leaving(measured.reallocation);
+            audit::commit(tx, actor, act.before(state_before).after(state_after)).await?;
+            return Ok(measured);
         }
+        let moves = line_attribution::measure(&mut tx, affected).await?;
+        let mut measured = Measured::of(before.with(&mut tx, &moves).await?);
         let sets = matches!(change.tenant_id, Some(Some(_)))
             || matches!(change.cloud_project_id, Some(Some(_)));
-        let mut measured = Measured::of(effect);
         if sets && change.since.is_none() {
             let first = first_charge(&mut tx, &parts).await?;
             if let Some(since) = first.filter(|first| *first < at) {
@@ -110,7 +140,9 @@ impl Store {
                     ..change.clone()
                 };
                 apply(&mut tx, resource, &parts, &change, changed_by, at).await?;
-                measured.with_since = Some((since, before.until_now(&mut tx).await?));
+                let affected = affected.since(change.affects_from(at));
+                let moves = line_attribution::measure(&mut tx, affected).await?;
+                measured.with_since = Some((since, before.with(&mut tx, &moves).await?));
             }
         }
         tx.rollback().await?;
@@ -138,34 +170,60 @@ impl Store {
     }
 }
 
+/// Returns all overrides of a resource, for the audit.
+async fn audited(tx: &mut PgConnection, resource: Uuid) -> Result<serde_json::Value, StoreError> {
+    #[derive(Serialize)]
+    struct Interval {
+        tenant_id: Option<String>,
+        cloud_project_id: Option<Uuid>,
+        valid_from: DateTime<Utc>,
+        valid_to: Option<DateTime<Utc>>,
+        set_by: String,
+        set_at: DateTime<Utc>,
+    }
+    #[derive(Serialize)]
+    struct Overrides {
+        overrides: Vec<Interval>,
+    }
+    let overrides = sqlx::query_as!(
+        Interval,
+        "select tenant_id, cloud_project_id, valid_from, valid_to, set_by, set_at
+         from cloud_resource_overrides where resource_id = $1 order by tenant_id is null, valid_from desc",
+        resource,
+    )
+    .fetch_all(tx)
+    .await?;
+    audit::state(&Overrides { overrides })
+}
+
+/// Fails unless the resource and the live project of the change exist. Returns the name of the
+/// resource.
 async fn must_exist(
     tx: &mut PgConnection,
     resource: Uuid,
     change: &OverrideChange,
-) -> Result<(), StoreError> {
-    let exists = sqlx::query_scalar!(
-        r#"select exists (select 1 from cloud_resources where id = $1) as "exists!""#,
+) -> Result<String, StoreError> {
+    let name = sqlx::query_scalar!(
+        "select name from cloud_resource_rows where id = $1",
         resource
     )
-    .fetch_one(&mut *tx)
-    .await?;
-    if !exists {
-        return Err(StoreError::NotFound {
-            entity: "resource",
-            id: resource,
-        });
-    }
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(StoreError::NotFound {
+        entity: "resource",
+        id: resource,
+    })?;
     let Some(Some(project)) = change.cloud_project_id else {
-        return Ok(());
+        return Ok(name);
     };
     let is_live = sqlx::query_scalar!(
-        r#"select exists (select 1 from cloud_projects where id = $1 and deleted_at is null) as "exists!""#,
+        r#"select exists (select 1 from cloud_project_rows where id = $1 and deleted_at is null) as "exists!""#,
         project
     )
     .fetch_one(tx)
     .await?;
     if is_live {
-        Ok(())
+        Ok(name)
     } else {
         Err(StoreError::NotFound {
             entity: "live project",
@@ -204,6 +262,7 @@ async fn first_charge(
     Ok(first)
 }
 
+/// Stores the change, and attributes the resource and its parts. The caller reallocates the lines.
 async fn apply(
     tx: &mut PgConnection,
     resource: Uuid,
@@ -234,8 +293,9 @@ async fn apply(
         .await?;
     }
     matching::set_cause(tx, "operator", Some(changed_by), None).await?;
-    attribution::attribute(tx, Scope::Of(parts), None, at).await?;
-    line_attribution::reallocate(tx, Affected::OfResources(parts)).await
+    let scope = Scope::Of(parts);
+    attribution::attribute(tx, scope, Lines::OfTheCaller, None, at).await?;
+    Ok(())
 }
 
 /// Changes the tenant or the project of an override. See [`OverrideChange`].
@@ -356,7 +416,7 @@ async fn record(
     };
     sqlx::query!(
         "insert into cloud_resource_events (resource_id, event, changes, occurred_at)
-         values ($1, 'updated', jsonb_build_object('pin', jsonb_build_object('before', $2::jsonb, 'after', $3::jsonb, 'by', $4::text)), $5)",
+         values ($1, 'updated', jsonb_build_object('override', jsonb_build_object('before', $2::jsonb, 'after', $3::jsonb, 'by', $4::text)), $5)",
         resource,
         state(before),
         state(after),

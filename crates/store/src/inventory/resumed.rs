@@ -268,10 +268,6 @@ async fn write_page(store: &Store, listing: Uuid, page: Page) -> Result<(), Stor
     let (kinds, provider_ids): (Vec<&str>, Vec<&str>) = resources
         .map(|(kind, id)| (kind.as_str(), id.as_str()))
         .unzip();
-    let item_ids = page.taken.ids.iter();
-    // A page with a replaced id looks changed when it is compared, so that the list is read from
-    // its start.
-    let item_ids: Vec<String> = item_ids.map(|id| id.replace('\0', "\u{fffd}")).collect();
     let written = sqlx::query!(
         "with mine as (
              update cloud_resumable_listings set taken_at = clock_timestamp() where listing = $1 returning listing
@@ -283,7 +279,7 @@ async fn write_page(store: &Store, listing: Uuid, page: Page) -> Result<(), Stor
         page.number,
         i64::try_from(page.taken.total).unwrap_or(i64::MAX),
         page.taken.has_next,
-        &item_ids,
+        &page.taken.ids,
         &kinds as &[&str],
         &provider_ids as &[&str],
     )

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::changes::{Change, Fields};
 use super::observed::Observations;
+use crate::planner::join_by_hashing;
 use crate::{Run, StoreError};
 
 /// The listing that is stored, its run, and the time of the writes.
@@ -16,8 +17,11 @@ pub(super) struct SweepContext<'a> {
     pub(super) seen: &'a Observations,
     pub(super) kind: &'a ResourceKind,
     pub(super) run: &'a Run,
-    /// The time before the listing's first request.
+    /// The times before the listing's first request and after its last response.
     pub(super) started_at: DateTime<Utc>,
+    pub(super) finished_at: DateTime<Utc>,
+    /// The latest end of an earlier listing with strikes that are apart from this one's.
+    pub(super) apart_from: DateTime<Utc>,
     pub(super) at: DateTime<Utc>,
 }
 
@@ -35,8 +39,8 @@ impl SweepContext<'_> {
     }
 }
 
-/// Lists the staged resources that are new or changed, without those that another listing observed
-/// after this one began: the staged data may be older. No other sweep of this kind runs
+/// Lists the staged resources that are new or changed, without those that another listing may have
+/// observed after this one began: the staged data may be older. No other sweep of this kind runs
 /// concurrently, so a resource without a stored row is new.
 pub(super) async fn staged(
     tx: &mut PgConnection,
@@ -68,27 +72,6 @@ pub(super) async fn staged(
     Ok(rows)
 }
 
-/// The number of rows above which nested loop joins are disabled. Without statistics, as after a
-/// first sync, PostgreSQL would compare every row to every other.
-const NESTED_LOOP_LIMIT: usize = 200;
-
-/// Disables nested loop joins for the rest of the transaction if there are many rows; enables them
-/// otherwise.
-pub(crate) async fn join_by_hashing(tx: &mut PgConnection, rows: usize) -> Result<(), StoreError> {
-    let nested_loops = if rows > NESTED_LOOP_LIMIT {
-        "off"
-    } else {
-        "on"
-    };
-    sqlx::query!(
-        "select set_config('enable_nestloop', $1, true) as set",
-        nested_loops
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(())
-}
-
 /// Inserts new resources with project and tenant, and returns their names.
 ///
 /// A resource that a cluster created is in DigitalOcean's default project, but has the attribution
@@ -98,6 +81,7 @@ pub(super) async fn insert(
     tx: &mut PgConnection,
     context: SweepContext<'_>,
     new: &[Uuid],
+    sighting: Option<i64>,
 ) -> Result<Vec<String>, StoreError> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -106,16 +90,17 @@ pub(super) async fn insert(
     join_by_hashing(tx, new.len()).await?;
     let names = sqlx::query_scalar!(
         r#"
-        insert into cloud_resources
+        insert into cloud_resource_rows
             (id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, provider_project_id,
-             parent_id, overridden_by, cloud_project_id, tenant_id, attribution, first_seen_at, last_seen_at)
+             parent_id, overridden_by, project_overridden_by, cloud_project_id, tenant_id, attribution, first_seen_at, sighting_id)
         select s.id, s.kind, s.provider_id, s.name, s.region, s.status, s.tags, s.attrs, s.fingerprint, s.body_project_id,
-            derived.provider_project_id, derived.parent_id, derived.overridden_by, derived.cloud_project_id, derived.tenant_id, derived.attribution,
-            $3, $3
+            derived.provider_project_id, derived.parent_id, derived.overridden_by, derived.project_overridden_by, derived.cloud_project_id,
+            derived.tenant_id, derived.attribution,
+            $3, $5
         from cloud_staged_resources s
         left join cloud_resource_attribution derived on derived.listing = $1 and derived.kind = $2 and derived.id = s.id
             and (s.owner_relation is distinct from 'made_by_kubernetes' or exists (
-                select from cloud_resources cluster
+                select from cloud_resource_rows cluster
                 where cluster.provider = 'digitalocean' and cluster.kind = s.owner_kind and cluster.provider_id = s.owner_provider_id
                   and coalesce(cluster.cloud_project_id::text, cluster.tenant_id) is not null))
         where s.listing = $1 and s.kind = $2 and s.id = any($4)
@@ -125,6 +110,7 @@ pub(super) async fn insert(
         kind,
         context.at,
         new,
+        sighting,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -150,7 +136,7 @@ pub(super) async fn insert(
                  else jsonb_build_object('attribution', jsonb_build_object('before', null, 'after', r.attribution)) end,
              $3, $4, $5
          from cloud_staged_resources s
-         join cloud_resources r on r.id = s.id
+         join cloud_resource_rows r on r.id = s.id
          where s.listing = $1 and s.kind = $2",
         listing,
         kind,
@@ -214,7 +200,7 @@ pub(super) async fn before_and_after(
             s.name as "name_seen!", s.region as region_seen, s.status as status_seen, s.tags as "tags_seen!", s.attrs as "attrs_seen!",
             s.relations as relations_seen
         from unnest($1::uuid[], $2::uuid[]) as differing (id, staged)
-        join cloud_resources r on r.id = differing.id
+        join cloud_resource_rows r on r.id = differing.id
         cross join lateral (
             select * from cloud_staged_resources s where s.listing = $3 and s.id = differing.staged limit 1
         ) s
@@ -253,16 +239,18 @@ pub(super) async fn before_and_after(
         .collect())
 }
 
-/// Updates the stored rows to the staged data, and resets strikes and deletions.
+/// Updates the stored rows to the staged data, and resets strikes and deletions. `sighting` is that
+/// of restored rows.
 pub(super) async fn update(
     tx: &mut PgConnection,
     context: SweepContext<'_>,
     differing: &[Differing],
+    sighting: Option<i64>,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = differing.iter().map(|row| row.id).collect();
     let staged: Vec<Uuid> = differing.iter().map(|row| row.staged).collect();
     sqlx::query!(
-        "update cloud_resources r set
+        "update cloud_resource_rows r set
              name = s.name,
              region = s.region,
              status = s.status,
@@ -270,7 +258,8 @@ pub(super) async fn update(
              attrs = s.attrs,
              fingerprint = s.fingerprint,
              body_project_id = s.body_project_id,
-             last_seen_at = $4,
+             sighting_id = coalesce(r.sighting_id, $4),
+             seen_before_deletion_at = null,
              stale_strike_count = 0,
              last_struck_at = null,
              deleted_at = null
@@ -282,7 +271,7 @@ pub(super) async fn update(
         &ids,
         &staged,
         context.seen.listing(),
-        context.at,
+        sighting,
     )
     .execute(tx)
     .await?;
@@ -349,26 +338,6 @@ pub(super) async fn write_events(
         context.at,
         context.run.workflow_id,
         context.run.run_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Updates the time of observation of every observed resource and resets its strikes. Rows still
-/// marked as deleted are skipped: this listing began before the deletion and proves nothing.
-pub(super) async fn update_last_seen(
-    tx: &mut PgConnection,
-    context: SweepContext<'_>,
-) -> Result<(), StoreError> {
-    let provider_ids = context.seen.provider_ids(context.kind);
-    sqlx::query!(
-        "update cloud_resources set last_seen_at = $3, stale_strike_count = 0, last_struck_at = null
-         where provider = 'digitalocean' and kind = $1 and provider_id = any($2)
-           and deleted_at is null and last_seen_at < $3",
-        context.kind.as_str(),
-        &provider_ids as &[&str],
-        context.at,
     )
     .execute(tx)
     .await?;

@@ -52,8 +52,11 @@ impl Bill {
         line.start_at.unwrap_or_else(|| start_of_month(self.period))
     }
 
+    /// Returns the end of the charge, like the SQL function `charge_ends`. It is never before the
+    /// start.
     pub(super) fn end_of(&self, line: &InvoiceLine) -> DateTime<Utc> {
-        line.end_at.unwrap_or_else(|| end_of_month(self.period))
+        let end = line.end_at.unwrap_or_else(|| end_of_month(self.period));
+        line.start_at.map_or(end, |start| start.max(end))
     }
 
     /// Returns the ids of the lines. A line of a bill keeps its id whenever it is stored,
@@ -94,13 +97,21 @@ pub(super) fn end_of_month(period: NaiveDate) -> DateTime<Utc> {
     start_of_month(next)
 }
 
+/// About three milliseconds of hashing.
+const LINES_AT_ONCE: usize = 1_000;
+
 /// Hashes the content of the lines in their order; an equal hash means no new version. If lines are
 /// equal in all other fields, it does not matter which of them has which resource id: the order of
 /// the items is not significant.
-pub(super) fn fingerprint(lines: &[InvoiceLine]) -> Vec<u8> {
+///
+/// Yields to other tasks of the thread after each portion of the lines.
+pub(super) async fn fingerprint(lines: &[InvoiceLine]) -> Vec<u8> {
     let mut hash = Sha256::new();
     let mut ids: Vec<[u8; 32]> = Vec::with_capacity(lines.len());
-    for line in lines {
+    for (number, line) in lines.iter().enumerate() {
+        if number % LINES_AT_ONCE == LINES_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         let mut content = FieldHash::new();
         hash_name(&mut content, line);
         content.optional(line.hours.map(|hours| hours.normalize().to_string()));

@@ -30,8 +30,8 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             select distinct on (line.resource_name) line.resource_name as "name!", line.described_region as region,
-                (select case when count(*) = 1 then min(p.provider_id) end from cloud_projects p
-                 where p.provider = 'digitalocean' and p.deleted_at is null and lower(p.name) = lower(line.project_name)) as project_id
+                (select case when count(*) = 1 then min(p.provider_id) end from cloud_project_rows p
+                 where p.provider = 'digitalocean' and p.deleted_at is null and fold_case(p.name) = fold_case(line.project_name)) as project_id
             from cloud_cost_lines line
             where line.identified_kind = $1 and line.match_rule = 'unmatched' and line.resource_name is not null
               and not line.is_named_by_group

@@ -1,4 +1,5 @@
-//! Decides if a fresh read of an ingested invoice may replace the stored content.
+//! Compares the lines of an invoice with its header and its summary, and decides if a fresh read of
+//! an ingested invoice may replace the stored content.
 //!
 //! A read that proves less than the stored content does not replace it: a truncated file, a list
 //! that changed during the read, a document that is unavailable. It is recorded as a failed check.
@@ -15,8 +16,62 @@ use uuid::Uuid;
 use super::content::{InvoiceContent, Sources};
 use crate::StoreError;
 
+/// The result of comparing the lines of an invoice with its header and its summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verification {
+    /// Lines, header, summary and the parts of the summary reconcile.
+    Verified,
+    /// No sum differs, but the summary, one of its parts or another source is missing.
+    Unverified,
+    /// A sum differs.
+    Unreconciled,
+}
+
+impl Verification {
+    /// Returns the value of the column `verification`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Unreconciled => "unreconciled",
+        }
+    }
+
+    /// Returns the result with this value in the column `verification`.
+    pub(super) fn named(value: &str) -> Option<Self> {
+        let all = [Self::Verified, Self::Unverified, Self::Unreconciled];
+        all.into_iter().find(|result| result.as_str() == value)
+    }
+
+    /// Compares the content of an invoice with its amount (USD).
+    pub(super) fn of(amount: Decimal, reading: &Reading<'_>) -> Self {
+        let lines_differ = reading.total != amount;
+        let Some(summary) = reading.content.summary else {
+            return if lines_differ {
+                Self::Unreconciled
+            } else {
+                Self::Unverified
+            };
+        };
+        let parts = || {
+            let parts = reading.parts.iter();
+            parts.map(|(part, lines)| (stated(summary, *part), *lines))
+        };
+        let part_differs = parts().any(|(stated, lines)| stated.is_some_and(|is| is != lines));
+        let lacks_part = parts().any(|(stated, lines)| stated.is_none() && !lines.is_zero());
+        if lines_differ || part_differs || summary.amount != amount {
+            Self::Unreconciled
+        } else if lacks_part || reading.content.unread.is_some() {
+            Self::Unverified
+        } else {
+            Self::Verified
+        }
+    }
+}
+
 /// The stored sources and totals of an invoice; amounts in USD.
 pub(super) struct Proven {
+    pub(super) is_verified: bool,
     pub(super) sources: Option<String>,
     pub(super) amount: Decimal,
     pub(super) off_by: Option<Decimal>,
@@ -67,7 +122,15 @@ pub(super) async fn rejection_reason(
             proven.amount,
         )));
     }
-    worse_part(tx, invoice, reading).await
+    if let Some(reason) = worse_part(tx, invoice, reading).await? {
+        return Ok(Some(reason));
+    }
+    let verifies_less =
+        proven.is_verified && Verification::of(proven.amount, reading) != Verification::Verified;
+    Ok(verifies_less.then(|| {
+        let unread = reading.content.unread.map(str::to_owned);
+        unread.unwrap_or_else(|| "the fetched documents do not verify the stored lines".to_owned())
+    }))
 }
 
 fn missing_source(proven: &Proven, content: &InvoiceContent<'_>) -> Option<&'static str> {

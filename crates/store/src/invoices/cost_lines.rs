@@ -22,7 +22,7 @@ macro_rules! query_lines {
                  line.bill_period as "period!", line.line_no as "line_no!",
                  line.product as "product!", line.kind,
                  line.group_description as "group_description!", line.description as "description!",
-                 line.hours, line.start_at, line.end_at, line.amount as "amount!",
+                 line.hours, line.start_at, line.end_at, line.amount as "amount!", line.preview_amount,
                  line.project_name as "project_name!", line.category, line.part, line.resource_name,
                  line.described_region as region, line.described_size as size,
                  line.item_resource_id as provider_resource_id,
@@ -61,28 +61,56 @@ macro_rules! query_total {
     };
 }
 
-/// Runs one of the queries above with a filter. The only list of its conditions: `$1` to `$9`.
+/// Passes the conditions of a filter to a macro. The only list of them: `$2` to `$9`; the query has
+/// that of `$1`, the month.
+macro_rules! with_conditions {
+    ($with:ident, ($($rest:tt)*)) => {
+        $with!(
+            r#"
+            and ($2::text is null or line.kind = $2)
+            and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
+            and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
+                select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
+            and ($5::uuid is null or line.resource_id = $5)
+            and ($6::text is null or line.resource_group = $6)
+            and ($7::text is null or line.product = $7)
+            and ($8::text is null or line.project_name = $8)
+            and ($9::text is null or case $9
+                when 'tenant' then line.tenant_id is null and not line.is_shared and (not line.is_split or exists (
+                    select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id is null))
+                when 'project' then line.project_name = ''
+                when 'kind' then line.kind is null
+                when 'resource' then line.resource_id is null and line.match_rule <> 'historic'
+                else false end) "#,
+            $($rest)*
+        )
+    };
+}
+
+/// Runs one of the queries above with a filter.
 macro_rules! filtered {
     ($query:ident, $filter:expr, $start:tt, $end:tt $(, $argument:expr)*) => {
+        with_conditions!(filtered_once, ($query, $filter, $start, $end $(, $argument)*))
+    };
+}
+
+macro_rules! filtered_once {
+    ($conditions:tt, $query:ident, $filter:expr, $start:tt, $end:tt $(, $argument:expr)*) => {
+        bound!($query, [$start + $conditions + $end], $filter $(, $argument)*)
+    };
+}
+
+/// Runs one of the queries above with a filter in two places.
+macro_rules! filtered_twice {
+    ($conditions:tt, $query:ident, $filter:expr, $start:tt, $middle:tt, $end:tt $(, $argument:expr)*) => {
+        bound!($query, [$start + $conditions + $middle + $conditions + $end], $filter $(, $argument)*)
+    };
+}
+
+macro_rules! bound {
+    ($query:ident, $sql:tt, $filter:expr $(, $argument:expr)*) => {
         $query!(
-            [$start + r#" where line.bill_period = $1
-                 and ($2::text is null or line.kind = $2)
-                 and (cardinality($3::text[]) = 0 or line.match_rule = any($3))
-                 and ($4::text is null or line.tenant_id = $4 or (line.is_split and exists (
-                     select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id = $4)))
-                 and ($5::uuid is null or line.resource_id = $5)
-                 and ($6::text is null or (line.resource_id is null and line.match_rule = 'historic'
-                     and coalesce(line.identified_kind, 'resource') || ':'
-                         || coalesce(line.item_resource_uuid, line.item_resource_id) = $6))
-                 and ($7::text is null or line.product = $7)
-                 and ($8::text is null or line.project_name = $8)
-                 and ($9::text is null or case $9
-                     when 'tenant' then line.tenant_id is null and not line.is_shared and (not line.is_split or exists (
-                         select 1 from cloud_cost_line_shares share where share.line_id = line.id and share.tenant_id is null))
-                     when 'project' then line.project_name = ''
-                     when 'kind' then line.kind is null
-                     when 'resource' then line.resource_id is null and line.match_rule <> 'historic'
-                     else false end) "# + $end],
+            $sql,
             $filter.period,
             $filter.kind,
             &$filter.match_rules,
@@ -115,12 +143,14 @@ pub struct LineChange {
     /// `{"field": {"before": ..., "after": ...}}`
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub changes: Value,
-    /// `inventory` (a change of resources) or `operator`.
+    /// `inventory` (a sync changed resources or projects), `ingest` (an unchanged invoice was read
+    /// again, an invoice moved to another month, or a correction moved an override) or `operator`
+    /// (an override or an assignment).
     pub cause: String,
-    /// The name of the operator's access token.
+    /// The name of the operator's access token; null for other causes.
     pub changed_by: Option<String>,
     pub changed_at: DateTime<Utc>,
-    /// The Temporal workflow that changed the line; null for a change by an operator.
+    /// The Temporal workflow of a sync that changed the line, if known; null for other causes.
     pub workflow_id: Option<String>,
     pub run_id: Option<String>,
 }
@@ -154,6 +184,11 @@ pub struct CostLine {
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub amount: Decimal,
+    /// The amount in DigitalOcean's preview, if invoices of the running month charge a part of it
+    /// already; `amount` is the rest. Null for every other line.
+    #[serde(serialize_with = "usd::serialize_optional")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
+    pub preview_amount: Option<Decimal>,
     /// The name of the project at billing time.
     pub project_name: String,
     pub category: Option<String>,
@@ -174,9 +209,9 @@ pub struct CostLine {
     pub resource_id: Option<Uuid>,
     /// The rule that matched the line, most reliable first: `operator`; `uuid` and `id`, from
     /// DigitalOcean; `group`; `name`, together with kind, region or size, and lifetime; `project`,
-    /// if only one of several candidates was in the project on the line; `historic`, for a resource
-    /// that was deleted before the first sync; `account`, for a charge without a resource;
-    /// `ambiguous`; `unmatched`.
+    /// if only one of several candidates was in the project on the line; `historic`, for an id of
+    /// DigitalOcean that the mirror has not observed, usually of a resource that was deleted before
+    /// the first sync; `account`, for a charge without a resource; `ambiguous`; `unmatched`.
     pub match_rule: String,
     /// An explanation, if the rule alone is not sufficient.
     pub match_note: Option<String>,
@@ -196,7 +231,7 @@ pub struct CostLine {
     pub attributed_by: Option<String>,
 }
 
-/// A filter of the lines of one month's invoices, or of its estimate if there is no invoice.
+/// A filter of the lines of one month's invoices and of its open estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CostLineFilter {
     /// The first of the month.
@@ -207,7 +242,7 @@ pub struct CostLineFilter {
     /// Includes lines that are split between this tenant and others.
     pub tenant_id: Option<String>,
     pub resource_id: Option<Uuid>,
-    /// A resource that was deleted before the first sync, as `KIND:PROVIDER_ID`: the group of
+    /// A resource that the mirror has not observed, as `KIND:PROVIDER_ID`: the group of
     /// [`GroupBy::Resource`].
     pub historic_resource: Option<String>,
     pub product: Option<String>,
@@ -249,11 +284,12 @@ impl Store {
             CostLine,
             r#"select line.id, line.invoice_id as "invoice_id?", $5::uuid as invoice_uuid, false as "is_estimate!",
                    true as "superseded!", $6::date as "period!", line.line_no, line.product, line.kind, line.group_description,
-                   line.description, line.hours, line.start_at, line.end_at, line.amount, line.project_name, line.category,
-                   null::text as part, line.resource_name, null::text as region, null::text as size,
+                   line.description, line.hours, line.start_at, line.end_at, line.amount, null::numeric as preview_amount,
+                   line.project_name, line.category, null::text as part, line.resource_name, null::text as region, null::text as size,
                    line.item_resource_id as provider_resource_id, line.item_resource_uuid as provider_resource_uuid,
                    line.resource_id, line.match_rule, null::text as match_note, null::uuid[] as match_candidates,
-                   line.match_rule = 'account' as "is_shared!", line.tenant_id,
+                   line.match_rule = 'account' or (line.match_rule = 'operator' and line.resource_id is null) as "is_shared!",
+                   line.tenant_id,
                    case when line.shares is not null then (
                        select coalesce(jsonb_agg(
                            jsonb_build_object('tenant_id', nullif(share.key, ''), 'amount', share.value)
@@ -283,31 +319,46 @@ impl Store {
         after: Option<AfterLine>,
         limit: i64,
     ) -> Result<Vec<CostLine>, StoreError> {
-        // Bill by bill, in the order of an index, so that a page of a long month is not sorted.
-        let lines = filtered!(
-            query_lines,
-            filter,
-            r#"(select distinct bill_id from cloud_cost_totals where period = $1) listed
+        // Bill by bill, in the order of the two indexes, so that a page of a long month is not
+        // sorted. Bills without a total of the filter have none of its lines. The month is in a
+        // CASE, because PostgreSQL would combine its index with that of the bill, and sort.
+        let mut tx = self.snapshot().await?;
+        let lines = with_conditions!(
+            filtered_twice,
+            (
+                query_lines,
+                filter,
+                r#"(select distinct bill_id from cloud_cost_totals where period = $1
+                   and ($2::text is null or kind = $2)
+                   and (cardinality($3::text[]) = 0 or match_rule is null or match_rule = any($3))
+                   and ($4::text is null or tenant_id = $4)
+                   and ($7::text is null or product = $7)
+                   and ($8::text is null or project_name = $8)
+                   and ($9::text is distinct from 'tenant' or (tenant_id is null and not is_shared))
+             ) listed
              left join cloud_invoices invoice on invoice.id = listed.bill_id
              cross join lateral (select coalesce(invoice.invoice_uuid, listed.bill_id) as id) bill
              cross join lateral (
-                 select line.* from (
-                     select * from cloud_cost_lines
-                     where invoice_id = listed.bill_id and line_no > case when bill.id = $10 then $11 else 0 end
-                     union all
-                     select * from cloud_cost_lines
-                     where estimate_id = listed.bill_id and line_no > case when bill.id = $10 then $11 else 0 end
-                 ) line"#,
-            r#"order by line.line_no limit $12
+                 (select * from cloud_cost_lines line
+                 where line.invoice_id = listed.bill_id and line.line_no > case when bill.id = $10 then $11 else 0 end
+                 and case when line.bill_period = $1 then true end"#,
+                r#"order by line.line_no limit $12)
+                 union all
+                 (select * from cloud_cost_lines line
+                 where line.estimate_id = listed.bill_id and line.line_no > case when bill.id = $10 then $11 else 0 end
+                 and case when line.bill_period = $1 then true end"#,
+                r#"order by line.line_no limit $12)
              ) line
              where $10::uuid is null or bill.id >= $10
              order by bill.id, line.line_no limit $12"#,
-            after.map(|after| after.bill),
-            after.map_or(0, |after| after.line_no),
-            limit
+                after.map(|after| after.bill),
+                after.map_or(0, |after| after.line_no),
+                limit
+            )
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(lines)
     }
 
@@ -327,15 +378,64 @@ impl Store {
         Ok(version)
     }
 
-    /// Returns the number and the total of the lines on all pages.
+    /// Returns the number and the total of the lines on all pages, from the maintained totals.
     pub async fn cost_line_total(
         &self,
         filter: &CostLineFilter,
     ) -> Result<CostLineTotal, StoreError> {
-        let total = filtered!(query_total, filter, "cloud_cost_lines line", "")
-            .fetch_one(&self.pool)
+        let mut tx = self.snapshot().await?;
+        if filter.resource_id.is_some() || filter.historic_resource.is_some() {
+            let total = filtered!(
+                query_total,
+                filter,
+                "cloud_cost_lines line where line.bill_period = $1",
+                ""
+            )
+            .fetch_one(&mut *tx)
             .await?;
-        Ok(total)
+            tx.commit().await?;
+            return Ok(total);
+        }
+        // Shares have totals too, but these do not contain the number of their lines.
+        let split = filtered!(
+            query_total,
+            filter,
+            "cloud_cost_lines line where line.bill_period = $1",
+            " and line.is_split"
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let whole = sqlx::query!(
+            r#"select coalesce(sum(line_and_share_count), 0)::bigint as "count!", coalesce(sum(amount), 0) as "amount!"
+               from cloud_cost_totals
+               where period = $1 and match_rule is not null
+                 and ($2::text is null or kind = $2)
+                 and (cardinality($3::text[]) = 0 or match_rule = any($3))
+                 and ($4::text is null or tenant_id = $4)
+                 and ($5::text is null or product = $5)
+                 and ($6::text is null or project_name = $6)
+                 and ($7::text is null or case $7
+                     when 'tenant' then tenant_id is null and not is_shared
+                     when 'project' then project_name = ''
+                     when 'kind' then kind is null
+                     when 'resource' then is_shared or match_rule in ('ambiguous', 'unmatched')
+                     else false end)"#,
+            filter.period,
+            filter.kind,
+            &filter.match_rules,
+            filter.tenant_id,
+            filter.product,
+            filter.project_name,
+            filter.without.map(GroupBy::name),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(CostLineTotal {
+            count: whole.count + split.count,
+            amount: whole.amount + split.amount,
+            attributed: whole.amount + split.attributed,
+        })
     }
 
     /// Returns a line.

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::bill::{Bill, BillId, fingerprint};
 use super::content::InvoiceContent;
 use super::lines::{check_total, delete_lines, exact_total, insert_lines, match_bill};
+use super::rest;
 use crate::locks::{self, Lock};
-use crate::{Store, StoreError, usd};
+use crate::{Evidence, Store, StoreError, usd};
 
 /// The result of storing a preview; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +22,11 @@ pub enum EstimateOutcome {
         line_total: Decimal,
         /// The total that the preview states minus the total of its lines.
         off_by: Decimal,
+        /// The part of `line_total` that invoices of the running month charge already.
+        invoiced: Decimal,
         replaced: bool,
     },
-    /// The month already has an invoice, so its preview is outdated and not stored.
+    /// The bill of the month has ended, so its preview is outdated and not stored.
     AlreadyInvoiced,
 }
 
@@ -32,12 +35,15 @@ pub enum EstimateOutcome {
 pub struct Estimate {
     /// The first of the month.
     pub period: NaiveDate,
-    /// `open`, or `final` after the invoice was ingested.
+    /// `open`, or `final` after the bill of the month has ended and its invoice was ingested.
     pub state: String,
     pub amount: Decimal,
     pub line_count: i32,
     pub line_total: Decimal,
     pub off_by: Decimal,
+    /// The part of `line_total` that invoices of the running month charge already. Only the rest
+    /// counts.
+    pub invoiced: Decimal,
     pub sources: String,
     pub source_note: Option<String>,
     pub first_estimated_at: DateTime<Utc>,
@@ -50,7 +56,7 @@ pub struct Estimate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Variance {
     pub product: String,
-    /// The last estimate before the invoice.
+    /// The last estimate of the whole month, with the invoices that were listed during the month.
     #[serde(serialize_with = "usd::serialize")]
     #[cfg_attr(feature = "openapi", schema(value_type = usd::Usd))]
     pub estimated: Decimal,
@@ -65,44 +71,52 @@ pub struct Variance {
 
 impl Store {
     /// Stores the preview of the open month's invoice in one transaction. Replaces the lines of the
-    /// previous estimate.
+    /// previous estimate. Of a preview that repeats charges of the month's invoices, only the rest
+    /// counts. A preview that was fetched before the stored one changes nothing; the outcome is
+    /// that of the stored one.
     pub async fn store_estimate(
         &self,
         period: InvoicePeriod,
         amount: Decimal,
+        evidence: Evidence,
         content: InvoiceContent<'_>,
     ) -> Result<EstimateOutcome, StoreError> {
         let period = period.first_day();
         let total = exact_total(content.lines)?;
-        let lines_sha256 = fingerprint(content.lines);
+        let lines_sha256 = fingerprint(content.lines).await;
         let off_by = amount - total;
 
         let mut tx = self.pool.begin().await?;
         locks::share(&mut tx, Lock::CostLines).await?;
         locks::acquire(&mut tx, Lock::Estimate(period)).await?;
-        let is_invoiced = sqlx::query_scalar!(
-            r#"select exists (select 1 from cloud_invoices where period = $1 and version > 0) as "exists!""#,
-            period
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        if is_invoiced {
+        if rest::has_ended(&mut tx, period).await? {
             return Ok(EstimateOutcome::AlreadyInvoiced);
         }
         let before = sqlx::query!(
-            "select id, lines_sha256 from cloud_estimates where provider = 'digitalocean' and period = $1 for update",
+            "select state, lines_sha256, estimated_at, line_count, line_total, off_by, invoiced from cloud_estimates
+             where provider = 'digitalocean' and period = $1 for update",
             period
         )
         .fetch_optional(&mut *tx)
         .await?;
-        let is_same = before
-            .as_ref()
-            .is_some_and(|before| before.lines_sha256 == lines_sha256);
+        if let Some(stored) = &before
+            && evidence.is_superseded_by(Some(stored.estimated_at))
+        {
+            return Ok(EstimateOutcome::Estimated {
+                lines: usize::try_from(stored.line_count).unwrap_or_default(),
+                line_total: stored.line_total,
+                off_by: stored.off_by,
+                invoiced: stored.invoiced,
+                replaced: false,
+            });
+        }
         let id: Uuid = sqlx::query_scalar!(
             "insert into cloud_estimates (period, amount, line_count, line_total, off_by, sources, source_note, lines_sha256,
                  first_estimated_at, estimated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, now(), now())
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
              on conflict (provider, period) do update set
+                 -- A month is open again if its invoice moved to another month.
+                 state = excluded.state, finalised_at = excluded.finalised_at,
                  amount = excluded.amount, line_count = excluded.line_count, line_total = excluded.line_total,
                  off_by = excluded.off_by, sources = excluded.sources, source_note = excluded.source_note,
                  lines_sha256 = excluded.lines_sha256, estimated_at = excluded.estimated_at
@@ -115,9 +129,13 @@ impl Store {
             content.sources.as_str(),
             content.source_note,
             lines_sha256,
+            evidence.began_at,
         )
         .fetch_one(&mut *tx)
         .await?;
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| before.state == "open" && before.lines_sha256 == lines_sha256);
         let bill = Bill {
             id: BillId::Estimate(id),
             period,
@@ -128,13 +146,21 @@ impl Store {
         } else {
             delete_lines(&mut tx, &bill).await?;
             insert_lines(&mut tx, &bill, content.lines).await?;
+            sqlx::query!(
+                "delete from cloud_estimated_products where estimate_id = $1",
+                id
+            )
+            .execute(&mut *tx)
+            .await?;
         }
-        check_total(&mut tx, &bill, total).await?;
+        let invoiced = rest::reduce_estimate(&mut tx, period).await?;
+        check_total(&mut tx, &bill, total - invoiced).await?;
         tx.commit().await?;
         Ok(EstimateOutcome::Estimated {
             lines: content.lines.len(),
             line_total: total,
             off_by,
+            invoiced,
             replaced: !is_same,
         })
     }
@@ -147,8 +173,8 @@ impl Store {
     ) -> Result<Vec<Estimate>, StoreError> {
         let estimates = sqlx::query_as!(
             Estimate,
-            "select period, state, amount, line_count, line_total, off_by, sources, source_note, first_estimated_at, estimated_at,
-                 finalised_at
+            "select period, state, amount, line_count, line_total, off_by, invoiced, sources, source_note, first_estimated_at,
+                 estimated_at, finalised_at
              from cloud_estimates where $1::date is null or period < $1 order by period desc limit $2",
             before,
             limit,
@@ -158,7 +184,7 @@ impl Store {
         Ok(estimates)
     }
 
-    /// Returns the open estimate of a month. Its lines count until the invoice is ingested.
+    /// Returns the open estimate of a month. Its lines count until the bill of the month has ended.
     pub async fn open_estimate(&self, period: NaiveDate) -> Result<Option<Uuid>, StoreError> {
         let id = sqlx::query_scalar!(
             "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open'",
@@ -170,7 +196,7 @@ impl Store {
     }
 
     /// Lists the differences between the last estimate of a month and its invoices, by product;
-    /// empty until both exist.
+    /// empty until the bill of the month has ended.
     pub async fn variances(&self, period: NaiveDate) -> Result<Vec<Variance>, StoreError> {
         let variances = sqlx::query_as!(
             Variance,
@@ -196,13 +222,12 @@ impl Store {
     }
 }
 
-/// Closes the estimate of a month when the invoice is ingested: deletes its lines and keeps its
-/// totals by product.
+/// Closes the estimate of a month of which the bill has ended: deletes its lines and keeps the
+/// estimated totals of the whole month by product. The caller holds [`Lock::Estimate`].
 pub(super) async fn close_estimate(
     tx: &mut PgConnection,
     period: NaiveDate,
 ) -> Result<(), StoreError> {
-    locks::acquire(tx, Lock::Estimate(period)).await?;
     let open = sqlx::query_scalar!(
         "select id from cloud_estimates where provider = 'digitalocean' and period = $1 and state = 'open' for update",
         period
@@ -214,8 +239,14 @@ pub(super) async fn close_estimate(
     };
     sqlx::query!(
         "insert into cloud_estimated_products (estimate_id, product, amount)
-         select estimate_id, product, sum(amount) from cloud_cost_lines where estimate_id = $1 group by estimate_id, product",
-        id
+         select $1, product, sum(amount) from (
+             select product, amount from cloud_cost_lines where estimate_id = $1
+             union all
+             select line.product, line.amount from cloud_invoices invoice join cloud_cost_lines line on line.invoice_id = invoice.id
+             where invoice.period = $2 and invoice.first_seen_at < month_end($2)
+         ) estimated group by product",
+        id,
+        period,
     )
     .execute(&mut *tx)
     .await?;

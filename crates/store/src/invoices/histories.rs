@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use domain::costs::{Interval, Overrides, Projects, ResourceHistory};
+use domain::fold_case;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -13,14 +14,14 @@ use crate::StoreError;
 const MAX_DEPTH: i32 = 4;
 
 /// The intervals of projects and overrides of resources, and of names and tenants of projects.
-pub(super) struct Histories {
+pub(crate) struct Histories {
     pub(super) resources: HashMap<Uuid, ResourceHistory>,
-    pub(super) projects: Projects,
+    pub(crate) projects: Projects,
 }
 
 impl Histories {
     /// Reads the histories of all projects, and of no resource.
-    pub(super) async fn of_projects(tx: &mut PgConnection) -> Result<Self, StoreError> {
+    pub(crate) async fn of_projects(tx: &mut PgConnection) -> Result<Self, StoreError> {
         Ok(Self {
             resources: HashMap::new(),
             projects: projects(tx).await?,
@@ -130,7 +131,7 @@ async fn projects(tx: &mut PgConnection) -> Result<Projects, StoreError> {
             .known_since
             .entry(row.cloud_project_id)
             .or_insert(row.valid_from);
-        let intervals = projects.names.entry(row.name.to_lowercase()).or_default();
+        let intervals = projects.names.entry(fold_case(&row.name)).or_default();
         intervals.push(Interval {
             value: row.cloud_project_id,
             from: row.valid_from,

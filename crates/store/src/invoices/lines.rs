@@ -75,7 +75,16 @@ async fn insert_chunk(
         })
         .collect();
     sqlx::query!(
-        "insert into cloud_cost_lines select * from json_populate_recordset(null::cloud_cost_lines, $1::text::json)",
+        "insert into cloud_cost_lines
+            (id, invoice_id, estimate_id, bill_period, line_no, product, kind, group_description, description, hours, start_at,
+             end_at, amount, project_name, category, part, is_for_account, resource_name, is_named_by_group, described_region,
+             described_size, item_resource_id, item_resource_uuid, identified_kind, resource_id, match_rule, match_note,
+             match_candidates, is_shared, is_split, tenant_id, attributed_by)
+         select id, invoice_id, estimate_id, bill_period, line_no, product, kind, group_description, description, hours, start_at,
+             end_at, amount, project_name, category, part, is_for_account, resource_name, is_named_by_group, described_region,
+             described_size, item_resource_id, item_resource_uuid, identified_kind, resource_id, match_rule, match_note,
+             match_candidates, is_shared, is_split, tenant_id, attributed_by
+         from json_populate_recordset(null::cloud_cost_lines, $1::text::json)",
         json_rows(&rows)?,
     )
     .execute(&mut *tx)
@@ -221,7 +230,30 @@ pub(super) async fn match_bill(tx: &mut PgConnection, bill: &Bill) -> Result<(),
     .await?;
     matching::set_cause(tx, "ingest", None, None).await?;
     matching::rematch_lines(tx, &lines).await?;
-    line_attribution::reallocate(tx, line_attribution::Affected::Lines(&lines)).await
+    line_attribution::reallocate_lines(tx, &lines).await?;
+    Ok(())
+}
+
+/// Updates the parts of stored lines with the same content. A summary that could not be read before
+/// can change them.
+pub(super) async fn set_parts(
+    tx: &mut PgConnection,
+    invoice: Uuid,
+    lines: &[InvoiceLine],
+) -> Result<(), StoreError> {
+    let numbers: Vec<i32> = lines.iter().map(|line| line.line_no).collect();
+    let parts: Vec<&str> = lines.iter().map(|line| line.part.as_str()).collect();
+    sqlx::query!(
+        "update cloud_cost_lines line set part = read.part
+         from unnest($2::int[], $3::text[]) as read (line_no, part)
+         where line.invoice_id = $1 and line.line_no = read.line_no and line.part is distinct from read.part",
+        invoice,
+        &numbers,
+        &parts as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Returns the number of lines by match rule.
@@ -248,8 +280,8 @@ pub(super) async fn lines_by_rule(
         .collect())
 }
 
-/// Checks that the totals that the database maintains equal the total of the lines. Aborts the
-/// transaction otherwise.
+/// Checks that the totals that the database maintains equal the lines, by tenant, project, kind and
+/// product. Aborts the transaction otherwise.
 pub(super) async fn check_total(
     tx: &mut PgConnection,
     bill: &Bill,
@@ -259,14 +291,27 @@ pub(super) async fn check_total(
         r#"select coalesce(sum(amount), 0) as "amount!" from cloud_cost_totals where bill_id = $1"#,
         bill.id.any(),
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    if counted == total {
-        Ok(())
-    } else {
-        Err(StoreError::Unbalanced {
+    if counted != total {
+        return Err(StoreError::Unbalanced {
             counted: counted.to_string(),
             lines: total.to_string(),
-        })
+        });
+    }
+    let differing = sqlx::query!(
+        r#"select line_amount as "lines!", total_amount as "counted!" from cloud_cost_total_discrepancies
+           where invoice_id = $1 or estimate_id = $2 limit 1"#,
+        bill.id.invoice(),
+        bill.id.estimate(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    match differing {
+        None => Ok(()),
+        Some(group) => Err(StoreError::Unbalanced {
+            counted: group.counted.to_string(),
+            lines: group.lines.to_string(),
+        }),
     }
 }

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::bill::Bill;
-use super::line_attribution::{self, Affected};
+use super::line_attribution;
 use crate::locks::{self, Lock};
 use crate::{Run, StoreError};
 
@@ -116,7 +116,7 @@ pub(crate) async fn rematch(
     let affected = sqlx::query_scalar!(
         r#"
         select line.id as "id!" from cloud_cost_lines line
-        join unnest($2::text[]) as named (name) on lower(line.resource_name) = named.name
+        join unnest($2::text[]) as named (name) on fold_case(line.resource_name) = named.name
         where line.identified_kind = $1 and line.resource_name is not null
         union
         select line.id from cloud_resources r
@@ -171,9 +171,9 @@ pub(crate) async fn rematch_named_projects(
     locks::acquire(tx, Lock::CostLines).await?;
     let affected = sqlx::query_scalar!(
         r#"select line.id as "id!" from (
-               select distinct lower(name) as name from cloud_project_names where cloud_project_id = any($1)
+               select distinct fold_case(name) as name from cloud_project_names where cloud_project_id = any($1)
            ) named
-           join cloud_cost_lines line on lower(line.project_name) = named.name
+           join cloud_cost_lines line on fold_case(line.project_name) = named.name
            where line.match_candidates is not null"#,
         renamed,
     )
@@ -207,6 +207,7 @@ pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Resu
     if lines.is_empty() {
         return Ok(());
     }
+    // With one condition on the ids, PostgreSQL may match all stored lines first.
     let changed = sqlx::query_scalar!(
         "update cloud_cost_lines line set
              resource_id = found.resource_id,
@@ -220,7 +221,7 @@ pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Resu
              attributed_by = case
                  when found.is_shared then 'shared' when line.is_shared then 'none' else line.attributed_by end
          from cloud_cost_line_matches found
-         where found.line_id = line.id and line.id = any($1)
+         where found.line_id = line.id and found.line_id = any($1) and line.id = any($1)
            and (line.resource_id, line.match_rule, line.match_note, line.match_candidates, line.is_shared)
                is distinct from (found.resource_id, found.match_rule, found.match_note, found.match_candidates, found.is_shared)
          returning line.id",
@@ -228,5 +229,6 @@ pub(crate) async fn rematch_lines(tx: &mut PgConnection, lines: &[Uuid]) -> Resu
     )
     .fetch_all(&mut *tx)
     .await?;
-    line_attribution::reallocate(tx, Affected::Lines(&changed)).await
+    line_attribution::reallocate_lines(tx, &changed).await?;
+    Ok(())
 }

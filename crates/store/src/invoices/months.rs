@@ -40,6 +40,19 @@ impl ListedMonth {
 }
 
 impl Store {
+    /// Lists the latest months with lines: with an ingested invoice or an open estimate.
+    pub async fn billed_months(&self, limit: i64) -> Result<Vec<NaiveDate>, StoreError> {
+        let months = sqlx::query_scalar!(
+            r#"select period as "period!" from cloud_invoices where version > 0
+               union select period from cloud_estimates where state = 'open'
+               order by 1 desc limit $1"#,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(months)
+    }
+
     /// Lists the months `from` to `to`, inclusive.
     pub async fn listed_months(
         &self,

@@ -17,7 +17,7 @@ macro_rules! query_invoices {
             r#"select id, provider, invoice_uuid, invoice_id, period, amount, ingest_status,
                  ingested_at, checked_at, verified_at, check_failed_since, last_check_error,
                  missing_since is not null as "is_withdrawn!", missing_since, line_count,
-                 line_total, reconciled, off_by, summary_amount, summary_off_by, is_final,
+                 line_total, reconciled, off_by, summary_amount, summary_off_by, verification, is_final,
                  version, sources, source_note, rows_without_item, items_without_row, last_error
              from cloud_invoices "#
                 + $rest
@@ -48,9 +48,10 @@ pub struct Invoice {
     pub ingested_at: Option<DateTime<Utc>>,
     /// When its documents were last requested, with or without success.
     pub checked_at: Option<DateTime<Utc>>,
-    /// When its documents were last read and reconciled with the stored lines and totals.
+    /// When its documents last verified the stored lines; null if they never did.
     pub verified_at: Option<DateTime<Utc>>,
-    /// The time of the first failed check since `verified_at`; null if the last check succeeded.
+    /// The time of the first failed check since the last successful one; null if the last check
+    /// succeeded.
     pub check_failed_since: Option<DateTime<Utc>>,
     /// The error of the last check; null if it succeeded.
     pub last_check_error: Option<String>,
@@ -78,9 +79,13 @@ pub struct Invoice {
     #[serde(serialize_with = "usd::serialize_optional")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<usd::Usd>))]
     pub summary_off_by: Option<Decimal>,
-    /// True if the invoice is ingested and all its totals reconciled when its documents were last
-    /// read completely. A later failed check does not unset it; a changed amount in DigitalOcean's
-    /// list does.
+    /// `verified`: lines, header, summary and the four parts reconcile. `unverified`: no sum
+    /// differs, but the summary, one of its parts or the items could not be read. `unreconciled`: a
+    /// sum differs. Null until lines of this amount are stored. A later failed check does not
+    /// change it; a changed amount in DigitalOcean's list does.
+    pub verification: Option<String>,
+    /// True if the invoice is `verified` and its month is over: DigitalOcean can issue further
+    /// invoices of a month that is not.
     pub is_final: bool,
     /// 0 until the invoice is ingested, then 1; increases with each correction.
     pub version: i32,

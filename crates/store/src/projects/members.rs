@@ -7,14 +7,16 @@ use domain::inventory::ObservedResource;
 use domain::projects::{MemberStatus, ProjectMember};
 use domain::{Completeness, ResourceKind};
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::inventory::attribution::{self, Scope};
+use super::member_rows::{self, MembershipStrikes, Shown};
+use crate::inventory::attribution::{self, Lines, Scope};
 use crate::inventory::sweep::sweep_within;
-use crate::listings::{Guard, ListingFacts, STRIKES, mark_held, now, record};
+use crate::listings::{Guard, ListingFacts, mark_held, now, record};
 use crate::locks::{self, Lock};
-use crate::{Run, Store, StoreError};
+use crate::planner::join_by_hashing;
+use crate::{Evidence, Run, Store, StoreError};
 
 /// The observed members of one project.
 #[derive(Debug, Clone)]
@@ -49,8 +51,9 @@ pub struct MembershipOutcome {
 }
 
 impl Store {
-    /// Stores one membership pass and attributes all resources to projects and tenants, in one
-    /// transaction.
+    /// Stores one membership pass and attributes all resources to projects and tenants. All is one
+    /// transaction, except the attribution of more than some thousands of resources. A superseded
+    /// pass changes nothing.
     pub async fn store_memberships(
         &self,
         pass: MembershipPass<'_>,
@@ -68,22 +71,28 @@ impl Store {
         for kind in &kinds {
             locks::acquire(&mut tx, Lock::Listing(kind.as_str())).await?;
         }
-        let recorded = record(&mut tx, "project_member", pass.facts, members.len()).await?;
-        upsert(&mut tx, &members).await?;
         let mut outcome = MembershipOutcome {
             members: members.len(),
             ..MembershipOutcome::default()
         };
+        let Some(recorded) = record(&mut tx, "project_member", pass.facts, members.len()).await?
+        else {
+            tx.commit().await?;
+            return Ok(outcome);
+        };
+        join_by_hashing(&mut tx, members.len()).await?;
+        let lacks_any = member_rows::store(&mut tx, &Shown::of(&members), pass.facts).await?;
         if pass.facts.completeness.is_complete() {
-            outcome.unseen_kinds = unseen_kinds(&mut tx, pass.facts).await?;
+            outcome.unseen_kinds = member_rows::unseen_kinds(&mut tx, pass.facts).await?;
         }
-        if recorded.may_strike {
-            let struck = strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
+        if recorded.may_strike && lacks_any {
+            let struck = member_rows::strike(&mut tx, pass.facts, &outcome.unseen_kinds).await?;
             if let MembershipStrikes::Held(reason) = struck {
                 mark_held(&mut tx, "project_member", recorded.id, &reason).await?;
                 outcome.held = Some(reason);
             }
         }
+        join_by_hashing(&mut tx, 0).await?;
         for kind in &kinds {
             let mut facts = ListingFacts {
                 total: None,
@@ -97,10 +106,7 @@ impl Store {
             outcome.discovered += swept.discovered;
             outcome.moved += swept.moved;
         }
-        let at = now(&mut tx).await?;
-        let run = Some(&pass.facts.run);
-        outcome.moved += attribution::attribute(&mut tx, Scope::All, run, at).await?;
-        tx.commit().await?;
+        outcome.moved += self.attribute_all(tx, &pass.facts.run).await?;
         Ok(outcome)
     }
 
@@ -109,10 +115,30 @@ impl Store {
     pub async fn attribute(&self, run: &Run) -> Result<usize, StoreError> {
         let mut tx = self.pool.begin().await?;
         locks::acquire(&mut tx, Lock::Inventory).await?;
-        let at = now(&mut tx).await?;
-        let moved = attribution::attribute(&mut tx, Scope::All, Some(run), at).await?;
-        tx.commit().await?;
-        Ok(moved)
+        self.attribute_all(tx, run).await
+    }
+
+    /// Attributes every resource, in portions. The first one belongs to the transaction, and each
+    /// further one is a transaction; if it fails, the next call continues.
+    async fn attribute_all(
+        &self,
+        mut tx: Transaction<'_, Postgres>,
+        run: &Run,
+    ) -> Result<usize, StoreError> {
+        let mut moved = 0;
+        loop {
+            let at = now(&mut tx).await?;
+            let scope = Scope::Portion;
+            let attributed =
+                attribution::attribute(&mut tx, scope, Lines::Follow, Some(run), at).await?;
+            tx.commit().await?;
+            moved += attributed.moved;
+            if attributed.is_complete {
+                return Ok(moved);
+            }
+            tx = self.pool.begin().await?;
+            locks::acquire(&mut tx, Lock::Inventory).await?;
+        }
     }
 
     /// Returns the members of a kind by the latest passes, without dangling ones, and the result of
@@ -143,10 +169,18 @@ impl Store {
 /// The result of the latest membership pass.
 #[derive(Debug, Clone)]
 pub struct PassFacts {
-    pub started_at: DateTime<Utc>,
+    started_at: DateTime<Utc>,
     pub complete: bool,
     /// Why the pass is not complete.
     pub reason: Option<String>,
+}
+
+impl PassFacts {
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            began_at: self.started_at,
+        }
+    }
 }
 
 type CurrentMembers<'a> = Vec<(Uuid, &'a ProjectMember)>;
@@ -170,132 +204,6 @@ fn current_members(projects: &[ProjectMembers]) -> CurrentMembers<'_> {
     members
 }
 
-async fn upsert(tx: &mut PgConnection, members: &CurrentMembers<'_>) -> Result<(), StoreError> {
-    let kinds: Vec<&str> = members
-        .iter()
-        .map(|(_, member)| member.urn.kind.as_str())
-        .collect();
-    let provider_ids: Vec<&str> = members
-        .iter()
-        .map(|(_, member)| member.urn.provider_id.as_str())
-        .collect();
-    let projects: Vec<String> = members
-        .iter()
-        .map(|(project, _)| project.to_string())
-        .collect();
-    let statuses: Vec<&str> = members
-        .iter()
-        .map(|(_, member)| member.status.as_str())
-        .collect();
-    let assigned: Vec<_> = members
-        .iter()
-        .map(|(_, member)| member.assigned_at)
-        .collect();
-    sqlx::query!(
-        "insert into cloud_project_members (kind, provider_id, cloud_project_id, status, assigned_at, last_seen_at)
-         select observed.kind, observed.provider_id, project.id, observed.status, observed.assigned_at, now()
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-             as observed (kind, provider_id, project_id, status, assigned_at)
-         join cloud_projects project on project.provider = 'digitalocean' and project.provider_id = observed.project_id
-         on conflict (provider, kind, provider_id) do update set
-             cloud_project_id = excluded.cloud_project_id,
-             status = excluded.status,
-             assigned_at = excluded.assigned_at,
-             last_seen_at = excluded.last_seen_at,
-             stale_strike_count = 0,
-             last_struck_at = null",
-        &kinds as &[&str],
-        &provider_ids as &[&str],
-        &projects,
-        &statuses as &[&str],
-        &assigned as &[Option<DateTime<Utc>>],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Returns the kinds that have live resources in projects but no member observed since the pass
-/// began. For a token without the scope to read a kind, DigitalOcean returns shorter lists and no
-/// error (spec), so such a pass proves nothing about the kind.
-async fn unseen_kinds(
-    tx: &mut PgConnection,
-    facts: &ListingFacts,
-) -> Result<Vec<ResourceKind>, StoreError> {
-    let kinds = sqlx::query_scalar!(
-        "select kind from cloud_project_members m where provider = 'digitalocean'
-         group by kind
-         having max(last_seen_at) < $1 and exists (
-             select from cloud_resources r where r.provider = 'digitalocean' and r.kind = m.kind and r.deleted_at is null)
-         order by kind",
-        facts.started_at,
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(kinds.into_iter().map(ResourceKind::named).collect())
-}
-
-/// The result of counting strikes of memberships.
-enum MembershipStrikes {
-    Applied,
-    /// No strike was counted: too many memberships would have been removed.
-    Held(String),
-}
-
-/// Adds a strike to each membership that a complete pass lacks, and removes it at the third, as
-/// with resources: a resource that moves between projects can be in neither list. Memberships of a
-/// kind that the pass did not observe at all remain as long as there are resources of the kind.
-///
-/// DigitalOcean has no way to remove a resource from all projects. So many live resources without a
-/// project do not indicate a move but a token of another team; the memberships remain.
-async fn strike(
-    tx: &mut PgConnection,
-    facts: &ListingFacts,
-    unseen_kinds: &[ResourceKind],
-) -> Result<MembershipStrikes, StoreError> {
-    let unseen: Vec<&str> = unseen_kinds.iter().map(ResourceKind::as_str).collect();
-    let counts = sqlx::query!(
-        r#"
-        select count(*) as "live!",
-            count(*) filter (
-                where m.last_seen_at < $1 and m.stale_strike_count + 1 >= $3 and m.kind <> all($4)
-                  and (m.last_struck_at is null or m.last_struck_at <= now() - make_interval(secs => $2))) as "doomed!"
-        from cloud_project_members m
-        join cloud_resources r on r.provider = m.provider and r.kind = m.kind and r.provider_id = m.provider_id
-        where m.provider = 'digitalocean' and r.deleted_at is null
-        "#,
-        facts.started_at,
-        facts.strike_seconds(),
-        STRIKES,
-        &unseen as &[&str],
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if facts.rules.guard.holds(counts.doomed, counts.live) {
-        let (doomed, live) = (counts.doomed, counts.live);
-        return Ok(MembershipStrikes::Held(format!(
-            "{doomed} of {live} live resources with a project are in no project; their projects are unchanged"
-        )));
-    }
-    sqlx::query!(
-        "with marked as (
-             update cloud_project_members set stale_strike_count = stale_strike_count + 1, last_struck_at = now()
-             where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 < $3 and kind <> all($4)
-               and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))
-         )
-         delete from cloud_project_members
-         where provider = 'digitalocean' and last_seen_at < $1 and stale_strike_count + 1 >= $3 and kind <> all($4)
-           and (last_struck_at is null or last_struck_at <= now() - make_interval(secs => $2))",
-        facts.started_at,
-        facts.strike_seconds(),
-        STRIKES,
-        &unseen as &[&str],
-    )
-    .execute(tx)
-    .await?;
-    Ok(MembershipStrikes::Applied)
-}
-
 /// Returns the members of kinds without a separate listing, by kind. After a complete pass the
 /// result includes stored kinds without members, so that missing resources get strikes.
 async fn resources_of_unlisted_kinds(
@@ -305,7 +213,7 @@ async fn resources_of_unlisted_kinds(
 ) -> Result<BTreeMap<ResourceKind, Vec<ObservedResource>>, StoreError> {
     let listed: Vec<&str> = pass.listed_kinds.iter().map(ResourceKind::as_str).collect();
     let known = sqlx::query_scalar!(
-        "select distinct kind from cloud_resources
+        "select distinct kind from cloud_resource_rows
          where provider = 'digitalocean' and deleted_at is null and kind <> all($1)",
         &listed as &[&str],
     )

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::inventory::counts::live_resources_by_project;
 use crate::{Store, StoreError};
 
 /// Queries [`Project`]. The only list of its columns.
@@ -13,10 +14,13 @@ macro_rules! query_projects {
     ($rest:tt $($arguments:tt)*) => {
         sqlx::query_as!(
             Project,
-            "select id, provider, provider_id, name, description, environment, is_default,
-                 is_internal, tenant_id, purpose, attrs, first_seen_at, last_seen_at,
-                 stale_strike_count, deleted_at
-             from cloud_projects "
+            r#"select id as "id!", provider as "provider!", provider_id as "provider_id!",
+                 name as "name!", description as "description!", environment,
+                 is_default as "is_default!", is_internal as "is_internal!", tenant_id, purpose,
+                 attrs as "attrs!", first_seen_at as "first_seen_at!",
+                 last_seen_at as "last_seen_at!", stale_strike_count as "stale_strike_count!",
+                 deleted_at
+             from cloud_projects "#
                 + $rest
             $($arguments)*
         )
@@ -65,22 +69,24 @@ pub struct ProjectUse {
 impl Store {
     /// Counts the resources of these projects, and returns the start of their current assignments.
     pub async fn project_uses(&self, projects: &[Uuid]) -> Result<Vec<ProjectUse>, StoreError> {
-        let uses = sqlx::query_as!(
-            ProjectUse,
-            r#"select project.id as cloud_project_id, coalesce(live.resources, 0) as "live_resources!",
-                   tenancy.valid_from as "tenant_since?"
-               from cloud_projects project
-               left join (
-                   select cloud_project_id, count(*) as resources from cloud_resources
-                   where cloud_project_id = any($1) and deleted_at is null group by cloud_project_id
-               ) live on live.cloud_project_id = project.id
+        let mut tx = self.snapshot().await?;
+        let live = live_resources_by_project(&mut tx, &self.kept_counts).await?;
+        let uses = sqlx::query!(
+            r#"select project.id as "id!", tenancy.valid_from as "tenant_since?"
+               from cloud_project_rows project
                left join cloud_project_tenants tenancy on tenancy.cloud_project_id = project.id and tenancy.valid_to is null
                where project.id = any($1)"#,
             projects,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(uses)
+        tx.commit().await?;
+        let uses = uses.into_iter().map(|row| ProjectUse {
+            cloud_project_id: row.id,
+            live_resources: live.get(&row.id).copied().unwrap_or_default(),
+            tenant_since: row.tenant_since,
+        });
+        Ok(uses.collect())
     }
 
     /// Lists live projects by name; with `tenant`, only those of that tenant.

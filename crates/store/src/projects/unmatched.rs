@@ -1,5 +1,7 @@
 //! Members of projects that match no resource.
 
+use sqlx::PgExecutor;
+
 use crate::{Store, StoreError};
 
 /// Members of one kind that match no resource.
@@ -20,23 +22,27 @@ impl Store {
     /// the latest pass are not counted. A kind without a separate listing has no unmatched members,
     /// since its resources are created from its members.
     pub async fn unmatched_members(&self) -> Result<Vec<UnmatchedMembers>, StoreError> {
-        let unmatched = sqlx::query_as!(
-            UnmatchedMembers,
-            r#"
-            select m.kind, count(*) as "count!"
-            from cloud_project_members m
-            join cloud_kind_freshness f on f.provider = m.provider and f.kind = m.kind
-            where m.provider = 'digitalocean' and m.status <> 'not_found' and m.stale_strike_count = 0
-              and f.last_complete_at > greatest(m.first_seen_at, m.assigned_at)
-              and not exists (
-                  select from cloud_resources r
-                  where r.provider = m.provider and r.kind = m.kind and r.provider_id = m.provider_id and r.deleted_at is null)
-            group by m.kind
-            order by m.kind
-            "#,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(unmatched)
+        unmatched_members(&self.pool).await
     }
+}
+
+/// Reads the result of [`Store::unmatched_members`].
+pub(crate) async fn unmatched_members(
+    executor: impl PgExecutor<'_>,
+) -> Result<Vec<UnmatchedMembers>, StoreError> {
+    let unmatched = sqlx::query_as!(
+        UnmatchedMembers,
+        r#"
+        select m.kind, count(*) as "count!"
+        from cloud_project_members m
+        join cloud_kind_freshness f on f.provider = m.provider and f.kind = m.kind
+        where m.is_unmatched and m.provider = 'digitalocean' and m.status <> 'not_found' and m.stale_strike_count = 0
+          and f.last_complete_at > greatest(m.first_seen_at, m.assigned_at)
+        group by m.kind
+        order by m.kind
+        "#,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(unmatched)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use domain::InvoiceUuid;
 use domain::invoices::{
-    InvoiceHeader, InvoiceItem, InvoiceLine, InvoiceSummary, join_items, part_by_summary,
-    read_invoice_csv,
+    ChargePart, InvoiceHeader, InvoiceItem, InvoiceLine, InvoiceSummary, join_items,
+    part_by_summary, read_invoice_csv,
 };
 use rust_decimal::Decimal;
 use store::invoices::{
@@ -46,6 +46,22 @@ pub(crate) fn no_recheck() -> Recheck {
     }
 }
 
+/// Returns the summary that DigitalOcean states for these lines.
+pub(crate) fn summary_of(lines: &[InvoiceLine]) -> InvoiceSummary {
+    let total = |part: ChargePart| -> Decimal {
+        let lines = lines.iter().filter(|line| line.part == part);
+        lines.map(|line| line.amount).sum()
+    };
+    InvoiceSummary {
+        invoice_uuid: None,
+        invoice_id: None,
+        period: "2026-04".parse().unwrap(),
+        amount: lines.iter().map(|line| line.amount).sum(),
+        parts: ChargePart::ALL.map(|part| (part, total(part))).into(),
+        charged_products: Vec::new(),
+    }
+}
+
 /// Returns content with a CSV only.
 pub(crate) fn csv_only<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> InvoiceContent<'a> {
     InvoiceContent {
@@ -60,16 +76,16 @@ pub(crate) fn csv_only<'a>(csv: &'a Document, lines: &'a [InvoiceLine]) -> Invoi
     }
 }
 
+/// Ingests a CSV with its summary.
 pub(crate) async fn ingest(fixture: &Fixture, number: u128, lines: &str) -> IngestOutcome {
     let csv = format!("{HEADER}\n{lines}");
     let file = read_invoice_csv(csv.as_bytes()).unwrap();
-    fixture
-        .ingest_invoice(
-            uuid(number),
-            csv_only(&Document::csv(csv.as_bytes()), &file.lines),
-        )
-        .await
-        .unwrap()
+    let (document, summary) = (Document::csv(csv.as_bytes()), summary_of(&file.lines));
+    let content = InvoiceContent {
+        summary: Some(&summary),
+        ..csv_only(&document, &file.lines)
+    };
+    fixture.ingest_invoice(uuid(number), content).await.unwrap()
 }
 
 /// Ingests an invoice after a correction of its amount in DigitalOcean's list.
@@ -142,10 +158,12 @@ pub(crate) async fn estimate(
 ) -> EstimateOutcome {
     let csv = format!("{HEADER}\n{lines}");
     let file = read_invoice_csv(csv.as_bytes()).unwrap();
+    let evidence = fixture.evidence().await;
     fixture
         .store_estimate(
             period.parse().unwrap(),
             Decimal::new(cents, 2),
+            evidence,
             csv_only(&Document::csv(csv.as_bytes()), &file.lines),
         )
         .await

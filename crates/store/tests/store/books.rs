@@ -13,8 +13,10 @@ use store::projects::ProjectChange;
 use uuid::Uuid;
 
 use super::bills::{assert_balanced, estimate, header, ingest_with, lines_of};
+use super::line_totals::{check_filters, check_groups};
 use super::own_costs::check_own_costs;
-use super::support::{Fixture, droplet, fixture, members, project};
+use super::reallocations::recomputed;
+use super::support::{Fixture, by, droplet, fixture, members, project};
 
 /// The number of random accounts; `ARCADIA_BOOKS_SEEDS` overrides it.
 const SEEDS: u64 = 10;
@@ -125,7 +127,7 @@ impl World {
             purpose: None,
         };
         self.fixture
-            .change_project(id, &change, "ann", Commit::Keep)
+            .change_project(id, &change, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -157,7 +159,7 @@ impl World {
             since: self.since(),
         };
         self.fixture
-            .change_override(id, &change, "ann", Commit::Keep)
+            .change_override(id, &change, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -264,7 +266,7 @@ impl World {
         let line = self.random.pick(&lines);
         if self.random.below(3) == 0 {
             self.fixture
-                .withdraw_override(line, "ann", Commit::Keep)
+                .withdraw_override(line, &by("ann"), Commit::Keep)
                 .await
                 .unwrap();
             return;
@@ -273,7 +275,7 @@ impl World {
             .get(self.random.below(resources.len() + 1))
             .copied();
         self.fixture
-            .override_match(line, resource, None, "ann", true, Commit::Keep)
+            .override_match(line, resource, true, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -291,7 +293,7 @@ impl World {
         };
         let from = self.random.pick(&periods());
         self.fixture
-            .set_allocation_rule(from, &rule, "ann", Commit::Keep)
+            .set_allocation_rule(from, &rule, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -345,7 +347,12 @@ async fn the_books_balance_after_any_sequence_of_changes() {
         }
         for period in periods() {
             check_own_costs(&world.fixture, &TENANTS, period).await;
+            check_filters(&world.fixture, period).await;
         }
+        let [this, _, first] = periods();
+        check_groups(&world.fixture, first, this).await;
+        // Each change reallocated every line that it affects.
+        assert_eq!(recomputed(&world.fixture).await, 0, "seed {seed}");
         let before = world.every_line().await;
         for (number, bill) in &world.bills {
             world.ingest(*number, bill).await;

@@ -1,7 +1,5 @@
 //! Rechecks of ingested invoices: a failed check confirms nothing and reverts nothing.
 
-use std::time::Duration;
-
 use domain::invoices::{ChargePart, InvoiceSummary, join_items, part_by_summary, read_invoice_csv};
 use rust_decimal::Decimal;
 use store::StoreError;
@@ -224,9 +222,10 @@ async fn a_provisional_read_is_completed_within_its_version() {
     };
     for _ in 0..2 {
         let outcome = without_items.ingest(&fixture).await.unwrap();
-        assert_eq!((outcome.version, outcome.is_final), (1, true));
+        assert_eq!((outcome.version, outcome.is_final), (1, false));
         let read = invoice(&fixture).await;
         assert_eq!((read.verified_at, read.last_error), (None, None));
+        assert_eq!(read.verification.as_deref(), Some("unverified"));
         assert!(read.check_failed_since.is_some());
         assert_eq!(
             read.last_check_error.as_deref(),
@@ -238,6 +237,7 @@ async fn a_provisional_read_is_completed_within_its_version() {
     // A complete read of the same invoice creates no new version.
     let outcome = Response::complete().ingest(&fixture).await.unwrap();
     assert_eq!((outcome.version, outcome.replaced), (1, true));
+    assert!(outcome.is_final);
     let read = invoice(&fixture).await;
     assert!(read.verified_at.is_some());
     assert_eq!(
@@ -250,6 +250,33 @@ async fn a_provisional_read_is_completed_within_its_version() {
         fixture.count_pending_invoices(no_recheck()).await.unwrap(),
         0
     );
+}
+
+#[tokio::test]
+async fn a_completed_version_has_the_sums_of_the_complete_read() {
+    let fixture = fixture().await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", CENTS)])
+        .await
+        .unwrap();
+    let short: String = APRIL.split_inclusive('\n').take(2).collect();
+    let only_items = Response {
+        csv: None,
+        items: Some((short, IDS[..2].to_vec())),
+        summary: None,
+        unread: Some("without the CSV: 500"),
+    };
+    let outcome = only_items.ingest(&fixture).await.unwrap();
+    assert_eq!((outcome.version, outcome.lines), (1, 2));
+    let outcome = Response::complete().ingest(&fixture).await.unwrap();
+    assert_eq!((outcome.version, outcome.lines), (1, 3));
+    let id = invoice(&fixture).await.id;
+    let versions = fixture.invoice_versions(id).await.unwrap();
+    let sums: Vec<_> = versions
+        .iter()
+        .map(|version| (version.version, version.line_count, version.line_total))
+        .collect();
+    assert_eq!(sums, [(1, 3, Decimal::new(CENTS, 2))]);
 }
 
 #[tokio::test]
@@ -289,6 +316,19 @@ async fn a_read_that_proves_less_than_the_stored_content_is_rejected() {
         (
             "a summary with a different amount",
             other(|response| response.summary = Some(summary(CENTS + 1))),
+        ),
+        (
+            "items that may be incomplete",
+            other(|response| {
+                let renamed = APRIL.replace(",web,", ",shop,");
+                response.csv = Some(renamed.clone());
+                response.items = Some((renamed, IDS.to_vec()));
+                response.unread = Some("the items may be incomplete");
+            }),
+        ),
+        (
+            "a summary without a part",
+            other(|response| response.summary.as_mut().unwrap().parts.truncate(2)),
         ),
         (
             "a summary with different parts",
@@ -357,7 +397,7 @@ async fn an_unreconciled_invoice_accepts_only_better_content() {
     let worse = Response {
         csv: Some(APRIL.replace("$6.00", "$4.00")),
         items: None,
-        summary: None,
+        summary: Some(summary(CENTS)),
         unread: None,
     };
     assert!(matches!(
@@ -409,9 +449,9 @@ async fn an_invoice_missing_from_a_complete_list_is_withdrawn_until_listed() {
     let other = [header(2, "2026-05", 100)];
     let both = [header(1, "2026-04", CENTS), header(2, "2026-05", 100)];
     let list = async |headers: &[_], is_complete| {
-        let started_at = fixture.now().await.unwrap();
+        let evidence = fixture.evidence().await;
         fixture
-            .store_invoice_list(headers, started_at, is_complete)
+            .store_invoice_list(headers, evidence, is_complete)
             .await
             .unwrap()
     };
@@ -464,9 +504,7 @@ async fn an_invoice_missing_from_a_complete_list_is_withdrawn_until_listed() {
 #[tokio::test]
 async fn a_list_begun_before_the_latest_one_changes_nothing() {
     let fixture = ingested().await;
-    let old = fixture.now().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2)).await;
-    let new = fixture.now().await.unwrap();
+    let (old, new) = (fixture.evidence().await, fixture.evidence().await);
     let headers = [header(1, "2026-04", CENTS)];
     fixture
         .store_invoice_list(&headers, new, true)
@@ -487,13 +525,13 @@ async fn a_list_begun_before_the_latest_one_changes_nothing() {
 #[tokio::test]
 async fn an_invoice_stored_during_a_list_read_is_not_missing() {
     let fixture = fixture().await;
-    let started_at = fixture.now().await.unwrap();
+    let evidence = fixture.evidence().await;
     fixture
         .discover_invoices(&[header(1, "2026-04", CENTS)])
         .await
         .unwrap();
     let outcome = fixture
-        .store_invoice_list(&[], started_at, true)
+        .store_invoice_list(&[], evidence, true)
         .await
         .unwrap();
     assert_eq!(outcome.missing, 0);

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use domain::invoices::{ChargePart, InvoiceSummary};
 use rust_decimal::Decimal;
+use store::inventory::Commit;
 use store::invoices::{Document, Recheck};
 
 use super::bills::{
     APRIL, april_lines, assert_balanced, correct, header, ingest, ingest_with, uuid,
 };
-use super::support::{Fixture, droplet, fixture};
+use super::support::{Fixture, by, droplet, fixture};
 
 async fn with_invoice(cents: i64) -> Fixture {
     let fixture = fixture().await;
@@ -37,7 +38,7 @@ fn summary(cents: i64, parts: &[(ChargePart, i64)]) -> InvoiceSummary {
 const NO_IDS: [Option<&str>; 3] = [None, None, None];
 
 #[tokio::test]
-async fn an_invoice_is_final_only_if_all_its_totals_reconcile() {
+async fn an_invoice_is_final_only_if_all_its_totals_are_verified() {
     let right = [
         (ChargePart::ProductCharges, 609),
         (ChargePart::Overages, 0),
@@ -47,18 +48,44 @@ async fn an_invoice_is_final_only_if_all_its_totals_reconcile() {
     let mut shifted = right;
     shifted[0].1 += 1;
     shifted[2].1 -= 1;
-    for (header_cents, summary, is_final) in [
-        (-99_501, Some(summary(-99_501, &right)), true),
-        (-99_501, None, true),
-        (-99_500, Some(summary(-99_500, &right)), false),
-        (-99_501, Some(summary(-99_500, &right)), false),
-        (-99_501, Some(summary(-99_501, &shifted)), false),
+    for (header_cents, summary, verification) in [
+        (-99_501, Some(summary(-99_501, &right)), "verified"),
+        // A part that is not stated has no lines.
+        (
+            -99_501,
+            Some(summary(-99_501, &[right[0], right[2]])),
+            "verified",
+        ),
+        (-99_501, None, "unverified"),
+        (-99_501, Some(summary(-99_501, &right[..2])), "unverified"),
+        (-99_500, None, "unreconciled"),
+        (-99_500, Some(summary(-99_500, &right)), "unreconciled"),
+        (-99_501, Some(summary(-99_500, &right)), "unreconciled"),
+        (-99_501, Some(summary(-99_501, &shifted)), "unreconciled"),
     ] {
         let fixture = with_invoice(header_cents).await;
         let outcome = ingest_with(&fixture, 1, APRIL, &NO_IDS, summary.as_ref()).await;
-        assert_eq!(outcome.is_final, is_final, "{header_cents} {summary:?}");
+        let is_verified = verification == "verified";
+        assert_eq!(
+            (outcome.verification.as_str(), outcome.is_final),
+            (verification, is_verified),
+            "{header_cents} {summary:?}"
+        );
         let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
-        assert_eq!(invoice.is_final, is_final);
+        assert_eq!(invoice.verification.as_deref(), Some(verification));
+        assert_eq!(
+            (invoice.is_final, invoice.verified_at.is_some()),
+            (is_verified, is_verified)
+        );
+        let month = fixture
+            .statements("2026-04-01".parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(month.is_final(), is_verified);
+        assert_eq!(
+            month.verification.unverified_invoices,
+            i64::from(verification == "unverified")
+        );
         assert_eq!(invoice.reconciled, Some(header_cents == -99_501));
         assert_eq!(
             invoice.summary_off_by,
@@ -137,6 +164,42 @@ async fn a_correction_is_a_new_version_and_keeps_the_old_lines_readable() {
         ),
         (Decimal::new(600, 2), before[0].resource_id, "name")
     );
+    assert_balanced(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_superseded_line_stays_a_shared_cost() {
+    let fixture = with_invoice(-99_501).await;
+    ingest(&fixture, 1, APRIL).await;
+    let line = april_lines(&fixture).await[1].id;
+    fixture
+        .override_match(line, None, false, &by("ann"), Commit::Keep)
+        .await
+        .unwrap();
+    correct(&fixture, 1, &APRIL.replace("$6.00", "$5.00")).await;
+    let invoice = fixture.invoice(uuid(1).as_uuid()).await.unwrap();
+    let old = fixture.superseded_lines(&invoice, 1, 0, 10).await.unwrap();
+    let shared: Vec<_> = old.iter().map(|line| line.is_shared).collect();
+    assert_eq!(shared, [false, true, true]);
+}
+
+#[tokio::test]
+async fn a_summary_that_arrives_later_moves_lines_to_their_part() {
+    let fixture = with_invoice(609).await;
+    let lines: String = APRIL.split_inclusive('\n').take(2).collect();
+    let lines = lines.replace("Droplets", "Droplet Bandwidth");
+    ingest_with(&fixture, 1, &lines, &NO_IDS[..2], None).await;
+    let parts = async || {
+        let lines = april_lines(&fixture).await;
+        let parts: Vec<_> = lines.into_iter().map(|line| line.part.unwrap()).collect();
+        parts
+    };
+    assert_eq!(parts().await, ["overages", "overages"]);
+    let mut summary = summary(609, &[(ChargePart::ProductCharges, 609)]);
+    summary.charged_products = vec!["Droplet Bandwidth".to_owned()];
+    let outcome = ingest_with(&fixture, 1, &lines, &NO_IDS[..2], Some(&summary)).await;
+    assert_eq!((outcome.replaced, outcome.is_final), (false, true));
+    assert_eq!(parts().await, ["product_charges", "product_charges"]);
     assert_balanced(&fixture).await;
 }
 

@@ -4,7 +4,7 @@ use domain::inventory::ObservedResource;
 use store::StoreError;
 use store::inventory::{Decision, HeldDeletion, SweepOutcome};
 
-use super::support::{Fixture, droplet, fixture};
+use super::support::{Fixture, by, droplet, fixture};
 
 fn droplets(count: u32) -> Vec<ObservedResource> {
     (0..count)
@@ -73,11 +73,31 @@ async fn up_to_ten_rows_or_a_fifth_are_deleted_without_a_decision() {
 }
 
 #[tokio::test]
+async fn the_loss_of_all_rows_of_a_small_kind_is_held() {
+    for count in [2, 5] {
+        let small = fixture().await;
+        let outcome = lose_droplets(&small, count, 0).await;
+        assert_eq!((outcome.deleted, outcome.struck), (0, 0));
+        let held = outcome.held.unwrap();
+        let all = i32::try_from(count).unwrap();
+        assert_eq!((held.would_delete, held.live), (all, all));
+        small
+            .decide_held_deletion(held.id, Decision::Approve, &by("ann"))
+            .await
+            .unwrap();
+        assert_eq!(deleted(&small).await, i64::from(count));
+    }
+    let single = fixture().await;
+    let outcome = lose_droplets(&single, 1, 0).await;
+    assert_eq!((outcome.deleted, outcome.held), (1, None));
+}
+
+#[tokio::test]
 async fn approved_deletions_are_executed_and_record_the_operator() {
     let fixture = fixture().await;
     let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let decided = fixture
-        .decide_held_deletion(held.id, Decision::Approve, "ann", None)
+        .decide_held_deletion(held.id, Decision::Approve, &by("ann"))
         .await
         .unwrap();
     assert_eq!(
@@ -93,12 +113,12 @@ async fn approved_deletions_are_executed_and_record_the_operator() {
 
     // The same decision again changes nothing; a different one is rejected.
     let again = fixture
-        .decide_held_deletion(held.id, Decision::Approve, "bob", None)
+        .decide_held_deletion(held.id, Decision::Approve, &by("bob"))
         .await
         .unwrap();
     assert_eq!(again, decided);
     let refused = fixture
-        .decide_held_deletion(held.id, Decision::Reject, "bob", None)
+        .decide_held_deletion(held.id, Decision::Reject, &by("bob"))
         .await;
     assert!(
         matches!(refused, Err(StoreError::Decided { .. })),
@@ -118,7 +138,7 @@ async fn a_resource_observed_before_the_approval_is_not_deleted() {
         .sweep_with(&kind, &[droplet(39, "web-39")], &facts)
         .await;
     let decided = fixture
-        .decide_held_deletion(held.id, Decision::Approve, "ann", None)
+        .decide_held_deletion(held.id, Decision::Approve, &by("ann"))
         .await
         .unwrap();
     assert_eq!(decided.deleted, Some(19));
@@ -130,7 +150,7 @@ async fn rejected_deletions_are_held_again_after_three_listings() {
     let fixture = fixture().await;
     let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
     let decided = fixture
-        .decide_held_deletion(held.id, Decision::Reject, "ann", None)
+        .decide_held_deletion(held.id, Decision::Reject, &by("ann"))
         .await
         .unwrap();
     assert_eq!(
@@ -159,9 +179,10 @@ async fn a_held_deletion_is_superseded_when_most_resources_are_observed() {
 async fn one_of_two_concurrent_decisions_applies() {
     let fixture = fixture().await;
     let held = lose_droplets(&fixture, 40, 20).await.held.unwrap();
+    let (ann, bob) = (by("ann"), by("bob"));
     let (approved, rejected) = tokio::join!(
-        fixture.decide_held_deletion(held.id, Decision::Approve, "ann", None),
-        fixture.decide_held_deletion(held.id, Decision::Reject, "bob", None),
+        fixture.decide_held_deletion(held.id, Decision::Approve, &ann),
+        fixture.decide_held_deletion(held.id, Decision::Reject, &bob),
     );
     assert!(approved.is_ok() != rejected.is_ok());
     let expected = if approved.is_ok() { 20 } else { 0 };

@@ -6,7 +6,7 @@ use store::inventory::Commit;
 use store::inventory::{ResourceFilter, State};
 use store::projects::ProjectChange;
 
-use super::support::{Fixture, droplet, fixture, members, project};
+use super::support::{Fixture, by, droplet, fixture, members, project};
 
 const WEB: u128 = 1;
 
@@ -101,7 +101,7 @@ async fn a_past_state_has_its_past_tenant() {
     };
     let web = fixture.project_row("web").await;
     fixture
-        .change_project(web, &change, "ann", Commit::Keep)
+        .change_project(web, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let after = fixture.now().await.unwrap();
@@ -166,7 +166,7 @@ async fn a_tenants_timeline_has_only_its_states_with_their_ends() {
             purpose: None,
         };
         fixture
-            .change_project(web, &change, "ann", Commit::Keep)
+            .change_project(web, &change, &by("ann"), Commit::Keep)
             .await
             .unwrap();
         fixture.sweep(&[droplet(1, &format!("{tenant}s"))]).await;

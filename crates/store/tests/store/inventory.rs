@@ -214,9 +214,10 @@ async fn a_retried_activity_adds_one_strike_per_run() {
     fixture.sweep(&[droplet(1, "web-1")]).await;
     let first_try = fixture.facts(Completeness::Complete).await;
     for _ in 0..4 {
-        let started_at = fixture.now().await.unwrap();
+        let evidence = fixture.begin_fetch().await.unwrap();
         let facts = ListingFacts {
-            started_at,
+            evidence,
+            finished_at: evidence.began_at(),
             ..first_try.clone()
         };
         fixture
@@ -234,10 +235,11 @@ async fn a_run_with_an_incomplete_first_attempt_may_add_strikes() {
     fixture
         .sweep_with(&ResourceKind::DROPLET, &[], &broken)
         .await;
-    let started_at = fixture.now().await.unwrap();
+    let evidence = fixture.begin_fetch().await.unwrap();
     let whole = ListingFacts {
         completeness: Completeness::Complete,
-        started_at,
+        evidence,
+        finished_at: evidence.began_at(),
         ..broken
     };
     fixture

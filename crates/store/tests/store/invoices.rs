@@ -7,7 +7,7 @@ use store::invoices::Document;
 use store::projects::ProjectChange;
 
 use super::bills::{APRIL, april_lines, correct, csv_only, header, ingest, no_recheck, uuid};
-use super::support::{droplet, fixture, members, project};
+use super::support::{by, droplet, fixture, members, project};
 
 #[tokio::test]
 async fn new_invoices_are_pending_until_ingested_newest_first() {
@@ -218,7 +218,7 @@ async fn a_line_has_the_tenant_of_its_resource_or_of_its_project_name() {
         purpose: None,
     };
     fixture
-        .change_project(web, &change, "ann", Commit::Keep)
+        .change_project(web, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let tenants: Vec<_> = april_lines(&fixture)

@@ -10,11 +10,11 @@ use super::bills::{
     APRIL, april_lines, assert_balanced, correct, header, ingest, ingest_with, lines_of,
     statements, uuid,
 };
-use super::support::{Fixture, droplet, fixture, resource};
+use super::support::{Fixture, by, droplet, fixture, resource};
 
 const WHOLE_APRIL: &str = "2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000";
 
-fn line(product: &str, group: &str, description: &str, time: &str) -> String {
+pub(super) fn line(product: &str, group: &str, description: &str, time: &str) -> String {
     format!("{product},{group},{description},1,{time},$1.00,web,iaas\n")
 }
 
@@ -22,12 +22,12 @@ fn droplet_line(description: &str) -> String {
     line("Droplets", "", description, WHOLE_APRIL)
 }
 
-fn created(mut droplet: ObservedResource, at: &str) -> ObservedResource {
+pub(super) fn created(mut droplet: ObservedResource, at: &str) -> ObservedResource {
     droplet.attrs = json!({ "created_at": at, "size_slug": "s-1vcpu-1gb" }).into();
     droplet
 }
 
-async fn with_invoice(lines: &str) -> Fixture {
+pub(super) async fn with_invoice(lines: &str) -> Fixture {
     let fixture = fixture().await;
     let cents = i64::try_from(lines.lines().count()).unwrap() * 100;
     fixture
@@ -37,11 +37,11 @@ async fn with_invoice(lines: &str) -> Fixture {
     fixture
 }
 
-fn rule_of(line: &CostLine) -> (&str, Option<&str>) {
+pub(super) fn rule_of(line: &CostLine) -> (&str, Option<&str>) {
     (line.match_rule.as_str(), line.match_note.as_deref())
 }
 
-async fn resource_of(fixture: &Fixture, line: usize) -> Option<String> {
+pub(super) async fn resource_of(fixture: &Fixture, line: usize) -> Option<String> {
     let id = april_lines(fixture).await[line].resource_id?;
     let found: String = sqlx::query_scalar("select provider_id from cloud_resources where id = $1")
         .bind(id)
@@ -227,7 +227,8 @@ async fn a_name_matches_the_droplet_that_existed_in_the_charge_period() {
     }
     // The last observation was before the creation of the other droplet.
     sqlx::query(
-        "update cloud_resources set last_seen_at = '2026-04-10T07:55:00Z' where provider_id = '1'",
+        "update cloud_resource_rows set first_seen_at = '2026-04-01Z', seen_before_deletion_at = '2026-04-10T07:55:00Z'
+         where provider_id = '1'",
     )
     .execute(&fixture.pool)
     .await
@@ -242,6 +243,29 @@ async fn a_name_matches_the_droplet_that_existed_in_the_charge_period() {
             Some("no droplet of this name existed in the charge period")
         )
     );
+}
+
+#[tokio::test]
+async fn a_line_that_begins_after_its_month_is_matched_at_its_start() {
+    let lines = line(
+        "Droplets",
+        "",
+        "web-1 (s-1vcpu-1gb)",
+        "2026-05-10 00:00:00 +0000,",
+    );
+    let fixture = with_invoice(&lines).await;
+    fixture
+        .sweep(&[created(droplet(1, "web-1"), "2026-05-05T00:00:00Z")])
+        .await;
+    // The first ingest matches the lines as they are inserted, the repeated one by the view.
+    for _ in 0..2 {
+        ingest(&fixture, 1, &lines).await;
+        assert_eq!(resource_of(&fixture, 0).await.as_deref(), Some("1"));
+    }
+    let differing = "select count(*) from cloud_cost_lines line
+        join cloud_cost_line_matches found on found.line_id = line.id
+        where found.resource_id is distinct from line.resource_id";
+    assert_eq!(fixture.count(differing).await, 0);
 }
 
 #[tokio::test]
@@ -332,9 +356,8 @@ async fn an_override_takes_precedence_and_remains_after_corrections() {
         .override_match(
             line,
             Some(other),
-            Some("billed under its old name"),
-            "ann",
             false,
+            &by("ann").because(Some("billed under its old name".to_owned())),
             Commit::Keep,
         )
         .await
@@ -362,7 +385,7 @@ async fn an_override_takes_precedence_and_remains_after_corrections() {
     assert_eq!(changes[0].changed_by.as_deref(), Some("ann"));
 
     fixture
-        .withdraw_override(line, "ann", Commit::Keep)
+        .withdraw_override(line, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let lines = april_lines(&fixture).await;
@@ -377,7 +400,7 @@ async fn an_override_without_resource_makes_a_line_a_shared_cost() {
     ingest(&fixture, 1, APRIL).await;
     let line = april_lines(&fixture).await[1].id;
     fixture
-        .override_match(line, None, None, "ann", false, Commit::Keep)
+        .override_match(line, None, false, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let shared = april_lines(&fixture).await.remove(1);
@@ -387,7 +410,7 @@ async fn an_override_without_resource_makes_a_line_a_shared_cost() {
         [(None, 600, -100_110 + 9)]
     );
     fixture
-        .withdraw_override(line, "ann", Commit::Keep)
+        .withdraw_override(line, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert!(!april_lines(&fixture).await[1].is_shared);

@@ -1,5 +1,6 @@
 //! The migration runner during use of the database, and the rules for migrations from 0.1.0 on.
 
+mod bounds;
 mod statements;
 
 use std::sync::Arc;
@@ -168,7 +169,7 @@ async fn a_concurrent_index_waits_for_old_transactions() {
     let store = Store::connect(&database.url(), 2).await.unwrap();
     let index = with_migration(
         "index",
-        "create index concurrently cloud_resources_by_region on cloud_resources (region)",
+        "create index concurrently cloud_resources_by_region on cloud_resource_rows (region)",
         true,
     );
     let options = MigrateOptions {

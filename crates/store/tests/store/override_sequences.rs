@@ -8,7 +8,7 @@ use store::projects::ProjectChange;
 use uuid::Uuid;
 
 use super::bills::{assert_balanced, estimate, header, ingest};
-use super::support::{Fixture, droplet, fixture, members, project, resource, to};
+use super::support::{Fixture, by, fixture, resource, to};
 
 const PROJECTS: [&str; 3] = ["web", "data", "free"];
 const RESOURCES: [&str; 4] = ["1", "2", "3", "s"];
@@ -44,16 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Syncs the same account each time.
 async fn sync(fixture: &Fixture) {
-    fixture
-        .sweep_projects(&[project(1, "web"), project(2, "data"), project(3, "free")])
-        .await;
-    fixture
-        .sweep(&[
-            droplet(1, "web-1"),
-            droplet(2, "db-1"),
-            droplet(3, "free-1"),
-        ])
-        .await;
+    fixture.sync_three_projects().await;
     let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
     snapshot.relations = vec![to(
         domain::inventory::RelationKind::SnapshotOf,
@@ -61,13 +52,6 @@ async fn sync(fixture: &Fixture) {
         "1",
     )];
     fixture.sweep_kind(&[snapshot]).await;
-    fixture
-        .store_members(&[
-            members(1, &["do:droplet:1"]),
-            members(2, &["do:droplet:2"]),
-            members(3, &["do:droplet:3"]),
-        ])
-        .await;
 }
 
 async fn account() -> Fixture {
@@ -105,7 +89,7 @@ async fn account() -> Fixture {
     .unwrap();
     let snapshot = fixture.resource("s").await.id;
     fixture
-        .override_match(line, Some(snapshot), None, "ann", true, Commit::Keep)
+        .override_match(line, Some(snapshot), true, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     fixture
@@ -133,7 +117,7 @@ async fn books(fixture: &Fixture) -> Vec<String> {
 async fn attributions(fixture: &Fixture) -> Vec<String> {
     sqlx::query_scalar(
         "select provider_id || ':' || coalesce(cloud_project_id::text, '-') || coalesce(tenant_id, '-') || coalesce(attribution, '-')
-             || coalesce(overridden_by::text, '-') from cloud_resources order by kind, provider_id",
+             || coalesce(overridden_by::text, '-') || coalesce(project_overridden_by::text, '-') from cloud_resources order by kind, provider_id",
     )
     .fetch_all(&fixture.pool)
     .await
@@ -153,7 +137,7 @@ async fn run(fixture: &Fixture, step: &Step) {
             };
             let id = fixture.project_row(PROJECTS[project]).await;
             fixture
-                .change_project(id, &change, "ann", Commit::Keep)
+                .change_project(id, &change, &by("ann"), Commit::Keep)
                 .await
                 .unwrap();
         }
@@ -184,12 +168,12 @@ async fn override_resource(fixture: &Fixture, resource: usize, change: &Override
     let id = fixture.resource(RESOURCES[resource]).await.id;
     let before = books(fixture).await;
     let dry = fixture
-        .change_override(id, change, "ann", Commit::DryRun)
+        .change_override(id, change, &by("ann"), Commit::DryRun)
         .await
         .unwrap();
     assert_eq!(books(fixture).await, before, "a dry run changed the books");
     let kept = fixture
-        .change_override(id, change, "ann", Commit::Keep)
+        .change_override(id, change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert_eq!(dry.effect.months.len(), kept.effect.months.len());

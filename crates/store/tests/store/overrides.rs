@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::ResourceKind;
+use domain::inventory::RelationKind;
 use rust_decimal::Decimal;
 use store::StoreError;
 use store::inventory::{Commit, OverrideChange};
@@ -10,7 +11,7 @@ use store::projects::ProjectChange;
 use uuid::Uuid;
 
 use super::bills::{assert_balanced, header, ingest, lines_of, statements};
-use super::support::{Fixture, droplet, fixture, members, project, resource, to, zone};
+use super::support::{Fixture, by, droplet, fixture, members, project, resource, to, zone};
 
 const WEB: u128 = 1;
 const SHOP: u128 = 2;
@@ -43,7 +44,7 @@ async fn override_resource(
     };
     let resource = fixture.resource(id).await.id;
     fixture
-        .change_override(resource, &change, "ann", Commit::Keep)
+        .change_override(resource, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
 }
@@ -111,7 +112,7 @@ async fn an_undone_override_restores_digitaloceans_attribution() {
     };
     let id = fixture.resource("1").await.id;
     fixture
-        .change_override(id, &nothing, "bob", Commit::Keep)
+        .change_override(id, &nothing, &by("bob"), Commit::Keep)
         .await
         .unwrap();
     assert_eq!(fixture.resource_override(id).await.unwrap(), None);
@@ -128,7 +129,7 @@ async fn an_undone_override_restores_digitaloceans_attribution() {
     let events = fixture.resource_events(id, None, 100).await.unwrap();
     let operators: Vec<_> = events
         .iter()
-        .filter_map(|event| event.changes.get("pin")?.get("by")?.as_str())
+        .filter_map(|event| event.changes.get("override")?.get("by")?.as_str())
         .collect();
     assert_eq!(operators, ["bob", "ann"]);
 }
@@ -137,16 +138,120 @@ async fn an_undone_override_restores_digitaloceans_attribution() {
 async fn parts_of_a_resource_follow_its_override() {
     let fixture = with_droplet_in_web().await;
     let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
-    snapshot.relations = vec![to(
-        domain::inventory::RelationKind::SnapshotOf,
-        ResourceKind::DROPLET,
-        "1",
-    )];
+    snapshot.relations = vec![to(RelationKind::SnapshotOf, ResourceKind::DROPLET, "1")];
     fixture.sweep_kind(&[snapshot]).await;
     override_resource(&fixture, "1", Some("acme"), None).await;
     let snapshot = fixture.resource("s").await;
     assert_eq!(snapshot.tenant_id.as_deref(), Some("acme"));
     assert_eq!(fixture.project_of("s").await.as_deref(), Some("web"));
+}
+
+#[tokio::test]
+async fn project_and_tenant_are_each_of_the_nearest_override() {
+    let fixture = with_droplet_in_web().await;
+    let web = fixture.project_row("web").await;
+    let change = ProjectChange {
+        tenant_id: Some(Some("acme".parse().unwrap())),
+        ..ProjectChange::default()
+    };
+    fixture
+        .change_project(web, &change, &by("ann"), Commit::Keep)
+        .await
+        .unwrap();
+    let mut volume = resource(ResourceKind::VOLUME, "v");
+    volume.relations = vec![to(RelationKind::PartOf, ResourceKind::DROPLET, "1")];
+    fixture.sweep_kind(&[volume]).await;
+    let mut snapshot = resource(ResourceKind::SNAPSHOT, "s");
+    snapshot.relations = vec![to(RelationKind::SnapshotOf, ResourceKind::VOLUME, "v")];
+    fixture.sweep_kind(&[snapshot]).await;
+
+    let attribution = async |id: &str| {
+        let resource = fixture.resource(id).await;
+        (
+            fixture.project_of(id).await,
+            resource.tenant_id,
+            resource.attribution,
+        )
+    };
+    let expected = |project: &str, tenant: Option<&str>, attribution: &str| {
+        (
+            Some(project.to_owned()),
+            tenant.map(str::to_owned),
+            Some(attribution.to_owned()),
+        )
+    };
+    override_resource(&fixture, "1", None, Some("shop")).await;
+    assert_eq!(
+        attribution("s").await,
+        expected("shop", None, "parent"),
+        "the project of the droplet's override has no tenant"
+    );
+    // The override of the tenant alone does not hide that of the project.
+    override_resource(&fixture, "v", Some("globex"), None).await;
+    assert_eq!(
+        attribution("v").await,
+        expected("shop", Some("globex"), "operator")
+    );
+    assert_eq!(
+        attribution("s").await,
+        expected("shop", Some("globex"), "parent")
+    );
+    // The tenant of a nearer project precedes.
+    override_resource(&fixture, "s", None, Some("web")).await;
+    assert_eq!(
+        attribution("s").await,
+        expected("web", Some("acme"), "operator")
+    );
+    // Without the nearest override, the next one applies again.
+    for (id, is_tenant) in [("s", false), ("v", true), ("1", false)] {
+        let change = OverrideChange {
+            tenant_id: is_tenant.then_some(None),
+            cloud_project_id: (!is_tenant).then_some(None),
+            since: None,
+        };
+        let resource = fixture.resource(id).await.id;
+        fixture
+            .change_override(resource, &change, &by("ann"), Commit::Keep)
+            .await
+            .unwrap();
+        let shop_or_web = if id == "1" { "web" } else { "shop" };
+        assert_eq!(fixture.project_of("s").await.as_deref(), Some(shop_or_web));
+    }
+    assert_eq!(
+        attribution("s").await,
+        expected("web", Some("acme"), "parent")
+    );
+}
+
+#[tokio::test]
+async fn a_time_after_the_databases_clock_counts_as_now() {
+    let fixture = with_droplet_in_web().await;
+    let since = fixture.now().await.unwrap() + chrono::TimeDelta::hours(1);
+    let id = fixture.resource("1").await.id;
+    let change = OverrideChange {
+        tenant_id: Some(Some("acme".parse().unwrap())),
+        cloud_project_id: None,
+        since: Some(since),
+    };
+    fixture
+        .change_override(id, &change, &by("ann"), Commit::Keep)
+        .await
+        .unwrap();
+    let web = fixture.project_row("web").await;
+    let change = ProjectChange {
+        tenant_id: Some(Some("acme".parse().unwrap())),
+        tenant_since: Some(since),
+        purpose: None,
+    };
+    fixture
+        .change_project(web, &change, &by("ann"), Commit::Keep)
+        .await
+        .unwrap();
+    let now = fixture.now().await.unwrap();
+    let found = fixture.resource_override(id).await.unwrap().unwrap();
+    assert!(found.tenant_since.unwrap() <= now);
+    let tenancies = fixture.tenancies(web).await.unwrap();
+    assert!(tenancies[0].valid_from <= now);
 }
 
 #[tokio::test]
@@ -159,7 +264,7 @@ async fn an_override_to_an_unknown_project_is_rejected() {
     };
     let id = fixture.resource("1").await.id;
     let refused = fixture
-        .change_override(id, &change, "ann", Commit::Keep)
+        .change_override(id, &change, &by("ann"), Commit::Keep)
         .await;
     assert!(
         matches!(refused, Err(StoreError::NotFound { entity, .. }) if entity == "live project"),
@@ -192,7 +297,7 @@ async fn tenants_of_a_project_are_dated_and_do_not_overlap() {
             purpose: None,
         };
         fixture
-            .change_project(web, &change, "ann", Commit::Keep)
+            .change_project(web, &change, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -205,8 +310,8 @@ async fn tenants_of_a_project_are_dated_and_do_not_overlap() {
     let expected = [("acme".to_owned(), false), ("globex".to_owned(), true)];
     assert_eq!(rows, expected);
     let overlap = sqlx::query(
-        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from)
-         select cloud_project_id, 'intruder', valid_from from cloud_project_tenants limit 1",
+        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from, assigned_by)
+         select cloud_project_id, 'intruder', valid_from, 'ann' from cloud_project_tenants limit 1",
     )
     .execute(&fixture.pool)
     .await;
@@ -217,27 +322,28 @@ async fn tenants_of_a_project_are_dated_and_do_not_overlap() {
     assert_eq!(code.as_deref(), Some("23P01"), "{error}");
 }
 
+#[tokio::test]
+async fn an_assignment_without_the_name_of_its_token_is_rejected() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&[project(1, "web")]).await;
+    let unnamed = sqlx::query(
+        "insert into cloud_project_tenants (cloud_project_id, tenant_id, valid_from)
+         select id, 'acme', now() from cloud_project_rows",
+    )
+    .execute(&fixture.pool)
+    .await;
+    let error = unnamed.unwrap_err();
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    assert_eq!(code.as_deref(), Some("23502"), "{error}");
+}
+
 /// Creates two projects with a droplet each and a droplet in the internal project, with bills of
 /// March and April 2026.
 async fn with_bills() -> Fixture {
     let fixture = fixture().await;
-    fixture
-        .sweep_projects(&[project(1, "web"), project(2, "data"), project(3, "free")])
-        .await;
-    fixture
-        .sweep(&[
-            droplet(1, "web-1"),
-            droplet(2, "db-1"),
-            droplet(3, "free-1"),
-        ])
-        .await;
-    fixture
-        .store_members(&[
-            members(1, &["do:droplet:1"]),
-            members(2, &["do:droplet:2"]),
-            members(3, &["do:droplet:3"]),
-        ])
-        .await;
+    fixture.sync_three_projects().await;
     for (number, month) in [(1, "2026-03"), (2, "2026-04")] {
         fixture
             .discover_invoices(&[header(number, month, 6_000)])
@@ -284,7 +390,7 @@ async fn set_tenant(fixture: &Fixture, id: &str, tenant: Option<&str>, since: Op
     };
     let id = fixture.resource(id).await.id;
     fixture
-        .change_override(id, &change, "ann", Commit::Keep)
+        .change_override(id, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert_balanced(fixture).await;
@@ -298,7 +404,7 @@ async fn assign(fixture: &Fixture, name: &str, tenant: Option<&str>, since: Opti
     };
     let id = fixture.project_row(name).await;
     fixture
-        .change_project(id, &change, "ann", Commit::Keep)
+        .change_project(id, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert_balanced(fixture).await;
@@ -340,7 +446,7 @@ async fn an_override_of_the_project_moves_charges_to_its_tenant() {
     };
     let id = fixture.resource("3").await.id;
     fixture
-        .change_override(id, &change, "ann", Commit::Keep)
+        .change_override(id, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert_eq!(
@@ -368,20 +474,20 @@ async fn a_manually_matched_line_follows_the_tenant_of_its_resource() {
         .id;
     let database = fixture.resource("2").await.id;
     let dry = fixture
-        .override_match(line, Some(database), None, "ann", true, Commit::DryRun)
+        .override_match(line, Some(database), true, &by("ann"), Commit::DryRun)
         .await
         .unwrap();
     assert_eq!(dry.effect.moved(), Decimal::new(1_000, 2));
     assert_eq!(fixture.override_of(line).await.unwrap(), None);
     fixture
-        .override_match(line, Some(database), None, "ann", true, Commit::Keep)
+        .override_match(line, Some(database), true, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let expected = [cents(None, 3_000), cents(Some("beta"), 3_000)];
     assert_eq!(april(&fixture).await, expected);
     // Also after an ingest of a correction, until the override is deleted.
     fixture
-        .withdraw_override(line, "ann", Commit::Keep)
+        .withdraw_override(line, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     let expected = [
@@ -402,7 +508,7 @@ async fn a_dry_run_measures_the_effect_and_changes_nothing() {
         since: Some(time("2026-04-01T00:00:00Z")),
     };
     let measured = fixture
-        .change_override(id, &change, "ann", Commit::DryRun)
+        .change_override(id, &change, &by("ann"), Commit::DryRun)
         .await
         .unwrap();
     let [month] = measured.effect.months.as_slice() else {
@@ -420,7 +526,7 @@ async fn a_dry_run_measures_the_effect_and_changes_nothing() {
         ..change.clone()
     };
     let measured = fixture
-        .change_override(id, &from_now, "ann", Commit::DryRun)
+        .change_override(id, &from_now, &by("ann"), Commit::DryRun)
         .await
         .unwrap();
     assert_eq!(measured.effect.months, []);
@@ -430,7 +536,7 @@ async fn a_dry_run_measures_the_effect_and_changes_nothing() {
 
     // The effect of the change equals the one that the dry run measured.
     let kept = fixture
-        .change_override(id, &change, "ann", Commit::Keep)
+        .change_override(id, &change, &by("ann"), Commit::Keep)
         .await
         .unwrap();
     assert_eq!(kept.effect.moved(), Decimal::new(3_000, 2));

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use domain::TenantId;
 use rust_decimal::Decimal;
 use store::Store;
-use store::costs::{GroupBy, Statement};
+use store::costs::{GroupBy, OwnCost, Statement};
 use store::invoices::{OwnCostLine, OwnLineFilter};
 
 const GROUPINGS: [GroupBy; 5] = [
@@ -32,13 +32,23 @@ pub(crate) async fn check_own_costs(store: &Store, tenants: &[&str], period: Nai
         assert_eq!(total, expected, "statement of {name}, {period}");
         unallocated -= total;
 
-        let lines = own_lines(store, &tenant, period).await;
+        let whole_month = OwnLineFilter {
+            period,
+            ..OwnLineFilter::default()
+        };
+        let lines = own_lines(store, &tenant, &whole_month, 2).await;
         let sum: Decimal = lines.iter().map(|line| line.amount).sum();
         assert_eq!(sum, expected, "lines of {name}, {period}: {lines:?}");
         for by in GROUPINGS {
             let costs = store.own_costs(&tenant, by, period, period).await.unwrap();
             let sum: Decimal = costs.iter().map(|cost| cost.direct + cost.shared).sum();
             assert_eq!(sum, expected, "costs of {name}, {period}: {costs:?}");
+            for cost in costs {
+                let filter = filter_of(by, &cost);
+                let lines = own_lines(store, &tenant, &filter, 1000).await;
+                let sum: Decimal = lines.iter().map(|line| line.amount).sum();
+                assert_eq!(sum, cost.direct + cost.shared, "{cost:?}: {lines:?}");
+            }
         }
     }
     let rows = statements.rows.iter();
@@ -47,21 +57,65 @@ pub(crate) async fn check_own_costs(store: &Store, tenants: &[&str], period: Nai
     assert_eq!(unallocated, none, "unallocated costs of {period}");
 }
 
-/// Reads the lines of a tenant by pages of two, and checks their totals.
-async fn own_lines(store: &Store, tenant: &TenantId, period: NaiveDate) -> Vec<OwnCostLine> {
-    let shared = store.own_shared_parts(tenant, period).await.unwrap();
-    let filter = OwnLineFilter { period, kind: None };
+/// Returns the filter of the lines of a group.
+fn filter_of(by: GroupBy, cost: &OwnCost) -> OwnLineFilter {
+    let filter = OwnLineFilter {
+        period: cost.period,
+        ..OwnLineFilter::default()
+    };
+    let Some(group) = cost.group.clone() else {
+        return OwnLineFilter {
+            without: Some(by),
+            ..filter
+        };
+    };
+    match by {
+        GroupBy::Tenant => filter,
+        GroupBy::Kind => OwnLineFilter {
+            kind: Some(group),
+            ..filter
+        },
+        GroupBy::Product => OwnLineFilter {
+            product: Some(group),
+            ..filter
+        },
+        GroupBy::Project => OwnLineFilter {
+            project_name: Some(group),
+            ..filter
+        },
+        GroupBy::Resource => match group.parse() {
+            Ok(id) => OwnLineFilter {
+                resource_id: Some(id),
+                ..filter
+            },
+            Err(_) => OwnLineFilter {
+                former_resource: Some(group),
+                ..filter
+            },
+        },
+    }
+}
+
+/// Reads the lines of a tenant by pages, and checks their totals.
+async fn own_lines(
+    store: &Store,
+    tenant: &TenantId,
+    filter: &OwnLineFilter,
+    rows: i64,
+) -> Vec<OwnCostLine> {
+    let shared = store.own_shared_parts(tenant, filter.period).await.unwrap();
     let mut lines: Vec<OwnCostLine> = Vec::new();
     loop {
         let after = lines.last().map(|line| line.id);
-        let page = store.own_cost_lines(tenant, &filter, &shared, after, 2);
+        let page = store.own_cost_lines(tenant, filter, &shared, after, rows);
         let page = page.await.unwrap();
-        if page.is_empty() {
+        let is_last = page.len() < usize::try_from(rows).unwrap();
+        lines.extend(page);
+        if is_last {
             break;
         }
-        lines.extend(page);
     }
-    let total = store.own_cost_line_total(tenant, &filter, &shared);
+    let total = store.own_cost_line_total(tenant, filter, &shared);
     let total = total.await.unwrap();
     let sum: Decimal = lines.iter().map(|line| line.amount).sum();
     assert_eq!(usize::try_from(total.count).unwrap(), lines.len());

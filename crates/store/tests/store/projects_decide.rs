@@ -1,7 +1,8 @@
 //! Lines that several resources fit by name: the project name on the line decides, if it can.
 
-use domain::ResourceKind;
 use domain::projects::ObservedProject;
+use domain::{Completeness, ResourceKind};
+use store::Run;
 use store::inventory::Resource;
 use store::invoices::CostLine;
 
@@ -314,6 +315,47 @@ async fn lines_are_rematched_after_changes_of_memberships_and_names() {
         ])
         .await;
     assert_eq!(all_matched(&fixture).await, [by_project("1")]);
+}
+
+#[tokio::test]
+async fn rematches_after_moves_and_renames_record_the_run_of_the_sync() {
+    let fixture = fixture().await;
+    fixture.sweep_projects(&projects()).await;
+    fixture.sweep(&[droplet(1, "web"), droplet(2, "web")]).await;
+    store(&fixture, &[line(4, "shop")]).await;
+    let id = april_lines(&fixture).await[0].id;
+    // The latest change, with the number of changes so far.
+    let latest = async || {
+        let mut changes = fixture.line_changes(id).await.unwrap();
+        let count = changes.len();
+        let change = changes.swap_remove(0);
+        (count, change.cause, change.workflow_id, change.run_id)
+    };
+    let by = |count: usize, run: &Run| {
+        let (workflow, run) = (run.workflow_id.clone(), run.run_id.clone());
+        (count, "inventory".to_owned(), Some(workflow), Some(run))
+    };
+    let facts = fixture.facts(Completeness::Complete).await;
+    let moved = [members(1, &["do:droplet:1"]), members(2, &["do:droplet:2"])];
+    fixture.store_members_of(&moved, &facts).await;
+    assert_eq!(all_matched(&fixture).await, [by_project("1")]);
+    assert_eq!(latest().await, by(1, &facts.run));
+
+    let facts = fixture.facts(Completeness::Complete).await;
+    let renamed = [
+        project(1, "blog"),
+        project(2, "shop"),
+        project(3, "internal"),
+    ];
+    sqlx::query(
+        "update cloud_project_names set valid_from = '2026-01-01Z', valid_to = '2026-02-01Z'",
+    )
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    fixture.sweep_projects_with(&renamed, &facts).await;
+    assert_ne!(all_matched(&fixture).await, [by_project("1")]);
+    assert_eq!(latest().await, by(2, &facts.run));
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn a_budget_is_deleted_a_week_after_its_last_use() {
         .await
         .unwrap();
     assert_eq!(granted(lease().await), 1);
-    sqlx::query("update cloud_request_budgets set used_at = now() - interval '8 days' where token_sha256 = $1")
+    sqlx::query("update cloud_request_budgets set used_at = now() - interval '8 days' where provider_token_sha256 = $1")
         .bind(TOKEN.as_slice())
         .execute(&fixture.pool)
         .await

@@ -13,7 +13,8 @@ async fn events_are_append_only_and_rows_cannot_be_deleted() {
         "delete from cloud_resource_events",
         "truncate cloud_resource_events",
         "delete from cloud_resources",
-        "truncate cloud_resources cascade",
+        "delete from cloud_resource_rows",
+        "truncate cloud_resource_rows cascade",
         "delete from cloud_projects",
     ] {
         let error = sqlx::query(statement)

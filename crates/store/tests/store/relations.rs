@@ -5,7 +5,7 @@ use domain::inventory::RelationKind;
 use store::inventory::Commit;
 use store::projects::ProjectChange;
 
-use super::support::{Fixture, droplet, fixture, from, members, project, resource, to};
+use super::support::{Fixture, by, droplet, fixture, from, members, project, resource, to};
 
 const DEFAULT: u128 = 1;
 const SHOP: u128 = 2;
@@ -25,7 +25,7 @@ async fn with_projects() -> Fixture {
         };
         let id = fixture.project_row(name).await;
         fixture
-            .change_project(id, &change, "ann", Commit::Keep)
+            .change_project(id, &change, &by("ann"), Commit::Keep)
             .await
             .unwrap();
     }

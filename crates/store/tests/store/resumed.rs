@@ -8,7 +8,7 @@ use domain::{Completeness, RecordedPage, ResourceKind};
 use store::inventory::{ListingFacts, Observations, Shortfall};
 use store::{Run, Store, StoreError};
 
-use super::support::{Fixture, droplet, every, fixture};
+use super::support::{Fixture, droplet, every, fixture, incomplete};
 
 const PATH: &str = "/v2/droplets";
 const KINDS: &[ResourceKind] = &[ResourceKind::DROPLET];
@@ -81,12 +81,12 @@ async fn a_long_listing_is_resumed_and_swept_as_one() {
     fixture.sweep(&stored).await;
     let run = fixture.new_run();
     let before = fixture.read_pages(&run, 11).await;
-    let started_at = before.started_at();
+    let evidence = before.evidence();
     drop(before);
     assert_eq!(fixture.left().await, (1, 11, 31));
 
     let mut seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
-    assert_eq!(seen.started_at(), started_at);
+    assert_eq!(seen.evidence(), evidence);
     assert_eq!(seen.seen(&ResourceKind::DROPLET), 33);
     let expected: Vec<RecordedPage> = (1..=11).map(recorded).collect();
     assert_eq!(seen.resumable_pages(PATH), expected);
@@ -96,7 +96,7 @@ async fn a_long_listing_is_resumed_and_swept_as_one() {
     read_page(&mut seen, 12).await.unwrap();
 
     let mut facts = fixture.facts(Completeness::Complete).await;
-    facts.started_at = seen.started_at();
+    facts.evidence = seen.evidence();
     let swept = fixture.sweep_seen(&seen, &facts).await.unwrap();
     assert_eq!((swept.seen, swept.discovered, swept.updated), (36, 33, 1));
     assert_eq!((swept.struck, swept.deleted), (0, 0));
@@ -110,13 +110,15 @@ async fn concurrent_observations_get_no_strike_and_are_not_overwritten() {
     let fixture = fixture().await;
     let run = fixture.new_run();
     drop(fixture.read_pages(&run, 10).await);
-    // Meanwhile, another listing observes a resource after all pages, and a changed resource of a
-    // recorded page.
-    let renamed = droplet(4, "newer");
-    fixture.sweep(&[droplet(900, "new"), renamed]).await;
+    // Meanwhile, an incomplete listing observes a resource after all pages, and a changed resource
+    // of a recorded page.
+    let observed = [droplet(900, "new"), droplet(4, "newer")];
+    let later = fixture.facts(incomplete()).await;
+    let kind = ResourceKind::DROPLET;
+    fixture.sweep_with(&kind, &observed, &later).await;
     let seen = fixture.resume_or_observe(&run, KINDS).await.unwrap();
     let mut facts = fixture.facts(Completeness::Complete).await;
-    facts.started_at = seen.started_at();
+    facts.evidence = seen.evidence();
     let swept = fixture.sweep_seen(&seen, &facts).await.unwrap();
     assert_eq!((swept.discovered, swept.updated, swept.struck), (29, 0, 0));
     assert_eq!(fixture.resource("4").await.name, "newer");
@@ -251,7 +253,8 @@ async fn a_sweep_after_a_crash_with_lost_staged_rows_is_rejected() {
         run_id: attempt.to_owned(),
     };
     let facts = |seen: &Observations, attempt| ListingFacts {
-        started_at: seen.started_at(),
+        evidence: seen.evidence(),
+        finished_at: seen.evidence().began_at(),
         completeness: Completeness::Complete,
         shortfall: Shortfall::default(),
         total: None,

@@ -1,15 +1,15 @@
 //! The data for the health of the mirror.
 
-use std::time::Instant;
-
 use domain::ResourceKind;
 use domain::balance::BalanceReading;
+use domain::invoices::read_invoice_csv;
+use rust_decimal::Decimal;
 use store::inventory::Decision;
-use store::status::{HoldFacts, InvoiceFacts, LONGEST_COUNT};
+use store::status::{HoldFacts, InvoiceFacts};
 
-use super::bills::{header, ingest, uuid};
+use super::bills::{HEADER, header, ingest, ingest_with, summary_of, uuid};
 use super::held_deletions::lose_droplets;
-use super::support::{droplet, fixture, incomplete};
+use super::support::{by, droplet, fixture, incomplete};
 
 #[tokio::test]
 async fn failing_since_is_the_first_attempt_after_the_last_complete_one() {
@@ -25,7 +25,7 @@ async fn failing_since_is_the_first_attempt_after_the_last_complete_one() {
     let mut first = None;
     for _ in 0..3 {
         let facts = fixture.facts(incomplete()).await;
-        first.get_or_insert(facts.started_at);
+        first.get_or_insert(facts.evidence.began_at());
         fixture
             .sweep_with(&ResourceKind::DROPLET, &droplets, &facts)
             .await;
@@ -40,24 +40,48 @@ async fn failing_since_is_the_first_attempt_after_the_last_complete_one() {
         .sweep_with(&ResourceKind::DROPLET, &droplets, &again)
         .await;
     let (state, since) = failing_since().await;
-    assert_eq!((&*state, since), ("incomplete", Some(again.started_at)));
+    assert_eq!(
+        (&*state, since),
+        ("incomplete", Some(again.evidence.began_at()))
+    );
 }
 
 #[tokio::test]
-async fn the_count_of_discrepancies_has_a_timeout() {
+async fn the_status_has_the_result_of_the_last_check_of_all_sums() {
     let fixture = fixture().await;
-    let facts = fixture.store.status_facts().await.unwrap();
-    assert_eq!(facts.discrepancies, Some(0));
-    // The lock simulates a table that takes long to sum.
-    let mut locking = fixture.pool.begin().await.unwrap();
-    sqlx::query("lock table cloud_cost_lines in access exclusive mode")
-        .execute(&mut *locking)
+    let status = async || fixture.status_facts().await.unwrap().books;
+    assert_eq!(status().await, None);
+    fixture.check_costs().await.unwrap();
+    let first = status().await.unwrap();
+    assert_eq!(first.discrepancies, 0);
+    sqlx::query(
+        "insert into cloud_cost_totals (bill_id, period, is_estimate, is_shared, project_name, product, amount, line_and_share_count)
+         values (gen_random_uuid(), '2026-04-01', false, false, '', 'Droplets', 1, 1)",
+    )
+    .execute(&fixture.pool)
+    .await
+    .unwrap();
+    // The status sums nothing itself.
+    assert_eq!(status().await, Some(first));
+    let found = fixture.check_costs().await.unwrap();
+    let second = status().await.unwrap();
+    assert_eq!(second.discrepancies, i64::try_from(found.len()).unwrap());
+    assert!(second.discrepancies > 0 && second.checked_at > first.checked_at);
+    // A check that began before the last one.
+    sqlx::query("update cloud_cost_checks set checked_at = 'infinity'")
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    let started = Instant::now();
-    let facts = fixture.store.status_facts().await.unwrap();
-    assert_eq!(facts.discrepancies, None);
-    assert!(started.elapsed() >= LONGEST_COUNT);
+    sqlx::query("delete from cloud_cost_totals")
+        .execute(&fixture.pool)
+        .await
+        .unwrap();
+    fixture.check_costs().await.unwrap();
+    let discrepancies: i64 = sqlx::query_scalar("select discrepancies from cloud_cost_checks")
+        .fetch_one(&fixture.pool)
+        .await
+        .unwrap();
+    assert_eq!(discrepancies, second.discrepancies);
 }
 
 #[tokio::test]
@@ -73,6 +97,8 @@ async fn invoices_are_counted_by_problem() {
         (3, "2026-03", 600),
         (4, "2026-04", 600),
         (5, "2026-05", 601),
+        (6, "2026-06", 600),
+        (7, "2026-07", 600),
     ];
     let headers = months.map(|(number, period, cents)| header(number, period, cents));
     fixture.discover_invoices(&headers).await.unwrap();
@@ -80,6 +106,12 @@ async fn invoices_are_counted_by_problem() {
     for number in [1, 4, 5] {
         ingest(&fixture, number, line).await;
     }
+    ingest_with(&fixture, 6, line, &[None], None).await;
+    // Only the summary differs.
+    let file = read_invoice_csv(format!("{HEADER}\n{line}").as_bytes()).unwrap();
+    let mut summary = summary_of(&file.lines);
+    summary.amount += Decimal::ONE;
+    ingest_with(&fixture, 7, line, &[None], Some(&summary)).await;
     for number in [3, 4] {
         fixture.fail_invoice(uuid(number), "404").await.unwrap();
     }
@@ -90,7 +122,7 @@ async fn invoices_are_counted_by_problem() {
     .fetch_one(&fixture.pool)
     .await
     .unwrap();
-    let unverified = fixture.invoice(uuid(4).as_uuid()).await.unwrap();
+    let rechecked = fixture.invoice(uuid(4).as_uuid()).await.unwrap();
     let facts = fixture.status_facts().await.unwrap();
     assert_eq!(
         facts.invoices,
@@ -98,9 +130,12 @@ async fn invoices_are_counted_by_problem() {
             failed: 1,
             pending: 1,
             pending_since: Some(pending_since),
+            check_failed: 1,
+            check_failed_since: rechecked.check_failed_since,
             unverified: 1,
-            unverified_since: unverified.check_failed_since,
-            unreconciled: 1,
+            orphaned_overrides: 0,
+            orphaned_since: None,
+            unreconciled: 2,
         }
     );
 }
@@ -126,7 +161,7 @@ async fn pending_held_deletions_are_listed_until_they_are_decided() {
     assert!(reason.contains(&hold.id.to_string()), "{reason}");
 
     fixture
-        .decide_held_deletion(hold.id, Decision::Reject, "ann", None)
+        .decide_held_deletion(hold.id, Decision::Reject, &by("ann"))
         .await
         .unwrap();
     assert_eq!(fixture.status_facts().await.unwrap().holds, []);

@@ -5,19 +5,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use devstack::testing::TestDatabase;
+use domain::balance::BalanceReading;
 use domain::inventory::{Direction, ObservedResource, Relation, RelationKind};
+use domain::invoices::InvoiceHeader;
+use domain::ledger::BillingEntry;
 use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
-use domain::{Completeness, ResourceKind};
+use domain::{Completeness, InvoiceUuid, ResourceKind};
 use serde_json::json;
 use sqlx::PgPool;
 use store::inventory::{
     Guard, ListingFacts, Observations, Resource, ResourceEvent, ResourceFilter, Rules, Shortfall,
     State, SweepOutcome,
 };
+use store::invoices::{IngestOutcome, InvoiceContent, InvoicesDiscovered};
+use store::ledger::LedgerOutcome;
 use store::projects::{
     MembershipOutcome, MembershipPass, ProjectMembers, ProjectSweep, ProjectSweepOutcome,
 };
-use store::{Run, Store, StoreError};
+use store::{Actor, Evidence, Run, Store, StoreError};
 use uuid::Uuid;
 
 /// A store with its own migrated database, and a pool to query the database directly.
@@ -25,7 +30,7 @@ pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) pool: PgPool,
     runs: AtomicU32,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Deref for Fixture {
@@ -37,16 +42,24 @@ impl Deref for Fixture {
 }
 
 pub(crate) async fn fixture() -> Fixture {
-    let database = devstack::testing::database().await;
+    let database = devstack::testing::migrated_database(async |url| {
+        let store = Store::connect(&url, 1).await.unwrap();
+        store.migrate().await.unwrap();
+    })
+    .await;
     let store = Store::connect(&database.url(), 8).await.unwrap();
-    store.migrate().await.unwrap();
     let pool = PgPool::connect(&database.url()).await.unwrap();
     Fixture {
         store,
         pool,
         runs: AtomicU32::new(0),
-        _database: database,
+        database,
     }
+}
+
+/// Returns the author of an act by a command.
+pub(crate) fn by(name: &str) -> Actor {
+    Actor::of_command(name)
 }
 
 pub(crate) fn droplet(id: u32, name: &str) -> ObservedResource {
@@ -140,6 +153,10 @@ pub(crate) fn incomplete() -> Completeness {
 }
 
 impl Fixture {
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// Returns a new run, like a start of a workflow.
     pub(crate) fn new_run(&self) -> Run {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
@@ -150,8 +167,10 @@ impl Fixture {
     }
 
     pub(crate) async fn facts(&self, completeness: Completeness) -> ListingFacts {
+        let evidence = self.store.begin_fetch().await.unwrap();
         ListingFacts {
-            started_at: self.store.now().await.unwrap(),
+            evidence,
+            finished_at: evidence.began_at(),
             completeness,
             shortfall: Shortfall::default(),
             total: None,
@@ -159,6 +178,60 @@ impl Fixture {
             rules: every(Duration::ZERO),
             run: self.new_run(),
         }
+    }
+
+    /// Begins a fetch.
+    pub(crate) async fn evidence(&self) -> Evidence {
+        self.store.begin_fetch().await.unwrap()
+    }
+
+    /// Stores invoices that a list just returned.
+    pub(crate) async fn discover_invoices(
+        &self,
+        headers: &[InvoiceHeader],
+    ) -> Result<InvoicesDiscovered, StoreError> {
+        let evidence = self.evidence().await;
+        self.store
+            .store_invoice_list(headers, evidence, false)
+            .await
+    }
+
+    /// Ingests content that was just fetched.
+    pub(crate) async fn ingest_invoice(
+        &self,
+        invoice: InvoiceUuid,
+        content: InvoiceContent<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        let evidence = self.evidence().await;
+        self.store.ingest_invoice(invoice, evidence, content).await
+    }
+
+    /// Records a check that just failed.
+    pub(crate) async fn fail_invoice(
+        &self,
+        invoice: InvoiceUuid,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let evidence = self.evidence().await;
+        self.store.fail_invoice(invoice, evidence, reason).await
+    }
+
+    /// Stores a billing history that was just fetched.
+    pub(crate) async fn store_ledger(
+        &self,
+        entries: &[BillingEntry],
+        is_complete: bool,
+    ) -> Result<LedgerOutcome, StoreError> {
+        let evidence = self.evidence().await;
+        self.store
+            .store_ledger(entries, evidence, is_complete)
+            .await
+    }
+
+    /// Stores a balance that was just fetched.
+    pub(crate) async fn store_balance(&self, reading: &BalanceReading) -> Result<bool, StoreError> {
+        let evidence = self.evidence().await;
+        self.store.store_balance(reading, evidence).await
     }
 
     pub(crate) async fn sweep_with(
@@ -222,10 +295,18 @@ impl Fixture {
 
     pub(crate) async fn sweep_projects(&self, projects: &[ObservedProject]) -> ProjectSweepOutcome {
         let facts = self.facts(Completeness::Complete).await;
+        self.sweep_projects_with(projects, &facts).await
+    }
+
+    pub(crate) async fn sweep_projects_with(
+        &self,
+        projects: &[ObservedProject],
+        facts: &ListingFacts,
+    ) -> ProjectSweepOutcome {
         let sweep = ProjectSweep {
             projects,
             internal_name: "internal",
-            facts: &facts,
+            facts,
         };
         self.store.sweep_projects(sweep).await.unwrap()
     }
@@ -236,6 +317,14 @@ impl Fixture {
         completeness: Completeness,
     ) -> MembershipOutcome {
         let facts = self.facts(completeness).await;
+        self.store_members_of(projects, &facts).await
+    }
+
+    pub(crate) async fn store_members_of(
+        &self,
+        projects: &[ProjectMembers],
+        facts: &ListingFacts,
+    ) -> MembershipOutcome {
         let listed_kinds = [
             ResourceKind::DROPLET,
             ResourceKind::DNS_ZONE,
@@ -247,7 +336,7 @@ impl Fixture {
             .store_memberships(MembershipPass {
                 projects,
                 listed_kinds: &listed_kinds,
-                facts: &facts,
+                facts,
             })
             .await
             .unwrap()
@@ -256,6 +345,25 @@ impl Fixture {
     pub(crate) async fn store_members(&self, projects: &[ProjectMembers]) -> MembershipOutcome {
         self.store_members_with(projects, Completeness::Complete)
             .await
+    }
+
+    /// Syncs three projects, each with a droplet: 1 "web" with "web-1", 2 "data" with "db-1",
+    /// 3 "free" with "free-1".
+    pub(crate) async fn sync_three_projects(&self) {
+        self.sweep_projects(&[project(1, "web"), project(2, "data"), project(3, "free")])
+            .await;
+        self.sweep(&[
+            droplet(1, "web-1"),
+            droplet(2, "db-1"),
+            droplet(3, "free-1"),
+        ])
+        .await;
+        self.store_members(&[
+            members(1, &["do:droplet:1"]),
+            members(2, &["do:droplet:2"]),
+            members(3, &["do:droplet:3"]),
+        ])
+        .await;
     }
 
     pub(crate) async fn all_resources(&self) -> Vec<Resource> {

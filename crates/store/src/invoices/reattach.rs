@@ -1,0 +1,154 @@
+//! Moves overrides to the lines of a corrected invoice.
+//!
+//! The id of a line contains its times, so a correction of the hours creates a new line. The
+//! override of the old line moves to it if exactly one line that the correction added has the same
+//! product, group, description and ids, and no other override without a line has them.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::invoices::InvoiceLine;
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::bill::Bill;
+use crate::StoreError;
+
+/// The text of a line that a correction keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Text<'a> {
+    product: &'a str,
+    group_description: &'a str,
+    description: &'a str,
+}
+
+/// An override without a line.
+struct Orphan {
+    line_id: Uuid,
+    product: String,
+    group_description: String,
+    description: String,
+    item_resource_id: Option<String>,
+    item_resource_uuid: Option<String>,
+}
+
+impl Orphan {
+    fn text(&self) -> Text<'_> {
+        Text {
+            product: &self.product,
+            group_description: &self.group_description,
+            description: &self.description,
+        }
+    }
+
+    /// Returns true if the line cannot charge another resource. A reading without items has no ids.
+    fn may_be(&self, line: &InvoiceLine) -> bool {
+        let equal = |one: Option<&str>, other: Option<&str>| {
+            one.zip(other).is_none_or(|(one, other)| one == other)
+        };
+        let (id, uuid) = (&line.item.resource_id, &line.item.resource_uuid);
+        equal(self.item_resource_id.as_deref(), id.as_deref())
+            && equal(self.item_resource_uuid.as_deref(), uuid.as_deref())
+    }
+}
+
+/// Moves the overrides of an invoice that have none of the new lines. The lines before the
+/// correction must still be stored. The caller shares the lock [`crate::locks::Lock::CostLines`].
+pub(super) async fn reattach_overrides(
+    tx: &mut PgConnection,
+    bill: &Bill,
+    lines: &[InvoiceLine],
+) -> Result<(), StoreError> {
+    let all = sqlx::query_as!(
+        Orphan,
+        "select line_id, product, group_description, description, item_resource_id, item_resource_uuid
+         from cloud_cost_line_overrides where invoice_id = $1 order by line_id for update",
+        bill.id.any(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let ids = bill.line_ids(lines);
+    let new: HashSet<Uuid> = ids.iter().copied().collect();
+    let (attached, orphans): (Vec<Orphan>, Vec<Orphan>) = all
+        .into_iter()
+        .partition(|stored| new.contains(&stored.line_id));
+    let mut attached: Vec<Uuid> = attached.iter().map(|stored| stored.line_id).collect();
+    let kept: HashSet<Uuid> = sqlx::query_scalar!(
+        "select id from cloud_cost_lines where invoice_id = $1",
+        bill.id.any()
+    )
+    .fetch_all(&mut *tx)
+    .await?
+    .into_iter()
+    .collect();
+    let mut added: HashMap<Text<'_>, Vec<usize>> = HashMap::new();
+    for (place, line) in lines.iter().enumerate() {
+        if !kept.contains(&ids[place]) {
+            let text = Text {
+                product: &line.product,
+                group_description: &line.group_description,
+                description: &line.description,
+            };
+            added.entry(text).or_default().push(place);
+        }
+    }
+    for orphan in &orphans {
+        let fits = |place: &&usize| orphan.may_be(&lines[**place]);
+        let places = added.get(&orphan.text()).into_iter().flatten();
+        let fitting: Vec<&usize> = places.filter(fits).collect();
+        let [place] = *fitting else { continue };
+        let rivals = orphans
+            .iter()
+            .filter(|other| other.text() == orphan.text() && other.may_be(&lines[*place]));
+        let is_free = !attached.contains(&ids[*place]);
+        if rivals.count() == 1 && is_free {
+            move_override(tx, orphan.line_id, ids[*place], &lines[*place]).await?;
+            attached.push(ids[*place]);
+        }
+    }
+    sqlx::query!(
+        "update cloud_cost_line_overrides
+         set orphaned_at = case when line_id = any($2) then null else coalesce(orphaned_at, now()) end
+         where invoice_id = $1",
+        bill.id.any(),
+        &attached,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn move_override(
+    tx: &mut PgConnection,
+    from: Uuid,
+    to: Uuid,
+    line: &InvoiceLine,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update cloud_cost_line_overrides set
+             line_id = $2, moved_from = nullif(coalesce(moved_from, line_id), $2),
+             moved_at = case when coalesce(moved_from, line_id) <> $2 then now() end, start_at = $3, end_at = $4, amount = $5,
+             item_resource_id = coalesce($6, item_resource_id), item_resource_uuid = coalesce($7, item_resource_uuid)
+         where line_id = $1",
+        from,
+        to,
+        line.start_at,
+        line.end_at,
+        line.amount,
+        line.item.resource_id.as_deref(),
+        line.item.resource_uuid.as_deref(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into cloud_cost_line_changes (line_id, changes, cause) values ($1, $2, 'ingest')",
+        to,
+        json!({ "override_of": { "before": from, "after": to } }),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
