@@ -1,5 +1,7 @@
 //! Reads the billing history: invoices, payments and credits.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::ledger::BillingEntry;
 use serde::Deserialize;
@@ -31,7 +33,7 @@ impl Client {
             path: "/v2/customers/my/billing_history",
             envelope: "billing_history",
             paging: Paging::Pages,
-            read: &read_entry,
+            read: Arc::new(read_entry),
             id: None,
             extra: None,
         })

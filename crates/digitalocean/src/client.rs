@@ -15,6 +15,7 @@ use self::admission::Admission;
 use crate::base_url::BaseUrl;
 use crate::error::{Call, Error, ErrorResponse};
 use crate::http::{RESPONSE_TIMEOUT, http_client};
+use crate::nul::without_nul;
 use crate::observer::{Exchange, Observer, path_template};
 use crate::rate_limit::{self, BudgetExhausted, RateLimit, RequestBudget};
 use crate::response_text::{describe_failure, describe_unexpected_body, one_line};
@@ -57,6 +58,13 @@ pub(crate) struct Body {
     pub(crate) content_type: Option<String>,
     /// The token of the request, removed from error texts about the body.
     token: Arc<Token>,
+}
+
+impl Body {
+    fn without_nul(mut self) -> Self {
+        self.bytes = without_nul(self.bytes);
+        self
+    }
 }
 
 impl Client {
@@ -113,14 +121,14 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a GET request and returns the body of the 2xx response.
+    /// Sends a GET request and returns the JSON of the 2xx response, without U+0000.
     pub(crate) async fn get(&self, call: &Call) -> Result<Body, Error> {
         let request = self.request(Method::GET, call);
-        self.send(call, request.header(ACCEPT, "application/json"))
-            .await
+        let request = request.header(ACCEPT, "application/json");
+        Ok(self.send(call, request).await?.without_nul())
     }
 
-    /// Like [`Client::get`], with another `accept` header than JSON.
+    /// Like [`Client::get`], with another `accept` header than JSON. Returns the body unchanged.
     pub(crate) async fn get_as(&self, call: &Call, media_type: &str) -> Result<Body, Error> {
         let request = self.request(Method::GET, call);
         self.send(call, request.header(ACCEPT, media_type)).await
@@ -137,7 +145,7 @@ impl Client {
             path: path.to_owned(),
         };
         let request = self.request(Method::POST, &call);
-        let body = self.send(&call, request.json(body)).await?;
+        let body = self.send(&call, request.json(body)).await?.without_nul();
         Self::decode(&call, &body)
     }
 

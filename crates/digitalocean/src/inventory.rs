@@ -2,6 +2,7 @@
 //! parent.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use domain::inventory::ObservedResource;
 use domain::{Completeness, RecordedPage, ResourceKind};
@@ -48,6 +49,7 @@ impl Client {
             failure: None,
         };
         let mut seen = HashSet::new();
+        let (read, ordered) = (listing.read, listing.ordered);
         for path in listing.paths {
             let mut resources = Resources {
                 ids: HashSet::new(),
@@ -57,7 +59,7 @@ impl Client {
                 path,
                 envelope: listing.envelope,
                 paging: listing.paging,
-                read: &|json| (listing.read)(Body::parse(json, listing.ordered)?),
+                read: Arc::new(move |json| read(Body::parse(json, ordered)?)),
                 id: Some(|item: &Item| item.id.clone()),
                 extra: None,
             };
@@ -102,7 +104,9 @@ impl Client {
         }
         let mut ids: Vec<&String> = ids.iter().collect();
         ids.sort_unstable();
+        let (read, ordered) = (children.read, children.ordered);
         for id in ids {
+            let parent = id.clone();
             let path = (children.path)(id);
             let mut resources = Resources {
                 ids: HashSet::new(),
@@ -112,9 +116,9 @@ impl Client {
                 path: &path,
                 envelope: children.envelope,
                 paging: children.paging,
-                read: &|json| {
-                    (children.read)(id, Body::parse(json, children.ordered)?).map(Item::from)
-                },
+                read: Arc::new(move |json| {
+                    read(&parent, Body::parse(json, ordered)?).map(Item::from)
+                }),
                 id: Some(|item: &Item| item.id.clone()),
                 extra: None,
             };

@@ -3,7 +3,7 @@
 mod bodies;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::invoices::{InvoiceHeader, InvoiceItem, InvoicePreview, InvoiceSummary};
 use domain::{Completeness, InvoiceUuid};
@@ -80,7 +80,7 @@ impl Client {
             path: INVOICES,
             envelope: "invoices",
             paging: Paging::Pages,
-            read: &read_header,
+            read: Arc::new(read_header),
             id: Some(|invoice: &InvoiceHeader| invoice.invoice_uuid.to_string()),
             extra: Some(ExtraField {
                 key: "invoice_preview",
@@ -106,12 +106,12 @@ impl Client {
             path: &format!("{INVOICES}/{invoice}"),
             envelope: "invoice_items",
             paging: Paging::Pages,
-            read: &|json| {
+            read: Arc::new(|json| {
                 Ok(InvoiceItemRead {
                     item: read_item(json)?,
                     json: compact(json),
                 })
-            },
+            }),
             // Items have no id: two equal items are two.
             id: None,
             extra: None,

@@ -44,6 +44,7 @@ use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 
 pub(crate) use body::Body;
+pub use body::restore_tags;
 
 use crate::decode::Unreadable;
 use crate::paging::Paging;

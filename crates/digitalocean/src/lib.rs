@@ -20,6 +20,7 @@ mod inventory;
 mod invoices;
 pub mod kinds;
 mod listing;
+mod nul;
 mod observer;
 mod pages;
 mod paging;

@@ -4,16 +4,20 @@ mod reading;
 mod response;
 mod sink;
 
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::client::Client;
+use crate::client::{Body, Client};
 use crate::decode::Unreadable;
 use crate::error::{Call, Error};
 use crate::listing::Listing;
 use crate::paging::Paging;
 use domain::Completeness;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, poll, stream};
 use reading::{Collected, Reading};
+use tracing::Span;
 
 pub(crate) use response::PageResponse;
 pub use sink::{PageRecord, PageSink};
@@ -23,20 +27,25 @@ const PAGE_SIZE: usize = 200;
 /// The number of pages requested concurrently: far below the limit of 250 requests a minute per
 /// token.
 const CONCURRENT_PAGES: usize = 4;
+/// The number of pages parsed concurrently, in separate tasks: parsing a page of droplets takes
+/// several milliseconds, in which the listing could neither receive responses nor use another core.
+const PARSED_PAGES: usize = 2;
 /// The maximum number of attempts to read a list with pages that contradict each other.
 const MAX_ATTEMPTS: usize = 3;
 /// Two million items. A larger total, or an endless chain of next pages, is treated as an error.
 const MAX_PAGES: u64 = 10_000;
+
+/// Parses an item from its JSON.
+pub(crate) type ItemReader<T> = Arc<dyn Fn(&str) -> Result<T, Unreadable> + Send + Sync>;
 
 /// A list to read, and the parser of its items.
 pub(crate) struct Source<'a, T> {
     /// May contain a query.
     pub(crate) path: &'a str,
     /// The key of the items in the response.
-    pub(crate) envelope: &'a str,
+    pub(crate) envelope: &'static str,
     pub(crate) paging: Paging,
-    /// Parses an item from its JSON.
-    pub(crate) read: &'a (dyn Fn(&str) -> Result<T, Unreadable> + Sync),
+    pub(crate) read: ItemReader<T>,
     /// Returns the id of an item. None if items have no id, so that two equal items are two.
     pub(crate) id: Option<fn(&T) -> String>,
     pub(crate) extra: Option<ExtraField<'a>>,
@@ -91,7 +100,7 @@ pub(crate) struct Read {
 
 impl Client {
     /// Reads a whole list into memory.
-    pub(crate) async fn list<T: Send>(&self, source: &Source<'_, T>) -> Listing<T> {
+    pub(crate) async fn list<T: Send + 'static>(&self, source: &Source<'_, T>) -> Listing<T> {
         let mut items = Collected::new(source.id);
         let Ok(read) = self.list_into(source, &mut items).await;
         Listing {
@@ -109,7 +118,7 @@ impl Client {
     /// other is therefore read again, up to three times in total; after that it is incomplete,
     /// regardless of its pages. If an earlier attempt recorded pages of the list, and the list
     /// is unchanged, reading continues after them.
-    pub(crate) async fn list_into<T: Send, S: PageSink<T>>(
+    pub(crate) async fn list_into<T: Send + 'static, S: PageSink<T>>(
         &self,
         source: &Source<'_, T>,
         sink: &mut S,
@@ -197,7 +206,7 @@ impl Client {
         Ok(Reading::new(source))
     }
 
-    async fn read<'s, T: Send, S: PageSink<T>>(
+    async fn read<'s, T: Send + 'static, S: PageSink<T>>(
         &self,
         source: &Source<'s, T>,
         mut reading: Reading<'s, T>,
@@ -221,10 +230,16 @@ impl Client {
             ));
             return Ok(reading);
         }
-        let mut pages = stream::iter(reading.pages + 1..=last)
-            .map(|number| self.page(source, number, requests))
-            .buffered(CONCURRENT_PAGES);
+        let pages = stream::iter(reading.pages + 1..=last)
+            .map(async |number| (number, self.body(source, number, requests).await))
+            .buffered(CONCURRENT_PAGES)
+            .map(async |(number, body)| read_later_page(source, number, body?).await)
+            .buffered(PARSED_PAGES);
+        let mut pages = pin!(pages.peekable());
         while let Some(page) = pages.next().await {
+            // Sends the next request before this page is processed. The future is dropped, the
+            // stream keeps its request.
+            let _ = poll!(pages.as_mut().peek());
             if !reading.take(page, sink).await? {
                 return Ok(reading);
             }
@@ -251,27 +266,59 @@ impl Client {
         number: u64,
         requests: &AtomicU32,
     ) -> Result<Page<T>, Error> {
-        requests.fetch_add(1, Ordering::Relaxed);
+        let body = self.body(source, number, requests).await?;
         let call = source.call(number);
-        let body = self.get(&call).await?;
         let response = PageResponse::read(&call, &body, source.envelope, number)?;
         if let Some(extra) = source.extra.filter(|_| number == 1) {
             (extra.read)(response.parts.get(extra.key).map(|json| json.get()));
         }
-        let mut page = Page {
-            items: Vec::with_capacity(response.items.len()),
-            unreadable: Vec::new(),
-            facts: response.facts,
-        };
-        for item in response.items {
-            match (source.read)(item.get()) {
-                Ok(item) => page.items.push(item),
-                Err(problem) => {
-                    tracing::warn!(%call, %problem, "cannot parse an item");
-                    page.unreadable.push(problem);
-                }
+        Ok(items_of(response, &call, &source.read))
+    }
+
+    async fn body<T>(
+        &self,
+        source: &Source<'_, T>,
+        number: u64,
+        requests: &AtomicU32,
+    ) -> Result<Body, Error> {
+        requests.fetch_add(1, Ordering::Relaxed);
+        self.get(&source.call(number)).await
+    }
+}
+
+/// Parses a page after the first in a separate task.
+async fn read_later_page<T: Send + 'static>(
+    source: &Source<'_, T>,
+    number: u64,
+    body: Body,
+) -> Result<Page<T>, Error> {
+    let (call, envelope, read) = (source.call(number), source.envelope, source.read.clone());
+    let span = Span::current();
+    let parse = move || {
+        let response = PageResponse::read(&call, &body, envelope, number)?;
+        Ok(items_of(response, &call, &read))
+    };
+    let parsing = tokio::spawn(async move { span.in_scope(parse) });
+    // It is never aborted, so that the only error is a panic.
+    let parsed = parsing.await;
+    parsed.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+}
+
+/// Parses the items of a page.
+fn items_of<T>(response: PageResponse<'_>, call: &Call, read: &ItemReader<T>) -> Page<T> {
+    let mut page = Page {
+        items: Vec::with_capacity(response.items.len()),
+        unreadable: Vec::new(),
+        facts: response.facts,
+    };
+    for item in response.items {
+        match read(item.get()) {
+            Ok(item) => page.items.push(item),
+            Err(problem) => {
+                tracing::warn!(%call, %problem, "cannot parse an item");
+                page.unreadable.push(problem);
             }
         }
-        Ok(page)
     }
+    page
 }

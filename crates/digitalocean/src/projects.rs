@@ -1,5 +1,7 @@
 //! Reads projects and their resources, and creates projects.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::projects::{MemberStatus, NewProject, ObservedProject, ProjectMember};
 use domain::{Completeness, Urn};
@@ -54,7 +56,7 @@ impl Client {
                 path: PROJECTS,
                 envelope: "projects",
                 paging: Paging::Pages,
-                read: &|json| read_project(serde_json::from_str(json)?),
+                read: Arc::new(|json| read_project(serde_json::from_str(json)?)),
                 id: Some(|project: &ObservedProject| project.provider_id.to_string()),
                 extra: None,
             })
@@ -94,7 +96,7 @@ impl Client {
             path: &format!("{PROJECTS}/{project}/resources"),
             envelope: "resources",
             paging: Paging::Pages,
-            read: &read_member,
+            read: Arc::new(read_member),
             id: Some(|member: &ProjectMember| {
                 format!("{}:{}", member.urn.kind, member.urn.provider_id)
             }),

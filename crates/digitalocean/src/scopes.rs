@@ -115,6 +115,16 @@ impl Purpose {
 }
 
 impl Client {
+    /// Returns false if the token lacks the scope to read tags, so that lists of resources omit
+    /// them. Makes one request.
+    pub async fn may_read_tags(&self) -> Result<bool, Error> {
+        match self.probe(&Need::of_tags()).await {
+            Ok(()) => Ok(true),
+            Err(Error::Forbidden { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Requests one item of a list, to check that the token may read it. Fails for every response
     /// that a sync would refuse.
     pub async fn probe(&self, need: &Need) -> Result<(), Error> {

@@ -1,7 +1,9 @@
-//! Lists Spaces buckets by S3's `ListBuckets`: the DigitalOcean API has no list of them.
+//! Lists Spaces buckets by S3's `ListBuckets`: the DigitalOcean API has no list of them. Writes
+//! objects of a bucket.
 
 mod error;
 mod keys;
+mod objects;
 mod response;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use crate::rate_limit;
 
 pub use error::{SpacesError, SpacesErrorResponse};
 pub use keys::{IncompleteSpacesKeys, SpacesKeys};
+pub use objects::{ObjectError, ObjectStore};
 
 /// The regions with Spaces (docs.digitalocean.com/products/spaces/details/availability, as of 23
 /// March 2026). The buckets of a later region are missing here. They are then known only from

@@ -255,6 +255,22 @@ pub(super) fn made_by_kubernetes(tags: &[String]) -> Option<Relation> {
     ))
 }
 
+/// Gives a resource the tags of an earlier listing, with the relation that they state. For a
+/// listing with a token that may not read tags.
+pub fn restore_tags(resource: &mut ObservedResource, tags: Vec<String>) {
+    let is_of_a_cluster = [
+        ResourceKind::DROPLET,
+        ResourceKind::LOAD_BALANCER,
+        ResourceKind::VOLUME,
+    ]
+    .contains(&resource.kind);
+    let mut relations = resource.relations.iter();
+    if is_of_a_cluster && !relations.any(|known| known.relation == RelationKind::MadeByKubernetes) {
+        resource.relations.extend(made_by_kubernetes(&tags));
+    }
+    resource.tags = tags;
+}
+
 /// Creates the relation "that resource is `relation` this one".
 pub(super) fn relation_from(
     relation: RelationKind,

@@ -4,7 +4,10 @@ use domain::ResourceKind;
 use domain::inventory::ObservedResource;
 use serde_json::{Value, json};
 
-use crate::examples::{resource, resources};
+use crate::examples::{fixture, resource, resources};
+use crate::listed::list;
+use crate::listing;
+use crate::scripted::{self, Scripted};
 
 /// Columns: kind, id, name, region, status.
 const HEADS: &str = "
@@ -238,4 +241,22 @@ async fn a_reserved_ip_keeps_its_project_and_its_droplets_name() {
         address.attrs.to_value()["droplet"],
         json!({ "id": 3_164_444, "name": "example.com" })
     );
+}
+
+#[tokio::test]
+async fn the_character_nul_is_replaced_in_every_field() {
+    let mut body = fixture(&ResourceKind::VOLUME);
+    let volume = &mut body["volumes"][0];
+    volume["name"] = "a\0b".into();
+    volume["tags"] = json!(["t\0", "\\u0000"]);
+    volume["description"] = "\0".into();
+    volume["droplet_ids"] = json!(["1\0"]);
+    let server = Scripted::start(move |_, _| scripted::json(&body)).await;
+    let listed = list(&server.client(), listing(&ResourceKind::VOLUME)).await;
+    let seen = &listed.items[0];
+    assert_eq!(seen.name, "a\u{fffd}b");
+    assert_eq!(seen.tags, ["t\u{fffd}", "\\u0000"]);
+    let attrs: Value = serde_json::from_str(seen.attrs.as_json()).unwrap();
+    assert_eq!(attrs["description"], "\u{fffd}");
+    assert_eq!(seen.relations[0].other.provider_id, "1\u{fffd}");
 }
