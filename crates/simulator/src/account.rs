@@ -14,7 +14,7 @@ mod reserved_ips;
 mod resources;
 mod volumes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -58,6 +58,8 @@ pub struct Account {
     pub(crate) volumes: Vec<Volume>,
     pub(crate) reserved_ips: Vec<ReservedIp>,
     pub(crate) buckets: Vec<Bucket>,
+    /// The objects of buckets, by bucket and name.
+    pub(crate) objects: BTreeMap<(String, String), Vec<u8>>,
     /// All other kinds of resources.
     pub(crate) stock: Stock,
     pub(crate) balance: Balance,
@@ -102,6 +104,7 @@ impl Account {
             volumes: Vec::new(),
             reserved_ips: Vec::new(),
             buckets: Vec::new(),
+            objects: BTreeMap::new(),
             stock: Stock::default(),
             balance: Balance::zero(founded),
             invoices: Vec::new(),

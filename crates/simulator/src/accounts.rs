@@ -3,6 +3,7 @@
 mod demo;
 mod demo_fleet;
 mod demo_invoices;
+mod demo_life;
 mod every_cent;
 mod everything;
 mod many;
@@ -23,6 +24,7 @@ impl Account {
         "20000-droplets",
         "100000-resources",
         "10000-invoices",
+        "large",
     ];
 
     /// Creates the account with a name of [`Account::NAMES`].
@@ -35,6 +37,7 @@ impl Account {
             "every-cent" => Some(Self::every_cent()),
             "100000-resources" => Some(Self::with_resources(100_000)),
             "10000-invoices" => Some(Self::with_invoices(10_000)),
+            "large" => Some(Self::large()),
             "20000-droplets" => Some(Self::with_droplets(20_000)),
             _ => None,
         }

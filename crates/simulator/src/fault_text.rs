@@ -142,9 +142,9 @@ fn duration(text: &str) -> Option<Duration> {
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.kind.name(), self.path)?;
-        if !self.query.is_empty() {
-            write!(formatter, "?{}", self.query.join("&"))?;
+        write!(formatter, "{}:{}", self.kind.name(), self.target.path)?;
+        if !self.target.query.is_empty() {
+            write!(formatter, "?{}", self.target.query.join("&"))?;
         }
         if let Some(times) = self.times {
             write!(formatter, ":times={times}")?;

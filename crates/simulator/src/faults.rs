@@ -11,10 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(crate) kind: FaultKind,
-    /// The path; every `*` matches any characters.
-    pub(crate) path: String,
-    /// Parameters that must be in the query, as written.
-    pub(crate) query: Vec<String>,
+    pub(crate) target: Target,
     /// The remaining number of requests that it applies to; `None` for all.
     pub(crate) times: Option<u32>,
 }
@@ -82,11 +79,9 @@ impl Fault {
     /// and optionally query parameters that must be present: `/v2/droplets`, `/v2/customers/*`,
     /// `/v2/droplets?page=2`.
     pub fn new(kind: FaultKind, target: &str) -> Self {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
             kind,
-            path: path.to_owned(),
-            query: parameters(query).map(str::to_owned).collect(),
+            target: Target::parse(target),
             times: None,
         }
     }
@@ -101,12 +96,35 @@ impl Fault {
     fn applies_to(&self, path: &str, query: &str) -> bool {
         let moves = self.kind == FaultKind::ItemMovesBetweenPages;
         self.times != Some(0)
-            && matches(&self.path, path)
+            && self.target.matches(path, query)
+            && (!moves || parameters(query).any(|parameter| parameter == "page=2"))
+    }
+}
+
+/// The requests that a fault or a hold applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The path; every `*` matches any characters.
+    pub(crate) path: String,
+    /// Parameters that must be in the query, as written.
+    pub(crate) query: Vec<String>,
+}
+
+impl Target {
+    pub(crate) fn parse(text: &str) -> Self {
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        Self {
+            path: path.to_owned(),
+            query: parameters(query).map(str::to_owned).collect(),
+        }
+    }
+
+    pub(crate) fn matches(&self, path: &str, query: &str) -> bool {
+        matches(&self.path, path)
             && self
                 .query
                 .iter()
                 .all(|expected| parameters(query).any(|parameter| parameter == expected))
-            && (!moves || parameters(query).any(|parameter| parameter == "page=2"))
     }
 }
 

@@ -25,7 +25,11 @@ pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: N
     let query = request.uri().query().unwrap_or_default().to_owned();
     let request_id = shared.next_request_id().to_string();
 
+    if let Some(suspended) = shared.suspended() {
+        suspended.wait().await;
+    }
     let fault = shared.faults().take(&path, &query);
+    let held = shared.holds().take(&path, &query);
     let (mut response, usage) = match answer(&shared, request, next, fault.as_ref()).await {
         Ok(answered) => answered,
         Err((error, usage)) => (error.answer(&request_id), usage),
@@ -44,6 +48,9 @@ pub(crate) async fn pass(State(shared): State<Shared>, request: Request, next: N
         query,
         status: response.status().as_u16(),
     });
+    if let Some(held) = held {
+        held.wait().await;
+    }
     deliver(response, fault.as_ref()).await
 }
 

@@ -17,6 +17,10 @@
 //! # }
 //! ```
 //!
+//! # The demo account
+//! [`Account::demo`] never changes. `arcadia dev` serves [`Account::demo_at`]: its preview follows
+//! the clock ([`Account::bill_demo`]), and its resources change once ([`Account::change_demo`]).
+//!
 //! # Resources
 //! Every kind of resource that is billed, or that affects attribution, is listed under the path, in
 //! the style and with the scope of the specification. [`Account::add_resource`] creates resources
@@ -55,6 +59,10 @@
 //! - `html_error:/v2/customers/my/invoices/UUID/csv:times=2` fails the first two requests for its
 //!   CSV. If the path has a `*`, these are the first two requests for any matching path.
 //!
+//! [`Simulator::hold`] delays the response to one request until a test releases it, and so
+//! separates the time at which the account is read from the time at which the client stores it.
+//! [`Simulator::suspend`] makes all requests wait.
+//!
 //! # The control endpoint
 //! The same address serves `/simulator/`, without a token, for other processes:
 //!
@@ -78,6 +86,7 @@ mod errors;
 mod fault_text;
 mod faults;
 mod gate;
+mod holds;
 mod identifiers;
 mod kinds;
 mod none_form;
@@ -99,6 +108,7 @@ pub use account::{
 pub use accounts::{EveryCent, LineTruth, ResourceName, Traps, Truth};
 pub use fault_text::FaultTextError;
 pub use faults::{Fault, FaultKind};
+pub use holds::{Hold, Suspension};
 pub use none_form::NoneForm;
 pub use rate_limit::RateLimit;
 pub use requests::ReceivedRequest;

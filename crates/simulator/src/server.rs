@@ -9,7 +9,10 @@ use std::{
 use axum::{Router, middleware};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::{Account, Fault, ReceivedRequest, gate, routes, state::Shared};
+use crate::{
+    Account, Fault, Hold, ReceivedRequest, Suspension, gate, holds::Suspended, routes,
+    state::Shared,
+};
 
 /// How long a stopping server waits for answers in progress.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -73,6 +76,19 @@ impl Simulator {
     /// Adds a fault. If several faults match a request, the oldest applies.
     pub fn fail(&self, fault: Fault) {
         self.shared.faults().add(fault);
+    }
+
+    /// Holds the response to the next request to `target`, a path and parameters as in
+    /// [`Fault::new`].
+    pub fn hold(&self, target: &str) -> Hold {
+        self.shared.holds().add(target)
+    }
+
+    /// Makes all later requests wait until the suspension is dropped.
+    pub fn suspend(&self) -> Suspension {
+        let (suspension, suspended) = Suspended::begin();
+        self.shared.suspend(suspended);
+        suspension
     }
 
     /// Removes all faults.

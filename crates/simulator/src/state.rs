@@ -8,7 +8,11 @@ use std::sync::{
 use uuid::Uuid;
 
 use crate::{
-    Account, ReceivedRequest, faults::Faults, identifiers::identifier, rate_limit::Accounting,
+    Account, ReceivedRequest,
+    faults::Faults,
+    holds::{Holds, Suspended},
+    identifiers::identifier,
+    rate_limit::Accounting,
     requests::RequestLog,
 };
 
@@ -19,6 +23,8 @@ pub(crate) struct Shared(Arc<State>);
 struct State {
     account: RwLock<Account>,
     faults: Mutex<Faults>,
+    holds: Mutex<Holds>,
+    suspended: Mutex<Option<Suspended>>,
     accounting: Mutex<Accounting>,
     requests: Mutex<RequestLog>,
     request_number: AtomicU64,
@@ -35,6 +41,8 @@ impl Shared {
         Self(Arc::new(State {
             account: RwLock::new(account),
             faults: Mutex::default(),
+            holds: Mutex::default(),
+            suspended: Mutex::default(),
             accounting: Mutex::default(),
             requests: Mutex::default(),
             request_number: AtomicU64::new(0),
@@ -57,6 +65,18 @@ impl Shared {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         unpoisoned(&self.0.faults)
+    }
+
+    pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
+        unpoisoned(&self.0.holds)
+    }
+
+    pub(crate) fn suspended(&self) -> Option<Suspended> {
+        unpoisoned(&self.0.suspended).clone()
+    }
+
+    pub(crate) fn suspend(&self, suspended: Suspended) {
+        *unpoisoned(&self.0.suspended) = Some(suspended);
     }
 
     pub(crate) fn accounting(&self) -> MutexGuard<'_, Accounting> {

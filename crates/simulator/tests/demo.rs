@@ -7,6 +7,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use serde_json::Value;
 use simulator::{Account, Invoice, InvoiceLine};
 use support::TestClient;
@@ -274,4 +276,92 @@ async fn the_balance_is_the_total_of_the_history() {
         .unwrap();
     assert_eq!(invoice["description"], "Invoice for April 2026");
     assert_eq!(invoice["amount"], "86.92");
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_demo_has_a_preview_of_the_current_month_on_any_day() {
+    for (now, period, ends) in [
+        ("2026-05-20T10:30:00Z", "2026-05", "2026-05-20T10:00:00Z"),
+        ("2026-12-01T00:10:00Z", "2026-12", "2026-12-01T01:00:00Z"),
+        ("2028-02-29T23:59:59Z", "2028-02", "2028-02-29T23:00:00Z"),
+    ] {
+        let account = Account::demo_at(time(now), time(now));
+        let preview = account.preview().unwrap();
+        assert_eq!(preview.period_text(), period);
+        assert_eq!(preview.amount.to_string(), total(preview));
+        assert!(preview.amount.is_sign_positive() && !preview.amount.is_zero());
+        let last = preview.lines.iter().filter_map(|line| line.end).max();
+        assert_eq!(last, Some(time(ends)));
+        let usage = account.balance().month_to_date_usage;
+        assert_eq!(usage, preview.amount);
+        assert!(account.balance().generated_at <= time(now));
+    }
+}
+
+#[test]
+fn the_fixed_figures_of_the_demo_are_the_same_at_any_time() {
+    let fixed = Account::demo();
+    let later = Account::demo_at(time("2026-11-29T12:00:00Z"), time("2026-11-29T12:00:00Z"));
+    assert_eq!(later.invoices(), fixed.invoices());
+    assert_eq!(later.domains(), fixed.domains());
+    let ids = |account: &Account| account.resource_ids("droplet");
+    assert_eq!(ids(&later), ids(&fixed));
+    assert_eq!(later.resource_ids("snapshot").len(), 14);
+}
+
+#[test]
+fn a_month_that_ends_while_the_demo_is_served_is_invoiced() {
+    let since = time("2026-11-20T12:00:00Z");
+    let mut account = Account::demo_at(since, since);
+    let before = account.preview().unwrap().amount;
+    account.bill_demo(since, time("2026-12-01T12:00:00Z"));
+    assert_eq!(account.invoices().len(), 137);
+    account.bill_demo(since, time("2026-12-02T12:00:00Z"));
+    assert_eq!(account.invoices().len(), 138);
+    let november = &account.invoices()[0];
+    assert_eq!(november.period_text(), "2026-11");
+    assert!(november.amount > before);
+    assert_eq!(account.owed_by_history(), Decimal::ZERO);
+    let restarted = Account::demo_at(since, time("2026-12-02T12:00:00Z"));
+    assert_eq!(restarted.invoices(), account.invoices());
+    assert_eq!(restarted.preview(), account.preview());
+}
+
+#[test]
+fn the_change_of_the_demo_spares_droplets_and_domains() {
+    let now = time("2026-11-29T12:00:00Z");
+    let mut account = Account::demo_at(now, now);
+    let before = account.clone();
+    account.change_demo(now);
+    let project_of = |account: &Account, name: &str| {
+        let droplet = account.droplets().iter().find(|known| known.name == name);
+        let id = account.project_of(&droplet.unwrap().urn()).unwrap();
+        account.project(id).unwrap().name.clone()
+    };
+    assert_eq!(project_of(&before, "status-page"), "Kestrel Website");
+    assert_eq!(project_of(&account, "status-page"), "Internal Tooling");
+    assert_eq!(account.domains(), before.domains());
+    let ids = |account: &Account| account.resource_ids("droplet");
+    assert_eq!(ids(&account), ids(&before));
+    assert_eq!(account.resource_ids("snapshot").len(), 2);
+    let again = account.clone();
+    account.change_demo(now);
+    let snapshots = |account: &Account| account.resource_ids("snapshot");
+    assert_eq!(snapshots(&account), snapshots(&again));
+}
+
+#[test]
+fn each_demo_tenant_has_a_project_and_one_project_has_no_tenant() {
+    let account = Account::demo();
+    let names: BTreeSet<&str> = account.projects().iter().map(|p| p.name.as_str()).collect();
+    let assigned: BTreeSet<&str> = Account::DEMO_TENANTS
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(assigned.is_subset(&names));
+    assert_eq!(names.len() - assigned.len(), 1);
 }

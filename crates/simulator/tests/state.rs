@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode, header::ACCEPT};
 use rust_decimal::Decimal;
 use serde_json::json;
 use simulator::{Account, DEMO_TOKEN, HistoryEntry, Invoice, InvoiceLine, MemberStatus};
 use support::{TestClient, answered};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -290,4 +293,36 @@ async fn unknown_paths_are_not_found_and_wrong_methods_not_allowed() {
     }
     let (status, _) = client.post("/v2/droplets", json!({})).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_held_response_has_the_account_of_its_request() {
+    let client = TestClient::of(Account::demo()).await;
+    let simulator = &client.simulator;
+    let count = simulator.read(|account| account.droplets().len());
+    let mut hold = simulator.hold("/v2/droplets?page=1");
+    let changing = async {
+        hold.reached().await;
+        simulator.change(|account| account.add_droplet("late", "c-2", "syd1"));
+        // Only one response is held.
+        let after = client.ok("/v2/droplets?page=1").await;
+        assert_eq!(after["meta"]["total"], count + 1);
+        drop(hold);
+    };
+    let (before, ()) = tokio::join!(client.ok("/v2/droplets?page=1"), changing);
+    assert_eq!(before["meta"]["total"], count);
+}
+
+#[tokio::test]
+async fn suspended_requests_read_the_account_when_they_continue() {
+    let client = TestClient::of(Account::demo()).await;
+    let simulator = &client.simulator;
+    let count = simulator.read(|account| account.droplets().len());
+    let suspension = simulator.suspend();
+    let mut request = std::pin::pin!(client.ok("/v2/droplets"));
+    let brief = Duration::from_millis(50);
+    assert!(timeout(brief, &mut request).await.is_err());
+    simulator.change(|account| account.add_droplet("late", "c-2", "syd1"));
+    drop(suspension);
+    assert_eq!(request.await["meta"]["total"], count + 1);
 }

@@ -21,8 +21,14 @@ impl Account {
         &self.buckets
     }
 
+    /// Returns the objects by bucket and name.
+    pub fn objects(&self) -> impl Iterator<Item = (&str, &str, &[u8])> {
+        let objects = self.objects.iter();
+        objects.map(|((bucket, name), content)| (&**bucket, &**name, &**content))
+    }
+
     /// Creates a bucket. Replaces one of the same name.
-    pub(crate) fn insert_bucket(&mut self, name: &str, region: &str) {
+    pub fn add_bucket(&mut self, name: &str, region: &str) {
         self.remove_bucket(name);
         self.assign_new(&format!("do:space:{name}"));
         let created_at = self.latest_moment();

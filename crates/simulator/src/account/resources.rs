@@ -43,7 +43,7 @@ impl Account {
             "volume" => return self.add_volume(name, region, 100).to_string(),
             "dns_zone" => self.add_domain(name),
             "reserved_ip" => self.add_reserved_ip(name, region, None),
-            BUCKET => self.insert_bucket(name, region),
+            BUCKET => self.add_bucket(name, region),
             _ => {
                 let parent = self.usual_parent(kind, region);
                 return self.add_child(kind, name, region, parent);

@@ -5,8 +5,7 @@ use super::{
     demo_invoices,
 };
 use crate::{
-    Account, Balance, Domain, Droplet, MemberStatus, Project, dates::moment,
-    identifiers::identifier,
+    Account, Domain, Droplet, MemberStatus, Project, dates::moment, identifiers::identifier,
 };
 
 const REGION: &str = "syd1";
@@ -15,17 +14,23 @@ impl Account {
     /// Creates five droplets and seven domains in four projects, and an invoice for each of the 137
     /// months from December 2014 to April 2026. April 2026 has 33 lines that total $86.92; six
     /// lines are of the five droplets, one of which was resized in mid-month, and the others of
-    /// deleted droplets, Spaces and GST.
+    /// deleted droplets, Spaces and GST. The time of this account is 9 May 2026;
+    /// [`Account::demo_at`] creates it at another time.
     pub fn demo() -> Self {
-        let mut account = Self::empty();
-        found_projects(&mut account);
-        create_droplets(&mut account);
-        create_domains(&mut account);
-        demo_invoices::issue(&mut account);
-        account.set_balance(Balance::zero(demo_invoices::preview_time()));
-        account.settle_balance();
+        let mut account = demo_resources();
+        let time = demo_invoices::fixed_time();
+        demo_invoices::bill(&mut account, time, time);
         account
     }
+}
+
+/// The projects, droplets and domains, without a bill.
+pub(super) fn demo_resources() -> Account {
+    let mut account = Account::empty();
+    found_projects(&mut account);
+    create_droplets(&mut account);
+    create_domains(&mut account);
+    account
 }
 
 fn found_projects(account: &mut Account) {

@@ -1,6 +1,6 @@
 //! The demo account's invoices, month by month from its tables.
 
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, DurationRound, Months, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::demo_fleet::{
@@ -8,7 +8,7 @@ use super::demo_fleet::{
     monthly_price,
 };
 use crate::{
-    Account, CsvForm, Invoice, InvoiceLine,
+    Account, Balance, CsvForm, Invoice, InvoiceLine,
     dates::{moment, month_start},
     identifiers::{identifier, spread},
 };
@@ -16,26 +16,52 @@ use crate::{
 /// DigitalOcean bills at most 672 hours a month.
 const BILLED_HOURS: u32 = 672;
 
-/// The account's current time, some hours after its balance and its preview were computed.
-pub(crate) fn preview_time() -> DateTime<Utc> {
+/// The last month with an invoice in the account's tables.
+const LAST_INVOICED: (i32, u32) = (2026, 4);
+
+/// The time of the account that does not change: some days after the last invoice.
+pub(crate) fn fixed_time() -> DateTime<Utc> {
     moment((2026, 5, 9, 5))
 }
 
-/// Issues the invoices from December 2014 to April 2026 and sets the preview of May 2026.
-pub(crate) fn issue(account: &mut Account) {
+/// Issues the invoices from December 2014 to April 2026, and those of the months that ended between
+/// `since` and `now`. Sets the preview and the balance of the month of `now`.
+///
+/// The account has no invoices for the months between April 2026 and `since`, because the number
+/// of its invoices is fixed. DigitalOcean issues an invoice some hours after the end of the month;
+/// this account a day later, when the invoice is also paid.
+pub(crate) fn bill(account: &mut Account, since: DateTime<Utc>, now: DateTime<Utc>) {
+    let now = now.max(fixed_time());
+    let open = month_start(now.year(), now.month());
+    let first_ended = month_start(since.year(), since.month());
     let mut previews_so_far = 0;
-    let (mut year, mut month) = (2014, 12);
-    while (year, month) <= (2026, 4) {
-        let period = Period::new(year, month, None);
-        account.add_invoice(invoice(&period, &mut previews_so_far));
-        (year, month) = if month == 12 {
-            (year + 1, 1)
-        } else {
-            (year, month + 1)
-        };
+    let mut start = month_start(2014, 12);
+    while start < open {
+        let billed = invoice(&Period::of(start), &mut previews_so_far);
+        let is_in_tables = start <= month_start(LAST_INVOICED.0, LAST_INVOICED.1);
+        let paid_at = billed.issued_at() + billed.paid_after.unwrap_or_default();
+        let has_ended_since = start >= first_ended && paid_at <= now;
+        let is_new = !account.invoices.iter().any(|known| known.period == start);
+        if is_new && (is_in_tables || has_ended_since) {
+            account.add_invoice(billed);
+        }
+        start = next_month(start);
     }
-    let running = Period::new(2026, 5, Some(preview_time()));
+    let running = Period::of(open).until(last_hour(now));
     account.set_preview(Some(invoice(&running, &mut previews_so_far)));
+    account.set_balance(Balance::zero(running.end.min(now)));
+    account.settle_balance();
+}
+
+/// The end of the last full hour; of the first hour at the start of a month, because a preview
+/// bills at least one hour.
+fn last_hour(now: DateTime<Utc>) -> DateTime<Utc> {
+    let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
+    hour.max(month_start(now.year(), now.month()) + TimeDelta::hours(1))
+}
+
+fn next_month(start: DateTime<Utc>) -> DateTime<Utc> {
+    start.checked_add_months(Months::new(1)).unwrap_or(start)
 }
 
 /// The part of a month that an invoice covers.
@@ -47,19 +73,27 @@ struct Period {
 }
 
 impl Period {
-    fn new(year: i32, month: u32, so_far: Option<DateTime<Utc>>) -> Self {
-        let start = month_start(year, month);
-        let next = start.checked_add_months(Months::new(1)).unwrap_or(start);
+    /// The month with this first moment.
+    fn of(start: DateTime<Utc>) -> Self {
         Self {
-            year,
-            month,
+            year: start.year(),
+            month: start.month(),
             start,
-            end: so_far.unwrap_or(next),
+            end: next_month(start),
         }
+    }
+
+    /// The part of the month before a time.
+    fn until(self, end: DateTime<Utc>) -> Self {
+        Self { end, ..self }
     }
 
     fn hours(&self) -> u32 {
         whole_hours(self.start, self.end)
+    }
+
+    fn hours_of_month(&self) -> u32 {
+        whole_hours(self.start, next_month(self.start))
     }
 
     /// Returns the part of a resource's lifetime that is in the period; None if there is none.
@@ -159,7 +193,6 @@ fn droplets(period: &Period) -> Vec<InvoiceLine> {
 fn previews(period: &Period, so_far: &mut u64) -> Vec<InvoiceLine> {
     let chosen: Vec<(u32, &str)> = match (period.year, period.month) {
         (2026, 4) => APRIL_2026_PREVIEWS.to_vec(),
-        (2026, 5) => vec![(17, "s-1vcpu-1gb"), (40, "s-1vcpu-2gb"), (6, "s-2vcpu-4gb")],
         (year, month) => {
             let years = u32::try_from(year - 2016).unwrap_or(0);
             let count = if years == 0 {
@@ -176,9 +209,13 @@ fn previews(period: &Period, so_far: &mut u64) -> Vec<InvoiceLine> {
     for (hours, size) in chosen {
         *so_far += 1;
         let number = *so_far;
-        let free_hours = period.hours().saturating_sub(hours).max(1);
+        let free_hours = period.hours_of_month().saturating_sub(hours).max(1);
         let starts_after = spread(number) % u64::from(free_hours);
         let from = period.start + TimeDelta::hours(i64::try_from(starts_after).unwrap_or(0));
+        if from >= period.end {
+            continue;
+        }
+        let hours = hours.min(whole_hours(from, period.end));
         let project =
             [WEBSITE, API, API, TOOLING, MAIN][usize::from(spread(number).to_le_bytes()[7] % 5)];
         let amount = charge(monthly_price(size, period.start), hours);

@@ -25,6 +25,9 @@ const KINDS: [&str; 10] = [
     "uptime_check",
 ];
 
+/// The kinds other than droplets.
+const OTHERS: &[&str] = KINDS.split_at(1).1;
+
 const REGIONS: [&str; 3] = ["nyc3", "syd1", "fra1"];
 
 /// The months from December 2014 to April 2026.
@@ -78,6 +81,26 @@ impl Account {
         account.settle_balance();
         account
     }
+
+    /// Creates an account with 20,000 droplets, 14,000 resources of nine other kinds, and an
+    /// invoice of 200 lines for each of the last 150 months.
+    pub fn large() -> Self {
+        let mut account = Self::with_droplets(20_000);
+        let project = account.default_project();
+        for number in 0..14_000 {
+            let (round, kind) = (number / OTHERS.len(), OTHERS[number % OTHERS.len()]);
+            account.create_in(project, |account| create(account, kind, round));
+        }
+        let end = month_start(2026, 5);
+        for back in (1..=150).rev() {
+            let month = end.checked_sub_months(Months::new(back)).unwrap_or(end);
+            let lines = (0..200).map(|place| line(&account, month, back, place));
+            let invoice = Invoice::for_month(month.year(), month.month(), lines.collect());
+            account.add_invoice(invoice);
+        }
+        account.settle_balance();
+        account
+    }
 }
 
 /// Three new projects and the default one.
@@ -87,30 +110,38 @@ fn four_projects(account: &mut Account) -> [Uuid; 4] {
     [first, second, third, account.default_project()]
 }
 
-/// An invoice with three to six lines.
-fn small(account: &Account, month: DateTime<Utc>, number: u32) -> Invoice {
-    let line = |place: u32| {
-        let chance = spread(u64::from(number) * 8 + u64::from(place));
-        let cents = Decimal::new(i64::from(chance.to_le_bytes()[0]) + 100, 2);
-        let droplets = account.droplets();
-        let droplet = droplets.get(usize::from(chance.to_le_bytes()[1]) % droplets.len().max(1));
-        let end = month.checked_add_months(Months::new(1)).unwrap_or(month);
-        match droplet.filter(|_| place.is_multiple_of(2)) {
-            Some(droplet) => {
-                let named = format!("{} ({})", droplet.name, droplet.size);
-                InvoiceLine::new("Droplets", &named, cents).with_id(&droplet.id)
-            }
-            None => InvoiceLine::new(
-                "Droplets",
-                &format!("deleted-{number}-{place} (c-2)"),
-                cents,
-            )
-            .with_id(&(30_000_000 + number * 8 + place)),
-        }
+/// A line of a droplet, or of a deleted one.
+fn line(account: &Account, month: DateTime<Utc>, number: u32, place: u32) -> InvoiceLine {
+    let id = 30_000_000 + number * 256 + place;
+    let [cents, droplet, more, ..] = spread(u64::from(id)).to_le_bytes();
+    let cents = Decimal::new(i64::from(cents) + 100, 2);
+    let droplets = account.droplets();
+    let droplet = usize::from(u16::from_le_bytes([droplet, more])) % droplets.len().max(1);
+    let end = month.checked_add_months(Months::new(1)).unwrap_or(month);
+    let deleted = || {
+        InvoiceLine::new(
+            "Droplets",
+            &format!("deleted-{number}-{place} (c-2)"),
+            cents,
+        )
+        .with_id(&id)
+    };
+    let droplet = droplets.get(droplet).filter(|_| place.is_multiple_of(2));
+    droplet
+        .map_or_else(deleted, |droplet| {
+            let named = format!("{} ({})", droplet.name, droplet.size);
+            InvoiceLine::new("Droplets", &named, cents).with_id(&droplet.id)
+        })
         .during(720, month, end)
         .in_project("storefront")
-    };
-    let mut lines: Vec<InvoiceLine> = (0..2 + number % 4).map(line).collect();
+}
+
+/// An invoice with three to six lines.
+fn small(account: &Account, month: DateTime<Utc>, number: u32) -> Invoice {
+    let places = 0..2 + number % 4;
+    let mut lines: Vec<InvoiceLine> = places
+        .map(|place| line(account, month, number, place))
+        .collect();
     lines.push(InvoiceLine::new("Taxes", "GST (10%)", Decimal::new(31, 2)));
     Invoice {
         uuid: identifier("one of many invoices", u64::from(number)),
@@ -146,6 +177,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn the_large_account_has_34000_resources_and_30000_lines() {
+        let account = Account::large();
+        let lines = account.invoices().iter().map(|invoice| invoice.lines.len());
+        assert_eq!(
+            (account.droplets().len(), account.invoices().len()),
+            (20_000, 150)
+        );
+        assert_eq!(lines.sum::<usize>(), 30_000);
+        assert_eq!(account.balance().account_balance, Decimal::ZERO);
+    }
 
     #[test]
     fn ten_thousand_invoices_go_back_to_2014_newest_first_and_each_is_another() {

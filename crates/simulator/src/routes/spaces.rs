@@ -1,4 +1,5 @@
-//! Spaces: lists the buckets of a region as S3 does, in XML. Requests are signed with a Spaces key.
+//! Spaces: lists the buckets of a region as S3 does, in XML, and keeps objects of buckets. Requests
+//! are signed with a Spaces key.
 
 mod signature;
 
@@ -27,6 +28,10 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/spaces/{region}", get(list))
         .route("/spaces/{region}/", get(list))
+        .route(
+            "/spaces/{region}/{bucket}/{*object}",
+            get(read_object).put(write_object).delete(delete_object),
+        )
 }
 
 async fn list(
@@ -78,6 +83,12 @@ fn answer(
         _ => {}
     }
     let account = shared.account();
+    check_signature(&account, request, region)?;
+    Ok(list_buckets(&account, region, fault))
+}
+
+fn check_signature(account: &Account, request: &Request, region: &str) -> Result<(), Refusal> {
+    let forbidden = |code| (StatusCode::FORBIDDEN, code);
     let signature = Signature::of(request).ok_or(forbidden("AccessDenied"))?;
     let secret = account.spaces_keys.secret_of(&signature.access_key_id);
     let secret = secret.ok_or(forbidden("InvalidAccessKeyId"))?;
@@ -87,7 +98,79 @@ fn answer(
     if !signature.is_by(secret, request) {
         return Err(forbidden("SignatureDoesNotMatch"));
     }
-    Ok(list_buckets(&account, region, fault))
+    Ok(())
+}
+
+/// The region, the bucket and the name of an object.
+type ObjectPath = Path<(String, String, String)>;
+
+async fn read_object(
+    State(shared): State<Shared>,
+    Path((region, bucket, object)): ObjectPath,
+    request: Request,
+) -> Response {
+    let account = shared.account();
+    if let Err(refusal) = check_bucket(&account, &request, &region, &bucket) {
+        return refused(&region, refusal);
+    }
+    match account.objects.get(&(bucket, object)) {
+        Some(content) => content.clone().into_response(),
+        None => refused(&region, (StatusCode::NOT_FOUND, "NoSuchKey")),
+    }
+}
+
+async fn write_object(
+    State(shared): State<Shared>,
+    Path((region, bucket, object)): ObjectPath,
+    request: Request,
+) -> Response {
+    if let Err(refusal) = check_bucket(&shared.account(), &request, &region, &bucket) {
+        return refused(&region, refusal);
+    }
+    match axum::body::to_bytes(request.into_body(), LARGEST_OBJECT).await {
+        Ok(content) => {
+            let mut account = shared.account_mut();
+            account.objects.insert((bucket, object), content.to_vec());
+            StatusCode::OK.into_response()
+        }
+        Err(_) => refused(&region, (StatusCode::BAD_REQUEST, "IncompleteBody")),
+    }
+}
+
+async fn delete_object(
+    State(shared): State<Shared>,
+    Path((region, bucket, object)): ObjectPath,
+    request: Request,
+) -> Response {
+    if let Err(refusal) = check_bucket(&shared.account(), &request, &region, &bucket) {
+        return refused(&region, refusal);
+    }
+    shared.account_mut().objects.remove(&(bucket, object));
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The largest object that is kept, in bytes.
+const LARGEST_OBJECT: usize = 64 * 1024 * 1024;
+
+fn check_bucket(
+    account: &Account,
+    request: &Request,
+    region: &str,
+    bucket: &str,
+) -> Result<(), Refusal> {
+    check_signature(account, request, region)?;
+    let mut buckets = account.buckets.iter();
+    if buckets.any(|known| known.region == region && known.name == bucket) {
+        Ok(())
+    } else {
+        Err((StatusCode::NOT_FOUND, "NoSuchBucket"))
+    }
+}
+
+fn refused(region: &str, (status, code): Refusal) -> Response {
+    let region = escape(region);
+    let body = format!("<Error><Code>{code}</Code><HostId>{region}</HostId></Error>");
+    xml(status, &body)
 }
 
 fn list_buckets(account: &Account, region: &str, fault: Option<&FaultKind>) -> String {
