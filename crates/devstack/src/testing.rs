@@ -10,6 +10,6 @@ mod own_servers;
 mod servers;
 
 pub use addresses::unused_address;
-pub use databases::{TestDatabase, database};
+pub use databases::{TestDatabase, database, migrated_database};
 pub use own_servers::{OwnPostgres, OwnTemporal, PostgresClient, Stop};
 pub use servers::{TestTemporal, temporal};

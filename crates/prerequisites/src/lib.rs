@@ -40,17 +40,41 @@ pub fn program(name: &str) {
 /// Sets `missing_axe` unless axe-core is in the file of `ARCADIA_AXE`, or in the cache of
 /// `.ci/run`. Sets the variable `ARCADIA_AXE_SCRIPT` to the file.
 pub fn axe() {
-    println!("cargo::rerun-if-env-changed=ARCADIA_AXE");
-    let file = env::var_os("ARCADIA_AXE").map_or_else(
+    let file = cached("ARCADIA_AXE", "axe.min.js");
+    println!("cargo::rustc-env=ARCADIA_AXE_SCRIPT={}", file.display());
+    report_file("axe", &file);
+}
+
+/// Sets `missing_focus_toolkit` unless `focus-data-toolkit` is in the virtual environment of
+/// `ARCADIA_FOCUS_TOOLKIT`, or in the cache of `.ci/run`. Sets the variable
+/// `ARCADIA_FOCUS_TOOLKIT_DIR` to the environment.
+pub fn focus_toolkit() {
+    let directory = cached("ARCADIA_FOCUS_TOOLKIT", "focus-toolkit");
+    let shown = directory.display();
+    println!("cargo::rustc-env=ARCADIA_FOCUS_TOOLKIT_DIR={shown}");
+    report_file("focus_toolkit", &directory.join("bin/focus-toolkit"));
+}
+
+/// Sets `missing_focus_validator` unless `focus-validator` is in the virtual environment of
+/// `ARCADIA_FOCUS_VALIDATOR`, or in the cache of `.ci/run`. Sets the variable
+/// `ARCADIA_FOCUS_VALIDATOR_DIR` to the environment.
+pub fn focus_validator() {
+    let directory = cached("ARCADIA_FOCUS_VALIDATOR", "focus-validator");
+    let shown = directory.display();
+    println!("cargo::rustc-env=ARCADIA_FOCUS_VALIDATOR_DIR={shown}");
+    report_file("focus_validator", &directory.join("bin/focus-validator"));
+}
+
+/// Returns the path in a variable, or in the cache of `.ci/run`.
+fn cached(variable: &str, name: &str) -> PathBuf {
+    println!("cargo::rerun-if-env-changed={variable}");
+    env::var_os(variable).map_or_else(
         || {
             let user = env::var_os("HOME").unwrap_or_default();
-            Path::new(&user).join(".cache/arcadia-tests/axe.min.js")
+            Path::new(&user).join(".cache/arcadia-tests").join(name)
         },
         PathBuf::from,
-    );
-    println!("cargo::rerun-if-changed={}", file.display());
-    println!("cargo::rustc-env=ARCADIA_AXE_SCRIPT={}", file.display());
-    report("axe", file.is_file());
+    )
 }
 
 /// Sets `missing_long_tests` unless `ARCADIA_LONG_TESTS` is set. Long tests repeat, at a larger
@@ -58,6 +82,11 @@ pub fn axe() {
 pub fn long_tests() {
     println!("cargo::rerun-if-env-changed=ARCADIA_LONG_TESTS");
     report("long_tests", env::var_os("ARCADIA_LONG_TESTS").is_some());
+}
+
+fn report_file(name: &str, file: &Path) {
+    println!("cargo::rerun-if-changed={}", file.display());
+    report(name, file.is_file());
 }
 
 fn report(name: &str, is_present: bool) {

@@ -17,7 +17,10 @@ use crate::tools::temporal::find_or_install;
 use crate::users::ServerUser;
 
 /// Without fsync: tests kill these servers but not the machine, so committed data survive anyway.
-const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "max_connections=200", "shared_buffers=64MB"];
+const POSTGRES_OPTIONS: &[&str] = &["fsync=off", "max_connections=200", "shared_buffers=64MB"];
+/// PostgreSQL's own defaults for durability: fsync, synchronous commits and full page writes.
+/// Autovacuum would write to the log at random moments of a measurement.
+const DURABLE_OPTIONS: &[&str] = &["max_connections=200", "autovacuum=off"];
 
 /// The way a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub struct OwnPostgres {
     password: String,
     port: u16,
     log: Log,
+    options: &'static [&'static str],
     server: Option<PostgresServer>,
     _directory: TempDir,
 }
@@ -42,6 +46,15 @@ pub struct OwnPostgres {
 impl OwnPostgres {
     /// Starts a server with an empty database.
     pub async fn start() -> Self {
+        Self::start_with(POSTGRES_OPTIONS).await
+    }
+
+    /// Starts a server with an empty database and the durability of a production server.
+    pub async fn start_durable() -> Self {
+        Self::start_with(DURABLE_OPTIONS).await
+    }
+
+    async fn start_with(options: &'static [&'static str]) -> Self {
         let user = ServerUser::choose(Path::new("")).unwrap_or_else(|error| panic!("{error}"));
         let directory = temporary_directory(user).unwrap_or_else(|error| panic!("{error}"));
         let data = directory.path().join("postgres");
@@ -58,6 +71,7 @@ impl OwnPostgres {
             password,
             port: ports::free_port().unwrap_or_else(|error| panic!("{error}")),
             log: Log::new(directory.path().join("postgres.log")),
+            options,
             server: None,
             _directory: directory,
         };
@@ -129,7 +143,7 @@ impl OwnPostgres {
     pub async fn start_again(&mut self) {
         let settings = Settings {
             ports: Ports::Only(self.port),
-            options: &POSTGRES_OPTIONS,
+            options: self.options,
             remove_afterwards: None,
         };
         let server = PostgresServer::start(&self.cluster, &self.password, settings, &self.log)

@@ -130,6 +130,6 @@ pub(super) fn temporary_directory(user: ServerUser) -> Result<TempDir, Error> {
 }
 
 /// Returns the value of a variable, unless it is empty.
-fn setting(name: &str) -> Option<String> {
+pub(super) fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
