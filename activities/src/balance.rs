@@ -30,8 +30,9 @@ impl BalanceActivities {
 
 impl BalanceActivities {
     async fn poll_balance(&self) -> Result<BalancePolled, Failure> {
+        let evidence = self.store.begin_fetch().await?;
         let reading = self.digitalocean.get_balance().await?;
-        let is_new = self.store.store_balance(&reading).await?;
+        let is_new = self.store.store_balance(&reading, evidence).await?;
         Ok(BalancePolled {
             month_to_date_balance: reading.month_to_date_balance.to_string(),
             generated_at: reading.generated_at.to_rfc3339(),

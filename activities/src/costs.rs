@@ -25,7 +25,7 @@ impl CostActivities {
     ) -> Result<BooksChecked, ActivityError> {
         let store = self.store.clone();
         let discrepancies = heartbeating(&context, &self.store, async move {
-            Ok(store.cost_discrepancies().await?)
+            Ok(store.check_costs().await?)
         })
         .await?;
         Ok(BooksChecked {
@@ -34,9 +34,9 @@ impl CostActivities {
                 .take(REPORTED)
                 .map(|found| {
                     format!(
-                        "the books do not balance: {} of {} ({}): expected {} USD, found {}; \
+                        "the books do not balance: {} of {} ({}): expected {}, found {}; \
                          see GET /api/v1/billing/checks",
-                        found.what, found.bill, found.period, found.expected, found.found
+                        found.what, found.subject, found.period, found.expected, found.found
                     )
                 })
                 .collect(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use digitalocean::SpacesError;
 use domain::InvoiceUuid;
 use domain::invoices::UnreadableInvoice;
+use export::ExportError;
 use store::StoreError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
@@ -26,6 +27,8 @@ pub enum Failure {
     NoInvoice(InvoiceUuid),
     UnknownKind(String),
     InvalidInput(String),
+    /// A file of a closed month could not be encoded.
+    Export(ExportError),
     InternalProject {
         name: String,
         reason: String,
@@ -82,11 +85,13 @@ impl Failure {
             Self::Spaces(_) => "Spaces",
             Self::Store(StoreError::NotFound { .. }) | Self::NoInvoice(_) => "NotFound",
             Self::Store(StoreError::Unconfirmed { .. }) => "InvoiceNotVerified",
+            Self::Store(StoreError::Superseded { .. }) => "Superseded",
             Self::Store(_) => "Database",
             Self::UnreadableInvoice(_) => "UnreadableInvoice",
             Self::InconsistentItems(_) => "InconsistentItems",
             Self::UnknownKind(_) => "UnknownKind",
             Self::InvalidInput(_) => "InvalidInput",
+            Self::Export(_) => "Export",
             Self::InternalProject { .. } | Self::MayNotCreateProject { .. } => "InternalProject",
         }
     }
@@ -107,6 +112,7 @@ impl Failure {
             | Self::NoInvoice(_)
             | Self::UnknownKind(_)
             | Self::InvalidInput(_)
+            | Self::Export(_)
             | Self::MayNotCreateProject { .. } => false,
             Self::DigitalOcean(error) => error.is_retryable(),
             Self::Spaces(error) => error.is_retryable(),
@@ -129,7 +135,13 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
+    /// Whether another attempt may succeed, at once or after the rate limit.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_paused = matches!(self, Self::DigitalOcean(error) if is_pause(error));
+        is_paused || self.is_retryable()
+    }
+
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::DigitalOcean(error) => with_causes(error),
             Self::Spaces(error) => with_causes(error),
@@ -143,6 +155,7 @@ impl Failure {
                  check that it is an invoice of this account"
             ),
             Self::InvalidInput(problem) => problem.clone(),
+            Self::Export(error) => with_causes(error),
             Self::UnknownKind(kind) => {
                 format!("unknown kind {kind:?}: use a kind that `inventory.kinds` returns")
             }
@@ -157,8 +170,7 @@ impl Failure {
         }
     }
 
-    /// Logs the failure and converts it to Temporal's type.
-    pub(crate) fn report(self) -> ActivityError {
+    pub(crate) fn log(&self) {
         let message = self.message();
         if matches!(&self, Self::DigitalOcean(error) if is_pause(error)) {
             tracing::info!(failure = self.type_name(), "{message}");
@@ -169,6 +181,12 @@ impl Failure {
                 "{message}"
             );
         }
+    }
+
+    /// Logs the failure and converts it to Temporal's type.
+    pub(crate) fn report(self) -> ActivityError {
+        self.log();
+        let message = self.message();
         ActivityError::application(
             ApplicationFailure::builder(std::io::Error::other(message))
                 .type_name(self.type_name().to_owned())

@@ -4,19 +4,22 @@ mod buckets;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use digitalocean::kinds::restore_tags;
+use digitalocean::rate_limit::as_one_unit_of_work;
 use digitalocean::{Client, PageRecord, PageSink, ResourceListing, SpacesClient};
 use domain::inventory::ObservedResource;
 use domain::{RecordedPage, ResourceKind};
-use store::inventory::{ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
+use futures::StreamExt as _;
+use store::inventory::{Fingerprinted, ListingFacts, Observations, Rules, Shortfall, SweepOutcome};
 use store::{Run, Store, StoreError};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::inventory::{Attributed, Held, KindSynced, definitions};
+use workflows::inventory::{AllSynced, Attributed, KindFailed, KindSynced, definitions};
 
 use self::buckets::KnownBuckets;
 use crate::failure::{Failure, is_pause};
 use crate::heartbeat::{Progress, heartbeating, heartbeating_with};
+use crate::held_deletions::reported;
 use crate::run_of;
 
 pub struct InventoryActivities {
@@ -35,6 +38,21 @@ impl InventoryActivities {
     pub fn kinds(_context: ActivityContext) -> Result<Vec<ResourceKind>, ActivityError> {
         let listings = digitalocean::kinds::listings().iter();
         Ok(listings.map(|listing| listing.kind.clone()).collect())
+    }
+
+    #[activity(definition = definitions::SyncAll)]
+    pub async fn sync_all(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<AllSynced, ActivityError> {
+        let run = run_of(&context);
+        let progress = Progress::default();
+        let reported = progress.clone();
+        let store = self.store.clone();
+        heartbeating_with(&context, &store, &reported, async move {
+            Ok(self.sync_each(&run, &progress).await)
+        })
+        .await
     }
 
     #[activity(definition = definitions::SyncKind)]
@@ -62,7 +80,10 @@ impl InventoryActivities {
         let store = self.store.clone();
         heartbeating(&context, &store, async move {
             let moved = self.store.attribute(&run).await?;
-            Ok(Attributed { moved })
+            Ok(Attributed {
+                moved,
+                is_reallocating: self.store.open_reallocations().await?.count > 0,
+            })
         })
         .await
     }
@@ -85,6 +106,38 @@ impl InventoryActivities {
         self.sync_with(kind, run, Progress::default()).await
     }
 
+    /// Lists and sweeps every kind that has its own list. A failure concerns its kind only.
+    async fn sync_each(&self, run: &Run, progress: &Progress) -> AllSynced {
+        let mut syncs = Vec::new();
+        for (place, listing) in digitalocean::kinds::listings().iter().enumerate() {
+            let (kind, run, progress) = (listing.kind.clone(), run.clone(), progress.clone());
+            syncs.push(async move {
+                // Each kind is a unit of work, so that it is begun in time or left for later.
+                let sync = as_one_unit_of_work(self.sync_with(kind.clone(), run, progress));
+                (place, kind, sync.await)
+            });
+        }
+        let syncs = futures::stream::iter(syncs).buffer_unordered(CONCURRENT_KINDS);
+        let mut outcomes: Vec<_> = syncs.collect().await;
+        outcomes.sort_unstable_by_key(|(place, _, _)| *place);
+        let mut all = AllSynced::default();
+        for (_, kind, outcome) in outcomes {
+            match outcome {
+                Ok(synced) => all.synced.push(synced),
+                Err(failure) if failure.may_pass() => {
+                    failure.log();
+                    all.retry.push(kind);
+                }
+                Err(failure) => {
+                    failure.log();
+                    let reason = failure.message();
+                    all.failed.push(KindFailed { kind, reason });
+                }
+            }
+        }
+        all
+    }
+
     async fn sync_with(
         &self,
         kind: ResourceKind,
@@ -104,8 +157,11 @@ impl InventoryActivities {
             observations: &mut seen,
             buckets: &buckets,
             progress,
+            digitalocean: &self.digitalocean,
+            may_read_tags: None,
         };
         let mut listed = self.digitalocean.list_resources(listing, &mut sink).await?;
+        let tag_requests = u32::from(sink.may_read_tags.is_some());
         // The listing never started, so no attempt is recorded.
         let not_started = listed.first_mut().filter(|kind| kind.requests <= 1);
         if let Some(kind) = not_started
@@ -114,6 +170,11 @@ impl InventoryActivities {
             return Err(pause.into());
         }
 
+        if let Some(kind) = listed.first_mut() {
+            kind.requests += tag_requests;
+        }
+
+        let finished_at = self.store.now().await?;
         let mut failure: Option<Failure> = None;
         let mut synced = Vec::with_capacity(listed.len());
         // A kind that is read together with another has its shortfall, unless it has its own
@@ -125,7 +186,8 @@ impl InventoryActivities {
             }
             let own = kind.failure.as_ref();
             let mut facts = ListingFacts {
-                started_at: seen.started_at(),
+                evidence: seen.evidence(),
+                finished_at,
                 shortfall: own.map_or(main_shortfall, |failure| shortfall(Some(failure))),
                 completeness: kind.completeness,
                 total: kind.total,
@@ -135,6 +197,7 @@ impl InventoryActivities {
             };
             if kind.kind == ResourceKind::SPACES_BUCKET {
                 let refused = self.add_buckets(&buckets, &mut seen, &mut facts).await?;
+                facts.finished_at = self.store.now().await?;
                 let refused = refused.filter(|error| !buckets::is_account_limit(error));
                 failure = failure.or(refused.map(Failure::from));
             }
@@ -165,11 +228,66 @@ impl InventoryActivities {
     }
 }
 
+/// As many lists as a worker reads in separate activities, so that the activity needs no more
+/// connections than those.
+const CONCURRENT_KINDS: usize = 10;
+
 /// Writes pages to the database, and reports the number of pages.
 struct Pages<'a> {
     observations: &'a mut Observations,
     buckets: &'a KnownBuckets,
     progress: Progress,
+    digitalocean: &'a Client,
+    /// Whether the token may read tags; `None` if no resource requires the answer.
+    may_read_tags: Option<bool>,
+}
+
+const NO_TAGS: &str = "the token lacks the scope tag:read, so that the tags are those of an earlier \
+                       listing: grant the scope";
+const NO_PROJECT: &str = "the list lacks the projects of resources, as without the scope \
+                          project:read, so that they are those of an earlier listing: grant the \
+                          scope";
+
+impl Pages<'_> {
+    /// Restores the fields that the listing lacks because the token may not read them, so that
+    /// tokens with different scopes do not change a resource in turn
+    /// ([reasons](../../docs/decisions/2026-11-25-missing-scopes.md#tags)).
+    async fn restore(&mut self, observed: &mut Fingerprinted) -> Result<(), StoreError> {
+        for fields in self.observations.withheld(observed).await? {
+            if !fields.tags.is_empty() && !self.may_read_tags().await {
+                self.observations
+                    .note_withheld(fields.kind.clone(), NO_TAGS);
+                observed.change(fields.place, |resource| {
+                    restore_tags(resource, fields.tags);
+                });
+            }
+            // DigitalOcean has no way to remove a resource from all projects.
+            if fields.project_id.is_some() {
+                self.observations.note_withheld(fields.kind, NO_PROJECT);
+                observed.change(fields.place, |resource| {
+                    resource.project_id = fields.project_id;
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if the token may read tags, so that resources without tags have none. Without
+    /// an answer, tags stay as they are.
+    async fn may_read_tags(&mut self) -> bool {
+        if let Some(known) = self.may_read_tags {
+            return known;
+        }
+        let may_read = match self.digitalocean.may_read_tags().await {
+            Ok(may_read) => may_read,
+            Err(error) => {
+                tracing::warn!("could not check the scope tag:read, so that tags stay: {error}");
+                false
+            }
+        };
+        self.may_read_tags = Some(may_read);
+        may_read
+    }
 }
 
 impl PageSink<ObservedResource> for Pages<'_> {
@@ -178,7 +296,9 @@ impl PageSink<ObservedResource> for Pages<'_> {
     async fn take(&mut self, resources: Vec<ObservedResource>) -> Result<(), StoreError> {
         let resources = resources.into_iter();
         let completed = resources.map(|resource| self.buckets.complete(resource));
-        self.observations.add(completed.collect()).await
+        let mut observed = Fingerprinted::new(completed.collect());
+        self.restore(&mut observed).await?;
+        self.observations.add_fingerprinted(observed).await
     }
 
     async fn record_page(&mut self, page: PageRecord<'_>) -> Result<(), StoreError> {
@@ -231,31 +351,8 @@ fn is_account_limit(failure: &digitalocean::Error) -> bool {
     )
 }
 
-/// After a hold, and once a day after that, every sync within this time starts the run that waits
-/// for the decision: at least two of the syncs that are furthest apart. A start is an action of
-/// Temporal's, and that run waits for weeks.
-const START_WINDOW: TimeDelta = TimeDelta::minutes(16);
-
-/// Whether a sync starts the run that waits for the decision on a deletion that is held since then.
-fn starts_run(held_at: DateTime<Utc>, listed_at: DateTime<Utc>) -> bool {
-    let age = listed_at - held_at;
-    age - TimeDelta::days(age.num_days()) < START_WINDOW
-}
-
 fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> KindSynced {
-    let (mut held, mut still_held) = (None, None);
-    if let Some(hold) = swept.held {
-        let place = if starts_run(hold.held_at, facts.started_at) {
-            &mut held
-        } else {
-            &mut still_held
-        };
-        *place = Some(Held {
-            hold: hold.id.to_string(),
-            would_delete: hold.would_delete,
-            live: hold.live,
-        });
-    }
+    let (held, still_held) = reported(swept.held, facts.evidence.began_at());
     let incomplete = facts.completeness.reason().map(str::to_owned);
     KindSynced {
         kind,
@@ -273,25 +370,5 @@ fn report(kind: ResourceKind, swept: SweepOutcome, facts: &ListingFacts) -> Kind
         held,
         still_held,
         also: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sync_starts_the_run_of_a_hold_at_first_and_once_a_day() {
-        let held_at = DateTime::UNIX_EPOCH;
-        let starts = |minutes| starts_run(held_at, held_at + TimeDelta::minutes(minutes));
-        // The listing starts before the deletion is held.
-        for minutes in [-5, 0, 1, 15, 24 * 60, 24 * 60 + 15, 30 * 24 * 60] {
-            assert!(starts(minutes), "{minutes}");
-        }
-        for minutes in [16, 30, 120, 24 * 60 - 1, 24 * 60 + 16] {
-            assert!(!starts(minutes), "{minutes}");
-        }
-        let started = (0..24 * 60).filter(|minute| starts(*minute)).count();
-        assert_eq!(started, 16, "starts per day by a sync every minute");
     }
 }

@@ -122,7 +122,8 @@ impl InvoiceActivities {
                 invoice_uuid,
                 reason,
             } = failure;
-            store.fail_invoice(invoice_uuid, &reason).await?;
+            let evidence = store.begin_fetch().await?;
+            store.fail_invoice(invoice_uuid, evidence, &reason).await?;
             Ok(())
         })
         .await
@@ -131,14 +132,14 @@ impl InvoiceActivities {
 
 impl InvoiceActivities {
     async fn discover_invoices(&self) -> Result<InvoicesDiscovered, Failure> {
-        let started_at = self.store.now().await?;
+        let evidence = self.store.begin_fetch().await?;
         let listed = self.digitalocean.list_invoices().await.invoices;
         // Invoices are stored even if the listing is incomplete. Only a complete listing proves
         // that an invoice is missing.
         let is_complete = listed.failure.is_none() && listed.completeness.is_complete();
         let discovered = self
             .store
-            .store_invoice_list(&listed.items, started_at, is_complete)
+            .store_invoice_list(&listed.items, evidence, is_complete)
             .await?;
         if discovered.missing > 0 {
             tracing::warn!(
@@ -174,18 +175,21 @@ impl InvoiceActivities {
         attempt: u32,
     ) -> Result<InvoiceIngested, Failure> {
         let key = InvoiceKey::Issued(invoice);
+        let evidence = self.store.begin_fetch().await?;
         if !self.store.has_invoice(invoice).await? {
             // Started manually for an invoice that no listing has returned yet.
             let summary = self.digitalocean.get_invoice_summary(key).await?;
             let header = header_of(invoice, summary);
-            self.store.discover_invoices(&[header]).await?;
+            self.store
+                .store_invoice_list(&[header], evidence, false)
+                .await?;
         }
         let Some(content) = content::read(&self.digitalocean, key, attempt).await? else {
             return Err(Failure::NoInvoice(invoice));
         };
         let stored = self
             .store
-            .ingest_invoice(invoice, content.to_store())
+            .ingest_invoice(invoice, evidence, content.to_store())
             .await?;
         Ok(InvoiceIngested {
             lines: stored.lines,
@@ -195,6 +199,7 @@ impl InvoiceActivities {
                 .sum(),
             line_total: stored.line_total.to_string(),
             off_by: stored.off_by.to_string(),
+            verification: stored.verification.as_str().to_owned(),
             is_final: stored.is_final,
             version: stored.version,
             sources: content.to_store().sources.as_str().to_owned(),
@@ -204,7 +209,10 @@ impl InvoiceActivities {
     }
 
     async fn store_estimate(&self, attempt: u32) -> Result<EstimateStored, Failure> {
+        // Months end without a change of their invoices.
+        self.store.settle_months().await?;
         let key = InvoiceKey::Preview;
+        let evidence = self.store.begin_fetch().await?;
         let Some(content) = content::read(&self.digitalocean, key, attempt).await? else {
             return Ok(EstimateStored::NoPreview);
         };
@@ -217,7 +225,7 @@ impl InvoiceActivities {
         };
         let outcome = self
             .store
-            .store_estimate(period, amount, content.to_store())
+            .store_estimate(period, amount, evidence, content.to_store())
             .await?;
         let period = period.to_string();
         Ok(match outcome {

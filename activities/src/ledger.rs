@@ -32,12 +32,13 @@ impl LedgerActivities {
 
 impl LedgerActivities {
     async fn sync_ledger(&self) -> Result<LedgerSynced, Failure> {
+        let evidence = self.store.begin_fetch().await?;
         let listed = list(&self.digitalocean).await?;
         let incomplete = listed.completeness.reason().map(str::to_owned);
         // Entries are stored even if the listing is incomplete: they are only ever added.
         let stored = self
             .store
-            .store_ledger(&listed.items, incomplete.is_none())
+            .store_ledger(&listed.items, evidence, incomplete.is_none())
             .await?;
         match listed.failure {
             // An API without a billing history (yet) has none to read.

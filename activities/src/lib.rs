@@ -7,6 +7,7 @@
 
 mod attempt;
 pub mod balance;
+mod blocking;
 pub mod costs;
 mod failure;
 mod heartbeat;
@@ -14,10 +15,15 @@ pub mod held_deletions;
 pub mod inventory;
 pub mod invoices;
 pub mod ledger;
+pub mod maintenance;
+pub mod months;
 pub mod projects;
+pub mod reallocations;
+mod signing;
 
 pub use attempt::AttemptBudget;
 pub use failure::Failure;
+pub use signing::{InvalidSigningKey, SigningKey};
 use store::Run;
 use temporalio_sdk::activities::ActivityContext;
 

@@ -15,6 +15,7 @@ use workflows::projects::{MembershipsWalked, ProjectsSynced, definitions};
 
 use crate::failure::{Failure, is_pause};
 use crate::heartbeat::heartbeating;
+use crate::held_deletions::reported;
 use crate::inventory::{listed_kinds, shortfall};
 use crate::run_of;
 
@@ -60,7 +61,7 @@ impl ProjectActivities {
 impl ProjectActivities {
     /// Mirrors the projects, and creates the internal one if it is missing.
     pub async fn sync_projects(&self, run: Run) -> Result<ProjectsSynced, Failure> {
-        let mut started_at = self.store.now().await?;
+        let mut evidence = self.store.begin_fetch().await?;
         let mut listed = self.digitalocean.list_projects().await;
         // The listing never started, so no attempt is recorded.
         if listed.requests <= 1
@@ -75,7 +76,7 @@ impl ProjectActivities {
             match self.create_internal().await {
                 Ok((created, made)) => {
                     created_internal = created;
-                    started_at = self.store.now().await?;
+                    evidence = self.store.begin_fetch().await?;
                     listed = self.digitalocean.list_projects().await;
                     requests += made + listed.requests;
                 }
@@ -84,7 +85,8 @@ impl ProjectActivities {
             }
         }
         let facts = ListingFacts {
-            started_at,
+            evidence,
+            finished_at: self.store.now().await?,
             completeness: listed.completeness,
             shortfall: shortfall(listed.failure.as_ref()),
             total: listed.total,
@@ -101,6 +103,7 @@ impl ProjectActivities {
         if let Some(failure) = listed.failure.map(Failure::from).or(failure) {
             return Err(failure);
         }
+        let (held, still_held) = reported(swept.held, facts.evidence.began_at());
         Ok(ProjectsSynced {
             projects: swept.seen,
             discovered: swept.discovered,
@@ -108,6 +111,8 @@ impl ProjectActivities {
             created_internal,
             requests,
             incomplete: facts.completeness.reason().map(str::to_owned),
+            held,
+            still_held,
         })
     }
 
@@ -156,7 +161,7 @@ impl ProjectActivities {
 
     /// Lists the members of every project, and sets project and tenant of all resources.
     pub async fn walk(&self, run: Run) -> Result<MembershipsWalked, Failure> {
-        let started_at = self.store.now().await?;
+        let evidence = self.store.begin_fetch().await?;
         let (projects, mut completeness) = self.store.projects_seen_by(&run).await?;
         let mut requests = 0;
         let mut failure = None;
@@ -190,7 +195,8 @@ impl ProjectActivities {
         }
 
         let facts = ListingFacts {
-            started_at,
+            evidence,
+            finished_at: self.store.now().await?,
             completeness,
             shortfall: shortfall(failure.as_ref()),
             total: None,
@@ -232,6 +238,7 @@ impl ProjectActivities {
             incomplete: facts.completeness.reason().map(str::to_owned),
             held: stored.held,
             unseen_kinds,
+            is_reallocating: self.store.open_reallocations().await?.count > 0,
         })
     }
 }

@@ -152,7 +152,7 @@ impl InventoryActivities {
         seen.add(buckets.collect()).await?;
         let of_pass = match pass {
             Some(pass) => {
-                facts.started_at = facts.started_at.min(pass.started_at);
+                facts.evidence = facts.evidence.min(pass.evidence());
                 if pass.complete {
                     Completeness::Complete
                 } else {

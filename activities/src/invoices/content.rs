@@ -4,12 +4,13 @@ mod items;
 
 use digitalocean::{Client, Error, InvoiceKey};
 use domain::invoices::{
-    InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
+    InvoiceItem, InvoiceLine, InvoiceSummary, Joined, join_items, lines_of_items, part_by_summary,
     read_invoice_csv,
 };
 use store::invoices::{Document, InvoiceContent, Sources};
 
 use self::items::{DuplicateItems, list_items, take_items};
+use crate::blocking;
 use crate::failure::{Failure, is_pause};
 
 /// An invoice as it was read.
@@ -104,6 +105,62 @@ pub(super) async fn read(
         Some(items) => (Some(items.all), Some(items.document), items.duplicates),
         None => (None, None, DuplicateItems::default()),
     };
+    // An item is about as large as a row of the CSV.
+    let bytes = match (&csv, &items) {
+        (Some(csv), _) => csv.len(),
+        (None, items) => items
+            .as_ref()
+            .map_or(0, |items| items.len() * BYTES_OF_ITEM),
+    };
+    let (summary, parsed) = blocking::run(bytes, move || {
+        let parsed = parse(csv, items, summary.as_ref());
+        (summary, parsed)
+    })
+    .await;
+    let Some(Parsed {
+        lines,
+        sources,
+        joined,
+        csv_document,
+    }) = parsed?
+    else {
+        return Ok(None);
+    };
+    if let Some(reason) = duplicates.contradiction(joined) {
+        if attempt < OPTIONAL_FROM_ATTEMPT {
+            return Err(Failure::InconsistentItems(reason));
+        }
+        notes.temporary(format!("the items may be incomplete: {reason}"));
+    }
+    Ok(Some(Content {
+        lines,
+        sources,
+        note: text_of(&notes.all),
+        unread: text_of(&notes.temporary),
+        joined,
+        csv: csv_document,
+        items: items_document,
+        summary,
+    }))
+}
+
+const BYTES_OF_ITEM: usize = 200;
+
+/// The lines of an invoice, before they are stored.
+struct Parsed {
+    lines: Vec<InvoiceLine>,
+    sources: Sources,
+    joined: Option<Joined>,
+    csv_document: Option<Document>,
+}
+
+/// Parses the CSV and joins it with the items; compresses it. None without both. Takes a second for
+/// tens of thousands of lines.
+fn parse(
+    csv: Option<Vec<u8>>,
+    items: Option<Vec<InvoiceItem>>,
+    summary: Option<&InvoiceSummary>,
+) -> Result<Option<Parsed>, Failure> {
     let csv_document = csv.as_deref().map(Document::csv);
     let (mut lines, sources, joined) = match (csv, items) {
         (Some(csv), items) => {
@@ -120,24 +177,14 @@ pub(super) async fn read(
         (None, Some(items)) => (lines_of_items(&items), Sources::Items, None),
         (None, None) => return Ok(None),
     };
-    if let Some(reason) = duplicates.contradiction(joined) {
-        if attempt < OPTIONAL_FROM_ATTEMPT {
-            return Err(Failure::InconsistentItems(reason));
-        }
-        notes.temporary(format!("the items may be incomplete: {reason}"));
-    }
-    if let Some(summary) = &summary {
+    if let Some(summary) = summary {
         part_by_summary(&mut lines, summary);
     }
-    Ok(Some(Content {
+    Ok(Some(Parsed {
         lines,
         sources,
-        note: text_of(&notes.all),
-        unread: text_of(&notes.temporary),
         joined,
-        csv: csv_document,
-        items: items_document,
-        summary,
+        csv_document,
     }))
 }
 

@@ -54,7 +54,22 @@ impl World {
             if differs {
                 return Err(format!("{row:?} in {:?}, not {expected:?}", project(row)));
             }
+            let (start, end) = self.moments[expected.seen_in];
+            let before = self.last_seen.get(&row.id).copied();
+            let is_exact = if expected.seen_in + 1 == self.moments.len() {
+                before < Some(row.last_seen_at)
+            } else {
+                before == Some(row.last_seen_at)
+            };
+            if !is_exact || row.last_seen_at < start || row.last_seen_at > end {
+                return Err(format!(
+                    "{kind:?} {id} was last seen at {}, after {before:?}, not from {start} to {end}",
+                    row.last_seen_at
+                ));
+            }
         }
+        let seen = rows.iter().map(|row| (row.id, row.last_seen_at));
+        self.last_seen = seen.collect();
         self.compare_replay(&rows).await?;
         let mismatched: i64 = sqlx::query_scalar(
             "select count(*) from cloud_resources r
@@ -67,6 +82,20 @@ impl World {
         if mismatched > 0 {
             return Err(format!(
                 "{mismatched} open intervals do not match their rows"
+            ));
+        }
+        let mismarked: i64 = sqlx::query_scalar(
+            "select count(*) from cloud_project_members m
+             where m.is_unmatched <> not exists (
+                 select from cloud_resources r
+                 where r.kind = m.kind and r.provider_id = m.provider_id and r.deleted_at is null)",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .unwrap();
+        if mismarked > 0 {
+            return Err(format!(
+                "{mismarked} members are wrongly marked as matched or unmatched"
             ));
         }
         let left: i64 = sqlx::query_scalar("select count(*) from cloud_staged_resources")

@@ -43,7 +43,7 @@ fn check_sequences(sequences: u32) {
                 let mut world = World::new(&database.url()).await;
                 let mut reference = Reference::default();
                 for (number, step) in steps.iter().enumerate() {
-                    world.take(step, &mut reference).await;
+                    Box::pin(world.take(step, &mut reference)).await;
                     world
                         .compare(&reference)
                         .await

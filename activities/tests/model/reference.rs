@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) body: Body,
     pub(crate) strikes: i32,
     pub(crate) is_deleted: bool,
+    /// The number of the latest step with a listing that showed it.
+    pub(crate) seen_in: usize,
     /// DigitalOcean's id of the project.
     pub(crate) project: Option<Uuid>,
     pub(crate) tenant: Option<String>,
@@ -74,7 +76,12 @@ impl Reference {
             }
             Step::SyncTwice(kind) => {
                 self.sync(*kind, None, true, world);
-                self.sync(*kind, None, true, world);
+                // Listings that overlap are not apart in time.
+                if !world.did_overlap {
+                    self.sync(*kind, None, true, world);
+                }
+                self.last_run_added_strikes
+                    .insert(*kind, world.is_second_stored);
             }
             Step::SyncProjects => self.walk(None, world),
             Step::SyncProjectsInTrouble(place) => self.walk(Some(*place), world),
@@ -106,34 +113,53 @@ impl Reference {
     }
 
     fn sync(&mut self, kind: Kind, trouble: Option<Trouble>, may_strike: bool, world: &World) {
-        let account = world.account(kind);
-        let (returns_resources, is_complete) = match trouble {
+        let mut shown = world.account(kind);
+        let is_complete = match trouble {
             // A short page contradicts its total and is read a second time.
-            None | Some(Trouble::ShortPage) => (true, true),
-            Some(Trouble::EmptyList) => (false, true),
-            Some(_) => (false, false),
-        };
-        if returns_resources {
-            for (id, body) in &account {
-                let row = self.rows.entry((kind, id.clone())).or_insert_with(|| Row {
-                    body: body.clone(),
-                    strikes: 0,
-                    is_deleted: false,
-                    project: None,
-                    tenant: None,
-                    attribution: None,
-                    existed_at_the_last_pass: false,
-                });
-                row.body = body.clone();
-                row.strikes = 0;
-                row.is_deleted = false;
+            None | Some(Trouble::ShortPage) => true,
+            Some(Trouble::EmptyList) => {
+                shown.retain(|id, _| world.is_gpu(kind, id));
+                true
             }
+            Some(Trouble::SecondList) => {
+                shown.retain(|id, _| !world.is_gpu(kind, id));
+                kind != Kind::Droplet
+            }
+            Some(_) => {
+                shown.clear();
+                false
+            }
+        };
+        for (id, body) in &shown {
+            let row = self.rows.entry((kind, id.clone())).or_insert_with(|| Row {
+                body: body.clone(),
+                strikes: 0,
+                is_deleted: false,
+                seen_in: world.step(),
+                project: None,
+                tenant: None,
+                attribution: None,
+                existed_at_the_last_pass: false,
+            });
+            row.body = body.clone();
+            row.strikes = 0;
+            row.is_deleted = false;
+            row.seen_in = world.step();
         }
         if is_complete && may_strike {
+            let live = || {
+                let rows = self.rows.iter();
+                rows.filter(|((of, _), row)| *of == kind && !row.is_deleted)
+            };
+            let is_last = |row: &Row| row.strikes + 1 >= STRIKES;
+            let doomed = live().filter(|((_, id), row)| !shown.contains_key(id) && is_last(row));
+            let doomed = doomed.count();
+            // Without the deletion of all rows of a kind, which is held.
+            let is_held = doomed >= 2 && doomed == live().count();
             let missing = self.rows.iter_mut().filter(|((of, id), row)| {
-                *of == kind && !row.is_deleted && !(returns_resources && account.contains_key(id))
+                *of == kind && !row.is_deleted && !shown.contains_key(id)
             });
-            for (_, row) in missing {
+            for (_, row) in missing.filter(|(_, row)| !(is_held && is_last(row))) {
                 row.strikes += 1;
                 row.is_deleted = row.strikes >= STRIKES;
             }

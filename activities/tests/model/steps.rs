@@ -65,10 +65,12 @@ pub(crate) enum Trouble {
     EmptyList,
     /// The last item is missing, but the total counts it.
     ShortPage,
+    /// The separate list of GPU droplets answers 500, after the other droplets are read.
+    SecondList,
 }
 
 impl Trouble {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::RateLimited,
@@ -78,6 +80,7 @@ impl Trouble {
         Self::Timeout,
         Self::EmptyList,
         Self::ShortPage,
+        Self::SecondList,
     ];
 
     pub(crate) fn fault(self) -> FaultKind {
@@ -85,7 +88,7 @@ impl Trouble {
             Self::Unauthorized => FaultKind::Unauthorized,
             Self::Forbidden => FaultKind::Forbidden,
             Self::RateLimited => FaultKind::RateLimited { retry_after: 1 },
-            Self::ServerError => FaultKind::ServerError { status: 500 },
+            Self::ServerError | Self::SecondList => FaultKind::ServerError { status: 500 },
             Self::Html => FaultKind::HtmlError { status: 504 },
             Self::CutOff => FaultKind::CutOff,
             Self::Timeout => FaultKind::Slow {
@@ -93,6 +96,14 @@ impl Trouble {
             },
             Self::EmptyList => FaultKind::EmptyList,
             Self::ShortPage => FaultKind::ShortPage,
+        }
+    }
+
+    /// The requests with the fault.
+    pub(crate) fn target(self, kind: Kind) -> &'static str {
+        match self {
+            Self::SecondList => "/v2/droplets?type=gpus",
+            _ => kind.path(),
         }
     }
 }

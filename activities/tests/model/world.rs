@@ -13,7 +13,7 @@ use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
 use sqlx::PgPool;
 use store::inventory::{Commit, Guard, OverrideChange, Rules};
 use store::projects::ProjectChange;
-use store::{Run, Store};
+use store::{Actor, Run, Store};
 use uuid::Uuid;
 
 use crate::reference::{Body, Key, Reference};
@@ -34,6 +34,15 @@ pub(crate) struct World {
     names: u32,
     /// Whether an attempt can have left staged rows, which a later attempt deletes.
     pub(crate) was_killed: bool,
+    /// Whether the listings of the latest [`Step::SyncTwice`] overlapped in time.
+    pub(crate) did_overlap: bool,
+    /// Whether the second of these listings was stored. It is not if the first one began later and
+    /// was stored earlier; a retry of its run then lists for the first time.
+    pub(crate) is_second_stored: bool,
+    /// The start and the end of each step.
+    pub(crate) moments: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    /// `last_seen_at` of each row after the latest step.
+    pub(crate) last_seen: BTreeMap<Uuid, DateTime<Utc>>,
     /// Past states of the mirror, with their times.
     pub(crate) past: Vec<(DateTime<Utc>, Vec<Value>)>,
 }
@@ -77,11 +86,23 @@ impl World {
             latest: BTreeMap::new(),
             names: 0,
             was_killed: false,
+            did_overlap: false,
+            is_second_stored: false,
+            moments: Vec::new(),
+            last_seen: BTreeMap::new(),
             past: Vec::new(),
         }
     }
 
     pub(crate) async fn take(&mut self, step: &Step, reference: &mut Reference) {
+        let start = self.store.now().await.unwrap();
+        Box::pin(self.change(step, reference)).await;
+        reference.follow(step, self);
+        let end = self.store.now().await.unwrap();
+        self.moments.push((start, end));
+    }
+
+    async fn change(&mut self, step: &Step, reference: &mut Reference) {
         match *step {
             Step::Create(kind) => self.create(kind),
             Step::Remove(kind, place) => self.with(kind, place, |account, id| match kind {
@@ -113,7 +134,7 @@ impl World {
             }
             Step::Sync(kind) => self.sync(kind).await,
             Step::SyncInTrouble(kind, trouble) => {
-                let fault = Fault::new(trouble.fault(), kind.path()).times(1);
+                let fault = Fault::new(trouble.fault(), trouble.target(kind)).times(1);
                 self.simulator.fail(fault);
                 self.sync(kind).await;
                 self.simulator.clear_faults();
@@ -131,7 +152,12 @@ impl World {
             }
             Step::SyncTwice(kind) => {
                 let (one, two) = (self.new_run(kind), self.new_run(kind));
-                tokio::join!(self.sync_as(kind, one), self.sync_as(kind, two));
+                tokio::join!(
+                    self.sync_as(kind, one.clone()),
+                    self.sync_as(kind, two.clone())
+                );
+                self.is_second_stored = self.is_stored(kind, &two.run_id).await;
+                self.did_overlap = self.overlap(kind, [one.run_id, two.run_id]).await;
             }
             Step::SyncProjects => self.sync_projects().await,
             Step::SyncProjectsInTrouble(place) => {
@@ -160,16 +186,46 @@ impl World {
                 self.change_override(kind, place, None, reference).await;
             }
         }
-        reference.follow(step, self);
+    }
+
+    /// Returns true if one of two listings began before the end of the other.
+    async fn overlap(&self, kind: Kind, runs: [String; 2]) -> bool {
+        sqlx::query_scalar(
+            "select max(started_at) < min(finished_at) from cloud_listings where kind = $1 and run_id = any($2)",
+        )
+        .bind(kind.name())
+        .bind(runs)
+        .fetch_one(&self.pool)
+        .await
+        .unwrap()
+    }
+
+    /// Returns false if a listing that began later was stored before the complete one of this run.
+    async fn is_stored(&self, kind: Kind, run: &str) -> bool {
+        sqlx::query_scalar("select has_struck from cloud_listings where kind = $1 and run_id = $2")
+            .bind(kind.name())
+            .bind(run)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 
     fn create(&mut self, kind: Kind) {
         let name = self.new_name();
+        let is_gpu = self.names.is_multiple_of(3);
         self.simulator.change(|account| match kind {
+            Kind::Droplet if is_gpu => {
+                account.add_gpu_droplet(&name, "gpu-h100x1-80gb", "nyc3");
+            }
             Kind::Droplet => drop(account.add_droplet(&name, "s-1vcpu-1gb", "nyc3")),
             Kind::Volume => drop(account.add_volume(&name, "nyc3", 10)),
             Kind::Zone => account.add_domain(&format!("{name}.example")),
         });
+    }
+
+    /// Returns the number of the step in progress.
+    pub(crate) fn step(&self) -> usize {
+        self.moments.len()
     }
 
     fn with(&self, kind: Kind, place: usize, change: impl FnOnce(&mut Account, &str)) {
@@ -257,7 +313,7 @@ impl World {
         };
         let row = self.project_row(project).await;
         self.store
-            .change_project(row, &change, "ann", Commit::Keep)
+            .change_project(row, &change, &Actor::of_command("ann"), Commit::Keep)
             .await
             .unwrap();
         reference.assign(project, tenant);
@@ -303,7 +359,7 @@ impl World {
             since: None,
         };
         self.store
-            .change_override(resource, &change, "ann", Commit::Keep)
+            .change_override(resource, &change, &Actor::of_command("ann"), Commit::Keep)
             .await
             .unwrap();
         reference.set_override(key, project);
@@ -331,6 +387,7 @@ impl World {
             Kind::Droplet => account
                 .droplets()
                 .iter()
+                .chain(account.gpu_droplets())
                 .map(|droplet| (droplet.id.to_string(), body(&droplet.name, &droplet.tags)))
                 .collect(),
             Kind::Volume => account
@@ -343,6 +400,14 @@ impl World {
                 .iter()
                 .map(|zone| (zone.name.clone(), body(&zone.name, &[])))
                 .collect(),
+        })
+    }
+
+    /// Returns true for a droplet of the separate list.
+    pub(crate) fn is_gpu(&self, kind: Kind, id: &str) -> bool {
+        self.simulator.read(|account| {
+            let mut gpus = account.gpu_droplets().iter();
+            kind == Kind::Droplet && gpus.any(|droplet| droplet.id.to_string() == id)
         })
     }
 
@@ -377,7 +442,8 @@ impl World {
 async fn empty(pool: &PgPool) {
     sqlx::raw_sql(
         "set session_replication_role = replica;
-         truncate cloud_projects, cloud_resources, cloud_project_members, cloud_listings, cloud_resource_events,
+         truncate cloud_project_rows, cloud_project_events, cloud_held_projects, cloud_resource_rows, cloud_sightings, cloud_project_members, cloud_listings, cloud_resource_events,
+             cloud_resource_past_values,
              cloud_staged_resources, cloud_resource_relations, cloud_resource_overrides, cloud_project_memberships,
              cloud_project_tenants, cloud_project_names, cloud_kind_freshness, cloud_held_deletions,
              cloud_held_resources, cloud_invoices, cloud_invoice_parts, cloud_invoice_versions, cloud_superseded_cost_lines,

@@ -1,88 +1,12 @@
 //! Tests that different forms of the same data from DigitalOcean are stored as one.
 
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-use std::time::Duration;
-
-use activities::inventory::InventoryActivities;
-use activities::projects::ProjectActivities;
-use devstack::testing::TestDatabase;
-use digitalocean::Client;
 use domain::ResourceKind;
 use serde_json::{Value, json};
-use simulator::{Account, DEMO_TOKEN, MemberStatus, Simulator};
-use sqlx::PgPool;
-use store::inventory::{Guard, Rules};
-use store::{Run, Store};
-use uuid::Uuid;
+use simulator::{Account, MemberStatus};
 
-struct World {
-    simulator: Simulator,
-    store: Store,
-    inventory: InventoryActivities,
-    projects: ProjectActivities,
-    /// Reads the tables directly.
-    pool: PgPool,
-    _database: TestDatabase,
-}
-
-/// Returns a new run each time: the same run would count as a retry.
-fn run() -> Run {
-    Run {
-        workflow_id: "sync".to_owned(),
-        run_id: Uuid::now_v7().to_string(),
-    }
-}
+use super::support::{World, run};
 
 impl World {
-    async fn of(account: Account) -> Self {
-        let database = devstack::testing::database().await;
-        let store = Store::connect(&database.url(), 4).await.unwrap();
-        store.migrate().await.unwrap();
-        let simulator = Simulator::start(account).await.unwrap();
-        let digitalocean = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
-        let rules = Rules {
-            strike_interval: Duration::ZERO,
-            guard: Guard::default(),
-        };
-        Self {
-            inventory: InventoryActivities {
-                digitalocean: digitalocean.clone(),
-                store: store.clone(),
-                rules,
-                dns_records: false,
-                spaces: None,
-            },
-            projects: ProjectActivities {
-                digitalocean,
-                store: store.clone(),
-                internal_project: "internal".to_owned(),
-                rules,
-            },
-            pool: PgPool::connect(&database.url()).await.unwrap(),
-            simulator,
-            store,
-            _database: database,
-        }
-    }
-
-    async fn sync(&self, kind: &ResourceKind) {
-        let synced = self.inventory.sync(kind.clone(), run()).await;
-        let synced = synced.unwrap_or_else(|_| panic!("the sync of {kind} failed"));
-        assert_eq!(synced.incomplete, None);
-    }
-
-    /// Syncs the projects and passes over their members; none if one of the two fails.
-    async fn sync_projects(&self) -> Option<()> {
-        let run = run();
-        self.projects.sync_projects(run.clone()).await.ok()?;
-        self.projects.walk(run).await.ok().map(drop)
-    }
-
-    async fn rows(&self, sql: &'static str) -> Vec<String> {
-        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
-    }
-
     /// Every event, and every row of a resource without its times.
     async fn all(&self) -> Vec<String> {
         let events = "select event || ' ' || changes::text from cloud_resource_events order by id";
@@ -137,7 +61,7 @@ async fn a_list_in_another_order_writes_nothing() {
         account.set_resource_field(kind.as_str(), &id, field, json!([one, other]));
         lists.push((kind, id, field, one, other));
     }
-    let world = World::of(account).await;
+    let world = World::of(account, "internal").await;
     for (kind, ..) in &lists {
         world.sync(kind).await;
     }
@@ -187,7 +111,7 @@ async fn the_last_database_and_the_last_app_are_found_deleted() {
     let ids = kinds
         .clone()
         .map(|kind| account.add_resource(kind.as_str(), "last", "nyc3"));
-    let world = World::of(account).await;
+    let world = World::of(account, "internal").await;
     for turn in 0..4 {
         for (kind, id) in kinds.iter().zip(&ids) {
             world.sync(kind).await;
@@ -213,7 +137,7 @@ async fn buckets_are_not_attempted_before_the_first_pass_over_the_projects() {
     let mut account = Account::empty();
     account.add_project("internal");
     account.add_resource("spaces_bucket", "images", "nyc3");
-    let world = World::of(account).await;
+    let world = World::of(account, "internal").await;
     let states = "select kind || ' ' || last_state from cloud_kind_freshness where kind like 'spaces%' order by 1";
     world.sync(&ResourceKind::SPACES_KEY).await;
     assert_eq!(world.rows(states).await, ["spaces_key complete"]);
@@ -228,7 +152,7 @@ async fn buckets_are_not_attempted_before_the_first_pass_over_the_projects() {
     let mut account = Account::empty();
     let key = account.add_resource("spaces_key", "uploader", "nyc3");
     account.grant_bucket(&key, "exports", "read");
-    let world = World::of(account).await;
+    let world = World::of(account, "internal").await;
     let fault = simulator::Fault::new(simulator::FaultKind::Forbidden, "/v2/projects");
     world.simulator.fail(fault);
     assert!(world.sync_projects().await.is_none());
@@ -260,7 +184,7 @@ async fn members_match_resources_in_every_spelling_of_an_id() {
     ] {
         account.add_member(project, &urn, MemberStatus::Ok);
     }
-    let world = World::of(account).await;
+    let world = World::of(account, "internal").await;
     world.sync_projects().await.unwrap();
     for kind in [
         ResourceKind::DNS_ZONE,
@@ -291,7 +215,7 @@ async fn members_match_resources_in_every_spelling_of_an_id() {
 
 #[tokio::test]
 async fn a_list_of_projects_without_the_default_one_changes_nothing() {
-    let world = World::of(Account::empty()).await;
+    let world = World::of(Account::empty(), "internal").await;
     world.sync_projects().await.unwrap();
     let names = "select name || ' ' || (deleted_at is null) || ' ' || stale_strike_count from cloud_projects order by 1";
     let before = world.rows(names).await;

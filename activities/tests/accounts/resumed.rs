@@ -1,73 +1,43 @@
 //! Tests of interrupted listings: they resume where they stopped, and no existing resource gets a
 //! strike, regardless of concurrent changes.
 
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use activities::inventory::InventoryActivities;
-use devstack::testing::TestDatabase;
 use digitalocean::rate_limit::{BudgetExhausted, RequestBudget, TokenKey};
 use digitalocean::{Client, RateLimit};
 use domain::ResourceKind;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use simulator::{Account, DEMO_TOKEN, Fault, FaultKind, Simulator};
-use sqlx::PgPool;
-use store::inventory::{Guard, Rules};
-use store::{Run, Store};
-use uuid::Uuid;
+use simulator::{Account, DEMO_TOKEN, Fault, FaultKind};
+use store::Run;
+use store::inventory::Guard;
+
+use super::support::{World, inventory, rules, run};
 
 /// 13 pages; 14 requests including the page of the GPU droplets.
 const DROPLETS: usize = 2_600;
 
-struct World {
-    simulator: Simulator,
-    pool: PgPool,
-    database: TestDatabase,
+async fn world() -> World {
+    World::of(Account::with_droplets(DROPLETS), "internal").await
 }
 
 impl World {
-    async fn new() -> Self {
-        let database = devstack::testing::database().await;
-        let store = Store::connect(&database.url(), 2).await.unwrap();
-        store.migrate().await.unwrap();
-        Self {
-            simulator: Simulator::start(Account::with_droplets(DROPLETS))
-                .await
-                .unwrap(),
-            pool: PgPool::connect(&database.url()).await.unwrap(),
-            database,
-        }
-    }
-
     /// Builds the activities of a worker process with its own database connections.
     async fn worker(&self, budget: Option<Arc<dyn RequestBudget>>) -> InventoryActivities {
         let mut digitalocean = Client::new(&self.simulator.url(), DEMO_TOKEN.into()).unwrap();
         if let Some(budget) = budget {
             digitalocean = digitalocean.limited_by(budget);
         }
-        InventoryActivities {
-            digitalocean,
-            store: Store::connect(&self.database.url(), 3).await.unwrap(),
-            rules: Rules {
-                strike_interval: Duration::ZERO,
-                guard: Guard {
-                    percent: 100,
-                    rows: 10_000,
-                },
-            },
-            dns_records: false,
-            spaces: None,
-        }
-    }
-
-    async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+        let guard = Guard {
+            percent: 100,
+            rows: 10_000,
+        };
+        inventory(digitalocean, self.connect().await, rules(guard))
     }
 
     fn requests(&self) -> usize {
@@ -84,15 +54,8 @@ impl World {
 
     /// Returns the ids of the mirror's droplets that a query selects.
     async fn mirrored(&self, sql: &'static str) -> BTreeSet<u64> {
-        let ids: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap();
+        let ids = self.rows(sql).await;
         ids.iter().map(|id| id.parse().unwrap()).collect()
-    }
-}
-
-fn run() -> Run {
-    Run {
-        workflow_id: "sync".to_owned(),
-        run_id: Uuid::now_v7().to_string(),
     }
 }
 
@@ -125,7 +88,7 @@ impl RequestBudget for FixedBudget {
 
 #[tokio::test]
 async fn a_listing_that_ran_out_of_requests_resumes_where_it_stopped() {
-    let world = World::new().await;
+    let world = world().await;
     let run = run();
     let mut made = Vec::new();
     for requests in [11, 1, 20] {
@@ -248,7 +211,7 @@ fn existing_droplets_get_no_strike_between_interrupted_attempts() {
         .enable_all()
         .build()
         .unwrap();
-    let world = runtime.block_on(World::new());
+    let world = runtime.block_on(world());
     let config = Config {
         cases: 10,
         max_shrink_iters: 0,

@@ -1,97 +1,48 @@
 //! Tests of the three sources of buckets, and of failures of these sources.
 
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-use std::time::Duration;
-
-use activities::inventory::InventoryActivities;
-use activities::projects::ProjectActivities;
-use devstack::testing::TestDatabase;
-use digitalocean::{Client, SpacesClient, SpacesKeys};
+use digitalocean::{SpacesClient, SpacesKeys};
 use domain::ResourceKind;
 use serde_json::json;
-use simulator::{
-    Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Fault, FaultKind, Simulator,
-};
-use store::inventory::{Guard, Resource, ResourceFilter, Rules, State};
-use store::{Run, Store};
+use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, Fault, FaultKind};
+use store::Store;
+use store::inventory::{Resource, ResourceFilter, State};
 use uuid::Uuid;
 use workflows::inventory::KindSynced;
 
-struct World {
-    simulator: Simulator,
-    store: Store,
-    inventory: InventoryActivities,
-    projects: ProjectActivities,
-    _database: TestDatabase,
-}
+use super::support::{World, run};
 
-/// Returns a new run each time: the same run would count as a retry.
-fn run() -> Run {
-    Run {
-        workflow_id: "sync".to_owned(),
-        run_id: Uuid::now_v7().to_string(),
-    }
+/// Starts an account with a bucket of a project in syd1, a bucket of a project and an access key in
+/// nyc3, and a bucket in fra1 that only S3 lists.
+async fn world() -> World {
+    let mut account = Account::empty();
+    account.add_project("internal");
+    account.add_resource("spaces_bucket", "images", "syd1");
+    account.add_resource("spaces_bucket", "exports", "nyc3");
+    account.add_resource("spaces_bucket", "forgotten", "fra1");
+    account.remove_member("do:space:forgotten");
+    let key = account.add_resource("spaces_key", "uploader", "nyc3");
+    account.grant_bucket(&key, "exports", "read");
+    let mut world = World::of(account, "internal").await;
+    let keys = SpacesKeys::new(
+        Some(DEMO_SPACES_KEY.to_owned()),
+        Some(DEMO_SPACES_SECRET.into()),
+    );
+    let spaces = SpacesClient::new(&world.simulator.spaces_url(), keys.unwrap().unwrap());
+    world.inventory.spaces = Some(spaces.unwrap());
+    world
 }
 
 impl World {
-    /// Starts an account with a bucket of a project in syd1, a bucket of a project and an access
-    /// key in nyc3, and a bucket in fra1 that only S3 lists.
-    async fn new() -> Self {
-        let database = devstack::testing::database().await;
-        let store = Store::connect(&database.url(), 4).await.unwrap();
-        store.migrate().await.unwrap();
-        let mut account = Account::empty();
-        account.add_project("internal");
-        account.add_resource("spaces_bucket", "images", "syd1");
-        account.add_resource("spaces_bucket", "exports", "nyc3");
-        account.add_resource("spaces_bucket", "forgotten", "fra1");
-        account.remove_member("do:space:forgotten");
-        let key = account.add_resource("spaces_key", "uploader", "nyc3");
-        account.grant_bucket(&key, "exports", "read");
-        let simulator = Simulator::start(account).await.unwrap();
-        let digitalocean = Client::new(&simulator.url(), DEMO_TOKEN.into()).unwrap();
-        let keys = SpacesKeys::new(
-            Some(DEMO_SPACES_KEY.to_owned()),
-            Some(DEMO_SPACES_SECRET.into()),
-        );
-        let spaces = SpacesClient::new(&simulator.spaces_url(), keys.unwrap().unwrap()).unwrap();
-        let rules = Rules {
-            strike_interval: Duration::ZERO,
-            guard: Guard::default(),
-        };
-        Self {
-            inventory: InventoryActivities {
-                digitalocean: digitalocean.clone(),
-                store: store.clone(),
-                rules,
-                dns_records: false,
-                spaces: Some(spaces),
-            },
-            projects: ProjectActivities {
-                digitalocean,
-                store: store.clone(),
-                internal_project: "internal".to_owned(),
-                rules,
-            },
-            simulator,
-            store,
-            _database: database,
-        }
-    }
-
     /// Syncs the buckets; none if the run fails.
-    async fn try_sync(&self) -> Option<KindSynced> {
-        let of_projects = run();
-        drop(self.projects.sync_projects(of_projects.clone()).await);
-        drop(self.projects.walk(of_projects).await);
+    async fn try_sync_buckets(&self) -> Option<KindSynced> {
+        self.sync_projects().await;
         let synced = self.inventory.sync(ResourceKind::SPACES_KEY, run()).await;
         synced.ok()
     }
 
     /// Syncs the buckets, and returns their result.
-    async fn sync(&self) -> KindSynced {
-        let Some(mut keys) = self.try_sync().await else {
+    async fn sync_buckets(&self) -> KindSynced {
+        let Some(mut keys) = self.try_sync_buckets().await else {
             panic!("the sync failed")
         };
         assert_eq!(keys.also.len(), 1);
@@ -152,8 +103,8 @@ fn all_buckets() -> Vec<(String, Option<String>)> {
 
 #[tokio::test]
 async fn s3_has_the_most_fields_and_buckets_that_no_other_source_has() {
-    let world = World::new().await;
-    let synced = world.sync().await;
+    let world = world().await;
+    let synced = world.sync_buckets().await;
     assert_eq!((synced.seen, synced.discovered), (3, 3));
     assert_eq!(synced.incomplete, None);
     assert_eq!(world.regions().await, all_buckets());
@@ -164,15 +115,15 @@ async fn s3_has_the_most_fields_and_buckets_that_no_other_source_has() {
         assert_eq!(bucket.attrs, json!({ "created_at": created_at }));
     }
     let before = world.events().await;
-    let again = world.sync().await;
+    let again = world.sync_buckets().await;
     assert_eq!((again.seen, again.updated), (3, 0));
     assert_eq!(world.events().await, before);
 }
 
 #[tokio::test]
 async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = world().await;
+    world.sync_buckets().await;
     let before = world.buckets(State::Live).await;
     let events = world.events().await;
     // One bucket is deleted, and one is new: an incomplete listing adds no strikes, and its
@@ -189,7 +140,7 @@ async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
     ] {
         let is_limit = fault == FaultKind::Forbidden;
         world.simulator.fail(Fault::new(fault, "/spaces/nyc3/"));
-        let synced = world.try_sync().await;
+        let synced = world.try_sync_buckets().await;
         assert_eq!(synced.is_some(), is_limit);
         if let Some(keys) = synced {
             assert_eq!((keys.incomplete, keys.not_readable), (None, false));
@@ -216,24 +167,24 @@ async fn a_bucket_keeps_its_region_and_time_while_s3_cannot_be_read() {
     expected.insert(0, ("brand-new".to_owned(), 1));
     assert_eq!(world.events().await, expected);
     // Now S3 can be read.
-    let synced = world.sync().await;
+    let synced = world.sync_buckets().await;
     assert_eq!((synced.updated, synced.struck), (1, 1), "{synced:?}");
     assert_eq!(world.regions().await[0].1.as_deref(), Some("sgp1"));
 }
 
 #[tokio::test]
 async fn a_bucket_is_deleted_if_all_sources_were_read_and_none_has_it() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = world().await;
+    world.sync_buckets().await;
     world.remove("forgotten");
     // The other two buckets are still in an access key and in a project.
     world.remove("exports");
     let empty = Fault::new(FaultKind::EmptyList, "/spaces/*");
     world.simulator.fail(empty);
     for _ in 0..2 {
-        assert_eq!(world.sync().await.struck, 1);
+        assert_eq!(world.sync_buckets().await.struck, 1);
     }
-    assert_eq!(world.sync().await.deleted, 1);
+    assert_eq!(world.sync_buckets().await.deleted, 1);
     let mut expected = all_buckets();
     expected.remove(1);
     assert_eq!(world.regions().await, expected);
@@ -262,7 +213,11 @@ async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
             period: format!("2026-{month:02}").parse().unwrap(),
             amount: domain::invoices::line_total(&file.lines).unwrap(),
         };
-        store.discover_invoices(&[listed]).await.unwrap();
+        let evidence = store.begin_fetch().await.unwrap();
+        store
+            .store_invoice_list(&[listed], evidence, false)
+            .await
+            .unwrap();
         let content = store::invoices::InvoiceContent {
             lines: &file.lines,
             sources: store::invoices::Sources::Csv,
@@ -273,7 +228,7 @@ async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
             items: None,
             summary: None,
         };
-        store.ingest_invoice(uuid, content).await.unwrap();
+        store.ingest_invoice(uuid, evidence, content).await.unwrap();
     }
 }
 
@@ -292,9 +247,9 @@ async fn matches(store: &Store, month: u32) -> Vec<(String, Option<String>, Opti
 
 #[tokio::test]
 async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
-    let mut world = World::new().await;
+    let mut world = world().await;
     let spaces = world.inventory.spaces.take();
-    world.sync().await;
+    world.sync_buckets().await;
     bill(
         &world.store,
         &[
@@ -306,7 +261,7 @@ async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
         ],
     )
     .await;
-    let synced = world.sync().await;
+    let synced = world.sync_buckets().await;
     assert_eq!(
         (synced.discovered, synced.struck, synced.incomplete),
         (1, 0, None)
@@ -351,7 +306,7 @@ async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
     world.remove("images");
     world.remove("forgotten");
     for _ in 0..4 {
-        world.sync().await;
+        world.sync_buckets().await;
     }
     let after = world.bucket("forgotten").await;
     assert_eq!(
@@ -370,7 +325,7 @@ async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
     world.simulator.change(|account| {
         account.add_resource("spaces_bucket", "forgotten", "fra1");
     });
-    world.sync().await;
+    world.sync_buckets().await;
     let listed = world.bucket("forgotten").await;
     assert_eq!(
         (listed.id, listed.attrs, listed.region.as_deref()),
@@ -382,7 +337,7 @@ async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
     world.inventory.spaces = spaces;
     world.remove("forgotten");
     for _ in 0..3 {
-        world.sync().await;
+        world.sync_buckets().await;
     }
     assert!(world.bucket("forgotten").await.deleted_at.is_some());
     let fresh = world.store.freshness(Some(&kinds)).await.unwrap().remove(0);
@@ -393,9 +348,9 @@ async fn without_keys_a_billed_unlisted_bucket_becomes_a_resource() {
 
 #[tokio::test]
 async fn with_keys_a_billed_unlisted_bucket_is_not_stored() {
-    let world = World::new().await;
+    let world = world().await;
     bill(&world.store, &[("elsewhere (fra1)", 5, "internal")]).await;
-    let synced = world.sync().await;
+    let synced = world.sync_buckets().await;
     assert_eq!((synced.seen, synced.discovered), (3, 3));
     let (rule, note, _) = matches(&world.store, 5).await.remove(0);
     assert_eq!(rule, "unmatched");
@@ -408,27 +363,27 @@ async fn with_keys_a_billed_unlisted_bucket_is_not_stored() {
     assert!(fresh.partial_reason.is_some());
     world.remove("images");
     for _ in 0..3 {
-        world.sync().await;
+        world.sync_buckets().await;
     }
     assert!(world.bucket("images").await.deleted_at.is_some());
 }
 
 #[tokio::test]
 async fn a_bucket_listed_only_by_s3_is_kept_without_keys() {
-    let mut world = World::new().await;
-    world.sync().await;
+    let mut world = world().await;
+    world.sync_buckets().await;
     world.inventory.spaces = None;
     for _ in 0..4 {
-        assert_eq!(world.sync().await.struck, 0);
+        assert_eq!(world.sync_buckets().await.struck, 0);
     }
     assert_eq!(world.regions().await, all_buckets());
 }
 
 #[tokio::test]
 async fn without_keys_buckets_keep_their_stored_fields() {
-    let mut world = World::new().await;
+    let mut world = world().await;
     let spaces = world.inventory.spaces.take();
-    let synced = world.sync().await;
+    let synced = world.sync_buckets().await;
     assert_eq!((synced.discovered, synced.incomplete), (2, None));
     assert!(
         world
@@ -438,9 +393,9 @@ async fn without_keys_buckets_keep_their_stored_fields() {
             .all(|(_, region)| region.is_none())
     );
     world.inventory.spaces = spaces;
-    world.sync().await;
+    world.sync_buckets().await;
     assert_eq!(world.regions().await, all_buckets());
     world.inventory.spaces = None;
-    assert_eq!(world.sync().await.updated, 0);
+    assert_eq!(world.sync_buckets().await.updated, 0);
     assert_eq!(world.regions().await, all_buckets());
 }
