@@ -1,18 +1,17 @@
 //! `HeldDeletion`: waits for an operator's decision on a held deletion, i.e. one of more resources
 //! than the guard allows.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
-use temporalio_common::error::IncomingError;
 use temporalio_macros::{activity_definitions, workflow, workflow_methods};
 use temporalio_workflow::{
-    ActivityExecutionError, ContinueAsNewOptions, SyncWorkflowContext, TimerOptions,
-    WorkflowContext, WorkflowContextView, WorkflowResult, select,
+    ActivityExecutionError, ChildWorkflowOptions, ChildWorkflowStartError, ContinueAsNewOptions,
+    ParentClosePolicy, StartChildWorkflowExecutionFailedCause, SyncWorkflowContext,
+    WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination, select,
 };
 
-use crate::{Input, options};
+use crate::decisions::{CHECKS, next_check, until_accepted};
+use crate::{Input, options, search_attributes, task_queue};
 
 /// The activities of this workflow; `activities::held_deletions` implements them.
 pub struct HeldDeletionActivities;
@@ -45,10 +44,13 @@ pub mod definitions {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// Whether the resources are deleted in DigitalOcean too.
+    /// Whether the resources, or projects, are deleted in DigitalOcean too.
     pub approve: bool,
-    /// The operator, for the record.
+    /// The operator, for the audit.
     pub by: String,
+    /// The reason, for the audit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// An operator's decision on one held deletion.
@@ -65,44 +67,27 @@ pub struct HoldState {
     pub kind: String,
     /// `pending`, `approved`, `rejected` or `superseded`.
     pub state: String,
-    /// Resources that the listing would have tombstoned, and live resources of the kind.
+    /// Rows that the listing would have deleted, and live rows of the kind.
     pub would_delete: i32,
     pub live: i32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decided_by: Option<String>,
-    /// Resources that the decision tombstoned.
+    /// Rows that the decision deleted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deleted: Option<i32>,
 }
 
-/// Interval of the checks whether the deletion was decided through the API or superseded: in the
-/// first hour, when operators are likely to decide, and later. A check is two actions of
-/// Temporal's, and only the end of this run depends on it.
-const FIRST_CHECK_INTERVAL: Duration = Duration::from_mins(5);
-const CHECK_INTERVAL: Duration = Duration::from_hours(1);
-const FIRST_CHECKS: usize = 12;
-/// Checks until the run continues as new, at about ten history events each.
-const CHECKS: usize = 200;
-
-/// The timer after this many checks of the run.
-fn next_check(checks: usize, is_continued: bool) -> TimerOptions {
-    let is_young = !is_continued && checks < FIRST_CHECKS;
-    let pause = if is_young {
-        FIRST_CHECK_INTERVAL
-    } else {
-        CHECK_INTERVAL
-    };
-    TimerOptions::builder(pause)
-        .summary("until the next check of the decision".to_owned())
-        .build()
-}
+/// The summary of the timers between the checks whether the deletion was decided through the API or
+/// superseded. Only the end of this run depends on them.
+const NEXT_CHECK: &str = "until the next check of the decision";
 
 const EXPECTED: &str =
     r#"the id of the held deletion as a JSON string, e.g. "22737513-0ea7-4206-8ceb-98a575af7681""#;
-const EXPECTED_DECISION: &str = r#"a decision, e.g. {"approve": true, "by": "ann"}"#;
+const EXPECTED_DECISION: &str =
+    r#"a decision, e.g. {"approve": true, "by": "ann", "reason": "moved to another team"}"#;
 
 /// The details of every run in the Temporal UI, as Markdown.
-pub(crate) const DETAILS: &str = "Three complete listings lack more resources than the guard lets \
+const DETAILS: &str = "Three complete listings lack more resources than the guard lets \
     this system delete at once. The resources stay live until an operator decides.\n\n\
     To delete them: `temporal workflow update execute --workflow-id THIS --name decide \
     --input '{\"approve\": true, \"by\": \"YOU\"}'`; to keep them: `\"approve\": false`.\n\n\
@@ -111,6 +96,50 @@ pub(crate) const DETAILS: &str = "Three complete listings lack more resources th
 /// The workflow id of a held deletion.
 pub fn workflow_id(hold: &str) -> String {
     format!("held-deletion-{hold}")
+}
+
+/// Deletions that wait for an operator's decision, with the workflow `held-deletion-HOLD`.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Held {
+    pub hold: String,
+    pub would_delete: i32,
+    pub live: i32,
+}
+
+/// Starts the workflow that waits for an operator's decision, unless it is already running.
+pub(crate) async fn wait_for_operator<W>(
+    ctx: &WorkflowContext<W>,
+    kind: &str,
+    held: &Held,
+) -> Result<(), WorkflowTermination> {
+    let options = ChildWorkflowOptions::builder()
+        .workflow_id(workflow_id(&held.hold))
+        .task_queue(task_queue::CLOUD_SYNC_FULL.to_owned())
+        // It runs for days, while the sync takes seconds.
+        .parent_close_policy(ParentClosePolicy::Abandon)
+        .static_summary(format!(
+            "{} of {} of kind {kind} would be deleted",
+            held.would_delete, held.live
+        ))
+        .static_details(DETAILS.to_owned())
+        .maybe_search_attributes(search_attributes::of_hold(
+            ctx,
+            task_queue::CLOUD_SYNC_FULL,
+            kind,
+        ))
+        .build();
+    let input = Input::Valid(held.hold.clone());
+    match ctx
+        .start_child_workflow(HeldDeletion::run, input, options)
+        .await
+    {
+        Ok(_)
+        | Err(ChildWorkflowStartError::StartFailed {
+            cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
+            ..
+        }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The progress of a run.
@@ -122,48 +151,23 @@ pub struct HoldProgress {
     pub decision: Option<Decision>,
 }
 
-/// The first and the longest pause between two attempts to carry out a decision that the database
-/// rejects.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// The failure type of the database in `activities/src/failure.rs`.
-const DATABASE: &str = "Database";
-
-/// Carries out an accepted decision. It cannot be taken back, so it is retried until the database
-/// accepts it.
+/// Carries out an accepted decision.
 async fn carry_out(
     ctx: &WorkflowContext<HeldDeletion>,
     decision: HoldDecision,
 ) -> Result<HoldState, ActivityExecutionError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let outcome = ctx
-            .execute_activity(
-                HeldDeletionActivities::decide,
-                decision.clone(),
-                options::database("carries out the operator's decision"),
-            )
-            .await;
-        let rejection = match &outcome {
-            Err(error) if is_of_the_database(error) => options::reason(error),
-            _ => return outcome,
-        };
-        ctx.set_current_details(format!(
-            "decided by {}, not carried out yet: {rejection}; retrying",
-            decision.decision.by
-        ));
-        let summary = "until the next attempt to carry out the decision".to_owned();
-        ctx.timer(TimerOptions::builder(pause).summary(summary).build())
-            .await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-fn is_of_the_database(error: &ActivityExecutionError) -> bool {
-    let Some(IncomingError::Application(failure)) = error.reason() else {
-        return false;
+    let by = decision.decision.by.clone();
+    let decide = || {
+        let options = options::database("carries out the operator's decision");
+        ctx.execute_activity(HeldDeletionActivities::decide, decision.clone(), options)
     };
-    failure.type_name() == Some(DATABASE)
+    until_accepted(
+        ctx,
+        "the next attempt to carry out the decision",
+        decide,
+        |rejection| format!("decided by {by}, not carried out yet: {rejection}; retrying"),
+    )
+    .await
 }
 
 #[workflow]
@@ -203,7 +207,7 @@ impl HeldDeletion {
             ));
             select! {
                 decided = ctx.wait_condition(|state| state.decision.is_some()) => decided?,
-                _ = ctx.timer(next_check(checks, is_continued)) => {}
+                _ = ctx.timer(next_check(checks, is_continued, NEXT_CHECK)) => {}
             }
             if let Some(decision) = ctx.state(|state| state.decision.clone()) {
                 let decision = HoldDecision { hold, decision };
@@ -262,23 +266,5 @@ impl HeldDeletion {
             return response;
         }
         "nothing decided".to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_day_of_waiting_has_few_checks() {
-        let day = Duration::from_hours(24);
-        for (is_continued, most) in [(false, 35), (true, 24)] {
-            let mut waited = Duration::ZERO;
-            let checks = (0..CHECKS).take_while(|checks| {
-                waited += next_check(*checks, is_continued).duration;
-                waited <= day
-            });
-            assert_eq!(checks.count(), most);
-        }
     }
 }

@@ -7,14 +7,18 @@
 
 pub mod balance;
 pub mod costs;
+mod decisions;
 pub mod held_deletions;
 mod input;
 pub mod inventory;
 pub mod invoices;
 pub mod ledger;
+pub mod maintenance;
+pub mod months;
 mod options;
 pub mod projects;
 mod rate_limit;
+pub mod reallocations;
 pub mod search_attributes;
 
 pub use input::{Input, NoInput};

@@ -27,12 +27,26 @@ const RESUMING_TIMEOUT: Duration = Duration::from_mins(20);
 const RESTARTING_TIMEOUT: Duration = Duration::from_hours(1);
 
 fn with_timeout(time: Duration, summary: impl Into<String>) -> ActivityOptions {
+    // About half a minute of pauses in total; after that the next scheduled run is the better
+    // attempt.
+    with_retries(time, summary, retry(6, Duration::from_secs(15)))
+}
+
+/// The single attempt to list all kinds. It has no retries: a separate activity lists each
+/// remaining kind, and resumes long listings.
+pub(crate) fn all_lists(summary: impl Into<String>) -> ActivityOptions {
+    with_retries(RESUMING_TIMEOUT, summary, retry(1, Duration::from_secs(15)))
+}
+
+fn with_retries(
+    time: Duration,
+    summary: impl Into<String>,
+    policy: RetryPolicy,
+) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(time)
         .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
-        // About half a minute of pauses in total; after that the next scheduled run is the better
-        // attempt.
-        .retry_policy(retry(6, Duration::from_secs(15)))
+        .retry_policy(policy)
         .build()
 }
 
@@ -47,9 +61,27 @@ pub(crate) fn ingest(summary: impl Into<String>) -> ActivityOptions {
         .build()
 }
 
-/// An activity that only uses the database: retried until the database is available.
+/// An activity that only uses the database: retried until the database is available. An attempt
+/// may wait for two locks, each for a minute (`lock_timeout` in `store/src/sessions.rs`), so that
+/// it has ended when the next one starts. An attempt that was lost with its worker is retried after
+/// the heartbeat timeout, since operators wait for the results of some.
 pub(crate) fn database(summary: impl Into<String>) -> ActivityOptions {
-    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(3))
+        .heartbeat_timeout(Duration::from_secs(30))
+        .summary(summary.into())
+        .retry_policy(
+            RetryPolicy::builder()
+                .maximum_interval(Duration::from_secs(30))
+                .build(),
+        )
+        .build()
+}
+
+/// An activity of many short transactions, each of which keeps its progress: retried until the
+/// database is available.
+pub(crate) fn portions(summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(Duration::from_mins(5))
+        .heartbeat_timeout(Duration::from_secs(30))
         .summary(summary.into())
         .retry_policy(
             RetryPolicy::builder()
@@ -67,6 +99,29 @@ pub(crate) fn whole_bill(summary: impl Into<String>) -> ActivityOptions {
         .summary(summary.into())
         .retry_policy(retry(8, Duration::from_secs(30)))
         .build()
+}
+
+/// An activity that reads a month, or freezes it and writes its files: minutes for many millions of
+/// lines. Retried until the database is available, because an administrator decides on it.
+pub(crate) fn month(summary: impl Into<String>) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(RESTARTING_TIMEOUT)
+        .heartbeat_timeout(Duration::from_secs(30))
+        .summary(summary.into())
+        .retry_policy(
+            RetryPolicy::builder()
+                .maximum_interval(Duration::from_secs(30))
+                .build(),
+        )
+        .build()
+}
+
+/// An activity that removes rows, a portion at a time.
+pub(crate) fn retention(summary: impl Into<String>) -> ActivityOptions {
+    with_retries(
+        RESTARTING_TIMEOUT,
+        summary,
+        retry(8, Duration::from_secs(30)),
+    )
 }
 
 /// An activity without I/O, which runs within the workflow task that schedules it.

@@ -7,8 +7,9 @@ use temporalio_workflow::{
     ActivityExecutionError, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
+use crate::held_deletions::{Held, wait_for_operator};
 use crate::rate_limit::wait_for_requests;
-use crate::{NoInput, options};
+use crate::{NoInput, options, reallocations};
 
 /// The activities of this workflow; `activities::projects` implements them.
 pub struct ProjectActivities;
@@ -46,6 +47,13 @@ pub struct ProjectsSynced {
     /// The reason if the listing does not prove absence; none if it does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incomplete: Option<String>,
+    /// Deletions of projects that this listing held: the run starts the workflow `HeldDeletion` for
+    /// them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<Held>,
+    /// Deletions that an earlier listing held: their workflow is already running.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub still_held: Option<Held>,
 }
 
 /// The result of the second pass.
@@ -67,6 +75,9 @@ pub struct MembershipsWalked {
     /// resources keep their projects.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unseen_kinds: Vec<String>,
+    /// Whether cost lines wait for a reallocation: the run starts the workflow `Reallocate`.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_reallocating: bool,
 }
 
 /// The result of a sync of the projects.
@@ -130,6 +141,12 @@ impl SyncProjects {
                 Err(error) => state.progress.failed = Some(options::reason(error)),
             }
         });
+        if let Ok(ProjectsSynced {
+            held: Some(held), ..
+        }) = &projects
+        {
+            wait_for_operator(ctx, "project", held).await?;
+        }
         let second_pass = || {
             let options = options::walk("GET /v2/projects/{id}/resources of every project");
             ctx.execute_activity(ProjectActivities::walk_memberships, (), options)
@@ -139,6 +156,9 @@ impl SyncProjects {
             state.progress.pass = Pass::Done;
             state.progress.memberships = Some(memberships.clone());
         });
+        if memberships.is_reallocating {
+            reallocations::start(ctx).await?;
+        }
         Ok(ProjectsReport {
             projects: projects?,
             memberships,

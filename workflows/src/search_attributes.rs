@@ -11,12 +11,12 @@
 //! new workers with schedules that are not updated yet start children without attributes, and
 //! nothing fails.
 
-use domain::ResourceKind;
 use temporalio_common::protos::temporal::api::enums::v1::IndexedValueType;
 use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributes};
 use temporalio_workflow::WorkflowContext;
 
 use crate::invoices::Pending;
+use crate::task_queue;
 
 // The prefix separates them from those of others in a shared namespace. SQL stores have room for
 // ten keywords and three lists of keywords in a namespace; these are four and one.
@@ -76,9 +76,14 @@ pub(crate) fn of_ingest<W>(
 pub(crate) fn of_hold<W>(
     parent: &WorkflowContext<W>,
     task_queue: &str,
-    kind: &ResourceKind,
+    kind: &str,
 ) -> Option<SearchAttributes> {
-    of_child(parent, task_queue, vec![kind.as_str().to_owned()])
+    of_child(parent, task_queue, vec![kind.to_owned()])
+}
+
+/// The attributes of the run that reallocates cost lines; none if its parent has none.
+pub(crate) fn of_reallocation<W>(parent: &WorkflowContext<W>) -> Option<SearchAttributes> {
+    of_child(parent, task_queue::CLOUD_BILLING, Vec::new())
 }
 
 fn of_child<W>(

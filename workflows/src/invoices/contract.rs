@@ -98,7 +98,11 @@ pub struct InvoiceIngested {
     pub line_total: String,
     /// The invoice's amount less the sum of its lines.
     pub off_by: String,
-    /// Whether every sum of the invoice equals its counterparts.
+    /// `verified` if every sum of the invoice equals its counterparts, `unverified` if none differs
+    /// and a source is missing, else `unreconciled`.
+    #[serde(default)]
+    pub verification: String,
+    /// Whether the invoice is verified and its month is over.
     #[serde(default)]
     pub is_final: bool,
     /// 1 for the first version; each correction adds 1.
@@ -126,7 +130,7 @@ pub enum EstimateStored {
         /// The preview's amount less the sum of its lines.
         off_by: String,
     },
-    /// The preview is out of date: its month has an invoice.
+    /// The preview is out of date: its month is over and has its invoice.
     AlreadyInvoiced {
         period: String,
     },
