@@ -21,7 +21,10 @@ use activities::held_deletions::HeldDeletionActivities;
 use activities::inventory::InventoryActivities;
 use activities::invoices::InvoiceActivities;
 use activities::ledger::LedgerActivities;
+use activities::maintenance::MaintenanceActivities;
+use activities::months::MonthActivities;
 use activities::projects::ProjectActivities;
+use activities::reallocations::ReallocationActivities;
 use digitalocean::{Purpose, SpacesClient, Tokens};
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, try_join_all};
@@ -37,7 +40,10 @@ use workflows::balance::PollBalance;
 use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
 use workflows::invoices::{BillingHistory, IngestInvoice};
+use workflows::maintenance::Maintain;
+use workflows::months::CloseMonth;
 use workflows::projects::SyncProjects;
+use workflows::reallocations::Reallocate;
 use workflows::task_queue;
 
 use crate::log::ActivitySpan;
@@ -48,6 +54,7 @@ use crate::team::MirroredTeamGate;
 use crate::traces::Traces;
 
 pub use crate::renewal::RENEW_AFTER;
+pub use activities::{InvalidSigningKey, SigningKey};
 
 /// The dependencies and options of a worker, apart from its Temporal client.
 pub struct Settings {
@@ -67,17 +74,33 @@ pub struct Settings {
     pub look_back_months: u32,
     /// Lists Spaces buckets; none without Spaces keys.
     pub spaces: Option<SpacesClient>,
+    /// Signs the statements of closed months; none leaves them unsigned.
+    pub signing_key: Option<SigningKey>,
     /// Number of activities after which the worker of a task queue is replaced once it is idle
     /// ([`RENEW_AFTER`]).
     pub renew_after: u64,
 }
 
-/// Maximum number of database connections of a worker: the activity slots of two task queues, so
-/// that activities rarely wait for a connection.
-pub const CONNECTIONS: u32 = 20;
-
 const WORKFLOW_SLOTS: usize = 40;
+/// Concurrent activities of a task queue.
 const ACTIVITY_SLOTS: usize = 10;
+/// Connections for work outside of activities: leases of the request budget, and metrics.
+const OTHER_CONNECTIONS: u32 = 2;
+
+/// Maximum number of database connections of a worker: one for each activity slot, so that no
+/// activity waits for another one's connection, and a few for other work. Connections are opened
+/// when they are needed.
+pub const CONNECTIONS: u32 = connections();
+
+const fn connections() -> u32 {
+    let (mut connections, mut slots) = (OTHER_CONNECTIONS, 0);
+    while slots < Purpose::ALL.len() * ACTIVITY_SLOTS {
+        connections += 1;
+        slots += 1;
+    }
+    connections
+}
+
 /// Number of running workflows cached between their tasks. Exceeds the usual number of concurrent
 /// runs, most of which are children of one `BillingHistory`.
 const CACHED_WORKFLOWS: usize = 200;
@@ -85,8 +108,7 @@ const CACHED_WORKFLOWS: usize = 200;
 /// Runs a worker on the task queue of every purpose that has a token, until `shutdown` resolves.
 /// Running activities then have 20 seconds to complete.
 ///
-/// The future is not `Send`: workflow code runs on the thread that polls it. It is boxed so that
-/// the worker is compiled once, in this crate, rather than in every calling crate.
+/// The future is not `Send`: workflow code runs on the thread that polls it.
 pub fn run<'a>(
     client: Client,
     settings: Settings,
@@ -109,7 +131,17 @@ pub fn run_with_telemetry<'a>(
     telemetry: Telemetry,
     shutdown: impl Future<Output = ()> + 'a,
 ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
-    run_workers(client, settings, telemetry, shutdown.boxed_local()).boxed_local()
+    run_boxed(client, settings, telemetry, shutdown.boxed_local())
+}
+
+/// Not generic, so that the worker is compiled in this crate and not in each caller.
+fn run_boxed(
+    client: Client,
+    settings: Settings,
+    telemetry: Telemetry,
+    shutdown: LocalBoxFuture<'_, ()>,
+) -> LocalBoxFuture<'_, anyhow::Result<()>> {
+    run_workers(client, settings, telemetry, shutdown).boxed_local()
 }
 
 async fn run_workers(
@@ -130,6 +162,12 @@ async fn run_workers(
         settings.request_limits,
         Purpose::CloudSyncFull,
     );
+    if let Some(key) = &settings.signing_key {
+        tracing::info!(
+            "statements of closed months are signed by the key {}",
+            key.fingerprint()
+        );
+    }
     let stop = CancellationToken::new();
     let mut workers = Vec::new();
     for (purpose, token) in settings.tokens.iter() {
@@ -208,6 +246,10 @@ fn worker_options(
                 .register_workflow::<SyncProjects>()?
                 .register_workflow::<SyncInventory>()?
                 .register_workflow::<HeldDeletion>()?
+                .register_workflow::<Maintain>()?
+                .register_activities(MaintenanceActivities {
+                    store: store.clone(),
+                })
                 .register_activities(HeldDeletionActivities {
                     store: store.clone(),
                 })
@@ -231,6 +273,15 @@ fn worker_options(
                 .register_workflow::<PollBalance>()?
                 .register_workflow::<BillingHistory>()?
                 .register_workflow::<IngestInvoice>()?
+                .register_workflow::<Reallocate>()?
+                .register_workflow::<CloseMonth>()?
+                .register_activities(MonthActivities {
+                    store: store.clone(),
+                    signing_key: settings.signing_key.clone(),
+                })
+                .register_activities(ReallocationActivities {
+                    store: store.clone(),
+                })
                 .register_activities(BalanceActivities {
                     digitalocean: digitalocean.clone(),
                     store: store.clone(),

@@ -26,7 +26,8 @@ pub const RENEW_AFTER: u64 = 2_000;
 
 /// Time without a running activity before a worker is renewed. The next activity of a run usually
 /// starts at once; on a worker that is shutting down it would have only [`GRACE`] to complete
-/// before it is retried.
+/// before it is retried. A task that arrives within about 15 ms of the shutdown is lost (measured):
+/// Temporal repeats a workflow task after 10 s, and an activity after its heartbeat timeout.
 const IDLE_TIME: Duration = Duration::from_millis(200);
 
 /// Pause before a failed start of a worker is retried.

@@ -64,7 +64,12 @@ impl fmt::Display for When {
 pub enum Kinds {
     None,
     All,
-    Only(&'static [&'static str]),
+    Only {
+        kinds: &'static [&'static str],
+        /// The number of runs as which a scheduled run continues, one at each further minute. The
+        /// schedule skips its starts meanwhile.
+        repeats: u32,
+    },
 }
 
 /// One schedule. Its overlap policy is always `Skip`.
@@ -121,7 +126,10 @@ pub const SCHEDULES: &[Schedule] = &[
             offset: Duration::ZERO,
         },
         workflow_type: "SyncInventory",
-        kinds: Kinds::Only(&["droplet"]),
+        kinds: Kinds::Only {
+            kinds: &["droplet"],
+            repeats: 1,
+        },
         task_queue: task_queue::CLOUD_SYNC_FAST,
         run_timeout: Duration::from_mins(10),
         catchup_window: MINUTE,
@@ -152,6 +160,19 @@ pub const SCHEDULES: &[Schedule] = &[
         run_timeout: Duration::from_hours(12),
         catchup_window: DAY,
         note: "ingests all invoices without lines",
+    },
+    Schedule {
+        id: "maintain",
+        when: When::Daily {
+            hour: 3,
+            minute: 41,
+        },
+        workflow_type: "Maintain",
+        kinds: Kinds::None,
+        task_queue: task_queue::CLOUD_SYNC_FULL,
+        run_timeout: Duration::from_hours(6),
+        catchup_window: DAY,
+        note: "keeps every table within its bound",
     },
 ];
 

@@ -82,7 +82,10 @@ impl Kinds {
     fn input(&self) -> Option<String> {
         match self {
             Self::None | Self::All => None,
-            Self::Only(kinds) => Some(serde_json::json!({ "kinds": kinds }).to_string()),
+            Self::Only { kinds, repeats } => {
+                let scope = serde_json::json!({ "kinds": kinds, "repeats": repeats });
+                Some(scope.to_string())
+            }
         }
     }
 
@@ -97,7 +100,7 @@ impl Kinds {
                 names.dedup();
                 names
             }
-            Self::Only(kinds) => kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            Self::Only { kinds, .. } => kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         }
     }
 }

@@ -34,7 +34,7 @@ fn every_log_line_of_an_activity_has_its_run_and_type() {
         .iter()
         .find(|line| line["fields"]["failure"] == "Unauthorized")
         .unwrap_or_else(|| panic!("no activity logged the 401:\n{}", TELEMETRY.log));
-    assert_eq!(field(refused, "activity_type"), Some("inventory.sync_kind"));
+    assert_eq!(field(refused, "activity_type"), Some("inventory.sync_all"));
     assert_eq!(field(refused, "workflow_type"), Some("SyncInventory"));
 }
 

@@ -141,7 +141,7 @@ fn the_page_includes_the_metrics_of_the_temporal_sdk() {
         &failed,
         is(1.0),
     );
-    let activity = [("activity_type", "inventory.sync_kind")];
+    let activity = [("activity_type", "inventory.sync_all")];
     let name = "temporal_activity_execution_latency_seconds_count";
     shows(&TELEMETRY.worker_synced, name, &activity, |runs| {
         runs >= 1.0

@@ -85,6 +85,7 @@ fn a_worker_renewed_after_every_activity_runs_each_exactly_once() {
         let simulator = Simulator::start(Account::demo()).await.unwrap();
         let (client, namespace) = scenario::new_namespace().await;
         let settings = worker::Settings {
+            signing_key: None,
             renew_after: 1,
             ..scenario::settings(&store, simulator.url())
         };

@@ -161,6 +161,7 @@ pub(crate) fn settings(store: &Store, digitalocean_url: String) -> worker::Setti
         dns_records: false,
         look_back_months: 3,
         spaces: None,
+        signing_key: None,
         renew_after: worker::RENEW_AFTER,
     }
 }
@@ -255,12 +256,18 @@ pub(crate) async fn new_namespace() -> (Client, String) {
 /// caches the page for a moment.
 async fn api_page(store: &Store) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let metrics_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
+    let metrics_address = metrics_listener.local_addr().unwrap();
+    let settings = api::Settings {
+        metrics_listener: Some(metrics_listener),
+        ..api::Settings::from(store.clone())
+    };
+    tokio::spawn(api::serve(listener, settings, std::future::pending()));
     get(address, "/healthz").await;
     let (head, _) = request(address, "/api/v1/projects").await;
     assert!(head.starts_with("HTTP/1.1 401"), "{head}");
-    page(address).await
+    page(metrics_address).await
 }
 
 /// Waits until the metrics page contains a name, and returns the page.
