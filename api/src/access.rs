@@ -4,27 +4,52 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::TenantId;
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Access, Role};
-use uuid::Uuid;
+use sha2::{Digest as _, Sha256};
+use store::{Access, Actor, RequestOrigin, Role};
 
 use crate::ApiState;
 use crate::limits::Permit;
 use crate::problem::Problem;
 use crate::serving::Peer;
 
-/// Generates a token: the prefix `arc_`, by which leaked tokens can be recognised, and 256 random
-/// bits.
+/// The header with the id of a request, by which the log and the audit are searched.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Maximum length of a request id in the audit: clients may choose their own.
+const MAX_REQUEST_ID: usize = 200;
+
+/// Generates a token: the prefix `arc_`, by which leaked tokens can be recognised, 256 random bits,
+/// and a checksum.
 ///
 /// Panics if the operating system has no random source: there is no safe fallback.
 pub fn generate_token() -> SecretString {
-    format!("arc_{}", generate_secret().expose_secret()).into()
+    let text = format!("arc_{}", generate_secret().expose_secret());
+    format!("{text}{}", checksum(&text)).into()
+}
+
+/// The number of characters of a checksum.
+const CHECKSUM: usize = 6;
+
+/// Returns the start of the SHA-256 of a text.
+fn checksum(text: &str) -> String {
+    let mut encoded = URL_SAFE_NO_PAD.encode(Sha256::digest(text));
+    encoded.truncate(CHECKSUM);
+    encoded
+}
+
+/// Returns false for a text that is not a token of this system: a mistyped or truncated one, or one
+/// of another system. It is refused without a lookup.
+pub(crate) fn is_well_formed(token: &str) -> bool {
+    let length = token.len().checked_sub(CHECKSUM);
+    let parts = length.and_then(|length| token.split_at_checked(length));
+    parts.is_some_and(|(text, sum)| text.starts_with("arc_") && checksum(text) == sum)
 }
 
 /// Generates the id of a session or the code of a login link: 256 random bits.
@@ -59,12 +84,17 @@ impl FromRequestParts<ApiState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let token = bearer_token(&parts.headers)?;
-        let address = address(parts, state.trusted_proxies);
-        let attempt = state.limiter.attempt(token, address)?;
-        let Some(access) = state.store.authenticate(token).await? else {
+        let origin = origin(parts, state);
+        let attempt = state.limiter.attempt(token, origin.address)?;
+        let found = if is_well_formed(token) {
+            state.store.authenticate(token).await?
+        } else {
+            None
+        };
+        let Some(access) = found else {
             attempt.failed();
             return Err(Problem::Unauthorized(
-                "unknown or revoked token: create one with `arcadia token create`",
+                "unknown, expired or revoked token: create one with `arcadia token create`",
             ));
         };
         let permit = attempt.succeeded().await?;
@@ -72,21 +102,35 @@ impl FromRequestParts<ApiState> for Caller {
     }
 }
 
-/// The address of the client, if it is known.
-pub(crate) struct Origin(pub(crate) Option<IpAddr>);
+/// The origin of a request, for the audit.
+pub(crate) struct Origin(pub(crate) RequestOrigin);
 
 impl FromRequestParts<ApiState> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
-        Ok(Self(address(parts, state.trusted_proxies)))
+        Ok(Self(origin(parts, state)))
+    }
+}
+
+/// Returns the origin of a request.
+pub(crate) fn origin(parts: &Parts, state: &ApiState) -> RequestOrigin {
+    let id = parts
+        .headers
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    RequestOrigin {
+        request_id: id
+            .filter(|id| id.len() <= MAX_REQUEST_ID)
+            .map(str::to_owned),
+        address: address(parts, state.trusted_proxies),
     }
 }
 
 /// Returns the address of the caller: the other end of the connection, or behind trusted proxies
 /// the address that the first of them received the request from. Entries further left in
 /// `x-forwarded-for` are not trusted, because the caller can set them.
-pub(crate) fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
+fn address(parts: &Parts, trusted_proxies: usize) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let fields = parts.headers.get_all("x-forwarded-for").iter();
     let addresses: Vec<&str> = fields
@@ -109,39 +153,9 @@ fn read_address(text: &str) -> Option<IpAddr> {
 
 /// A caller with the role `platform_admin`.
 pub(crate) struct Admin {
-    /// Id of the token, for the log.
-    pub(crate) token_id: Uuid,
-    /// Name of the token, recorded with each change.
-    pub(crate) token_name: String,
+    /// The author of the caller's changes.
+    pub(crate) actor: Actor,
     _permit: Permit,
-}
-
-impl Admin {
-    /// Returns the author of the caller's changes.
-    pub(crate) fn author(&self) -> Author<'_> {
-        Author {
-            token_id: self.token_id,
-            token_name: &self.token_name,
-        }
-    }
-}
-
-/// The token that makes a change.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Author<'a> {
-    /// For the log.
-    pub(crate) token_id: Uuid,
-    /// Recorded with the change.
-    pub(crate) token_name: &'a str,
-}
-
-impl<'a> From<&'a Access> for Author<'a> {
-    fn from(access: &'a Access) -> Self {
-        Self {
-            token_id: access.token_id,
-            token_name: &access.token_name,
-        }
-    }
 }
 
 impl FromRequestParts<ApiState> for Admin {
@@ -151,8 +165,7 @@ impl FromRequestParts<ApiState> for Admin {
         let Caller { access, permit } = Caller::from_request_parts(parts, state).await?;
         match access.role {
             Role::PlatformAdmin => Ok(Self {
-                token_id: access.token_id,
-                token_name: access.token_name,
+                actor: access.actor(origin(parts, state)),
                 _permit: permit,
             }),
             Role::Tenant(_) => Err(Problem::Forbidden(
@@ -245,10 +258,23 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_token_has_the_prefix_and_256_random_bits() {
+    fn a_generated_token_has_the_prefix_random_bits_and_a_checksum() {
         let (first, second) = (generate_token(), generate_token());
-        let encoded = first.expose_secret().strip_prefix("arc_").unwrap();
+        let token = first.expose_secret();
+        let encoded = &token.strip_prefix("arc_").unwrap()[..43];
         assert_eq!(URL_SAFE_NO_PAD.decode(encoded).unwrap().len(), 32);
-        assert_ne!(first.expose_secret(), second.expose_secret());
+        assert_ne!(token, second.expose_secret());
+        assert!(is_well_formed(token));
+        let mistyped = token.replacen(&encoded[..1], "!", 1);
+        for other in [
+            &mistyped,
+            &token[1..],
+            &token[..48],
+            "arc_",
+            "",
+            "ärc_123456",
+        ] {
+            assert!(!is_well_formed(other), "{other}");
+        }
     }
 }

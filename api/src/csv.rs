@@ -33,7 +33,7 @@ pub(crate) use self::accept::{Format, require_http_1_1};
 pub(crate) use self::file_name::FileName;
 
 /// The media type of CSV.
-const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
+pub(crate) const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
 /// Size of a chunk of the body in bytes: large enough that few writes are needed.
 const CHUNK: usize = 64 * 1024;

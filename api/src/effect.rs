@@ -23,11 +23,16 @@ pub(crate) struct DryRun {
 
 impl DryRun {
     pub(crate) fn commit(&self) -> Commit {
-        if self.dry_run {
-            Commit::DryRun
-        } else {
-            Commit::Keep
-        }
+        commit_unless(self.dry_run)
+    }
+}
+
+/// Returns [`Commit::Keep`] unless the change is only measured.
+pub(crate) fn commit_unless(is_dry_run: bool) -> Commit {
+    if is_dry_run {
+        Commit::DryRun
+    } else {
+        Commit::Keep
     }
 }
 

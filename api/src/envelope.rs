@@ -1,14 +1,21 @@
 //! The format of every successful response: `data`, and `meta` with metadata.
 
 use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use store::costs::Measured;
+use store::inventory::Commit;
 use utoipa::ToSchema;
 
+use crate::ApiState;
 use crate::effect::Effect;
 use crate::freshness::Freshness;
 use crate::notes::Note;
+use crate::problem::Problem;
+use crate::reallocation::ChangeReallocation;
 
 /// Returns a body as JSON: for handlers that return a list as JSON or CSV.
 pub(crate) fn json_of(body: impl Serialize) -> Response {
@@ -36,6 +43,23 @@ impl<T> One<T> {
         self
     }
 
+    /// Returns the data, and the effect that the change measured or the reallocation that it left.
+    pub(crate) fn into_change(self) -> Result<(T, ChangeEffect), Problem> {
+        let Meta {
+            effect,
+            reallocation,
+            ..
+        } = self.meta;
+        let effect = match (effect, reallocation) {
+            (Some(effect), _) => ChangeEffect::Measured(effect),
+            (None, Some(left)) => ChangeEffect::Left(left),
+            (None, None) => {
+                return Err(Problem::Internal("a change without an effect".into()));
+            }
+        };
+        Ok((self.data, effect))
+    }
+
     /// Adds the time from which the change applies.
     pub(crate) fn since(mut self, time: Option<DateTime<Utc>>) -> Self {
         self.meta.since = time;
@@ -54,6 +78,54 @@ impl<T> One<T> {
     }
 }
 
+impl<T> One<T> {
+    /// Adds the measured effect of a change, or the reallocation that the change left, and starts
+    /// its workflow.
+    pub(crate) async fn changed(
+        self,
+        state: &ApiState,
+        measured: Measured,
+        commit: Commit,
+    ) -> Self {
+        let reallocation = match commit {
+            Commit::Keep => Some(ChangeReallocation::of(state, &measured).await),
+            Commit::DryRun => None,
+        };
+        let is_measured = measured.reallocation.is_none();
+        let mut one = if is_measured {
+            self.with_effect(Effect::of(measured, commit))
+        } else {
+            self
+        };
+        one.meta.reallocation = reallocation;
+        one
+    }
+}
+
+impl<T: Serialize> One<T> {
+    /// Returns the response to a change: 202 with the path of the reallocation if lines wait for
+    /// it, 200 otherwise.
+    pub(crate) fn into_changed(self) -> Response {
+        let reallocation = self.meta.reallocation.as_ref();
+        let path = reallocation.and_then(|reallocation| reallocation.path.as_deref());
+        let location = path.and_then(|path| HeaderValue::from_str(path).ok());
+        match location {
+            Some(location) => {
+                let headers = [(LOCATION, location)];
+                (StatusCode::ACCEPTED, headers, Json(self)).into_response()
+            }
+            None => Json(self).into_response(),
+        }
+    }
+}
+
+/// The effect of a change.
+pub(crate) enum ChangeEffect {
+    Measured(Effect),
+    /// The cost lines wait for a reallocation.
+    Left(ChangeReallocation),
+}
+
 /// Metadata of a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Meta {
@@ -64,10 +136,16 @@ pub(crate) struct Meta {
     #[schema(nullable = false)]
     pub(crate) freshness: Option<Vec<Freshness>>,
     /// Amounts in USD that the change moved, or would move in a dry run; in responses to changes of
-    /// tenants, overrides and allocation rules.
+    /// tenants, overrides and allocation rules. Absent while `reallocation` is pending: a dry run
+    /// before the change has the amounts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) effect: Option<Effect>,
+    /// Update of the affected cost lines; in responses to changes of tenants, overrides and
+    /// allocation rules, except dry runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) reallocation: Option<ChangeReallocation>,
     /// Time from which the change applies; absent if the request has no such time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -83,6 +161,7 @@ impl Meta {
             as_of: Utc::now(),
             freshness: None,
             effect: None,
+            reallocation: None,
             since: None,
             notes: Vec::new(),
         }

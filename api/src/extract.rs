@@ -234,15 +234,28 @@ pub(crate) fn tenant_or_null() -> RefOr<Schema> {
     text_or_null(100, TENANT_PATTERN)
 }
 
+/// The pattern of a reason or a purpose; see [`is_remark`].
+const REMARK_PATTERN: &str =
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\s][^\x00-\x1f\x7f-\x9f]*$";
+
 /// Returns the schema of a reason or a purpose that may be null; see [`is_remark`].
 pub(crate) fn remark_or_null() -> RefOr<Schema> {
-    let pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\s][^\x00-\x1f\x7f-\x9f]*$";
-    text_or_null(500, pattern)
+    text_or_null(500, REMARK_PATTERN)
+}
+
+/// Returns the schema of a reason that must be stated; see [`is_remark`].
+pub(crate) fn remark() -> RefOr<Schema> {
+    text(SchemaType::new(Type::String), 500, REMARK_PATTERN)
 }
 
 fn text_or_null(max_length: usize, pattern: &str) -> RefOr<Schema> {
+    let text_or_null = SchemaType::from_iter([Type::String, Type::Null]);
+    text(text_or_null, max_length, pattern)
+}
+
+fn text(schema_type: SchemaType, max_length: usize, pattern: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .schema_type(schema_type)
         .min_length(Some(1))
         .max_length(Some(max_length))
         .pattern(Some(pattern))
@@ -253,6 +266,40 @@ fn text_or_null(max_length: usize, pattern: &str) -> RefOr<Schema> {
 /// only white space, no control characters.
 pub(crate) fn is_remark(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
+}
+
+/// A text of a person, such as the reason for a change: 1 to 500 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Remark(String);
+
+impl TryFrom<String> for Remark {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if is_remark(&text) {
+            Ok(Self(text))
+        } else {
+            Err("expected 1 to 500 characters, no control characters, or null")
+        }
+    }
+}
+
+impl FromStr for Remark {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        Self::try_from(text.to_owned())
+            .map_err(|_| "expected a reason of 1 to 500 characters, no control characters")
+    }
+}
+
+impl Remark {
+    /// Returns the text, if there is one.
+    pub(crate) fn text(remark: Option<Self>) -> Option<String> {
+        remark.map(|Self(text)| text)
+    }
 }
 
 /// Reads a required parameter.

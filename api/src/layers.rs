@@ -10,14 +10,17 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use opentelemetry_sdk::trace::SdkTracer;
 use store::{Store, Unfinished};
 use tower::ServiceBuilder;
 use tower::util::option_layer;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
@@ -25,9 +28,11 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing::{Instrument as _, Span};
 
+use crate::access::REQUEST_ID;
 use crate::csv;
 use crate::metrics::{self, Metrics};
 use crate::problem::{Problem, in_problem_form};
+use crate::routes::focus::PARQUET;
 use crate::traces;
 
 /// Maximum duration of a request.
@@ -43,8 +48,6 @@ const PATH_LIMIT: usize = 8 * 1024;
 /// proxies and browsers add.
 const HEADER_LIMIT: usize = 16 * 1024;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// Adds the layers to the routes; the first layer is the outermost.
 pub(crate) fn add_to(
     routes: Router,
@@ -58,6 +61,11 @@ pub(crate) fn add_to(
     // A separate layer, because the body limit changes the request to a type that `from_fn` does
     // not accept.
     let run_to_completion = from_fn_with_state(store, run_to_completion);
+    // Parquet is compressed already.
+    let compressible = DefaultPredicate::new().and(NotForContentType::const_new(PARQUET));
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(compressible);
     routes.layer(run_to_completion).layer(
         ServiceBuilder::new()
             .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
@@ -70,6 +78,7 @@ pub(crate) fn add_to(
             .layer(option_layer(tracing))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(from_fn(mark_probes))
+            .layer(compression)
             .layer(from_fn_with_state(https_only, harden))
             .layer(from_fn_with_state(metrics, metrics::measure))
             .layer(from_fn(in_problem_form))

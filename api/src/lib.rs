@@ -7,6 +7,7 @@ mod access;
 mod choices;
 mod covered;
 mod csv;
+mod download;
 mod effect;
 mod envelope;
 mod extract;
@@ -20,12 +21,15 @@ mod openapi;
 mod pages;
 mod paging;
 mod problem;
+mod reallocation;
 mod routes;
+mod runs;
 mod serving;
 pub mod status;
 mod temporal;
 mod traces;
 mod view;
+mod workbook;
 
 use std::sync::Arc;
 
@@ -40,10 +44,12 @@ use utoipa_axum::routes;
 
 pub use access::{generate_secret, generate_token};
 pub use limits::{Rate, RateLimits};
+pub use routes::focus::metadata_of as focus_metadata;
 pub use serving::serve;
 pub use temporal::{
-    DescribeFuture, OnServer, RunDescription, ScheduleFuture, ScheduleSource, ScheduleStatus,
-    ScheduledRun, StartFuture, TemporalUi, WorkflowError, WorkflowRun, WorkflowStarter,
+    CloseApproval, DescribeFuture, OnServer, RunDescription, ScheduleFuture, ScheduleSource,
+    ScheduleStatus, ScheduledRun, StartFuture, TemporalUi, WorkflowError, WorkflowRun,
+    WorkflowStarter,
 };
 
 use limits::Limiter;
@@ -74,8 +80,8 @@ pub struct Settings {
     pub https_only: bool,
     /// Tracer for a span of each request; without it there are no spans.
     pub tracer: Option<SdkTracer>,
-    /// Separate listener for the metrics; without it the main listener serves them at `/metrics`.
-    /// Metrics need no token, and include amounts that the account owes.
+    /// Separate listener that serves the metrics at `/metrics` without a token. The main listener
+    /// serves them to administrators only, because they include the amounts of the bill.
     pub metrics_listener: Option<TcpListener>,
 }
 
@@ -124,24 +130,18 @@ pub(crate) struct ApiState {
 
 /// Returns all routes with access control, limits and metrics.
 pub fn router(settings: impl Into<Settings>) -> Router {
-    let settings = settings.into();
-    let are_metrics_separate = settings.metrics_listener.is_some();
-    routers(settings, are_metrics_separate).0
+    routers(settings.into()).0
 }
 
-/// Returns the main routes and the routes of the metrics listener. The main routes include the
-/// metrics unless these are served separately.
-fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
-    let all = OpenApiRouter::with_openapi(openapi::description())
+/// Returns the main routes and the routes of the metrics listener.
+pub fn routers(settings: Settings) -> (Router, Router) {
+    let (router, mut openapi) = OpenApiRouter::with_openapi(openapi::description())
         .merge(routes::all())
         .routes(routes!(health::alive))
-        .routes(routes!(health::ready));
-    let all = if are_metrics_separate {
-        all
-    } else {
-        all.routes(routes!(metrics::show))
-    };
-    let (router, mut openapi) = all.routes(routes!(openapi::show)).split_for_parts();
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
+        .routes(routes!(openapi::show))
+        .split_for_parts();
     openapi::add_common_problems(&mut openapi);
     let document = openapi::document(&openapi).expect("the document is valid JSON");
 
@@ -159,7 +159,7 @@ fn routers(settings: Settings, are_metrics_separate: bool) -> (Router, Router) {
         openapi: Arc::new(document),
     };
     let router = router.merge(pages::routes(&state));
-    let metrics_router = Router::new().route("/metrics", get(metrics::show));
+    let metrics_router = Router::new().route("/metrics", get(metrics::show_without_token));
     let with_layers = |router: Router<ApiState>, tracer| {
         let router = router
             .fallback(problem::unknown_path)

@@ -16,6 +16,7 @@ use prometheus::{
 };
 
 use crate::ApiState;
+use crate::access::Admin;
 use crate::problem::Problem;
 use database::Readings;
 
@@ -120,16 +121,24 @@ pub(crate) fn known_method(method: &Method) -> &'static str {
 
 /// Returns metrics in the text format of Prometheus
 ///
-/// Requires no token, and also responds without the database.
+/// Requires the role `platform_admin`, because the amounts of the bill are among them. Prometheus
+/// reads them without a token at a separate address (`ARCADIA_METRICS_BIND`), where they are also
+/// available without the database.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "health",
+    security(("bearer" = [])),
     responses((status = OK, body = String, content_type = "text/plain; version=0.0.4",
         description = "Counters, gauges and histograms"))
 )]
-pub(crate) async fn show(State(state): State<ApiState>) -> Result<Response, Problem> {
+pub(crate) async fn show(_: Admin, state: State<ApiState>) -> Result<Response, Problem> {
+    show_without_token(state).await
+}
+
+/// Like [`show`], for the separate listener.
+pub(crate) async fn show_without_token(State(state): State<ApiState>) -> Result<Response, Problem> {
     let metrics = &state.metrics;
     let in_database = metrics.readings.families(&state.probes).await;
     let text = in_database

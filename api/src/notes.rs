@@ -20,10 +20,11 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Note {
     /// For a filter with an unknown value: `unknown_tenant`, `unknown_project`, `unknown_resource`,
-    /// `unknown_product`, `unknown_type`. For a month without lines, or without all of them:
-    /// `period_in_future`, `no_invoices`, `period_before_first_invoice`,
-    /// `period_after_last_invoice`, `period_without_invoice`, `invoice_not_ingested`. For other
-    /// lists without rows: `no_estimates`, `no_entries`.
+    /// `unknown_product`, `unknown_type`, `unknown_actor`. For a month without lines, or without
+    /// all of them: `period_in_future`, `no_invoices`, `period_before_first_invoice`,
+    /// `period_after_last_invoice`, `period_without_invoice`, `invoice_not_ingested`. For months
+    /// with tenants of before and after a change: `reallocation_pending`. For other lists without
+    /// rows: `no_estimates`, `no_entries`.
     #[schema(example = "unknown_tenant")]
     pub(crate) code: &'static str,
     /// Text for people: the fact, then the fix.
@@ -40,21 +41,71 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     pub(crate) async fn of(store: &Store, from: NaiveDate, to: NaiveDate) -> Result<Self, Problem> {
+        Self::read(store, from, to, Gap::of).await
+    }
+
+    /// Returns the available lines with notes for tenants: without numbers of invoices, and without
+    /// the months of the account.
+    pub(crate) async fn for_tenant(
+        store: &Store,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<Self, Problem> {
+        Self::read(store, from, to, Gap::for_tenant).await
+    }
+
+    async fn read(
+        store: &Store,
+        from: NaiveDate,
+        to: NaiveDate,
+        gap_of: impl Fn(&Months, NaiveDate) -> Option<Gap>,
+    ) -> Result<Self, Problem> {
         let months = store.listed_months(from, to).await?;
+        let mut notes = notes_on(&months, from, to, gap_of);
+        notes.extend(on_reallocation(store, from, to).await?);
         Ok(Self {
             has_data: months.listed.values().any(ListedMonth::has_lines),
-            notes: notes_on(&months, from, to),
+            notes,
         })
     }
 }
 
+/// Returns a note if lines of any of these months wait for a reallocation.
+pub(crate) async fn on_reallocation(
+    store: &Store,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<Option<Note>, Problem> {
+    let months = store.reallocating_months(from, to).await?;
+    let (Some(first), Some(last)) = (months.first(), months.last()) else {
+        return Ok(None);
+    };
+    let span = Span {
+        first: *first,
+        last: *last,
+    };
+    Ok(Some(Note {
+        code: "reallocation_pending",
+        detail: format!(
+            "tenants of {} months ({span}) are being updated after a change, so that their amounts mix \
+             before and after: repeat the request later",
+            months.len()
+        ),
+    }))
+}
+
 /// Returns a note for each run of months that lack lines for the same reason.
-fn notes_on(months: &Months, from: NaiveDate, to: NaiveDate) -> Vec<Note> {
+fn notes_on(
+    months: &Months,
+    from: NaiveDate,
+    to: NaiveDate,
+    gap_of: impl Fn(&Months, NaiveDate) -> Option<Gap>,
+) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut run: Option<(Gap, Span)> = None;
     let mut month = from;
     while month <= to {
-        let gap = Gap::of(months, month);
+        let gap = gap_of(months, month);
         match (&mut run, gap) {
             (Some((before, span)), Some(gap)) if *before == gap => span.last = month,
             (_, gap) => {
@@ -84,6 +135,10 @@ enum Gap {
     AfterLast,
     WithoutInvoice,
     NotIngested(ListedMonth),
+    /// For a tenant: the account has no bill of the month, for any reason.
+    NotBilled,
+    /// For a tenant: the bill of the month has no lines, or not all of them.
+    Incomplete,
 }
 
 impl Gap {
@@ -105,6 +160,15 @@ impl Gap {
             Self::AfterLast
         } else {
             Self::WithoutInvoice
+        })
+    }
+
+    /// Returns the reason why a month lacks lines as far as a tenant may know it.
+    fn for_tenant(months: &Months, month: NaiveDate) -> Option<Self> {
+        Some(match Self::of(months, month)? {
+            Self::Future => Self::Future,
+            Self::NotIngested(_) => Self::Incomplete,
+            _ => Self::NotBilled,
         })
     }
 
@@ -154,6 +218,20 @@ impl Gap {
                      of {} failed: `last_error` in GET /api/v1/billing/invoices has the reason; \
                      the schedule billing-history retries every day",
                     listed.without_lines, listed.invoices, listed.failed
+                ),
+            ),
+            Self::NotBilled => (
+                "period_without_invoice",
+                format!(
+                    "no bill is stored for {span}: costs appear with the estimate of the open \
+                     month, or with the bill after its end"
+                ),
+            ),
+            Self::Incomplete => (
+                "invoice_not_ingested",
+                format!(
+                    "the bill of {span} is not stored completely: the amounts will change; an \
+                     administrator can find the reason"
                 ),
             ),
         };
@@ -308,6 +386,22 @@ pub(crate) async fn on_entry_type(
     }))
 }
 
+/// Returns a note if the audit has no act of this actor.
+pub(crate) async fn on_actor(store: &Store, actor: &str) -> Result<Option<Note>, Problem> {
+    let known = store.audit_actors().await?;
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    if names.contains(&actor) {
+        return Ok(None);
+    }
+    Ok(Some(Note {
+        code: "unknown_actor",
+        detail: format!(
+            "unknown actor {actor:?}: the audit has no act of this name{}",
+            choices::suggestion(actor, &names)
+        ),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,7 +451,7 @@ mod tests {
             ("period_after_last_invoice", "2026-06"),
             ("period_in_future", "2026-08 to 2026-09"),
         ];
-        let notes = notes_on(&months(), day("2025-12-01"), day("2026-09-01"));
+        let notes = notes_on(&months(), day("2025-12-01"), day("2026-09-01"), Gap::of);
         assert_eq!(codes(&notes), expected.map(|(code, _)| code));
         for (note, (_, span)) in notes.iter().zip(expected) {
             assert!(note.detail.contains(span), "{note:?}");
@@ -372,14 +466,31 @@ mod tests {
             listed: [].into(),
             ..months()
         };
-        let notes = notes_on(&months, day("2026-06-01"), day("2026-08-01"));
+        let notes = notes_on(&months, day("2026-06-01"), day("2026-08-01"), Gap::of);
         assert_eq!(codes(&notes), ["no_invoices", "period_in_future"]);
     }
 
     #[test]
     fn a_month_with_lines_needs_no_note() {
         for month in ["2026-05-01", "2026-07-01"] {
-            assert_eq!(notes_on(&months(), day(month), day(month)), []);
+            assert_eq!(notes_on(&months(), day(month), day(month), Gap::of), []);
+        }
+    }
+
+    #[test]
+    fn a_tenant_gets_reasons_without_the_invoices_of_the_account() {
+        let (from, to) = (day("2025-12-01"), day("2026-09-01"));
+        let notes = notes_on(&months(), from, to, Gap::for_tenant);
+        let expected = [
+            ("period_without_invoice", "2025-12 to 2026-01"),
+            ("period_without_invoice", "2026-03"),
+            ("invoice_not_ingested", "2026-04"),
+            ("period_without_invoice", "2026-06"),
+            ("period_in_future", "2026-08 to 2026-09"),
+        ];
+        assert_eq!(codes(&notes), expected.map(|(code, _)| code));
+        for (note, (_, span)) in notes.iter().zip(expected) {
+            assert!(note.detail.contains(span), "{note:?}");
         }
     }
 }

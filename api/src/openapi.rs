@@ -31,6 +31,7 @@ use crate::problem::{Document, described};
         (name = "inventory", description = "Resources with their events, past states and relations"),
         (name = "projects", description = "Projects, and the tenants that they are assigned to"),
         (name = "sync", description = "State of the mirror, and held deletions; requires the role `platform_admin`"),
+        (name = "audit", description = "The acts of people; requires the role `platform_admin`"),
         (name = "health", description = "Health checks, metrics and the OpenAPI document; no token required"),
     )
 )]
@@ -56,6 +57,7 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
         let operations = [
             &mut item.get,
             &mut item.put,
+            &mut item.post,
             &mut item.patch,
             &mut item.delete,
         ];
@@ -67,7 +69,11 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
                 "The database is unavailable, or the request timed out",
             );
             if operation.security.is_some() {
-                add(operation, "401", "Missing, unknown or revoked token");
+                add(
+                    operation,
+                    "401",
+                    "Missing, unknown, expired or revoked token",
+                );
                 add(
                     operation,
                     "403",
@@ -86,7 +92,7 @@ pub(crate) fn add_common_problems(openapi: &mut utoipa::openapi::OpenApi) {
                     |parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name),
                 )
             };
-            let is_list = has("format");
+            let is_list = has("limit");
             if has("cursor") || has("as_of") {
                 let description =
                     "The list did not return this cursor, or the time is in the future";
@@ -156,7 +162,7 @@ const fn link(
 const FIRST_ID: &str = "$response.body#/data/0/id";
 const FIRST_PERIOD: &str = "$response.body#/data/0/period";
 
-const LINKS: [Link; 18] = [
+const LINKS: [Link; 24] = [
     link("list_resources", "show_resource", "id", FIRST_ID),
     link("list_resources", "list_resource_events", "id", FIRST_ID),
     link("list_resources", "list_resource_states", "id", FIRST_ID),
@@ -170,6 +176,7 @@ const LINKS: [Link; 18] = [
     link("list_resources", "pin_resource", "id", FIRST_ID),
     link("list_projects", "show_project", "id", FIRST_ID),
     link("list_projects", "list_project_tenants", "id", FIRST_ID),
+    link("list_projects", "list_project_events", "id", FIRST_ID),
     link("list_projects", "change_project", "id", FIRST_ID),
     link("list_held_deletions", "show_held_deletion", "id", FIRST_ID),
     link(
@@ -178,6 +185,7 @@ const LINKS: [Link; 18] = [
         "id",
         FIRST_ID,
     ),
+    link("list_reallocations", "show_reallocation", "id", FIRST_ID),
     link("list_cost_lines", "show_cost_line", "id", FIRST_ID),
     link(
         "list_cost_lines",
@@ -192,6 +200,18 @@ const LINKS: [Link; 18] = [
         FIRST_ID,
     ),
     link(
+        "list_orphaned_overrides",
+        "apply_orphaned_override",
+        "id",
+        FIRST_ID,
+    ),
+    link(
+        "list_orphaned_overrides",
+        "dismiss_orphaned_override",
+        "id",
+        FIRST_ID,
+    ),
+    link(
         "list_invoices",
         "show_invoice",
         "uuid",
@@ -199,6 +219,8 @@ const LINKS: [Link; 18] = [
     ),
     link("list_invoices", "list_cost_lines", "period", FIRST_PERIOD),
     link("list_invoices", "list_statements", "period", FIRST_PERIOD),
+    link("list_months", "show_month", "period", FIRST_PERIOD),
+    link("list_months", "close_month", "period", FIRST_PERIOD),
     link(
         "list_estimates",
         "list_estimate_variances",

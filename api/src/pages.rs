@@ -4,11 +4,14 @@
 //! store functions of its JSON route.
 
 mod assets;
+mod attributes;
+mod audit;
 mod change;
 mod chart;
 mod cookies;
 mod costs;
 mod effect;
+mod exports;
 mod format;
 mod freshness;
 mod inventory;
@@ -20,6 +23,7 @@ mod overview;
 mod page;
 mod parameters;
 mod projects;
+mod reallocations;
 mod session;
 mod sync;
 mod tokens;
@@ -39,10 +43,13 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .merge(lines::routes())
         .merge(invoices::routes())
         .merge(months::routes())
+        .merge(exports::routes())
         .merge(inventory::routes())
         .merge(projects::routes())
+        .merge(reallocations::routes())
         .merge(sync::routes())
         .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(login::routes());
     pages
         .layer(from_fn_with_state(state.clone(), page::show_errors))

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 const MAX_LIMIT: u16 = 500;
 
 /// Number of rows that a CSV reads at a time.
-const CSV_ROWS: usize = 1000;
+const CSV_ROWS: usize = 2000;
 
 /// Maximum number of rows of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,14 @@ impl PageQuery {
             limit: Limit(MAX_LIMIT),
             cursor: None,
             format: None,
+        }
+    }
+
+    /// Returns the query of the whole list as CSV.
+    pub(crate) fn csv() -> Self {
+        Self {
+            format: Some(Format::Csv),
+            ..Self::longest()
         }
     }
 

@@ -167,7 +167,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
             StoreError::Decided { .. }
+            | StoreError::MonthState { .. }
             | StoreError::Estimated { .. }
+            | StoreError::Rotated { .. }
+            | StoreError::InvalidToken { .. }
             | StoreError::KindMismatch { .. } => Self::Conflict(error.to_string()),
             error if error.is_date_out_of_range() => Self::InvalidParameter(
                 "time out of range of the database: use a year from 1 to 9999".to_owned(),
@@ -303,6 +306,17 @@ impl IntoResponses for AlreadyDecided {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let description =
             "The held deletion already has another decision; `detail` has the decision";
+        BTreeMap::from([("409".to_owned(), described(description))])
+    }
+}
+
+/// The response 409 of an operation on a month in another state.
+pub(crate) struct MonthConflict;
+
+impl IntoResponses for MonthConflict {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let description =
+            "The state of the month does not permit the operation; `detail` has the reasons";
         BTreeMap::from([("409".to_owned(), described(description))])
     }
 }

@@ -1,17 +1,23 @@
 //! The routes that serve data, one module for each resource of the API.
 
+pub(crate) mod audit;
 mod balance;
 pub(crate) mod cost_lines;
 pub(crate) mod costs;
 mod estimates;
+pub(crate) mod focus;
 pub(crate) mod held_deletions;
 mod index;
 pub(crate) mod inventory;
 pub(crate) mod invoices;
 mod ledger;
-mod my;
+pub(crate) mod months;
+pub(crate) mod my;
+pub(crate) mod orphaned_overrides;
 pub(crate) mod projects;
+pub(crate) mod reallocations;
 pub(crate) mod spread_rules;
+pub(crate) mod statement;
 pub(crate) mod sync;
 mod tenants;
 
@@ -29,9 +35,14 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(balance::routes())
         .merge(invoices::routes())
         .merge(cost_lines::routes())
+        .merge(orphaned_overrides::routes())
         .merge(costs::routes())
+        .merge(months::routes())
+        .merge(statement::routes())
         .merge(spread_rules::routes())
+        .merge(reallocations::routes())
         .merge(estimates::routes())
+        .merge(focus::routes())
         .merge(ledger::routes())
         .merge(my::routes())
         .merge(inventory::routes())
@@ -39,4 +50,5 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(tenants::routes())
         .merge(sync::routes())
         .merge(held_deletions::routes())
+        .merge(audit::routes())
 }

@@ -56,14 +56,21 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Serves requests until `shutdown` completes, then waits up to ten seconds for requests in
 /// progress.
-///
-/// The future is boxed, so that the server is compiled once in this crate and not in each caller.
 pub fn serve(
     listener: TcpListener,
     settings: impl Into<Settings>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Boxed<io::Result<()>> {
-    Box::pin(serve_until(listener, settings.into(), Box::pin(shutdown)))
+    serve_boxed(listener, settings.into(), Box::pin(shutdown))
+}
+
+/// Not generic, so that the server is compiled in this crate and not in each caller.
+fn serve_boxed(
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: Boxed<()>,
+) -> Boxed<io::Result<()>> {
+    Box::pin(serve_until(listener, settings, shutdown))
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -75,7 +82,7 @@ async fn serve_until(
 ) -> io::Result<()> {
     let stopping = CancellationToken::new();
     let metrics_listener = settings.metrics_listener.take();
-    let (router, metrics_router) = routers(settings, metrics_listener.is_some());
+    let (router, metrics_router) = routers(settings);
     let metrics = async {
         if let Some(listener) = metrics_listener {
             accept(listener, metrics_router, METRICS_CONNECTIONS, &stopping).await;

@@ -13,7 +13,9 @@ use serde::Serialize;
 use store::status::StatusFacts;
 use utoipa::ToSchema;
 
-use self::books::{reason_of_balance, reason_of_books, reasons_of_invoices};
+use self::books::{
+    reason_of_balance, reason_of_books, reason_of_reallocations, reasons_of_invoices,
+};
 use self::listings::{reason_of_holds, reason_of_members, reasons_of_listings, reasons_of_states};
 pub use self::schedules::reasons_of_schedules;
 use crate::temporal::ScheduleStatus;
@@ -28,6 +30,9 @@ pub const BALANCE_STALE_AFTER: TimeDelta = TimeDelta::hours(3);
 /// Age from which an invoice without lines is reported. A schedule ingests listed invoices once a
 /// day; the other two hours are for the run.
 pub const INVOICE_PENDING_AFTER: TimeDelta = TimeDelta::hours(26);
+/// Age from which a reallocation is reported. It begins at once; if its start was lost, the next
+/// sync starts it within a quarter of an hour.
+pub const REALLOCATION_PENDING_AFTER: TimeDelta = TimeDelta::minutes(20);
 /// Time limit for the first sync. Its duration depends on the request budget, which allows 900,000
 /// resources an hour.
 pub const FIRST_SYNC_WITHIN: TimeDelta = TimeDelta::hours(1);
@@ -100,9 +105,16 @@ pub enum Code {
     /// Invoices have been without lines for more than a day.
     InvoicesPending,
     /// Ingested invoices could not be rechecked.
+    InvoicesCheckFailed,
+    /// Ingested invoices could not be verified, because a source is missing.
     InvoicesUnverified,
-    /// The lines of invoices do not total the amount of their invoice.
+    /// Lines, header, summary or parts of invoices do not reconcile.
     InvoicesUnreconciled,
+    /// Cost lines have waited for 20 minutes for a reallocation after a change of tenants,
+    /// overrides or projects.
+    ReallocationPending,
+    /// Overrides of cost lines have no line any more, because a correction removed it.
+    OverridesOrphaned,
     /// The balance has not been polled for three hours.
     BalanceStale,
     /// This API was started without a connection to Temporal, so that schedules are not checked.
@@ -198,8 +210,9 @@ pub fn verdict(facts: &StatusFacts, schedules: Schedules<'_>) -> Verdict {
     reasons.extend(reason_of_holds(&facts.holds));
     reasons.extend(reason_of_members(&facts.unmatched_members));
     reasons.extend(reasons_of_invoices(&facts.invoices, facts.at));
+    reasons.extend(reason_of_reallocations(facts.reallocations, facts.at));
     reasons.extend(reason_of_balance(facts));
-    reasons.extend(reason_of_books(facts.discrepancies));
+    reasons.extend(reason_of_books(facts.books));
     reasons.into()
 }
 

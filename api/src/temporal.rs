@@ -19,6 +19,9 @@ pub type ScheduleFuture<'a> =
 
 /// Starts workflows for a person. Only their workers call DigitalOcean.
 pub trait WorkflowStarter: Send + Sync {
+    /// Returns the schedules that [`Self::trigger`] accepts.
+    fn schedule_ids(&self) -> Vec<String>;
+
     /// Returns the kinds that [`Self::sync_kind`] accepts.
     fn kinds(&self) -> Vec<String>;
 
@@ -32,8 +35,30 @@ pub trait WorkflowStarter: Send + Sync {
     /// Starts the ingest of an invoice of this month, or returns the one in progress.
     fn ingest(&self, invoice: Uuid, period: NaiveDate) -> StartFuture<'_>;
 
+    /// Starts the reallocation of cost lines, or returns the one in progress.
+    fn reallocate(&self) -> StartFuture<'_>;
+
+    /// Starts the close of a month, which then waits for the approval of an administrator, or
+    /// returns the one in progress.
+    fn close(&self, period: NaiveDate) -> StartFuture<'_>;
+
+    /// Approves the close of a month in progress.
+    fn approve_close<'a>(
+        &'a self,
+        period: NaiveDate,
+        approval: &'a CloseApproval,
+    ) -> StartFuture<'a>;
+
     /// Describes a run.
     fn describe<'a>(&'a self, run: &'a WorkflowRun) -> DescribeFuture<'a>;
+}
+
+/// The approval of the close of a month by an administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseApproval {
+    /// The name of the access token.
+    pub by: String,
+    pub reason: Option<String>,
 }
 
 /// See [`WorkflowStarter`].
@@ -129,11 +154,19 @@ impl TemporalUi {
     /// Returns the URL of a run.
     pub(crate) fn run(&self, workflow_id: &str, run_id: &str) -> String {
         format!(
-            "{}/namespaces/{}/workflows/{}/{}/history",
+            "{}/{}/history",
+            self.workflow(workflow_id),
+            path_segment(run_id)
+        )
+    }
+
+    /// Returns the URL of the latest run of a workflow.
+    pub(crate) fn workflow(&self, workflow_id: &str) -> String {
+        format!(
+            "{}/namespaces/{}/workflows/{}",
             self.url.trim_end_matches('/'),
             path_segment(&self.namespace),
-            path_segment(workflow_id),
-            path_segment(run_id)
+            path_segment(workflow_id)
         )
     }
 }

@@ -93,8 +93,8 @@ impl View {
                     _ if was_of_another && side == "before" => *value = Value::Null,
                     "tenant_id" => self.narrow_tenant(value),
                     "cloud_project_id" | "provider_project_id" => self.narrow_project(value),
-                    "pin" if side != "by" => self.narrow_override(value),
-                    "pin" | "relations" | "approved_by" => *value = Value::Null,
+                    "override" if side != "by" => self.narrow_override(value),
+                    "override" | "relations" | "approved_by" => *value = Value::Null,
                     "attrs" => attributes::narrow(value),
                     field => {
                         if let Some(key) = field.strip_prefix("attrs.") {

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use csv::{Terminator, WriterBuilder};
+use export::starts_formula;
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -159,24 +160,6 @@ fn cell(text: &mut Vec<u8>, start: usize) -> serde_json::Result<Range<usize>> {
         return Ok(start..text.len());
     }
     Ok(content..text.len())
-}
-
-/// Returns true if a spreadsheet could read the text as a formula. Amounts are texts in JSON, and
-/// are numbers in a spreadsheet, also negative ones.
-fn starts_formula(text: &[u8]) -> bool {
-    match text {
-        [b'=' | b'+' | b'@' | b'\t' | b'\r' | b'\n', ..] => true,
-        [b'-', rest @ ..] => !is_decimal(rest),
-        // The same characters in full width: some spreadsheets convert them.
-        _ => ["＝", "＋", "－", "＠"]
-            .iter()
-            .any(|sign| text.starts_with(sign.as_bytes())),
-    }
-}
-
-fn is_decimal(text: &[u8]) -> bool {
-    let mut parts = text.splitn(2, |byte| *byte == b'.');
-    parts.all(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
 }
 
 impl SerializeStruct for Cells<'_> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
@@ -25,15 +25,35 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Problem::UnsupportedMediaType);
         }
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.into_response().status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => Problem::BodyTooLarge,
-                    _ => Problem::InvalidBody("the body is incomplete: send it again".to_owned()),
-                })?;
+        let bytes = bytes_of(request, state).await?;
         read(&bytes).map(Self).map_err(Problem::InvalidBody)
     }
+}
+
+/// Reads a body that may be empty.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let is_json = is_json(request.headers());
+        let bytes = bytes_of(request, state).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        if !is_json {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let body = read(&bytes).map_err(Problem::InvalidBody)?;
+        Ok(Some(Self(body)))
+    }
+}
+
+async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let bytes = Bytes::from_request(request, state).await;
+    bytes.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::BodyTooLarge,
+        _ => Problem::InvalidBody("the body is incomplete: send it again".to_owned()),
+    })
 }
 
 /// Returns true if the content type is `application/json` or `application/...+json`.

@@ -99,6 +99,13 @@ fn families(gauges: Option<&Gauges>) -> Result<Vec<MetricFamily>, prometheus::Er
         page.balance(gauges)?;
         page.ledger(gauges)?;
         page.estimate(gauges)?;
+        page.tokens(gauges)?;
+        page.number(
+            "arcadia_maintenance_age_seconds",
+            "Time since the daily maintenance was last complete, or since the installation before \
+             the first time, in seconds.",
+            gauges.age_of(gauges.maintained_at),
+        )?;
     }
     Ok(page.0.gather())
 }
@@ -264,6 +271,12 @@ impl Page {
             invoices.not_final,
         )?;
         self.count(
+            "arcadia_invoices_unverified",
+            "Number of ingested invoices that could not be verified: no sum differs, but the \
+             summary or another source is missing.",
+            invoices.unverified,
+        )?;
+        self.count(
             "arcadia_invoices_check_failed",
             "Number of ingested invoices with a failed last check: they could not be refetched, or \
              had less evidence than the stored version.",
@@ -274,6 +287,11 @@ impl Page {
             "Number of invoices that DigitalOcean no longer lists; their lines remain in all \
              totals.",
             invoices.withdrawn,
+        )?;
+        self.count(
+            "arcadia_overrides_orphaned",
+            "Number of overrides of cost lines that a correction of the invoice removed.",
+            invoices.orphaned_overrides,
         )?;
         self.usd(
             "arcadia_invoices_off_by_usd",
@@ -290,7 +308,7 @@ impl Page {
         self.number(
             "arcadia_balance_age_seconds",
             "Time since the last poll of the balance, in seconds.",
-            gauges.age_of(balance.last_polled_at),
+            gauges.age_of(gauges.balance_polled_at.unwrap_or(balance.last_polled_at)),
         )?;
         self.number(
             "arcadia_balance_generated_age_seconds",
@@ -332,6 +350,24 @@ impl Page {
                 "Account balance of DigitalOcean minus the total of the billing history at the \
                  same time, in USD; absent before both are known.",
                 difference,
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn tokens(&self, gauges: &Gauges) -> Result<(), prometheus::Error> {
+        let expiring = &gauges.expiring_tokens;
+        self.count(
+            "arcadia_api_tokens_expiring",
+            "Number of tokens of the API that expire soon and are not replaced: in the last tenth \
+             of their lifetime, at most thirty days.",
+            i64::try_from(expiring.len()).unwrap_or(i64::MAX),
+        )?;
+        match expiring.first() {
+            Some(next) => self.number(
+                "arcadia_api_token_expiry_seconds",
+                "Time until the next of these tokens expires, in seconds; absent without one.",
+                (next.expires_at - gauges.at).as_seconds_f64(),
             ),
             None => Ok(()),
         }

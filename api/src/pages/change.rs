@@ -9,7 +9,9 @@ use super::effect::EffectTable;
 use super::format::Moment;
 use super::page::{Frame, PageProblem, render};
 use super::parameters::address;
-use crate::effect::Effect;
+use super::session::Viewer;
+use crate::envelope::ChangeEffect;
+use crate::reallocation::ChangeReallocation;
 
 /// A field of a form: name and value.
 pub(super) type Field = (&'static str, String);
@@ -33,7 +35,9 @@ struct Earlier {
 struct ChangePage {
     frame: Frame,
     sentence: String,
-    effect: EffectTable,
+    effect: Option<EffectTable>,
+    /// The reallocation that updates the lines; none if they are up to date.
+    left: Option<ChangeReallocation>,
     is_done: bool,
     earlier: Option<Earlier>,
     /// The page that shows the change, and the address of its form.
@@ -45,6 +49,9 @@ struct ChangePage {
 
 /// A change for [`show`].
 pub(super) struct Change {
+    pub(super) title: String,
+    /// The page's entry in the navigation.
+    pub(super) entry: &'static str,
     /// The change as a sentence.
     pub(super) sentence: String,
     /// The address of the page: GET shows the effect, POST makes the change.
@@ -59,9 +66,20 @@ pub(super) struct Change {
 }
 
 /// Shows a change: before it is made with a button to make it, afterwards with the way to undo it.
-pub(super) fn show(frame: Frame, change: Change, effect: Effect) -> Result<Response, PageProblem> {
+pub(super) fn show(
+    viewer: &Viewer,
+    change: Change,
+    effect: ChangeEffect,
+) -> Result<Response, PageProblem> {
     let path = change.path;
-    let earlier = effect.with_since.as_ref().map(|earlier| Earlier {
+    let (effect, left) = match effect {
+        ChangeEffect::Measured(effect) => (Some(effect), None),
+        ChangeEffect::Left(left) => (None, Some(left)),
+    };
+    let earlier = effect
+        .as_ref()
+        .and_then(|effect| effect.with_since.as_ref());
+    let earlier = earlier.map(|earlier| Earlier {
         since: Moment(earlier.since),
         summary: earlier.moves.summary.clone(),
         address: step_address(&path, &change.fields, Some(earlier.since)),
@@ -69,10 +87,11 @@ pub(super) fn show(frame: Frame, change: Change, effect: Effect) -> Result<Respo
     let mut fields = change.fields;
     fields.extend(change.since.map(|since| ("since", exact(since))));
     render(&ChangePage {
-        frame,
+        frame: viewer.frame(&change.title, change.entry),
         sentence: change.sentence,
-        is_done: !effect.is_dry_run,
-        effect: effect.into(),
+        is_done: effect.as_ref().is_none_or(|effect| !effect.is_dry_run),
+        effect: effect.map(EffectTable::from),
+        left,
         earlier,
         path,
         fields,

@@ -4,10 +4,11 @@
 //! colour is never the only sign.
 
 use askama::Template;
+use chrono::{Months, NaiveDate};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-use super::format::Money;
+use super::format::{Money, month_name};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 300.0;
@@ -19,13 +20,22 @@ const BOTTOM: f64 = 28.0;
 /// Number of series with a separate colour; smaller series are combined as "other".
 pub(super) const SERIES: usize = 9;
 
-/// A column of a chart: a month.
+/// A column of a chart: a month. Months without costs have no column; a dashed line is in their
+/// place.
 pub(super) struct Column {
-    /// Under the bar: `Apr 26`.
-    pub(super) label: String,
-    /// In words, for screen readers: `April 2026`.
-    pub(super) name: String,
+    pub(super) period: NaiveDate,
     pub(super) is_estimate: bool,
+}
+
+impl Column {
+    /// Under the bar: `Apr 26`.
+    fn label(&self) -> String {
+        self.period.format("%b %y").to_string()
+    }
+
+    fn follows(&self, before: &Self) -> bool {
+        self.period == before.period + Months::new(1)
+    }
 }
 
 /// A series of a chart: one amount for each column, in USD.
@@ -61,6 +71,11 @@ struct Bar {
     segments: Vec<Segment>,
 }
 
+/// The place of months without costs.
+struct Gap {
+    x: String,
+}
+
 struct Tick {
     y: String,
     text: String,
@@ -78,6 +93,7 @@ struct Key {
 pub(super) struct StackedBars {
     title: String,
     bars: Vec<Bar>,
+    gaps: Vec<Gap>,
     ticks: Vec<Tick>,
     keys: Vec<Key>,
     has_estimates: bool,
@@ -101,6 +117,16 @@ fn combined(mut series: Vec<Series>) -> Vec<Series> {
     series
 }
 
+/// Returns the colour of each series: by name, so that charts of the same groups have the same
+/// colours regardless of the amounts.
+fn colours(series: &[Series]) -> Vec<usize> {
+    let mut names: Vec<&str> = series.iter().map(|series| series.name.as_str()).collect();
+    names.truncate(SERIES);
+    names.sort_unstable();
+    let colour = |series: &Series| names.binary_search(&series.name.as_str()).unwrap_or(SERIES);
+    series.iter().map(colour).collect()
+}
+
 /// A round step for about four ticks up to `largest`.
 fn step(largest: f64) -> f64 {
     let rough = largest / 4.0;
@@ -120,6 +146,7 @@ fn pixels(amount: Decimal) -> f64 {
 impl StackedBars {
     pub(super) fn new(title: &str, columns: &[Column], series: Vec<Series>) -> Self {
         let series = combined(series);
+        let colours = colours(&series);
         let sum_of = |column: usize, is_wanted: fn(&Decimal) -> bool| -> Decimal {
             let amounts = series.iter().map(|series| series.amounts[column]);
             amounts.filter(is_wanted).sum()
@@ -143,7 +170,7 @@ impl StackedBars {
             let middle = LEFT + slot * (f64::from(u32::try_from(index).unwrap_or(0)) + 0.5);
             let (mut above, mut below) = (0.0, 0.0);
             let mut segments = Vec::new();
-            for (class, series) in series.iter().enumerate() {
+            for (class, series) in colours.iter().zip(&series) {
                 let amount = series.amounts[index];
                 let size = pixels(amount);
                 let from = if size < 0.0 { &mut below } else { &mut above };
@@ -155,9 +182,14 @@ impl StackedBars {
                 segments.push(Segment {
                     y: format!("{:.1}", y(start.max(end))),
                     height: format!("{:.1}", ((start - end).abs() * scale).max(0.5)),
-                    class: class.min(SERIES),
+                    class: *class,
                     link: series.links.get(index).cloned().unwrap_or_default(),
-                    label: format!("{}, {}: {} USD", series.name, column.name, Money(amount)),
+                    label: format!(
+                        "{}, {}: {} USD",
+                        series.name,
+                        month_name(column.period),
+                        Money(amount)
+                    ),
                 });
             }
             let total = series.iter().map(|series| series.amounts[index]).sum();
@@ -165,12 +197,18 @@ impl StackedBars {
                 x: format!("{:.1}", middle - width / 2.0),
                 middle: format!("{middle:.1}"),
                 width: format!("{width:.1}"),
-                label: column.label.clone(),
+                label: column.label(),
                 total: Money(total),
                 total_y: format!("{:.1}", y(above) - 6.0),
                 is_estimate: column.is_estimate,
                 segments,
             }
+        });
+        let gaps = (1_u32..)
+            .zip(columns.windows(2))
+            .filter(|(_, pair)| !pair[1].follows(&pair[0]));
+        let gaps = gaps.map(|(index, _)| Gap {
+            x: format!("{:.1}", LEFT + slot * f64::from(index)),
         });
         let first = (bottom / step).round();
         let ticks = (0..8_u32)
@@ -180,18 +218,26 @@ impl StackedBars {
                 y: format!("{:.1}", y(tick)),
                 text: format!("{}", (tick * 100.0).round() / 100.0),
             });
-        let keys = series.iter().enumerate().map(|(class, series)| Key {
-            class: class.min(SERIES),
+        let keys = colours.iter().zip(&series).map(|(class, series)| Key {
+            class: *class,
             name: series.name.clone(),
         });
         Self {
             title: title.to_owned(),
             zero: format!("{:.1}", y(0.0)),
             bars: bars.collect(),
+            gaps: gaps.collect(),
             ticks: ticks.collect(),
             keys: keys.collect(),
             has_estimates: columns.iter().any(|column| column.is_estimate),
         }
+    }
+}
+
+impl StackedBars {
+    /// True if there is nothing to draw.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bars.is_empty()
     }
 }
 
@@ -200,9 +246,12 @@ mod tests {
     use super::*;
 
     fn column() -> Column {
+        column_of("2026-04-01")
+    }
+
+    fn column_of(period: &str) -> Column {
         Column {
-            label: "Apr 26".to_owned(),
-            name: "April 2026".to_owned(),
+            period: period.parse().unwrap(),
             is_estimate: false,
         }
     }
@@ -235,9 +284,41 @@ mod tests {
     }
 
     #[test]
+    fn a_group_has_the_same_colour_at_any_rank() {
+        let colours_of = |amounts: [&str; 3]| {
+            let all = ["a", "b", "c"].iter().zip(amounts);
+            let all = all.map(|(name, amount)| series(name, amount)).collect();
+            let chart = StackedBars::new("Costs", &[column()], all);
+            let mut keys: Vec<_> = chart
+                .keys
+                .iter()
+                .map(|key| (key.name.clone(), key.class))
+                .collect();
+            keys.sort();
+            keys
+        };
+        assert_eq!(colours_of(["3", "2", "1"]), colours_of(["1", "2", "3"]));
+    }
+
+    #[test]
     fn a_chart_without_amounts_has_no_segments() {
         let chart = StackedBars::new("Costs", &[column()], vec![series("a", "0")]);
         assert!(chart.bars[0].segments.is_empty());
         assert!(StackedBars::new("Costs", &[], Vec::new()).bars.is_empty());
+    }
+
+    #[test]
+    fn months_without_costs_between_two_bars_are_marked() {
+        let columns = ["2026-03-01", "2026-04-01", "2026-11-01"].map(column_of);
+        let amounts = vec![Decimal::ONE; 3];
+        let links = vec![String::new(); 3];
+        let series = Series {
+            name: "a".to_owned(),
+            links,
+            amounts,
+        };
+        let chart = StackedBars::new("Costs", &columns, vec![series]);
+        assert_eq!(chart.gaps.len(), 1);
+        assert_eq!(chart.bars[1].label, "Apr 26");
     }
 }

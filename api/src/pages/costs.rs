@@ -8,19 +8,23 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use chrono::{Months, NaiveDate, Utc};
+use chrono::{Datelike as _, Months, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use store::costs::MonthTotal;
+use store::{Store, StoreError};
 
 use super::chart::{Column, Series, StackedBars};
-use super::format::{Money, month, month_name, percent};
+use super::format::{Money, month, percent};
+use super::months::frozen;
 use super::page::{Frame, PageProblem, render};
-use super::session::AdminViewer;
+use super::session::CostViewer;
 use crate::ApiState;
 use crate::csv;
 use crate::extract::{Period, optional_field};
 use crate::paging::Paged;
-use crate::routes::costs::{Cost, Grouping, file_of_costs, read_costs};
+use crate::routes::costs::{Cost, Grouping, file_of_costs, read_costs, read_largest_costs};
+use crate::routes::my::costs::{MyCost, file_of_own_costs, read_own_costs};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/costs", get(show))
@@ -64,6 +68,8 @@ struct CostsPage {
     frame: Frame,
     from: String,
     to: String,
+    /// The tenant that the costs are limited to; none for an administrator.
+    tenant: Option<String>,
     groupings: Vec<(&'static str, bool)>,
     group_name: &'static str,
     months: Vec<MonthHead>,
@@ -77,44 +83,117 @@ struct CostsPage {
 /// The most months of a page; longer ranges are cut at their end.
 const MAX_MONTHS: u32 = 60;
 
-/// The last thirteen months by default: a year, and the same month of the year before.
-fn default_range() -> (Period, Period) {
+/// The most groups of a page; smaller ones are combined. The CSV has all.
+const MAX_GROUPS: usize = 100;
+
+/// Number of months by default: a year, and the same month of the year before.
+const DEFAULT_MONTHS: i64 = 13;
+
+/// The range of the latest thirteen months with costs; of the last thirteen months if none has.
+pub(super) async fn latest_months(store: &Store) -> Result<(NaiveDate, NaiveDate), StoreError> {
+    let billed = store.billed_months(DEFAULT_MONTHS).await?;
+    if let (Some(from), Some(to)) = (billed.last(), billed.first()) {
+        let longest = *to - Months::new(MAX_MONTHS - 1);
+        return Ok((longest.max(*from), *to));
+    }
     let today = Utc::now().date_naive();
-    let to = chrono::Datelike::with_day(&today, 1).unwrap_or(today);
-    (Period(to - Months::new(12)), Period(to))
+    let to = today.with_day(1).unwrap_or(today);
+    Ok((to - Months::new(12), to))
 }
 
-/// The name of the costs that belong to no group.
-fn without_group(grouping: Grouping) -> &'static str {
-    match grouping {
-        Grouping::Tenant => "unallocated",
-        Grouping::Project => "no project",
-        Grouping::Kind => "no kind",
-        Grouping::Product => "no product",
-        Grouping::Resource => "no resource",
+/// The costs on a page: those of the account, or those of the tenant of the viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Account,
+    Own,
+}
+
+impl Scope {
+    /// The name of the costs that belong to no group.
+    pub(super) fn without_group(self, grouping: Grouping) -> &'static str {
+        match (self, grouping) {
+            (Self::Account, Grouping::Tenant) => "unallocated",
+            (Self::Account, Grouping::Project) => "no project",
+            (Self::Account, Grouping::Kind) => "no kind",
+            (Self::Account, Grouping::Product) => "no product",
+            (Self::Account, Grouping::Resource) => "no resource",
+            // The part of the shared costs is among these.
+            (Self::Own, Grouping::Tenant | Grouping::Product) => "shared costs",
+            (Self::Own, Grouping::Project) => "shared costs, and costs without a project",
+            (Self::Own, Grouping::Kind) => "shared costs, and costs without a kind",
+            (Self::Own, Grouping::Resource) => "shared costs, and costs without a resource",
+        }
+    }
+
+    /// The filter of `/lines` that selects a group; `None` if its lines cannot be selected.
+    pub(super) fn filter_of(self, grouping: Grouping, group: Option<&str>) -> Option<String> {
+        let pair = match group {
+            // An empty field of a form is absent.
+            Some("") => return None,
+            // A tenant sees no other lines.
+            Some(_) if self == Self::Own && grouping == Grouping::Tenant => {
+                return Some(String::new());
+            }
+            Some(group) => (grouping.name(), group),
+            None => ("without", grouping.name()),
+        };
+        let filter = serde_urlencoded::to_string([pair]).ok()?;
+        Some(format!("&{filter}"))
     }
 }
 
-/// The filter of `/lines` that selects a group; none if the lines of the group cannot be selected.
-fn filter_of(grouping: Grouping, group: Option<&str>) -> Option<String> {
-    let pair = match group {
-        // An empty field of a form is absent.
-        Some("") => return None,
-        Some(group) => (grouping.name(), group),
-        None => ("without", grouping.name()),
-    };
-    serde_urlencoded::to_string([pair]).ok()
+/// The costs of a group in a month.
+pub(super) struct GroupCost {
+    pub(super) period: NaiveDate,
+    pub(super) group: Option<String>,
+    /// The name of a resource or a project.
+    pub(super) name: Option<String>,
+    pub(super) amount: Decimal,
+    pub(super) is_estimate: bool,
+}
+
+impl From<Cost> for GroupCost {
+    fn from(cost: Cost) -> Self {
+        Self {
+            period: cost.period,
+            group: cost.group,
+            name: cost.resource_name.or(cost.project_name),
+            amount: cost.amount.0,
+            is_estimate: cost.is_estimate,
+        }
+    }
+}
+
+impl From<MyCost> for GroupCost {
+    fn from(cost: MyCost) -> Self {
+        Self {
+            period: cost.period,
+            group: cost.group,
+            name: cost.resource_name,
+            amount: cost.amount.0,
+            is_estimate: cost.is_estimate,
+        }
+    }
 }
 
 /// A group of costs, such as a tenant.
 struct Group {
     name: String,
-    /// The filter of `/lines` for the group; `None` if its lines cannot be selected.
+    /// See [`Scope::filter_of`].
     filter: Option<String>,
     amounts: BTreeMap<NaiveDate, Decimal>,
 }
 
 impl Group {
+    /// Several groups, of which the lines cannot be selected.
+    fn others(count: usize, amounts: BTreeMap<NaiveDate, Decimal>) -> Self {
+        Self {
+            name: format!("{count} smaller ones (see CSV)"),
+            filter: None,
+            amounts,
+        }
+    }
+
     fn amount(&self, period: NaiveDate) -> Decimal {
         self.amounts.get(&period).copied().unwrap_or_default()
     }
@@ -126,7 +205,7 @@ impl Group {
     /// The address of the lines of a month; empty if they cannot be selected.
     fn lines(&self, period: NaiveDate) -> String {
         match &self.filter {
-            Some(filter) => format!("/lines?period={}&{filter}", month(period)),
+            Some(filter) => format!("/lines?period={}{filter}", month(period)),
             None => String::new(),
         }
     }
@@ -134,6 +213,7 @@ impl Group {
 
 /// The costs of a range of months by group, the largest group first; amounts in USD.
 pub(super) struct CostTable {
+    /// The months with costs.
     months: Vec<NaiveDate>,
     /// The months with estimated costs.
     estimated: BTreeSet<NaiveDate>,
@@ -141,35 +221,59 @@ pub(super) struct CostTable {
 }
 
 impl CostTable {
-    pub(super) fn new(
-        costs: Vec<Cost>,
-        grouping: Grouping,
-        from: NaiveDate,
-        to: NaiveDate,
-    ) -> Self {
-        let estimated = costs.iter().filter(|cost| cost.is_estimate);
-        let estimated = estimated.map(|cost| cost.period).collect();
+    pub(super) fn new<C: Into<GroupCost>>(scope: Scope, costs: Vec<C>, grouping: Grouping) -> Self {
+        let mut months = BTreeSet::new();
+        let mut estimated = BTreeSet::new();
         let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
         for cost in costs {
+            let cost: GroupCost = cost.into();
+            months.insert(cost.period);
+            if cost.is_estimate {
+                estimated.insert(cost.period);
+            }
             let group = groups.entry(cost.group.clone()).or_insert_with(|| Group {
                 name: cost
-                    .resource_name
-                    .or(cost.project_name)
+                    .name
                     .or(cost.group.clone())
-                    .unwrap_or_else(|| without_group(grouping).to_owned()),
-                filter: filter_of(grouping, cost.group.as_deref()),
+                    .unwrap_or_else(|| scope.without_group(grouping).to_owned()),
+                filter: scope.filter_of(grouping, cost.group.as_deref()),
                 amounts: BTreeMap::new(),
             });
-            *group.amounts.entry(cost.period).or_default() += cost.amount.0;
+            *group.amounts.entry(cost.period).or_default() += cost.amount;
         }
         let mut groups: Vec<Group> = groups.into_values().collect();
         groups.sort_by_key(|group| Reverse(group.total()));
-        let months = (0..).map(|count| from + Months::new(count));
         Self {
-            months: months.take_while(|period| *period <= to).collect(),
+            months: months.into_iter().collect(),
             estimated,
             groups,
         }
+    }
+
+    /// Adds the groups that are not in the table: the difference to the totals of all groups, of
+    /// which there are `groups`.
+    fn add_others(&mut self, totals: &[MonthTotal], groups: usize) {
+        let others = groups.saturating_sub(self.groups.len());
+        if others == 0 {
+            return;
+        }
+        let totals = totals.iter();
+        let amounts = totals.map(|total| (total.period, total.amount - self.sum(total.period)));
+        let amounts = amounts.collect();
+        self.groups.push(Group::others(others, amounts));
+    }
+
+    /// Combines the groups after the largest ones.
+    fn combine_others(&mut self) {
+        if self.groups.len() <= MAX_GROUPS + 1 {
+            return;
+        }
+        let others = self.groups.split_off(MAX_GROUPS);
+        let mut amounts: BTreeMap<NaiveDate, Decimal> = BTreeMap::new();
+        for (period, amount) in others.iter().flat_map(|group| &group.amounts) {
+            *amounts.entry(*period).or_default() += amount;
+        }
+        self.groups.push(Group::others(others.len(), amounts));
     }
 
     fn sum(&self, period: NaiveDate) -> Decimal {
@@ -220,8 +324,7 @@ impl CostTable {
     /// Draws the months as stacked bars; each bar leads to its lines.
     pub(super) fn chart(&self, title: &str) -> StackedBars {
         let columns = self.months.iter().map(|period| Column {
-            label: period.format("%b %y").to_string(),
-            name: month_name(*period),
+            period: *period,
             is_estimate: self.estimated.contains(period),
         });
         let series = self.groups.iter().map(|group| Series {
@@ -241,42 +344,80 @@ impl CostTable {
     }
 }
 
+/// Returns the months of a query, the earlier one first.
+fn range(query: &CostsQuery, default: (NaiveDate, NaiveDate)) -> (NaiveDate, NaiveDate) {
+    let ends = [
+        query.from.map_or(default.0, |from| from.0),
+        query.to.map_or(default.1, |to| to.0),
+    ];
+    let from = ends[0].min(ends[1]);
+    let longest = from + Months::new(MAX_MONTHS - 1);
+    (from, ends[0].max(ends[1]).min(longest))
+}
+
 async fn show(
-    AdminViewer(viewer): AdminViewer,
+    CostViewer(viewer): CostViewer,
     State(state): State<ApiState>,
     Paged {
         filter: query,
         pages,
     }: Paged<CostsQuery>,
 ) -> Result<Response, PageProblem> {
-    let default = default_range();
-    let grouping = query.group_by.unwrap_or(Grouping::Tenant);
-    let ends = [
-        query.from.unwrap_or(default.0),
-        query.to.unwrap_or(default.1),
-    ];
-    let from = ends[0].min(ends[1]).0;
-    let longest = from + Months::new(MAX_MONTHS - 1);
-    let to = ends[0].max(ends[1]).0.min(longest);
-    let costs = read_costs(&state.store, grouping, from, to).await?;
-    if pages.is_csv() {
-        let file = file_of_costs(grouping, from, to);
-        return Ok(csv::whole(viewer, file, costs.rows)?);
-    }
-    let table = CostTable::new(costs.rows, grouping, from, to);
+    let (from, to) = range(&query, latest_months(&state.store).await?);
+    let tenant = viewer.tenant().cloned();
+    let default = match tenant {
+        None => Grouping::Tenant,
+        Some(_) => Grouping::Product,
+    };
+    let grouping = query.group_by.unwrap_or(default);
+    let is_csv = pages.is_csv();
+    let (mut table, mut notes) = match &tenant {
+        None if grouping == Grouping::Resource && !is_csv => {
+            let limit = i64::try_from(MAX_GROUPS).unwrap_or(i64::MAX);
+            let largest = read_largest_costs(&state.store, from, to, limit).await?;
+            let (costs, totals, groups) = largest;
+            let mut table = CostTable::new(Scope::Account, costs.rows, grouping);
+            table.add_others(&totals, groups);
+            (table, costs.notes)
+        }
+        None => {
+            let costs = read_costs(&state.store, grouping, from, to).await?;
+            if is_csv {
+                let file = file_of_costs(grouping, from, to);
+                return Ok(csv::whole(viewer, file, costs.rows)?);
+            }
+            let table = CostTable::new(Scope::Account, costs.rows, grouping);
+            (table, costs.notes)
+        }
+        Some(tenant) => {
+            let costs = read_own_costs(&state.store, tenant, grouping, from, to).await?;
+            if is_csv {
+                let file = file_of_own_costs(tenant, grouping, from, to);
+                return Ok(csv::whole(viewer, file, costs.rows)?);
+            }
+            let table = CostTable::new(Scope::Own, costs.rows, grouping);
+            (table, costs.notes)
+        }
+    };
+    table.combine_others();
+    notes.extend(frozen::sentence(&state.store, from, to).await?);
+    // All costs of a tenant are in one group by tenant.
+    let is_own = tenant.is_some();
+    let groupings = Grouping::ALL
+        .into_iter()
+        .filter(|one| !is_own || *one != Grouping::Tenant || grouping == Grouping::Tenant);
     render(&CostsPage {
         frame: viewer.frame("Costs", "/costs"),
         from: month(from),
         to: month(to),
-        groupings: Grouping::ALL
-            .map(|one| (one.name(), one == grouping))
-            .to_vec(),
+        tenant: tenant.map(|tenant| tenant.to_string()),
+        groupings: groupings.map(|one| (one.name(), one == grouping)).collect(),
         group_name: grouping.name(),
         months: table.heads(),
         rows: table.rows(),
         total: Money(table.total()),
         change: table.change(|period| table.sum(period)),
         chart: table.chart(&format!("Costs by {}, USD a month", grouping.name())),
-        notes: costs.notes,
+        notes,
     })
 }

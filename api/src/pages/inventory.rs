@@ -1,11 +1,12 @@
 //! `/inventory`: the resources of the account by kind, project, tenant, region and tag, now or at a
 //! time in the past.
 
-mod attributes;
 mod control_panel;
+mod costs;
 mod events;
 mod overrides;
 mod resource;
+mod tables;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};

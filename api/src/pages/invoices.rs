@@ -3,6 +3,7 @@
 mod detail;
 mod documents;
 mod state;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -76,12 +77,14 @@ impl Row {
 
 /// The number on the printed invoice, or the start of its UUID if the number is unknown.
 pub(super) fn number(invoice: &Invoice) -> String {
-    let uuid = invoice.invoice_uuid.to_string();
+    number_of(invoice.invoice_uuid, invoice.invoice_id.as_deref())
+}
+
+/// As [`number`], of an invoice with this UUID and number.
+pub(super) fn number_of(invoice_uuid: Uuid, invoice_id: Option<&str>) -> String {
+    let uuid = invoice_uuid.to_string();
     let short = uuid.split('-').next().unwrap_or_default();
-    invoice
-        .invoice_id
-        .clone()
-        .unwrap_or_else(|| short.to_owned())
+    invoice_id.unwrap_or(short).to_owned()
 }
 
 #[derive(Template)]

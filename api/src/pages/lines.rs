@@ -2,8 +2,11 @@
 
 mod change;
 mod explanation;
-mod filter;
+pub(super) mod filter;
 mod line;
+pub(super) mod orphans;
+mod own;
+mod own_line;
 mod strip;
 
 use std::collections::HashMap;
@@ -12,7 +15,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use store::costs::{GroupBy, Statements};
@@ -22,11 +25,14 @@ use uuid::Uuid;
 
 use self::filter::{Filters, LinesQuery, address};
 use super::format::{Moment, Money, month, month_name};
+use super::months::close::mixed;
+use super::months::frozen;
 use super::months::tenants::statement_path;
 use super::page::{Frame, PageProblem, render};
-use super::session::AdminViewer;
+use super::parameters::Parameters;
+use super::session::{CostViewer, Viewer};
 use crate::ApiState;
-use crate::extract::Period;
+use crate::extract::{Id, Period};
 use crate::paging::Paged;
 use crate::problem::Problem;
 use crate::routes::cost_lines::{CostLineList, csv_of_lines, read_lines};
@@ -34,7 +40,13 @@ use crate::routes::cost_lines::{CostLineList, csv_of_lines, read_lines};
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/lines", get(show))
-        .route("/lines/{id}", get(line::show))
+        .route("/lines/overrides", get(orphans::list))
+        .route(
+            "/lines/overrides/{id}",
+            get(orphans::show).post(orphans::apply),
+        )
+        .route("/lines/overrides/{id}/dismiss", post(orphans::dismiss))
+        .route("/lines/{id}", get(show_one))
         .route(
             "/lines/{id}/match",
             get(change::preview).post(change::apply),
@@ -49,6 +61,7 @@ struct Part {
 }
 
 /// The resource of a line.
+#[derive(Clone)]
 struct ResourceLink {
     id: Uuid,
     name: String,
@@ -77,6 +90,8 @@ struct Row {
     project: String,
     /// The invoice; none for an estimate.
     invoice: Option<Uuid>,
+    /// The amount in the preview, if a part of it is invoiced already.
+    preview_amount: Option<Money>,
 }
 
 /// The costs of the tenant of the filter, or the unallocated costs.
@@ -99,6 +114,8 @@ struct LinesPage {
     month: String,
     month_link: String,
     is_estimate: bool,
+    /// True if some lines are billed and some are an estimate.
+    is_mixed: bool,
     read_at: Option<Moment>,
     invoices: i64,
     final_invoices: i64,
@@ -111,15 +128,17 @@ struct LinesPage {
     /// The link of the first page; empty on it.
     first: String,
     notes: Vec<String>,
+    /// The address of the overrides of the month that have no line; empty without any.
+    orphans: String,
 }
 
 impl LinesPage {
     /// Returns the name of the state of the amounts.
     fn basis(&self) -> &'static str {
-        if self.is_estimate {
-            "estimate"
-        } else {
-            "billed"
+        match (self.is_mixed, self.is_estimate) {
+            (true, _) => "billed and estimate",
+            (false, true) => "estimate",
+            (false, false) => "billed",
         }
     }
 }
@@ -137,15 +156,38 @@ async fn default_month(store: &Store) -> Result<NaiveDate, Problem> {
 }
 
 async fn show(
-    AdminViewer(viewer): AdminViewer,
+    CostViewer(viewer): CostViewer,
     State(state): State<ApiState>,
-    query: Result<Paged<LinesQuery>, Problem>,
+    parameters: Parameters,
+) -> Result<Response, PageProblem> {
+    match viewer.tenant().cloned() {
+        None => of_account(viewer, &state.store, parameters).await,
+        Some(tenant) => own::show(viewer, &state.store, &tenant, parameters).await,
+    }
+}
+
+async fn show_one(
+    CostViewer(viewer): CostViewer,
+    State(state): State<ApiState>,
+    id: Result<Id, Problem>,
+    parameters: Parameters,
+) -> Result<Response, PageProblem> {
+    let Id(id) = id?;
+    match viewer.tenant().cloned() {
+        None => line::show(viewer, &state.store, id, parameters).await,
+        Some(tenant) => own_line::show(viewer, &state.store, &tenant, id, parameters).await,
+    }
+}
+
+async fn of_account(
+    viewer: Viewer,
+    store: &Store,
+    parameters: Parameters,
 ) -> Result<Response, PageProblem> {
     let Paged {
         filter: query,
         pages,
-    } = query?;
-    let store = &state.store;
+    } = Paged::<LinesQuery>::read(parameters.pairs())?;
     let period = match query.period {
         Some(Period(period)) => period,
         None => default_month(store).await?,
@@ -156,14 +198,18 @@ async fn show(
     }
     let list = read_lines(store, &filter, &pages).await?;
     let month_of = store.statements(filter.period).await?;
-    let names = resource_names(store, &list.data).await?;
+    let ids = list.data.iter().filter_map(|line| line.resource_id);
+    let names = resource_names(store, &ids.collect::<Vec<_>>()).await?;
     let is_first = !viewer.address.contains("cursor=");
+    let mut notes = list.meta.page.details();
+    notes.extend(frozen::sentence(store, filter.period, filter.period).await?);
     render(&LinesPage {
         frame: viewer.frame("Lines", "/lines"),
         filters: Filters::read(store, &filter).await?,
         month: month_name(filter.period),
         month_link: format!("/months/{}", month(filter.period)),
         is_estimate: list.meta.is_estimate,
+        is_mixed: mixed(&month_of).is_some(),
         read_at: read_at(store, &filter, &list, &month_of).await?,
         invoices: month_of.invoices,
         final_invoices: month_of.final_invoices,
@@ -181,13 +227,22 @@ async fn show(
         } else {
             address(&filter, None)
         },
-        notes: list.meta.page.details(),
+        notes,
+        orphans: orphans_link(store, filter.period).await?,
         rows: list
             .data
             .into_iter()
             .map(|line| row(line, &filter, &names))
             .collect(),
     })
+}
+
+async fn orphans_link(store: &Store, period: NaiveDate) -> Result<String, Problem> {
+    let orphans = store.orphaned_overrides(Some(period), None, 1).await?;
+    if orphans.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(format!("{}?period={}", orphans::PATH, month(period)))
 }
 
 /// Returns when the amounts were last read: of an estimate, the preview; else the verification of
@@ -228,10 +283,9 @@ fn costs(filter: &CostLineFilter, list: &CostLineList) -> Option<Costs> {
 /// Reads the names and kinds of the resources of lines.
 async fn resource_names(
     store: &Store,
-    lines: &[CostLine],
+    ids: &[Uuid],
 ) -> Result<HashMap<Uuid, ResourceLink>, Problem> {
-    let ids: Vec<Uuid> = lines.iter().filter_map(|line| line.resource_id).collect();
-    let names = store.resource_names(&ids).await?;
+    let names = store.resource_names(ids).await?;
     Ok(names
         .into_iter()
         .map(|found| {
@@ -285,11 +339,7 @@ fn row(line: CostLine, filter: &CostLineFilter, names: &HashMap<Uuid, ResourceLi
             .collect(),
         needs_attention: explanation::needs_attention(&line.match_rule),
         rule_link: address(&of_rule, None),
-        resource: resource.map(|found| ResourceLink {
-            id: found.id,
-            name: found.name.clone(),
-            kind: found.kind.clone(),
-        }),
+        resource: resource.cloned(),
         id: line.id,
         product: line.product,
         description: line.description,
@@ -300,5 +350,6 @@ fn row(line: CostLine, filter: &CostLineFilter, names: &HashMap<Uuid, ResourceLi
         end: line.end_at.map(Moment),
         project: line.project_name,
         invoice: line.invoice_uuid,
+        preview_amount: line.preview_amount.map(Money),
     }
 }

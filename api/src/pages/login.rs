@@ -9,12 +9,12 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use store::access::{IDLE, LIFETIME};
+use store::access::{Credential, LIFETIME};
 
 use super::cookies::{SESSION_COOKIE, THEME_COOKIE, Theme, cookie};
 use super::page::{Frame, PageProblem, render};
 use crate::ApiState;
-use crate::access::{Origin, generate_secret};
+use crate::access::{Origin, generate_secret, is_well_formed};
 use crate::extract::{Form, Query};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -75,25 +75,32 @@ async fn log_in(
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, PageProblem> {
-    let secret = if form.code.is_empty() {
-        form.token.trim()
-    } else {
+    let is_link = !form.code.is_empty();
+    let secret = if is_link {
         form.code.trim()
-    };
-    let attempt = state.limiter.attempt(secret, origin)?;
-    let token_id = if form.code.is_empty() {
-        let access = state.store.authenticate(secret).await?;
-        access.map(|access| access.token_id)
     } else {
-        state.store.use_login_link(secret).await?
+        form.token.trim()
+    };
+    let credential = if is_link {
+        Credential::Link(secret)
+    } else {
+        Credential::Token(secret)
+    };
+    let attempt = state.limiter.attempt(secret, origin.address)?;
+    let session = generate_secret();
+    let access = if is_link || is_well_formed(secret) {
+        let session = session.expose_secret();
+        state.store.log_in(credential, session, origin).await?
+    } else {
+        None
     };
     let next = own_address(&form.next);
-    let Some(token_id) = token_id else {
+    if access.is_none() {
         attempt.failed();
-        let error = if form.code.is_empty() {
-            "The token is unknown or revoked. `arcadia token create` makes one."
-        } else {
+        let error = if is_link {
             "The link was used or has expired. Restart `arcadia dev` for another one, or enter a token."
+        } else {
+            "The token is unknown, expired or revoked. `arcadia token create` makes one."
         };
         let mut page = render(&LoginPage {
             frame: Frame::anonymous("Log in", Theme::of(&headers)),
@@ -103,13 +110,7 @@ async fn log_in(
         })?;
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(page);
-    };
-    let session = generate_secret();
-    state
-        .store
-        .start_session(token_id, session.expose_secret())
-        .await?;
-    tracing::info!(%token_id, "session started; idle limit {} h", IDLE.num_hours());
+    }
     let cookie = format!(
         "{SESSION_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
         session.expose_secret(),
@@ -121,10 +122,11 @@ async fn log_in(
 /// Ends the session, here and in the browser.
 async fn log_out(
     State(state): State<ApiState>,
+    Origin(origin): Origin,
     headers: HeaderMap,
 ) -> Result<Response, PageProblem> {
     if let Some(session) = cookie(&headers, SESSION_COOKIE) {
-        state.store.end_session(session).await?;
+        state.store.log_out(session, origin).await?;
     }
     let cookie = format!("{SESSION_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
     Ok(with_cookie("/login", &cookie))

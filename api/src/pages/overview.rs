@@ -1,62 +1,57 @@
 //! `/`: the open month, the last invoiced month, the balance, thirteen months of costs, and items
-//! that need attention.
+//! that need attention; for a tenant its resources and its costs.
+
+mod attention;
+mod comparison;
+mod own;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 use axum::routing::get;
-use chrono::{Months, NaiveDate};
-use rust_decimal::Decimal;
-use store::Role;
+use chrono::NaiveDate;
+use store::Store;
 use store::balance::BalanceSnapshot;
-use store::invoices::{CostLineFilter, Estimate};
+use store::invoices::{AfterInvoice, Estimate};
+use uuid::Uuid;
 
+use self::attention::Attention;
+use self::comparison::{CAUSES, Comparison};
 use super::chart::StackedBars;
-use super::costs::CostTable;
+use super::costs::{CostTable, Scope, latest_months};
 use super::format::{Moment, Money, month, month_name};
 use super::page::{Frame, PageProblem, render};
+use super::parameters::Parameters;
 use super::session::Viewer;
 use crate::ApiState;
-use crate::routes::costs::{Cost, Grouping, read_costs};
+use crate::routes::costs::{Grouping, read_costs};
 use crate::routes::sync::current_verdict;
-use crate::status::{Code, Status};
+use crate::status::Status;
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/", get(show))
 }
 
-/// The estimate of the open month.
+/// The open month: its invoices so far, and the rest of DigitalOcean's preview.
 struct OpenMonth {
     name: String,
     path: String,
     amount: Money,
-    estimated_at: Moment,
+    /// The invoiced part, if there is any.
+    invoiced: Option<Money>,
+    /// The estimated part; none without a preview.
+    estimated: Option<Money>,
+    estimated_at: Option<Moment>,
     note: Option<String>,
 }
 
-/// The last month with an invoice, compared with the month before.
+/// The last month with an invoice.
 struct LastMonth {
     name: String,
     path: String,
-    amount: Money,
-    before: String,
-    /// The size of the difference; `direction` is `more` or `less`.
-    change: Money,
-    direction: &'static str,
     is_final: bool,
-    causes: Vec<Cause>,
-}
-
-/// A resource with different costs in two months.
-struct Cause {
-    name: String,
-    link: String,
-    before: Money,
-    after: Money,
-    change: Money,
-    /// `new`, `ended`, `more` or `less`.
-    kind: &'static str,
+    costs: Comparison,
 }
 
 struct Balance {
@@ -64,14 +59,6 @@ struct Balance {
     usage: Money,
     account: Money,
     generated_at: Moment,
-}
-
-/// An item that needs attention, with the page where it can be fixed.
-struct Attention {
-    class: &'static str,
-    text: String,
-    link: String,
-    link_text: &'static str,
 }
 
 #[derive(Template)]
@@ -83,58 +70,78 @@ struct OverviewPage {
     last: Option<LastMonth>,
     balance: Option<Balance>,
     chart: Option<StackedBars>,
+    notes: Vec<String>,
     from: String,
     to: String,
     attention: Vec<Attention>,
 }
 
-async fn show(viewer: Viewer, State(state): State<ApiState>) -> Result<Response, PageProblem> {
-    if let Role::Tenant(_) = viewer.access.role {
-        return Ok(Redirect::to("/inventory").into_response());
+async fn show(
+    viewer: Viewer,
+    State(state): State<ApiState>,
+    mut parameters: Parameters,
+) -> Result<Response, PageProblem> {
+    let table = parameters.take_table()?;
+    parameters.refuse_others()?;
+    match viewer.tenant().cloned() {
+        Some(tenant) => own::show(viewer, &state, &tenant, table).await,
+        None => of_account(viewer, &state, table).await,
     }
+}
+
+/// The months of the overview.
+struct Billed {
+    /// The estimate of the open month, if there is one.
+    estimate: Option<Estimate>,
+    /// See [`open_period`].
+    open: Option<NaiveDate>,
+    /// The last month before the open one with an invoice.
+    last: Option<NaiveDate>,
+}
+
+impl Billed {
+    async fn read(store: &Store) -> Result<Self, PageProblem> {
+        let estimates = store.estimates(None, 1).await?;
+        let estimate = estimates
+            .into_iter()
+            .find(|estimate| estimate.state == "open");
+        let open = open_period(store, estimate.as_ref()).await?;
+        let before = open.map(|period| AfterInvoice {
+            period,
+            invoice_uuid: Uuid::max(),
+        });
+        let invoices = store.invoices(before, 1).await?;
+        Ok(Self {
+            estimate,
+            open,
+            last: invoices.first().map(|invoice| invoice.period),
+        })
+    }
+}
+
+async fn of_account(
+    viewer: Viewer,
+    state: &ApiState,
+    table: Option<String>,
+) -> Result<Response, PageProblem> {
     let store = &state.store;
-    let estimates = store.estimates(None, 1).await?;
-    let estimate = estimates
-        .into_iter()
-        .find(|estimate| estimate.state == "open");
-    let invoices = store.invoices(None, 1).await?;
-    let last_period = invoices.first().map(|invoice| invoice.period);
-    let newest = estimate
-        .as_ref()
-        .map(|estimate| estimate.period)
-        .max(last_period);
-    let (mut chart, mut ends) = (None, (String::new(), String::new()));
-    if let Some(to) = newest {
-        let from = to - Months::new(12);
-        let costs = read_costs(store, Grouping::Tenant, from, to).await?;
-        let table = CostTable::new(costs.rows, Grouping::Tenant, from, to);
-        chart = Some(table.chart("Costs by tenant, USD a month"));
-        ends = (month(from), month(to));
-    }
-    let last = match last_period {
-        Some(period) => Some(last_month(&state, period).await?),
+    let billed = Billed::read(store).await?;
+    let last = match billed.last {
+        Some(period) => Some(last_month(store, period).await?),
         None => None,
     };
-    let verdict = current_verdict(&state).await?;
-    let mut attention = Vec::new();
-    for reason in &verdict.reasons {
-        attention.push(Attention {
-            class: if reason.severity == Status::Failing {
-                "bad"
-            } else {
-                "warn"
-            },
-            text: reason.detail.clone(),
-            link: link_of(reason.code).to_owned(),
-            link_text: "Open",
-        });
+    if let Some(table) = table {
+        let costs = last.map(|last| last.costs);
+        return comparison::csv(viewer, &table, costs, None);
     }
-    for period in [
-        estimate.as_ref().map(|estimate| estimate.period),
-        last_period,
-    ] {
-        let Some(period) = period else { continue };
-        attention.extend(open_lines(&state, period).await?);
+    let (from, to) = latest_months(store).await?;
+    let costs = read_costs(store, Grouping::Tenant, from, to).await?;
+    let table = CostTable::new(Scope::Account, costs.rows, Grouping::Tenant);
+    let chart = table.chart("Costs by tenant, USD a month");
+    let verdict = current_verdict(state).await?;
+    let mut attention = attention::of_verdict(&verdict);
+    for period in [billed.open, billed.last].into_iter().flatten() {
+        attention.extend(attention::open_lines(store, period).await?);
     }
     if let Some(last) = last.as_ref().filter(|last| !last.is_final) {
         attention.push(Attention {
@@ -144,30 +151,58 @@ async fn show(viewer: Viewer, State(state): State<ApiState>) -> Result<Response,
             link_text: "Open the checklist",
         });
     }
+    attention.extend(attention::corrections(store).await?);
+    attention.extend(attention::expiring_tokens(store).await?);
     let balance = store.latest_balance().await?;
     render(&OverviewPage {
         frame: viewer.frame("Overview", "/"),
         status: verdict.status,
-        open: estimate.map(OpenMonth::from),
+        open: match billed.open {
+            Some(period) => Some(open_month(store, period, billed.estimate).await?),
+            None => None,
+        },
         last,
         balance: balance.map(Balance::from),
-        chart,
-        from: ends.0,
-        to: ends.1,
+        chart: (!chart.is_empty()).then_some(chart),
+        notes: costs.notes,
+        from: month(from),
+        to: month(to),
         attention,
     })
 }
 
-impl From<Estimate> for OpenMonth {
-    fn from(estimate: Estimate) -> Self {
-        Self {
-            name: month_name(estimate.period),
-            path: format!("/months/{}", month(estimate.period)),
-            amount: Money(estimate.line_total),
-            estimated_at: Moment(estimate.estimated_at),
-            note: estimate.source_note,
-        }
+/// Returns the month of the open estimate, or the running month if it has an invoice already.
+async fn open_period(
+    store: &Store,
+    estimate: Option<&Estimate>,
+) -> Result<Option<NaiveDate>, PageProblem> {
+    if let Some(estimate) = estimate {
+        return Ok(Some(estimate.period));
     }
+    let newest = store.month_summaries(None, 1).await?.pop();
+    Ok(newest
+        .filter(|month| !month.is_over)
+        .map(|month| month.period))
+}
+
+async fn open_month(
+    store: &Store,
+    period: NaiveDate,
+    estimate: Option<Estimate>,
+) -> Result<OpenMonth, PageProblem> {
+    let month_so_far = store.statements(period).await?;
+    let invoiced = month_so_far.invoiced();
+    Ok(OpenMonth {
+        name: month_name(period),
+        path: format!("/months/{}", month(period)),
+        amount: Money(month_so_far.line_total),
+        invoiced: (!invoiced.is_zero()).then_some(Money(invoiced)),
+        estimated: estimate.is_some().then_some(Money(month_so_far.estimated)),
+        estimated_at: estimate
+            .as_ref()
+            .map(|estimate| Moment(estimate.estimated_at)),
+        note: estimate.and_then(|estimate| estimate.source_note),
+    })
 }
 
 impl From<BalanceSnapshot> for Balance {
@@ -181,140 +216,13 @@ impl From<BalanceSnapshot> for Balance {
     }
 }
 
-/// Number of causes on the page.
-const CAUSES: usize = 6;
-
-/// Compares an invoiced month with the month before, by resource.
-async fn last_month(state: &ApiState, period: NaiveDate) -> Result<LastMonth, PageProblem> {
-    let before = period - Months::new(1);
-    let costs = read_costs(&state.store, Grouping::Resource, before, period).await?;
-    let total = |period: NaiveDate| -> Decimal {
-        let costs = costs.rows.iter().filter(|cost| cost.period == period);
-        costs.map(|cost| cost.amount.0).sum()
-    };
-    let amount = total(period);
-    let change = amount - total(before);
-    let statements = state.store.statements(period).await?;
-    let is_final = !statements.is_estimate
-        && statements.invoices > 0
-        && statements.final_invoices == statements.invoices;
+async fn last_month(store: &Store, period: NaiveDate) -> Result<LastMonth, PageProblem> {
+    let compared = store.month_comparison(period, CAUSES).await?;
+    let is_final = store.statements(period).await?.is_final();
     Ok(LastMonth {
         name: month_name(period),
         path: format!("/months/{}", month(period)),
-        amount: Money(amount),
-        before: month_name(before),
-        change: Money(change.abs()),
-        direction: if change.is_sign_negative() {
-            "less"
-        } else {
-            "more"
-        },
         is_final,
-        causes: causes(&costs.rows, period),
+        costs: Comparison::of_account(compared, period),
     })
-}
-
-/// The resources with the largest differences between a month and the month before.
-fn causes(costs: &[Cost], period: NaiveDate) -> Vec<Cause> {
-    let mut groups: Vec<&Option<String>> = costs.iter().map(|cost| &cost.group).collect();
-    groups.sort();
-    groups.dedup();
-    let causes = groups.into_iter().map(|group| {
-        let of_group = || costs.iter().filter(|cost| cost.group == *group);
-        let sum = |is_after: bool| -> Decimal {
-            let costs = of_group().filter(|cost| (cost.period == period) == is_after);
-            costs.map(|cost| cost.amount.0).sum()
-        };
-        let (before, after) = (sum(false), sum(true));
-        let name = of_group().find_map(|cost| cost.resource_name.clone());
-        let name = name.or_else(|| group.clone());
-        let is_resource = group.as_ref().is_some_and(|group| !group.contains(':'));
-        Cause {
-            link: match group {
-                Some(id) if is_resource => format!("/inventory/{id}"),
-                _ => format!("/lines?period={}", month(period)),
-            },
-            name: name.unwrap_or_else(|| "costs without a resource".to_owned()),
-            before: Money(before),
-            after: Money(after),
-            change: Money(after - before),
-            kind: match (before.is_zero(), after.is_zero(), after > before) {
-                (true, false, _) => "new",
-                (false, true, _) => "ended",
-                (_, _, true) => "more",
-                _ => "less",
-            },
-        }
-    });
-    let mut causes: Vec<Cause> = causes.filter(|cause| !cause.change.0.is_zero()).collect();
-    causes.sort_by_key(|cause| std::cmp::Reverse(cause.change.0.abs()));
-    causes.truncate(CAUSES);
-    causes
-}
-
-/// The page where a reason can be examined.
-fn link_of(code: Code) -> &'static str {
-    match code {
-        Code::InvoicesFailed
-        | Code::InvoicesPending
-        | Code::InvoicesUnverified
-        | Code::InvoicesUnreconciled
-        | Code::BooksDiscrepancy => "/invoices",
-        _ => "/sync",
-    }
-}
-
-/// The unmatched and ambiguous lines of a month, if there are any.
-async fn open_lines(state: &ApiState, period: NaiveDate) -> Result<Option<Attention>, PageProblem> {
-    let filter = CostLineFilter {
-        period,
-        match_rules: vec!["unmatched".to_owned(), "ambiguous".to_owned()],
-        ..CostLineFilter::default()
-    };
-    let total = state.store.cost_line_total(&filter).await?;
-    Ok((total.count > 0).then(|| Attention {
-        class: "warn",
-        text: format!(
-            "{}: {} lines without a resource, {} USD",
-            month_name(period),
-            total.count,
-            Money(total.amount)
-        ),
-        link: format!("/lines?period={}&match_rule=unmatched", month(period)),
-        link_text: "Match them",
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use store::Usd;
-
-    use super::*;
-
-    fn cost(period: NaiveDate, group: &str, amount: i64) -> Cost {
-        Cost::for_test(period, Some(group.to_owned()), Usd(amount.into()))
-    }
-
-    #[test]
-    fn the_largest_differences_come_first_and_equal_costs_are_left_out() {
-        let april: NaiveDate = "2026-04-01".parse().unwrap();
-        let march = april - Months::new(1);
-        let costs = [
-            cost(march, "same", 5),
-            cost(april, "same", 5),
-            cost(march, "ended", 3),
-            cost(april, "new", 9),
-            cost(march, "more", 1),
-            cost(april, "more", 2),
-        ];
-        let causes = causes(&costs, april);
-        let shown: Vec<_> = causes
-            .iter()
-            .map(|cause| (cause.name.as_str(), cause.kind))
-            .collect();
-        assert_eq!(
-            shown,
-            [("new", "new"), ("ended", "ended"), ("more", "more")]
-        );
-    }
 }

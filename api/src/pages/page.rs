@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, R
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use store::{Role, StoreError};
+use store::{Access, Role, StoreError};
 
 use super::assets;
 use super::cookies::Theme;
@@ -26,17 +26,38 @@ pub(super) struct Entry {
     pub(super) is_current: bool,
 }
 
-/// Pages in the order of the navigation, and whether tenants have them too.
-const PAGES: &[(&str, &str, bool)] = &[
-    ("/", "Overview", true),
-    ("/costs", "Costs", false),
-    ("/lines", "Lines", false),
-    ("/invoices", "Invoices", false),
-    ("/months", "Months", false),
-    ("/inventory", "Inventory", true),
-    ("/projects", "Projects", false),
-    ("/sync", "Sync", false),
-    ("/settings/tokens", "Tokens", false),
+/// The people who may open a page.
+#[derive(Clone, Copy)]
+enum Audience {
+    Everyone,
+    /// Administrators, and tenants with a token that permits costs.
+    CostReaders,
+    Administrators,
+}
+
+impl Audience {
+    fn has(self, access: &Access) -> bool {
+        let is_admin = access.role == Role::PlatformAdmin;
+        match self {
+            Self::Everyone => true,
+            Self::CostReaders => is_admin || access.costs,
+            Self::Administrators => is_admin,
+        }
+    }
+}
+
+/// Pages in the order of the navigation.
+const PAGES: &[(&str, &str, Audience)] = &[
+    ("/", "Overview", Audience::Everyone),
+    ("/costs", "Costs", Audience::CostReaders),
+    ("/lines", "Lines", Audience::CostReaders),
+    ("/invoices", "Invoices", Audience::Administrators),
+    ("/months", "Months", Audience::Administrators),
+    ("/inventory", "Inventory", Audience::Everyone),
+    ("/projects", "Projects", Audience::Administrators),
+    ("/sync", "Sync", Audience::Administrators),
+    ("/settings/tokens", "Tokens", Audience::Administrators),
+    ("/settings/audit", "Audit", Audience::Administrators),
 ];
 
 /// The frame of a page.
@@ -46,6 +67,8 @@ pub(super) struct Frame {
     /// The name of the token that the person logged in with; none without a login.
     pub(super) user: Option<String>,
     pub(super) role: String,
+    /// True if the pages for administrators can be opened.
+    pub(super) is_admin: bool,
     pub(super) theme: Theme,
     /// The page itself, as path and query: the theme switch returns there.
     pub(super) address: String,
@@ -62,6 +85,7 @@ impl Frame {
             entries: Vec::new(),
             user: None,
             role: String::new(),
+            is_admin: false,
             theme,
             address: "/".to_owned(),
             style: assets::style(),
@@ -76,19 +100,20 @@ impl Frame {
         format!("{}{separator}format=csv", self.address)
     }
 
+    /// The address of one of the tables of the page as CSV.
+    pub(super) fn csv_of(&self, table: &str) -> String {
+        format!("{}&table={table}", self.csv())
+    }
+
     /// The frame of a page after the login. `path` is the address of its entry in the navigation.
     pub(super) fn new(
         title: &str,
         path: &str,
-        user: &str,
-        role: &Role,
+        access: &Access,
         theme: Theme,
         address: String,
     ) -> Self {
-        let is_admin = *role == Role::PlatformAdmin;
-        let entries = PAGES
-            .iter()
-            .filter(|(.., is_tenants)| is_admin || *is_tenants);
+        let entries = PAGES.iter().filter(|(.., audience)| audience.has(access));
         Self {
             entries: entries
                 .map(|(entry, name, _)| Entry {
@@ -97,11 +122,12 @@ impl Frame {
                     is_current: *entry == path,
                 })
                 .collect(),
-            user: Some(user.to_owned()),
-            role: role.tenant().map_or_else(
+            user: Some(access.token_name.clone()),
+            role: access.role.tenant().map_or_else(
                 || "administrator".to_owned(),
                 |tenant| format!("tenant {tenant}"),
             ),
+            is_admin: access.role == Role::PlatformAdmin,
             address,
             ..Self::anonymous(title, theme)
         }

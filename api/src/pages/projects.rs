@@ -8,7 +8,6 @@ use axum::routing::get;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Deserialize;
-use store::Store;
 use store::inventory::{Commit, Tenancy};
 use store::projects::ProjectChange;
 use uuid::Uuid;
@@ -21,10 +20,11 @@ use super::freshness::FreshnessView;
 use super::inventory::Choice;
 use super::page::{Frame, PageProblem, render};
 use super::parameters::Parameters;
+use super::reallocations::{NoFilter, in_progress};
 use super::session::{AdminViewer, Viewer};
 use crate::ApiState;
 use crate::csv::{self, FileName};
-use crate::extract::{Form, Id, Query, TimeOrDate, optional_field};
+use crate::extract::{Form, Id, Remark, TimeOrDate, optional_field};
 use crate::paging::Paged;
 use crate::problem::Problem;
 use crate::routes::projects::{ListedProject, change_project, read_project, read_projects};
@@ -52,14 +52,10 @@ struct ProjectsPage {
     frame: Frame,
     rows: Vec<Row>,
     unassigned: usize,
+    reallocating: Option<String>,
     next: Option<String>,
     freshness: FreshnessView,
 }
-
-/// A list without a filter.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoFilter {}
 
 async fn show(
     AdminViewer(viewer): AdminViewer,
@@ -79,6 +75,7 @@ async fn show(
         frame: viewer.frame("Projects", "/projects"),
         unassigned: rows.iter().filter(|row| row.tenant.is_none()).count(),
         rows,
+        reallocating: in_progress(&state.store).await?,
         next: list
             .meta
             .next_cursor
@@ -142,6 +139,8 @@ struct TenantForm {
     /// `tenant`: ends the assignment at `since`, or removes all assignments without `since`.
     #[serde(default)]
     remove: String,
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
 }
 
 impl TenantForm {
@@ -192,16 +191,25 @@ impl TenantForm {
     }
 }
 
+/// The name of the table in the address of its CSV.
+const TENANTS: &str = "tenants";
+
 /// Shows the form, or with its fields the effect of the assignment.
 async fn preview(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(form): Query<TenantForm>,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
     let store = &state.store;
+    if parameters.take_whole_table(TENANTS)? {
+        let detail = read_project(store, None, id).await?.data;
+        let file = FileName::new("project-tenants").with(Some(&detail.project.name));
+        return Ok(csv::whole(viewer, file, detail.tenants)?);
+    }
+    let form: TenantForm = parameters.read()?;
     if !form.is_empty() {
-        return run(&viewer, store, id, &form, Commit::DryRun).await;
+        return run(&viewer, &state, id, &form, Commit::DryRun).await;
     }
     let detail = read_project(store, None, id).await?.data;
     let tenancies = detail.tenants.into_iter().map(|tenancy| TenancyRow {
@@ -226,22 +234,22 @@ async fn assign(
     Id(id): Id,
     Form(form): Form<TenantForm>,
 ) -> Result<Response, PageProblem> {
-    run(&viewer, &state.store, id, &form, Commit::Keep).await
+    run(&viewer, &state, id, &form, Commit::Keep).await
 }
 
 async fn run(
     viewer: &Viewer,
-    store: &Store,
+    state: &ApiState,
     id: Uuid,
     form: &TenantForm,
     commit: Commit,
 ) -> Result<Response, PageProblem> {
+    let store = &state.store;
     let change = form.change()?;
     let before = store.tenancies(id).await?;
-    let author = (&viewer.access).into();
-    let changed = change_project(store, author, id, &change, commit).await?;
-    let (project, effect) = (changed.data, changed.meta.effect);
-    let effect = effect.ok_or_else(|| Problem::Internal("a change without an effect".into()))?;
+    let actor = viewer.actor().because(Remark::text(form.reason.clone()));
+    let changed = change_project(state, &actor, id, &change, commit).await?;
+    let (project, effect) = changed.into_change()?;
     let after = store.tenancies(id).await?;
     let undo = if before == after {
         Vec::new()
@@ -250,6 +258,8 @@ async fn run(
         undo_steps(id, &project.name, before, since)
     };
     let change = Change {
+        title: format!("Tenant of {}", project.name),
+        entry: "/projects",
         sentence: form.sentence(&project.name),
         path: format!("/projects/{id}/tenant"),
         fields: form.fields(),
@@ -257,8 +267,7 @@ async fn run(
         back: ("Projects".to_owned(), "/projects".to_owned()),
         undo,
     };
-    let title = format!("Tenant of {}", project.name);
-    show_change(viewer.frame(&title, "/projects"), change, effect)
+    show_change(viewer, change, effect)
 }
 
 fn start_of_current(tenancies: &[Tenancy]) -> Option<DateTime<Utc>> {
@@ -284,9 +293,9 @@ fn undo_steps(
         .map(|step| {
             let tenant = step.value.and_then(|tenant| tenant.parse().ok());
             let form = TenantForm {
-                remove: String::new(),
                 tenant,
                 since: step.since.map(TimeOrDate),
+                ..TenantForm::default()
             };
             UndoStep {
                 sentence: form.sentence(project),

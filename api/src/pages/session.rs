@@ -3,12 +3,13 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use store::{Access, Role};
+use domain::TenantId;
+use store::{Access, Actor, RequestOrigin, Role};
 
 use super::cookies::{SESSION_COOKIE, Theme, cookie};
 use super::page::{Frame, PageProblem};
 use crate::ApiState;
-use crate::access::address;
+use crate::access::origin;
 use crate::limits::Permit;
 use crate::problem::Problem;
 
@@ -18,20 +19,40 @@ pub(super) struct Viewer {
     pub(super) theme: Theme,
     /// The requested path and query.
     pub(super) address: String,
+    origin: RequestOrigin,
     _permit: Permit,
 }
 
 impl Viewer {
+    /// Returns the person as the author of an act.
+    pub(super) fn actor(&self) -> Actor {
+        self.access.actor(self.origin.clone())
+    }
+
     /// The frame of a page. `path` is the page's entry of the navigation.
     pub(super) fn frame(&self, title: &str, path: &str) -> Frame {
-        Frame::new(
-            title,
-            path,
-            &self.access.token_name,
-            &self.access.role,
-            self.theme,
-            self.address.clone(),
-        )
+        Frame::new(title, path, &self.access, self.theme, self.address.clone())
+    }
+
+    /// Returns the tenant that the person is restricted to; none for an administrator.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        self.access.role.tenant()
+    }
+
+    /// Returns true for an administrator, and for a tenant with a token that permits its costs.
+    pub(super) fn may_read_costs(&self) -> bool {
+        self.tenant().is_none() || self.access.costs
+    }
+
+    /// Refuses a tenant with a token that does not permit costs.
+    pub(super) fn require_costs(&self) -> Result<(), PageProblem> {
+        if self.may_read_costs() {
+            return Ok(());
+        }
+        Err(PageProblem(Problem::Forbidden(
+            "your token may not read costs: log in with a token that was created with \
+             `arcadia token create --role tenant --tenant TENANT --costs`",
+        )))
     }
 }
 
@@ -46,9 +67,8 @@ impl FromRequestParts<ApiState> for Viewer {
         }
         let unauthorized = || PageProblem(Problem::Unauthorized("log in first: open /login"));
         let session = cookie(&parts.headers, SESSION_COOKIE).ok_or_else(unauthorized)?;
-        let attempt = state
-            .limiter
-            .attempt(session, address(parts, state.trusted_proxies))?;
+        let origin = origin(parts, state);
+        let attempt = state.limiter.attempt(session, origin.address)?;
         let Some(access) = state.store.session(session).await? else {
             attempt.failed();
             return Err(unauthorized());
@@ -59,6 +79,7 @@ impl FromRequestParts<ApiState> for Viewer {
             access,
             theme: Theme::of(&parts.headers),
             address: address.map_or("/", |address| address.as_str()).to_owned(),
+            origin,
             _permit: permit,
         })
     }
@@ -78,5 +99,18 @@ impl FromRequestParts<ApiState> for AdminViewer {
                 "this page is for administrators: log in with a token of the role platform_admin",
             ))),
         }
+    }
+}
+
+/// A person who may read costs: an administrator, or a tenant with a token that permits its own.
+pub(super) struct CostViewer(pub(super) Viewer);
+
+impl FromRequestParts<ApiState> for CostViewer {
+    type Rejection = PageProblem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, PageProblem> {
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        viewer.require_costs()?;
+        Ok(Self(viewer))
     }
 }

@@ -1,7 +1,7 @@
 //! `/sync`: the status of the mirror, its kinds, schedules, request budgets and held deletions.
 
 mod holds;
-mod reasons;
+pub(super) mod reasons;
 mod runs;
 
 use askama::Template;
@@ -14,9 +14,10 @@ use chrono::{DateTime, Utc};
 use self::reasons::ShownReason;
 use super::format::Moment;
 use super::page::{Frame, PageProblem, render};
-use super::session::AdminViewer;
-use crate::extract::NoParameters;
-use crate::routes::sync::{self, KindSync, LinkedRun, RequestBudget, RequestLimit, Schedule};
+use super::parameters::{Parameters, unknown_table};
+use super::session::{AdminViewer, Viewer};
+use crate::csv::{self, FileName};
+use crate::routes::sync::{self, KindSync, LinkedRun, RequestBudget, RequestLimit, Schedule, Sync};
 use crate::status::Status;
 use crate::{ApiState, WorkflowRun};
 
@@ -131,9 +132,14 @@ struct SyncPage {
 async fn show(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
-    _: NoParameters,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
+    let table = parameters.take_table()?;
+    parameters.refuse_others()?;
     let sync = sync::read(&state).await?;
+    if let Some(table) = table {
+        return csv_of(viewer, &table, sync);
+    }
     let has_buttons = state.workflows.is_some() && sync.schedules.is_some();
     let single_kinds = match &state.workflows {
         Some(workflows) if has_buttons => workflows.kinds(),
@@ -198,6 +204,30 @@ async fn show(
         kinds,
         schedules_problem: sync.schedules_problem.clone(),
     })
+}
+
+/// The names of tables in the addresses of their CSV.
+const TABLES: [&str; 4] = ["kinds", "schedules", "budgets", "held-deletions"];
+
+/// Returns a table as CSV, with all fields of the JSON API.
+fn csv_of(viewer: Viewer, table: &str, sync: Sync) -> Result<Response, PageProblem> {
+    let response = match table {
+        "kinds" => csv::whole(viewer, FileName::new("sync-kinds"), sync.kinds),
+        "schedules" => {
+            let schedules = sync.schedules.unwrap_or_default();
+            csv::whole(viewer, FileName::new("schedules"), schedules)
+        }
+        "budgets" => {
+            let budgets = sync.request_budgets.unwrap_or_default();
+            csv::whole(viewer, FileName::new("request-budgets"), budgets)
+        }
+        "held-deletions" => {
+            let holds = sync.held_deletions;
+            csv::whole(viewer, FileName::new("held-deletions"), holds)
+        }
+        _ => return Err(unknown_table(table, &TABLES)),
+    };
+    Ok(response?)
 }
 
 /// Returns the address of a run: in the Temporal UI if it is configured, else its page here; none

@@ -1,4 +1,7 @@
-//! `/settings/tokens`: creates, lists and revokes API tokens.
+//! `/settings/tokens`: creates, lists, rotates and revokes API tokens.
+
+mod periods;
+mod rows;
 
 use askama::Template;
 use axum::Router;
@@ -6,18 +9,24 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use chrono::TimeDelta;
 use domain::TenantId;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use store::{ApiToken, NewToken, Role};
+use store::{NewToken, Role, Validity};
 use uuid::Uuid;
 
+use self::periods::{LIFETIMES, OVERLAPS, Period, period_of};
+use self::rows::{CsvRow, TokenRow};
 use super::format::Moment;
 use super::page::{Frame, PageProblem, render};
+use super::parameters::Parameters;
 use super::session::{AdminViewer, Viewer};
 use crate::ApiState;
 use crate::access::generate_token;
-use crate::extract::{Form, Id, Query, is_remark, optional_field};
+use crate::csv::{self, FileName};
+use crate::extract::{Form, Id, is_remark, optional_field};
+use crate::problem::Problem;
 
 const PATH: &str = "/settings/tokens";
 /// The most tenants that the form suggests; it accepts any.
@@ -27,35 +36,7 @@ pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route(PATH, get(show).post(create))
         .route("/settings/tokens/{id}/revoke", post(revoke))
-}
-
-struct TokenRow {
-    id: Uuid,
-    name: String,
-    role: &'static str,
-    costs: bool,
-    tenant: Option<String>,
-    created: Moment,
-    used: Option<Moment>,
-    revoked: Option<Moment>,
-    /// Whether the session of this page was started with the token.
-    is_own: bool,
-}
-
-impl TokenRow {
-    fn new(token: ApiToken, viewer: &Viewer) -> Self {
-        Self {
-            is_own: token.id == viewer.access.token_id,
-            id: token.id,
-            name: token.name,
-            role: token.role.name(),
-            costs: token.costs,
-            tenant: token.role.tenant().map(ToString::to_string),
-            created: Moment(token.created_at),
-            used: token.last_used_at.map(Moment),
-            revoked: token.revoked_at.map(Moment),
-        }
-    }
+        .route("/settings/tokens/{id}/rotate", post(rotate))
 }
 
 #[derive(Template)]
@@ -64,45 +45,73 @@ struct TokensPage {
     frame: Frame,
     tokens: Vec<TokenRow>,
     tenants: Vec<String>,
+    /// Valid tokens that expire soon.
+    expiring: usize,
     /// The token to confirm the revocation of.
     confirm: Option<TokenRow>,
+    /// The token to rotate.
+    rotation: Option<TokenRow>,
+    lifetimes: &'static [Period],
+    overlaps: &'static [Period],
     /// The form as it was sent, and the error.
     form: TokenForm,
     error: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokensQuery {
     /// The token to revoke, before it is confirmed.
     #[serde(default, deserialize_with = "optional_field")]
     revoke: Option<Id>,
+    /// The token to rotate, before the times are chosen.
+    #[serde(default, deserialize_with = "optional_field")]
+    rotate: Option<Id>,
 }
+
+/// The name of the table in the address of its CSV.
+const TABLE: &str = "tokens";
 
 async fn show(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
-    Query(query): Query<TokensQuery>,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
-    let revoke = query.revoke.map(|id| id.0);
-    page(&viewer, &state, revoke, TokenForm::default(), None).await
+    if parameters.take_whole_table(TABLE)? {
+        let tokens = state.store.tokens().await?.into_iter();
+        let rows: Vec<CsvRow> = tokens.map(CsvRow::from).collect();
+        return Ok(csv::whole(viewer, FileName::new(TABLE), rows)?);
+    }
+    let query = parameters.read()?;
+    page(&viewer, &state, &query, TokenForm::default(), None).await
 }
 
 async fn page(
     viewer: &Viewer,
     state: &ApiState,
-    revoke: Option<Uuid>,
+    query: &TokensQuery,
     form: TokenForm,
     error: Option<String>,
 ) -> Result<Response, PageProblem> {
     let tokens = state.store.tokens().await?;
-    let confirm = tokens
-        .iter()
-        .find(|token| Some(token.id) == revoke && token.revoked_at.is_none());
+    let chosen = |id: &Option<Id>| {
+        let id = id.as_ref().map(|id| id.0);
+        let found = tokens.iter().find(|token| Some(token.id) == id);
+        found.map(|token| TokenRow::new(token.clone(), viewer))
+    };
+    let confirm = chosen(&query.revoke).filter(|token| token.revoked.is_none());
+    let rotation = chosen(&query.rotate).filter(TokenRow::can_rotate);
+    let expiring = tokens.iter().map(|token| token.validity);
     let tenants = state.store.tenants(None, SUGGESTIONS).await?;
     render(&TokensPage {
         frame: viewer.frame("Tokens", PATH),
-        confirm: confirm.map(|token| TokenRow::new(token.clone(), viewer)),
+        expiring: expiring
+            .filter(|validity| *validity == Validity::ExpiresSoon)
+            .count(),
+        confirm,
+        rotation,
+        lifetimes: &LIFETIMES,
+        overlaps: &OVERLAPS,
         tokens: tokens
             .into_iter()
             .map(|token| TokenRow::new(token, viewer))
@@ -121,6 +130,8 @@ struct TokenForm {
     role: String,
     #[serde(default)]
     tenant: String,
+    #[serde(default)]
+    expires: String,
 }
 
 impl TokenForm {
@@ -129,8 +140,8 @@ impl TokenForm {
         self.role == "tenant_costs"
     }
 
-    /// Returns the name and the role, or the problem.
-    fn read(&self) -> Result<(&str, Role), String> {
+    /// Returns the name, the role and the lifetime, or the problem.
+    fn read(&self) -> Result<(&str, Role, Option<TimeDelta>), String> {
         let name = self.name.trim();
         if !is_remark(name) {
             return Err("The name must have 1 to 500 characters, without line breaks.".to_owned());
@@ -153,7 +164,7 @@ impl TokenForm {
             }
             _ => return Err("Choose a role.".to_owned()),
         };
-        Ok((name, role))
+        Ok((name, role, period_of(&LIFETIMES, &self.expires)?))
     }
 }
 
@@ -164,8 +175,34 @@ struct CreatedPage {
     name: String,
     role: &'static str,
     tenant: Option<String>,
+    expires: Option<Moment>,
+    /// The end of the token that this one replaces.
+    replaced: Option<Moment>,
     /// Shown on this page only.
     token: String,
+}
+
+/// Shows a created token, once.
+async fn created(
+    viewer: &Viewer,
+    state: &ApiState,
+    id: Uuid,
+    replaced: Option<Uuid>,
+    token: &str,
+) -> Result<Response, PageProblem> {
+    let tokens = state.store.tokens().await?;
+    let find = |id: Uuid| tokens.iter().find(|token| token.id == id);
+    let new = find(id).ok_or(Problem::Internal("the created token is not stored".into()))?;
+    let replaced = replaced.and_then(find).and_then(|token| token.expires_at);
+    render(&CreatedPage {
+        frame: viewer.frame("Token created", PATH),
+        name: new.name.clone(),
+        role: new.role.name(),
+        tenant: new.role.tenant().map(ToString::to_string),
+        expires: new.expires_at.map(Moment),
+        replaced: replaced.map(Moment),
+        token: token.to_owned(),
+    })
 }
 
 /// Creates a token, and shows it once.
@@ -174,10 +211,11 @@ async fn create(
     State(state): State<ApiState>,
     Form(form): Form<TokenForm>,
 ) -> Result<Response, PageProblem> {
-    let (name, role) = match form.read() {
-        Ok((name, role)) => (name.to_owned(), role),
+    let (name, role, lifetime) = match form.read() {
+        Ok((name, role, lifetime)) => (name.to_owned(), role, lifetime),
         Err(problem) => {
-            let mut page = page(&viewer, &state, None, form, Some(problem)).await?;
+            let query = TokensQuery::default();
+            let mut page = page(&viewer, &state, &query, form, Some(problem)).await?;
             *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             return Ok(page);
         }
@@ -186,22 +224,48 @@ async fn create(
     let token = generate_token();
     let id = state
         .store
-        .create_token(NewToken {
-            name: &name,
-            role: &role,
-            costs,
-            token: token.expose_secret(),
-        })
+        .create_token(
+            NewToken {
+                name: &name,
+                role: &role,
+                costs,
+                token: token.expose_secret(),
+                lifetime,
+            },
+            &viewer.actor(),
+        )
         .await?;
-    tracing::info!(token = %viewer.access.token_id, by = viewer.access.token_name, created = %id, name,
-        role = role.name(), costs, "token created");
-    render(&CreatedPage {
-        frame: viewer.frame("Token created", PATH),
-        role: role.name(),
-        tenant: role.tenant().map(ToString::to_string),
-        name,
-        token: token.expose_secret().to_owned(),
-    })
+    created(&viewer, &state, id, None, token.expose_secret()).await
+}
+
+/// The times of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotationForm {
+    #[serde(default)]
+    expires: String,
+    #[serde(default)]
+    overlap: String,
+}
+
+/// Creates a token with the access of another one, which expires after the overlap.
+async fn rotate(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Form(form): Form<RotationForm>,
+) -> Result<Response, PageProblem> {
+    let invalid = |problem: &str| Problem::InvalidParameter(format!("expires: {problem}"));
+    let lifetime = period_of(&LIFETIMES, &form.expires).map_err(invalid)?;
+    let overlap = period_of(&OVERLAPS, &form.overlap).map_err(invalid)?;
+    let token = generate_token();
+    let secret = token.expose_secret();
+    let overlap = overlap.unwrap_or_default();
+    let new = state
+        .store
+        .rotate_token(id, secret, lifetime, overlap, &viewer.actor())
+        .await?;
+    created(&viewer, &state, new, Some(id), secret).await
 }
 
 /// Revokes a token, which ends its sessions.
@@ -210,8 +274,7 @@ async fn revoke(
     State(state): State<ApiState>,
     Id(id): Id,
 ) -> Result<Response, PageProblem> {
-    state.store.revoke_token(id).await?;
-    tracing::info!(token = %viewer.access.token_id, by = viewer.access.token_name, revoked = %id, "token revoked");
+    state.store.revoke_token(id, &viewer.actor()).await?;
     Ok(Redirect::to(PATH).into_response())
 }
 
@@ -226,8 +289,10 @@ mod tests {
                 name: name.to_owned(),
                 role: role.to_owned(),
                 tenant: tenant.to_owned(),
+                expires: String::new(),
             };
-            form.read().map(|(name, role)| (name.to_owned(), role)).ok()
+            let read = form.read();
+            read.map(|(name, role, _)| (name.to_owned(), role)).ok()
         };
         let acme = Role::Tenant("acme".parse().unwrap());
         assert_eq!(

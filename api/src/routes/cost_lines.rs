@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::costs::GroupBy;
+use store::costs::{GroupBy, OrphanedOverride};
 use store::invoices::{AfterLine, CostLine, CostLineFilter, CostLineTotal};
 use store::{Store, Usd};
 use utoipa::openapi::{RefOr, Schema};
@@ -54,7 +54,7 @@ pub(crate) struct CostLineMeta {
     pub(crate) page: ListMeta,
     /// First day of the month.
     period: NaiveDate,
-    /// True if the lines of the month are an estimate: its invoice is not issued yet.
+    /// True if some lines of the month are an estimate: its last invoice is not issued yet.
     pub(crate) is_estimate: bool,
     /// Number of lines on all pages.
     pub(crate) total_count: i64,
@@ -64,14 +64,19 @@ pub(crate) struct CostLineMeta {
     /// Total of the lines of all pages in USD. With `tenant` or `without=tenant`, only the part of
     /// that tenant in each line counts; otherwise it equals `total_amount`.
     pub(crate) attributed_amount: Usd,
-    /// With `tenant` or `without=tenant` and no other filter: the statement of the month. Its
-    /// `direct` equals `attributed_amount`, and its `total` the row of that tenant in
-    /// `GET /api/v1/billing/costs`.
+    /// With `tenant` or `without=tenant` and no other filter: the costs of the month by the lines
+    /// of today, also of a closed month, and without adjustments. `direct` equals
+    /// `attributed_amount`, and `total` the row of that tenant in `GET /api/v1/billing/costs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) statement: Option<Statement>,
     /// True if the month has lines, regardless of the filter; otherwise `notes` has the reason.
     pub(crate) has_data: bool,
+    /// In `GET /api/v1/billing/unmatched`: overrides of lines of the month that a correction
+    /// removed, at most 100. `GET /api/v1/billing/orphaned-overrides` lists all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    orphaned_overrides: Option<Vec<OrphanedOverride>>,
 }
 
 impl CostLineList {
@@ -93,6 +98,7 @@ impl CostLineList {
                 attributed_amount: Usd(total.attributed),
                 statement: None,
                 has_data,
+                orphaned_overrides: None,
             },
         }
     }
@@ -240,7 +246,8 @@ async fn statement(store: &Store, filter: &CostLineFilter) -> Result<Option<Stat
     if *filter == of_month || (*filter != of_tenant && *filter != unallocated) {
         return Ok(None);
     }
-    let month = store.statements(filter.period).await?;
+    // The lines are those of today, also of a closed month.
+    let month = store.live_statements(filter.period).await?;
     let mut rows = month.rows.into_iter();
     let own = rows.find(|row| row.tenant_id == filter.tenant_id);
     Ok(Some(Statement::from(own.unwrap_or_else(|| {
@@ -248,11 +255,12 @@ async fn statement(store: &Store, filter: &CostLineFilter) -> Result<Option<Stat
             tenant_id: filter.tenant_id.clone(),
             direct: Decimal::ZERO,
             shared: Decimal::ZERO,
+            adjusted: Decimal::ZERO,
         }
     }))))
 }
 
-/// Lists the cost lines of a month's invoices in file order, or of its estimate before the invoice
+/// Lists the cost lines of a month's invoices in file order, and the estimate of the open month
 #[utoipa::path(
     get,
     path = "/api/v1/billing/cost-lines",
@@ -311,9 +319,13 @@ struct UnmatchedQuery {
     include: Option<Historic>,
 }
 
+/// The most orphaned overrides in the `meta` of a list.
+pub(crate) const ORPHANS: i64 = 100;
+
 /// Lists the unmatched cost lines of a month, with the reason or the candidate resources
 ///
-/// `PUT /api/v1/billing/cost-lines/{id}/match` sets the resource of a line.
+/// `PUT /api/v1/billing/cost-lines/{id}/match` sets the resource of a line. `meta` has the
+/// overrides of lines that a correction removed.
 #[utoipa::path(
     get,
     path = "/api/v1/billing/unmatched",
@@ -341,6 +353,11 @@ async fn unmatched(
     if pages.is_csv() {
         return csv_of_list(&state.store, admin, UNMATCHED, filter, &pages).await;
     }
-    let list = page_of_lines(&state.store, UNMATCHED, &filter, &pages).await?;
+    let mut list = page_of_lines(&state.store, UNMATCHED, &filter, &pages).await?;
+    let orphans = state
+        .store
+        .orphaned_overrides(Some(filter.period), None, ORPHANS)
+        .await?;
+    list.meta.orphaned_overrides = Some(orphans);
     Ok(json_of(list))
 }

@@ -1,10 +1,10 @@
-//! Routes of costs: statements per tenant, series of months by group, and consistency checks of the
-//! stored amounts.
+//! Routes of costs: statements per tenant, series of months by group, and checks of the stored
+//! amounts.
 
+mod checks;
 mod grouping;
 mod names;
-
-use std::cmp::Reverse;
+mod statements;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -13,151 +13,30 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Store;
-use store::costs::{Discrepancy, Verification};
+use store::costs::{AfterGroup, MonthTotal};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::spread_rules::SpreadRule;
 use crate::ApiState;
 use crate::access::Admin;
 use crate::csv::{self, FileName};
 use crate::envelope::{List, ListMeta, json_of};
 use crate::extract::{Period, required};
-use crate::notes::{self, Coverage};
+use crate::notes::Coverage;
 use crate::paging::{PageQuery, Paged};
 use crate::problem::{BadRequest, Problem};
 use store::Usd;
 
 pub(crate) use self::grouping::Grouping;
+pub(crate) use self::statements::Statement;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(statements))
+        .merge(statements::routes())
         .routes(routes!(series))
-        .routes(routes!(checks))
-}
-
-/// Costs of one tenant in a month; amounts in USD.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Statement {
-    /// The tenant; null for unallocated costs.
-    pub(crate) tenant_id: Option<String>,
-    /// Costs of the tenant's resources, in USD.
-    pub(crate) direct: Usd,
-    /// The tenant's part of the shared costs (taxes, credits and similar lines), in USD.
-    pub(crate) shared: Usd,
-    /// `direct` plus `shared`, in USD.
-    pub(crate) total: Usd,
-}
-
-impl From<store::costs::Statement> for Statement {
-    fn from(statement: store::costs::Statement) -> Self {
-        Self {
-            direct: Usd(statement.direct),
-            shared: Usd(statement.shared),
-            total: Usd(statement.total()),
-            tenant_id: statement.tenant_id,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct StatementsQuery {
-    /// Month of the statements.
-    #[param(inline, value_type = Period)]
-    period: Period,
-}
-
-/// A page of statements with the totals of the month.
-#[derive(Debug, Serialize, ToSchema)]
-struct StatementList {
-    data: Vec<Statement>,
-    meta: StatementMeta,
-}
-
-/// Totals and state of the month; amounts in USD.
-#[derive(Debug, Serialize, ToSchema)]
-struct StatementMeta {
-    #[serde(flatten)]
-    page: ListMeta,
-    /// First day of the month.
-    period: NaiveDate,
-    /// Total of the statements of all pages, in USD.
-    total: Usd,
-    /// Total of the cost lines of the month, in USD; equals `total`.
-    line_total: Usd,
-    /// Total of the invoices of the month as stated on them, in USD.
-    invoice_total: Usd,
-    /// `invoice_total` minus `total`, in USD: zero for a closed month; null if the lines are an
-    /// estimate or the month has no invoices.
-    difference: Option<Usd>,
-    /// Number of invoices of the month.
-    invoices: i64,
-    /// Number of final invoices of the month: all their sums reconcile.
-    final_invoices: i64,
-    /// True if the month can be closed: it has invoices, all are final, none is withdrawn, and
-    /// `difference` is zero.
-    is_final: bool,
-    #[serde(flatten)]
-    verification: Verification,
-    /// True if the lines of the month are an estimate: its invoice is not issued yet.
-    is_estimate: bool,
-    /// True if the month has lines; otherwise `notes` has the reason.
-    has_data: bool,
-    /// Allocation rule of the shared costs of the month.
-    spread_rule: SpreadRule,
-}
-
-/// Lists the statements of a month, unallocated costs first; their totals equal the month's lines
-#[utoipa::path(
-    get,
-    path = "/api/v1/billing/statements",
-    operation_id = "list_statements",
-    tag = "billing",
-    security(("bearer" = [])),
-    params(StatementsQuery, PageQuery),
-    responses((status = OK, body = StatementList, description = "A page of statements with the totals of the month"), BadRequest)
-)]
-async fn statements(
-    admin: Admin,
-    State(state): State<ApiState>,
-    Paged { filter, pages }: Paged<StatementsQuery>,
-) -> Result<Response, Problem> {
-    let period = filter.period.0;
-    let page = pages.page(json!({ "statements": period }))?;
-    let month = state.store.statements(period).await?;
-    let (total, difference) = (month.total(), month.difference());
-    let is_final = month.is_final();
-    let list = page.show_of_all(month.rows, |row| row.tenant_id.clone());
-    let list: List<Statement> = list.into();
-    if page.is_csv() {
-        let file = FileName::new("statements").month(period);
-        return csv::whole(admin, file, list.data);
-    }
-    let coverage = Coverage::of(&state.store, period, period).await?;
-    let List { data, meta } = list.with_notes(coverage.notes);
-    Ok(json_of(StatementList {
-        data,
-        meta: StatementMeta {
-            page: meta,
-            period,
-            total: Usd(total),
-            line_total: Usd(month.line_total),
-            invoice_total: Usd(month.invoice_total),
-            difference: difference.map(Usd),
-            invoices: month.invoices,
-            final_invoices: month.final_invoices,
-            is_final,
-            verification: month.verification,
-            is_estimate: month.is_estimate,
-            has_data: coverage.has_data,
-            spread_rule: month.rule.into(),
-        },
-    }))
+        .merge(checks::routes())
 }
 
 /// Costs of one group in one month; amounts in USD.
@@ -176,7 +55,7 @@ pub(crate) struct Cost {
     shared: Usd,
     /// `direct` plus `shared`, in USD.
     pub(crate) amount: Usd,
-    /// True if the lines of the month are an estimate.
+    /// True if some lines of the group in this month are an estimate.
     pub(crate) is_estimate: bool,
     /// With `group_by=resource`: the latest name of the resource, live or deleted; the name on the
     /// invoice if the mirror does not have the resource.
@@ -219,11 +98,11 @@ impl From<store::costs::Cost> for Cost {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct CostsQuery {
+pub(super) struct CostsQuery {
     /// Property by which the costs are grouped.
     #[serde(deserialize_with = "required")]
     #[param(inline)]
-    group_by: Grouping,
+    pub(super) group_by: Grouping,
     /// First month of the series; the later of `from` and `to` is the last one.
     #[param(inline, value_type = Period)]
     from: Period,
@@ -232,10 +111,17 @@ struct CostsQuery {
     to: Period,
 }
 
-/// A page of the series with the total of all pages.
+impl CostsQuery {
+    /// Returns the first and the last month.
+    pub(super) fn range(&self) -> (NaiveDate, NaiveDate) {
+        (self.from.min(self.to).0, self.from.max(self.to).0)
+    }
+}
+
+/// A page of a series of costs with the total of all pages.
 #[derive(Debug, Serialize, ToSchema)]
-struct CostList {
-    data: Vec<Cost>,
+pub(super) struct CostSeries<R> {
+    data: Vec<R>,
     meta: CostMeta,
 }
 
@@ -256,6 +142,29 @@ struct CostMeta {
     has_data: bool,
 }
 
+impl<R> CostSeries<R> {
+    pub(super) fn new(
+        list: List<R>,
+        query: &CostsQuery,
+        total: Decimal,
+        coverage: Coverage,
+    ) -> Self {
+        let (from, to) = query.range();
+        let List { data, meta } = list.with_notes(coverage.notes);
+        Self {
+            data,
+            meta: CostMeta {
+                page: meta,
+                from,
+                to,
+                group_by: query.group_by,
+                total: Usd(total),
+                has_data: coverage.has_data,
+            },
+        }
+    }
+}
+
 /// Lists the costs of a range of months: a row for each month and group, ordered by both
 #[utoipa::path(
     get,
@@ -264,39 +173,40 @@ struct CostMeta {
     tag = "billing",
     security(("bearer" = [])),
     params(CostsQuery, PageQuery),
-    responses((status = OK, body = CostList, description = "A page of the series with the total of all pages"), BadRequest)
+    responses((status = OK, body = CostSeries<Cost>, description = "A page of the series with the total of all pages"), BadRequest)
 )]
 async fn series(
     admin: Admin,
     State(state): State<ApiState>,
     Paged { filter, pages }: Paged<CostsQuery>,
 ) -> Result<Response, Problem> {
-    let group_by = filter.group_by;
-    let Period(from) = filter.from.min(filter.to);
-    let Period(to) = filter.from.max(filter.to);
+    let (group_by, (from, to)) = (filter.group_by, filter.range());
     let page = pages.page(json!({ "costs": [group_by, from, to] }))?;
-    let costs = state.store.costs(group_by.into(), from, to).await?;
-    let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
-    let billed = names::billed(&costs);
-    let list = page.show_of_all(costs, |row| (row.period, row.group.clone()));
+    let place = |row: &store::costs::Cost| (row.period, row.group.clone());
+    let (list, total, billed) = if group_by == Grouping::Resource && !page.is_csv() {
+        let after = page.after.clone();
+        let after = after.map(|(period, group)| AfterGroup { period, group });
+        let rows = page.rows_to_fetch();
+        let costs = state
+            .store
+            .costs_by_resource(from, to, after.as_ref(), rows)
+            .await?;
+        let billed = names::billed(&costs);
+        let total = state.store.cost_total(from, to).await?;
+        (page.show(costs, place), total, billed)
+    } else {
+        let costs = state.store.costs(group_by.into(), from, to).await?;
+        let total: Decimal = costs.iter().map(store::costs::Cost::total).sum();
+        let billed = names::billed(&costs);
+        (page.show_of_all(costs, place), total, billed)
+    };
     let mut list: List<Cost> = list.into();
     names::add(&state.store, group_by, &billed, &mut list.data).await?;
     if page.is_csv() {
         return csv::whole(admin, file_of_costs(group_by, from, to), list.data);
     }
     let coverage = Coverage::of(&state.store, from, to).await?;
-    let List { data, meta } = list.with_notes(coverage.notes);
-    Ok(json_of(CostList {
-        data,
-        meta: CostMeta {
-            page: meta,
-            from,
-            to,
-            group_by,
-            total: Usd(total),
-            has_data: coverage.has_data,
-        },
-    }))
+    Ok(json_of(CostSeries::new(list, &filter, total, coverage)))
 }
 
 /// Returns the name of the CSV of costs: `costs-by-tenant-2026-01-2026-04`.
@@ -306,30 +216,24 @@ pub(crate) fn file_of_costs(grouping: Grouping, from: NaiveDate, to: NaiveDate) 
     if from == to { file } else { file.month(to) }
 }
 
+/// Reads the largest groups of the costs by resource, with their names. Returns the totals of all
+/// groups and their number, too.
+pub(crate) async fn read_largest_costs(
+    store: &Store,
+    from: NaiveDate,
+    to: NaiveDate,
+    limit: i64,
+) -> Result<(NamedCosts, Vec<MonthTotal>, usize), Problem> {
+    let largest = store.largest_costs_by_resource(from, to, limit).await?;
+    let named = with_names(store, Grouping::Resource, largest.costs, from, to).await?;
+    Ok((named, largest.months, largest.groups))
+}
+
 /// The costs of a range of months, with the names of their groups.
 pub(crate) struct NamedCosts {
     pub(crate) rows: Vec<Cost>,
     /// The reason for each month without lines.
     pub(crate) notes: Vec<String>,
-}
-
-#[cfg(test)]
-impl Cost {
-    /// A cost without names, for tests.
-    pub(crate) fn for_test(period: NaiveDate, group: Option<String>, amount: Usd) -> Self {
-        Self {
-            period,
-            group,
-            direct: amount,
-            shared: Usd(Decimal::ZERO),
-            amount,
-            is_estimate: false,
-            resource_name: None,
-            kind: None,
-            project_id: None,
-            project_name: None,
-        }
-    }
 }
 
 /// Reads the costs of a range of months, with the names of their groups.
@@ -340,6 +244,16 @@ pub(crate) async fn read_costs(
     to: NaiveDate,
 ) -> Result<NamedCosts, Problem> {
     let costs = store.costs(grouping.into(), from, to).await?;
+    with_names(store, grouping, costs, from, to).await
+}
+
+async fn with_names(
+    store: &Store,
+    grouping: Grouping,
+    costs: Vec<store::costs::Cost>,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<NamedCosts, Problem> {
     let billed = names::billed(&costs);
     let mut rows: Vec<Cost> = costs.into_iter().map(Cost::from).collect();
     names::add(store, grouping, &billed, &mut rows).await?;
@@ -349,29 +263,4 @@ pub(crate) async fn read_costs(
         rows,
         notes: notes.collect(),
     })
-}
-
-/// Lists stored sums that do not reconcile, the latest month first; at most 100
-///
-/// The list is empty unless the database was changed by hand. Each request sums all cost lines.
-#[utoipa::path(
-    get,
-    path = "/api/v1/billing/checks",
-    operation_id = "check_costs",
-    tag = "billing",
-    security(("bearer" = [])),
-    params(PageQuery),
-    responses((status = OK, body = List<Discrepancy>, description = "A page of discrepancies"), BadRequest)
-)]
-async fn checks(
-    admin: Admin,
-    State(state): State<ApiState>,
-    query: PageQuery,
-) -> Result<Response, Problem> {
-    let page = query.page(json!("checks"))?;
-    let discrepancies = state.store.cost_discrepancies().await?;
-    let place = |row: &Discrepancy| (Reverse(row.period), row.bill, row.what.clone());
-    let shown = page.show_of_all(discrepancies, place);
-    let shown = shown.with_notes(notes::on_books(&state.store).await?);
-    csv::list(admin, &query, FileName::new("checks"), shown)
 }

@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 struct Estimate {
     /// First day of the month.
     period: NaiveDate,
-    /// `open`, or `final` after the invoice replaced the estimate.
+    /// `open`, or `final` after the month was over and its invoice replaced the estimate.
     state: String,
     /// Total stated in the preview, in USD.
     amount: Usd,
@@ -44,6 +44,9 @@ struct Estimate {
     line_total: Usd,
     /// `amount` minus `line_total`, in USD.
     off_by: Usd,
+    /// The part of `line_total` that invoices of the running month charge already, in USD. Only the
+    /// rest counts; the month so far is the `total` of `GET /api/v1/billing/statements`.
+    invoiced: Usd,
     /// Sources of the lines: `csv+items`, `csv` or `items`.
     sources: String,
     /// Reason for a missing source; null if both were read.
@@ -69,6 +72,7 @@ impl From<store::invoices::Estimate> for Estimate {
             line_count: estimate.line_count,
             line_total: Usd(estimate.line_total),
             off_by: Usd(estimate.off_by),
+            invoiced: Usd(estimate.invoiced),
             sources: estimate.sources,
             source_note: estimate.source_note,
             first_estimated_at: estimate.first_estimated_at,

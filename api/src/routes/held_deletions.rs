@@ -1,5 +1,5 @@
 //! Routes of held deletions: deletions that wait for the decision of an operator because complete
-//! listings lacked unusually many resources at once.
+//! listings lacked unusually many resources, or projects, at once.
 
 use std::cmp::Reverse;
 use std::str::FromStr;
@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::Actor;
 use store::inventory::{Decision, HeldDeletion, HeldResource};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +21,7 @@ use crate::access::Admin;
 use crate::choices;
 use crate::csv::{self, FileName};
 use crate::envelope::{List, ListMeta, One, json_of};
-use crate::extract::{Body, Id, NoParameters, Text};
+use crate::extract::{Body, Id, NoParameters, Remark, Text, remark_or_null};
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
 use crate::problem::{AlreadyDecided, BadRequest, NotFound, Problem};
@@ -34,13 +35,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// More holds than the database ever has: at most one pending hold a kind exists at a time.
 const ALL: i64 = 10_000;
 const PENDING: &str = "pending";
-
-/// Returns the held deletions that wait for an operator.
-pub(super) async fn pending(state: &ApiState) -> Result<Vec<HeldDeletion>, Problem> {
-    let mut holds = state.store.held_deletions(ALL).await?;
-    holds.retain(|hold| hold.state == PENDING);
-    Ok(holds)
-}
 
 /// Lists held deletions: pending ones first, then the latest
 #[utoipa::path(
@@ -77,7 +71,7 @@ pub(crate) struct HeldDeletionPage {
 pub(crate) struct HeldDeletionDetail {
     #[serde(flatten)]
     pub(crate) hold: HeldDeletion,
-    /// Resources that the deletion concerns, ordered by name.
+    /// Resources that the deletion concerns, ordered by name; projects for the kind `project`.
     pub(crate) resources: Vec<HeldResource>,
 }
 
@@ -87,7 +81,7 @@ struct HeldResourcePlace {
     id: Uuid,
 }
 
-/// Returns one held deletion with the resources that it concerns
+/// Returns one held deletion with the resources or projects that it concerns
 ///
 /// CSV has the resources.
 #[utoipa::path(
@@ -182,6 +176,9 @@ struct HeldDeletionPatch {
     /// `approve` deletes the resources that no listing has returned since; `reject` deletes
     /// nothing.
     decision: DecisionName,
+    /// Reason for the decision, 1 to 500 characters; recorded in the audit.
+    #[schema(schema_with = remark_or_null, required = false)]
+    reason: Option<Remark>,
 }
 
 /// Decides on a held deletion
@@ -204,34 +201,24 @@ async fn decide(
     _: NoParameters,
     Body(patch): Body<HeldDeletionPatch>,
 ) -> Result<Json<One<HeldDeletion>>, Problem> {
-    let hold = store_decision(
-        &state,
-        id,
-        patch.decision,
-        &admin.token_name,
-        admin.token_id,
-    );
-    let hold = hold.await?;
+    let actor = admin.actor.because(Remark::text(patch.reason));
+    let hold = store_decision(&state, id, patch.decision, &actor).await?;
     Ok(Json(One::now(hold)))
 }
 
-/// Stores and executes the decision of the holder of a token.
+/// Stores and executes the decision of an administrator.
 pub(crate) async fn store_decision(
     state: &ApiState,
     id: Uuid,
     decision: DecisionName,
-    token_name: &str,
-    token_id: Uuid,
+    actor: &Actor,
 ) -> Result<HeldDeletion, Problem> {
     let decision = match decision {
         DecisionName::Approve => Decision::Approve,
         DecisionName::Reject => Decision::Reject,
     };
-    let hold = state
+    Ok(state
         .store
-        .decide_held_deletion(id, decision, token_name, None)
-        .await?;
-    tracing::info!(token = %token_id, by = token_name, hold = %id, kind = hold.kind, state = hold.state,
-        deleted = hold.deleted, "held deletion decided");
-    Ok(hold)
+        .decide_held_deletion(id, decision, actor)
+        .await?)
 }

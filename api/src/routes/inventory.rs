@@ -79,7 +79,7 @@ impl From<Existence> for store::inventory::State {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InventoryQuery {
@@ -239,7 +239,7 @@ async fn is_known_project(store: &Store, view: &View, project: Uuid) -> Result<b
 }
 
 /// Checks that the requested time is in the past, by the clock of the database, which also dates
-/// all events.
+/// all events, and not before the start of the history.
 async fn past(
     store: &Store,
     requested: Option<TimeOrDate>,
@@ -252,6 +252,14 @@ async fn past(
             "as_of: {} is in the future: use a time in the past, or omit the parameter for the \
              current state",
             at.to_rfc3339()
+        )));
+    }
+    if let Some(start) = store.history_start().await?.filter(|start| at < *start) {
+        return Err(Problem::NotFound(format!(
+            "as_of: {} is before {}, the start of the stored history, because older events were \
+             exported: use a time from then on",
+            at.to_rfc3339(),
+            start.to_rfc3339()
         )));
     }
     Ok(Some(at))

@@ -69,11 +69,11 @@ impl From<store::ledger::LedgerEntry> for Entry {
             amount: Usd(entry.amount),
             description: entry.description,
             date: entry.date,
-            invoice_id: entry.invoice_id,
+            invoice_id: entry.invoice_number,
             invoice_uuid: entry.invoice_uuid,
             invoice_amount: entry.invoice_amount.map(Usd),
             invoice_url: known_invoice.map(|uuid| format!("/api/v1/billing/invoices/{uuid}")),
-            moves_money: entry.moves_money,
+            moves_money: entry.counts_in_balance,
             missing_since: entry.missing_since,
             running_total: Usd(entry.running_total),
         }

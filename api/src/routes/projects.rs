@@ -10,21 +10,21 @@ use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::Store;
 use store::inventory::{Commit, Tenancy};
-use store::projects::{Project, ProjectChange};
+use store::projects::{Project, ProjectChange, ProjectEvent};
+use store::{Actor, Store};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::ApiState;
-use crate::access::{Admin, Author, Caller};
+use crate::access::{Admin, Caller};
 use crate::csv::{self, FileName};
-use crate::effect::{DryRun, Effect};
-use crate::envelope::{List, One};
+use crate::effect::DryRun;
+use crate::envelope::{List, One, json_of};
 use crate::extract::{
-    Body, Id, NoParameters, Query, Text, TimeOrDate, is_remark, not_in_the_future, present,
+    Body, Id, NoParameters, Query, Remark, Text, TimeOrDate, not_in_the_future, present,
     remark_or_null, tenant_or_null,
 };
 use crate::freshness;
@@ -37,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list))
         .routes(routes!(one, change))
         .routes(routes!(tenants))
+        .routes(routes!(events))
 }
 
 #[derive(Deserialize)]
@@ -200,6 +201,46 @@ async fn tenants(
     csv::list(caller, &query, file, shown.fresh(freshness))
 }
 
+/// Lists the changes of a project that listings observed, the latest first
+///
+/// Assignments of tenants are in `tenants` and in the audit.
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects/{id}/events",
+    operation_id = "list_project_events",
+    tag = "projects",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "`id` of the project"), PageQuery),
+    responses((status = OK, body = List<ProjectEvent>, description = "A page of events"), BadRequest, NotFound)
+)]
+async fn events(
+    admin: Admin,
+    State(state): State<ApiState>,
+    Id(id): Id,
+    query: PageQuery,
+) -> Result<Response, Problem> {
+    let page = query.page(json!({ "project-events": id }))?;
+    let project = state.store.project(id, None).await?;
+    if query.is_csv() {
+        let file = FileName::new("project-events").with(Some(&project.name));
+        let store = state.store.clone();
+        let read = move |page| page_of_events(store.clone(), id, page);
+        return csv::stream(&state.store, admin, file, page, read).await;
+    }
+    let list = page_of_events(state.store.clone(), id, page).await?;
+    let freshness = freshness::of(&state.store, freshness::OF_PROJECTS).await?;
+    Ok(json_of(list.fresh(freshness)))
+}
+
+async fn page_of_events(
+    store: Store,
+    project: Uuid,
+    page: Page<i64>,
+) -> Result<List<ProjectEvent>, Problem> {
+    let events = store.project_events(project, page.after, page.rows_to_fetch());
+    Ok(page.show(events.await?, |last| last.id))
+}
+
 /// A change of a project; an absent field keeps its value.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -222,31 +263,19 @@ struct ProjectPatch {
     /// Purpose of the project, 1 to 500 characters; null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = remark_or_null, required = false)]
-    purpose: Option<Option<Purpose>>,
-}
-
-/// The purpose of a project.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Purpose(String);
-
-impl TryFrom<String> for Purpose {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if is_remark(&text) {
-            Ok(Self(text))
-        } else {
-            Err("expected 1 to 500 characters, no control characters, or null")
-        }
-    }
+    purpose: Option<Option<Remark>>,
+    /// Reason for the change, 1 to 500 characters; recorded in the audit.
+    #[schema(schema_with = remark_or_null, required = false)]
+    reason: Option<Remark>,
 }
 
 /// Changes the tenant and the purpose of a project
 ///
 /// Requires the role `platform_admin`. The change applies at once to the resources of the project,
 /// and to charges from `tenant_since` on. `meta.effect` has the amounts that the change moves;
-/// `?dry_run=true` reports them without making the change.
+/// `?dry_run=true` reports them without making the change. With more than 1,000 resources or cost
+/// lines, the change is stored at once, and they follow in portions: then the response is 202, and
+/// `meta.reallocation` has the path of the progress.
 #[utoipa::path(
     patch,
     path = "/api/v1/projects/{id}",
@@ -255,7 +284,14 @@ impl TryFrom<String> for Purpose {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the project"), DryRun),
     request_body = ProjectPatch,
-    responses((status = OK, body = One<Project>, description = "The project after the change"), BadRequest, NotFound, FutureTime)
+    responses(
+        (status = OK, body = One<Project>, description = "The project after the change"),
+        (status = ACCEPTED, body = One<Project>, description = "The project after the change; its resources and cost lines follow",
+            headers(("location" = String, description = "Path of the reallocation"))),
+        BadRequest,
+        NotFound,
+        FutureTime,
+    )
 )]
 async fn change(
     admin: Admin,
@@ -263,7 +299,7 @@ async fn change(
     Id(id): Id,
     Query(dry_run): Query<DryRun>,
     Body(patch): Body<ProjectPatch>,
-) -> Result<Json<One<Project>>, Problem> {
+) -> Result<Response, Problem> {
     let tenant_since = patch.tenant_since.map(|TimeOrDate(time)| time);
     if tenant_since.is_some() && patch.tenant_id.is_none() {
         return Err(Problem::InvalidBody(
@@ -274,32 +310,28 @@ async fn change(
     let change = ProjectChange {
         tenant_id: patch.tenant_id,
         tenant_since,
-        purpose: patch
-            .purpose
-            .map(|purpose| purpose.map(|Purpose(text)| text)),
+        purpose: patch.purpose.map(Remark::text),
     };
     let commit = dry_run.commit();
-    change_project(&state.store, admin.author(), id, &change, commit)
-        .await
-        .map(Json)
+    let actor = admin.actor.because(Remark::text(patch.reason));
+    let changed = change_project(&state, &actor, id, &change, commit).await?;
+    Ok(changed.into_changed())
 }
 
 /// Changes a project, or measures the effect, and returns the project with the effect.
 pub(crate) async fn change_project(
-    store: &Store,
-    author: Author<'_>,
+    state: &ApiState,
+    actor: &Actor,
     id: Uuid,
     change: &ProjectChange,
     commit: Commit,
 ) -> Result<One<Project>, Problem> {
+    let store = &state.store;
     not_in_the_future("tenant_since", change.tenant_since)?;
-    let (project, measured) = store
-        .change_project(id, change, author.token_name, commit)
-        .await?;
-    tracing::info!(token = %author.token_id, project = %id, ?change, ?commit, "project changed");
+    let (project, measured) = store.change_project(id, change, actor, commit).await?;
     let freshness = freshness::of(store, freshness::OF_PROJECTS).await?;
     let response = One::now(project)
         .fresh(freshness)
         .since(change.tenant_since);
-    Ok(response.with_effect(Effect::of(measured, commit)))
+    Ok(response.changed(state, measured, commit).await)
 }

@@ -24,9 +24,9 @@ use crate::ApiState;
 use crate::access::Admin;
 use crate::choices;
 use crate::csv::{self, FileName};
-use crate::effect::{DryRun, Effect};
+use crate::effect::DryRun;
 use crate::envelope::{List, One};
-use crate::extract::{Body, InPath, Period, Query, TENANT_PATTERN};
+use crate::extract::{Body, InPath, Period, Query, Remark, TENANT_PATTERN, remark_or_null};
 use crate::paging::PageQuery;
 use crate::problem::{BadRequest, Problem};
 
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Rule by which shared costs are allocated to the tenants.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SpreadRule {
+pub(crate) struct SpreadRule {
     /// `proportional` to the direct costs of each tenant, unallocated costs included; `even`, equal
     /// parts for every tenant with costs; `fixed`, by `weights`.
     rule: &'static str,
@@ -121,6 +121,9 @@ struct NewSpreadRule {
     /// string above 0, at most 1000000, with at most six decimals.
     #[schema(schema_with = weights_schema, required = false)]
     weights: Option<BTreeMap<TenantId, Weight>>,
+    /// Reason for the change, 1 to 500 characters; recorded in the audit.
+    #[schema(schema_with = remark_or_null, required = false)]
+    reason: Option<Remark>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -239,7 +242,8 @@ pub(crate) fn fixed(
 
 /// Sets the allocation rule from a month on, until the month of the next rule
 ///
-/// Statements change at once, including those of past months. `dry_run` shows in `meta.effect` the
+/// Statements change at once, including those of past months: shared costs are allocated when they
+/// are read, so no cost line is updated. `dry_run` shows in `meta.effect` the
 /// amounts that the rule would move between tenants.
 #[utoipa::path(
     put,
@@ -256,23 +260,23 @@ async fn set(
     State(state): State<ApiState>,
     InPath(Period(valid_from)): InPath<Period>,
     Query(query): Query<DryRun>,
-    Body(new): Body<NewSpreadRule>,
+    Body(mut new): Body<NewSpreadRule>,
 ) -> Result<Json<One<DatedSpreadRule>>, Problem> {
+    let actor = admin.actor.because(Remark::text(new.reason.take()));
     let rule = new.try_into()?;
     let commit = query.commit();
     let measured = state
         .store
-        .set_allocation_rule(valid_from, &rule, &admin.token_name, commit)
+        .set_allocation_rule(valid_from, &rule, &actor, commit)
         .await?;
     let stored = if commit == Commit::DryRun {
         StoredAllocationRule {
             valid_from,
             rule,
-            set_by: admin.token_name,
+            set_by: actor.name().to_owned(),
             set_at: state.store.now().await?,
         }
     } else {
-        tracing::info!(token = %admin.token_id, %valid_from, ?rule, "allocation rule set");
         let rules = state.store.allocation_rules().await?;
         let mut rules = rules.into_iter();
         rules
@@ -281,7 +285,6 @@ async fn set(
                 Problem::NotFound(format!("no allocation rule starts in {valid_from}"))
             })?
     };
-    Ok(Json(
-        One::now(stored.into()).with_effect(Effect::of(measured, commit)),
-    ))
+    let rule = One::now(stored.into());
+    Ok(Json(rule.changed(&state, measured, commit).await))
 }

@@ -11,11 +11,11 @@ use store::KindFreshness;
 use store::inventory::HeldDeletion;
 use store::projects::UnmatchedMembers;
 use store::rate_limit::{Available, AvailableRequests};
+use store::status::StatusFacts;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::held_deletions::pending;
 use crate::access::Admin;
 use crate::envelope::One;
 use crate::extract::NoParameters;
@@ -113,7 +113,7 @@ pub(crate) struct LinkedRun {
 }
 
 impl LinkedRun {
-    fn new(workflow_id: String, run_id: String, ui: Option<&TemporalUi>) -> Self {
+    pub(crate) fn new(workflow_id: String, run_id: String, ui: Option<&TemporalUi>) -> Self {
         Self {
             workflow_url: ui.map(|ui| ui.run(&workflow_id, &run_id)),
             workflow_id,
@@ -276,12 +276,10 @@ async fn show(
 /// Reads the state of the mirror.
 pub(crate) async fn read(state: &ApiState) -> Result<Sync, Problem> {
     let ui = state.temporal_ui.as_deref();
-    let team = state.store.mirrored_team().await?;
-    let kinds = state.store.freshness(None).await?;
-    let unmatched = state.store.unmatched_members().await?;
-    let held_deletions = pending(state).await?;
+    let facts = state.store.sync_facts().await?;
     let request_budgets = request_budgets(state).await?;
-    let (Verdict { status, reasons }, requested) = verdict(state).await?;
+    let (Verdict { status, reasons }, requested) = verdict(state, &facts.status).await;
+    let unmatched = facts.status.unmatched_members;
     let (schedules, schedules_problem) = match requested {
         Some(Ok(schedules)) => (Some(schedules), None),
         Some(Err(problem)) => (None, Some(problem)),
@@ -293,11 +291,12 @@ pub(crate) async fn read(state: &ApiState) -> Result<Sync, Problem> {
     Ok(Sync {
         status,
         reasons,
-        team: team.map(|team| Team {
+        team: facts.team.map(|team| Team {
             uuid: team.team_uuid,
             name: team.name,
         }),
-        kinds: kinds
+        kinds: facts
+            .kinds
             .into_iter()
             .map(|kind| KindSync::new(kind, &unmatched, ui))
             .collect(),
@@ -309,7 +308,7 @@ pub(crate) async fn read(state: &ApiState) -> Result<Sync, Problem> {
                 .collect()
         }),
         schedules_problem,
-        held_deletions,
+        held_deletions: facts.held_deletions,
         request_budgets,
     })
 }
@@ -325,20 +324,20 @@ async fn request_budgets(state: &ApiState) -> Result<Option<Vec<RequestBudget>>,
 type RequestedSchedules = Option<Result<Vec<ScheduleStatus>, String>>;
 
 /// Returns the status with its reasons, and the schedules from which it follows.
-async fn verdict(state: &ApiState) -> Result<(Verdict, RequestedSchedules), Problem> {
-    let facts = state.store.status_facts().await?;
+async fn verdict(state: &ApiState, facts: &StatusFacts) -> (Verdict, RequestedSchedules) {
     let requested = schedules(state).await;
     let known = match &requested {
         None => Schedules::NotChecked,
         Some(Ok(schedules)) => Schedules::Known(schedules),
         Some(Err(problem)) => Schedules::Unreachable(problem),
     };
-    Ok((status::verdict(&facts, known), requested))
+    (status::verdict(facts, known), requested)
 }
 
 /// Returns the status of the mirror with its reasons.
 pub(crate) async fn current_verdict(state: &ApiState) -> Result<Verdict, Problem> {
-    Ok(verdict(state).await?.0)
+    let facts = state.store.status_facts().await?;
+    Ok(verdict(state, &facts).await.0)
 }
 
 /// Returns the schedules, or the reason why Temporal does not return them; none without a

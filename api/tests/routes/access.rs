@@ -6,20 +6,24 @@ use axum::body::Body;
 use axum::http::Request;
 use store::Role;
 
-use crate::support::{APRIL, TestApi, UNKNOWN, token, with_token};
+use crate::support::{APRIL, TestApi, UNKNOWN, operator, token, with_token};
 
 /// Every route that requires a token, with the status for an admin and for the tenant `acme`.
 /// `{MINE}` is the id of a resource of acme, `{THEIRS}` of globex.
-const MATRIX: [(&str, &str, u16, u16); 49] = [
+const MATRIX: [(&str, &str, u16, u16); 69] = [
     // For a tenant with a token that permits costs: see `my.rs`.
     ("GET", "/api/v1/my/statements?period=2026-04", 403, 403),
+    ("GET", "/api/v1/my/statement?period=2026-04", 403, 403),
     ("GET", "/api/v1/my/cost-lines?period=2026-04", 403, 403),
+    ("GET", "/api/v1/my/cost-lines/{UNKNOWN}", 403, 403),
     (
         "GET",
         "/api/v1/my/costs?group_by=kind&from=2026-04&to=2026-04",
         403,
         403,
     ),
+    ("GET", "/api/v1/audit", 200, 403),
+    ("GET", "/api/v1/audit/chain", 200, 403),
     ("GET", "/api/v1/billing/balance", 404, 403),
     (
         "GET",
@@ -68,6 +72,12 @@ const MATRIX: [(&str, &str, u16, u16); 49] = [
     ),
     (
         "GET",
+        "/api/v1/billing/statements/{TENANT}?period=2026-04-01",
+        200,
+        403,
+    ),
+    (
+        "GET",
         "/api/v1/billing/statements?period=nonsense",
         400,
         403,
@@ -78,14 +88,52 @@ const MATRIX: [(&str, &str, u16, u16); 49] = [
         200,
         403,
     ),
+    ("GET", "/api/v1/billing/orphaned-overrides", 200, 403),
+    (
+        "POST",
+        "/api/v1/billing/orphaned-overrides/{UNKNOWN}/apply",
+        400,
+        403,
+    ),
+    (
+        "DELETE",
+        "/api/v1/billing/orphaned-overrides/{UNKNOWN}",
+        404,
+        403,
+    ),
+    ("GET", "/api/v1/billing/reallocations", 200, 403),
+    ("GET", "/api/v1/billing/reallocations/{UNKNOWN}", 404, 403),
     ("GET", "/api/v1/billing/spread-rules", 200, 403),
     ("PUT", "/api/v1/billing/spread-rules/{PERIOD}", 400, 403),
     ("PUT", "/api/v1/billing/spread-rules/nonsense", 400, 403),
     ("GET", "/api/v1/billing/estimates", 200, 403),
+    ("GET", "/api/v1/billing/focus?period=2026-04", 200, 403),
+    (
+        "GET",
+        "/api/v1/billing/focus/metadata?period=2026-04",
+        200,
+        403,
+    ),
     (
         "GET",
         "/api/v1/billing/estimates/{PERIOD}/variance",
         404,
+        403,
+    ),
+    ("GET", "/api/v1/billing/months", 200, 403),
+    ("GET", "/api/v1/billing/months/{PERIOD}", 200, 403),
+    (
+        "GET",
+        "/api/v1/billing/months/{PERIOD}/files/{UNKNOWN}",
+        404,
+        403,
+    ),
+    ("POST", "/api/v1/billing/months/{PERIOD}/close", 503, 403),
+    ("POST", "/api/v1/billing/months/{PERIOD}/reopen", 400, 403),
+    (
+        "POST",
+        "/api/v1/billing/months/{PERIOD}/correction",
+        400,
         403,
     ),
     ("GET", "/api/v1/billing/checks", 200, 403),
@@ -112,6 +160,7 @@ const MATRIX: [(&str, &str, u16, u16); 49] = [
     ("GET", "/api/v1/inventory/counts", 200, 200),
     ("GET", "/api/v1/inventory/unclassified", 200, 403),
     ("GET", "/api/v1/sync", 200, 403),
+    ("GET", "/metrics", 200, 403),
     ("GET", "/api/v1/tenants", 200, 403),
     ("GET", "/api/v1/held-deletions", 200, 403),
     ("GET", "/api/v1/held-deletions/{UNKNOWN}", 404, 403),
@@ -119,6 +168,7 @@ const MATRIX: [(&str, &str, u16, u16); 49] = [
     ("GET", "/api/v1/projects", 200, 200),
     ("GET", "/api/v1/projects/{PROJECT}", 200, 200),
     ("GET", "/api/v1/projects/{PROJECT}/tenants", 200, 200),
+    ("GET", "/api/v1/projects/{PROJECT}/events", 200, 403),
     ("PATCH", "/api/v1/projects/{PROJECT}", 200, 403),
     ("PATCH", "/api/v1/projects/nonsense", 400, 403),
 ];
@@ -144,6 +194,7 @@ async fn matrix(api: &TestApi) -> Vec<(&'static str, String, u16, u16)> {
         ("{UNKNOWN}", UNKNOWN.to_owned()),
         ("{VERSION}", "1".to_owned()),
         ("{PERIOD}", "2026-04-01".to_owned()),
+        ("{TENANT}", "acme".to_owned()),
     ];
     MATRIX
         .into_iter()
@@ -203,7 +254,10 @@ fn shape(path: &str) -> String {
 async fn no_route_with_access_control_accepts_an_invalid_token() {
     let api = TestApi::with_account().await;
     let (revoked_id, revoked) = token(&api.store, &Role::PlatformAdmin).await;
-    api.store.revoke_token(revoked_id).await.unwrap();
+    api.store
+        .revoke_token(revoked_id, &operator())
+        .await
+        .unwrap();
     let truncated = &api.admin[..api.admin.len() - 1];
     for (method, path, ..) in matrix(&api).await {
         for token in [None, Some("arc_unknown"), Some(&*revoked), Some(truncated)] {

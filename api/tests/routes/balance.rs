@@ -23,7 +23,8 @@ async fn the_latest_balance_has_the_amounts_as_received() {
         reading("1.00", "2026-04-01T00:00:00Z"),
         reading("23.40", "2026-04-02T10:30:00Z"),
     ] {
-        api.store.store_balance(&reading).await.unwrap();
+        let evidence = api.store.begin_fetch().await.unwrap();
+        api.store.store_balance(&reading, evidence).await.unwrap();
     }
     let balance = api.get(&api.admin, BALANCE).await.ok();
     assert_json_snapshot!(balance, {

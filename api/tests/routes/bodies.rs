@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 use crate::support::{APRIL, TestApi, UNKNOWN, column, rows, with_token};
 
 const PATCH: &str = "PATCH";
+const POST: &str = "POST";
 const PUT: &str = "PUT";
 
-/// Returns every route with a body, each with a valid body.
+/// Returns every route that requires a body, each with a valid body.
 async fn routes(api: &TestApi) -> Vec<(&'static str, String, Value)> {
     let routes = routes_with_examples(api).await;
     let document = api.get("", "/api/v1/openapi.json").await.ok();
     let paths = document["paths"].as_object().unwrap().values();
     let operations = paths.flat_map(|item| item.as_object().unwrap().values());
-    let with_body = operations.filter(|operation| operation["requestBody"].is_object());
+    let with_body = operations.filter(|operation| operation["requestBody"]["required"] == true);
     assert_eq!(routes.len(), with_body.count(), "a route has no example");
     routes
 }
@@ -51,6 +52,21 @@ async fn routes_with_examples(api: &TestApi) -> Vec<(&'static str, String, Value
             PATCH,
             format!("/api/v1/held-deletions/{UNKNOWN}"),
             json!({ "decision": "approve" }),
+        ),
+        (
+            POST,
+            format!("/api/v1/billing/orphaned-overrides/{UNKNOWN}/apply"),
+            json!({ "line_id": line, "reason": "it moved" }),
+        ),
+        (
+            POST,
+            "/api/v1/billing/months/2026-04/reopen".to_owned(),
+            json!({ "reason": "a wrong tenant" }),
+        ),
+        (
+            POST,
+            "/api/v1/billing/months/2026-04/correction".to_owned(),
+            json!({ "accept": true, "reason": "a late charge" }),
         ),
     ]
 }
@@ -115,6 +131,9 @@ async fn the_error_for_a_wrong_type_has_the_field_and_the_expected_type() {
         for field in body.as_object().unwrap().keys() {
             for wrong in [json!(5), json!(true), json!([1]), json!(-0.5)] {
                 let mut body = body.clone();
+                if body[field].is_boolean() && wrong.is_boolean() {
+                    continue;
+                }
                 body[field] = wrong.clone();
                 let sent = body.to_string();
                 let (status, detail) = send(&api, (method, &path), JSON, sent).await;

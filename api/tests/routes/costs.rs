@@ -6,25 +6,11 @@ use insta::assert_json_snapshot;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::support::{APRIL, TestApi, column, hour_before_and_after, rows};
+use crate::support::{APRIL, TestApi, column, hour_before_and_after, rows, sum, usd};
 
-const STATEMENTS: &str = "/api/v1/billing/statements?period=";
 const COSTS: &str = "/api/v1/billing/costs";
 const CHECKS: &str = "/api/v1/billing/checks";
 const MAY: &str = "2026-05";
-
-fn usd(value: &Value) -> Decimal {
-    value.as_str().unwrap().parse().unwrap()
-}
-
-fn sum(list: &Value, field: &str) -> Decimal {
-    rows(list).iter().map(|row| usd(&row[field])).sum()
-}
-
-async fn statements(api: &TestApi, period: &str) -> Value {
-    let path = format!("{STATEMENTS}{period}");
-    api.get(&api.admin, &path).await.ok()
-}
 
 /// Ingests an invoice of May with all types of costs: a droplet that changed its tenant in the
 /// month, a droplet of another tenant, an unknown one, and shared costs.
@@ -48,7 +34,7 @@ Credits,,Goodwill,,,,-$1.01,,"
 async fn statements_total_the_month_with_split_shared_and_unallocated_costs() {
     let api = TestApi::with_account().await;
     with_may(&api).await;
-    let month = statements(&api, "2026-05-01").await;
+    let month = api.statements("2026-05-01").await;
     assert_eq!(column(&month, "tenant_id"), ["null", "acme", "globex"]);
     assert_eq!(sum(&month, "direct"), Decimal::new(3958, 2));
     assert_eq!(sum(&month, "shared"), Decimal::new(301, 2));
@@ -75,17 +61,19 @@ async fn statements_total_the_month_with_split_shared_and_unallocated_costs() {
 #[tokio::test]
 async fn the_statements_of_a_closed_month_are_final() {
     let api = TestApi::with_account().await;
-    let april = statements(&api, "2026-04-01").await;
+    let april = api.statements("2026-04-01").await;
     assert_json_snapshot!(april, { ".meta.as_of" => "[time]", ".meta.verified_at" => "[time]" }, @r#"
     {
       "data": [
         {
+          "adjusted": "0.00",
           "direct": "6.10",
           "shared": "0.61",
           "tenant_id": "acme",
           "total": "6.71"
         },
         {
+          "adjusted": "0.00",
           "direct": "24.50",
           "shared": "2.45",
           "tenant_id": "globex",
@@ -93,25 +81,32 @@ async fn the_statements_of_a_closed_month_are_final() {
         }
       ],
       "meta": {
+        "adjustments_total": "0.00",
         "as_of": "[time]",
+        "close": null,
         "difference": "0.00",
+        "estimated": "0.00",
         "final_invoices": 1,
+        "has_correction": false,
         "has_data": true,
         "invoice_total": "33.66",
         "invoices": 1,
         "is_estimate": false,
         "is_final": true,
+        "is_over": true,
         "last_check_error": null,
         "limit": 100,
         "line_total": "33.66",
         "next_cursor": null,
         "not_verified_since": null,
         "period": "2026-04-01",
+        "reallocation_pending": false,
         "spread_rule": {
           "rule": "proportional",
           "weights": null
         },
         "total": "33.66",
+        "unverified_invoices": 0,
         "verified_at": "[time]",
         "withdrawn_invoices": 0,
         "withdrawn_since": null
@@ -123,7 +118,7 @@ async fn the_statements_of_a_closed_month_are_final() {
 #[tokio::test]
 async fn a_month_with_a_failed_check_stays_final() {
     let api = TestApi::with_account().await;
-    let april = statements(&api, "2026-04-01").await;
+    let april = api.statements("2026-04-01").await;
     let invoices = api.get(&api.admin, "/api/v1/billing/invoices").await.ok();
     let rows = invoices["data"].as_array().unwrap();
     let invoice = rows
@@ -131,10 +126,7 @@ async fn a_month_with_a_failed_check_stays_final() {
         .find(|row| row["period"] == "2026-04-01")
         .unwrap();
     let uuid = invoice["invoice_uuid"].as_str().unwrap();
-    api.store
-        .fail_invoice(uuid.parse().unwrap(), "404")
-        .await
-        .unwrap();
+    api.fail_check(uuid.parse().unwrap(), "404").await;
 
     let failed = api
         .get(&api.admin, &format!("/api/v1/billing/invoices/{uuid}"))
@@ -148,7 +140,7 @@ async fn a_month_with_a_failed_check_stays_final() {
     assert_eq!(failed["verified_at"], invoice["verified_at"]);
     assert!(failed["check_failed_since"].is_string(), "{failed}");
 
-    let month = statements(&api, "2026-04-01").await;
+    let month = api.statements("2026-04-01").await;
     assert_eq!(month["data"], april["data"]);
     let meta = &month["meta"];
     assert_eq!(meta["is_final"], true);
@@ -160,13 +152,13 @@ async fn a_month_with_a_failed_check_stays_final() {
 #[tokio::test]
 async fn a_month_with_a_withdrawn_invoice_counts_its_lines_and_is_not_final() {
     let api = TestApi::with_account().await;
-    let april = statements(&api, "2026-04-01").await;
-    let started_at = api.store.now().await.unwrap();
+    let april = api.statements("2026-04-01").await;
+    let evidence = api.store.begin_fetch().await.unwrap();
     api.store
-        .store_invoice_list(&[], started_at, true)
+        .store_invoice_list(&[], evidence, true)
         .await
         .unwrap();
-    let month = statements(&api, "2026-04-01").await;
+    let month = api.statements("2026-04-01").await;
     assert_eq!(month["data"], april["data"]);
     let meta = &month["meta"];
     assert_eq!(meta["total"], april["meta"]["total"]);
@@ -187,7 +179,7 @@ async fn a_month_is_open_while_an_invoice_is_off_by_a_cent_or_has_no_lines() {
     let api = TestApi::with_account().await;
     api.invoice(MAY, "1.01", "Droplets,,nobody (s-1vcpu-1gb),,,,$1.00,,")
         .await;
-    let month = statements(&api, "2026-05-01").await;
+    let month = api.statements("2026-05-01").await;
     let meta = &month["meta"];
     assert_eq!(meta["difference"], "0.01");
     assert_eq!(
@@ -197,12 +189,12 @@ async fn a_month_is_open_while_an_invoice_is_off_by_a_cent_or_has_no_lines() {
     assert_eq!(meta["is_final"], false);
 
     // The invoice of March is known and has no lines yet.
-    let march = statements(&api, "2026-03-01").await;
+    let march = api.statements("2026-03-01").await;
     assert_eq!(march["data"], json!([]));
     assert_eq!(march["meta"]["difference"], "-10.50");
     assert_eq!(march["meta"]["is_final"], false);
 
-    let empty = statements(&api, "2013-01-01").await;
+    let empty = api.statements("2013-01-01").await;
     assert_eq!(empty["data"], json!([]));
     assert_eq!(empty["meta"]["difference"], json!(null));
     assert_eq!(empty["meta"]["is_final"], false);
@@ -213,7 +205,7 @@ async fn an_estimated_month_differs_from_no_invoice_and_is_not_final() {
     let api = TestApi::with_account().await;
     let row = "Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas";
     api.estimate(MAY, "10.00", row).await;
-    let month = statements(&api, "2026-05-01").await;
+    let month = api.statements("2026-05-01").await;
     assert_eq!(column(&month, "tenant_id"), ["acme"]);
     assert_eq!(month["meta"]["total"], "10.00");
     assert_eq!(month["meta"]["is_estimate"], true);
@@ -259,7 +251,7 @@ async fn costs_by_tenant_are_the_statements_of_each_month() {
     let costs = api.get(&api.admin, &path).await.ok();
     let mut expected = Vec::new();
     for period in ["2026-04-01", "2026-05-01"] {
-        for row in rows(&statements(&api, period).await) {
+        for row in rows(&api.statements(period).await) {
             expected.push(json!({
                 "period": period,
                 "group": row["tenant_id"],

@@ -117,7 +117,7 @@ async fn every_list_as_csv_has_the_rows_and_fields_of_its_pages() {
     .await
     .ok();
     let entries = [(); 3].map(|()| entry("Payment", "-1.00", "2026-05-01T00:00:00Z"));
-    api.store.store_ledger(&entries, true).await.unwrap();
+    api.ledger(&entries).await;
 
     let document = api.get("", "/api/v1/openapi.json").await.ok();
     let (gone, web) = (
@@ -132,7 +132,8 @@ async fn every_list_as_csv_has_the_rows_and_fields_of_its_pages() {
     let mut counts = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let content = &item["get"]["responses"]["200"]["content"];
-        if content["text/csv"].is_null() || path.starts_with("/api/v1/held-deletions") {
+        let is_list = !content["text/csv"].is_null() && path != "/api/v1/billing/focus";
+        if !is_list || path.starts_with("/api/v1/held-deletions") {
             continue;
         }
         let query = match path.as_str() {
@@ -169,10 +170,23 @@ async fn every_list_as_csv_has_the_rows_and_fields_of_its_pages() {
     }
     assert!(counts.len() > 18, "{counts:?}");
     for (path, count) in counts {
-        let may_be_empty = path.ends_with("/checks") || path.ends_with("/relations");
+        let may_be_empty = [
+            "/checks",
+            "/orphaned-overrides",
+            "/reallocations",
+            "/relations",
+        ]
+        .iter()
+        .any(|end| path.ends_with(end));
         assert!(count > 0 || may_be_empty, "{path}");
     }
 }
+
+/// Number of lines of an invoice; two of them are three pages of a CSV.
+const LONG: usize = 2_500;
+
+/// Number of resources that are three pages of a CSV.
+const MANY: usize = 5_000;
 
 /// Stores two invoices of one month, with this many lines each.
 async fn long_month(api: &TestApi, count: usize) -> Decimal {
@@ -198,7 +212,7 @@ async fn long_month(api: &TestApi, count: usize) -> Decimal {
 #[tokio::test]
 async fn a_month_of_several_pages_totals_its_invoices() {
     let api = TestApi::with_account().await;
-    let total = long_month(&api, 1_750).await;
+    let total = long_month(&api, LONG).await;
     let path = "/api/v1/billing/cost-lines?period=2026-02";
     let request = with_token(&api.admin, Request::get(path)).header("accept", "text/csv");
     let response = api.send(request.body(Body::empty())).await;
@@ -207,13 +221,13 @@ async fn a_month_of_several_pages_totals_its_invoices() {
         "attachment; filename=\"cost-lines-2026-02.csv\""
     );
     let lines = read(&response);
-    assert_eq!(lines.len(), 3_500);
+    assert_eq!(lines.len(), 2 * LONG);
     let cells = |name: &str| -> Vec<&str> {
         let cells = lines.iter().flatten().filter(|(column, _)| column == name);
         cells.map(|(_, cell)| cell.as_str()).collect()
     };
     let ids: BTreeSet<_> = cells("id").into_iter().collect();
-    assert_eq!(ids.len(), 3_500);
+    assert_eq!(ids.len(), 2 * LONG);
     let amounts = cells("amount");
     let sum: Decimal = amounts
         .iter()
@@ -244,7 +258,7 @@ async fn a_month_of_several_pages_totals_its_invoices() {
         of_tenant.headers["content-disposition"],
         "attachment; filename=\"cost-lines-2026-02-acme.csv\""
     );
-    assert_eq!(read(&of_tenant).len(), 2 * (1_750 / 3));
+    assert_eq!(read(&of_tenant).len(), 2 * (LONG / 3));
 }
 
 /// Starts a download, and returns its body.
@@ -258,11 +272,11 @@ async fn body_of(api: &TestApi, path: &str) -> BodyDataStream {
 #[tokio::test]
 async fn a_correction_during_the_download_aborts_it() {
     let api = TestApi::with_account().await;
-    long_month(&api, 1_750).await;
+    long_month(&api, LONG).await;
     let path = "/api/v1/billing/cost-lines?period=2026-02&format=csv";
     let mut body = body_of(&api, path).await;
     body.next().await.unwrap().unwrap();
-    long_month(&api, 1_749).await;
+    long_month(&api, LONG - 1).await;
     let rest: Vec<_> = body.collect().await;
     assert!(rest.last().unwrap().is_err());
 }
@@ -270,7 +284,7 @@ async fn a_correction_during_the_download_aborts_it() {
 #[tokio::test]
 async fn a_failure_after_the_first_page_aborts_the_download() {
     let api = TestApi::with_account().await;
-    long_month(&api, 1_750).await;
+    long_month(&api, LONG).await;
     let path = "/api/v1/billing/cost-lines?period=2026-02&format=csv";
     let mut body = body_of(&api, path).await;
     body.next().await.unwrap().unwrap();
@@ -285,7 +299,7 @@ async fn a_failure_after_the_first_page_aborts_the_download() {
 #[tokio::test]
 async fn a_rename_during_the_download_aborts_it() {
     let api = TestApi::empty().await;
-    let names: Vec<String> = (0..2_500).map(|number| format!("check-{number}")).collect();
+    let names: Vec<String> = (0..MANY).map(|number| format!("check-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let kind = ResourceKind::named("uptime_check");
     sweep(&api.store, &kind, &named(&names)).await;
@@ -299,13 +313,13 @@ async fn a_rename_during_the_download_aborts_it() {
         let rest: Vec<_> = body.collect().await;
         assert_eq!(rest.iter().all(Result::is_ok), is_whole);
     }
-    assert_eq!(read(&api.get(&api.admin, path).await).len(), 2_500);
+    assert_eq!(read(&api.get(&api.admin, path).await).len(), MANY);
 }
 
 #[tokio::test]
 async fn a_client_that_disconnects_stops_the_reading() {
     let api = TestApi::with_account().await;
-    long_month(&api, 1_750).await;
+    long_month(&api, LONG).await;
     let path = "/api/v1/billing/cost-lines?period=2026-02&format=csv";
     // More downloads than permitted at once: a dropped body returns its permit.
     for _ in 0..6 {

@@ -47,7 +47,7 @@ async fn requests_are_counted_by_method_route_and_status() {
         .body(Body::empty());
     api.send(made_up).await.problem(405);
 
-    let metrics = api.get("", "/metrics").await;
+    let metrics = api.get(&api.admin, "/metrics").await;
     assert_eq!(metrics.status, 200);
     for line in [
         r#"arcadia_http_requests_total{method="GET",route="/api/v1/inventory",status="200"} 1"#,

@@ -288,7 +288,7 @@ async fn a_tenant_sees_its_own_part_of_an_override_without_the_operator() {
     let events = api.get(&api.globex, &format!("{one}/events")).await.ok();
     let overrides: Vec<&Value> = rows(&events)
         .iter()
-        .map(|event| &event["changes"]["pin"])
+        .map(|event| &event["changes"]["override"])
         .filter(|change| !change.is_null())
         .collect();
     let part = |side: &Value| (side["tenant_id"].clone(), side["cloud_project_id"].clone());
@@ -400,4 +400,27 @@ async fn a_tenant_sees_no_resources_of_others_in_events() {
     assert!(by_admin.contains("secret-droplet"), "{by_admin}");
     let by_acme = api.get(&api.acme, &path).await.ok().to_string();
     assert!(!by_acme.contains("secret-droplet"), "{by_acme}");
+}
+
+#[tokio::test]
+async fn a_time_before_the_start_of_the_history_is_refused() {
+    let api = TestApi::with_account().await;
+    let start = "2026-02-01T00:00:00";
+    api.write_by_hand(
+        "insert into history_floors (table_name, starts_at) values ('cloud_resource_events', '2026-02-01 00:00Z')",
+    )
+    .await;
+    let id = api.resource_id("web-1").await;
+    for path in [
+        "/api/v1/inventory".to_owned(),
+        "/api/v1/inventory/counts".to_owned(),
+        format!("/api/v1/inventory/{id}"),
+    ] {
+        let path = format!("{path}?as_of=2026-01-31T23:59:59Z");
+        let detail = api.get(&api.admin, &path).await.problem(404);
+        assert!(detail.contains(start), "{path}: {detail}");
+    }
+    let now = api.now().await;
+    let names = names_as_of(&api, &api.admin, &now, "kind=droplet").await;
+    assert_eq!(names, ["db-1", "web-1", "web-2"]);
 }

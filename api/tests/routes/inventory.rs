@@ -1,9 +1,12 @@
 //! Tests of the lists of resources and their filters.
 
+use std::collections::BTreeMap;
+
+use domain::ResourceKind;
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use crate::support::{TestApi, UNKNOWN, column};
+use crate::support::{TestApi, UNKNOWN, column, facts, resource, sweep_with};
 
 async fn names(api: &TestApi, token: &str, query: &str) -> Vec<String> {
     let list = api
@@ -81,6 +84,38 @@ async fn a_resource_has_all_its_stored_fields() {
     let mut expected = list["data"][0].clone();
     expected["pin"] = json!(null);
     assert_eq!(one["data"], expected);
+}
+
+#[tokio::test]
+async fn the_last_sighting_is_the_end_of_the_last_listing_with_the_resource() {
+    let api = TestApi::with_account().await;
+    let seen = async |token: &str, query: &str| {
+        let path = format!("/api/v1/inventory?state=all&kind=droplet&{query}");
+        let list = api.get(token, &path).await.ok();
+        let names = column(&list, "name").into_iter();
+        let seen: BTreeMap<_, _> = names.zip(column(&list, "last_seen_at")).collect();
+        seen
+    };
+    let before = seen(&api.admin, "").await;
+    let facts = facts(&api.store).await;
+    let kind = ResourceKind::DROPLET;
+    let web = resource(kind.clone(), "1".to_owned(), "web-1");
+    sweep_with(&api.store, &kind, &[web], &facts).await;
+
+    let mut expected = before.clone();
+    let end = json!(facts.finished_at).as_str().unwrap().to_owned();
+    expected.insert("web-1".to_owned(), end.clone());
+    assert_eq!(seen(&api.admin, "").await, expected);
+    let own = seen(&api.acme, "q=web-1").await;
+    assert_eq!(
+        own.into_iter().collect::<Vec<_>>(),
+        [("web-1".to_owned(), end.clone())]
+    );
+    let id = api.resource_id("web-1").await;
+    let one = api
+        .get(&api.admin, &format!("/api/v1/inventory/{id}"))
+        .await;
+    assert_eq!(one.ok()["data"]["last_seen_at"], end);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ fn history() -> Vec<BillingEntry> {
 #[tokio::test]
 async fn entries_are_listed_from_the_latest_with_a_running_total() {
     let api = TestApi::with_account().await;
-    api.store.store_ledger(&history(), true).await.unwrap();
+    api.ledger(&history()).await;
     let entries = api.get(&api.admin, ENTRIES).await.ok();
     assert_eq!(
         column(&entries, "type"),
@@ -78,7 +78,7 @@ async fn entries_are_listed_from_the_latest_with_a_running_total() {
 #[tokio::test]
 async fn entries_of_one_type_keep_the_running_total_of_all() {
     let api = TestApi::with_account().await;
-    api.store.store_ledger(&history(), true).await.unwrap();
+    api.ledger(&history()).await;
     let path = format!("{ENTRIES}?type=Invoice");
     let invoices = api.get(&api.admin, &path).await.ok();
     assert_eq!(column(&invoices, "running_total"), ["38.66", "10.00"]);
@@ -91,7 +91,7 @@ async fn entries_of_one_type_keep_the_running_total_of_all() {
 #[tokio::test]
 async fn the_billing_history_is_compared_with_the_balance() {
     let api = TestApi::with_account().await;
-    api.store.store_ledger(&history(), true).await.unwrap();
+    api.ledger(&history()).await;
     let unpolled = api.get(&api.admin, ENTRIES).await.ok();
     assert_eq!(unpolled["meta"]["total"], "5.00");
     assert_eq!(unpolled["meta"]["difference"], json!(null));
@@ -103,7 +103,8 @@ async fn the_billing_history_is_compared_with_the_balance() {
         month_to_date_usage: "11.30".parse().unwrap(),
         generated_at: "2026-05-01T12:00:00Z".parse().unwrap(),
     };
-    api.store.store_balance(&reading).await.unwrap();
+    let evidence = api.store.begin_fetch().await.unwrap();
+    api.store.store_balance(&reading, evidence).await.unwrap();
     let entries = api
         .get(&api.admin, &format!("{ENTRIES}?limit=1"))
         .await
@@ -129,8 +130,8 @@ async fn the_billing_history_is_compared_with_the_balance() {
 #[tokio::test]
 async fn a_missing_entry_is_listed_and_in_no_total() {
     let api = TestApi::with_account().await;
-    api.store.store_ledger(&history(), true).await.unwrap();
-    api.store.store_ledger(&history()[..5], true).await.unwrap();
+    api.ledger(&history()).await;
+    api.ledger(&history()[..5]).await;
     let entries = api.get(&api.admin, ENTRIES).await.ok();
     assert_eq!(entries["meta"]["entries"], 6);
     assert_eq!(entries["meta"]["total"], "7.50");

@@ -4,14 +4,17 @@ use std::slice;
 
 use axum::body::Body;
 use axum::http::Request;
+use chrono::TimeDelta;
 use domain::balance::BalanceReading;
 use domain::{Completeness, ResourceKind};
+use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, PgConnection};
 use store::Store;
 use store::inventory::Shortfall;
 
 use crate::support::{
-    TestApi, entry, facts, invoice_of, live_droplets, resource, respond, sweep, sweep_with,
+    TestApi, content, entry, facts, invoice_of, lines, live_droplets, operator, resource, respond,
+    sweep, sweep_with,
 };
 
 /// A page of metrics.
@@ -22,7 +25,8 @@ impl Page {
     /// moment.
     async fn of(store: &Store) -> Self {
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
-        let page = respond(api::router(store.clone()), request).await;
+        let (_, metrics) = api::routers(store.clone().into());
+        let page = respond(metrics, request).await;
         assert_eq!(page.status, 200, "{page:?}");
         Self(page.text)
     }
@@ -92,6 +96,45 @@ async fn the_metrics_of_a_kind_follow_complete_and_failed_syncs() {
 }
 
 #[tokio::test]
+async fn tokens_that_expire_soon_are_counted_until_they_are_replaced() {
+    let api = TestApi::empty().await;
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_api_tokens_expiring", "0");
+    page.hides("arcadia_api_token_expiry_seconds");
+    api.write_by_hand(
+        "update api_tokens set created_at = now() - interval '300 days', expires_at = now() + interval '1 day'
+         where tenant_id = 'acme'",
+    )
+    .await;
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_api_tokens_expiring", "1");
+    let left = page.value("arcadia_api_token_expiry_seconds");
+    assert!((86_000.0..=86_400.0).contains(&left), "{left}");
+    let acme = api.store.authenticate(&api.acme).await.unwrap().unwrap();
+    let (token, overlap) = (api::generate_token(), TimeDelta::days(7));
+    let secret = token.expose_secret();
+    api.store
+        .rotate_token(acme.token_id, secret, None, overlap, &operator())
+        .await
+        .unwrap();
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_api_tokens_expiring", "0");
+}
+
+#[tokio::test]
+async fn the_age_of_the_maintenance_counts_from_the_last_complete_run() {
+    let api = TestApi::empty().await;
+    api.write_by_hand("update installation set created_at = now() - interval '4 days'")
+        .await;
+    let name = "arcadia_maintenance_age_seconds";
+    let age = Page::of(&api.store).await.value(name);
+    assert!((345_600.0..345_700.0).contains(&age), "{age}");
+    api.store.record_maintenance(&[]).await.unwrap();
+    let age = Page::of(&api.store).await.value(name);
+    assert!((0.0..60.0).contains(&age), "{age}");
+}
+
+#[tokio::test]
 async fn a_kind_without_a_complete_listing_has_a_state_and_no_age() {
     let api = TestApi::empty().await;
     let mut unreadable = facts(&api.store).await;
@@ -146,21 +189,32 @@ async fn invoices_have_metrics_by_status_and_difference() {
     page.shows("arcadia_invoices_off_by_usd", "1.75");
     page.shows("arcadia_invoices_check_failed", "0");
     page.shows("arcadia_invoices_withdrawn", "0");
+    page.shows("arcadia_invoices_not_final", "2");
+    page.shows("arcadia_invoices_unverified", "0");
+    page.shows("arcadia_overrides_orphaned", "0");
+
+    // Without a summary, nothing differs and nothing is verified.
+    let june = invoice_of("2026-06");
+    api.listed(june, "2026-06", "6.00").await;
+    api.ingest(june, content(&lines(droplet))).await;
+    let page = Page::of(&api.store).await;
+    page.shows("arcadia_invoices_not_final", "2");
+    page.shows("arcadia_invoices_unverified", "1");
 
     // A later failed check is not a failed ingest, and a withdrawn invoice is not checked.
     let april = invoice_of("2026-04");
-    api.store.fail_invoice(april, "404").await.unwrap();
+    api.fail_check(april, "404").await;
     let page = Page::of(&api.store).await;
     page.shows(r#"arcadia_invoices{ingest_status="failed"}"#, "0");
     page.shows("arcadia_invoices_check_failed", "1");
-    let started_at = api.store.now().await.unwrap();
+    let evidence = api.store.begin_fetch().await.unwrap();
     api.store
-        .store_invoice_list(&[], started_at, true)
+        .store_invoice_list(&[], evidence, true)
         .await
         .unwrap();
     let page = Page::of(&api.store).await;
     page.shows("arcadia_invoices_check_failed", "0");
-    page.shows("arcadia_invoices_withdrawn", "3");
+    page.shows("arcadia_invoices_withdrawn", "4");
 }
 
 #[tokio::test]
@@ -177,17 +231,15 @@ async fn balance_ledger_and_estimate_have_metrics_once_they_are_known() {
     }
 
     let entry = entry("Invoice", "10.00", "2026-05-01T00:00:00Z");
-    api.store
-        .store_ledger(slice::from_ref(&entry), true)
-        .await
-        .unwrap();
+    api.ledger(slice::from_ref(&entry)).await;
     let reading = BalanceReading {
         month_to_date_balance: "31.50".parse().unwrap(),
         account_balance: "12.11".parse().unwrap(),
         month_to_date_usage: "19.39".parse().unwrap(),
         generated_at: "2026-05-09T05:00:00Z".parse().unwrap(),
     };
-    api.store.store_balance(&reading).await.unwrap();
+    let evidence = api.store.begin_fetch().await.unwrap();
+    api.store.store_balance(&reading, evidence).await.unwrap();
     api.estimate(
         "2026-05",
         "3.25",
@@ -240,13 +292,13 @@ async fn a_blocked_database_does_not_block_a_scrape() {
 #[tokio::test]
 async fn frequent_scrapes_reuse_the_same_reading() {
     let api = TestApi::empty().await;
-    let project = "insert into cloud_projects (provider_id, name, description, is_default, attrs, first_seen_at, last_seen_at)
-        values ('p', 'p', '', false, '{}', now(), now())";
+    let project = "insert into cloud_project_rows (provider_id, name, description, is_default, attrs, first_seen_at, sighting_id)
+        values ('p', 'p', '', false, '{}', now(), 1)";
     let live =
         |text: &str| Page(text.to_owned()).value(r#"arcadia_kind_live_rows{kind="project"}"#);
-    let first = api.get("", "/metrics").await;
+    let first = api.get(&api.admin, "/metrics").await;
     api.write_by_hand(project).await;
-    let second = api.get("", "/metrics").await;
+    let second = api.get(&api.admin, "/metrics").await;
     assert_eq!((live(&first.text), live(&second.text)), (0.0, 0.0));
     let page = Page::of(&api.store).await;
     page.shows(r#"arcadia_kind_live_rows{kind="project"}"#, "1");

@@ -1,12 +1,10 @@
 //! Tests of the costs that a tenant sees: its own parts, and nothing of other tenants.
 
 use rust_decimal::Decimal;
-use serde_json::Value;
-use store::Role;
 
-use crate::support::{TestApi, column, rows, token_with_costs};
+use crate::support::{TestApi, UNKNOWN, assert_nothing_foreign, column, rows, sum, token_of, usd};
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/api/v1/my/statements?period=2026-04",
     "/api/v1/my/cost-lines?period=2026-04",
     "/api/v1/my/costs?group_by=tenant&from=2026-03&to=2026-04",
@@ -14,20 +12,8 @@ const PATHS: [&str; 7] = [
     "/api/v1/my/costs?group_by=kind&from=2026-03&to=2026-04",
     "/api/v1/my/costs?group_by=product&from=2026-03&to=2026-04",
     "/api/v1/my/costs?group_by=resource&from=2026-03&to=2026-04",
+    "/api/v1/my/statement?period=2026-04",
 ];
-
-async fn token_of(api: &TestApi, tenant: &str) -> String {
-    let role = Role::Tenant(tenant.parse().unwrap());
-    token_with_costs(&api.store, &role).await.1
-}
-
-fn sum(list: &Value, field: &str) -> Decimal {
-    let amounts = column(list, field);
-    amounts
-        .iter()
-        .map(|text| text.parse::<Decimal>().unwrap())
-        .sum()
-}
 
 #[tokio::test]
 async fn costs_require_a_tenant_token_that_permits_them() {
@@ -62,7 +48,7 @@ async fn the_own_costs_of_a_tenant_total_its_statement() {
             .iter()
             .find(|row| row["tenant_id"] == tenant)
             .unwrap();
-        let total: Decimal = expected["total"].as_str().unwrap().parse().unwrap();
+        let total = usd(&expected["total"]);
         let own = api.get(&token, PATHS[0]).await.ok();
         assert_eq!(rows(&own).len(), 1);
         for field in ["tenant_id", "direct", "shared", "total"] {
@@ -72,7 +58,7 @@ async fn the_own_costs_of_a_tenant_total_its_statement() {
         assert_eq!(sum(&lines, "amount"), total, "{lines}");
         assert_eq!(lines["meta"]["total_amount"], expected["total"]);
         assert_eq!(lines["meta"]["total_count"], rows(&lines).len());
-        for path in &PATHS[2..] {
+        for path in &PATHS[2..7] {
             let costs = api.get(&token, path).await.ok();
             assert_eq!(sum(&costs, "amount"), total, "{path}: {costs}");
             assert_eq!(costs["meta"]["total"], expected["total"], "{path}");
@@ -95,45 +81,9 @@ async fn a_shared_line_has_the_part_of_the_tenant_and_no_text() {
     }
 }
 
-/// The tenant `acme` has a droplet in the month of April for half of the time; then it is renamed
-/// by the other tenant. It also has a resource in the project of the other tenant, by an override.
-async fn entangled() -> TestApi {
-    let api = TestApi::with_account().await;
-    let bill = [
-        "Droplets,,SECRET-RENAMED (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$10.00,alpha,iaas",
-        "Droplets,,web-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$6.00,SECRET-PROJECT,iaas",
-        "Droplets,,db-1 (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$24.50,beta,iaas",
-        "Droplets,SECRET-GROUP,SECRET-SHARED (s-1vcpu-1gb),720,2026-04-01 00:00:00 +0000,2026-05-01 00:00:00 +0000,$7.77,beta,iaas",
-        "Taxes,,SECRET-TAX of db-1,,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,$3.06,,iaas",
-    ];
-    api.invoice("2026-04", "51.33", &bill.join("\n")).await;
-    let alpha = format!("/api/v1/projects/{}", api.project_id("alpha").await);
-    let change = r#"{"tenant_id": "globex", "since": "2026-04-16"}"#;
-    api.patch(&api.admin, &alpha, change).await.ok();
-    let web = format!("/api/v1/inventory/{}", api.resource_id("web-1").await);
-    let change = r#"{"tenant_id": "acme", "since": "2020-01-01"}"#;
-    api.patch(&api.admin, &web, change).await.ok();
-    let path = "/api/v1/billing/cost-lines?period=2026-04&limit=500";
-    let lines = api.get(&api.admin, path).await.ok();
-    let to_share = rows(&lines).iter().find(|row| {
-        row["description"]
-            .as_str()
-            .unwrap()
-            .contains("SECRET-SHARED")
-    });
-    let path = format!(
-        "/api/v1/billing/cost-lines/{}/match",
-        to_share.unwrap()["id"].as_str().unwrap()
-    );
-    api.put(&api.admin, &path, r#"{"resource_id": null}"#)
-        .await
-        .ok();
-    api
-}
-
 #[tokio::test]
 async fn nothing_of_another_tenant_appears() {
-    let api = entangled().await;
+    let api = TestApi::entangled().await;
     let path = "/api/v1/billing/cost-lines?period=2026-04&limit=500";
     let lines = api.get(&api.admin, path).await.ok();
     let acme = token_of(&api, "acme").await;
@@ -143,11 +93,7 @@ async fn nothing_of_another_tenant_appears() {
             let response = api.get(&acme, &format!("{path}&format={format}")).await;
             assert_eq!(response.status, 200, "{response:?}");
             let text = response.text;
-            for foreign in [
-                "SECRET", "globex", "beta", "db-1", "51.33", "24.50", "10.00", "7.77", "3.06",
-            ] {
-                assert!(!text.contains(foreign), "{foreign} in {path}: {text}");
-            }
+            assert_nothing_foreign(path, &text);
             is_split |= text.contains("split");
             for line in rows(&lines) {
                 for field in ["invoice_uuid", "invoice_id"] {
@@ -174,7 +120,7 @@ async fn nothing_of_another_tenant_appears() {
 
 #[tokio::test]
 async fn the_costs_of_all_tenants_total_the_invoices() {
-    let api = entangled().await;
+    let api = TestApi::entangled().await;
     let statements = "/api/v1/billing/statements?period=2026-04";
     let statements = api.get(&api.admin, statements).await.ok();
     let mut total = Decimal::ZERO;
@@ -189,7 +135,7 @@ async fn the_costs_of_all_tenants_total_the_invoices() {
         .iter()
         .find(|row| row["tenant_id"].is_null());
     if let Some(none) = none {
-        total += none["total"].as_str().unwrap().parse::<Decimal>().unwrap();
+        total += usd(&none["total"]);
     }
     assert_eq!(
         statements["meta"]["total"].as_str().unwrap(),
@@ -199,7 +145,7 @@ async fn the_costs_of_all_tenants_total_the_invoices() {
 
 #[tokio::test]
 async fn pages_of_own_lines_have_each_line_once() {
-    let api = entangled().await;
+    let api = TestApi::entangled().await;
     let acme = token_of(&api, "acme").await;
     let path = format!("{}&limit=1", PATHS[1]);
     let (mut ids, mut cursor) = (Vec::new(), String::new());
@@ -218,4 +164,102 @@ async fn pages_of_own_lines_have_each_line_once() {
     api.get(&globex, &format!("{path}{cursor}"))
         .await
         .problem(404);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_group_total_the_group() {
+    let api = TestApi::entangled().await;
+    let acme = token_of(&api, "acme").await;
+    let mut groups = 0;
+    for by in ["project", "kind", "product", "resource"] {
+        let path = format!("/api/v1/my/costs?group_by={by}&from=2026-04&to=2026-04");
+        for cost in rows(&api.get(&acme, &path).await.ok()) {
+            let filter = match cost["group"].as_str() {
+                Some(group) => format!("{by}={}", group.replace(' ', "%20")),
+                None => format!("without={by}"),
+            };
+            let lines = format!("{}&{filter}", PATHS[1]);
+            let lines = api.get(&acme, &lines).await.ok();
+            assert_eq!(
+                lines["meta"]["total_amount"], cost["amount"],
+                "{filter}: {lines}"
+            );
+            assert_eq!(sum(&lines, "amount"), usd(&cost["amount"]), "{filter}");
+            groups += 1;
+        }
+    }
+    assert!(groups > 6, "{groups}");
+}
+
+#[tokio::test]
+async fn a_filter_does_not_reveal_names_and_ids_of_others() {
+    let api = TestApi::entangled().await;
+    let acme = token_of(&api, "acme").await;
+    let foreign = api.resource_id("db-1").await;
+    for filter in [
+        "project=SECRET-PROJECT".to_owned(),
+        "project=beta".to_owned(),
+        format!("resource={foreign}"),
+        "kind=volume".to_owned(),
+        "product=Taxes".to_owned(),
+    ] {
+        let path = format!("{}&{filter}", PATHS[1]);
+        let lines = api.get(&acme, &path).await.ok();
+        assert!(rows(&lines).is_empty(), "{filter}: {lines}");
+        assert_eq!(lines["meta"]["total_amount"], "0.00", "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn one_line_has_the_time_of_the_tenant_only() {
+    let api = TestApi::entangled().await;
+    let acme = token_of(&api, "acme").await;
+    let own = api.get(&acme, PATHS[1]).await.ok();
+    let mut shares = Vec::new();
+    for line in rows(&own) {
+        let path = format!("/api/v1/my/cost-lines/{}", line["id"].as_str().unwrap());
+        let response = api.get(&acme, &path).await;
+        assert_nothing_foreign(&path, &response.text);
+        let mut detail = response.ok()["data"].take();
+        let intervals = detail.as_object_mut().unwrap().remove("intervals").unwrap();
+        assert_eq!(&detail, line);
+        match line["share"].as_str().unwrap() {
+            "shared" => assert_eq!(intervals.as_array().unwrap().len(), 0),
+            "split" => {
+                assert_eq!(intervals[0]["from"], "2026-04-01T00:00:00Z", "{intervals}");
+                assert_eq!(intervals[0]["to"], "2026-04-16T00:00:00Z", "{intervals}");
+                assert!(intervals[1].is_null(), "{intervals}");
+            }
+            _ if line["resource_name"] == "web-1" => {
+                assert_eq!(intervals[0]["attributed_by"], "resource", "{intervals}");
+            }
+            _ => assert_eq!(intervals[0]["to"], "2026-04-01T01:00:00Z", "{intervals}"),
+        }
+        shares.push(line["share"].as_str().unwrap().to_owned());
+    }
+    shares.sort();
+    shares.dedup();
+    assert_eq!(shares, ["shared", "split", "whole"]);
+}
+
+#[tokio::test]
+async fn a_line_of_another_tenant_is_not_found() {
+    let api = TestApi::entangled().await;
+    let acme = token_of(&api, "acme").await;
+    let path = "/api/v1/billing/cost-lines?period=2026-04&tenant=globex";
+    let lines = api.get(&api.admin, path).await.ok();
+    let mut foreign: Vec<&str> = rows(&lines)
+        .iter()
+        .filter(|line| line["shares"].is_null())
+        .map(|line| line["id"].as_str().unwrap())
+        .collect();
+    assert!(!foreign.is_empty(), "{lines}");
+    foreign.push(UNKNOWN);
+    for id in foreign {
+        let path = format!("/api/v1/my/cost-lines/{id}");
+        let detail = api.get(&acme, &path).await.problem(404);
+        assert_eq!(detail, format!("cost line not found: {id}"));
+        api.get(&api.admin, &path).await.problem(403);
+        api.get(&api.acme, &path).await.problem(403);
+    }
 }

@@ -38,22 +38,38 @@ async fn every_route_has_its_parameters_and_statuses() {
     assert_json_snapshot!(operations, @r#"
     [
       "get /api/v1 [] [\"200\", \"400\", \"500\", \"503\"]",
+      "get /api/v1/audit [\"actor\", \"action\", \"object\", \"from\", \"to\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/audit/chain [] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/balance [] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/checks [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/cost-lines [\"period!\", \"kind\", \"match_rule\", \"tenant\", \"product\", \"project\", \"resource\", \"without\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/cost-lines/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "delete /api/v1/billing/cost-lines/{id}/match [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"429\", \"500\", \"503\"]",
+      "delete /api/v1/billing/cost-lines/{id}/match [\"id!\", \"dry_run\", \"reason\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"429\", \"500\", \"503\"]",
       "put /api/v1/billing/cost-lines/{id}/match [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/costs [\"group_by!\", \"from!\", \"to!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/entries [\"type\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/estimates [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/estimates/{period}/variance [\"period!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/focus [\"period!\", \"dataset\", \"version\", \"rows\", \"format\", \"estimates\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/focus/metadata [\"period!\", \"version\", \"rows\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/invoices [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/invoices/{uuid} [\"uuid!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/invoices/{uuid}/versions/{version}/cost-lines [\"uuid!\", \"version!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/months [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/months/{period} [\"period!\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
+      "post /api/v1/billing/months/{period}/close [\"period!\"] [\"202\", \"400\", \"401\", \"403\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "post /api/v1/billing/months/{period}/correction [\"period!\"] [\"200\", \"400\", \"401\", \"403\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/months/{period}/files/{name} [\"period!\", \"name!\"] [\"200\", \"304\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "post /api/v1/billing/months/{period}/reopen [\"period!\"] [\"200\", \"400\", \"401\", \"403\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/orphaned-overrides [\"period\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "delete /api/v1/billing/orphaned-overrides/{id} [\"id!\", \"dry_run\", \"reason\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "post /api/v1/billing/orphaned-overrides/{id}/apply [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/reallocations [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/reallocations/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/spread-rules [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "put /api/v1/billing/spread-rules/{valid_from} [\"valid_from!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/statements [\"period!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/billing/statements/{tenant} [\"tenant!\", \"period!\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/billing/unmatched [\"period!\", \"include\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/held-deletions [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/held-deletions/{id} [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
@@ -62,23 +78,26 @@ async fn every_route_has_its_parameters_and_statuses() {
       "get /api/v1/inventory/counts [\"kind\", \"project\", \"tenant\", \"state\", \"q\", \"region\", \"tag\", \"as_of\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/unclassified [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/{id} [\"id!\", \"as_of\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "patch /api/v1/inventory/{id} [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "patch /api/v1/inventory/{id} [\"id!\", \"dry_run\"] [\"200\", \"202\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/{id}/events [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/{id}/memberships [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/{id}/relations [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/inventory/{id}/timeline [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "get /api/v1/my/cost-lines [\"period!\", \"kind\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/my/cost-lines [\"period!\", \"kind\", \"product\", \"project\", \"resource\", \"without\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/my/cost-lines/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/my/costs [\"group_by!\", \"from!\", \"to!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/my/statement [\"period!\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/my/statements [\"period!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/openapi.json [] [\"200\", \"500\", \"503\"]",
       "get /api/v1/projects [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/projects/{id} [\"id!\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
-      "patch /api/v1/projects/{id} [\"id!\", \"dry_run\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "patch /api/v1/projects/{id} [\"id!\", \"dry_run\"] [\"200\", \"202\", \"400\", \"401\", \"403\", \"404\", \"409\", \"413\", \"415\", \"429\", \"500\", \"503\"]",
+      "get /api/v1/projects/{id}/events [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/projects/{id}/tenants [\"id!\", \"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /api/v1/sync [] [\"200\", \"400\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /api/v1/tenants [\"limit\", \"cursor\", \"format\"] [\"200\", \"400\", \"401\", \"403\", \"404\", \"429\", \"500\", \"503\"]",
       "get /healthz [] [\"200\", \"500\", \"503\"]",
-      "get /metrics [] [\"200\", \"500\", \"503\"]",
+      "get /metrics [] [\"200\", \"401\", \"403\", \"429\", \"500\", \"503\"]",
       "get /readyz [] [\"200\", \"500\", \"503\"]"
     ]
     "#);
@@ -184,7 +203,7 @@ async fn links_lead_from_a_list_to_the_operations_of_its_rows() {
             linked.insert(link["operationId"].as_str().unwrap());
         }
     }
-    assert_eq!(linked.len(), 18);
+    assert_eq!(linked.len(), 24);
 }
 
 #[tokio::test]

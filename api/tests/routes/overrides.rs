@@ -131,11 +131,9 @@ async fn an_unclassified_zone_is_listed_until_it_is_assigned() {
     assert_eq!(column(&zones, "name"), ["orphan.example"]);
 }
 
-const STATEMENTS: &str = "/api/v1/billing/statements?period=2026-04-01";
-
 /// Returns the statements of April, the month of the invoice of `with_account`.
 async fn april(api: &TestApi) -> Value {
-    api.get(&api.admin, STATEMENTS).await.ok()["data"].clone()
+    api.statements("2026-04").await["data"].clone()
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn fill_billing(api: &TestApi) {
         api.put(&api.admin, &path, r#"{"rule": "even"}"#).await.ok();
     }
     let entries = [(); 4].map(|()| entry("Payment", "-1.00", "2026-05-01T00:00:00Z"));
-    api.store.store_ledger(&entries, true).await.unwrap();
+    api.ledger(&entries).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use api::status::{Code, FIRST_SYNC_WITHIN, Schedules, Status, Verdict, verdict};
 use api::{OnServer, ScheduleStatus, ScheduledRun, WorkflowRun};
 use chrono::{DateTime, TimeDelta, Utc};
 use store::projects::UnmatchedMembers;
-use store::status::{HoldFacts, InvoiceFacts, KindFacts, StatusFacts};
+use store::reallocations::OpenReallocations;
+use store::status::{BooksCheck, HoldFacts, InvoiceFacts, KindFacts, StatusFacts};
 
 fn at() -> DateTime<Utc> {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -39,6 +40,13 @@ fn in_state(kind: &str, state: &str) -> KindFacts {
     }
 }
 
+fn books(discrepancies: i64) -> BooksCheck {
+    BooksCheck {
+        checked_at: ago(600),
+        discrepancies,
+    }
+}
+
 /// Returns the facts of an account without problems, installed a month ago.
 fn healthy() -> StatusFacts {
     StatusFacts {
@@ -52,9 +60,17 @@ fn healthy() -> StatusFacts {
         ],
         holds: Vec::new(),
         invoices: InvoiceFacts::default(),
+        reallocations: OpenReallocations::default(),
         balance_polled_at: Some(ago(50)),
         unmatched_members: Vec::new(),
-        discrepancies: Some(0),
+        books: Some(books(0)),
+    }
+}
+
+fn reallocating(minutes: i64) -> OpenReallocations {
+    OpenReallocations {
+        count: 1,
+        since: Some(ago(minutes)),
     }
 }
 
@@ -441,12 +457,38 @@ fn invoices_balance_and_stored_sums_have_their_reasons() {
         ),
         (
             invoices(InvoiceFacts {
-                unverified: 1,
-                unverified_since: Some(ago(5)),
+                check_failed: 1,
+                check_failed_since: Some(ago(5)),
                 ..InvoiceFacts::default()
             }),
             Status::Degraded,
-            &[Code::InvoicesUnverified],
+            &[Code::InvoicesCheckFailed],
+        ),
+        (
+            invoices(InvoiceFacts {
+                unverified: 1,
+                orphaned_overrides: 1,
+                orphaned_since: Some(ago(5)),
+                ..InvoiceFacts::default()
+            }),
+            Status::Degraded,
+            &[Code::InvoicesUnverified, Code::OverridesOrphaned],
+        ),
+        (
+            StatusFacts {
+                reallocations: reallocating(21),
+                ..healthy()
+            },
+            Status::Degraded,
+            &[Code::ReallocationPending],
+        ),
+        (
+            StatusFacts {
+                reallocations: reallocating(19),
+                ..healthy()
+            },
+            Status::Ok,
+            &[],
         ),
         (waiting(hours(25)), Status::Ok, &[]),
         (
@@ -461,23 +503,22 @@ fn invoices_balance_and_stored_sums_have_their_reasons() {
             &[Code::BalanceStale],
         ),
         (balance(None), Status::Degraded, &[Code::BalanceStale]),
-        (
-            StatusFacts {
-                discrepancies: Some(3),
-                ..healthy()
-            },
-            Status::Failing,
-            &[Code::BooksDiscrepancy],
-        ),
-        (
-            StatusFacts {
-                discrepancies: None,
-                ..healthy()
-            },
-            Status::Ok,
-            &[],
-        ),
     ] {
+        assert_verdict(&of(&facts), status, codes);
+    }
+}
+
+#[test]
+fn the_last_check_of_all_sums_is_a_reason_if_it_found_a_difference() {
+    for (books, status, codes) in [
+        (
+            Some(books(3)),
+            Status::Failing,
+            &[Code::BooksDiscrepancy][..],
+        ),
+        (None, Status::Ok, &[]),
+    ] {
+        let facts = StatusFacts { books, ..healthy() };
         assert_verdict(&of(&facts), status, codes);
     }
 }
@@ -495,7 +536,7 @@ fn the_most_important_reason_is_the_first() {
     });
     facts.invoices.failed = 1;
     facts.balance_polled_at = None;
-    facts.discrepancies = Some(1);
+    facts.books = Some(books(1));
     let mut schedules = with_schedule(|server| {
         server.is_paused = true;
         server.last_runs.insert(0, run(Some("failed"), 1));

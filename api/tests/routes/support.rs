@@ -2,22 +2,28 @@
 
 mod account;
 mod bills;
+mod closes;
+mod entangled;
 
+use api::{RateLimits, Settings};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, request};
 use chrono::SecondsFormat;
 use devstack::testing::TestDatabase;
+use rust_decimal::Decimal;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use store::{NewToken, Role, Store};
+use store::{Actor, NewToken, Role, Store};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub(crate) use bills::{content, entry, hour_before_and_after, invoice_of, lines};
+pub(crate) use bills::{content, entry, hour_before_and_after, invoice_of, lines, list_invoices};
 
 pub(crate) use account::{APRIL, MARCH, facts, live_droplets, resource, sweep, sweep_with};
+pub(crate) use closes::long_file;
+pub(crate) use entangled::{assert_nothing_foreign, token_of};
 
 /// An id that does not exist.
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
@@ -74,9 +80,12 @@ impl Response {
 impl TestApi {
     /// Creates a database with the schema and tokens only.
     pub(crate) async fn empty() -> Self {
-        let database = devstack::testing::database().await;
+        let database = devstack::testing::migrated_database(async |url| {
+            let store = Store::connect(&url, 1).await.unwrap();
+            store.migrate().await.unwrap();
+        })
+        .await;
         let store = Store::connect(&database.url(), 4).await.unwrap();
-        store.migrate().await.unwrap();
         let [admin, acme, globex] = [
             Role::PlatformAdmin,
             Role::Tenant("acme".parse().unwrap()),
@@ -86,7 +95,11 @@ impl TestApi {
             admin: token(&store, &admin).await.1,
             acme: token(&store, &acme).await.1,
             globex: token(&store, &globex).await.1,
-            router: api::router(store.clone()),
+            // A test may follow hundreds of links within seconds.
+            router: api::router(Settings {
+                rate_limits: RateLimits::local(),
+                ..Settings::from(store.clone())
+            }),
             database,
             store,
         }
@@ -136,6 +149,10 @@ impl TestApi {
         self.change(token, Request::put(path), body).await
     }
 
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &str) -> Response {
+        self.change(token, Request::post(path), body).await
+    }
+
     async fn change(&self, token: &str, request: request::Builder, body: &str) -> Response {
         let request = with_token(token, request)
             .header("content-type", "application/json")
@@ -145,6 +162,12 @@ impl TestApi {
 
     pub(crate) async fn send(&self, request: Result<Request<Body>, axum::http::Error>) -> Response {
         respond(self.router.clone(), request.unwrap()).await
+    }
+
+    /// Returns the statements of a month.
+    pub(crate) async fn statements(&self, period: &str) -> Value {
+        let path = format!("/api/v1/billing/statements?period={period}");
+        self.get(&self.admin, &path).await.ok()
     }
 
     /// Returns the id of the resource with this name.
@@ -199,7 +222,8 @@ pub(crate) async fn respond(router: Router, request: Request<Body>) -> Response 
     Response {
         status: parts.status,
         headers: parts.headers,
-        text: String::from_utf8(bytes.to_vec()).unwrap(),
+        // A workbook is not text.
+        text: String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 
@@ -218,6 +242,11 @@ pub(crate) async fn token_with_costs(store: &Store, role: &Role) -> (Uuid, Strin
     create_token(store, role, true).await
 }
 
+/// Returns the author of the acts that fill the database.
+pub(crate) fn operator() -> Actor {
+    Actor::of_command("ann")
+}
+
 async fn create_token(store: &Store, role: &Role, costs: bool) -> (Uuid, String) {
     let token = api::generate_token();
     let new = NewToken {
@@ -225,8 +254,9 @@ async fn create_token(store: &Store, role: &Role, costs: bool) -> (Uuid, String)
         role,
         costs,
         token: token.expose_secret(),
+        lifetime: None,
     };
-    let id = store.create_token(new).await.unwrap();
+    let id = store.create_token(new, &operator()).await.unwrap();
     (id, token.expose_secret().to_owned())
 }
 
@@ -235,6 +265,18 @@ pub(crate) fn rows(list: &Value) -> &[Value] {
     list["data"]
         .as_array()
         .unwrap_or_else(|| panic!("not a list: {list}"))
+}
+
+/// Returns an amount.
+#[track_caller]
+pub(crate) fn usd(value: &Value) -> Decimal {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// Returns the sum of one field of all rows.
+#[track_caller]
+pub(crate) fn sum(list: &Value, field: &str) -> Decimal {
+    rows(list).iter().map(|row| usd(&row[field])).sum()
 }
 
 /// Returns one field of every row, in order.

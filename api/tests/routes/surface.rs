@@ -16,7 +16,7 @@ use store::{Role, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Response, TestApi, respond, token, with_token};
+use crate::support::{Response, TestApi, operator, respond, token, with_token};
 
 const INVENTORY: &str = "/api/v1/inventory";
 
@@ -94,7 +94,7 @@ async fn routes_without_a_token_are_not_limited() {
     let api = TestApi::empty().await;
     let router = api::router(limited(&api, 1, 1));
     for _ in 0..3 {
-        for path in ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"] {
+        for path in ["/healthz", "/readyz", "/api/v1/openapi.json"] {
             let response = get(&router, &api.admin, path).await;
             assert_eq!(response.status, 200, "{path}");
         }
@@ -126,7 +126,8 @@ async fn slow_requests_of_one_token_do_not_block_other_tokens() {
         })
         .collect();
     let wait = async {
-        let waiting = "select count(*) from pg_locks where not granted and relation = 'cloud_resources'::regclass";
+        let waiting = "select count(*) from pg_locks
+            where not granted and relation in ('cloud_resources'::regclass, 'cloud_resource_rows'::regclass)";
         while sqlx::query_scalar::<_, i64>(waiting)
             .fetch_one(&mut *locking)
             .await
@@ -158,7 +159,7 @@ async fn slow_requests_of_one_token_do_not_block_other_tokens() {
 }
 
 #[tokio::test]
-async fn a_metrics_listener_serves_the_metrics_exclusively() {
+async fn metrics_without_a_token_are_on_a_separate_listener_only() {
     let api = TestApi::empty().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let metrics = listener.local_addr().unwrap();
@@ -177,11 +178,9 @@ async fn a_metrics_listener_serves_the_metrics_exclusively() {
         page.starts_with("HTTP/1.1 200") && page.contains("arcadia_database_up 1"),
         "{page}"
     );
-    for (address, path) in [
-        (all, "/metrics"),
-        (metrics, "/healthz"),
-        (metrics, "/api/v1/billing/balance"),
-    ] {
+    let refused = get(all, "/metrics").await;
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    for (address, path) in [(metrics, "/healthz"), (metrics, "/api/v1/billing/balance")] {
         let response = get(address, path).await;
         assert!(response.starts_with("HTTP/1.1 404"), "{path}: {response}");
     }
@@ -233,7 +232,7 @@ async fn a_revoked_token_is_refused_at_once() {
     let api = TestApi::empty().await;
     let (id, revoked) = token(&api.store, &Role::PlatformAdmin).await;
     api.get(&revoked, INVENTORY).await.ok();
-    api.store.revoke_token(id).await.unwrap();
+    api.store.revoke_token(id, &operator()).await.unwrap();
     api.get(&revoked, INVENTORY).await.problem(401);
 }
 

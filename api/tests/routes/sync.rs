@@ -224,8 +224,9 @@ async fn unmatched_members_are_counted_by_kind_and_in_total() {
     let before = api.get(&api.admin, "/api/v1/sync").await.ok();
     assert_eq!(before["data"]["unmatched_members"], 1);
     api.write_by_hand(
-        "insert into cloud_project_members (kind, provider_id, cloud_project_id, status, last_seen_at)
-         select kind, 'of-nothing', (select min(id::text)::uuid from cloud_projects), 'ok', now()
+        "insert into cloud_project_members (kind, provider_id, cloud_project_id, status, sighting_id)
+         select kind, 'of-nothing', (select min(id::text)::uuid from cloud_projects), 'ok',
+             (select min(id) from cloud_sightings where kind = 'project_member')
          from unnest(array['droplet', 'dns_zone', 'volume']) as kind",
     )
     .await;
@@ -320,6 +321,7 @@ async fn a_refused_token_and_a_discrepancy_are_failing() {
     sweep_with(&api.store, &ResourceKind::VOLUME, &[], &refused).await;
     api.write_by_hand("update cloud_invoices set line_total = line_total + 1 where version > 0")
         .await;
+    api.store.check_costs().await.unwrap();
     let sync = sync(&api, Ok(healthy_schedules())).await;
     assert_eq!(sync["data"]["status"], "failing");
     // A project still lists the deleted droplet.

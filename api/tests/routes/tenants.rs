@@ -3,7 +3,7 @@
 use serde_json::json;
 use store::Role;
 
-use crate::support::{TestApi, column, rows, token};
+use crate::support::{TestApi, column, operator, rows, token};
 
 const TENANTS: &str = "/api/v1/tenants";
 
@@ -11,7 +11,7 @@ const TENANTS: &str = "/api/v1/tenants";
 async fn every_tenant_is_listed_with_its_projects_resources_and_costs() {
     let api = TestApi::with_account().await;
     let (id, _) = token(&api.store, &Role::Tenant("mistyped".parse().unwrap())).await;
-    api.store.revoke_token(id).await.unwrap();
+    api.store.revoke_token(id, &operator()).await.unwrap();
     token(&api.store, &Role::Tenant("newcomer".parse().unwrap())).await;
     let rule = r#"{"rule": "fixed", "weights": {"partner": "1"}}"#;
     let path = "/api/v1/billing/spread-rules/2026-04";

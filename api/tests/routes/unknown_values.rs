@@ -134,6 +134,8 @@ async fn every_route_refuses_an_unknown_parameter() {
                 .replace("{period}", "2026-04")
                 .replace("{valid_from}", "2026-04")
                 .replace("{version}", "1")
+                .replace("{name}", "manifest.json")
+                .replace("{tenant}", "acme")
                 .replace("{id}", UNKNOWN)
                 .replace("{uuid}", UNKNOWN);
             assert!(!path.contains('{'), "{path}");
@@ -249,7 +251,7 @@ async fn the_note_on_an_unknown_entry_type_has_a_suggestion() {
     let none = api.get(&api.admin, entries).await.ok();
     assert_eq!(codes(&none), ["no_entries"]);
     let entry = crate::support::entry("Payment", "-5.00", "2026-04-02T00:00:00Z");
-    api.store.store_ledger(&[entry], true).await.unwrap();
+    api.ledger(&[entry]).await;
     let unknown = api
         .get(&api.admin, &format!("{entries}?type=payment"))
         .await

@@ -4,8 +4,8 @@ use serde_json::Value;
 use store::inventory::ResourceEvent;
 use uuid::Uuid;
 
-use super::attributes::{Difference, differences};
 use super::{Link, Projects, words};
+use crate::pages::attributes::{Difference, differences};
 use crate::pages::format::Moment;
 use crate::temporal::TemporalUi;
 
@@ -34,7 +34,7 @@ pub(super) fn projects_of(events: &[ResourceEvent]) -> impl Iterator<Item = Uuid
         "/provider_project_id/after",
     ];
     events.iter().flat_map(move |event| {
-        let of_override = event.changes.get("pin");
+        let of_override = event.changes.get("override");
         let sides = ["/before/cloud_project_id", "/after/cloud_project_id"];
         let sides = sides.map(|side| of_override?.pointer(side));
         let values = places.map(|place| event.changes.pointer(place));
@@ -58,7 +58,10 @@ impl EventRow {
         temporal: Option<&TemporalUi>,
         resource_path: &str,
     ) -> Self {
-        let by = event.changes.get("pin").and_then(|found| found.get("by"));
+        let by = event
+            .changes
+            .get("override")
+            .and_then(|found| found.get("by"));
         let by = by.and_then(Value::as_str);
         let source = match (by, &event.workflow_id, &event.run_id) {
             (Some(by), ..) => Link {
@@ -106,7 +109,7 @@ fn changes(event: &ResourceEvent, projects: &Projects) -> Vec<Difference> {
             named(value, field, projects)
         });
         let path = match field.as_str() {
-            "pin" => "override",
+            "override" => "override",
             "approved_by" => "deletion approved by",
             "cloud_project_id" => "project",
             "provider_project_id" => "project at DigitalOcean",
@@ -137,7 +140,7 @@ fn named(mut value: Value, field: &str, projects: &Projects) -> Value {
     };
     match field {
         "cloud_project_id" | "provider_project_id" => name(&mut value),
-        "pin" => {
+        "override" => {
             if let Some(project) = value.get_mut("cloud_project_id") {
                 name(project);
             }

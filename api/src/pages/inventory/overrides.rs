@@ -9,14 +9,13 @@ use axum::routing::get;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Deserialize;
-use store::Store;
 use store::inventory::{Commit, OverrideChange, ResourceOverride};
 use uuid::Uuid;
 
 use super::Projects;
 use crate::ApiState;
 use crate::choices;
-use crate::extract::{Form, Id, Query, TimeOrDate, optional_field};
+use crate::extract::{Form, Id, Query, Remark, TimeOrDate, optional_field};
 use crate::pages::change::{
     Change, Field, Interval, Step, UndoStep, show, start_in_words, step_address, undo,
 };
@@ -67,6 +66,8 @@ struct OverrideForm {
     /// Removes the tenant or the project of the override: for all time without `since`.
     #[serde(default, deserialize_with = "optional_field")]
     remove: Option<Part>,
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
 }
 
 impl OverrideForm {
@@ -139,7 +140,7 @@ async fn preview(
     Id(id): Id,
     Query(form): Query<OverrideForm>,
 ) -> Result<Response, PageProblem> {
-    run(&viewer, &state.store, id, &form, Commit::DryRun).await
+    run(&viewer, &state, id, &form, Commit::DryRun).await
 }
 
 async fn make(
@@ -148,22 +149,22 @@ async fn make(
     Id(id): Id,
     Form(form): Form<OverrideForm>,
 ) -> Result<Response, PageProblem> {
-    run(&viewer, &state.store, id, &form, Commit::Keep).await
+    run(&viewer, &state, id, &form, Commit::Keep).await
 }
 
 async fn run(
     viewer: &Viewer,
-    store: &Store,
+    state: &ApiState,
     id: Uuid,
     form: &OverrideForm,
     commit: Commit,
 ) -> Result<Response, PageProblem> {
+    let store = &state.store;
     let change = form.change()?;
     let before = store.resource_override(id).await?;
-    let author = (&viewer.access).into();
-    let changed = change_override(store, author, id, &change, commit).await?;
-    let (detail, effect) = (changed.data, changed.meta.effect);
-    let effect = effect.ok_or_else(|| Problem::Internal("a change without an effect".into()))?;
+    let actor = viewer.actor().because(Remark::text(form.reason.clone()));
+    let changed = change_override(state, &actor, id, &change, commit).await?;
+    let (detail, effect) = changed.into_change()?;
     let name = detail.resource.name;
     let previous = before.as_ref().and_then(|before| before.cloud_project_id);
     let named = form.project.map(|Id(id)| id).into_iter().chain(previous);
@@ -174,6 +175,8 @@ async fn run(
         Vec::new()
     };
     let change = Change {
+        title: format!("Override of {name}"),
+        entry: "/inventory",
         sentence: form.sentence(&name, &projects),
         path: format!("/inventory/{id}/override"),
         fields: form.fields(),
@@ -181,11 +184,7 @@ async fn run(
         back: (name.clone(), format!("/inventory/{id}")),
         undo,
     };
-    show(
-        viewer.frame(&format!("Override of {name}"), "/inventory"),
-        change,
-        effect,
-    )
+    show(viewer, change, effect)
 }
 
 /// Returns the steps that undo a change, for each changed part.

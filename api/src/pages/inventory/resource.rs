@@ -5,21 +5,22 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use chrono::{Months, NaiveDate};
-use rust_decimal::Decimal;
 use store::Store;
+use store::audit::{Action, AuditFilter, ObjectType};
 use store::inventory::{Resource, ResourceOverride};
+use uuid::Uuid;
 
-use super::attributes::{Attribute, flatten};
+use super::costs::{CostsView, read_costs_of};
 use super::events::{EventRow, projects_of};
-use super::{Choice, Link, Projects, control_panel, list_price, words};
+use super::{Choice, Link, Projects, control_panel, list_price, tables, words};
 use crate::ApiState;
 use crate::extract::Id;
-use crate::pages::chart::{Column, Series, StackedBars};
-use crate::pages::format::{Moment, Money, month, month_name};
+use crate::pages::attributes::{Attribute, flatten};
+use crate::pages::format::{Moment, Money};
 use crate::pages::freshness::FreshnessView;
 use crate::pages::page::{Frame, PageProblem, render};
 use crate::pages::parameters::Parameters;
+use crate::pages::reallocations::in_progress;
 use crate::pages::session::Viewer;
 use crate::paging::{PageQuery, Paged};
 use crate::routes::inventory::history::read_events;
@@ -46,28 +47,13 @@ struct MembershipRow {
     to: Option<Moment>,
 }
 
-/// The costs of a month.
-struct MonthRow {
-    month: String,
-    link: String,
-    amount: Money,
-    is_estimate: bool,
-}
-
-/// The costs by month, for an admin.
-#[derive(Default)]
-struct CostsView {
-    /// The latest month first.
-    months: Vec<MonthRow>,
-    total: Money,
-    chart: Option<StackedBars>,
-}
-
-/// The override in force, in words.
+/// The override in force, in words; administrators see it.
 struct OverrideView {
     tenant: Option<(String, Moment)>,
     project: Option<(String, Moment)>,
     set_by: String,
+    /// The reason that the operator stated.
+    reason: Option<String>,
     contradicted_by: Option<String>,
 }
 
@@ -76,13 +62,15 @@ struct OverrideView {
 struct ResourcePage {
     frame: Frame,
     is_admin: bool,
+    reallocating: Option<String>,
     path: String,
     as_of: String,
     /// The requested time in the past.
     past: Option<Moment>,
     facts: Facts,
     in_force: Option<OverrideView>,
-    costs: CostsView,
+    /// None if the viewer may not read costs.
+    costs: Option<CostsView>,
     attributes: Vec<Attribute>,
     omitted: usize,
     relations: Vec<RelationRow>,
@@ -120,10 +108,13 @@ async fn show(
     viewer: Viewer,
     State(state): State<ApiState>,
     Id(id): Id,
-    parameters: Parameters,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
     let store = &state.store;
-    let tenant = viewer.access.role.tenant();
+    if let Some(table) = parameters.take_table()? {
+        return tables::csv_of(viewer, store, id, &table, parameters).await;
+    }
+    let tenant = viewer.tenant();
     let is_admin = tenant.is_none();
     let read = Paged::<ResourceQuery>::read(parameters.pairs())?;
     let detail = read_resource(store, tenant, id, read.filter).await?;
@@ -144,10 +135,16 @@ async fn show(
     ];
     let named = ids.into_iter().flatten().chain(projects_of(&events.data));
     let projects = Projects::read(store, tenant, named).await?;
-    let costs = if is_admin {
-        costs(store, &resource).await?
+    let costs = if viewer.may_read_costs() {
+        let costs = read_costs_of(store, tenant, id).await?;
+        Some(CostsView::new(&resource, &costs))
     } else {
-        CostsView::default()
+        None
+    };
+    let reallocating = if is_admin {
+        in_progress(store).await?
+    } else {
+        None
     };
     let path = format!("/inventory/{id}");
     let temporal = state.temporal_ui.as_deref().filter(|_| is_admin);
@@ -159,13 +156,18 @@ async fn show(
     } else {
         Vec::new()
     };
+    let reason = match r#override {
+        Some(_) => reason_of_override(store, id).await?,
+        None => None,
+    };
     let as_of = parameters.get("as_of").to_owned();
     render(&ResourcePage {
         frame: viewer.frame(&resource.name, "/inventory"),
         is_admin,
+        reallocating,
         past: (!as_of.is_empty()).then_some(Moment(meta.as_of)),
         as_of,
-        in_force: r#override.map(|found| override_view(found, &projects)),
+        in_force: r#override.map(|found| override_view(found, reason, &projects)),
         costs,
         attributes,
         omitted,
@@ -250,7 +252,23 @@ fn facts(resource: Resource, projects: &Projects) -> Facts {
     }
 }
 
-fn override_view(found: ResourceOverride, projects: &Projects) -> OverrideView {
+/// Returns the reason of the last change of the resource's override, from the audit.
+async fn reason_of_override(store: &Store, id: Uuid) -> Result<Option<String>, PageProblem> {
+    let filter = AuditFilter {
+        action: Some(Action::ResourceOverrideChanged),
+        object_type: Some(ObjectType::Resource),
+        object_id: Some(id.to_string()),
+        ..AuditFilter::default()
+    };
+    let last = store.audit(&filter, None, 1).await?.pop();
+    Ok(last.and_then(|entry| entry.reason))
+}
+
+fn override_view(
+    found: ResourceOverride,
+    reason: Option<String>,
+    projects: &Projects,
+) -> OverrideView {
     let since = |since: Option<_>| since.map(Moment);
     OverrideView {
         tenant: found.tenant_id.zip(since(found.tenant_since)),
@@ -259,55 +277,7 @@ fn override_view(found: ResourceOverride, projects: &Projects) -> OverrideView {
             .map(|id| projects.name(id))
             .zip(since(found.project_since)),
         set_by: found.set_by,
+        reason,
         contradicted_by: found.contradicted_by.map(|id| projects.name(id)),
     }
-}
-
-/// The most months of the chart.
-const MAX_BARS: usize = 24;
-
-/// Reads the costs of a resource by month.
-async fn costs(store: &Store, resource: &Resource) -> Result<CostsView, PageProblem> {
-    let id = resource.id;
-    let costs = store.costs_of_resource(id).await?;
-    let link = |period: NaiveDate| format!("/lines?period={}&resource={id}", month(period));
-    let total: Decimal = costs.iter().map(|cost| cost.direct).sum();
-    let first = costs.first().map(|cost| cost.period);
-    let last = costs.last().map(|cost| cost.period);
-    let periods: Vec<NaiveDate> = first
-        .into_iter()
-        .flat_map(|first| (0..).map(move |count| first + Months::new(count)))
-        .take_while(|period| Some(*period) <= last)
-        .collect();
-    let shown = &periods[periods.len().saturating_sub(MAX_BARS)..];
-    let cost_of = |period: &NaiveDate| costs.iter().find(|cost| cost.period == *period);
-    let columns: Vec<Column> = shown
-        .iter()
-        .map(|period| Column {
-            label: period.format("%b %y").to_string(),
-            name: month_name(*period),
-            is_estimate: cost_of(period).is_some_and(|cost| cost.is_estimate),
-        })
-        .collect();
-    let series = Series {
-        name: resource.name.clone(),
-        links: shown.iter().map(|period| link(*period)).collect(),
-        amounts: shown
-            .iter()
-            .map(|period| cost_of(period).map_or(Decimal::ZERO, |cost| cost.direct))
-            .collect(),
-    };
-    let chart = (shown.len() > 1)
-        .then(|| StackedBars::new("Costs of the resource, USD a month", &columns, vec![series]));
-    let months = costs.iter().rev().map(|cost| MonthRow {
-        month: month_name(cost.period),
-        link: link(cost.period),
-        amount: Money(cost.direct),
-        is_estimate: cost.is_estimate,
-    });
-    Ok(CostsView {
-        months: months.collect(),
-        total: Money(total),
-        chart,
-    })
 }

@@ -9,11 +9,13 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use store::invoices::{Invoice, InvoicePart, InvoiceVersion, LineDifference, StoredDocument};
 
+use super::tables::{self, CHANGES};
 use super::{InvoiceState, PARTS, number};
 use crate::ApiState;
-use crate::extract::{Id, Query, optional_field};
+use crate::extract::{Id, optional_field};
 use crate::pages::format::{Moment, Money, month, month_name};
 use crate::pages::page::{Frame, PageProblem, render};
+use crate::pages::parameters::Parameters;
 use crate::pages::session::AdminViewer;
 use crate::problem::Problem;
 
@@ -220,14 +222,19 @@ async fn show(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
     Id(uuid): Id,
-    Query(query): Query<DetailQuery>,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
+    let table = parameters.take_table()?;
+    let query: DetailQuery = parameters.read()?;
     let store = &state.store;
     let invoice = store.invoice(uuid).await?;
     let parts = store.invoice_parts(invoice.id).await?;
     let stored = store.invoice_versions(invoice.id).await?;
     let documents = store.invoice_documents(invoice.id).await?;
     let uuid = uuid.to_string();
+    if let Some(table) = table.as_deref().filter(|table| *table != CHANGES) {
+        return tables::csv_of(viewer, table, &invoice, &parts, stored, documents);
+    }
     let pair = match (query.before, query.after, stored.as_slice()) {
         (Some(before), Some(after), _) => Some((before, after)),
         (None, None, [after, before, ..]) => Some((before.version, after.version)),
@@ -237,13 +244,23 @@ async fn show(
             return Err(Problem::InvalidParameter(text).into());
         }
     };
+    // A table is the differing lines, and complete.
+    let limit = table.as_ref().map_or(MAX_DIFFERENCES, |_| i64::MAX);
     let comparison = match pair {
         Some((before, after)) => {
             let lines = store
-                .version_differences(invoice.id, before, after, MAX_DIFFERENCES)
+                .version_differences(invoice.id, before, after, limit)
                 .await?;
+            if table.is_some() {
+                let pair = (before, after);
+                return tables::csv_of_changes(viewer, &invoice, pair, lines);
+            }
             let pair = (before, after);
             Some(comparison(&uuid, &stored, pair, lines)?)
+        }
+        None if table.is_some() => {
+            let text = "table: the invoice has one version: there are no changes".to_owned();
+            return Err(Problem::NotFound(text).into());
         }
         None => None,
     };

@@ -8,7 +8,8 @@ use crate::pages::format::{Moment, Money};
 /// The state of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::pages) struct InvoiceState {
-    /// `final`, `not final`, `failed` or `pending`.
+    /// `final`, `verified` (of a month that is not over), `unverified`, `not final`, `withdrawn`,
+    /// `failed` or `pending`.
     pub(in crate::pages) name: &'static str,
     /// The class of its color.
     pub(in crate::pages) class: &'static str,
@@ -24,7 +25,11 @@ impl InvoiceState {
             "pending" => ("pending", "warn-text"),
             _ if invoice.is_withdrawn => ("withdrawn", "bad-text"),
             _ if invoice.is_final => ("final", "good-text"),
-            _ => ("not final", "bad-text"),
+            _ => match invoice.verification.as_deref() {
+                Some("verified") => ("verified", "faint"),
+                Some("unverified") => ("unverified", "warn-text"),
+                _ => ("not final", "bad-text"),
+            },
         };
         Self {
             name,
@@ -35,6 +40,16 @@ impl InvoiceState {
 
     pub(in crate::pages) fn is_final(&self) -> bool {
         self.name == "final"
+    }
+
+    /// Returns the class of a notice with this state.
+    pub(in crate::pages) fn notice(&self) -> &'static str {
+        match self.class {
+            "good-text" => "good",
+            "bad-text" => "bad",
+            "warn-text" => "warn",
+            _ => "",
+        }
     }
 }
 
@@ -58,7 +73,10 @@ fn reasons(invoice: &Invoice, parts: &[InvoicePart]) -> Vec<String> {
             "DigitalOcean changed the amount; the lines of the new amount are not read yet"
                 .to_owned(),
         ),
-        _ => reasons.extend(differences(invoice, parts)),
+        _ => {
+            reasons.extend(differences(invoice, parts));
+            reasons.extend(missing(invoice, parts));
+        }
     }
     if let (Some(since), Some(error)) = (invoice.check_failed_since, &invoice.last_check_error)
         && invoice.ingest_status != "failed"
@@ -69,6 +87,39 @@ fn reasons(invoice: &Invoice, parts: &[InvoicePart]) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// Why an ingested invoice without a difference is not final.
+fn missing(invoice: &Invoice, parts: &[InvoicePart]) -> Option<String> {
+    match invoice.verification.as_deref() {
+        Some("verified") if !invoice.is_final => Some(
+            "its month is not over: DigitalOcean can issue further invoices of this month"
+                .to_owned(),
+        ),
+        Some("unverified") if invoice.summary_amount.is_none() => Some(format!(
+            "not verified, because DigitalOcean returned no summary to compare the lines with{}",
+            note(invoice)
+        )),
+        Some("unverified") => {
+            let lacking = PARTS.iter().filter(|(name, _)| {
+                let part = parts.iter().find(|part| part.part == *name);
+                part.is_some_and(|part| part.stated.is_none() && !part.lines.is_zero())
+            });
+            let lacking: Vec<String> = lacking.map(|(_, text)| text.to_lowercase()).collect();
+            Some(if lacking.is_empty() {
+                format!("not verified, because a source is missing{}", note(invoice))
+            } else {
+                let lacking = lacking.join(", ");
+                format!("not verified, because the summary does not state: {lacking}")
+            })
+        }
+        _ => None,
+    }
+}
+
+fn note(invoice: &Invoice) -> String {
+    let note = invoice.source_note.as_deref();
+    note.map_or_else(String::new, |note| format!(": {note}"))
 }
 
 /// The sums of an ingested invoice that do not reconcile.

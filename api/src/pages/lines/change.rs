@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::line::title;
 use crate::ApiState;
-use crate::access::Author;
 use crate::effect::Effect;
-use crate::extract::{Form, Id, Query, is_remark, optional_field};
+use crate::extract::{Form, Id, Query, Remark, optional_field};
 use crate::pages::effect::EffectTable;
 use crate::pages::format::{Money, month_name};
 use crate::pages::page::{Frame, PageProblem, render};
@@ -65,7 +64,7 @@ pub(super) struct MatchForm {
     #[serde(default, deserialize_with = "optional_field")]
     choice: Option<Choice>,
     #[serde(default, deserialize_with = "optional_field")]
-    reason: Option<String>,
+    reason: Option<Remark>,
     /// Accepts a resource of a kind that does not fit the line.
     #[serde(default, deserialize_with = "optional_field")]
     force: Option<bool>,
@@ -105,18 +104,12 @@ impl MatchForm {
                 "choice: choose a resource, or that the line is a shared cost".to_owned(),
             )
         })?;
-        let reason = self.reason.map(|reason| reason.trim().to_owned());
-        let reason = reason.filter(|reason| !reason.is_empty());
-        if reason.as_deref().is_some_and(|reason| !is_remark(reason)) {
-            return Err(Problem::InvalidParameter(
-                "reason: expected 1 to 500 characters, no control characters".to_owned(),
-            ));
-        }
+        let reason = Remark::text(self.reason);
         Ok((choice, reason, self.force.unwrap_or_default()))
     }
 }
 
-fn change_of(choice: Choice, reason: Option<&str>, is_forced: bool) -> MatchChange {
+fn change_of(choice: Choice, is_forced: bool) -> MatchChange {
     let resource = match choice {
         Choice::Rules => return MatchChange::Withdraw,
         Choice::Shared => None,
@@ -124,7 +117,6 @@ fn change_of(choice: Choice, reason: Option<&str>, is_forced: bool) -> MatchChan
     };
     MatchChange::Override {
         resource,
-        reason: reason.map(str::to_owned),
         is_forced,
     }
 }
@@ -148,7 +140,7 @@ async fn fields_of(
     })
 }
 
-async fn name_of(store: &Store, resource: Uuid) -> Result<String, Problem> {
+pub(super) async fn name_of(store: &Store, resource: Uuid) -> Result<String, Problem> {
     let found = store.resource_names(&[resource]).await?.pop();
     Ok(found.map_or_else(
         || resource.to_string(),
@@ -188,10 +180,10 @@ pub(super) async fn preview(
     let (choice, reason, mut is_forced) = form.read()?;
     let reason = reason.as_deref();
     let line = store.cost_line(id).await?;
-    let author = Author::from(&viewer.access);
+    let actor = viewer.actor();
     let measure = async |is_forced| {
-        let change = change_of(choice, reason, is_forced);
-        change_match(store, author, id, &change, Commit::DryRun).await
+        let change = change_of(choice, is_forced);
+        change_match(store, &actor, id, change, Commit::DryRun).await
     };
     let mut mismatch = None;
     let measured = match measure(is_forced).await {
@@ -212,7 +204,7 @@ pub(super) async fn preview(
         frame: viewer.frame("Preview of a change", "/lines"),
         month: month_name(line.period),
         amount: Money(line.amount),
-        author: author.token_name.to_owned(),
+        author: actor.name().to_owned(),
         before: current(store, &line).await?,
         after: fields_of(store, choice, reason, is_forced).await?,
         undo: None,
@@ -232,18 +224,18 @@ pub(super) async fn apply(
     let (Id(id), Form(form)) = (id?, form?);
     let store = &state.store;
     let (choice, reason, is_forced) = form.read()?;
+    let actor = viewer.actor().because(reason.clone());
     let reason = reason.as_deref();
     let line = store.cost_line(id).await?;
     let before = current(store, &line).await?;
     let undo = undo(store, store.override_of(id).await?).await?;
-    let author = Author::from(&viewer.access);
-    let change = change_of(choice, reason, is_forced);
-    let measured = change_match(store, author, id, &change, Commit::Keep).await?;
+    let change = change_of(choice, is_forced);
+    let measured = change_match(store, &actor, id, change, Commit::Keep).await?;
     render(&MatchPage {
         frame: viewer.frame("Line changed", "/lines"),
         month: month_name(line.period),
         amount: Money(line.amount),
-        author: author.token_name.to_owned(),
+        author: actor.name().to_owned(),
         before,
         after: fields_of(store, choice, reason, is_forced).await?,
         undo: Some(undo),
@@ -294,7 +286,7 @@ mod tests {
         for (query, expected) in [
             ("", "choice: "),
             ("choice=web-1", "shared or rules"),
-            (&*long, "reason: "),
+            (&*long, "a reason of 1 to 500"),
         ] {
             let refused = read(query).unwrap_err();
             assert!(refused.contains(expected), "{query}: {refused}");

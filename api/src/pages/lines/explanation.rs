@@ -53,8 +53,8 @@ pub(super) fn of_match(line: &CostLine) -> String {
              {:?} on the invoice decides.",
             line.project_name
         ),
-        HISTORIC => "DigitalOcean's item of the line has the id of a resource that was deleted \
-                     before the first sync."
+        HISTORIC => "DigitalOcean's item of the line has the id of a resource that the mirror has \
+                     not observed. Usually it was deleted before the first sync."
             .to_owned(),
         "account" => "The product has no resource: a tax, a credit, a subscription or a similar \
                       charge. Shared costs are allocated to all tenants by the rule of the month."
@@ -104,11 +104,21 @@ pub(super) fn basis(attributed_by: &str) -> &'static str {
     }
 }
 
+/// Names the source of the tenant of an interval, for the tenant.
+pub(super) fn own_basis(attributed_by: &str) -> &'static str {
+    match attributed_by {
+        "project_name" => "the project on the bill",
+        "first_known" => "the first known project of the resource",
+        _ => "the project of the resource, or the decision of an administrator",
+    }
+}
+
 /// Names the cause of a change.
 pub(super) fn cause(cause: &str) -> &str {
     match cause {
         "operator" => "operator",
         "inventory" => "change of the inventory",
+        "ingest" => "ingest of the invoice",
         other => other,
     }
 }

@@ -93,7 +93,7 @@ pub(super) struct Select {
 impl Select {
     /// Builds a select of these values. A selected value that is not among them is added, so that
     /// the form never changes the filter by itself.
-    fn new(
+    pub(super) fn new(
         name: &'static str,
         label: &'static str,
         values: impl IntoIterator<Item = (String, String)>,
@@ -122,7 +122,7 @@ impl Select {
         }
     }
 
-    fn of_names(
+    pub(super) fn of_names(
         name: &'static str,
         label: &'static str,
         names: Vec<String>,
@@ -233,7 +233,7 @@ async fn chosen_resource(
         .historic_resource
         .clone()
         .map(|value| ChosenResource {
-            name: format!("{value}, deleted before the first sync"),
+            name: format!("{value}, not observed"),
             value,
             link: String::new(),
             remove,

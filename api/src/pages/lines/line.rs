@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,14 +15,15 @@ use uuid::Uuid;
 use super::filter::address;
 use super::strip::Strip;
 use super::{ResourceLink, explanation, parts};
-use crate::ApiState;
-use crate::extract::{Id, Query, Text, optional_field};
+use crate::csv::{self, FileName};
+use crate::extract::{Text, optional_field};
 use crate::pages::format::{Moment, Money, month, month_name};
 use crate::pages::page::{Frame, PageProblem, render};
-use crate::pages::session::AdminViewer;
+use crate::pages::parameters::{Parameters, unknown_table};
+use crate::pages::session::Viewer;
 use crate::problem::Problem;
 use crate::routes::cost_lines::filter::UNMATCHED;
-use crate::routes::cost_lines::matching::read_line;
+use crate::routes::cost_lines::matching::{CostLineDetail, read_line};
 
 /// The most resources that the page offers.
 const CANDIDATES: i64 = 20;
@@ -71,6 +71,8 @@ struct Bill {
 struct Chosen {
     by: String,
     at: Moment,
+    /// When a correction moved it from an earlier line.
+    moved_at: Option<Moment>,
     reason: Option<String>,
 }
 
@@ -82,6 +84,10 @@ struct LinePage {
     month: String,
     month_link: String,
     amount: Money,
+    /// The amount in the preview, if a part of it is invoiced already.
+    preview_amount: Option<Money>,
+    /// The invoiced part of the amount in the preview.
+    invoiced: Money,
     start: Option<Moment>,
     end: Option<Moment>,
     bill: Option<Bill>,
@@ -103,14 +109,17 @@ struct LinePage {
 }
 
 pub(super) async fn show(
-    AdminViewer(viewer): AdminViewer,
-    State(state): State<ApiState>,
-    id: Result<Id, Problem>,
-    query: Result<Query<LineQuery>, Problem>,
+    viewer: Viewer,
+    store: &Store,
+    id: Uuid,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
-    let (Id(id), Query(query)) = (id?, query?);
-    let store = &state.store;
+    let table = parameters.take_table()?;
+    let query: LineQuery = parameters.read()?;
     let detail = read_line(store, id).await?;
+    if let Some(table) = table {
+        return csv(viewer, &table, detail);
+    }
     let line = detail.line;
     let q = query.q.map(String::from).unwrap_or_default();
     let mut candidates = candidates(store, &line, &q).await?;
@@ -142,6 +151,8 @@ pub(super) async fn show(
         month: month_name(line.period),
         month_link: format!("/lines?period={}", month(line.period)),
         amount: Money(line.amount),
+        preview_amount: line.preview_amount.map(Money),
+        invoiced: Money(line.preview_amount.unwrap_or(line.amount) - line.amount),
         start: line.start_at.map(Moment),
         end: line.end_at.map(Moment),
         bill,
@@ -172,6 +183,23 @@ pub(super) async fn show(
     })
 }
 
+/// The names of tables in the addresses of their CSV.
+const INTERVALS: &str = "intervals";
+const CHANGES: &str = "changes";
+
+/// Returns a table of the page as CSV.
+fn csv(viewer: Viewer, table: &str, detail: CostLineDetail) -> Result<Response, PageProblem> {
+    let file = |name: &str| {
+        let file = FileName::new(name).month(detail.line.period);
+        file.with(Some(&detail.line.id.to_string()))
+    };
+    Ok(match table {
+        INTERVALS => csv::whole(viewer, file("line-tenants"), detail.intervals)?,
+        CHANGES => csv::whole(viewer, file("line-changes"), detail.changes)?,
+        _ => return Err(unknown_table(table, &[INTERVALS, CHANGES])),
+    })
+}
+
 /// Returns the title of a line: its description, or its product without one.
 pub(super) fn title(line: &CostLine) -> String {
     let text = if line.description.is_empty() {
@@ -198,6 +226,7 @@ fn chosen(word: Override) -> Chosen {
     Chosen {
         by: word.set_by,
         at: Moment(word.set_at),
+        moved_at: word.moved_at.map(Moment),
         reason: word.reason,
     }
 }
@@ -300,6 +329,7 @@ fn fields(changes: &Value, names: &HashMap<String, String>) -> Vec<String> {
                 "resource_id" => "resource",
                 "tenant_id" => "tenant",
                 "is_shared" => "shared cost",
+                "override_of" => "override moved from line",
                 other => other,
             };
             let before = text(field, change.get("before"));

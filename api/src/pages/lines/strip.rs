@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
-use store::invoices::{CostLine, TenantSpan};
+use store::invoices::{CostLine, OwnSpan, TenantSpan};
 
 use super::explanation::basis;
 use super::parts;
@@ -57,6 +57,12 @@ fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> Decimal {
     Decimal::from((to - from).num_seconds().max(0))
 }
 
+/// Returns the place of a time on a strip that begins at `start` and has `whole` seconds.
+fn position(start: DateTime<Utc>, whole: Decimal, at: DateTime<Utc>) -> f64 {
+    let share = seconds(start, at).checked_div(whole).unwrap_or_default();
+    share.to_f64().unwrap_or_default() * WIDTH
+}
+
 impl Strip {
     /// Draws the intervals of a line; none for a line without intervals, such as a shared cost.
     pub(super) fn new(line: &CostLine, spans: &[TenantSpan]) -> Option<Self> {
@@ -75,10 +81,7 @@ impl Strip {
             // The colour of unallocated costs is that of "other".
             place.map_or(SERIES, |place| place.min(SERIES - 1))
         };
-        let position = |at: DateTime<Utc>| {
-            let share = seconds(start, at).checked_div(whole).unwrap_or_default();
-            share.to_f64().unwrap_or_default() * WIDTH
-        };
+        let position = |at| position(start, whole, at);
         // Adjacent spans of one tenant differ in their evidence only.
         let of_one_tenant = spans.chunk_by(|one, next| one.tenant_id == next.tenant_id);
         let segments = of_one_tenant.filter_map(|spans| {
@@ -128,5 +131,90 @@ impl Strip {
             end: Moment(end),
             total: Money(line.amount),
         })
+    }
+}
+
+/// The time of one tenant in the month of a line. The charged time is not drawn: with the amount,
+/// it would reveal the costs of other tenants.
+#[derive(Template)]
+#[template(path = "own_strip.html")]
+pub(super) struct OwnStrip {
+    title: String,
+    segments: Vec<Segment>,
+    start: Moment,
+    end: Moment,
+}
+
+impl OwnStrip {
+    /// Draws the intervals of the tenant; none without intervals, for a shared cost.
+    pub(super) fn new(period: NaiveDate, spans: &[OwnSpan]) -> Option<Self> {
+        let (first, last) = (spans.first()?, spans.last()?);
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        // A charge can begin before its month.
+        let start = midnight(period).min(first.from);
+        let end = midnight(period + Months::new(1)).max(last.to);
+        let whole = seconds(start, end);
+        // Adjacent spans differ in their evidence only.
+        let joined = spans.chunk_by(|one, next| one.to == next.from);
+        let segments = joined.filter_map(|spans| {
+            let (first, last) = (spans.first()?, spans.last()?);
+            let (x, to) = (
+                position(start, whole, first.from),
+                position(start, whole, last.to),
+            );
+            Some(Segment {
+                x: format!("{x:.1}"),
+                width: format!("{:.1}", (to - x).max(2.0)),
+                class: 0,
+                label: format!(
+                    "yours from {} to {} UTC",
+                    Moment(first.from),
+                    Moment(last.to)
+                ),
+            })
+        });
+        let segments: Vec<Segment> = segments.collect();
+        let labels: Vec<&str> = segments.iter().map(|one| one.label.as_str()).collect();
+        Some(Self {
+            title: labels.join("; "),
+            segments,
+            start: Moment(start),
+            end: Moment(end),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_sees_its_time_within_the_month() {
+        let span = |from: &str, to: &str, attributed_by| OwnSpan {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            attributed_by,
+        };
+        let spans = [
+            span(
+                "2026-04-01T00:00:00Z",
+                "2026-04-04T00:00:00Z",
+                "first_known",
+            ),
+            span("2026-04-04T00:00:00Z", "2026-04-07T00:00:00Z", "resource"),
+            span("2026-04-25T00:00:00Z", "2026-05-01T00:00:00Z", "resource"),
+        ];
+        let april = "2026-04-01".parse().unwrap();
+        let strip = OwnStrip::new(april, &spans).unwrap();
+        let drawn: Vec<_> = strip
+            .segments
+            .iter()
+            .map(|segment| (segment.x.as_str(), segment.width.as_str()))
+            .collect();
+        assert_eq!(drawn, [("0.0", "192.0"), ("768.0", "192.0")]);
+        let month = (strip.start.to_string(), strip.end.to_string());
+        let expected = ("2026-04-01 00:00", "2026-05-01 00:00");
+        assert_eq!(month, (expected.0.to_owned(), expected.1.to_owned()));
+        assert!(OwnStrip::new(april, &[]).is_none());
     }
 }

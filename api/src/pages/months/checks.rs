@@ -46,10 +46,11 @@ pub(super) struct Books {
     pub(super) invoices: Vec<(Invoice, Vec<InvoicePart>)>,
     pub(super) unmatched: CostLineTotal,
     pub(super) ambiguous: CostLineTotal,
+    /// Overrides of lines that a correction removed.
+    pub(super) orphans: usize,
     pub(super) estimate: Option<Estimate>,
     pub(super) variances: Vec<Variance>,
     pub(super) rule: Option<StoredAllocationRule>,
-    pub(super) is_over: bool,
 }
 
 impl Books {
@@ -58,7 +59,9 @@ impl Books {
             self.month_is_over(),
             self.invoices_are_final(),
             self.statements_total_the_invoices(),
+            self.tenants_are_up_to_date(),
             self.lines_are_matched(),
+            self.overrides_have_a_line(),
             self.costs_are_allocated(),
             self.allocation_rule(),
             self.estimate_against_final(),
@@ -68,15 +71,30 @@ impl Books {
     fn month_is_over(&self) -> Check {
         let period = self.statements.period;
         let end = (period + Months::new(1)).format("%Y-%m-%d");
-        let text = if self.is_over {
+        let month = &self.statements;
+        let mut facts = vec![Fact::new(if month.is_over {
             format!("ended {end} 00:00 UTC")
         } else {
             format!("ends {end} 00:00 UTC; DigitalOcean then issues the invoice")
-        };
+        })];
+        // An invoice of the running month leaves the estimate open.
+        let is_partly_invoiced = month.is_estimate && !month.invoiced().is_zero();
+        if is_partly_invoiced {
+            facts.push(Fact::new(format!(
+                "invoiced {} USD during the month, the rest of the preview {} USD{}",
+                Money(month.invoiced()),
+                Money(month.estimated),
+                if month.is_over {
+                    "; the invoice of the end of the month is not listed yet"
+                } else {
+                    ""
+                }
+            )));
+        }
         Check {
             name: "The month is over",
-            is_done: Some(self.is_over),
-            facts: vec![Fact::new(text)],
+            is_done: Some(month.is_over && !is_partly_invoiced),
+            facts,
         }
     }
 
@@ -105,7 +123,7 @@ impl Books {
     }
 
     fn statements_total_the_invoices(&self) -> Check {
-        let total = Money(self.statements.total());
+        let total = Money(self.statements.costs());
         let (text, is_done) = match self.statements.difference() {
             Some(difference) if difference.is_zero() => (
                 format!("the statements and the invoices total {total} USD"),
@@ -128,6 +146,25 @@ impl Books {
             name: "Statements total the invoices",
             is_done: Some(is_done),
             facts: vec![Fact::new(text)],
+        }
+    }
+
+    fn tenants_are_up_to_date(&self) -> Check {
+        let is_reallocating = self.statements.is_reallocating;
+        let fact = if is_reallocating {
+            Fact::linked(
+                "lines wait for a reallocation after a change of tenants, overrides or projects: \
+                 the statements mix before and after",
+                "/reallocations",
+                "See the progress",
+            )
+        } else {
+            Fact::new("every line has the tenants of the present assignments and overrides")
+        };
+        Check {
+            name: "No reallocation is pending",
+            is_done: Some(!is_reallocating),
+            facts: vec![fact],
         }
     }
 
@@ -164,6 +201,31 @@ impl Books {
         }
     }
 
+    fn overrides_have_a_line(&self) -> Check {
+        let fact = if self.orphans == 0 {
+            Fact::new("no correction removed the line of an override")
+        } else {
+            Fact::linked(
+                format!(
+                    "{} {} removed by a correction of the invoice",
+                    self.orphans,
+                    if self.orphans == 1 {
+                        "override is of a line"
+                    } else {
+                        "overrides are of lines"
+                    }
+                ),
+                format!("/lines/overrides?period={}", month(self.statements.period)),
+                "Apply or dismiss",
+            )
+        };
+        Check {
+            name: "Every override has a line",
+            is_done: Some(self.orphans == 0),
+            facts: vec![fact],
+        }
+    }
+
     fn costs_are_allocated(&self) -> Check {
         let rows = &self.statements.rows;
         let unallocated = rows.iter().find(|row| row.tenant_id.is_none());
@@ -171,7 +233,7 @@ impl Books {
             Some(row) => Fact::linked(
                 format!(
                     "{} USD unallocated ({} direct, {} shared): assign the projects to tenants",
-                    Money(row.total()),
+                    Money(row.costs()),
                     Money(row.direct),
                     Money(row.shared)
                 ),

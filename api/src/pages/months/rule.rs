@@ -11,10 +11,10 @@ use store::Store;
 use store::costs::StoredAllocationRule;
 use store::inventory::Commit;
 
-use super::rule_form::{RuleForm, describe, encode, name};
+use super::rule_form::{RuleForm, describe, encode};
 use crate::ApiState;
 use crate::effect::Effect;
-use crate::extract::{Form, InPath, NoParameters, Period};
+use crate::extract::{Form, InPath, NoParameters, Period, Remark};
 use crate::pages::effect::EffectTable;
 use crate::pages::format::{Moment, month, month_name};
 use crate::pages::page::{Frame, PageProblem, render};
@@ -123,11 +123,11 @@ impl Context {
             step,
             until: self.until(),
             before: describe(before),
-            before_name: name(before),
+            before_name: before.name(),
             before_fields: fields(before),
             before_encoded: encode(before),
             rule: describe(rule),
-            rule_name: name(rule),
+            rule_name: rule.name(),
             rule_fields: fields(rule),
             set_by: self
                 .stored()
@@ -196,15 +196,14 @@ async fn change(
     } else {
         Commit::DryRun
     };
-    let author = &viewer.access.token_name;
+    let actor = viewer.actor().because(Remark::text(form.reason));
     let measured = state
         .store
-        .set_allocation_rule(period, &form.rule, author, commit)
+        .set_allocation_rule(period, &form.rule, &actor, commit)
         .await?;
     let effect = Some(Effect::of(measured, commit));
     let page = match commit {
         Commit::Keep => {
-            tracing::info!(token = %viewer.access.token_id, %period, rule = ?form.rule, "allocation rule set");
             let before = form.before.unwrap_or(current);
             let context = Context::read(&state.store, period).await?;
             context.page(&viewer, Step::Saved, &before, &form.rule, effect)

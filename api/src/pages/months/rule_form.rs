@@ -6,16 +6,17 @@ use domain::TenantId;
 use domain::costs::AllocationRule;
 use store::inventory::Commit;
 
+use crate::extract::Remark;
 use crate::pages::page::PageProblem;
 use crate::problem::Problem;
 use crate::routes::spread_rules::{Weight, fixed};
 
-/// The name of a rule, as in the JSON API.
-pub(super) fn name(rule: &AllocationRule) -> &'static str {
+/// A rule by its name, without its weights: they name tenants.
+pub(in crate::pages) fn in_words(rule: &str) -> &'static str {
     match rule {
-        AllocationRule::Proportional => "proportional",
-        AllocationRule::Even => "even",
-        AllocationRule::Fixed(_) => "fixed",
+        "proportional" => "in proportion to the direct costs of each tenant",
+        "even" => "in equal parts to every tenant with direct costs",
+        _ => "by fixed weights",
     }
 }
 
@@ -39,7 +40,7 @@ pub(super) fn describe(rule: &AllocationRule) -> String {
 
 /// Encodes a rule in one field of a form.
 pub(super) fn encode(rule: &AllocationRule) -> String {
-    let mut pairs = vec![("rule".to_owned(), name(rule).to_owned())];
+    let mut pairs = vec![("rule".to_owned(), rule.name().to_owned())];
     if let AllocationRule::Fixed(weights) = rule {
         for (tenant, weight) in weights {
             pairs.push(("tenant".to_owned(), tenant.clone()));
@@ -56,19 +57,27 @@ pub(super) struct RuleForm {
     pub(super) commit: Commit,
     /// The rule of the month when the form was shown; `None` before the dry run.
     pub(super) before: Option<AllocationRule>,
+    pub(super) reason: Option<Remark>,
 }
 
 impl RuleForm {
     /// Reads the fields: `rule`; `tenant` and `weight` for each weight, in this order; `before`;
-    /// and `save` with any value to save the rule. A tenant with an empty weight has none.
+    /// `reason`; and `save` with any value to save the rule. A tenant with an empty weight has
+    /// none.
     pub(super) fn read(fields: Vec<(String, String)>) -> Result<Self, PageProblem> {
         let mut before = None;
+        let mut reason = None;
         let mut commit = Commit::DryRun;
         let mut rule = Vec::new();
         for (field, value) in fields {
             match field.as_str() {
                 "before" => before = Some(decode(&value)?),
                 "save" => commit = Commit::Keep,
+                "reason" if value.trim().is_empty() => {}
+                "reason" => {
+                    let read = value.parse();
+                    reason = Some(read.map_err(|error| invalid(format!("reason: {error}")))?);
+                }
                 _ => rule.push((field, value)),
             }
         }
@@ -76,6 +85,7 @@ impl RuleForm {
             rule: read_rule(rule)?,
             commit,
             before,
+            reason,
         })
     }
 }

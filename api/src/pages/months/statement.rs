@@ -1,5 +1,8 @@
 //! `/months/{YYYY-MM}/statements/{tenant}`: the statement of one tenant, to print.
 
+mod download;
+mod own;
+
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -8,26 +11,42 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{Months, NaiveDate};
-use domain::costs::{AllocationRule, weights};
+use domain::TenantId;
+use domain::costs::AllocationRule;
 use rust_decimal::Decimal;
 use serde::Deserialize;
-use store::costs::{ProductCost, StatementLine, Statements};
+use store::Store;
+use store::costs::{
+    CloseOfStatement, DirectLine, ProductCost, Statement, StatementDetail, StatementInvoice,
+};
 
-use super::close::{estimate_of, invoices_of};
+use super::adjustments::{AdjustmentRow, CauseRow};
+use super::close::{estimate_of, mixed};
 use super::rule_form::describe;
-use super::tenants::{name_of, tenant_of};
+use super::tenants::{name_of, statement_path};
 use crate::ApiState;
 use crate::covered::CoveredDays;
-use crate::extract::{InPath, NoParameters, Period, required};
+use crate::extract::{InPath, Period, required};
 use crate::notes::{self, Coverage};
 use crate::pages::format::{Moment, Money, month, month_name, percent};
-use crate::pages::invoices::number;
+use crate::pages::invoices::number_of;
 use crate::pages::page::{Frame, PageProblem, render};
-use crate::pages::session::AdminViewer;
+use crate::pages::parameters::Parameters;
+use crate::pages::session::{CostViewer, Viewer};
 use crate::problem::Problem;
+use crate::routes::statement::{Format, respond, tenant_of};
 
 pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/months/{period}/statements/{tenant}", get(show))
+    Router::new()
+        .route("/months/{period}/statements/{tenant}", get(show))
+        .route(
+            "/months/{period}/statements/{tenant}/xlsx",
+            get(download::workbook),
+        )
+        .route(
+            "/months/{period}/statements/{tenant}/json",
+            get(download::json),
+        )
 }
 
 #[derive(Deserialize)]
@@ -49,8 +68,8 @@ struct Line {
     whole: Option<Money>,
 }
 
-impl From<StatementLine> for Line {
-    fn from(line: StatementLine) -> Self {
+impl From<DirectLine> for Line {
+    fn from(line: DirectLine) -> Self {
         let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M");
         let time = line.start_at.zip(line.end_at);
         let time = time.map(|(start, end)| format!("{} to {}", day(start), day(end)));
@@ -61,7 +80,7 @@ impl From<StatementLine> for Line {
             description: line.description,
             time: time.unwrap_or_default(),
             amount: Money(line.amount),
-            whole: line.is_split.then_some(Money(line.line_amount)),
+            whole: (line.amount != line.line_amount).then_some(Money(line.line_amount)),
         }
     }
 }
@@ -71,32 +90,32 @@ struct Product {
     name: String,
     count: i64,
     amount: Money,
+    /// The whole lines of a shared product.
+    whole: Money,
     lines: Vec<Line>,
 }
 
 /// The products of the direct costs, each with its lines, and those of the shared costs without.
-fn products(costs: Vec<ProductCost>, lines: Vec<StatementLine>) -> (Vec<Product>, Vec<Product>) {
+fn products(costs: Vec<ProductCost>, lines: Vec<DirectLine>) -> (Vec<Product>, Vec<Product>) {
     let mut by_product: BTreeMap<String, Vec<Line>> = BTreeMap::new();
     for line in lines {
         let lines = by_product.entry(line.product.clone()).or_default();
         lines.push(line.into());
     }
-    let (shared, direct): (Vec<_>, Vec<_>) = costs.into_iter().partition(|cost| cost.is_shared);
-    let mut product = |cost: ProductCost, has_lines: bool| Product {
-        lines: has_lines
-            .then(|| by_product.remove(&cost.product))
-            .flatten()
-            .unwrap_or_default(),
-        name: cost.product,
-        count: cost.lines,
-        amount: Money(cost.amount),
-    };
-    let direct = direct.into_iter().map(|cost| product(cost, true)).collect();
-    let shared = shared
-        .into_iter()
-        .map(|cost| product(cost, false))
-        .collect();
-    (direct, shared)
+    let mut products = (Vec::new(), Vec::new());
+    for cost in costs {
+        let lines = (!cost.is_shared).then(|| by_product.remove(&cost.product));
+        let (direct, shared) = (&mut products.0, &mut products.1);
+        let list: &mut Vec<Product> = if cost.is_shared { shared } else { direct };
+        list.push(Product {
+            lines: lines.flatten().unwrap_or_default(),
+            name: cost.product,
+            count: cost.lines,
+            amount: Money(cost.amount),
+            whole: Money(cost.line_amount.unwrap_or_default()),
+        });
+    }
+    products
 }
 
 /// The weight of a tenant in the allocation of the shared costs.
@@ -107,17 +126,8 @@ struct Weight {
     share: String,
 }
 
-fn weight(statements: &Statements, tenant: Option<&str>) -> Weight {
-    let rule = &statements.rule;
-    let direct: BTreeMap<Option<String>, Decimal> = statements
-        .rows
-        .iter()
-        .map(|row| (row.tenant_id.clone(), row.direct))
-        .collect();
-    let weights = weights(&direct, rule);
-    let sum: Decimal = weights.values().sum();
-    let own = weights.get(&tenant.map(str::to_owned)).copied();
-    let own = own.unwrap_or_default();
+fn shown_weight(rule: &AllocationRule, weight: &store::costs::Weight) -> Weight {
+    let (own, sum) = (weight.weight, weight.of);
     let text = match rule {
         _ if sum.is_zero() => {
             "no tenant has a weight, so that shared costs are unallocated".to_owned()
@@ -173,71 +183,141 @@ struct StatementPage {
     is_final: bool,
     verified_at: Option<Moment>,
     estimated: Option<Estimated>,
+    /// The invoiced and the estimated part of a month that has both.
+    mixed: Option<(Money, Money)>,
     invoices: Vec<InvoiceRow>,
     notes: Vec<String>,
+    /// The close of the month.
+    close: Option<ClosedMonth>,
     has_costs: bool,
     products: Vec<Product>,
     /// Lines that the page omits.
     omitted_lines: i64,
     lines_path: String,
+    /// The path of the page, which those of its downloads begin with.
+    path: String,
     /// True if the lines fit on the printed page.
     prints_lines: bool,
     shared_products: Vec<Product>,
     shared_total: Money,
     weight: Weight,
+    adjustments: Vec<AdjustmentRow>,
+    causes: Vec<CauseRow>,
     direct: Money,
     shared: Money,
+    adjusted: Money,
     total: Money,
 }
 
-/// The most lines of a page. `/lines` lists all lines.
-const MAX_LINES: i64 = 500;
+/// The close of the month of a statement.
+struct ClosedMonth {
+    number: u32,
+    frozen: Moment,
+}
+
+impl From<CloseOfStatement> for ClosedMonth {
+    fn from(close: CloseOfStatement) -> Self {
+        Self {
+            number: close.number,
+            frozen: Moment(close.frozen_at),
+        }
+    }
+}
+
+/// The most lines of a page. Its CSV has all lines.
+const MAX_LINES: usize = 500;
 /// The most rows of products, lines and invoices that one A4 page fits in addition to the totals.
 const MAX_PRINTED_ROWS: usize = 26;
 /// The least length of a description that the printed table breaks into two rows.
 const LONG_DESCRIPTION: usize = 45;
 
-/// The rows of printed products with their lines.
-fn printed_rows(products: &[Product]) -> usize {
-    let lines = products.iter().flat_map(|product| &product.lines);
-    let rows = lines.map(|line| 1 + line.description.chars().count() / LONG_DESCRIPTION);
-    products.len() + rows.sum::<usize>()
+/// Returns true if one printed page fits lines with these texts, and some other rows.
+fn fits_one_page<'a>(others: usize, lines: impl Iterator<Item = &'a str>) -> bool {
+    let rows = lines.map(|text| 1 + text.chars().count() / LONG_DESCRIPTION);
+    others + rows.sum::<usize>() <= MAX_PRINTED_ROWS
 }
 
 async fn show(
-    AdminViewer(viewer): AdminViewer,
+    CostViewer(viewer): CostViewer,
     State(state): State<ApiState>,
     InPath(path): InPath<StatementPath>,
-    _: NoParameters,
+    mut parameters: Parameters,
 ) -> Result<Response, PageProblem> {
-    let store = &state.store;
-    let Period(period) = path.period;
-    let tenant = tenant_of(&path.tenant);
-    if let Some(tenant) = tenant
+    let table = parameters.take_table()?;
+    parameters.refuse_others()?;
+    let (Period(period), tenant) = (path.period, tenant_of(&path.tenant));
+    match own_tenant(&viewer, tenant)? {
+        None => of_account(viewer, &state.store, period, tenant, table).await,
+        Some(own) => own::show(viewer, &state.store, &own, period, table).await,
+    }
+}
+
+/// Returns the tenant of the viewer; `None` for an administrator. Refuses the statements of others.
+fn own_tenant(viewer: &Viewer, tenant: Option<&str>) -> Result<Option<TenantId>, PageProblem> {
+    let own = viewer.tenant().cloned();
+    match &own {
+        Some(own) if tenant != Some(own.as_str()) => Err(Problem::Forbidden(
+            "this statement is not of your tenant: open yours from the overview",
+        )
+        .into()),
+        _ => Ok(own),
+    }
+}
+
+/// The names of tables in the addresses of their CSV.
+const LINES: &str = "lines";
+const SHARED: &str = "shared";
+const ADJUSTMENTS: &str = "adjustments";
+const CAUSES: &str = "causes";
+
+/// Shows the statement of any tenant, or of the unallocated costs, to an administrator.
+async fn of_account(
+    viewer: Viewer,
+    store: &Store,
+    period: NaiveDate,
+    tenant: Option<&str>,
+    table: Option<String>,
+) -> Result<Response, PageProblem> {
+    if table.as_deref() == Some(LINES) {
+        return Ok(respond(store, viewer, period, tenant, Format::Csv).await?);
+    }
+    let detail = store.statement_detail(period, tenant, MAX_LINES).await?;
+    let mut rows = detail.statements.rows.iter();
+    let row = rows.find(|row| row.tenant_id.as_deref() == tenant).cloned();
+    if let (None, Some(tenant)) = (&row, tenant)
         && let Some(note) = notes::on_tenant(store, tenant).await?
     {
         return Err(Problem::NotFound(note.detail).into());
     }
-    let statements = store.statements(period).await?;
-    let costs = store.statement_products(period, tenant).await?;
-    let lines = store.statement_lines(period, tenant, MAX_LINES).await?;
+    if let Some(table) = table {
+        return download::csv_of(viewer, period, tenant, &table, detail);
+    }
+    let StatementDetail {
+        statements,
+        invoices,
+        weight,
+        products: costs,
+        lines,
+        adjustments,
+        adjustment_causes,
+    } = detail;
+    // Notes are about the figures of today.
+    let notes = match statements.close {
+        Some(_) => Vec::new(),
+        None => Coverage::of(store, period, period).await?.notes,
+    };
     let estimate = estimate_of(store, period).await?;
-    let invoices = invoices_of(store, period).await?;
-    let coverage = Coverage::of(store, period, period).await?;
-
-    let row = statements
-        .rows
-        .iter()
-        .find(|row| row.tenant_id.as_deref() == tenant);
-    let (direct, shared) = row.map_or_else(Default::default, |row| (row.direct, row.shared));
+    let estimated = estimate
+        .filter(|_| statements.is_estimate)
+        .map(|estimate| estimated(period, estimate.estimated_at));
     let shown = lines.len();
     let (products, shared_products) = products(costs, lines);
     let line_count: i64 = products.iter().map(|product| product.count).sum();
     let omitted_lines = line_count - i64::try_from(shown).unwrap_or(line_count);
-    let printed = printed_rows(&products) + printed_rows(&shared_products) + invoices.len();
-    let estimated = estimate
-        .filter(|_| statements.is_estimate)
-        .map(|estimate| estimated(period, estimate.estimated_at));
+    let texts = products.iter().flat_map(|product| &product.lines);
+    let texts = texts.map(|line| line.description.as_str());
+    let others = products.len() + shared_products.len() + invoices.len() + adjustments.len();
+    let amount = |of: fn(&Statement) -> Decimal| Money(row.as_ref().map(of).unwrap_or_default());
     render(&StatementPage {
         frame: viewer.frame(
             &format!("Statement for {}: {}", month_name(period), name_of(tenant)),
@@ -252,19 +332,25 @@ async fn show(
         is_final: statements.is_final(),
         verified_at: statements.verification.verified_at.map(Moment),
         estimated,
+        mixed: mixed(&statements),
         invoices: invoices.iter().map(invoice_row).collect(),
-        notes: coverage.notes.into_iter().map(|note| note.detail).collect(),
+        notes: notes.into_iter().map(|note| note.detail).collect(),
+        close: statements.close.map(ClosedMonth::from),
         has_costs: row.is_some(),
+        prints_lines: omitted_lines == 0 && fits_one_page(others, texts),
         products,
         omitted_lines,
         lines_path: lines_path(period, tenant),
-        prints_lines: printed <= MAX_PRINTED_ROWS && omitted_lines == 0,
-        shared_total: Money(shared_products.iter().map(|product| product.amount.0).sum()),
+        path: statement_path(period, tenant),
+        shared_total: Money(shared_products.iter().map(|product| product.whole.0).sum()),
         shared_products,
-        weight: weight(&statements, tenant),
-        direct: Money(direct),
-        shared: Money(shared),
-        total: Money(direct + shared),
+        weight: shown_weight(&statements.rule, &weight),
+        adjustments: adjustments.into_iter().map(Into::into).collect(),
+        causes: adjustment_causes.into_iter().map(Into::into).collect(),
+        direct: amount(|row| row.direct),
+        shared: amount(|row| row.shared),
+        adjusted: amount(|row| row.adjusted),
+        total: amount(Statement::total),
     })
 }
 
@@ -277,9 +363,9 @@ fn estimated(period: NaiveDate, at: chrono::DateTime<chrono::Utc>) -> Estimated 
     }
 }
 
-fn invoice_row(invoice: &store::invoices::Invoice) -> InvoiceRow {
+fn invoice_row(invoice: &StatementInvoice) -> InvoiceRow {
     InvoiceRow {
-        number: number(invoice),
+        number: number_of(invoice.invoice_uuid, invoice.invoice_id.as_deref()),
         path: format!("/invoices/{}", invoice.invoice_uuid),
         uuid: invoice.invoice_uuid.to_string(),
         version: invoice.version,

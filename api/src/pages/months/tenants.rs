@@ -1,16 +1,14 @@
 //! Tenants in the paths of statements.
 //!
 //! The last segment of `/months/{YYYY-MM}/statements/{tenant}` is the tenant, and `~unallocated`
-//! for the unallocated costs. A tenant that begins with `~` has a second `~` in front, so that no
-//! tenant has the segment of the unallocated costs.
+//! for the unallocated costs, as in the API.
 
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
 
 use crate::pages::format::month;
-
-const UNALLOCATED: &str = "~unallocated";
+use crate::routes::statement::UNALLOCATED;
 
 /// Returns the path of a statement.
 pub(in crate::pages) fn statement_path(period: NaiveDate, tenant: Option<&str>) -> String {
@@ -35,19 +33,6 @@ pub(in crate::pages) fn statement_path(period: NaiveDate, tenant: Option<&str>) 
     path
 }
 
-/// Returns the tenant of a decoded segment; `None` for the unallocated costs.
-pub(super) fn tenant_of(segment: &str) -> Option<&str> {
-    if segment == UNALLOCATED {
-        return None;
-    }
-    let escaped = segment.strip_prefix('~');
-    Some(
-        escaped
-            .filter(|tenant| tenant.starts_with('~'))
-            .unwrap_or(segment),
-    )
-}
-
 /// The name of a tenant, or of the unallocated costs.
 pub(super) fn name_of(tenant: Option<&str>) -> String {
     tenant.unwrap_or("unallocated").to_owned()
@@ -56,6 +41,7 @@ pub(super) fn name_of(tenant: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::statement::tenant_of;
 
     #[test]
     fn the_path_of_a_statement_names_each_tenant_and_the_unallocated_costs() {

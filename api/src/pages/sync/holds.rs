@@ -1,4 +1,4 @@
-//! `/sync/held-deletions/{id}`: the resources of a held deletion, and the decision on it.
+//! `/sync/held-deletions/{id}`: the resources or projects of a held deletion, and the decision.
 
 use askama::Template;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::PATH;
 use crate::ApiState;
 use crate::csv::{self, FileName};
-use crate::extract::{Form, Id, optional_field};
+use crate::extract::{Form, Id, Remark, optional_field};
 use crate::pages::format::Moment;
 use crate::pages::page::{Frame, PageProblem, render};
 use crate::pages::session::AdminViewer;
@@ -30,6 +30,8 @@ struct HoldPage {
     frame: Frame,
     path: String,
     kind: String,
+    /// The rows of the kind: "projects", or "resources of kind KIND".
+    rows: String,
     state: String,
     would_delete: i32,
     live: i32,
@@ -67,8 +69,18 @@ pub(super) async fn show(
     let hold = page.data.hold;
     let path = format!("/sync/held-deletions/{id}");
     let is_pending = hold.state == "pending";
+    let is_of_projects = hold.kind == "project";
+    let rows = if is_of_projects {
+        "projects".to_owned()
+    } else {
+        format!("resources of kind {}", hold.kind)
+    };
     let resources = page.data.resources.into_iter().map(|resource| ResourceRow {
-        link: format!("/inventory/{}", resource.id),
+        link: if is_of_projects {
+            format!("/projects/{}/tenant", resource.id)
+        } else {
+            format!("/inventory/{}", resource.id)
+        },
         name: resource.name,
         provider_id: resource.provider_id,
         tenant: resource.tenant_id,
@@ -81,6 +93,7 @@ pub(super) async fn show(
         next: next.map(|cursor| format!("{path}?cursor={cursor}")),
         path,
         kind: hold.kind,
+        rows,
         state: hold.state,
         would_delete: hold.would_delete,
         live: hold.live,
@@ -97,6 +110,8 @@ pub(super) async fn show(
 #[serde(deny_unknown_fields)]
 pub(super) struct DecisionForm {
     decision: DecisionName,
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
 }
 
 /// Stores a decision, and shows the held deletion after it.
@@ -106,14 +121,7 @@ pub(super) async fn decide(
     Id(id): Id,
     Form(form): Form<DecisionForm>,
 ) -> Result<Response, PageProblem> {
-    let access = &viewer.access;
-    store_decision(
-        &state,
-        id,
-        form.decision,
-        &access.token_name,
-        access.token_id,
-    )
-    .await?;
+    let actor = viewer.actor().because(Remark::text(form.reason));
+    store_decision(&state, id, form.decision, &actor).await?;
     Ok(Redirect::to(&format!("/sync/held-deletions/{id}")).into_response())
 }

@@ -13,7 +13,7 @@ pub(super) struct Part {
 }
 
 /// Texts for callers of the API, and those for readers of the page.
-const FOR_READERS: [(&str, &str); 4] = [
+const FOR_READERS: [(&str, &str); 5] = [
     (
         "GET /api/v1/held-deletions lists them, PATCH /api/v1/held-deletions/ID decides on them",
         "approve or reject them",
@@ -23,6 +23,10 @@ const FOR_READERS: [(&str, &str); 4] = [
         "the time of the last attempt links to its run",
     ),
     ("GET /api/v1/billing/invoices", "the list of invoices"),
+    (
+        "GET /api/v1/billing/orphaned-overrides lists them; apply",
+        "apply",
+    ),
     ("GET /api/v1/inventory", "the inventory"),
 ];
 
@@ -53,11 +57,15 @@ impl ShownReason {
     }
 }
 
+/// Returns the text of a reason for readers of a page.
+pub(in crate::pages) fn for_readers(text: &str) -> String {
+    let texts = FOR_READERS.iter();
+    texts.fold(text.to_owned(), |text, (api, page)| text.replace(api, page))
+}
+
 /// Splits a text at the backticks around its code.
 fn parts(text: &str) -> Vec<Part> {
-    let text = FOR_READERS
-        .iter()
-        .fold(text.to_owned(), |text, (api, page)| text.replace(api, page));
+    let text = for_readers(text);
     let parts = text.split('`').enumerate().map(|(index, part)| Part {
         text: part.to_owned(),
         is_code: index % 2 == 1,
@@ -95,9 +103,12 @@ fn fix(reason: &Reason, holds: &[HeldDeletion]) -> Option<(String, &'static str)
             _ => Some(("#held".to_owned(), "Decide on the deletions")),
         },
         Code::MembersUnmatched => Some(("/projects".to_owned(), "See the projects")),
+        Code::ReallocationPending => Some(("/reallocations".to_owned(), "See the progress")),
+        Code::OverridesOrphaned => Some(("/lines/overrides".to_owned(), "Decide on them")),
         Code::BooksDiscrepancy
         | Code::InvoicesFailed
         | Code::InvoicesPending
+        | Code::InvoicesCheckFailed
         | Code::InvoicesUnverified
         | Code::InvoicesUnreconciled => Some(("/invoices".to_owned(), "See the invoices")),
     }

@@ -1,65 +1,29 @@
 //! Runs: starting them, and the page of one run.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
+use store::Actor;
+use store::audit::RunRequest;
 
 use super::{PATH, in_words, status_class};
 use crate::extract::{Form, Id, InPath, NoParameters};
 use crate::pages::format::Moment;
 use crate::pages::page::{Frame, PageProblem, render};
-use crate::pages::session::{AdminViewer, Viewer};
+use crate::pages::session::AdminViewer;
 use crate::problem::Problem;
-use crate::{ApiState, StartFuture, WorkflowError, WorkflowRun, WorkflowStarter};
+use crate::runs::{self, in_time, starter};
+use crate::{ApiState, StartFuture, WorkflowRun, choices};
 
-/// Time limit for Temporal. Longer than a starter waits for the run of a schedule.
-const TIMEOUT: Duration = Duration::from_secs(15);
-
-impl From<WorkflowError> for PageProblem {
-    fn from(error: WorkflowError) -> Self {
-        let text = error.to_string();
-        Self(match error {
-            WorkflowError::Unknown(_) => Problem::NotFound(text),
-            WorkflowError::Refused(_) => Problem::Conflict(text),
-            WorkflowError::Unavailable(_) => Problem::NotReady(text),
-        })
-    }
-}
-
-fn starter(state: &ApiState) -> Result<&dyn WorkflowStarter, PageProblem> {
-    state.workflows.as_deref().ok_or_else(|| {
-        PageProblem(Problem::NotReady(
-            "this API was started without a connection to Temporal: start the run with the \
-             `temporal` program"
-                .to_owned(),
-        ))
-    })
-}
-
-/// Waits for an answer of Temporal within the time limit.
-async fn in_time<T>(
-    answer: impl Future<Output = Result<T, WorkflowError>>,
-) -> Result<T, PageProblem> {
-    let answer = tokio::time::timeout(TIMEOUT, answer).await;
-    let answer = answer.unwrap_or_else(|_| {
-        Err(WorkflowError::Unavailable(format!(
-            "no response from Temporal within {} s: try again later",
-            TIMEOUT.as_secs()
-        )))
-    });
-    Ok(answer?)
-}
-
-/// Starts a run for a person, and leads to its page.
-async fn start_for(viewer: &Viewer, start: StartFuture<'_>) -> Result<Response, PageProblem> {
-    let run = in_time(start).await?;
-    let access = &viewer.access;
-    tracing::info!(token = %access.token_id, by = access.token_name, workflow_id = run.workflow_id,
-        run_id = run.run_id, "workflow started on a page");
-    Ok(Redirect::to(&run.page()).into_response())
+/// Starts a run that was recorded as requested, and leads to its page.
+async fn start_for(
+    state: &ApiState,
+    actor: &Actor,
+    start: StartFuture<'_>,
+) -> Result<Response, PageProblem> {
+    let started = runs::start(state, actor, start).await?;
+    Ok(Redirect::to(&started.page()).into_response())
 }
 
 /// The form of a button: one of the fields.
@@ -77,13 +41,35 @@ pub(super) async fn start(
     Form(form): Form<StartForm>,
 ) -> Result<Response, PageProblem> {
     let starter = starter(&state)?;
+    let (store, actor) = (&state.store, viewer.actor());
     match (&form.schedule, &form.kind) {
-        (Some(schedule), None) => start_for(&viewer, starter.trigger(schedule)).await,
-        (None, Some(kind)) => start_for(&viewer, starter.sync_kind(kind)).await,
+        (Some(schedule), None) => {
+            known("schedule", schedule, &starter.schedule_ids())?;
+            let request = RunRequest::Schedule(schedule);
+            store.record_run_request(request, &actor).await?;
+            start_for(&state, &actor, starter.trigger(schedule)).await
+        }
+        (None, Some(kind)) => {
+            known("kind", kind, &starter.kinds())?;
+            let request = RunRequest::Kind(kind);
+            store.record_run_request(request, &actor).await?;
+            start_for(&state, &actor, starter.sync_kind(kind)).await
+        }
         _ => Err(PageProblem(Problem::InvalidBody(
             "expected either `schedule` or `kind`".to_owned(),
         ))),
     }
+}
+
+/// Fails unless Temporal can start a run for this schedule or kind, so that only such requests are
+/// recorded.
+fn known(noun: &str, name: &str, known: &[String]) -> Result<(), PageProblem> {
+    if known.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let problem = choices::unknown(noun, name, &names);
+    Err(PageProblem(Problem::NotFound(problem)))
 }
 
 /// Ingests an invoice again.
@@ -92,9 +78,12 @@ pub(super) async fn ingest(
     State(state): State<ApiState>,
     Id(uuid): Id,
 ) -> Result<Response, PageProblem> {
-    let invoice = state.store.invoice(uuid).await?;
+    let (store, actor) = (&state.store, viewer.actor());
+    let invoice = store.invoice(uuid).await?;
     let starter = starter(&state)?;
-    start_for(&viewer, starter.ingest(uuid, invoice.period)).await
+    let request = RunRequest::Invoice(uuid, invoice.period);
+    store.record_run_request(request, &actor).await?;
+    start_for(&state, &actor, starter.ingest(uuid, invoice.period)).await
 }
 
 #[derive(Template)]

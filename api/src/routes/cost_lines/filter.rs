@@ -41,7 +41,7 @@ impl FromStr for MatchRule {
     }
 }
 
-/// A resource of a line: its `id`, or `KIND:PROVIDER_ID` if it was deleted before the first sync.
+/// A resource of a line: its `id`, or `KIND:PROVIDER_ID` if the mirror has not observed it.
 #[derive(Debug, Clone)]
 pub(crate) enum LineResource {
     Stored(Uuid),
@@ -75,7 +75,7 @@ impl FromStr for LineResource {
             }
             _ => Err(format!(
                 "invalid UUID {text:?}: expected a form like 22737513-0ea7-4206-8ceb-98a575af7681, \
-                 or KIND:PROVIDER_ID for a resource that was deleted before the first sync"
+                 or KIND:PROVIDER_ID for a resource that the mirror has not observed"
             )),
         }
     }

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use store::costs::{Measured, Override};
 use store::inventory::Commit;
 use store::invoices::{CostLine, LineChange, TenantSpan};
-use store::{Store, StoreError};
-use utoipa::ToSchema;
+use store::{Actor, Store, StoreError};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::ApiState;
-use crate::access::{Admin, Author};
-use crate::effect::{DryRun, Effect};
+use crate::access::Admin;
+use crate::effect::{DryRun, commit_unless};
 use crate::envelope::One;
-use crate::extract::{Body, Id, NoParameters, Query, is_remark, remark_or_null};
+use crate::extract::{Body, Id, NoParameters, Query, Remark, optional, remark, remark_or_null};
 use crate::problem::{BadRequest, EstimateLine, KindMismatch, NotFound, Problem};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -81,37 +81,20 @@ struct LineMatch {
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, value_type = Option<Uuid>)]
     resource_id: Option<Id>,
-    /// Reason for the override, 1 to 500 characters.
+    /// Reason for the override, 1 to 500 characters; recorded in the audit.
     #[schema(schema_with = remark_or_null, required = false)]
-    reason: Option<Reason>,
+    reason: Option<Remark>,
     /// If true, accepts a resource of a kind that does not fit the line.
     #[serde(default)]
     force: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Reason(String);
-
-impl TryFrom<String> for Reason {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if is_remark(&text) {
-            Ok(Self(text))
-        } else {
-            Err("expected 1 to 500 characters, no control characters, or null")
-        }
-    }
-}
-
 /// A change of the match of a line by an operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatchChange {
     Override {
         /// None for a shared cost.
         resource: Option<Uuid>,
-        reason: Option<String>,
         /// Accepts a resource of a kind that does not fit the line.
         is_forced: bool,
     },
@@ -122,30 +105,22 @@ pub(crate) enum MatchChange {
 /// Changes the match of a line, or measures the effect.
 pub(crate) async fn change_match(
     store: &Store,
-    author: Author<'_>,
+    actor: &Actor,
     line: Uuid,
-    change: &MatchChange,
+    change: MatchChange,
     commit: Commit,
 ) -> Result<Measured, StoreError> {
-    let measured = match change {
+    match change {
         MatchChange::Override {
             resource,
-            reason,
             is_forced,
         } => {
-            let (reason, set_by) = (reason.as_deref(), author.token_name);
             store
-                .override_match(line, *resource, reason, set_by, *is_forced, commit)
-                .await?
+                .override_match(line, resource, is_forced, actor, commit)
+                .await
         }
-        MatchChange::Withdraw => {
-            store
-                .withdraw_override(line, author.token_name, commit)
-                .await?
-        }
-    };
-    tracing::info!(token = %author.token_id, %line, ?change, ?commit, "match of a cost line changed");
-    Ok(measured)
+        MatchChange::Withdraw => store.withdraw_override(line, actor, commit).await,
+    }
 }
 
 /// Overrides the match of a cost line to a resource
@@ -180,22 +155,39 @@ async fn override_match(
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
     let change = MatchChange::Override {
         resource: line_match.resource_id.map(|Id(id)| id),
-        reason: line_match.reason.map(|Reason(text)| text),
         is_forced: line_match.force,
     };
-    changed(&state.store, &admin, id, &change, dry_run.commit()).await
+    let actor = admin.actor.because(Remark::text(line_match.reason));
+    changed(&state, &actor, id, change, dry_run.commit()).await
 }
 
 async fn changed(
-    store: &Store,
-    admin: &Admin,
+    state: &ApiState,
+    actor: &Actor,
     id: Uuid,
-    change: &MatchChange,
+    change: MatchChange,
     commit: Commit,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    let measured = change_match(store, admin.author(), id, change, commit).await?;
+    let store = &state.store;
+    let measured = change_match(store, actor, id, change, commit).await?;
     let detail = detail(store, id).await?;
-    Ok(Json(detail.with_effect(Effect::of(measured, commit))))
+    Ok(Json(detail.changed(state, measured, commit).await))
+}
+
+/// The parameters of the removal of an override.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Withdrawal {
+    /// If true, changes nothing and reports in `meta.effect` the amounts in USD that the change
+    /// would move; `data` is the current state.
+    #[serde(default)]
+    #[param(default = false)]
+    dry_run: bool,
+    /// Reason for the removal, 1 to 500 characters; recorded in the audit.
+    #[serde(default, deserialize_with = "optional")]
+    #[param(schema_with = remark, required = false)]
+    reason: Option<Remark>,
 }
 
 /// Removes the override of a cost line; the match rules apply again
@@ -208,15 +200,16 @@ async fn changed(
     operation_id = "withdraw_cost_line_match",
     tag = "billing",
     security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "`id` of the cost line"), DryRun),
+    params(("id" = Uuid, Path, description = "`id` of the cost line"), Withdrawal),
     responses((status = OK, body = One<CostLineDetail>, description = "The line after the change"), BadRequest, NotFound, EstimateLine)
 )]
 async fn withdraw(
     admin: Admin,
     State(state): State<ApiState>,
     Id(id): Id,
-    Query(dry_run): Query<DryRun>,
+    Query(withdrawal): Query<Withdrawal>,
 ) -> Result<Json<One<CostLineDetail>>, Problem> {
-    let commit = dry_run.commit();
-    changed(&state.store, &admin, id, &MatchChange::Withdraw, commit).await
+    let commit = commit_unless(withdrawal.dry_run);
+    let actor = admin.actor.because(Remark::text(withdrawal.reason));
+    changed(&state, &actor, id, MatchChange::Withdraw, commit).await
 }

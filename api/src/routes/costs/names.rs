@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Months, NaiveTime, Utc};
+use domain::fold_case;
 use store::Store;
 use store::costs::{BilledResource, ProjectName};
 use uuid::Uuid;
@@ -71,7 +72,7 @@ async fn add_projects(store: &Store, costs: &mut [Cost]) -> Result<(), Problem> 
     }
     for cost in costs {
         let Some(group) = &cost.group else { continue };
-        let projects = by_name.get(&group.to_lowercase()).map(Vec::as_slice);
+        let projects = by_name.get(&fold_case(group)).map(Vec::as_slice);
         let month_start = cost.period.and_time(NaiveTime::MIN).and_utc();
         let project = projects.and_then(|projects| named_in_month(projects, month_start));
         cost.project_id = project.map(|project| project.id);

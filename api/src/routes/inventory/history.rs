@@ -50,13 +50,31 @@ async fn events(
     query: PageQuery,
 ) -> Result<Response, Problem> {
     if query.is_csv() {
-        let history = Arc::new(History::of(&state.store, caller.tenant(), id).await?);
-        let read = move |page| Arc::clone(&history).events(page);
-        let file = FileName::new("events").with(Some(&id.to_string()));
-        return csv::stream(&state.store, caller, file, events_page(&query, id)?, read).await;
+        let tenant = caller.tenant().cloned();
+        return csv_of_events(&state.store, caller, tenant.as_ref(), id).await;
     }
     let list = read_events(&state.store, caller.tenant(), id, &query).await?;
     Ok(json_of(list))
+}
+
+/// Returns all events of a resource as CSV; with `tenant`, as that tenant sees them.
+pub(crate) async fn csv_of_events(
+    store: &Store,
+    caller: impl Send + 'static,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+) -> Result<Response, Problem> {
+    let history = Arc::new(History::of(store, tenant, id).await?);
+    let read = move |page| Arc::clone(&history).events(page);
+    let file = FileName::new("events").with(Some(&id.to_string()));
+    csv::stream(
+        store,
+        caller,
+        file,
+        events_page(&PageQuery::csv(), id)?,
+        read,
+    )
+    .await
 }
 
 fn events_page(query: &PageQuery, id: Uuid) -> Result<Page<i64>, Problem> {

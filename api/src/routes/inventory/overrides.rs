@@ -1,24 +1,24 @@
 //! Routes of resource overrides, and of DNS zones without a tenant or project.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::TenantId;
 use serde::Deserialize;
 use serde_json::json;
-use store::Store;
+use store::Actor;
 use store::inventory::{Commit, OverrideChange, Resource};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ResourceDetail, detail};
 use crate::ApiState;
-use crate::access::{Admin, Author};
+use crate::access::Admin;
 use crate::csv::{self, FileName};
-use crate::effect::{DryRun, Effect};
+use crate::effect::DryRun;
 use crate::envelope::{List, One};
 use crate::extract::{
-    Body, Id, Query, Text, TimeOrDate, not_in_the_future, present, tenant_or_null,
+    Body, Id, Query, Remark, Text, TimeOrDate, not_in_the_future, present, remark_or_null,
+    tenant_or_null,
 };
 use crate::freshness;
 use crate::paging::{Page, PageQuery};
@@ -46,13 +46,18 @@ pub(super) struct ResourcePatch {
     /// Time from which the change applies, not in the future; the current time if absent. The
     /// change replaces overrides after this time.
     since: Option<TimeOrDate>,
+    /// Reason for the change, 1 to 500 characters; recorded in the audit.
+    #[schema(schema_with = remark_or_null, required = false)]
+    reason: Option<Remark>,
 }
 
 /// Overrides the tenant or the project of a resource
 ///
 /// Requires the role `platform_admin`. The change applies at once to the resource and its parts,
 /// and to charges from `since` on. `meta.effect` has the amounts that the change moves;
-/// `?dry_run=true` reports them without making the change.
+/// `?dry_run=true` reports them without making the change. With more than 1,000 cost lines, they
+/// follow in portions: then the response is 202, and `meta.reallocation` has the path of the
+/// progress.
 #[utoipa::path(
     patch,
     path = "/api/v1/inventory/{id}",
@@ -61,7 +66,14 @@ pub(super) struct ResourcePatch {
     security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "`id` of the resource"), DryRun),
     request_body = ResourcePatch,
-    responses((status = OK, body = One<ResourceDetail>, description = "The resource after the change"), BadRequest, NotFound, FutureTime)
+    responses(
+        (status = OK, body = One<ResourceDetail>, description = "The resource after the change"),
+        (status = ACCEPTED, body = One<ResourceDetail>, description = "The resource after the change; its cost lines follow",
+            headers(("location" = String, description = "Path of the reallocation"))),
+        BadRequest,
+        NotFound,
+        FutureTime,
+    )
 )]
 pub(super) async fn change(
     admin: Admin,
@@ -69,7 +81,7 @@ pub(super) async fn change(
     Id(id): Id,
     Query(dry_run): Query<DryRun>,
     Body(patch): Body<ResourcePatch>,
-) -> Result<Json<One<ResourceDetail>>, Problem> {
+) -> Result<Response, Problem> {
     let since = patch.since.map(|TimeOrDate(time)| time);
     if since.is_some() && patch.tenant_id.is_none() && patch.cloud_project_id.is_none() {
         return Err(Problem::InvalidBody(
@@ -82,28 +94,26 @@ pub(super) async fn change(
         since,
     };
     let commit = dry_run.commit();
-    change_override(&state.store, admin.author(), id, &change, commit)
-        .await
-        .map(Json)
+    let actor = admin.actor.because(Remark::text(patch.reason));
+    let changed = change_override(&state, &actor, id, &change, commit).await?;
+    Ok(changed.into_changed())
 }
 
 /// Changes the override of a resource, or measures the effect, and returns the resource with the
 /// effect.
 pub(crate) async fn change_override(
-    store: &Store,
-    author: Author<'_>,
+    state: &ApiState,
+    actor: &Actor,
     id: Uuid,
     change: &OverrideChange,
     commit: Commit,
 ) -> Result<One<ResourceDetail>, Problem> {
+    let store = &state.store;
     not_in_the_future("since", change.since)?;
-    let measured = store
-        .change_override(id, change, author.token_name, commit)
-        .await?;
-    tracing::info!(token = %author.token_id, resource = %id, ?change, ?commit, "override of a resource changed");
+    let measured = store.change_override(id, change, actor, commit).await?;
     let resource = store.resource(id, None).await?;
     let response = detail(store, resource, true).await?.since(change.since);
-    Ok(response.with_effect(Effect::of(measured, commit)))
+    Ok(response.changed(state, measured, commit).await)
 }
 
 #[derive(Deserialize)]

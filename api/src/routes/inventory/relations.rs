@@ -63,6 +63,11 @@ impl From<Related> for RelatedResource {
     }
 }
 
+/// Returns the name of the CSV of a list of a resource: `relations-ID`.
+pub(crate) fn file_of(list: &str, id: Uuid) -> FileName {
+    FileName::new(list).with(Some(&id.to_string()))
+}
+
 /// Lists the relations of a resource in both directions
 ///
 /// A tenant sees relations between its own resources.
@@ -82,8 +87,7 @@ async fn relations(
     query: PageQuery,
 ) -> Result<Response, Problem> {
     let list = read_relations(&state.store, caller.tenant(), id, &query).await?;
-    let file = FileName::new("relations").with(Some(&id.to_string()));
-    csv::list(caller, &query, file, list)
+    csv::list(caller, &query, file_of("relations", id), list)
 }
 
 /// Reads a page of the relations of a resource; with `tenant`, as that tenant sees them.
@@ -161,8 +165,7 @@ async fn memberships(
     query: PageQuery,
 ) -> Result<Response, Problem> {
     let list = read_memberships(&state.store, caller.tenant(), id, &query).await?;
-    let file = FileName::new("memberships").with(Some(&id.to_string()));
-    csv::list(caller, &query, file, list)
+    csv::list(caller, &query, file_of("memberships", id), list)
 }
 
 /// Reads a page of the projects of a resource over time; with `tenant`, as that tenant sees them.

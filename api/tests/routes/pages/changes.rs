@@ -5,10 +5,8 @@ use serde_json::Value;
 use super::Session;
 use crate::support::TestApi;
 
-const STATEMENTS: &str = "/api/v1/billing/statements?period=2026-04";
-
 async fn statements(api: &TestApi) -> Value {
-    api.get(&api.admin, STATEMENTS).await.ok()["data"].clone()
+    api.statements("2026-04").await["data"].clone()
 }
 
 /// Returns the address of the first step that undoes a change.
@@ -71,6 +69,22 @@ async fn an_override_shows_its_effect_is_made_and_undone() {
     }
     let shown = api.get(&api.admin, &json_path).await.ok();
     assert_eq!(shown["data"]["pin"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_reason_of_an_override_is_shown_to_administrators() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("web-1").await;
+    let session = Session::start(&api, &api.admin).await;
+    let path = format!("/inventory/{id}/override");
+    let fields = "tenant=acme&since=2026-04-01&reason=moved+by+ticket+7";
+    assert_eq!(session.post(&path, fields).await.status, 200);
+    let reason = "moved by ticket 7";
+    let page = session.page(&format!("/inventory/{id}")).await;
+    assert!(page.contains(reason), "{page}");
+    let tenant = Session::start(&api, &api.acme).await;
+    let page = tenant.page(&format!("/inventory/{id}")).await;
+    assert!(!page.contains(reason), "{page}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn an_invoice_that_is_off_has_its_reasons_and_differences() {
     let api = TestApi::with_account().await;
     let lines =
         lines("Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas\nTaxes,,GST (10%),,,,$1.00,,");
-    api.invoice_of_lines("2026-05", "11.02", &lines).await;
+    api.listed(invoice_of("2026-05"), "2026-05", "11.02").await;
     let summary = InvoiceSummary {
         invoice_uuid: Some(invoice_of("2026-05")),
         invoice_id: None,
@@ -46,7 +46,7 @@ async fn an_invoice_that_is_off_has_its_reasons_and_differences() {
         summary: Some(&summary),
         ..content(&lines)
     };
-    api.store.ingest_invoice(invoice, content).await.unwrap();
+    api.ingest(invoice, content).await;
     let session = Session::start(&api, &api.admin).await;
     for path in ["/invoices".to_owned(), format!("/invoices/{invoice}")] {
         let page = session.page(&path).await;
@@ -63,6 +63,54 @@ async fn an_invoice_that_is_off_has_its_reasons_and_differences() {
     for off_by in ["0.02", "0.01", "0.03"] {
         assert!(page.contains(&format!("<td class=\"num\">{off_by}</td>")));
     }
+}
+
+#[tokio::test]
+async fn an_invoice_without_a_summary_is_unverified_everywhere() {
+    let api = TestApi::with_account().await;
+    let lines = lines("Droplets,,web-1 (s-1vcpu-1gb),,,,$10.00,alpha,iaas");
+    let invoice = invoice_of("2026-05");
+    api.listed(invoice, "2026-05", "10.00").await;
+    let content = InvoiceContent {
+        source_note: Some("without the summary: 404"),
+        ..content(&lines)
+    };
+    api.ingest(invoice, content).await;
+
+    let path = format!("/api/v1/billing/invoices/{invoice}");
+    let shown = api.get(&api.admin, &path).await.ok();
+    assert_eq!(shown["data"]["verification"], "unverified");
+    assert_eq!(shown["data"]["is_final"], false);
+    assert_eq!(shown["data"]["verified_at"], serde_json::Value::Null);
+    let path = "/api/v1/billing/statements?period=2026-05";
+    let month = api.get(&api.admin, path).await.ok();
+    assert_eq!(month["meta"]["is_final"], false);
+    assert_eq!(month["meta"]["unverified_invoices"], 1);
+    let sync = api.get(&api.admin, "/api/v1/sync").await.ok();
+    let reasons = sync["data"]["reasons"].as_array().unwrap();
+    let codes: Vec<_> = reasons.iter().map(|reason| &reason["code"]).collect();
+    assert!(
+        codes.contains(&&"invoices_unverified".into()),
+        "{codes:?}: {sync}"
+    );
+
+    let session = Session::start(&api, &api.admin).await;
+    for path in [
+        "/invoices".to_owned(),
+        format!("/invoices/{invoice}"),
+        "/months/2026-05".to_owned(),
+    ] {
+        let page = session.page(&path).await;
+        assert!(page.contains("unverified"), "{path}: {page}");
+        assert!(page.contains("without the summary: 404"), "{path}: {page}");
+    }
+    let months = session.page("/months").await;
+    assert!(months.contains("1 unverified"), "{months}");
+    let overview = session.page("/").await;
+    assert!(
+        overview.contains("1 invoices are not verified"),
+        "{overview}"
+    );
 }
 
 #[tokio::test]
@@ -108,14 +156,14 @@ Droplets,,web-1,,,,$10.00,alpha,iaas
 ";
     let api = TestApi::with_account().await;
     let csv = read_invoice_csv(CSV.as_bytes()).unwrap();
-    api.invoice_of_lines("2026-05", "10.00", &csv.lines).await;
+    api.listed(invoice_of("2026-05"), "2026-05", "10.00").await;
     let document = Document::csv(CSV.as_bytes());
     let invoice = invoice_of("2026-05");
     let content = InvoiceContent {
         csv: Some(&document),
         ..content(&csv.lines)
     };
-    api.store.ingest_invoice(invoice, content).await.unwrap();
+    api.ingest(invoice, content).await;
     let session = Session::start(&api, &api.admin).await;
     let page = session.page(&format!("/invoices/{invoice}")).await;
     let path = format!("/invoices/{invoice}/versions/1/invoice.csv");

@@ -5,7 +5,7 @@ use axum::http::Request;
 use store::{NewToken, Role};
 
 use super::{Session, post};
-use crate::support::TestApi;
+use crate::support::{TestApi, operator};
 
 #[tokio::test]
 async fn a_page_without_a_session_leads_to_the_login_and_back() {
@@ -52,7 +52,7 @@ async fn an_unknown_token_and_a_used_link_start_no_session() {
     let access = api.store.authenticate(&api.admin).await.unwrap().unwrap();
     let code = "code-of-a-test";
     api.store
-        .create_login_link(access.token_id, code)
+        .create_login_link(access.token_id, code, &operator())
         .await
         .unwrap();
     let form = format!("code={code}");
@@ -71,7 +71,10 @@ async fn a_session_ends_with_its_logout_and_with_its_token() {
     let second = Session::start(&api, &api.admin).await;
     second.page("/costs").await;
     let access = api.store.authenticate(&api.admin).await.unwrap().unwrap();
-    api.store.revoke_token(access.token_id).await.unwrap();
+    api.store
+        .revoke_token(access.token_id, &operator())
+        .await
+        .unwrap();
     assert_eq!(second.get("/costs").await.status, 303);
 }
 
@@ -146,8 +149,9 @@ async fn names_of_tokens_are_text_and_not_html() {
         role: &Role::PlatformAdmin,
         costs: false,
         token,
+        lifetime: None,
     };
-    api.store.create_token(new).await.unwrap();
+    api.store.create_token(new, &operator()).await.unwrap();
     let page = Session::start(&api, token).await.page("/costs").await;
     assert!(!page.contains("<script>alert"), "{page}");
 }

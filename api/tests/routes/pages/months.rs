@@ -1,17 +1,13 @@
 //! Tests of `/months`, of statements and of the allocation rule.
 
 use domain::costs::AllocationRule;
-use serde_json::Value;
+use rust_decimal::Decimal;
+use store::costs::ProductCost;
 
 use super::Session;
 use crate::support::{TestApi, column, hour_before_and_after, rows};
 
 const RULE: &str = "/months/2026-04/rule";
-
-async fn statements(api: &TestApi, period: &str) -> Value {
-    let path = format!("/api/v1/billing/statements?period={period}");
-    api.get(&api.admin, &path).await.ok()
-}
 
 /// Ingests an invoice of May: a droplet that changed its tenant in the month, one of another
 /// tenant, an unknown one, and shared costs.
@@ -54,13 +50,36 @@ async fn the_list_has_each_month_with_its_total_and_open_items() {
 }
 
 #[tokio::test]
+async fn a_month_leads_to_the_nearest_months_of_the_list_only() {
+    let api = TestApi::with_account().await;
+    api.estimate("2026-06", "7.00", "Droplets,,web-1,,,,$7.00,alpha,iaas")
+        .await;
+    let session = Session::start(&api, &api.admin).await;
+    for (month, before, after) in [
+        ("2027-01", Some("2026-06"), None),
+        ("2026-06", Some("2026-04"), None),
+        ("2026-04", Some("2026-03"), Some("2026-06")),
+        ("2020-01", None, Some("2026-03")),
+    ] {
+        let page = session.page(&format!("/months/{month}")).await;
+        for (name, target) in [("Month before", before), ("Month after", after)] {
+            let found = page.split("href=\"/months/").skip(1).find_map(|link| {
+                let (target, rest) = link.split_once('"')?;
+                rest[1..].starts_with(name).then_some(target)
+            });
+            assert_eq!(found, target, "{name} of {month}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_statements_of_a_month_are_those_of_the_json_api() {
     let api = TestApi::with_account().await;
     with_may(&api).await;
     let session = Session::start(&api, &api.admin).await;
     for period in ["2026-04", "2026-05"] {
         let page = session.page(&format!("/months/{period}")).await;
-        let month = statements(&api, period).await;
+        let month = api.statements(period).await;
         for row in rows(&month) {
             for field in ["direct", "shared", "total"] {
                 let amount = row[field].as_str().unwrap();
@@ -73,7 +92,10 @@ async fn the_statements_of_a_month_are_those_of_the_json_api() {
         let cells = page.matches(&cell).count();
         assert_eq!(cells, 2, "statements and invoices total {total}");
     }
+    let export = "/exports/focus?period=2026-05&#38;dataset=cost-and-usage&#38;version=1.4&#38;format=parquet";
     let may = session.page("/months/2026-05").await;
+    assert!(may.contains(export), "{may}");
+    assert!(!may.contains("estimates=true"), "{may}");
     let lines = "/lines?period=2026-05&#38;match_rule=unmatched";
     assert!(may.contains(lines), "{may}");
 }
@@ -87,24 +109,24 @@ async fn a_statement_totals_its_products_and_lines() {
     let month = api.store.statements(period).await.unwrap();
     for row in &month.rows {
         let tenant = row.tenant_id.as_deref();
-        let products = api.store.statement_products(period, tenant).await.unwrap();
-        let (shared, direct): (Vec<_>, Vec<_>) =
-            products.into_iter().partition(|product| product.is_shared);
-        let sum = |products: &[store::costs::ProductCost]| -> rust_decimal::Decimal {
+        let detail = api.store.statement_detail(period, tenant, 100).await;
+        let detail = detail.unwrap();
+        let (shared, direct): (Vec<_>, Vec<_>) = detail
+            .products
+            .into_iter()
+            .partition(|product| product.is_shared);
+        let sum = |products: &[ProductCost]| -> Decimal {
             products.iter().map(|product| product.amount).sum()
         };
         assert_eq!(sum(&direct), row.direct, "{tenant:?}");
-        let all_shared: rust_decimal::Decimal = month.rows.iter().map(|row| row.shared).sum();
-        assert_eq!(sum(&shared), all_shared);
-        let lines = api
-            .store
-            .statement_lines(period, tenant, 100)
-            .await
-            .unwrap();
-        let line_sum: rust_decimal::Decimal = lines.iter().map(|line| line.amount).sum();
+        assert_eq!(sum(&shared), row.shared, "{tenant:?}");
+        let all_shared: Decimal = month.rows.iter().map(|row| row.shared).sum();
+        let whole = shared.iter().filter_map(|product| product.line_amount);
+        assert_eq!(whole.sum::<Decimal>(), all_shared);
+        let line_sum: Decimal = detail.lines.iter().map(|line| line.amount).sum();
         assert_eq!(line_sum, row.direct, "{tenant:?}");
         let count: i64 = direct.iter().map(|product| product.lines).sum();
-        assert_eq!(count, i64::try_from(lines.len()).unwrap());
+        assert_eq!(count, i64::try_from(detail.lines.len()).unwrap());
 
         let segment = tenant.unwrap_or("~unallocated");
         let page = session
@@ -171,7 +193,7 @@ async fn months_are_for_administrators_and_unknown_tenants_are_not_found() {
 async fn a_rule_is_shown_before_it_is_saved_and_can_be_undone() {
     let api = TestApi::with_account().await;
     let session = Session::start(&api, &api.admin).await;
-    let shared = async || column(&statements(&api, "2026-04").await, "shared");
+    let shared = async || column(&api.statements("2026-04").await, "shared");
     session.page(RULE).await;
 
     let dry_run = session.post(RULE, "rule=even").await;
@@ -216,7 +238,7 @@ async fn an_outdated_dry_run_is_not_saved() {
     session.post(RULE, &format!("{fixed}&{before}")).await;
     let refused = session.post(RULE, &format!("rule=even&{before}")).await;
     assert!(refused.text.contains("role=\"alert\""), "{}", refused.text);
-    let month = statements(&api, "2026-04").await;
+    let month = api.statements("2026-04").await;
     assert_eq!(column(&month, "shared"), ["3.06", "0.00"]);
     assert_eq!(month["meta"]["spread_rule"]["weights"]["acme"], "3");
     let page = session.page("/months/2026-04/statements/acme").await;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use api::{
-    DescribeFuture, RunDescription, ScheduleFuture, ScheduleSource, Settings, StartFuture,
-    TemporalUi, WorkflowError, WorkflowRun, WorkflowStarter,
+    CloseApproval, DescribeFuture, RunDescription, ScheduleFuture, ScheduleSource, Settings,
+    StartFuture, TemporalUi, WorkflowError, WorkflowRun, WorkflowStarter,
 };
 use chrono::NaiveDate;
 use domain::{Completeness, ResourceKind};
@@ -18,8 +18,8 @@ use crate::sync::healthy_schedules;
 
 /// A Temporal that records the requested starts.
 #[derive(Default)]
-struct FakeTemporal {
-    starts: Mutex<Vec<String>>,
+pub(crate) struct FakeTemporal {
+    pub(crate) starts: Mutex<Vec<String>>,
 }
 
 impl FakeTemporal {
@@ -34,15 +34,16 @@ impl FakeTemporal {
 }
 
 impl WorkflowStarter for FakeTemporal {
+    fn schedule_ids(&self) -> Vec<String> {
+        let schedules = healthy_schedules().into_iter();
+        schedules.map(|schedule| schedule.id).collect()
+    }
+
     fn kinds(&self) -> Vec<String> {
         vec!["droplet".to_owned(), "volume".to_owned()]
     }
 
     fn trigger<'a>(&'a self, schedule: &'a str) -> StartFuture<'a> {
-        if schedule == "unknown" {
-            let unknown = WorkflowError::Unknown("no such schedule".to_owned());
-            return Box::pin(std::future::ready(Err(unknown)));
-        }
         self.start(format!("schedule {schedule}"))
     }
 
@@ -54,7 +55,38 @@ impl WorkflowStarter for FakeTemporal {
         self.start(format!("invoice {invoice} {period}"))
     }
 
+    fn reallocate(&self) -> StartFuture<'_> {
+        self.start("reallocate".to_owned())
+    }
+
+    fn close(&self, period: NaiveDate) -> StartFuture<'_> {
+        self.start(format!("close {period}"))
+    }
+
+    fn approve_close<'a>(
+        &'a self,
+        period: NaiveDate,
+        approval: &'a CloseApproval,
+    ) -> StartFuture<'a> {
+        self.start(format!("approve {period} {}", approval.by))
+    }
+
     fn describe<'a>(&'a self, run: &'a WorkflowRun) -> DescribeFuture<'a> {
+        // The latest run of a close.
+        if run.run_id.is_empty() {
+            let starts = self.starts.lock().unwrap();
+            let is_started = starts.iter().any(|start| start.starts_with("close "));
+            let described = is_started.then(|| RunDescription {
+                workflow_type: "CloseMonth".to_owned(),
+                summary: None,
+                status: "running".to_owned(),
+                started_at: None,
+                closed_at: None,
+                failure: None,
+            });
+            let described = described.ok_or_else(|| WorkflowError::Unknown("no run".to_owned()));
+            return Box::pin(std::future::ready(described));
+        }
         Box::pin(std::future::ready(Ok(RunDescription {
             workflow_type: "SyncInventory".to_owned(),
             summary: Some(run.workflow_id.clone()),
@@ -73,7 +105,7 @@ impl ScheduleSource for FakeTemporal {
 }
 
 /// Connects the API to a Temporal.
-fn connect(api: &mut TestApi) -> Arc<FakeTemporal> {
+pub(crate) fn connect(api: &mut TestApi) -> Arc<FakeTemporal> {
     let temporal = Arc::new(FakeTemporal::default());
     api.router = api::router(Settings {
         schedules: Some(temporal.clone()),
@@ -89,18 +121,18 @@ fn connect(api: &mut TestApi) -> Arc<FakeTemporal> {
 
 /// Creates twelve volumes that three complete listings lack. Returns the id of the held deletion.
 async fn with_hold(api: &TestApi) -> String {
-    let volumes: Vec<_> = (0..12)
-        .map(|id| {
-            resource(
-                ResourceKind::VOLUME,
-                format!("v-{id}"),
-                &format!("data-{id:02}"),
-            )
-        })
+    with_hold_of(api, ResourceKind::VOLUME).await
+}
+
+/// Creates twelve resources of a kind that three complete listings lack. Returns the id of the held
+/// deletion.
+pub(crate) async fn with_hold_of(api: &TestApi, kind: ResourceKind) -> String {
+    let resources: Vec<_> = (0..12)
+        .map(|id| resource(kind.clone(), format!("v-{id}"), &format!("data-{id:02}")))
         .collect();
-    sweep(&api.store, &ResourceKind::VOLUME, &volumes).await;
+    sweep(&api.store, &kind, &resources).await;
     for _strike in 0..3 {
-        sweep(&api.store, &ResourceKind::VOLUME, &[]).await;
+        sweep(&api.store, &kind, &[]).await;
     }
     let holds = api.get(&api.admin, "/api/v1/held-deletions").await.ok();
     rows(&holds)[0]["id"].as_str().unwrap().to_owned()

@@ -10,11 +10,12 @@ use domain::projects::{MemberStatus, ObservedProject, ProjectMember};
 use domain::{Completeness, ResourceKind, TenantId};
 use serde_json::json;
 use store::inventory::{Commit, Guard, ListingFacts, Rules, Shortfall};
+use store::invoices::InvoiceContent;
 use store::projects::{MembershipPass, ProjectChange, ProjectMembers, ProjectSweep};
-use store::{Run, Store};
+use store::{Actor, Run, Store};
 use uuid::Uuid;
 
-use super::bills::content;
+use super::bills::{content, list_invoices, summary_of};
 
 /// The invoice of April 2026: a line for each tenant, one for the deleted droplet, and a shared
 /// one.
@@ -49,7 +50,8 @@ Taxes,,GST (10%),,2026-04-01 00:00:00 +0000,2026-04-30 23:59:59 +0000,$3.06,,iaa
 /// Returns the facts of a complete listing that starts now, in a separate run.
 pub(crate) async fn facts(store: &Store) -> ListingFacts {
     ListingFacts {
-        started_at: store.now().await.unwrap(),
+        evidence: store.begin_fetch().await.unwrap(),
+        finished_at: store.now().await.unwrap(),
         completeness: Completeness::Complete,
         shortfall: Shortfall::default(),
         total: None,
@@ -106,7 +108,7 @@ async fn projects(store: &Store) {
             purpose: None,
         };
         store
-            .change_project(project.id, &change, "ann", Commit::Keep)
+            .change_project(project.id, &change, &Actor::of_command("ann"), Commit::Keep)
             .await
             .unwrap();
     }
@@ -210,10 +212,16 @@ async fn invoices(store: &Store) {
         header(APRIL, "2026-04", "33.66"),
         header(MARCH, "2026-03", "-10.50"),
     ];
-    store.discover_invoices(&headers).await.unwrap();
+    list_invoices(store, &headers).await;
     let csv = read_invoice_csv(APRIL_CSV.as_bytes()).unwrap();
+    let evidence = store.begin_fetch().await.unwrap();
+    let summary = summary_of("2026-04".parse().unwrap(), &csv.lines);
+    let content = InvoiceContent {
+        summary: Some(&summary),
+        ..content(&csv.lines)
+    };
     store
-        .ingest_invoice(APRIL.parse().unwrap(), content(&csv.lines))
+        .ingest_invoice(APRIL.parse().unwrap(), evidence, content)
         .await
         .unwrap();
 }

@@ -1,9 +1,11 @@
 //! JSON as rows of a table: one row for each value, named by its path.
 
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A value of a JSON document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Attribute {
     /// `size.slug`, `networks.v4[0].ip_address`.
     pub(super) path: String,

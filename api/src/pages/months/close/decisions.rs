@@ -1,0 +1,96 @@
+//! The forms of the close of a month, and the downloads of its files.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use crate::ApiState;
+use crate::extract::{Form, InPath, Period, Remark, optional_field};
+use crate::pages::format::month;
+use crate::pages::page::PageProblem;
+use crate::pages::session::AdminViewer;
+use crate::problem::Problem;
+use crate::routes::months::{FilePath, close_month, respond_file};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/months/{period}/close", post(close))
+        .route("/months/{period}/reopen", post(reopen))
+        .route("/months/{period}/correction", post(accept))
+        .route("/months/{period}/files/{name}", get(file))
+}
+
+/// The form that starts or approves a close.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CloseForm {
+    /// `yes` to approve.
+    #[serde(default)]
+    approve: String,
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
+}
+
+/// Starts the close of a month, or approves it, and leads to the run.
+async fn close(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    InPath(Period(period)): InPath<Period>,
+    Form(form): Form<CloseForm>,
+) -> Result<Response, PageProblem> {
+    let actor = viewer.actor().because(Remark::text(form.reason));
+    let run = close_month(&state, period, form.approve == "yes", &actor).await?;
+    Ok(Redirect::to(&run.page()).into_response())
+}
+
+/// The form of a decision on a closed month.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionForm {
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
+}
+
+fn shown(period: NaiveDate) -> Response {
+    Redirect::to(&format!("/months/{}#close", month(period))).into_response()
+}
+
+async fn reopen(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    InPath(Period(period)): InPath<Period>,
+    Form(form): Form<DecisionForm>,
+) -> Result<Response, PageProblem> {
+    let Some(reason) = Remark::text(form.reason) else {
+        let problem = "reason: missing: enter the reason for the reopening";
+        return Err(Problem::InvalidBody(problem.to_owned()).into());
+    };
+    let actor = viewer.actor().because(Some(reason));
+    state.store.reopen_month(period, &actor).await?;
+    Ok(shown(period))
+}
+
+async fn accept(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    InPath(Period(period)): InPath<Period>,
+    Form(form): Form<DecisionForm>,
+) -> Result<Response, PageProblem> {
+    let actor = viewer.actor().because(Remark::text(form.reason));
+    state.store.accept_correction(period, &actor).await?;
+    Ok(shown(period))
+}
+
+async fn file(
+    AdminViewer(viewer): AdminViewer,
+    State(state): State<ApiState>,
+    InPath(path): InPath<FilePath>,
+    headers: HeaderMap,
+) -> Result<Response, PageProblem> {
+    let Period(period) = path.period;
+    Ok(respond_file(&state.store, viewer, &headers, period, &path.name).await?)
+}
