@@ -1,5 +1,6 @@
 //! `arcadia api`: serves the REST API.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::logging;
 use crate::schedule_status::Schedules;
 use crate::stop::Stop;
 use crate::traces::SpanExport;
-use crate::worker::MetricsArguments;
+use crate::worker::metrics_bind;
 
 /// Serve the REST API.
 #[derive(clap::Args)]
@@ -61,9 +62,14 @@ pub(crate) struct Arguments {
     pub(crate) ui: UiArguments,
     #[command(flatten)]
     limits: LimitArguments,
-    #[command(flatten)]
-    metrics: MetricsArguments,
+    /// Address that serves Prometheus metrics at /metrics without a token. They include the
+    /// account's balance: only Prometheus should reach it. With the default, a second API on the
+    /// same machine serves none.
+    #[arg(long, env = "ARCADIA_METRICS_BIND", default_value = DEFAULT_METRICS_BIND, value_name = "ADDRESS:PORT", value_parser = metrics_bind)]
+    pub(crate) metrics_bind: SocketAddr,
 }
+
+const DEFAULT_METRICS_BIND: &str = "127.0.0.1:9464";
 
 /// The Temporal UI that responses link to.
 #[derive(clap::Args)]
@@ -159,10 +165,7 @@ async fn start(
     store.check_ready().await?;
     let listener = listen(arguments.api_bind).await?;
     tracing::info!("serving the API on http://{}", listener.local_addr()?);
-    let metrics_listener = match arguments.metrics.address() {
-        Some(address) => Some(listen_for_metrics(address).await?),
-        None => None,
-    };
+    let metrics_listener = listen_for_metrics(arguments.metrics_bind).await?;
     let schedules = Schedules::from_environment(store.clone());
     let limits = arguments.limits.limits(&digitalocean_url()?);
     let settings = api::Settings {
@@ -177,18 +180,28 @@ async fn start(
     Ok((listener, settings))
 }
 
-async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "metrics cannot be served on {address}: free the port, or set another with --metrics-bind \
-             or ARCADIA_METRICS_BIND"
-        )
-    })?;
+/// Returns none if another program uses the default address.
+async fn listen_for_metrics(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
+    let problem = format!(
+        "metrics cannot be served on {address}: free the port, or set another with --metrics-bind or \
+         ARCADIA_METRICS_BIND"
+    );
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error)
+            if error.kind() == ErrorKind::AddrInUse
+                && address.to_string() == DEFAULT_METRICS_BIND =>
+        {
+            tracing::warn!("{problem} ({error})");
+            return Ok(None);
+        }
+        Err(error) => return Err(error).context(problem),
+    };
     tracing::info!(
         "serving metrics on http://{}/metrics",
         listener.local_addr()?
     );
-    Ok(listener)
+    Ok(Some(listener))
 }
 
 #[cfg(test)]

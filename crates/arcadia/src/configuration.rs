@@ -16,12 +16,16 @@ use store::Store;
 use store::inventory::{Guard, Rules};
 use store::rate_limit::Limits;
 use tokio::net::TcpListener;
+use worker::SigningKey;
 use worker::team::MirroredTeamGate;
 
 use crate::failure;
 
 /// The API's address by default.
 pub(crate) const DEFAULT_API_BIND: &str = "127.0.0.1:8080";
+
+/// Minimum time between two strikes by default.
+const STRIKE_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Settings of the syncs.
 #[derive(Args)]
@@ -35,12 +39,13 @@ pub(crate) struct SyncArguments {
         value_name = "NAME"
     )]
     pub(crate) internal_project: String,
-    /// Minimum time between two strikes of a resource; a resource is deleted at its third strike.
-    #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", default_value = "10m", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    strike_interval: Duration,
+    /// Minimum time between two strikes of a resource; a resource is deleted at its third strike
+    /// [default: 10m]
+    #[arg(long, env = "ARCADIA_STRIKE_INTERVAL", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) strike_interval: Option<Duration>,
     /// Deletion guard, in percent: if a complete listing would delete more than this share of a
-    /// kind's live resources and more than --guard-rows of them, the deletions are held until an
-    /// operator decides.
+    /// kind's live resources and more than --guard-rows of them, or all of two or more, the
+    /// deletions are held until an operator decides. The same holds for projects.
     #[arg(long, env = "ARCADIA_GUARD_PERCENT", default_value_t = 20, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     guard_percent: u8,
     /// Deletion guard, in resources: see --guard-percent.
@@ -265,7 +270,12 @@ impl SyncArguments {
         self.limits.limits(url)
     }
 
-    pub(crate) fn settings(self, store: Store, digitalocean: DigitalOcean) -> worker::Settings {
+    pub(crate) fn settings(
+        self,
+        store: Store,
+        digitalocean: DigitalOcean,
+        signing_key: Option<SigningKey>,
+    ) -> worker::Settings {
         let request_limits = self.request_limits(&digitalocean.url);
         worker::Settings {
             store,
@@ -274,7 +284,7 @@ impl SyncArguments {
             request_limits,
             internal_project: self.internal_project,
             rules: Rules {
-                strike_interval: self.strike_interval,
+                strike_interval: self.strike_interval.unwrap_or(STRIKE_INTERVAL),
                 guard: Guard {
                     percent: self.guard_percent,
                     rows: self.guard_rows,
@@ -283,6 +293,7 @@ impl SyncArguments {
             dns_records: self.dns_records,
             look_back_months: self.look_back_months,
             spaces: digitalocean.spaces,
+            signing_key,
             renew_after: self.renew_after,
         }
     }

@@ -1,10 +1,11 @@
 //! `arcadia dev`: runs the whole system on one machine.
 
+mod demo;
 mod servers;
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,15 +21,17 @@ use worker::Telemetry;
 use worker::metrics::Metrics;
 use worker::schedules::{Installation, Plan};
 
+use self::demo::Demo;
 use self::servers::Servers;
 use crate::api::UiArguments;
 use crate::configuration::{self, DEFAULT_API_BIND, SyncArguments, listen};
 use crate::instance::{Instance, quoted};
 use crate::schedule_status::Schedules;
+use crate::signing::SigningArguments;
 use crate::stop::Stop;
 use crate::traces::SpanExport;
 use crate::worker::MetricsArguments;
-use crate::{logging, token};
+use crate::{logging, operator, schedules, token};
 
 /// Run PostgreSQL, Temporal, the worker and the API on this machine.
 ///
@@ -38,7 +41,9 @@ use crate::{logging, token};
 #[command(
     after_help = "If DATABASE_URL or TEMPORAL_ADDRESS is set, uses that server instead of starting one. \
                   If DO_API_TOKEN is set, reads DigitalOcean (DIGITALOCEAN_API_URL) and Spaces \
-                  (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY, SPACES_ENDPOINT_URL)."
+                  (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY, SPACES_ENDPOINT_URL). On its first \
+                  start, the demo account gets tenants, and some of its resources change twenty \
+                  seconds later; its strikes are two minutes apart unless ARCADIA_STRIKE_INTERVAL is set."
 )]
 pub(crate) struct Arguments {
     /// Directory of the database, Temporal's store and the logs [default: a per-user data
@@ -64,6 +69,8 @@ pub(crate) struct Arguments {
     ui: UiArguments,
     #[command(flatten)]
     sync: SyncArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
     #[command(flatten)]
     metrics: MetricsArguments,
 }
@@ -131,17 +138,21 @@ async fn serve(
     };
     let Started {
         listener,
+        metrics_listener,
         settings,
         metrics,
         system,
     } = started?;
 
+    let demo = servers.demo.clone();
+    let strike_interval = settings.rules.strike_interval;
     let (stop_sender, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let api = api::Settings {
         tracer: span_export.tracer(),
+        metrics_listener: Some(metrics_listener),
         rate_limits: api::RateLimits::local(),
         ..crate::api::settings(
             system.store.clone(),
@@ -167,7 +178,13 @@ async fn serve(
         system.instance.write(state)?;
         let login = system.login_link().await?;
         print_addresses(&system.instance, &login, ready_file.as_deref(), state, log)?;
-        stop.requested().await;
+        if let Some(demo) = &demo {
+            let workflows = Schedules::of(system.client.clone(), system.store.clone());
+            let life = demo.live(&system.store, &workflows, strike_interval, progress);
+            stop.unless_requested(Box::pin(life)).await;
+        } else {
+            stop.requested().await;
+        }
         Ok(())
     };
     let keeping = servers.keep_running(progress, async || {
@@ -214,6 +231,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(40);
 /// The parts that run after all servers have started.
 struct Started {
     listener: TcpListener,
+    metrics_listener: TcpListener,
     settings: worker::Settings,
     metrics: Option<Metrics>,
     system: System,
@@ -241,6 +259,9 @@ impl System {
             ));
             plan.take_over();
         }
+        plan.check_owner(&self.client)?;
+        let namespace = self.client.namespace();
+        schedules::record(&self.store, &namespace, &plan, false, &operator::actor()).await?;
         Ok(plan.carry_out(&self.client).await?)
     }
 }
@@ -252,7 +273,8 @@ impl System {
         let token_id = access.context("the admin token was revoked")?.token_id;
         let code = api::generate_secret();
         let code = code.expose_secret();
-        self.store.create_login_link(token_id, code).await?;
+        let actor = operator::actor();
+        self.store.create_login_link(token_id, code, &actor).await?;
         Ok(format!("{}/login?code={code}", self.instance.api_url))
     }
 }
@@ -263,8 +285,11 @@ async fn start(
     progress: &Progress,
     servers: &mut Servers,
 ) -> anyhow::Result<Started> {
-    let digitalocean = servers.digitalocean(progress).await?;
+    let signing_key = arguments.signing.key()?;
+    let digitalocean = servers.digitalocean(state, progress).await?;
     let listener = api_listener(arguments.api_bind).await?;
+    // A free port, so that several instances run on one machine.
+    let metrics_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let metrics = arguments.metrics.serve()?;
     let database_url = servers.database(state, progress).await?;
     let store =
@@ -282,20 +307,26 @@ async fn start(
             .as_ref()
             .and_then(Temporal::ui_url)
             .or(arguments.ui.url()),
-        is_simulated: servers.simulator.is_some(),
+        is_simulated: servers.demo.is_some(),
         database_url,
         admin_token: admin_token(&store, state).await?,
+        api_metrics_url: format!("http://{}/metrics", metrics_listener.local_addr()?),
         metrics_url: metrics
             .as_ref()
             .map(|metrics| format!("http://{}/metrics", metrics.address())),
     };
-    let mut settings = arguments.sync.settings(store.clone(), digitalocean);
-    if servers.simulator.is_some() {
+    let mut sync = arguments.sync;
+    if servers.demo.is_some() {
+        sync.strike_interval.get_or_insert(demo::STRIKE_INTERVAL);
+    }
+    let mut settings = sync.settings(store.clone(), digitalocean, signing_key);
+    if servers.demo.is_some() {
         // The simulator needs no protection, and a demo should not wait for the rate limit.
         settings.request_limits = Limits::NONE;
     }
     Ok(Started {
         listener,
+        metrics_listener,
         settings,
         metrics,
         system: System {
@@ -338,7 +369,8 @@ async fn admin_token(store: &Store, state: &StateDir) -> anyhow::Result<String> 
     {
         return Ok(token.trim().to_owned());
     }
-    let token = token::create(store, "arcadia dev", &Role::PlatformAdmin, false).await?;
+    let (role, actor) = (Role::PlatformAdmin, operator::actor());
+    let token = token::create(store, "arcadia dev", &role, false, None, &actor).await?;
     configuration::write_private(&path, token.expose_secret())?;
     Ok(token.expose_secret().to_owned())
 }
@@ -348,6 +380,7 @@ async fn reset(state: &StateDir, progress: &Progress) -> anyhow::Result<()> {
     progress.step("removing the database and Temporal's store");
     Postgres::remove_data(state, progress).await?;
     Temporal::remove_data(state, progress).await?;
+    Demo::remove_record(state)?;
     match fs::remove_file(state.path().join(TRIGGERED)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -389,8 +422,9 @@ fn print_addresses(
     writeln!(out, "Temporal UI: {ui}")?;
     writeln!(out, "Database:    {}", instance.database_url)?;
     writeln!(out, "Admin token: {}", instance.admin_token)?;
+    writeln!(out, "Metrics:     {} (API)", instance.api_metrics_url)?;
     if let Some(url) = &instance.metrics_url {
-        writeln!(out, "Metrics:     {url}")?;
+        writeln!(out, "             {url} (worker)")?;
     }
     writeln!(out, "Log:         {}", log.display())?;
     writeln!(out, "To use the temporal CLI in another shell:")?;

@@ -104,9 +104,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Address::API
             .check(&mut report, settings.api.api_bind)
             .await?;
-        if let Some(address) = settings.worker.metrics.address() {
-            Address::METRICS.check(&mut report, address).await?;
-        }
+        Address::METRICS
+            .check(&mut report, settings.api.metrics_bind)
+            .await?;
     }
     match report.failed {
         0 => Ok(()),

@@ -46,6 +46,8 @@ pub(crate) struct Instance {
     pub(crate) is_simulated: bool,
     pub(crate) database_url: String,
     pub(crate) admin_token: String,
+    /// The URL of the API's metrics, which need no token.
+    pub(crate) api_metrics_url: String,
     /// The URL of the worker's metrics, if served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_url: Option<String>,

@@ -7,17 +7,22 @@ mod api;
 mod configuration;
 mod dev;
 mod doctor;
+mod export;
 mod failure;
 mod instance;
 mod logging;
 mod migrate;
+mod operator;
+mod purge;
 mod schedule_status;
 mod schedules;
+mod signing;
 mod simulator;
 mod status;
 mod stop;
 mod token;
 mod traces;
+mod verify;
 mod worker;
 mod workflow_starter;
 
@@ -51,13 +56,18 @@ enum Command {
     Doctor(doctor::Arguments),
     Status(status::Arguments),
     Token(token::Arguments),
+    Export(export::Arguments),
+    Purge(purge::Arguments),
+    Verify(verify::Arguments),
     Simulator(simulator::Arguments),
 }
 
 /// Runs the command of the command line and returns the process's exit code.
 ///
-/// Must not be spawned as a task: workflow code runs on the thread that polls the worker, which is
-/// the thread of this future.
+/// Starts the async runtime here, so that callers do not compile the commands again. The commands
+/// are not a spawned task: workflow code runs on the thread that polls the worker, which is this
+/// thread.
+#[tokio::main]
 pub async fn main() -> ExitCode {
     // `status` and `schedules` report their finding by the exit code.
     let mut success = ExitCode::SUCCESS;
@@ -80,6 +90,9 @@ pub async fn main() -> ExitCode {
                 .map(|code| success = code),
             Command::Doctor(arguments) => stop.or_abort(Box::pin(doctor::run(arguments))).await,
             Command::Token(arguments) => stop.or_abort(Box::pin(token::run(arguments))).await,
+            Command::Export(arguments) => stop.or_abort(Box::pin(export::run(arguments))).await,
+            Command::Purge(arguments) => stop.or_abort(Box::pin(purge::run(arguments))).await,
+            Command::Verify(arguments) => verify::run(&arguments),
             Command::Simulator(arguments) => simulator::run(arguments, stop).await,
         },
         Err(error) => Err(error),

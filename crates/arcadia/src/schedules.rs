@@ -4,12 +4,15 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::{Map, Value, json};
+use store::{Actor, Store};
 use temporalio_client::{Client, NamespacedClient as _};
 use worker::schedules::{self, Change, Difference, Installation, Plan, Planned, Stopped, Unwanted};
 use worker::search_attributes;
 
 use crate::failure;
 use crate::instance::InstanceArguments;
+use crate::operator;
 
 /// Apply the schedules to Temporal, or list them.
 #[derive(clap::Args)]
@@ -52,6 +55,9 @@ struct ApplyArguments {
     /// Also replace the schedules of another installation, which stops its syncs.
     #[arg(long)]
     take_over: bool,
+    /// Reason, recorded in the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Differs from 1 (any failure) and 2 (invalid arguments).
@@ -64,13 +70,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let client = temporal.client;
     match arguments.command {
         Command::Apply(arguments) => {
-            let installation = installation(instance).await?;
-            apply(&client, &arguments, &installation).await
+            let (store, installation) = installation(instance).await?;
+            apply(&client, &arguments, &store, &installation).await
         }
         Command::List => {
             // The list is useful even if the installation is unknown.
             let installation = match installation(instance).await {
-                Ok(installation) => Some(installation),
+                Ok((_, installation)) => Some(installation),
                 Err(error) => {
                     let reason = failure::one_line(&error);
                     eprintln!("cannot detect schedules of another installation: {reason}");
@@ -83,17 +89,61 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints the database on stderr and returns its installation.
-async fn installation(instance: &InstanceArguments) -> anyhow::Result<Installation> {
+/// Prints the database on stderr and returns it with its installation.
+async fn installation(instance: &InstanceArguments) -> anyhow::Result<(Store, Installation)> {
     let database = instance.database(1).await?;
     eprintln!("database: {}", database.description);
     database.store.check_ready().await?;
-    Ok(Installation::of(&database.store).await?)
+    let installation = Installation::of(&database.store).await?;
+    Ok((database.store, installation))
+}
+
+/// Records the changes of a plan in the audit; nothing if there are none. Must precede the first
+/// change, because no transaction contains changes of Temporal.
+pub(crate) async fn record(
+    store: &Store,
+    namespace: &str,
+    plan: &Plan,
+    prunes: bool,
+    actor: &Actor,
+) -> anyhow::Result<()> {
+    if plan.is_empty() && !prunes {
+        return Ok(());
+    }
+    let mut schedules = Map::new();
+    for planned in &plan.schedules {
+        let change = match &planned.change {
+            Change::Created => json!("created"),
+            Change::Updated(differences) => differences
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Value>(),
+            Change::Unchanged => continue,
+        };
+        schedules.insert(planned.schedule.id.to_owned(), change);
+    }
+    let unwanted = plan.unwanted.iter().filter(|one| one.foreign.is_none());
+    for Unwanted { id, .. } in unwanted.filter(|_| prunes) {
+        schedules.insert(id.clone(), json!("removed"));
+    }
+    let attributes = plan.attributes.missing.iter();
+    let attributes: Vec<String> = attributes.map(ToString::to_string).collect();
+    let taken_over = plan.foreign().map(|foreign| foreign.owner.to_string());
+    let changes = json!({
+        "schedules": schedules,
+        "search_attributes": attributes,
+        "taken_over_from": taken_over,
+    });
+    store
+        .record_schedule_changes(namespace, changes, actor)
+        .await?;
+    Ok(())
 }
 
 async fn apply(
     client: &Client,
     arguments: &ApplyArguments,
+    store: &Store,
     installation: &Installation,
 ) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::new(client, installation).await?;
@@ -119,6 +169,8 @@ async fn apply(
     };
     // Each step is printed when it is done, so that changes before a failure have been shown.
     if !arguments.dry_run {
+        let actor = operator::actor().because(arguments.reason.clone());
+        record(store, &client.namespace(), &plan, prunes, &actor).await?;
         plan.register(client).await?;
     }
     for attribute in &plan.attributes.missing {

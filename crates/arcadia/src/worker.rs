@@ -9,6 +9,7 @@ use worker::search_attributes;
 
 use crate::configuration::{DigitalOcean, QueueArguments, SyncArguments, connect_database};
 use crate::logging;
+use crate::signing::SigningArguments;
 use crate::stop::Stop;
 use crate::traces::SpanExport;
 
@@ -27,20 +28,21 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) sync: SyncArguments,
     #[command(flatten)]
+    pub(crate) signing: SigningArguments,
+    #[command(flatten)]
     pub(crate) metrics: MetricsArguments,
 }
 
 /// The address of the metrics.
 #[derive(clap::Args)]
 pub(crate) struct MetricsArguments {
-    /// Address that serves Prometheus metrics at /metrics, e.g. 127.0.0.1:9464. Metrics need no
-    /// token, and the API's include the account's balance [default: a worker serves none, the API
-    /// serves them on its own port]
+    /// Address that serves Prometheus metrics of the worker at /metrics without a token, e.g.
+    /// 127.0.0.1:9464 [default: none are served]
     #[arg(long, env = "ARCADIA_METRICS_BIND", value_name = "ADDRESS:PORT", value_parser = metrics_bind)]
     metrics_bind: Option<SocketAddr>,
 }
 
-fn metrics_bind(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn metrics_bind(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "expected an address and a port, e.g. 127.0.0.1:9464")
 }
@@ -83,13 +85,14 @@ async fn start(
 ) -> anyhow::Result<(Client, worker::Settings, Option<Metrics>)> {
     // First, so that a probe of a starting worker already gets metrics.
     let metrics = arguments.metrics.serve()?;
+    let signing_key = arguments.signing.key()?;
     let digitalocean = DigitalOcean::from_environment(&arguments.queues.purposes())?;
     let store = connect_database(worker::CONNECTIONS).await?;
     store.check_ready().await?;
     let client = worker::temporal::connect().await?;
     digitalocean.check(&store).await?;
     warn_of_missing_attributes(&client).await;
-    let settings = arguments.sync.settings(store, digitalocean);
+    let settings = arguments.sync.settings(store, digitalocean, signing_key);
     Ok((client, settings, metrics))
 }
 

@@ -1,10 +1,13 @@
 //! Starts workflows for people who use the pages, and describes their runs.
 
+mod months;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
 use api::{
-    DescribeFuture, RunDescription, StartFuture, WorkflowError, WorkflowRun, WorkflowStarter,
+    CloseApproval, DescribeFuture, RunDescription, StartFuture, WorkflowError, WorkflowRun,
+    WorkflowStarter,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use digitalocean::ResourceListing;
@@ -27,6 +30,7 @@ use uuid::Uuid;
 use worker::schedules::{self, Installation, MEMO, SCHEDULES, Schedule};
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::invoices::IngestInvoice;
+use workflows::reallocations::{self, Reallocate};
 use workflows::{Input, search_attributes, task_queue};
 
 use crate::schedule_status::{Schedules, status_name};
@@ -41,6 +45,11 @@ const APPEARS_WITHIN: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(100);
 
 impl WorkflowStarter for Schedules {
+    fn schedule_ids(&self) -> Vec<String> {
+        let schedules = SCHEDULES.iter();
+        schedules.map(|schedule| schedule.id.to_owned()).collect()
+    }
+
     fn kinds(&self) -> Vec<String> {
         let listings = listings().iter().chain([zones_with_records()]);
         let kinds = listings.flat_map(ResourceListing::kinds);
@@ -106,6 +115,7 @@ impl WorkflowStarter for Schedules {
                 .static_summary(format!("mirrors the kind {kind}, started on a page"));
             let scope = InventoryScope {
                 kinds: vec![ResourceKind::named(kind)],
+                repeats: 0,
             };
             let options = options.id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate);
             let options = options.id_conflict_policy(WorkflowIdConflictPolicy::UseExisting);
@@ -136,6 +146,41 @@ impl WorkflowStarter for Schedules {
                 .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting);
             let input = Input::Valid(invoice.into());
             start(client, IngestInvoice::run, input, options.build()).await
+        })
+    }
+
+    fn reallocate(&self) -> StartFuture<'_> {
+        Box::pin(async move {
+            let client = self.connected().await?;
+            let (installation, _) = self.own_schedule(client, BILLING).await?;
+            let queue = task_queue::CLOUD_BILLING;
+            let options = WorkflowStartOptions::new(queue, reallocations::WORKFLOW_ID)
+                .search_attributes(search_attributes::of_run(queue, Vec::new()))
+                .memo(memo(&installation))
+                .static_summary(reallocations::SUMMARY)
+                .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
+                .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting);
+            start(client, Reallocate::run, Input::Missing, options.build()).await
+        })
+    }
+
+    fn close(&self, period: NaiveDate) -> StartFuture<'_> {
+        Box::pin(async move {
+            let client = self.connected().await?;
+            let (installation, _) = self.own_schedule(client, BILLING).await?;
+            months::close(client, memo(&installation), period).await
+        })
+    }
+
+    fn approve_close<'a>(
+        &'a self,
+        period: NaiveDate,
+        approval: &'a CloseApproval,
+    ) -> StartFuture<'a> {
+        Box::pin(async move {
+            let client = self.connected().await?;
+            self.own_schedule(client, BILLING).await?;
+            months::approve(client, period, approval).await
         })
     }
 

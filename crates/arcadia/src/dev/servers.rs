@@ -1,16 +1,18 @@
 //! The servers of `arcadia dev`: chooses, starts and supervises them.
 
 use std::future::pending;
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use devstack::leftover_variables::{self, Named};
 use devstack::{Postgres, Progress, StateDir, Temporal};
 use digitalocean::{BaseUrl, Purpose, SpacesClient, SpacesKeys, Tokens};
-use simulator::{Account, DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN, Simulator};
+use simulator::{DEMO_SPACES_KEY, DEMO_SPACES_SECRET, DEMO_TOKEN};
 use temporalio_client::Client;
 use tokio::sync::watch;
 use worker::temporal;
 
+use super::demo::Demo;
 use crate::configuration::{DigitalOcean, variable};
 use crate::instance::quoted;
 
@@ -19,14 +21,15 @@ use crate::instance::quoted;
 pub(super) struct Servers {
     pub(super) postgres: Option<Postgres>,
     pub(super) temporal: Option<Temporal>,
-    /// Serves until dropped.
-    pub(super) simulator: Option<Simulator>,
+    /// Shared with the task that changes the account.
+    pub(super) demo: Option<Rc<Demo>>,
 }
 
 impl Servers {
     /// Returns the DigitalOcean of the environment if it has a token; else starts a simulator.
     pub(super) async fn digitalocean(
         &mut self,
+        state: &StateDir,
         progress: &Progress,
     ) -> anyhow::Result<DigitalOcean> {
         if DigitalOcean::has_token() {
@@ -34,9 +37,8 @@ impl Servers {
             progress.step(format!("DigitalOcean: {}", digitalocean.url.as_str()));
             return Ok(digitalocean);
         }
-        let simulator = Simulator::start(Account::demo())
-            .await
-            .context("cannot start the simulator")?;
+        let demo = Demo::start(state).await?;
+        let simulator = &demo.simulator;
         progress.step(format!(
             "DigitalOcean: DO_API_TOKEN is not set; using a simulated demo account at {}",
             simulator.url()
@@ -49,7 +51,7 @@ impl Servers {
         let spaces = keys.map(|keys| SpacesClient::new(&simulator.spaces_url(), keys));
         let spaces = spaces.transpose()?;
         let url = BaseUrl::parse(&simulator.url())?;
-        self.simulator = Some(simulator);
+        self.demo = Some(Rc::new(demo));
         Ok(DigitalOcean {
             url,
             tokens: Tokens::one(DEMO_TOKEN.into()),
@@ -193,7 +195,7 @@ impl Servers {
 
     /// Stops all servers and waits until they have ended.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        drop(self.simulator);
+        drop(self.demo);
         let temporal = match self.temporal {
             Some(temporal) => temporal.stop().await,
             None => Ok(()),

@@ -31,10 +31,36 @@ pub(super) async fn check_database(
         format_args!("connected to {}", database.description),
     )?;
     match database.store.check_ready().await {
-        Ok(()) => report
-            .ok("schema", "up to date")
-            .map(|()| Some(database.store)),
-        Err(error) => report.error("schema", error).map(|()| None),
+        Ok(()) => report.ok("schema", "up to date")?,
+        Err(error) => return report.error("schema", error).map(|()| None),
+    }
+    check_audit(report, &database.store).await?;
+    Ok(Some(database.store))
+}
+
+/// Verifies the chain of the audit.
+async fn check_audit(report: &mut Report, store: &Store) -> anyhow::Result<()> {
+    const CHECK: &str = "audit";
+    let chain = match store.verify_audit().await {
+        Ok(chain) => chain,
+        Err(error) => return report.error(CHECK, error),
+    };
+    match chain.broken_at {
+        None if chain.entries == 0 => report.ok(CHECK, "no entries yet"),
+        None => report.ok(
+            CHECK,
+            format_args!(
+                "{} entries, none changed or removed; the hash of the last one is {}",
+                chain.entries, chain.last_hash
+            ),
+        ),
+        Some(broken) => report.fail(
+            CHECK,
+            format_args!(
+                "{broken} outside this program: compare the table audit_entries with a backup and with \
+                 the log of the API, which has the number and the hash of each entry"
+            ),
+        ),
     }
 }
 
@@ -255,7 +281,7 @@ impl Address {
     pub(super) const METRICS: Self = Self {
         check: "metrics address",
         variable: "ARCADIA_METRICS_BIND",
-        command: "arcadia worker",
+        command: "arcadia api` or `arcadia worker",
     };
 
     pub(super) async fn check(

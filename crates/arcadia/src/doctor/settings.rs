@@ -48,6 +48,20 @@ pub(super) fn check(
         "settings",
         "the ARCADIA_... variables of the worker and the API are valid",
     )?;
+    match settings.worker.signing.key() {
+        Ok(Some(key)) => report.ok(
+            "signing key",
+            format_args!(
+                "statements of closed months are signed by the key {}",
+                key.fingerprint()
+            ),
+        )?,
+        Ok(None) => report.ok(
+            "signing key",
+            "ARCADIA_SIGNING_KEY_FILE is not set, so statements of closed months are not signed",
+        )?,
+        Err(error) => report.error("signing key", error)?,
+    }
     let ui = running.and_then(|instance| instance.temporal_ui_url.clone());
     match ui.or(settings.api.ui.url()) {
         Some(url) => report.ok(

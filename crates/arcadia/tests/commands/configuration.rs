@@ -64,6 +64,29 @@ async fn a_worker_without_a_token_names_the_variables() {
 }
 
 #[tokio::test]
+async fn an_invalid_signing_key_is_refused_with_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key.pem");
+    std::fs::write(&path, SECRET).unwrap();
+    let path = path.to_str().unwrap();
+    let variable = [("ARCADIA_SIGNING_KEY_FILE", path)];
+    for command in [
+        with(arcadia(&["worker"]), &variable),
+        arcadia(&["worker", "--signing-key-file", path]),
+    ] {
+        let refusal = refusal(command).await;
+        assert!(
+            refusal.contains(path) && refusal.contains("ed25519"),
+            "{refusal}"
+        );
+        assert!(!refusal.contains(SECRET), "{refusal}");
+    }
+    let missing = arcadia(&["worker", "--signing-key-file", "/nonexistent/key.pem"]);
+    let missing = refusal(missing).await;
+    assert!(missing.contains("ARCADIA_SIGNING_KEY_FILE"), "{missing}");
+}
+
+#[tokio::test]
 async fn a_worker_of_some_queues_needs_only_their_tokens() {
     let billing = [("DO_API_TOKEN_CLOUD_BILLING", SECRET)];
     for arguments in [

@@ -1,7 +1,6 @@
 //! `arcadia dev` as a process: start, kill, restart, stop.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -120,10 +119,6 @@ fn processes(state: &Path) -> Vec<String> {
         .collect()
 }
 
-fn accepts_connections(address: &str) -> bool {
-    TcpStream::connect(address).is_ok()
-}
-
 #[tokio::test]
 async fn dev_serves_the_demo_account_until_it_is_stopped() {
     let state = tempfile::tempdir().unwrap();
@@ -147,16 +142,102 @@ async fn dev_serves_the_demo_account_until_it_is_stopped() {
     let directory = state.path().file_name().unwrap().to_string_lossy();
     assert!(second.contains(&*directory), "{second}");
 
-    let addresses = ["api_url", "temporal_ui_url"].map(|field| {
-        let url: Url = dev_process.field(field).parse().unwrap();
-        format!("127.0.0.1:{}", url.port().unwrap())
-    });
-    let token = dev_process.field("admin_token").to_owned();
+    let (api, token) = (api.to_owned(), dev_process.field("admin_token").to_owned());
     dev_process.stop().await;
     assert_eq!(processes(state.path()), Vec::<String>::new());
-    assert!(!addresses.iter().any(|address| accepts_connections(address)));
+    // A concurrent test may use the port by now, but its instance knows another token.
+    let projects = http.get(format!("{api}/api/v1/projects"));
+    let response = projects.bearer_auth(&token).send().await;
+    assert!(!response.is_ok_and(|response| response.status().is_success()));
     let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     assert!(!log.is_empty() && !log.contains(&token) && !log.contains(DEMO_TOKEN));
+}
+
+#[tokio::test]
+async fn the_demo_account_is_alive_and_keeps_its_fixed_figures() {
+    let state = tempfile::tempdir().unwrap();
+    let command = || {
+        let mut command = dev(state.path());
+        command.env("ARCADIA_STRIKE_INTERVAL", "1s");
+        command
+    };
+    let first = Dev::start(command(), state.path()).await;
+    let mut database = first.database().await;
+    let held = "select count(*) from cloud_held_deletions where kind = 'snapshot' and state = 'pending' and would_delete = 12";
+    let is_held = async || (count(&mut database, held).await == 1).then_some(());
+    eventually("a deletion is held", is_held).await;
+    wait_for_every_invoice(&mut database).await;
+    let count_of_open = "select count(*) from cloud_estimates where state = 'open'";
+    let is_estimated = async || (count(&mut database, count_of_open).await == 1).then_some(());
+    eventually("the open month is estimated", is_estimated).await;
+    assert_demo(&mut database).await;
+
+    let (api, token) = (first.field("api_url"), first.field("admin_token"));
+    let get = async |path: &str| {
+        let request = reqwest_client().get(format!("{api}/api/v1/{path}"));
+        let response = request.bearer_auth(token).send().await.unwrap();
+        response.json::<Value>().await.unwrap()
+    };
+    assert_eq!(get("billing/checks").await["data"], serde_json::json!([]));
+    let statements = get("billing/statements?period=2026-04").await;
+    assert_eq!(statements["meta"]["total"], "86.92", "{statements}");
+    assert_eq!(statements["meta"]["difference"], "0.00", "{statements}");
+    let names = statements["data"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|row| row["tenant_id"].as_str()).collect();
+    let expected = [None, Some("marketing"), Some("platform"), Some("product")];
+    assert_eq!(names, expected);
+    let estimates = get("billing/estimates").await;
+    let month = chrono::Utc::now().format("%Y-%m-01").to_string();
+    assert_eq!(estimates["data"][0]["period"], month, "{estimates}");
+    let sync = get("sync").await;
+    let reasons = sync["data"]["reasons"].as_array().unwrap().iter();
+    let codes: Vec<_> = reasons.map(|reason| &reason["code"]).collect();
+    assert_eq!(codes, ["deletions_held"], "{sync}");
+    let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
+    let is_bad = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    // On a busy machine, statements and connections are slow.
+    let bad = log
+        .lines()
+        .filter(is_bad)
+        .filter(|line| !line.contains(" sqlx::"));
+    assert_eq!(bad.collect::<Vec<_>>(), [""; 0]);
+    drop(database);
+    first.stop().await;
+
+    // A restart continues the account instead of repeating its changes.
+    let second = Dev::start(command(), state.path()).await;
+    let printed = fs::read_to_string(state.path().join("stderr.log")).unwrap();
+    assert!(!printed.contains("demo account: assigned"), "{printed}");
+    let (_, simulator) = printed.split_once("demo account at ").unwrap();
+    let simulator = simulator.lines().next().unwrap();
+    let snapshots = reqwest_client().get(format!("{simulator}/v2/snapshots"));
+    let snapshots = snapshots.bearer_auth(DEMO_TOKEN).send().await.unwrap();
+    let snapshots: Value = snapshots.json().await.unwrap();
+    assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 2);
+    assert_demo(&mut second.database().await).await;
+    second.stop().await;
+}
+
+/// Checks the moved droplet, the held deletion, and the figures that never change.
+async fn assert_demo(database: &mut PgConnection) {
+    for (sql, expected) in [
+        ("select count(*) from cloud_resources where kind = 'droplet' and deleted_at is null", 5),
+        ("select count(*) from cloud_resources where kind = 'dns_zone' and deleted_at is null", 7),
+        ("select count(*) from cloud_resources where kind = 'snapshot' and deleted_at is null", 14),
+        ("select count(*) from cloud_invoices where is_final", 137),
+        ("select count(*) from cloud_invoices", 137),
+        ("select count(*) from cloud_projects where tenant_id is not null", 3),
+        ("select count(*) from cloud_held_deletions where state = 'pending'", 1),
+        ("select count(*) from cloud_project_memberships m join cloud_resources r on r.id = m.resource_id
+            where r.name = 'status-page'", 2),
+        ("select count(*) from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id where i.period = '2026-04-01'", 33),
+        ("select (sum(l.amount) * 100)::bigint from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id
+            where i.period = '2026-04-01'", 8692),
+        ("select count(l.resource_id) from cloud_cost_lines l join cloud_invoices i on i.id = l.invoice_id
+            where i.period = '2026-04-01'", 6),
+    ] {
+        assert_eq!(count(database, sql).await, expected, "{sql}");
+    }
 }
 
 #[tokio::test]

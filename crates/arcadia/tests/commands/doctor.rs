@@ -168,6 +168,7 @@ async fn a_complete_configuration_is_all_ok() {
         "temporal ui:",
         "database:",
         "schema:",
+        "audit:",
         "temporal:",
         "namespace:",
         "team cloud-billing:",

@@ -109,7 +109,7 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     list.env("TEMPORAL_ADDRESS", &elsewhere)
         .env("DATABASE_URL", "postgres://127.0.0.1:1/elsewhere");
     let (table, errors) = printed(&output(list).await);
-    assert_eq!(table.matches("active, ").count(), 5, "{table}");
+    assert_eq!(table.matches("active, ").count(), 6, "{table}");
     assert!(errors.contains(&address), "{errors}");
     assert_eq!(errors.matches("--state-dir").count(), 2, "{errors}");
     assert!(!errors.contains(&password(&instance)), "{errors}");
@@ -117,7 +117,7 @@ async fn a_running_instance_is_addressed_by_state_dir_and_by_variables() {
     let mut list = arcadia(&["schedules", "list"]);
     list.envs(&variables);
     let (table, errors) = printed(&output(list).await);
-    assert_eq!(table.matches("active, ").count(), 5, "{table}");
+    assert_eq!(table.matches("active, ").count(), 6, "{table}");
     assert!(errors.contains("(TEMPORAL_ADDRESS)"), "{errors}");
 
     // Without other variables, ARCADIA_STATE_DIR selects both servers.
@@ -229,7 +229,7 @@ async fn a_shell_with_the_variables_of_a_stopped_dev_restarts_it() {
     assert_eq!(again.field("database_url"), kept["DATABASE_URL"]);
     assert_eq!(again.field("temporal_address"), kept["TEMPORAL_ADDRESS"]);
     let schedules = output(at(state.path(), &["schedules", "list"])).await;
-    assert_eq!(printed(&schedules).0.matches("active, ").count(), 5);
+    assert_eq!(printed(&schedules).0.matches("active, ").count(), 6);
     again.stop().await;
 
     // Other processes on both ports are not mistaken for the own servers.

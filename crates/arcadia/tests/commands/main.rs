@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod audit;
 mod configuration;
 mod dev;
 mod doctor;
@@ -11,4 +12,5 @@ mod status;
 mod supervision;
 mod support;
 mod traces;
+mod verify;
 mod worker;

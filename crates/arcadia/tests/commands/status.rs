@@ -47,7 +47,8 @@ async fn an_up_to_date_mirror_is_ok() {
     let healthy = Healthy::start().await;
     let store = Store::connect(&healthy.database.url(), 1).await.unwrap();
     let facts = ListingFacts {
-        started_at: store.now().await.unwrap(),
+        evidence: store.begin_fetch().await.unwrap(),
+        finished_at: store.now().await.unwrap(),
         completeness: Completeness::Complete,
         shortfall: Shortfall::default(),
         total: None,
@@ -76,9 +77,9 @@ async fn an_up_to_date_mirror_is_ok() {
         month_to_date_balance: "1.00".parse().unwrap(),
         account_balance: "0.00".parse().unwrap(),
         month_to_date_usage: "1.00".parse().unwrap(),
-        generated_at: facts.started_at,
+        generated_at: facts.evidence.began_at(),
     };
-    store.store_balance(&balance).await.unwrap();
+    store.store_balance(&balance, facts.evidence).await.unwrap();
     // Without a worker, the first runs of the schedules never end.
     let mut database = PgConnection::connect(&healthy.database.url())
         .await

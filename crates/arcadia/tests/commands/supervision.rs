@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
+use worker::schedules::SCHEDULES;
 
 use crate::dev::{Dev, dev, reqwest_client};
 use crate::support::{eventually, output};
@@ -119,13 +121,41 @@ async fn dev_restarts_killed_servers_and_syncs_continue() {
 }
 
 #[tokio::test]
+async fn dev_triggers_every_schedule_at_its_first_start() {
+    let state = tempfile::tempdir().unwrap();
+    let instance = Dev::start(dev(state.path()), state.path()).await;
+    // The id of a run has the time of its start.
+    let starts = async |schedule: &str| -> Vec<DateTime<Utc>> {
+        let query = format!("WorkflowId STARTS_WITH '{schedule}-2'");
+        let arguments = ["workflow", "list", "--query", &query, "-o", "json"];
+        let listed = cli(&instance, &arguments).await;
+        let listed: Value = serde_json::from_str(&listed).unwrap_or_default();
+        let runs = listed.as_array().into_iter().flatten();
+        let ids = runs.filter_map(|run| run["execution"]["workflowId"].as_str());
+        ids.filter_map(|id| id.strip_prefix(schedule)?.strip_prefix('-')?.parse().ok())
+            .collect()
+    };
+    for schedule in SCHEDULES {
+        // The daily schedules start no other run now, and droplets are listed every minute.
+        let triggered = async || {
+            let daily = *starts("maintain").await.first()?;
+            let mut starts = starts(schedule.id).await.into_iter();
+            let is_near = |at: DateTime<Utc>| (at - daily).abs() < TimeDelta::seconds(10);
+            starts.any(is_near).then_some(())
+        };
+        eventually(schedule.id, triggered).await;
+    }
+    instance.stop().await;
+}
+
+#[tokio::test]
 async fn a_temporal_server_that_lost_its_store_gets_the_schedules() {
     let state = tempfile::tempdir().unwrap();
     let instance = Dev::start(dev(state.path()), state.path()).await;
     let schedules = async || {
         let listed = cli(&instance, &["schedule", "list", "-o", "json"]).await;
         let listed: Value = serde_json::from_str(&listed).ok()?;
-        (listed.as_array()?.len() == 5).then_some(())
+        (listed.as_array()?.len() == 6).then_some(())
     };
     eventually("the schedules are listed", schedules).await;
 

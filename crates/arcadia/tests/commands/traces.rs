@@ -132,18 +132,16 @@ async fn an_ingest_has_spans_of_its_run_activity_and_requests() {
         assert!(csv.started >= ingest.started && csv.ended <= ingest.ended);
         assert!(csv.started < csv.ended);
     }
-    let volumes = spans.iter().find(|span| {
-        span.name == "RunActivity:inventory.sync_kind"
-            && span.attributes.contains_key("arcadia.kind")
-            && span.text("arcadia.kind") == "volume"
-    });
-    let volumes = volumes.expect("volumes are listed");
+    let all = spans
+        .iter()
+        .find(|span| span.name == "RunActivity:inventory.sync_all");
+    let all = all.expect("all kinds are listed");
     assert!(
         spans
             .iter()
-            .any(|span| span.parent == volumes.span && span.name == "GET /v2/volumes")
+            .any(|span| span.parent == all.span && span.name == "GET /v2/volumes")
     );
-    assert_eq!(volumes.text("arcadia.workflow_type"), "SyncInventory");
+    assert_eq!(all.text("arcadia.workflow_type"), "SyncInventory");
     // No span is sent twice.
     let ids: std::collections::BTreeSet<_> = spans.iter().map(|span| &span.span).collect();
     assert_eq!(ids.len(), spans.len());

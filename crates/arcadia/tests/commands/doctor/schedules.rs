@@ -132,7 +132,7 @@ async fn missing_search_attributes_and_schedules_are_reported_and_applied() {
     contains_all(&stdout, &["sync-projects    created"]);
     let (status, stdout) = namespace.apply(&["--dry-run", "--prune"]).await;
     assert_eq!(status, Some(0), "{stdout}");
-    assert_eq!(stdout.matches("unchanged").count(), 5, "{stdout}");
+    assert_eq!(stdout.matches("unchanged").count(), 6, "{stdout}");
     assert_eq!(problems().await, Vec::<String>::new());
 }
 
@@ -167,7 +167,7 @@ async fn apply_keeps_a_pause_and_reverts_other_changes() {
         &["poll-balance     updated, stays paused: month-end"],
     );
     let (_, stdout) = namespace.apply(&[]).await;
-    assert_eq!(stdout.matches("unchanged").count(), 5, "{stdout}");
+    assert_eq!(stdout.matches("unchanged").count(), 6, "{stdout}");
     contains_all(&stdout, &["unchanged, stays paused: month-end"]);
 }
 
@@ -239,7 +239,7 @@ async fn schedules_of_another_installation_are_reported_and_taken_over() {
     };
     let listed = list().await;
     let foreign = "belongs to another installation (team unknown, database 00000000-";
-    assert_eq!(listed.matches(foreign).count(), 5, "{listed}");
+    assert_eq!(listed.matches(foreign).count(), 6, "{listed}");
     assert!(
         !listed.contains("run `arcadia schedules apply`"),
         "{listed}"
@@ -284,23 +284,23 @@ async fn schedules_of_another_installation_are_reported_and_taken_over() {
     assert!(verdict.contains(reason), "{verdict}");
     assert!(!verdict.contains("schedule_outdated"), "{verdict}");
     let (_, stdout) = namespace.apply(&["--dry-run"]).await;
-    assert_eq!(stdout.matches("unchanged").count(), 5, "{stdout}");
+    assert_eq!(stdout.matches("unchanged").count(), 6, "{stdout}");
     // An update by the CLI removes the memo of the runs but keeps that of the schedule.
     let update = "schedule update --schedule-id poll-balance --interval 1h --type PollBalance";
     let run = "--task-queue cloud-billing --workflow-id poll-balance";
     namespace.cli(&format!("{update} {run}")).await;
     let listed = list().await;
-    assert_eq!(listed.matches(foreign).count(), 5, "{listed}");
+    assert_eq!(listed.matches(foreign).count(), 6, "{listed}");
 
     let take_over = ["apply", "--take-over"];
     let (status, stdout, errors) = namespace.schedules_of(&other.url(), &take_over).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
     assert_eq!(
         stdout.matches("updated, taken over from").count(),
-        5,
+        6,
         "{stdout}"
     );
-    assert_eq!(list().await.matches("active, ").count(), 5);
+    assert_eq!(list().await.matches("active, ").count(), 6);
     let (status, stdout) = namespace.apply(&[]).await;
     assert_eq!(status, Some(1), "{stdout}");
 }
@@ -350,7 +350,7 @@ async fn without_a_database_schedules_are_listed_but_not_applied() {
     let listed = run(&["list"]).await;
     assert_eq!(listed.status.code(), Some(0));
     let table = String::from_utf8(listed.stdout).unwrap();
-    assert_eq!(table.matches("active, ").count(), 5, "{table}");
+    assert_eq!(table.matches("active, ").count(), 6, "{table}");
     let errors = String::from_utf8(listed.stderr).unwrap();
     contains_all(&errors, &["another installation", "set DATABASE_URL"]);
     let applied = run(&["apply"]).await;
