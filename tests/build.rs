@@ -4,5 +4,7 @@ fn main() {
     prerequisites::program("go");
     prerequisites::program("chromedriver");
     prerequisites::axe();
+    prerequisites::focus_toolkit();
+    prerequisites::focus_validator();
     prerequisites::long_tests();
 }

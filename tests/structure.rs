@@ -14,13 +14,14 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Item, UseTree};
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "activities",
     "api",
     "crates/arcadia",
     "crates/devstack",
     "crates/digitalocean",
     "crates/domain",
+    "crates/export",
     "crates/simulator",
     "crates/store",
     "worker",

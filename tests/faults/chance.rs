@@ -117,7 +117,7 @@ async fn runs_without_faults_are_equal_and_lost_or_doubled_rows_are_found() {
     let lines = found.get_mut("cloud_cost_lines").unwrap();
     let (lost, _) = lines.pop_first().unwrap();
     *lines.first_entry().unwrap().get_mut() += 1;
-    let projects = found.get_mut("cloud_projects").unwrap();
+    let projects = found.get_mut("cloud_project_rows").unwrap();
     let (alive, count) = projects.pop_first().unwrap();
     let deleted = alive.replace(r#""deleted_at":null"#, r#""deleted_at":"a time""#);
     assert_ne!(alive, deleted);

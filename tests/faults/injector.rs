@@ -9,6 +9,7 @@ use simulator::{Fault, FaultKind};
 use tokio::sync::watch;
 
 use super::rng::Rng;
+use super::scenario::PHASES;
 use super::site::{Servers, Site, terminate_connections};
 
 /// The parts that fail in a run, selected by the seed.
@@ -116,10 +117,12 @@ pub(crate) enum Injected {
     ShortPages,
     MovedItems,
     ClockSkewed,
+    ChangedWhileFrozen,
 }
 
 impl Injected {
-    /// The faults that occur at a point in time. A clock is wrong throughout.
+    /// The faults that occur at a random time during a phase. A clock is wrong throughout, and all
+    /// workers are suspended between two phases.
     const ALL: [Self; 18] = [
         Self::WorkerKilled,
         Self::WorkerTerminated,
@@ -164,6 +167,7 @@ impl fmt::Display for Injected {
             Self::ShortPages => "DigitalOcean: pages that lack an item",
             Self::MovedItems => "DigitalOcean: items that change pages",
             Self::ClockSkewed => "clock hours wrong, one of two workers",
+            Self::ChangedWhileFrozen => "account changed while all workers were frozen",
         })
     }
 }
@@ -175,19 +179,32 @@ pub(crate) type Tally = BTreeMap<Injected, u64>;
 pub(crate) struct Injector {
     family: Family,
     rng: Rng,
+    /// The phase with changes of the account that happen while all workers are suspended: a phase
+    /// with many changes.
+    pub(crate) frozen_before: usize,
     pub(crate) tally: Tally,
     /// The injected faults in order, for the report.
     pub(crate) log: Vec<String>,
 }
 
 impl Injector {
-    pub(crate) fn new(family: Family, rng: Rng) -> Self {
+    pub(crate) fn new(family: Family, mut rng: Rng) -> Self {
+        let frozen_before = rng.pick(&[1, PHASES - 1]);
         Self {
             family,
             rng,
+            frozen_before,
             tally: Tally::new(),
             log: Vec::new(),
         }
+    }
+
+    /// Counts a suspension of all workers, during which the account changes.
+    pub(crate) fn note_frozen(&mut self) {
+        let fault = Injected::ChangedWhileFrozen;
+        *self.tally.entry(fault).or_default() += 1;
+        self.log
+            .push(format!("before phase {}: {fault}", self.frozen_before));
     }
 
     /// Injects the faults of a phase, one after the other, until the phase is over. Restarts each
@@ -294,8 +311,8 @@ impl Injector {
                 site.simulator.fail(fault);
                 return format!(", {text}");
             }
-            // Set when the worker is started.
-            Injected::ClockSkewed => return String::new(),
+            // Set when the worker is started, and injected between phases.
+            Injected::ClockSkewed | Injected::ChangedWhileFrozen => return String::new(),
         }
         format!(", down for {} ms", outage.as_millis())
     }

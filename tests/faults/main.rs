@@ -38,6 +38,7 @@ mod faults {
     mod site;
     mod snapshot;
     mod soak;
+    mod stale;
     mod stalls;
     mod syncs;
     mod worker;

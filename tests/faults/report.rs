@@ -15,6 +15,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         lost: usize,
         doubled: usize,
         wrong_deletes: u64,
+        stale: usize,
     }
     let mut rows: BTreeMap<Injected, Row> = BTreeMap::new();
     for outcome in outcomes {
@@ -25,10 +26,11 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
             row.lost += outcome.difference.lost.len();
             row.doubled += outcome.difference.doubled.len();
             row.wrong_deletes += outcome.wrong_deletes;
+            row.stale += outcome.stale.len();
         }
     }
     let mut text = String::from(
-        "| fault | injected | runs | rows lost | rows doubled | wrong deletes |\n|---|---:|---:|---:|---:|---:|\n",
+        "| fault | injected | runs | rows lost | rows doubled | wrong deletes | stale |\n|---|---:|---:|---:|---:|---:|---:|\n",
     );
     for (fault, row) in &rows {
         let Row {
@@ -37,21 +39,23 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
             lost,
             doubled,
             wrong_deletes,
+            stale,
         } = row;
         let _ = writeln!(
             text,
-            "| {fault} | {injected} | {runs} | {lost} | {doubled} | {wrong_deletes} |"
+            "| {fault} | {injected} | {runs} | {lost} | {doubled} | {wrong_deletes} | {stale} |"
         );
     }
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let _ = writeln!(
         text,
-        "| **all** | {} | {} | {} | {} | {} |",
+        "| **all** | {} | {} | {} | {} | {} | {} |",
         sum(|outcome| outcome.tally.values().sum()),
         outcomes.len(),
         sum(|outcome| outcome.difference.lost.len() as u64),
         sum(|outcome| outcome.difference.doubled.len() as u64),
         sum(|outcome| outcome.wrong_deletes),
+        sum(|outcome| outcome.stale.len() as u64),
     );
     let _ = writeln!(
         text,
@@ -71,7 +75,7 @@ pub(crate) fn line(outcome: &Outcome) -> String {
         .map(|(fault, count)| format!("{count} x {fault}"))
         .collect();
     format!(
-        "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} setbacks, {} renewals; {}",
+        "seed {}: {:?}, {:?}, {} s: {} rows, {} lost, {} doubled, {} wrong deletes, {} stale, {} setbacks, {} renewals; {}",
         outcome.seed,
         outcome.family,
         outcome.scenario,
@@ -80,6 +84,7 @@ pub(crate) fn line(outcome: &Outcome) -> String {
         outcome.difference.lost.len(),
         outcome.difference.doubled.len(),
         outcome.wrong_deletes,
+        outcome.stale.len(),
         outcome.setbacks.len(),
         outcome.renewals,
         faults.join(", ")
@@ -99,7 +104,7 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
     };
     let setbacks: Vec<String> = outcome.setbacks.iter().map(ToString::to_string).collect();
     format!(
-        "{}\n  repeat: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::runs_with -- --nocapture\n{}{}{}{}",
+        "{}\n  repeat: {}ARCADIA_FAULT_SEED={} cargo test -p tests --test faults faults::chance::runs_with -- --nocapture\n{}{}{}{}{}",
         line(outcome),
         match outcome.extent {
             Extent::OnePhase => "",
@@ -109,6 +114,7 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
         show("faults", &outcome.log),
         show("lost", &outcome.difference.lost),
         show("doubled", &outcome.difference.doubled),
+        show("stale", &outcome.stale),
         show("setbacks", &setbacks),
     )
 }

@@ -1,9 +1,10 @@
 //! PostgreSQL and Temporal restored from different points in time, in both directions. In the end,
 //! every row must equal that of a run without a restore.
 
+use secrecy::ExposeSecret as _;
 use simulator::{Droplet, Fault, FaultKind};
 use store::inventory::Commit;
-use store::{NewToken, Role, Store};
+use store::{Actor, NewToken, Role, Store};
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::{Input, task_queue};
@@ -82,7 +83,10 @@ async fn play_with_lost_syncs(syncs: bool) -> Snapshot {
         let created = create_token(&site, "created later").await;
         let store = site.store().await;
         store
-            .revoke_token(token_id(&store, "revoked later").await)
+            .revoke_token(
+                token_id(&store, "revoked later").await,
+                &Actor::of_command("tests"),
+            )
             .await
             .unwrap();
         drop(store);
@@ -145,21 +149,26 @@ async fn reassign_a_tenant(site: &Site) {
     };
     let store = site.store().await;
     store
-        .change_project(project, &change, "tests", Commit::Keep)
+        .change_project(project, &change, &Actor::of_command("tests"), Commit::Keep)
         .await
         .unwrap();
 }
 
 async fn create_token(site: &Site, name: &str) -> String {
-    let token = format!("arc_{}", uuid::Uuid::new_v4());
+    let token = api::generate_token().expose_secret().to_owned();
     let role = &Role::PlatformAdmin;
     let new = NewToken {
         name,
         role,
         costs: false,
         token: &token,
+        lifetime: None,
     };
-    site.store().await.create_token(new).await.unwrap();
+    site.store()
+        .await
+        .create_token(new, &Actor::of_command("tests"))
+        .await
+        .unwrap();
     token
 }
 

@@ -2,6 +2,7 @@
 //! resource is deleted without a decision that is stored in the database.
 
 use simulator::Account;
+use store::Actor;
 use store::inventory::Decision;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ async fn a_decision_lost_by_a_restore_is_requested_again() {
     let hold = hold_deletions(&site).await;
     let backup = DatabaseBackup::of(&mut site).await;
     decide(&site, hold, true).await;
-    until_deleted(&site, DROPLETS).await;
+    until_deleted(&site).await;
     // Otherwise the sync after the restore finds the old run open, and does not start a new one.
     until_run_ends(&site, hold).await;
 
@@ -29,7 +30,7 @@ async fn a_decision_lost_by_a_restore_is_requested_again() {
     assert_eq!(hold_deletions(&site).await, hold);
     assert_eq!(count(&site, DELETED).await, 0);
     decide(&site, hold, true).await;
-    until_deleted(&site, DROPLETS).await;
+    until_deleted(&site).await;
     site.end().await;
 }
 
@@ -58,7 +59,7 @@ async fn the_run_of_a_hold_lost_by_a_restore_deletes_nothing() {
     .await;
     assert_eq!(count(&site, DELETED).await, 0);
     decide(&site, held, true).await;
-    until_deleted(&site, DROPLETS).await;
+    until_deleted(&site).await;
     site.end().await;
 }
 
@@ -128,12 +129,12 @@ async fn the_run_of_a_hold_is_restarted_in_an_empty_temporal() {
     ];
     temporal_cli(&site, &start).await.unwrap();
     decide(&site, hold, true).await;
-    until_deleted(&site, DROPLETS).await;
+    until_deleted(&site).await;
     site.end().await;
 }
 
 /// Starts a site in which twelve of sixteen droplets are missing and have two strikes.
-async fn before_a_hold() -> Site {
+pub(crate) async fn before_a_hold() -> Site {
     let mut account = Account::empty();
     let droplets: Vec<u64> = (0..16)
         .map(|number| account.add_droplet(&format!("web-{number}"), "s-1vcpu-1gb", "syd1"))
@@ -165,7 +166,7 @@ async fn sync(site: &Site) {
 }
 
 /// Runs one more sync, which holds the deletions, and returns the hold once its run waits.
-async fn hold_deletions(site: &Site) -> Uuid {
+pub(crate) async fn hold_deletions(site: &Site) -> Uuid {
     sync(site).await;
     let mut database = site.database().await;
     let hold: Uuid =
@@ -194,13 +195,13 @@ fn id_of(hold: Uuid) -> String {
 async fn decide_by_api(site: &Site, hold: Uuid) {
     let store = site.store().await;
     store
-        .decide_held_deletion(hold, Decision::Approve, "ann", None)
+        .decide_held_deletion(hold, Decision::Approve, &Actor::of_command("ann"))
         .await
         .unwrap();
 }
 
 /// Decides with the `temporal` program.
-async fn decide(site: &Site, hold: Uuid, approve: bool) {
+pub(crate) async fn decide(site: &Site, hold: Uuid, approve: bool) {
     let (id, decision) = (
         id_of(hold),
         format!(r#"{{"approve": {approve}, "by": "bob"}}"#),
@@ -220,9 +221,10 @@ async fn until_run_ends(site: &Site, hold: Uuid) {
         .unwrap();
 }
 
-async fn until_deleted(site: &Site, droplets: i64) {
+/// Waits until the twelve droplets are deleted.
+pub(crate) async fn until_deleted(site: &Site) {
     eventually("the decision is carried out", async || {
-        (count(site, DELETED).await == droplets).then_some(())
+        (count(site, DELETED).await == DROPLETS).then_some(())
     })
     .await;
 }

@@ -141,6 +141,7 @@ async fn a_large_sync_survives_a_rolling_restart_of_every_part() {
     let sync = async || {
         let scope = InventoryScope {
             kinds: vec![ResourceKind::DROPLET],
+            repeats: 0,
         };
         site.sync_inventory(scope, task_queue::CLOUD_SYNC_FULL)
             .await

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use domain::TenantId;
 use simulator::Account;
-use store::StoreError;
 use store::inventory::Commit;
 use store::projects::ProjectChange;
+use store::{Actor, StoreError};
 use tokio::sync::{OnceCell, watch};
 
 use super::clock::Clock;
 use super::injector::{Family, Injected, Injector, Tally};
 use super::rng::Rng;
-use super::scenario::{PHASES, Scenario, WITH_BILL, change_account};
+use super::scenario::{PHASES, Scenario, WITH_BILL, change_account, corrected_invoice};
 use super::site::{Servers, Site};
 use super::snapshot::{self, Difference, Ends, Snapshot};
+use super::stale::Frozen;
 use super::syncs::Setback;
 use crate::support::waiting::eventually;
 
@@ -31,6 +32,8 @@ pub(crate) struct Outcome {
     /// The number of resources and projects that the mirror marks deleted although the account has
     /// them, plus deletions that the run without faults does not have.
     pub(crate) wrong_deletes: u64,
+    /// Rows that a suspended worker changed although newer evidence was stored.
+    pub(crate) stale: Vec<String>,
     pub(crate) setbacks: Vec<Setback>,
     /// The number of worker renewals inside a process.
     pub(crate) renewals: u64,
@@ -43,6 +46,7 @@ impl Outcome {
         self.difference.lost.is_empty()
             && self.difference.doubled.is_empty()
             && self.wrong_deletes == 0
+            && self.stale.is_empty()
     }
 }
 
@@ -122,6 +126,7 @@ pub(crate) async fn with_faults(seed: u64, extent: Extent) -> Outcome {
         tally: injector.tally,
         wrong_deletes: deleted_but_there(&site).await + more,
         difference,
+        stale: played.stale,
         setbacks: played.setbacks,
         renewals: site.logs().matches("worker renewed").count() as u64,
         took: started.elapsed(),
@@ -152,6 +157,7 @@ fn faulty_phases(rng: &mut Rng, extent: Extent) -> BTreeSet<usize> {
 struct Played {
     setbacks: Vec<Setback>,
     ends: Ends,
+    stale: Vec<String>,
 }
 
 /// Plays all phases of the scenario, and injects faults in the given ones.
@@ -162,12 +168,18 @@ async fn play(
 ) -> Played {
     let mut removed = None;
     let mut played = Played::default();
+    let mut frozen: Option<Frozen> = None;
     for phase in 0..PHASES {
+        let with_bill = WITH_BILL.contains(&phase);
         site.simulator
             .change(|account| change_account(phase, account, &mut removed));
+        if let Some(frozen) = frozen.take() {
+            let overtaken = Box::pin(frozen.overtake(site, with_bill, &played.ends)).await;
+            played.stale.extend(overtaken.stale());
+        }
         let (stop, stopped) = watch::channel(false);
         let work = async {
-            let setbacks = site.sync(WITH_BILL.contains(&phase)).await;
+            let setbacks = site.sync(with_bill).await;
             // The remaining faults of this phase are not injected.
             stop.send_replace(true);
             setbacks
@@ -181,6 +193,15 @@ async fn play(
         played.setbacks.extend(setbacks);
         if had_faults.is_some() {
             site.simulator.clear_faults();
+        }
+        if let Some(injector) = &mut injector
+            && injector.frozen_before == phase + 1
+        {
+            // The bill is read in both phases, so that the runs of the first one change nothing.
+            let has_bill = with_bill && WITH_BILL.contains(&(phase + 1));
+            let invoice = has_bill.then(|| site.simulator.read(corrected_invoice));
+            frozen = Some(Box::pin(Frozen::before_storing(site, invoice)).await);
+            injector.note_frozen();
         }
         site.let_an_hour_pass().await;
         if phase == 0 {
@@ -217,7 +238,12 @@ pub(crate) async fn assign_tenants(site: &Site) {
         };
         retry(async || {
             store
-                .change_project(project.id, &change, "tests", Commit::Keep)
+                .change_project(
+                    project.id,
+                    &change,
+                    &Actor::of_command("tests"),
+                    Commit::Keep,
+                )
                 .await
         })
         .await;

@@ -3,7 +3,8 @@
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
-use simulator::{Account, Balance, Droplet, Invoice};
+use simulator::{Account, Balance, Droplet, HistoryEntry, Invoice};
+use uuid::Uuid;
 
 use super::injector::Family;
 
@@ -19,10 +20,10 @@ pub(crate) enum Scenario {
 }
 
 /// The number of phases: the first, three for the strikes of a deletion, and a last one in which a
-/// deleted droplet returns.
+/// deleted droplet returns and many rows change again.
 pub(crate) const PHASES: usize = 5;
 /// The phases in which the bill is read. It changes between them.
-pub(crate) const WITH_BILL: [usize; 2] = [0, 3];
+pub(crate) const WITH_BILL: [usize; 3] = [0, 3, 4];
 
 /// The list position of the droplet that is removed and returns.
 const REMOVED: usize = 1;
@@ -99,6 +100,8 @@ pub(crate) fn change_account(phase: usize, account: &mut Account, removed: &mut 
             if let Some(droplet) = removed.take() {
                 account.insert_droplet(droplet);
             }
+            change_again(account);
+            bill_again(account);
         }
         _ => {}
     }
@@ -132,13 +135,8 @@ fn change_much(account: &mut Account) {
 /// Adds an invoice, corrects an old one, and changes the open month and the balance.
 fn bill(account: &mut Account) {
     let newest = account.invoices()[0].clone();
-    let oldest = account.invoices()[account.invoices().len() - 1].uuid;
     account.add_invoice(Invoice::for_month(2026, 5, newest.lines.clone()));
-    account.change_invoice(oldest, |invoice| {
-        if let Some(line) = invoice.lines.first_mut() {
-            line.amount += Decimal::new(123, 2);
-        }
-    });
+    correct(account, Decimal::new(123, 2));
     let mut open = newest.lines;
     open.truncate(5);
     account.set_preview(Some(Invoice::for_month(2026, 6, open)));
@@ -147,5 +145,62 @@ fn bill(account: &mut Account) {
         month_to_date_usage: before.month_to_date_usage + Decimal::new(4_200, 2),
         generated_at: before.generated_at + TimeDelta::hours(6),
         ..before
+    });
+}
+
+/// The invoice that is corrected: the oldest.
+pub(crate) fn corrected_invoice(account: &Account) -> Uuid {
+    account.invoices()[account.invoices().len() - 1].uuid
+}
+
+fn correct(account: &mut Account, by: Decimal) {
+    account.change_invoice(corrected_invoice(account), |invoice| {
+        if let Some(line) = invoice.lines.first_mut() {
+            line.amount += by;
+        }
+    });
+}
+
+/// Renames and moves the resources that were renamed and moved before.
+fn change_again(account: &mut Account) {
+    let first = account.droplets()[0].clone();
+    account.rename_droplet(first.id, "renamed-again");
+    let ordinary = account
+        .projects()
+        .iter()
+        .find(|project| !project.is_default);
+    if let Some(id) = ordinary.map(|project| project.id) {
+        account.rename_project(id, "Renamed again");
+        account.move_to_project(id, &first.urn());
+    }
+    let volume = account.resource_ids("volume").into_iter().next();
+    if let Some(id) = volume {
+        account.rename_resource("volume", &id, "renamed-volume-again");
+    }
+}
+
+/// Reverts the correction of an invoice, and changes the billing history, the open month and the
+/// balance.
+fn bill_again(account: &mut Account) {
+    correct(account, Decimal::new(-123, 2));
+    let before = account.balance();
+    let paid_at = before.generated_at + TimeDelta::hours(1);
+    let ten = Decimal::from(10);
+    account.add_history(HistoryEntry::new(
+        "Payment",
+        "Payment by card",
+        -ten,
+        paid_at,
+    ));
+    let open = account.preview().map(|preview| preview.uuid);
+    account.change_invoice(open.unwrap_or_default(), |preview| {
+        if let Some(line) = preview.lines.first_mut() {
+            line.amount += ten;
+        }
+    });
+    account.set_balance(Balance {
+        account_balance: before.account_balance - ten,
+        month_to_date_usage: before.month_to_date_usage + ten,
+        generated_at: before.generated_at + TimeDelta::hours(6),
     });
 }

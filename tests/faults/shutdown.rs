@@ -1,9 +1,10 @@
-//! Tests the shutdown of a worker during a long-running activity.
+//! Tests workers that stop during an activity.
 
 use std::time::Duration;
 
 use simulator::Account;
 
+use super::restored_holds::{before_a_hold, decide, hold_deletions, until_deleted};
 use super::site::{Servers, Site};
 use super::stalls::LockedTable;
 
@@ -28,5 +29,19 @@ async fn a_worker_that_reconciles_costs_stops_within_its_grace_period() {
     assert!(setbacks.is_empty(), "{setbacks:?}");
     // The activity was cancelled, rather than abandoned.
     assert!(!site.logs().contains("did not return"), "{}", site.logs());
+    site.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(missing_long_tests, ignore = "needs long_tests")]
+async fn a_decision_lost_with_its_worker_is_carried_out_by_the_next() {
+    let site = before_a_hold().await;
+    let hold = hold_deletions(&site).await;
+    let mut holds = LockedTable::lock("cloud_held_deletions", &site.database_url).await;
+    decide(&site, hold, true).await;
+    holds.wait_for_waiter().await;
+    site.workers[0].kill().await;
+    holds.unlock().await;
+    until_deleted(&site).await;
     site.end().await;
 }

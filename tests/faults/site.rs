@@ -1,6 +1,7 @@
 //! The environment of one run: servers, a simulated account, and workers in separate processes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(crate) struct OwnServers {
 pub(crate) struct Site {
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    pub(crate) simulator: Simulator,
+    pub(crate) simulator: Arc<Simulator>,
     /// The proxy between the workers and PostgreSQL.
     pub(crate) proxy: Proxy,
     pub(crate) workers: Vec<Worker>,
@@ -80,7 +81,7 @@ impl Site {
         let mut proxied_url: reqwest::Url = database_url.parse().unwrap();
         let proxy = Proxy::to(proxied_url.port().unwrap()).await;
         proxied_url.set_port(Some(proxy.port())).unwrap();
-        let simulator = Simulator::start(account).await.unwrap();
+        let simulator = Arc::new(Simulator::start(account).await.unwrap());
         let (client, namespace) = new_namespace(&temporal_address).await;
         let environment = [
             ("DATABASE_URL", proxied_url.as_str()),
@@ -112,6 +113,41 @@ impl Site {
             directory: tempfile::tempdir().unwrap(),
             started: AtomicU64::new(0),
             _database: database,
+        }
+    }
+
+    /// Returns a site with the same database and account, and its own Temporal namespace: its runs
+    /// continue while the workers of this site are suspended.
+    pub(crate) async fn with_own_namespace(&self) -> Self {
+        let mut settings = self.settings.clone();
+        let value = |name: &str| {
+            let mut variables = self.settings.environment.iter();
+            let (_, value) = variables.find(|(known, _)| known == name).unwrap();
+            value
+        };
+        let (client, namespace) = new_namespace(value("TEMPORAL_ADDRESS")).await;
+        let mut database_url: reqwest::Url = value("DATABASE_URL").parse().unwrap();
+        let server: reqwest::Url = self.database_url.parse().unwrap();
+        let proxy = Proxy::to(server.port().unwrap()).await;
+        database_url.set_port(Some(proxy.port())).unwrap();
+        let own = [
+            ("TEMPORAL_NAMESPACE".to_owned(), namespace.clone()),
+            ("DATABASE_URL".to_owned(), database_url.into()),
+        ];
+        // The last value of a variable counts.
+        settings.environment.extend(own);
+        Self {
+            client,
+            namespace,
+            simulator: Arc::clone(&self.simulator),
+            proxy,
+            workers: Vec::new(),
+            own: None,
+            database_url: self.database_url.clone(),
+            settings,
+            directory: tempfile::tempdir().unwrap(),
+            started: AtomicU64::new(0),
+            _database: None,
         }
     }
 
@@ -195,6 +231,22 @@ impl Site {
             .await
             .unwrap();
             (left == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until no worker has a statement or a transaction in progress.
+    pub(crate) async fn wait_for_statements(&self) {
+        let mut database = self.database().await;
+        eventually("no worker's transaction is in progress", async || {
+            let running: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and application_name = 'arcadia' and state <> 'idle'",
+            )
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+            (running == 0).then_some(())
         })
         .await;
     }

@@ -4,16 +4,19 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use temporalio_client::errors::{WorkflowGetResultError, WorkflowStartError};
-use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_client::{
+    UntypedWorkflow, WorkflowDescribeOptions, WorkflowGetResultOptions, WorkflowStartOptions,
+};
 use temporalio_common::HasWorkflowDefinition;
 use workflows::balance::PollBalance;
 use workflows::inventory::{InventoryScope, SyncInventory};
 use workflows::invoices::BillingHistory;
+use workflows::maintenance::Maintain;
 use workflows::projects::SyncProjects;
 use workflows::{Input, NoInput, task_queue};
 
 use super::site::{STEP_LIMIT, Site};
-use crate::support::waiting::within;
+use crate::support::waiting::{eventually, within};
 
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
@@ -40,6 +43,7 @@ impl Site {
             self.sync_inventory(
                 InventoryScope {
                     kinds: vec![domain::ResourceKind::DROPLET],
+                    repeats: 0,
                 },
                 task_queue::CLOUD_SYNC_FAST
             ),
@@ -50,7 +54,14 @@ impl Site {
             setbacks.extend(self.poll_balance().await);
             setbacks.extend(self.billing_history().await);
         }
+        setbacks.extend(self.maintain().await);
         setbacks
+    }
+
+    async fn maintain(&self) -> Vec<Setback> {
+        let start = || (Maintain::run, NoInput);
+        self.until_complete("Maintain", task_queue::CLOUD_SYNC_FULL, start, |_| None)
+            .await
     }
 
     pub(crate) async fn sync_projects(&self) -> Vec<Setback> {
@@ -163,6 +174,49 @@ impl Site {
             );
             tokio::time::sleep(RETRY_DELAY).await;
         }
+    }
+
+    /// Starts a run without waiting for its end, and returns its id.
+    pub(crate) async fn start_run<W>(
+        &self,
+        name: &str,
+        queue: &str,
+        start: impl Fn() -> (W, W::Input),
+    ) -> String
+    where
+        W: HasWorkflowDefinition,
+        W::Input: Send,
+    {
+        let id = self.workflow_id(name);
+        eventually("Temporal starts the run", async || {
+            let (workflow, input) = start();
+            let options = WorkflowStartOptions::new(queue, &id).build();
+            let started = self.client.start_workflow(workflow, input, options).await;
+            started.ok().map(drop)
+        })
+        .await;
+        id
+    }
+
+    /// Returns the activities of a run that have not ended, each with its attempt.
+    pub(crate) async fn pending_activities(&self, id: &str) -> Vec<(String, i32)> {
+        let handle = self.client.get_workflow_handle::<UntypedWorkflow>(id);
+        let described = eventually("Temporal describes the run", async || {
+            let described = handle.describe(WorkflowDescribeOptions::default()).await;
+            described.ok()
+        })
+        .await;
+        let pending = described.raw().pending_activities.iter();
+        pending
+            .map(|activity| (activity.activity_id.clone(), activity.attempt))
+            .collect()
+    }
+
+    /// Waits for the end of a run with any result.
+    pub(crate) async fn wait_for_run(&self, id: &str) {
+        let handle = self.client.get_workflow_handle::<UntypedWorkflow>(id);
+        let result = handle.get_result(WorkflowGetResultOptions::default());
+        drop(within(STEP_LIMIT, id, result).await);
     }
 
     /// Starts a run and waits for its end, even if Temporal is unavailable meanwhile.

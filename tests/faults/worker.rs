@@ -110,7 +110,7 @@ impl Worker {
             return;
         };
         tokio::time::sleep(pause).await;
-        let _ = kill_process(process, Signal::CONT);
+        Self::resume(process);
     }
 
     /// Suspends the process (SIGSTOP) and returns its id; none while no process runs.
@@ -120,6 +120,12 @@ impl Worker {
         // Fails if the process has just ended.
         let _ = kill_process(process, Signal::STOP);
         Some(process)
+    }
+
+    /// Continues a suspended process.
+    pub(crate) fn resume(process: Pid) {
+        // Fails if the process was killed meanwhile.
+        let _ = kill_process(process, Signal::CONT);
     }
 
     /// Returns the resident memory in bytes; none on systems without `/proc`, or while no process

@@ -146,17 +146,26 @@ fn is_test(path: &str) -> bool {
         || path.ends_with("_tests.rs")
 }
 
+/// The lines that are only a comment and too wide.
+fn wide_comments(source: &str, marker: &str) -> Vec<Text> {
+    let too_wide = source.lines().enumerate().filter(|(_, line)| {
+        line.trim_start().starts_with(marker) && line.chars().count() > COMMENT_COLUMNS
+    });
+    too_wide
+        .map(|(index, _)| (index + 1, format!("comment over {COMMENT_COLUMNS} columns")))
+        .collect()
+}
+
 /// The texts of a file that people read, and problems of their form.
 fn texts(path: &str, source: &str) -> (Vec<Text>, Vec<Text>) {
     let extension = Path::new(path).extension().unwrap_or_default();
+    let mut problems = match extension.to_str() {
+        Some("rs") => wide_comments(source, "//"),
+        Some("sql") => wide_comments(source, "--"),
+        _ => Vec::new(),
+    };
     if extension == "rs" {
         let (mut texts, strings) = comments_and_strings(source);
-        let too_wide = source.lines().enumerate().filter(|(_, line)| {
-            line.trim_start().starts_with("//") && line.chars().count() > COMMENT_COLUMNS
-        });
-        let mut problems: Vec<Text> = too_wide
-            .map(|(index, _)| (index + 1, format!("comment over {COMMENT_COLUMNS} columns")))
-            .collect();
         let names = names(source);
         let too_long = names
             .iter()
@@ -182,7 +191,7 @@ fn texts(path: &str, source: &str) -> (Vec<Text>, Vec<Text>) {
         lines
             .map(|(index, line)| (index + 1, line.to_owned()))
             .collect(),
-        Vec::new(),
+        problems,
     )
 }
 
@@ -255,4 +264,6 @@ fn a_phrase_is_found_in_comments_errors_names_and_docs() {
     assert_eq!(found("a/src/a.rs", &name), 1);
     let wide = format!("// {}", "a".repeat(COMMENT_COLUMNS));
     assert_eq!(found("a/src/a.rs", &wide), 1);
+    let wide = format!("    -- {}", "a".repeat(COMMENT_COLUMNS));
+    assert_eq!(found("migrations/a.sql", &wide), 1);
 }

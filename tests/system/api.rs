@@ -4,7 +4,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use simulator::Account;
-use store::{NewToken, Role, Store};
+use store::{Actor, NewToken, Role, Store};
 use tokio::net::TcpListener;
 
 use crate::support::TestSystem;
@@ -23,12 +23,17 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(api::serve(listener, store.clone(), std::future::pending()));
+        Self::at(&url)
+    }
+
+    /// A client of an API at this address.
+    pub(crate) fn at(url: &str) -> Self {
         // Building a client requires a crypto provider even without TLS. Fails if the worker has
         // already installed one.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().tls_certs_only([]).no_proxy();
         Self {
-            url,
+            url: url.to_owned(),
             client: client.build().unwrap(),
         }
     }
@@ -69,8 +74,20 @@ impl Api {
             "/api/v1/projects/{}",
             project.unwrap()["id"].as_str().unwrap()
         );
-        let (status, body) = send(self.client.patch(self.url(&path)).json(change), token).await;
+        let (status, body) = self.change("PATCH", &path, change, token).await;
         assert_eq!(status, StatusCode::OK, "{body}");
+    }
+
+    /// Sends a change and returns the status and body of the response.
+    pub(crate) async fn change(
+        &self,
+        method: &str,
+        path: &str,
+        change: &Value,
+        token: &str,
+    ) -> (StatusCode, Value) {
+        let request = self.client.request(method.parse().unwrap(), self.url(path));
+        send(request.json(change), token).await
     }
 }
 
@@ -81,15 +98,28 @@ async fn send(request: RequestBuilder, token: &str) -> (StatusCode, Value) {
 
 /// Creates a token like `arcadia token create`.
 pub(crate) async fn token(store: &Store, role: Role) -> String {
+    create_token(store, &role, false).await
+}
+
+/// Creates a token of a tenant that permits its costs.
+pub(crate) async fn token_with_costs(store: &Store, tenant: &str) -> String {
+    create_token(store, &Role::Tenant(tenant.parse().unwrap()), true).await
+}
+
+async fn create_token(store: &Store, role: &Role, costs: bool) -> String {
     let token = api::generate_token();
     let token = token.expose_secret();
     let new = NewToken {
         name: "a test",
-        role: &role,
-        costs: false,
+        role,
+        costs,
         token,
+        lifetime: None,
     };
-    store.create_token(new).await.unwrap();
+    store
+        .create_token(new, &Actor::of_command("tests"))
+        .await
+        .unwrap();
     token.to_owned()
 }
 

@@ -97,13 +97,15 @@ async fn an_invalid_input_fails_the_workflow_and_names_the_expected_one() {
     let uuid = format!("\"{}\"", Uuid::new_v4());
     let invoice = "JSON string";
     let scope = r#"{"kinds": ["droplet"]}"#;
-    let cases: [(&str, &str, &[&str], &str); 8] = [
+    let cases: [(&str, &str, &[&str], &str); 10] = [
         ("IngestInvoice", CLOUD_BILLING, &[], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["null"], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["\"not-a-uuid\""], invoice),
         ("IngestInvoice", CLOUD_BILLING, &["not json"], invoice),
         ("IngestInvoice", CLOUD_BILLING, &[&uuid, &uuid], "got 2"),
         ("IngestInvoice", CLOUD_BILLING, &[r#"{"uuid":7}"#], invoice),
+        ("CloseMonth", CLOUD_BILLING, &[], "\"2026-04\""),
+        ("CloseMonth", CLOUD_BILLING, &["\"2026-13\""], "YYYY-MM"),
         ("SyncInventory", CLOUD_SYNC_FULL, &["[1]"], scope),
         (
             "SyncInventory",

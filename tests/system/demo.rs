@@ -1,7 +1,6 @@
 //! The demo account, after each schedule has run once.
 
 use simulator::Account;
-use temporalio_client::WorkflowExecutionStatus;
 
 use crate::support::{INTERNAL_PROJECT, TestSystem};
 
@@ -37,17 +36,5 @@ async fn mirror_and_bill_equal_the_account_after_one_run_of_every_schedule() {
     let balances = "select count(*) from cloud_balance_snapshots";
     assert_eq!(system.count(balances).await, 1);
 
-    let failed: Vec<_> = system
-        .workflows()
-        .await
-        .into_iter()
-        .filter(|workflow| {
-            !matches!(
-                workflow.status(),
-                WorkflowExecutionStatus::Completed | WorkflowExecutionStatus::Running
-            )
-        })
-        .map(|workflow| workflow.id().to_owned())
-        .collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    system.assert_no_failed_run().await;
 }

@@ -144,8 +144,18 @@ async fn every_line_is_matched_correctly_and_every_cent_reconciles() {
             (*amount, Some(off_by)),
             "{invoice:?}"
         );
-        let is_final = ![traps.off_by_a_cent, traps.summary_off_by_a_cent].contains(uuid);
-        assert_eq!(invoice.is_final, is_final, "{invoice:?}");
+        let verification = match uuid {
+            uuid if [traps.off_by_a_cent, traps.summary_off_by_a_cent].contains(uuid) => {
+                "unreconciled"
+            }
+            uuid if *uuid == traps.without_summary => "unverified",
+            _ => "verified",
+        };
+        assert_eq!(
+            (invoice.verification.as_deref(), invoice.is_final),
+            (Some(verification), verification == "verified"),
+            "{invoice:?}"
+        );
         let sources = match uuid {
             uuid if *uuid == traps.without_csv => "items",
             uuid if [traps.without_items, traps.recreated_without_items].contains(uuid) => "csv",

@@ -2,7 +2,6 @@
 
 use simulator::{Account, NoneForm};
 use store::Role;
-use temporalio_client::WorkflowExecutionStatus;
 
 use crate::api::{Api, token};
 use crate::support::TestSystem;
@@ -10,17 +9,7 @@ use crate::support::TestSystem;
 async fn assert_in_sync(account: Account, resources: &[&str]) {
     let system = TestSystem::start(account).await;
     system.run_every_schedule_once().await;
-    let workflows = system.workflows().await;
-    assert!(!workflows.is_empty());
-    for workflow in workflows {
-        let status = workflow.status();
-        assert_eq!(
-            status,
-            WorkflowExecutionStatus::Completed,
-            "{}",
-            workflow.id()
-        );
-    }
+    system.assert_no_failed_run().await;
     let mirrored =
         "select kind || ' ' || name from cloud_resources where deleted_at is null order by 1";
     assert_eq!(system.rows(mirrored).await, resources);

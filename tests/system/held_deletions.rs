@@ -38,7 +38,7 @@ pub(crate) async fn with_a_hold() -> (TestSystem, String) {
     (system, id)
 }
 
-async fn result(system: &TestSystem, id: &str) -> String {
+pub(crate) async fn result(system: &TestSystem, id: &str) -> String {
     let info = WorkflowExecutionInfo::builder()
         .namespace(&system.namespace)
         .workflow_id(id)

@@ -73,6 +73,7 @@ async fn concurrent_fast_and_full_syncs_equal_sequential_ones() {
     let fast = async || {
         let scope = Input::Valid(InventoryScope {
             kinds: vec![ResourceKind::DROPLET],
+            repeats: 0,
         });
         let id = format!("sync-droplets-{}", uuid::Uuid::new_v4());
         system
@@ -94,6 +95,14 @@ async fn concurrent_fast_and_full_syncs_equal_sequential_ones() {
     });
     let (_, _, full) = tokio::join!(fast(), fast(), system.sync_inventory());
     full.unwrap();
+    let strikes = "select 'deleted' from cloud_resources where deleted_at is not null";
+    assert!(
+        system.rows(strikes).await.is_empty(),
+        "concurrent listings are one strike"
+    );
+    for _ in 0..2 {
+        fast().await;
+    }
     let events =
         "select event || ' ' || count(*) from cloud_resource_events group by event order by event";
     let events = system.rows(events).await;

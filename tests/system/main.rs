@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod actions;
+mod analysts;
 mod api;
 mod balance;
 mod browser;
@@ -12,15 +14,23 @@ mod demo;
 mod deployment;
 mod docs;
 mod every_cent;
+mod figures;
 mod first_day;
+mod focus;
 mod godo;
 mod held_deletions;
 mod inventory;
 mod invoices;
+mod living_demo;
+mod maintenance;
+mod month_routes;
+mod months;
+mod program;
 mod progress;
 mod projects;
 mod queues;
 mod rate_limit;
+mod reallocations;
 mod replay;
 mod resumed;
 mod schedules;

@@ -57,6 +57,7 @@ async fn the_progress_lists_the_kinds_in_progress_and_the_failed_ones() {
     let kinds = vec![ResourceKind::DROPLET, ResourceKind::VOLUME];
     let scope = InventoryScope {
         kinds: kinds.clone(),
+        repeats: 0,
     };
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "sync-inventory").build();
     let starting = system

@@ -168,6 +168,7 @@ async fn the_fast_lane_gets_its_requests_while_others_wait() {
         wait_for_a_pause(&system).await;
         let scope = Input::Valid(InventoryScope {
             kinds: vec![ResourceKind::DROPLET],
+            repeats: 0,
         });
         let queue = task_queue::CLOUD_SYNC_FAST;
         let synced = system.run(SyncInventory::run, scope, queue, "fast");

@@ -33,15 +33,21 @@ use workflows::balance::PollBalance;
 use workflows::held_deletions::HeldDeletion;
 use workflows::inventory::SyncInventory;
 use workflows::invoices::{BillingHistory, IngestInvoice};
+use workflows::maintenance::Maintain;
+use workflows::months::CloseMonth;
 use workflows::projects::SyncProjects;
+use workflows::reallocations::Reallocate;
 
 use crate::support::TestSystem;
 
-const WORKFLOWS: [&str; 6] = [
+const WORKFLOWS: [&str; 9] = [
     "BillingHistory",
+    "CloseMonth",
     "HeldDeletion",
     "IngestInvoice",
+    "Maintain",
     "PollBalance",
+    "Reallocate",
     "SyncInventory",
     "SyncProjects",
 ];
@@ -90,9 +96,12 @@ fn workflow_type(history: &History) -> String {
 fn replayer() -> Result<WorkflowReplayer, anyhow::Error> {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<BillingHistory>()?
+        .register_workflow::<CloseMonth>()?
         .register_workflow::<HeldDeletion>()?
         .register_workflow::<IngestInvoice>()?
+        .register_workflow::<Maintain>()?
         .register_workflow::<PollBalance>()?
+        .register_workflow::<Reallocate>()?
         .register_workflow::<SyncInventory>()?
         .register_workflow::<SyncProjects>()?;
     Ok(WorkflowReplayer::new(options.build())?)

@@ -84,7 +84,7 @@ async fn applying_the_schedules_twice_creates_them_once() {
             .as_ref()
             .is_some_and(|server| server.is_current)
     });
-    assert_eq!(current.count(), 5);
+    assert_eq!(current.count(), SCHEDULES.len());
 }
 
 #[tokio::test]

@@ -80,9 +80,9 @@ async fn the_schema_page_names_every_table_and_column() {
     assert!(faults.is_empty(), "docs/schema.md:\n{}", faults.join("\n"));
 }
 
-/// Returns each query with its documented number of rows for the demo account.
-fn queries() -> Vec<(usize, String)> {
-    let blocks = PAGE.split("<!-- demo: ").skip(1);
+/// Returns each query of a page with its documented number of rows for the demo account.
+pub(crate) fn queries(page: &str) -> Vec<(usize, String)> {
+    let blocks = page.split("<!-- demo: ").skip(1);
     let queries = blocks.map(|block| {
         let rows = block.split(' ').next().unwrap().parse().unwrap();
         let (_, rest) = block.split_once("```sql\n").unwrap();
@@ -95,7 +95,7 @@ fn queries() -> Vec<(usize, String)> {
 #[tokio::test]
 async fn the_queries_of_the_schema_page_run_on_the_demo_account() {
     let blocks = PAGE.matches("```sql").count();
-    let queries = queries();
+    let queries = queries(PAGE);
     assert_eq!(
         queries.len(),
         blocks,

@@ -93,8 +93,8 @@ async fn runs_are_found_by_invoice_month_kind_and_purpose() {
         ),
         (
             r#"ArcadiaPurpose="cloud-sync-full""#.to_owned(),
-            &["SyncInventory", "SyncProjects"],
-            2,
+            &["Maintain", "SyncInventory", "SyncProjects"],
+            3,
         ),
         (
             r#"ArcadiaPurpose="cloud-billing""#.to_owned(),
@@ -106,11 +106,12 @@ async fn runs_are_found_by_invoice_month_kind_and_purpose() {
             &[
                 "BillingHistory",
                 "IngestInvoice",
+                "Maintain",
                 "PollBalance",
                 "SyncInventory",
                 "SyncProjects",
             ],
-            7,
+            8,
         ),
     ] {
         let expected: BTreeSet<_> = types.iter().map(|name| (*name).to_owned()).collect();

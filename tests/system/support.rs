@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::{Timelike as _, Utc};
 use devstack::testing::TestDatabase;
 use digitalocean::{Purpose, SpacesClient, SpacesKeys, Tokens};
 use futures::TryStreamExt as _;
@@ -19,8 +20,8 @@ use store::rate_limit::Limits;
 use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::{
     Client, RpcOptions, UntypedWorkflow, WorkflowExecution, WorkflowExecutionInfo,
-    WorkflowFetchHistoryOptions, WorkflowGetResultOptions, WorkflowListOptions,
-    WorkflowStartOptions,
+    WorkflowExecutionStatus, WorkflowFetchHistoryOptions, WorkflowGetResultOptions,
+    WorkflowListOptions, WorkflowStartOptions,
 };
 use temporalio_common::HasWorkflowDefinition;
 use temporalio_common::data_converters::RawValue;
@@ -28,10 +29,12 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+use worker::SigningKey;
 use worker::schedules::{self, Installation};
 use workflows::balance::{BalancePolled, PollBalance};
 use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
 use workflows::invoices::{BillingHistory, BillingProgress, IngestInvoice, InvoiceIngested};
+use workflows::maintenance::{Maintain, Maintained};
 use workflows::projects::{ProjectsReport, SyncProjects};
 use workflows::{Input, NoInput, task_queue};
 
@@ -112,6 +115,16 @@ impl TestSystem {
         RunningWorker::start(self.namespace.clone(), settings)
     }
 
+    /// Starts a worker for billing that signs the statements of closed months.
+    pub(crate) fn start_signing_worker(&self, key: SigningKey) -> RunningWorker {
+        let tokens = tokens_of(&[Purpose::CloudBilling]);
+        let settings = worker::Settings {
+            signing_key: Some(key),
+            ..settings(&self.store, &self.simulator, tokens, Limits::NONE)
+        };
+        RunningWorker::start(self.namespace.clone(), settings)
+    }
+
     /// Like [`Self::start_another_worker`], with separate database connections, which break when
     /// the worker is killed.
     pub(crate) async fn start_killable_worker(&self, purposes: &[Purpose]) -> RunningWorker {
@@ -189,6 +202,12 @@ impl TestSystem {
         self.run(PollBalance::run, NoInput, queue, &id).await
     }
 
+    pub(crate) async fn maintain(&self) -> Result<Maintained, String> {
+        let id = format!("maintain-{}", Uuid::new_v4());
+        let queue = task_queue::CLOUD_SYNC_FULL;
+        self.run(Maintain::run, NoInput, queue, &id).await
+    }
+
     pub(crate) async fn billing_history(&self) -> Result<BillingProgress, String> {
         let id = format!("billing-history-{}", Uuid::new_v4());
         let queue = task_queue::CLOUD_BILLING;
@@ -210,6 +229,22 @@ impl TestSystem {
             .try_collect()
             .await
             .unwrap()
+    }
+
+    /// Asserts that no run failed. Runs that the schedules started since then may be in progress.
+    pub(crate) async fn assert_no_failed_run(&self) {
+        let mut runs = self.workflows().await;
+        assert!(!runs.is_empty());
+        runs.retain(|run| {
+            !matches!(
+                run.status(),
+                WorkflowExecutionStatus::Completed
+                    | WorkflowExecutionStatus::Running
+                    | WorkflowExecutionStatus::ContinuedAsNew
+            )
+        });
+        let failed: Vec<_> = runs.iter().map(|run| (run.id(), run.status())).collect();
+        assert!(failed.is_empty(), "{failed:?}");
     }
 
     /// Returns the history of a workflow's latest run, or of the given run.
@@ -237,14 +272,22 @@ impl TestSystem {
     }
 
     /// Applies the schedules, triggers each once, and waits until all runs have ended.
+    ///
+    /// Triggers them within a minute: a run that starts with a minute is one of the schedule, and
+    /// continues with the next minute.
     pub(crate) async fn run_every_schedule_once(&self) {
+        eventually("a minute has begun and does not end soon", async || {
+            (5..45).contains(&Utc::now().second()).then_some(())
+        })
+        .await;
         let installation = Installation::of(&self.store).await.unwrap();
         schedules::apply(&self.client, &installation).await.unwrap();
         schedules::trigger_all(&self.client).await.unwrap();
         for schedule in schedules::SCHEDULES {
             let handle = self.client.get_schedule_handle(schedule.id);
             eventually(schedule.id, async || {
-                let description = handle.describe(RpcOptions::default()).await.unwrap();
+                // A busy server can exceed the timeout of a request.
+                let description = handle.describe(RpcOptions::default()).await.ok()?;
                 let has_ended = description.running_actions().is_empty();
                 (description.action_count() > 0 && has_ended).then_some(())
             })
@@ -303,6 +346,7 @@ fn settings(
         dns_records: true,
         look_back_months: 3,
         spaces: Some(spaces_client(simulator)),
+        signing_key: None,
         renew_after: worker::RENEW_AFTER,
     }
 }

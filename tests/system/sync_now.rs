@@ -1,8 +1,5 @@
 //! The buttons of the page Sync, with the program `arcadia api`, a worker and Temporal.
 
-use std::env;
-use std::process::Stdio;
-
 use digitalocean::Purpose;
 use futures::TryStreamExt as _;
 use reqwest::redirect::Policy;
@@ -11,67 +8,30 @@ use simulator::Account;
 use store::Role;
 use temporalio_client::WorkflowListOptions;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use uuid::Uuid;
 use worker::schedules::{self, Installation, MEMO};
 
 use crate::api::token;
-use crate::support::{LIMIT, TestSystem, eventually, within};
+use crate::program::Program;
+use crate::support::{TestSystem, eventually};
 
 /// The program `arcadia api`, and a browser session with it.
 struct Pages {
-    url: String,
+    program: Program,
     client: Client,
     cookie: String,
-    /// Ends when dropped.
-    _program: Child,
 }
 
 impl Pages {
     /// Starts the program and logs in as an administrator.
     async fn start(system: &TestSystem) -> Self {
-        let temporal = devstack::testing::temporal().await;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_arcadia-under-test"));
-        for (name, _) in env::vars_os() {
-            let text = name.to_string_lossy();
-            let prefixes = ["ARCADIA_", "OTEL_", "RUST_LOG", "TEMPORAL_"];
-            if prefixes.iter().any(|prefix| text.starts_with(prefix)) {
-                command.env_remove(&name);
-            }
-        }
-        let mut program = command
-            .args(["api", "--api-bind", "127.0.0.1:0"])
-            .env("DATABASE_URL", system.database_url())
-            .env("TEMPORAL_ADDRESS", temporal.address())
-            .env("TEMPORAL_NAMESPACE", &system.namespace)
-            .env("TEMPORAL_CONFIG_FILE", "/dev/null")
-            .env("NO_COLOR", "1")
-            .env("ENDS_WITH_STANDARD_INPUT", "yes")
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(program.stderr.take().unwrap()).lines();
-        let serving = async {
-            loop {
-                let line = log.next_line().await.unwrap().expect("the program serves");
-                if let Some((_, url)) = line.split_once("serving the API on ") {
-                    return url.trim().to_owned();
-                }
-            }
-        };
-        let url = within(LIMIT, "arcadia api", serving).await;
-        // Reads the rest, so that the program can write it.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let program = Program::api(system).await;
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().tls_certs_only([]).no_proxy();
         let mut pages = Self {
-            url,
             client: client.redirect(Policy::none()).build().unwrap(),
             cookie: String::new(),
-            _program: program,
+            program,
         };
         let admin = token(&system.store, Role::PlatformAdmin).await;
         let login = pages.post("/login", &format!("token={admin}")).await;
@@ -82,14 +42,14 @@ impl Pages {
     }
 
     async fn get(&self, path: &str) -> String {
-        let request = self.client.get(format!("{}{path}", self.url));
+        let request = self.client.get(format!("{}{path}", self.program.url));
         let response = request.header("cookie", &self.cookie).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.text().await.unwrap()
     }
 
     async fn post(&self, path: &str, fields: &str) -> Response {
-        let request = self.client.post(format!("{}{path}", self.url));
+        let request = self.client.post(format!("{}{path}", self.program.url));
         let request = request
             .header("cookie", &self.cookie)
             .header("content-type", "application/x-www-form-urlencoded")

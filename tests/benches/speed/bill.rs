@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use domain::costs::AllocationRule;
+use store::Actor;
 use store::costs::GroupBy;
 use store::inventory::Commit;
 
@@ -41,7 +42,7 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
         // Stores a former name, so that the sync sees a rename. A different droplet each time,
         // since a droplet renamed twice keeps its first name.
         let former = format!(
-            "update cloud_resources set name = 'node-{round:06}.gone', fingerprint = '' where id = (
+            "update cloud_resources set name = 'node-{round:06}.gone', fingerprint = decode(md5('former'), 'hex') where id = (
                  select id from cloud_resources where kind = 'droplet' order by provider_id offset {round} limit 1)"
         );
         database.execute(&former).await?;
@@ -66,7 +67,12 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
 
     let (from, to) = ("2026-06-01".parse()?, "2027-05-01".parse()?);
     store
-        .set_allocation_rule(from, &AllocationRule::Proportional, "bench", Commit::Keep)
+        .set_allocation_rule(
+            from,
+            &AllocationRule::Proportional,
+            &Actor::of_command("bench"),
+            Commit::Keep,
+        )
         .await?;
     for (by, name) in [
         (GroupBy::Tenant, "a year by tenant, 99th percentile"),
@@ -100,8 +106,8 @@ async fn timed_sync(
 /// twenty projects and ten products. One line in a hundred is shared.
 pub(crate) fn bill(months: usize, lines_a_month: usize) -> String {
     format!(
-        "insert into cloud_invoices (invoice_uuid, period, amount, ingest_status, version)
-         select gen_random_uuid(), ('2026-06-01'::date + make_interval(months => month))::date, 0, 'ingested', 1
+        "insert into cloud_invoices (invoice_uuid, period, amount, listed_at, ingest_status, version)
+         select gen_random_uuid(), ('2026-06-01'::date + make_interval(months => month))::date, 0, now(), 'ingested', 1
          from generate_series(0, {months} - 1) month;
          insert into cloud_cost_lines (id, invoice_id, bill_period, line_no, product, kind, identified_kind, group_description, description,
              hours, start_at, end_at, amount, project_name, resource_name, part, is_for_account, is_shared, match_rule, match_note,

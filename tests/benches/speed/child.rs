@@ -32,6 +32,8 @@ pub(crate) enum Contents {
     TenKinds(usize),
     /// One invoice with this number of lines.
     OneInvoice(usize),
+    /// 34,000 resources and 150 invoices with 30,000 lines.
+    Large,
 }
 
 impl Contents {
@@ -41,6 +43,7 @@ impl Contents {
             Self::Droplets(count) => Account::with_droplets(count),
             Self::TenKinds(count) => Account::with_resources(count),
             Self::OneInvoice(lines) => crate::invoice::account(lines),
+            Self::Large => Account::large(),
         }
     }
 
@@ -50,6 +53,7 @@ impl Contents {
             Self::Droplets(count) => vec!["droplets".to_owned(), count.to_string()],
             Self::TenKinds(count) => vec!["ten-kinds".to_owned(), count.to_string()],
             Self::OneInvoice(lines) => vec!["one-invoice".to_owned(), lines.to_string()],
+            Self::Large => vec!["large".to_owned()],
         }
     }
 
@@ -59,6 +63,7 @@ impl Contents {
             (Some("droplets"), Some(count)) => Self::Droplets(count),
             (Some("ten-kinds"), Some(count)) => Self::TenKinds(count),
             (Some("one-invoice"), Some(lines)) => Self::OneInvoice(lines),
+            (Some("large"), None) => Self::Large,
             _ => Self::Demo,
         }
     }
@@ -154,6 +159,7 @@ async fn serve_worker() -> anyhow::Result<()> {
         dns_records: false,
         look_back_months: 3,
         spaces: None,
+        signing_key: None,
         renew_after: worker::RENEW_AFTER,
     };
     write_line("ready")?;
@@ -176,7 +182,11 @@ async fn serve_api() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     write_line(&format!("http://{}", listener.local_addr()?))?;
     let input_ended = async { while let Ok(Some(_)) = read_line().await {} };
-    api::serve(listener, store, input_ended).await?;
+    let settings = api::Settings {
+        rate_limits: api::RateLimits::local(),
+        ..api::Settings::from(store)
+    };
+    api::serve(listener, settings, input_ended).await?;
     std::process::exit(0);
 }
 
@@ -329,10 +339,11 @@ pub(crate) async fn api(database_url: &str) -> anyhow::Result<(String, Process)>
     Ok((process.next_line().await?, process))
 }
 
-/// Returns a client for a simulator on this machine.
+/// Returns a client for servers on this machine, which requests uncompressed answers.
 pub(crate) fn http_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
+        .no_gzip()
         .tls_certs_only([])
         .build()
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use reqwest::Client;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgPoolCopyExt as _;
-use store::{NewToken, Role};
+use store::{Actor, NewToken, Role};
 
 use crate::bill::bill;
-use crate::child::{self, http_client};
+use crate::child::{self, Process, http_client};
 use crate::database::Database;
 use crate::report::{Report, Unit, median};
 
@@ -28,52 +29,103 @@ const COPY: &str = "copy (
     order by invoice.invoice_uuid, line.line_no
 ) to stdout (format csv, header)";
 
+/// A month of many lines, and the API that serves it.
+pub(crate) struct Month {
+    database: Database,
+    pub(crate) process: Process,
+    client: Client,
+    url: String,
+    token: String,
+    lines: usize,
+}
+
+/// A download, measured by its reader.
+pub(crate) struct Download {
+    pub(crate) seconds: f64,
+    pub(crate) milliseconds_to_first_byte: f64,
+    pub(crate) line_feeds: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Month {
+    /// The month of the bill.
+    pub(crate) const PERIOD: &str = "2026-06";
+
+    pub(crate) async fn of(lines: usize) -> anyhow::Result<Self> {
+        let database = Database::new().await?;
+        database.execute(&bill(1, lines)).await?;
+        database.execute("vacuum analyze").await?;
+        let token = api::generate_token();
+        let token = token.expose_secret();
+        let new = NewToken {
+            name: "speed",
+            role: &Role::PlatformAdmin,
+            costs: false,
+            token,
+            lifetime: None,
+        };
+        let store = database.store().await?;
+        store.create_token(new, &Actor::of_command("bench")).await?;
+        let (url, process) = child::api(&database.url()).await?;
+        Ok(Self {
+            database,
+            process,
+            client: http_client()?,
+            url,
+            token: token.to_owned(),
+            lines,
+        })
+    }
+
+    /// Returns the seconds of a COPY of all lines.
+    pub(crate) async fn copy(&self, copy: &str) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let mut chunks = self.database.pool.copy_out_raw(copy).await?;
+        let mut lines = 0;
+        while let Some(chunk) = chunks.next().await {
+            lines += count_lines(&chunk?);
+        }
+        anyhow::ensure!(lines == self.lines + 1, "COPY has {lines} lines");
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    pub(crate) async fn download(&self, path: &str, accept: &str) -> anyhow::Result<Download> {
+        let started = Instant::now();
+        let request = self.client.get(format!("{}{path}", self.url));
+        let request = request.bearer_auth(&self.token).header("accept", accept);
+        let response = request.send().await?.error_for_status()?;
+        let mut chunks = response.bytes_stream();
+        let milliseconds_to_first_byte = started.elapsed().as_secs_f64() * 1_000.0;
+        let (mut line_feeds, mut bytes) = (0, 0);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            line_feeds += count_lines(&chunk);
+            bytes += chunk.len();
+        }
+        Ok(Download {
+            seconds: started.elapsed().as_secs_f64(),
+            milliseconds_to_first_byte,
+            line_feeds,
+            bytes,
+        })
+    }
+}
+
 pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result<()> {
-    let database = Database::new().await?;
-    database.execute(&bill(1, lines)).await?;
-    database.execute("vacuum analyze").await?;
-    let token = api::generate_token();
-    let token = token.expose_secret();
-    let new = NewToken {
-        name: "speed",
-        role: &Role::PlatformAdmin,
-        costs: false,
-        token,
-    };
-    database.store().await?.create_token(new).await?;
-    let (url, process) = child::api(&database.url()).await?;
-    let url = format!("{url}/api/v1/billing/cost-lines?period=2026-06");
-    let client = http_client()?;
+    let month = Month::of(lines).await?;
+    let path = format!("/api/v1/billing/cost-lines?period={}", Month::PERIOD);
     // The first request reads the catalogue and fills caches.
-    let page = client.get(&url).bearer_auth(token).send().await?;
-    page.error_for_status()?;
-    let before = process.peak_memory();
+    month.download(&path, "application/json").await?;
+    let before = month.process.peak_memory();
 
     let (mut copies, mut downloads, mut first_bytes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let started = Instant::now();
-        let mut chunks = database.pool.copy_out_raw(COPY).await?;
-        let mut copy_lines = 0;
-        while let Some(chunk) = chunks.next().await {
-            copy_lines += count_lines(&chunk?);
-        }
-        copies.push(started.elapsed().as_secs_f64());
-
-        let started = Instant::now();
-        let request = client.get(&url).bearer_auth(token);
-        let response = request.header("accept", "text/csv").send().await?;
-        let mut chunks = response.error_for_status()?.bytes_stream();
-        first_bytes.push(started.elapsed().as_secs_f64() * 1_000.0);
-        let mut downloaded = 0;
-        while let Some(chunk) = chunks.next().await {
-            downloaded += count_lines(&chunk?);
-        }
-        downloads.push(started.elapsed().as_secs_f64());
-        let expected = lines + 1;
-        anyhow::ensure!(
-            (copy_lines, downloaded) == (expected, expected),
-            "COPY has {copy_lines} lines, the CSV {downloaded}"
-        );
+        copies.push(month.copy(COPY).await?);
+        let download = month.download(&path, "text/csv").await?;
+        let found = download.line_feeds;
+        anyhow::ensure!(found == lines + 1, "the CSV has {found} lines");
+        downloads.push(download.seconds);
+        first_bytes.push(download.milliseconds_to_first_byte);
     }
     let (copy, download) = (median(copies), median(downloads));
     report.known("COPY of the lines", copy, Unit::Seconds)?;
@@ -84,16 +136,27 @@ pub(crate) async fn measure(report: &mut Report, lines: usize) -> anyhow::Result
         median(first_bytes),
         Unit::Milliseconds,
     )?;
-    match before.zip(process.peak_memory()) {
+    report_memory(report, "the first CSV", before, month, 30.0).await
+}
+
+/// Reports the memory of the API since `before`, and stops it.
+pub(crate) async fn report_memory(
+    report: &mut Report,
+    first: &str,
+    before: Option<f64>,
+    month: Month,
+    limit: f64,
+) -> anyhow::Result<()> {
+    match before.zip(month.process.peak_memory()) {
         Some((before, after)) => report.limited(
-            "peak memory of the API, minus that before the first CSV",
+            &format!("peak memory of the API, minus that before {first}"),
             after - before,
-            30.0,
+            limit,
             Unit::Megabytes,
         )?,
         None => report.note("this system does not report the memory of a process")?,
     }
-    process.stop().await.context("the API")
+    month.process.stop().await.context("the API")
 }
 
 fn count_lines(chunk: &[u8]) -> usize {

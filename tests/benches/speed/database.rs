@@ -1,38 +1,57 @@
 //! A separate database for a measurement, with PostgreSQL's own counters and COPY.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::bail;
-use devstack::testing::TestDatabase;
+use devstack::testing::{OwnPostgres, TestDatabase};
 use sqlx::postgres::PgPoolCopyExt as _;
 use sqlx::{AssertSqlSafe, PgPool};
 use store::Store;
 
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
-    database: TestDatabase,
+    server: Server,
 }
 
-/// PostgreSQL's counters of updates.
-#[derive(Clone, Copy)]
-pub(crate) struct Written {
-    pub(crate) updates: i64,
-    /// Updates that touched no index.
-    pub(crate) heap_only: i64,
+enum Server {
+    /// The server of the tests, without durability.
+    Tests(TestDatabase),
+    /// A server with PostgreSQL's default durability.
+    Durable(Box<OwnPostgres>),
+}
+
+impl Server {
+    fn url(&self) -> String {
+        match self {
+            Self::Tests(database) => database.url(),
+            Self::Durable(server) => server.url(),
+        }
+    }
 }
 
 impl Database {
     /// An empty, migrated database.
     pub(crate) async fn new() -> anyhow::Result<Self> {
-        let database = devstack::testing::database().await;
-        Store::connect(&database.url(), 1).await?.migrate().await?;
-        let pool = PgPool::connect(&database.url()).await?;
-        Ok(Self { pool, database })
+        Self::on(Server::Tests(devstack::testing::database().await)).await
+    }
+
+    /// An empty, migrated database on a server with PostgreSQL's default durability.
+    pub(crate) async fn durable() -> anyhow::Result<Self> {
+        Self::on(Server::Durable(Box::new(
+            OwnPostgres::start_durable().await,
+        )))
+        .await
+    }
+
+    async fn on(server: Server) -> anyhow::Result<Self> {
+        let url = server.url();
+        Store::connect(&url, 1).await?.migrate().await?;
+        let pool = PgPool::connect(&url).await?;
+        Ok(Self { pool, server })
     }
 
     pub(crate) fn url(&self) -> String {
-        self.database.url()
+        self.server.url()
     }
 
     pub(crate) async fn store(&self) -> anyhow::Result<Store> {
@@ -44,6 +63,13 @@ impl Database {
             .fetch_one(&self.pool)
             .await?;
         Ok(number)
+    }
+
+    pub(crate) async fn text(&self, query: &str) -> anyhow::Result<String> {
+        let text = sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(text)
     }
 
     pub(crate) async fn execute(&self, statement: &str) -> anyhow::Result<()> {
@@ -59,27 +85,25 @@ impl Database {
             .await
     }
 
-    /// Waits until the counters of `cloud_resources` reach `updates`, and returns them. PostgreSQL
-    /// updates them with a delay of up to a second.
-    pub(crate) async fn written(&self, updates: i64) -> anyhow::Result<Written> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let (seen, heap_only) = sqlx::query_as::<_, (i64, i64)>(
-                "select n_tup_upd, n_tup_hot_upd from pg_stat_all_tables where relname = 'cloud_resources'",
-            )
-            .fetch_one(&self.pool)
-            .await?;
-            if seen >= updates {
-                return Ok(Written {
-                    updates: seen,
-                    heap_only,
-                });
-            }
-            if Instant::now() > deadline {
-                bail!("PostgreSQL has counted {seen} of {updates} updates");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    /// Returns the rows of the inventory that transactions after this one have written.
+    pub(crate) async fn written_since(&self, transaction: i64) -> anyhow::Result<i64> {
+        let tables = [
+            "cloud_resource_rows",
+            "cloud_project_members",
+            "cloud_sightings",
+        ];
+        let mut written = 0;
+        for table in tables {
+            let count =
+                format!("select count(*) from {table} where xmin::text::bigint > {transaction}");
+            written += self.number(&count).await?;
         }
+        Ok(written)
+    }
+
+    pub(crate) async fn transaction(&self) -> anyhow::Result<i64> {
+        self.number("select pg_current_xact_id()::text::bigint")
+            .await
     }
 
     /// Returns the rows of a query that selects two text columns.

@@ -137,14 +137,16 @@ async fn measure_among(
         period: "2026-06".parse()?,
         amount: invoice.amount,
     };
+    let listed = store.begin_fetch().await?;
     store
-        .discover_invoices(std::slice::from_ref(&header))
+        .store_invoice_list(std::slice::from_ref(&header), listed, false)
         .await?;
 
     let (mut readings, mut storings, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         database.execute(EMPTY).await?;
         let started = Instant::now();
+        let evidence = store.begin_fetch().await?;
         let mut read = read_invoice_csv(csv.as_bytes())?;
         let joined = has_items.then(|| join_items(&mut read, &items));
         let reading = started.elapsed().as_secs_f64();
@@ -163,7 +165,9 @@ async fn measure_among(
             items: None,
             summary: None,
         };
-        let outcome = store.ingest_invoice(header.invoice_uuid, content).await?;
+        let outcome = store
+            .ingest_invoice(header.invoice_uuid, evidence, content)
+            .await?;
         storings.push(started.elapsed().as_secs_f64() - reading);
         readings.push(reading);
         let matched = outcome
@@ -238,7 +242,9 @@ pub(crate) async fn measure_memory(report: &mut Report, lines: usize) -> anyhow:
         .get_result(WorkflowGetResultOptions::default())
         .await?;
     anyhow::ensure!(
-        ingested.lines == lines && ingested.is_final && ingested.sources == "csv+items",
+        ingested.lines == lines
+            && ingested.verification == "verified"
+            && ingested.sources == "csv+items",
         "{ingested:?}"
     );
     report.known(

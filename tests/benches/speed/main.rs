@@ -10,16 +10,21 @@
     reason = "figures are rounded for people to read"
 )]
 
+mod account;
 mod actions;
 mod backfill;
 mod bill;
 mod child;
 mod csv;
 mod database;
+mod durable;
+mod first_start;
+mod focus;
 mod idle;
 mod invoice;
 mod memory;
 mod new_rows;
+mod pages;
 mod report;
 mod sweep;
 
@@ -30,13 +35,19 @@ const MEASUREMENTS: &[&str] = &[
     "sweep-20000-droplets",
     "sweep-10000",
     "sweep-100000",
+    "durable-20000-droplets",
+    "durable-100000",
+    "durable-members-110000",
     "new-10000",
     "new-100000",
     "invoice-100000",
     "memory-invoice-100000",
     "bill-1000000",
     "csv-1000000",
+    "focus-1000000",
+    "pages",
     "backfill",
+    "first-start",
     "actions-day",
     "actions-growth",
     "worker",
@@ -51,6 +62,8 @@ async fn main() -> anyhow::Result<()> {
     if let Some(role) = child::Role::of(&arguments) {
         return role.run().await;
     }
+    // Building an HTTP client requires a crypto provider even without TLS.
+    drop(rustls::crypto::ring::default_provider().install_default());
     // Cargo itself passes `--bench`.
     let filters: Vec<&String> = arguments
         .iter()
@@ -68,13 +81,41 @@ async fn main() -> anyhow::Result<()> {
             }
             "sweep-10000" => sweep::measure(&mut report, Contents::TenKinds(10_000)).await?,
             "sweep-100000" => sweep::measure(&mut report, Contents::TenKinds(100_000)).await?,
+            "durable-20000-droplets" => {
+                let limits = durable::Limits {
+                    at_100_ms: 1.1,
+                    at_20_ms: 1.3,
+                };
+                durable::measure_sweep(&mut report, Contents::Droplets(20_000), limits).await?;
+            }
+            "durable-100000" => {
+                let limits = durable::Limits {
+                    at_100_ms: 1.2,
+                    at_20_ms: 2.0,
+                };
+                durable::measure_sweep(&mut report, Contents::TenKinds(100_000), limits).await?;
+            }
+            "durable-members-110000" => {
+                durable::measure_members(&mut report, 110_000).await?;
+            }
             "new-10000" => new_rows::measure(&mut report, Contents::TenKinds(10_000)).await?,
             "new-100000" => new_rows::measure(&mut report, Contents::TenKinds(100_000)).await?,
             "invoice-100000" => invoice::measure(&mut report, 100_000).await?,
             "memory-invoice-100000" => invoice::measure_memory(&mut report, 100_000).await?,
             "bill-1000000" => bill::measure(&mut report, 1_000_000).await?,
             "csv-1000000" => csv::measure(&mut report, 1_000_000).await?,
+            "focus-1000000" => focus::measure(&mut report, 1_000_000).await?,
+            "pages" => {
+                let size = account::Size {
+                    resources: 100_000,
+                    changes: 1_000_000,
+                    lines: 1_000_000,
+                    months: 36,
+                };
+                pages::measure(&mut report, size).await?;
+            }
             "backfill" => backfill::measure(&mut report).await?,
+            "first-start" => first_start::measure(&mut report).await?,
             "actions-day" => actions::measure_day(&mut report).await?,
             "actions-growth" => actions::measure_growth(&mut report).await?,
             "worker" => idle::measure(&mut report).await?,

@@ -44,7 +44,8 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
                 seen.add(page).await?;
             }
             let facts = ListingFacts {
-                started_at: seen.started_at(),
+                evidence: seen.evidence(),
+                finished_at: store.now().await?,
                 completeness: listed[0].completeness.clone(),
                 shortfall: Shortfall::default(),
                 total: listed[0].total,
@@ -57,7 +58,12 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
             anyhow::ensure!(swept.discovered == count, "{kind}: {swept:?}");
         }
         stored.push(seconds);
-        let rows = database.copy_out("select * from cloud_resources").await?;
+        // The other columns have defaults, or are generated.
+        let columns = "id, kind, provider_id, name, region, status, tags, attrs, fingerprint, body_project_id, provider_project_id, \
+                       parent_id, cloud_project_id, tenant_id, attribution, first_seen_at, sighting_id";
+        let rows = database
+            .copy_out(&format!("select {columns} from cloud_resource_rows"))
+            .await?;
         let relations = database
             .copy_out("select * from cloud_resource_relations")
             .await?;
@@ -66,7 +72,9 @@ pub(crate) async fn measure(report: &mut Report, contents: Contents) -> anyhow::
             .await?;
         drop(database);
         let other = Database::new().await?;
-        let copy = other.copy_in("cloud_resources", &rows).await?;
+        let copy = other
+            .copy_in(&format!("cloud_resource_rows ({columns})"), &rows)
+            .await?;
         copies.push(copy);
         let columns =
             "cloud_resource_events (resource_id, event, changes, occurred_at, workflow_id, run_id)";

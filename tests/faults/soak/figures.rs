@@ -14,6 +14,28 @@ const MEMORY_MAY_GROW: u64 = 10;
 /// Minimum number of samples for the memory limit, since memory grows until the caches are full.
 const ENOUGH_SAMPLES: usize = 600;
 
+/// The tables that grow with changes and runs, until the retention removes rows.
+const HISTORIES: [&str; 8] = [
+    "cloud_balance_snapshots",
+    "cloud_cost_line_changes",
+    "cloud_invoice_documents",
+    "cloud_invoice_versions",
+    "cloud_listings",
+    "cloud_project_memberships",
+    "cloud_resource_events",
+    "cloud_superseded_cost_lines",
+];
+/// The tables of listings in progress. Their rows are removed when a listing ends, and their space
+/// when autovacuum starts, once a minute: in the soak after as many listings as in an hour.
+pub(super) const IN_PROGRESS: [&str; 3] = [
+    "cloud_listing_pages",
+    "cloud_resumable_listings",
+    "cloud_staged_resources",
+];
+/// Maximum growth of any other table after the first third, in bytes: pages of dead rows
+/// until the next vacuum.
+const TABLE_MAY_GROW: i64 = 2_000_000;
+
 pub(super) struct Sample {
     /// In bytes; none on systems without `/proc`.
     pub(super) memory: Option<u64>,
@@ -43,6 +65,11 @@ pub(super) struct Figures {
     pub(super) slow: usize,
     pub(super) requests: usize,
     pub(super) database_bytes: i64,
+    /// The size of each table in bytes, after the first third and at the end.
+    pub(super) tables_before: BTreeMap<String, i64>,
+    pub(super) tables_after: BTreeMap<String, i64>,
+    /// The number of rows of [`IN_PROGRESS`] after all runs have ended.
+    pub(super) rows_in_progress: i64,
 }
 
 /// The database driver's log messages for operations that take longer than one or two seconds.
@@ -130,6 +157,12 @@ impl Figures {
             "the database at the end",
             format!("{} MB", self.database_bytes / 1_000_000),
         );
+        for (table, before, after) in self.tables().filter(|(_, _, after)| *after >= 1_000_000) {
+            row(
+                &format!("{table} after a third, at the end"),
+                format!("{}, {} kB", before / 1_000, after / 1_000),
+            );
+        }
         text
     }
 
@@ -158,11 +191,27 @@ impl Figures {
                 self.connections()
             ));
         }
+        for (table, before, after) in self.tables() {
+            let may_grow = HISTORIES.contains(&table) || IN_PROGRESS.contains(&table);
+            if !may_grow && after > before + TABLE_MAY_GROW {
+                problems.push(format!("{table} grows: {before} bytes, then {after}"));
+            }
+        }
+        if self.rows_in_progress > 0 {
+            problems.push(format!("{} rows of ended listings", self.rows_in_progress));
+        }
         let [_, second, third] = self.memory();
         if self.samples.len() >= ENOUGH_SAMPLES && third > second + second * MEMORY_MAY_GROW / 100 {
             problems.push(format!("memory grows: {second} bytes, then {third}"));
         }
         problems
+    }
+
+    /// The size of each table after the first third and at the end, in bytes.
+    fn tables(&self) -> impl Iterator<Item = (&str, i64, i64)> {
+        self.tables_before
+            .iter()
+            .map(|(table, before)| (table.as_str(), *before, self.tables_after[table]))
     }
 
     fn connections(&self) -> i64 {

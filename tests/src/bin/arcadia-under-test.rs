@@ -8,13 +8,12 @@ use std::io;
 use std::process::{ExitCode, exit};
 use std::thread;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     if std::env::var_os("ENDS_WITH_STANDARD_INPUT").is_some() {
         thread::spawn(|| {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             exit(1)
         });
     }
-    arcadia::main().await
+    arcadia::main()
 }

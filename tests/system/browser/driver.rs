@@ -99,6 +99,8 @@ impl Browser {
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": { "browser": "ALL" },
+            // Milliseconds: axe takes long on a long table while other tests run.
+            "timeouts": { "script": 180_000 },
         } } });
         let client = Client::builder()
             .tls_certs_only([])
@@ -131,7 +133,11 @@ impl Browser {
     }
 
     pub(super) async fn go(&self, path: &str) {
-        let url = format!("{}{path}", self.base);
+        self.visit(&format!("{}{path}", self.base)).await;
+    }
+
+    /// Opens a page of any origin.
+    pub(super) async fn visit(&self, url: &str) {
         self.command("url", &json!({ "url": url })).await;
     }
 
@@ -163,6 +169,11 @@ impl Browser {
         self.command(&format!("{element}/click"), &json!({})).await;
     }
 
+    /// Accepts the question of the page.
+    pub(super) async fn confirm(&self) {
+        self.command("alert/accept", &json!({})).await;
+    }
+
     /// Waits until the page has an element: a click returns before the next page is loaded.
     pub(super) async fn wait_for(&self, css: &str) {
         eventually(css, async || {
@@ -170,6 +181,17 @@ impl Browser {
             (!found.is_empty()).then_some(())
         })
         .await;
+    }
+
+    /// Clicks on the link with this text, and waits until its page is loaded.
+    pub(super) async fn click_link(&self, text: &str) {
+        let locator = json!({ "using": "link text", "value": text });
+        let element = self.command("element", &locator).await;
+        let id = element.as_object().unwrap().values().next().unwrap();
+        let before = self.path().await;
+        let path = format!("element/{}/click", id.as_str().unwrap());
+        self.command(&path, &json!({})).await;
+        eventually(text, async || (self.path().await != before).then_some(())).await;
     }
 
     /// Opens the address of a link.
@@ -198,6 +220,22 @@ impl Browser {
     pub(super) async fn run(&self, script: &str, arguments: Value) -> Value {
         let call = json!({ "script": script, "args": arguments });
         self.command("execute/sync", &call).await
+    }
+
+    /// Reads the file of a download link, with the session of the browser.
+    pub(super) async fn download(&self, css: &str) -> String {
+        let script = "const done = arguments[1];
+            fetch(document.querySelector(arguments[0]).href).then(r => r.text()).then(done)";
+        let call = json!({ "script": script, "args": [css] });
+        let text = self.command("execute/async", &call).await;
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// The page as PDF, printed on A4.
+    pub(super) async fn print(&self) -> Vec<u8> {
+        let paper = json!({ "page": { "width": 21.0, "height": 29.7 } });
+        let pdf = self.command("print", &paper).await;
+        STANDARD.decode(pdf.as_str().unwrap()).unwrap()
     }
 
     /// The page as PNG.

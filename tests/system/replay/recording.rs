@@ -18,6 +18,7 @@ use temporalio_common::data_converters::RawValue;
 use temporalio_common::protos::temporal::api::history::v1::History;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use uuid::Uuid;
+use workflows::reallocations::WORKFLOW_ID;
 use workflows::task_queue::{CLOUD_BILLING, CLOUD_SYNC_FULL};
 
 use super::directory;
@@ -86,6 +87,8 @@ async fn record_histories() {
 
     system.poll_balance().await.unwrap();
     record("poll-balance", "poll-balance", "PollBalance").await;
+    system.maintain().await.unwrap();
+    record("maintain", "maintain", "Maintain").await;
 
     let broken = system.simulator.change(|account| {
         let broken = account.invoices()[1].uuid;
@@ -116,6 +119,55 @@ async fn record_histories() {
     .await;
     let description = "IngestInvoice that has to wait for requests";
     record("ingest-invoice-waited", &id, description).await;
+}
+
+/// Records a sync that starts the reallocation of lines, and the reallocation.
+#[tokio::test]
+#[ignore = "writes tests/histories"]
+async fn record_reallocations() {
+    let system = TestSystem::start(account_to_record()).await;
+    system.sync_projects().await.unwrap();
+    system.billing_history().await.unwrap();
+    sqlx::query(
+        "insert into cloud_reallocations (cause, project_ids, resource_ids, resources_done)
+         select 'inventory', array_agg(id), '{}', false from cloud_projects",
+    )
+    .execute(&system.pool)
+    .await
+    .unwrap();
+    system.sync_projects().await.unwrap();
+    let description = "SyncProjects that starts Reallocate";
+    let name = "sync-projects-reallocating";
+    record_latest(&system, name, "sync-projects", description).await;
+    ended(&system, WORKFLOW_ID).await;
+    record_latest(&system, WORKFLOW_ID, WORKFLOW_ID, "Reallocate").await;
+}
+
+/// Records closes of months: approved, dropped and cancelled.
+#[tokio::test]
+#[ignore = "writes tests/histories"]
+async fn record_closes() {
+    let system = TestSystem::start(account_to_record()).await;
+    system.billing_history().await.unwrap();
+    crate::months::close(&system, "2026-04").await;
+    let id = "close-month-2026-04";
+    let description = "CloseMonth that is approved";
+    record_latest(&system, "close-month-approved", id, description).await;
+    let id = "close-month-2026-05";
+    crate::months::approve_too_early(&system, "2026-05").await;
+    cancel(&system, id).await;
+    let description = "CloseMonth that drops an approval, and is cancelled";
+    record_latest(&system, "close-month-dropped", id, description).await;
+    crate::months::start(&system, "2026-04").await;
+    ended(&system, "close-month-2026-04").await;
+    let description = "CloseMonth of a closed month";
+    record_latest(
+        &system,
+        "close-month-closed",
+        "close-month-2026-04",
+        description,
+    )
+    .await;
 }
 
 /// Closes the request budget with a 429, as another user of the token could cause it. Existing
