@@ -117,13 +117,14 @@ async fn an_uploaded_month_equals_its_directory() {
     let endpoint = system.simulator.spaces_url().replace("{region}", "nyc3");
     let address = format!("{endpoint}/acme-costs/focus");
     let options = ["--upload", &address, "--upload-region", "nyc3"];
-    let exporting = async || {
+    let exporting = async |further: &[&str]| {
         let exporting = command(&system)
             .args([
                 "export", "focus", "--from", "2026-03", "--to", "2026-04", "--dir",
             ])
             .arg(root.path())
             .args(options)
+            .args(further)
             .env("SPACES_ACCESS_KEY_ID", DEMO_SPACES_KEY)
             .env("SPACES_SECRET_ACCESS_KEY", DEMO_SPACES_SECRET)
             .output();
@@ -136,24 +137,30 @@ async fn an_uploaded_month_equals_its_directory() {
         );
         log
     };
-    let log = exporting().await;
+    let check_objects = || {
+        let objects: Vec<(String, Vec<u8>)> = system.simulator.read(|account| {
+            let objects = account.objects();
+            objects
+                .map(|(_, name, content)| (name.to_owned(), content.to_vec()))
+                .collect()
+        });
+        assert_eq!(objects.len(), 8, "{objects:?}");
+        for (name, content) in objects {
+            let path = root.path().join(name.strip_prefix("focus/").unwrap());
+            assert_eq!(content, std::fs::read(path).unwrap(), "{name}");
+        }
+    };
+    let log = exporting(&[]).await;
     assert!(
         log.contains("2026-04: 3 files") && log.contains("uploaded"),
         "{log}"
     );
-    let objects: Vec<(String, Vec<u8>)> = system.simulator.read(|account| {
-        let objects = account.objects();
-        objects
-            .map(|(_, name, content)| (name.to_owned(), content.to_vec()))
-            .collect()
-    });
-    assert_eq!(objects.len(), 8);
-    for (name, content) in objects {
-        let path = root.path().join(name.strip_prefix("focus/").unwrap());
-        assert_eq!(content, std::fs::read(path).unwrap(), "{name}");
-    }
-    let log = exporting().await;
+    check_objects();
+    let log = exporting(&[]).await;
     assert!(log.contains("2026-04: unchanged, uploaded before"), "{log}");
+    // Other options replace the objects, too.
+    exporting(&["--gzip"]).await;
+    check_objects();
 
     // A key that the bucket does not accept ends the export with the reason.
     let refused = command(&system)

@@ -11,6 +11,8 @@ pub enum Format {
 }
 
 impl Format {
+    pub const ALL: [Self; 3] = [Self::Csv, Self::CsvGzip, Self::Parquet];
+
     /// Returns the extension of the names of files.
     pub fn extension(self) -> &'static str {
         match self {

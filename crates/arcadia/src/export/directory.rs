@@ -6,7 +6,8 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use export::Metadata;
+use domain::focus::Dataset;
+use export::{Format, Metadata};
 use serde::{Deserialize, Serialize};
 
 pub(super) const METADATA: &str = "metadata.json";
@@ -22,12 +23,32 @@ pub(super) struct MonthFile {
     pub(super) bytes: u64,
 }
 
+/// Returns the name of the file of a dataset.
+pub(super) fn file_name(dataset: Dataset, is_estimate: bool, format: Format) -> String {
+    let suffix = if is_estimate { "-estimate" } else { "" };
+    format!("{}{suffix}.{}", dataset.as_str(), format.extension())
+}
+
 /// The content of `metadata.json` that decides whether a month is exported again.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
     /// Changes with the data and with the options of the export.
     pub(super) stamp: String,
     pub(super) files: Vec<MonthFile>,
+}
+
+impl Written {
+    /// Returns the names of all files that an earlier export of the month may have left.
+    pub(super) fn obsolete_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for dataset in Dataset::ALL {
+            for format in Format::ALL {
+                names.extend([false, true].map(|estimate| file_name(dataset, estimate, format)));
+            }
+        }
+        names.retain(|name| !self.files.iter().any(|file| file.name == *name));
+        names
+    }
 }
 
 #[derive(Serialize)]
@@ -60,6 +81,13 @@ impl MonthDirectory {
             found.is_ok_and(|found| found.len() == file.bytes)
         });
         is_complete.then_some(written)
+    }
+
+    /// Returns true if an export of the month was complete or interrupted.
+    pub(super) fn has_export(&self) -> bool {
+        let mut names = Written::default().obsolete_names();
+        names.push(METADATA.to_owned());
+        names.iter().any(|name| self.0.join(name).exists())
     }
 
     /// Starts to replace the month: removes partial files of an interrupted export.
@@ -100,21 +128,15 @@ impl MonthDirectory {
         Ok(MonthFile { name, rows, bytes })
     }
 
-    /// Gives the files their names, removes those of the earlier export, and writes the metadata.
+    /// Gives the files their names, removes those of earlier exports, and writes the metadata.
     pub(super) fn complete(&self, metadata: &Metadata, written: &Written) -> anyhow::Result<()> {
         let described = self.0.join(METADATA);
-        let earlier = fs::read(&described).ok();
-        let earlier: Option<Written> = earlier.and_then(|text| serde_json::from_slice(&text).ok());
         remove(&described)?;
         for file in &written.files {
             self.rename(&file.name)?;
         }
-        let is_new = |name: &str| written.files.iter().any(|file| file.name == name);
-        for file in earlier.unwrap_or_default().files {
-            // Names in the metadata are those of this program, not paths.
-            if !is_new(&file.name) && !file.name.contains('/') {
-                remove(&self.0.join(file.name))?;
-            }
+        for name in written.obsolete_names() {
+            remove(&self.0.join(name))?;
         }
         let content = MetadataFile { metadata, written };
         self.write(METADATA.to_owned(), |out| {
@@ -153,6 +175,9 @@ mod tests {
     use export::Recency;
 
     use super::*;
+
+    const COSTS: &str = "cost-and-usage.parquet";
+    const ESTIMATE: &str = "cost-and-usage-estimate.csv";
 
     fn metadata() -> Metadata {
         let recency = Recency {
@@ -196,30 +221,34 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = MonthDirectory::new(root.path().join("2026-04"));
         assert_eq!(directory.written(), None);
-        export(&directory, "one", &["a.csv", "b.csv"]);
+        export(&directory, "one", &[ESTIMATE, "billing-period.csv"]);
         fs::write(directory.path().join("notes.txt"), "by hand").unwrap();
-        export(&directory, "two", &["a.parquet", "b.csv"]);
+        // As if the earlier export had been killed after it removed the metadata.
+        fs::remove_file(directory.path().join(METADATA)).unwrap();
+        export(&directory, "two", &[COSTS, "billing-period.csv"]);
         assert_eq!(
             names(&directory),
-            ["a.parquet", "b.csv", METADATA, "notes.txt"]
+            ["billing-period.csv", COSTS, METADATA, "notes.txt"]
         );
-        fs::write(directory.path().join("b.csv"), "truncated").unwrap();
+        fs::write(directory.path().join(COSTS), "truncated").unwrap();
         assert_eq!(directory.written(), None);
+        export(&directory, "three", &[]);
+        assert_eq!(names(&directory), [METADATA, "notes.txt"]);
     }
 
     #[test]
     fn an_interrupted_export_leaves_the_earlier_one() {
         let root = tempfile::tempdir().unwrap();
         let directory = MonthDirectory::new(root.path().to_owned());
-        export(&directory, "one", &["a.csv"]);
+        export(&directory, "one", &[COSTS]);
         directory.prepare().unwrap();
-        let failed = directory.write("a.csv".to_owned(), |out| {
+        let failed = directory.write(COSTS.to_owned(), |out| {
             out.write_all(b"half")?;
             anyhow::bail!("interrupted")
         });
         assert!(failed.is_err());
         assert_eq!(directory.written().unwrap().stamp, "one");
         directory.prepare().unwrap();
-        assert_eq!(names(&directory), ["a.csv", METADATA]);
+        assert_eq!(names(&directory), [COSTS, METADATA]);
     }
 }

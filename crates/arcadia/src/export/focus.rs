@@ -14,7 +14,7 @@ use export::Format;
 use store::Store;
 use store::focus::FocusMonth;
 
-use super::directory::{MonthDirectory, MonthFile, Written};
+use super::directory::{MonthDirectory, MonthFile, Written, file_name};
 use super::upload::{self, UploadArguments};
 
 /// Write the bill of each month in the format of FOCUS.
@@ -71,11 +71,6 @@ impl Arguments {
         let program = env!("CARGO_PKG_VERSION");
         format!("{program} {version} {rows} {}", self.format().extension())
     }
-
-    fn file_name(&self, dataset: Dataset, suffix: &str) -> String {
-        let extension = self.format().extension();
-        format!("{}{suffix}.{extension}", dataset.as_str())
-    }
 }
 
 pub(crate) async fn run(store: &Store, arguments: &Arguments) -> anyhow::Result<()> {
@@ -116,7 +111,9 @@ async fn export_month(
     period: NaiveDate,
 ) -> anyhow::Result<String> {
     let mut month = store.focus_month(period).await?;
-    if !month.has_rows(false) && !month.has_rows(true) {
+    let has_bill = month.has_rows(false) || month.has_rows(true);
+    // A bill that was exported may have moved to another month: then its files are removed.
+    if !has_bill && !directory.has_export() {
         return Ok("no bill".to_owned());
     }
     let stamp = format!("{} {}", month.stamp().await?, arguments.options());
@@ -127,23 +124,24 @@ async fn export_month(
     }
     directory.prepare()?;
     let mut files = Vec::new();
-    for (estimates, suffix) in [(false, ""), (true, "-estimate")] {
+    let format = arguments.format();
+    for estimates in [false, true] {
         if month.has_rows(estimates) {
-            let name = arguments.file_name(Dataset::CostAndUsage, suffix);
+            let name = file_name(Dataset::CostAndUsage, estimates, format);
             let file;
             (month, file) = write_costs(directory, arguments, name, month, estimates).await?;
             files.push(file);
         }
     }
-    let (version, format) = (arguments.version, arguments.format());
+    let version = arguments.version;
     if Dataset::InvoiceDetail.is_in(version) && month.has_rows(false) {
-        let name = arguments.file_name(Dataset::InvoiceDetail, "");
+        let name = file_name(Dataset::InvoiceDetail, false, format);
         let columns = Column::of(INVOICE_DETAIL, version);
         let details = month.invoice_details().await?;
         files.push(write_rows(directory, name, format, &columns, details)?);
     }
-    if Dataset::BillingPeriod.is_in(version) {
-        let name = arguments.file_name(Dataset::BillingPeriod, "");
+    if Dataset::BillingPeriod.is_in(version) && has_bill {
+        let name = file_name(Dataset::BillingPeriod, false, format);
         let columns = Column::of(BILLING_PERIOD, version);
         let row = vec![month.billing_period()];
         files.push(write_rows(directory, name, format, &columns, row)?);

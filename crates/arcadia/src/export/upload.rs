@@ -48,7 +48,8 @@ impl UploadArguments {
 }
 
 /// Uploads a complete month, unless the bucket has it. The metadata is deleted first and written
-/// last, as in the directory, so that a month with metadata is complete. Returns the outcome, to be
+/// last, as in the directory, so that a month with metadata is complete. Objects of earlier exports
+/// with other names are deleted, because a reader of the whole prefix would count both. Returns the outcome, to be
 /// appended to that of the export.
 pub(super) async fn month(
     remote: &ObjectStore,
@@ -71,6 +72,9 @@ pub(super) async fn month(
     for file in &written.files {
         let path = directory.path().join(&file.name);
         remote.put_file(&object(&file.name), &path).await?;
+    }
+    for name in written.obsolete_names() {
+        remote.delete(&object(&name)).await?;
     }
     remote.put_file(&metadata, &described).await?;
     Ok(", uploaded")
