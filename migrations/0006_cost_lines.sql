@@ -192,7 +192,8 @@ create trigger cloud_superseded_cost_lines_are_append_only
     for each statement execute function refuse_change();
 
 -- Changes of stored lines of invoices: of match_rule, resource_id, tenant_id and is_shared, and the
--- move of an override to a line (override_of). The tenant_id of a split line is "split". Lines that
+-- move of an override to a line (override_of). The tenant_id of a split line is "split",
+-- before and after if only its shares changed. Lines that
 -- a correction adds or removes have no changes; see cloud_superseded_cost_lines. Lines of an
 -- estimate have none, only their number in cloud_estimates.rematches: a changed preview replaces
 -- them, and no statement is issued from them.
@@ -212,7 +213,8 @@ create table cloud_cost_line_changes (
     cause text not null check (cause in ('inventory', 'ingest', 'operator')),
     -- The name of the operator's access token; null for the other causes.
     changed_by text,
-    changed_at timestamptz not null default now(),
+    -- Not the start of the transaction: a change after a close is later than the close.
+    changed_at timestamptz not null default clock_timestamp(),
     -- The Temporal run, if the cause is 'inventory' and the run is known; null for a change by an
     -- operator.
     workflow_id text,
@@ -251,6 +253,15 @@ begin
     where id in (select estimate_id from added where estimate_id is not null);
     return null;
 end
+$$;
+
+-- Records that split lines have other shares, after they were updated.
+create function record_changed_shares(lines uuid[]) returns void language sql as $$
+    insert into cloud_cost_line_changes (line_id, changes, cause, changed_by, workflow_id, run_id)
+    select id, '{"tenant_id": {"before": "split", "after": "split"}}',
+        coalesce(nullif(current_setting('arcadia.cause', true), ''), 'inventory'), nullif(current_setting('arcadia.changed_by', true), ''),
+        nullif(current_setting('arcadia.workflow_id', true), ''), nullif(current_setting('arcadia.run_id', true), '')
+    from cloud_cost_lines where id = any(lines) and estimate_id is null
 $$;
 create trigger cost_lines_record_their_changes
     after update on cloud_cost_lines referencing old table as removed new table as added

@@ -134,6 +134,8 @@ begin
     end loop;
     if parent = 'cloud_resource_events' then
         delete from cloud_resource_past_values where valid_to <= ends;
+        -- The first remaining value stands for the detached ones before it.
+        update cloud_resource_past_values set valid_from = '-infinity' where valid_from > '-infinity' and valid_from <= ends;
     end if;
     insert into history_floors as f (table_name, starts_at) values (parent, ends)
     on conflict (table_name) do update set starts_at = greatest(f.starts_at, excluded.starts_at), detached_at = clock_timestamp();

@@ -66,7 +66,7 @@ async fn routes_with_examples(api: &TestApi) -> Vec<(&'static str, String, Value
         (
             POST,
             "/api/v1/billing/months/2026-04/correction".to_owned(),
-            json!({ "accept": true, "reason": "a late charge" }),
+            json!({ "accept": true, "after": "1.00", "reason": "a late charge" }),
         ),
     ]
 }

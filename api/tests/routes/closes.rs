@@ -194,7 +194,7 @@ async fn a_reopened_month_needs_a_reason_and_follows_its_lines_again() {
 async fn a_correction_waits_for_the_decision_of_an_administrator() {
     let api = TestApi::with_account().await;
     let path = format!("{APRIL}/correction");
-    let accept = r#"{"accept": true, "reason": "a late charge"}"#;
+    let accept = r#"{"accept": true, "after": "34.66", "reason": "a late charge"}"#;
     api.post(&api.admin, &path, accept).await.problem(409);
     let before = api.statements("2026-04").await;
     api.close("2026-04").await;
@@ -221,8 +221,13 @@ async fn a_correction_waits_for_the_decision_of_an_administrator() {
         ["0.00", "0.00"]
     );
 
-    let refused = api.post(&api.admin, &path, r#"{"accept": false}"#).await;
+    let refused = api
+        .post(&api.admin, &path, r#"{"accept": false, "after": "34.66"}"#)
+        .await;
     assert!(refused.problem(400).contains("reopen"), "{refused:?}");
+    let outdated = accept.replace("34.66", "34.67");
+    let outdated = api.post(&api.admin, &path, outdated).await.problem(409);
+    assert!(outdated.contains("34.66"), "{outdated}");
     let accepted = api.post(&api.admin, &path, accept).await.ok();
     assert_eq!(accepted["data"]["correction"], Value::Null);
     assert_eq!(accepted["data"]["close"]["accept_reason"], "a late charge");

@@ -26,7 +26,8 @@ pub struct Approval {
 
 /// The begin of a close.
 pub enum BegunClose {
-    /// Another run closed the month, or an earlier attempt of this one.
+    /// Another run closed the month, or an earlier attempt of this one, which closes it once, also
+    /// if it was reopened since.
     Closed(Box<MonthClose>),
     /// The month cannot be closed, for these reasons.
     NotFinal(Vec<String>),
@@ -43,7 +44,8 @@ impl Store {
         approval: &Approval,
         run: &Run,
     ) -> Result<BegunClose, StoreError> {
-        if let Some(close) = self.close_in_force(period).await? {
+        let mut closes = self.closes(period).await?.into_iter();
+        if let Some(close) = closes.find(|close| close.is_in_force() || close.is_by(run)) {
             return Ok(BegunClose::Closed(Box::new(close)));
         }
         self.delete_drafts(period).await?;

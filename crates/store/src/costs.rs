@@ -173,6 +173,16 @@ impl Statements {
         reasons
     }
 
+    /// Returns true if every invoice is verified and the lines total them, also without any
+    /// invoice: `DigitalOcean` may move all of them to another month.
+    pub(crate) fn is_verified(&self) -> bool {
+        !self.is_estimate
+            && !self.is_reallocating
+            && self.final_invoices == self.invoices
+            && self.verification.withdrawn_invoices == 0
+            && self.invoice_total == self.costs()
+    }
+
     /// Adds an adjustment to the statement of its tenant.
     fn adjust(&mut self, adjustment: &Adjustment) {
         let tenant = &adjustment.tenant_id;

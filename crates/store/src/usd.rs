@@ -1,7 +1,10 @@
 //! Amounts in the format of the API.
 
+use std::str::FromStr;
+
 use rust_decimal::Decimal;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An amount in USD as a decimal string, with all its digits and at least two decimals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +20,23 @@ impl Serialize for Usd {
             amount.rescale(2);
         }
         serializer.collect_str(&amount)
+    }
+}
+
+impl FromStr for Usd {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let amount = Decimal::from_str_exact(text);
+        let invalid = |_| format!("invalid amount {text:?}: expected USD such as 86.92");
+        amount.map(Self).map_err(invalid)
+    }
+}
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::NaiveDate;
 use serde::Deserialize;
-use store::Actor;
 use store::audit::RunRequest;
+use store::{Actor, Usd};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -154,6 +154,8 @@ struct CorrectionDecision {
     /// the closed month instead, reopen it.
     #[schema(schema_with = only_true)]
     accept: bool,
+    /// `after` of the correction that you accept; refused if the invoices were corrected again.
+    after: Usd,
     /// Reason for the decision, 1 to 500 characters; recorded in the audit and with the close.
     #[schema(schema_with = remark_or_null, required = false)]
     reason: Option<Remark>,
@@ -191,6 +193,7 @@ async fn accept(
         ));
     }
     let actor = admin.actor.because(Remark::text(body.reason));
-    state.store.accept_correction(period, &actor).await?;
+    let Usd(after) = body.after;
+    state.store.accept_correction(period, after, &actor).await?;
     Ok(Json(One::now(read_month(&state.store, period).await?)))
 }

@@ -140,7 +140,7 @@ fn acts_of_the_api(objects: &Objects) -> Vec<Act> {
         act(
             "POST /api/v1/billing/months/{period}/correction",
             "/api/v1/billing/months/2026-01/correction",
-            r#"{"accept": true}"#,
+            r#"{"accept": true, "after": "2.00"}"#,
             ACCEPTED,
         ),
         act(
@@ -222,7 +222,7 @@ fn acts_of_pages(objects: &Objects, admin: &str) -> Vec<Act> {
         act(
             "POST /months/{period}/correction",
             "/months/2026-02/correction",
-            "",
+            "after=2.00",
             ACCEPTED,
         ),
         act(

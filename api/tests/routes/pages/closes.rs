@@ -255,7 +255,7 @@ async fn a_closed_month_is_reopened_and_a_correction_accepted_on_the_page() {
     let page = session.page(APRIL).await;
     assert!(page.contains("a difference of 1.00 USD"), "{page}");
     let accepted = session
-        .post("/months/2026-04/correction", "reason=late")
+        .post("/months/2026-04/correction", "after=34.66&reason=late")
         .await;
     assert_eq!(accepted.headers["location"], "/months/2026-04#close");
     let page = session.page(APRIL).await;

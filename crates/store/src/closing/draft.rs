@@ -316,16 +316,23 @@ async fn close_with(
     // each later one sees the close.
     locks::acquire(&mut tx, Lock::CostLines).await?;
     locks::acquire(&mut tx, Lock::AllocationRules).await?;
+    // An attempt that was replaced may continue after the month was closed and reopened.
     let is_closed = sqlx::query_scalar!(
-        r#"select exists (select from cloud_month_closes where period = $1 and closed_at is not null and reopened_at is null) as "is!""#,
-        period
+        r#"select exists (
+               select from cloud_month_closes close join cloud_month_closes draft on draft.id = $2
+               where close.period = $1 and close.closed_at is not null
+                 and (close.reopened_at is null
+                   or (close.workflow_id, close.run_id) = (draft.workflow_id, draft.run_id))) as "is!""#,
+        period,
+        draft.id,
     )
     .fetch_one(&mut *tx)
     .await?;
     if is_closed {
         return Err(StoreError::MonthState {
             period,
-            problem: "is closed already: reopen it first".to_owned(),
+            problem: "is closed already, or this run closed it before: to close it again, reopen it and start another close"
+                .to_owned(),
         });
     }
     let now = live_statements(&mut tx, period).await?;

@@ -20,7 +20,7 @@ pub use frozen::{Audience, ProvenStatement, StatementState};
 pub(crate) use frozen::{encoding, frozen_document, frozen_statements};
 
 use super::Statement;
-use crate::{Store, StoreError, usd};
+use crate::{Run, Store, StoreError, usd};
 
 /// A close of a month; amounts in USD.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -116,6 +116,11 @@ impl Store {
 impl MonthClose {
     pub fn is_in_force(&self) -> bool {
         self.reopened_at.is_none()
+    }
+
+    /// Returns true if this run closed the month.
+    pub(crate) fn is_by(&self, run: &Run) -> bool {
+        self.workflow_id == run.workflow_id && self.run_id == run.run_id
     }
 }
 

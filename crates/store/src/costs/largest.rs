@@ -112,7 +112,7 @@ impl Store {
 /// resource.
 ///
 /// A rematch holds the lock of cost lines exclusively, so that changes of lines are committed in
-/// the order of their ids, except those of ingests, which change the version of their invoice.
+/// the order of their ids, except those of ingests, which change `ingested_at` of their invoice.
 async fn version_of_lines(
     connection: &mut PgConnection,
     from: NaiveDate,
@@ -120,7 +120,7 @@ async fn version_of_lines(
 ) -> Result<String, StoreError> {
     let version = sqlx::query_scalar!(
         r#"select concat_ws(' ', (select max(id) from cloud_cost_line_changes),
-               (select string_agg(id || ':' || version, ' ' order by id) from cloud_invoices where period between $1 and $2),
+               (select string_agg(concat_ws(':', id, version, ingested_at), ' ' order by id) from cloud_invoices where period between $1 and $2),
                (select string_agg(concat_ws(':', id, state, encode(lines_sha256, 'hex'), rematches), ' ' order by id)
                 from cloud_estimates where period between $1 and $2)) as "version!""#,
         from,

@@ -104,7 +104,7 @@ impl MonthSummary {
     }
 }
 
-/// The nearest months with an invoice or an estimate.
+/// The nearest months that have an invoice or an estimate, or are closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdjacentMonths {
     pub before: Option<NaiveDate>,
@@ -121,6 +121,8 @@ impl Store {
                  select period from cloud_invoices
                  union all
                  select period from cloud_estimates where state = 'open'
+                 union all
+                 select period from cloud_month_closes where closed_at is not null and reopened_at is null
              ) month",
             period,
         )
@@ -129,8 +131,8 @@ impl Store {
         Ok(months)
     }
 
-    /// Returns a month of [`Store::month_summaries`]; `None` if it has neither an invoice nor an
-    /// estimate.
+    /// Returns a month of [`Store::month_summaries`]; `None` if it has no invoice and no estimate,
+    /// and is not closed.
     pub async fn month_summary(
         &self,
         period: NaiveDate,
@@ -140,7 +142,7 @@ impl Store {
         Ok(latest.filter(|month| month.period == period))
     }
 
-    /// Lists the months with an invoice or an estimate, latest first.
+    /// Lists the months that have an invoice or an estimate, or are closed, latest first.
     pub async fn month_summaries(
         &self,
         before: Option<NaiveDate>,
@@ -152,6 +154,9 @@ impl Store {
                 select period from cloud_invoices where $1::date is null or period < $1
                 union
                 select period from cloud_estimates where state = 'open' and ($1::date is null or period < $1)
+                union
+                select period from cloud_month_closes
+                where closed_at is not null and reopened_at is null and ($1::date is null or period < $1)
                 order by period desc limit $2
             ), line as (
                 select period, sum(amount) as total, bool_or(is_estimate) as is_estimate,

@@ -277,6 +277,14 @@ struct ChangedLine {
     attribution: Attribution,
 }
 
+impl ChangedLine {
+    /// Returns true if the line was and is split, by other shares.
+    fn has_other_shares(&self) -> bool {
+        let after = &self.attribution.shares;
+        self.before.len() > 1 && after.len() > 1 && self.before != *after
+    }
+}
+
 /// Computes the attribution of lines, and returns those of which it differs from the stored one.
 async fn attribute_lines(
     tx: &mut PgConnection,
@@ -386,7 +394,19 @@ async fn store_attributions(
     )
     .execute(&mut *tx)
     .await?;
-    store_shares(tx, changed.iter().map(|line| (line.id, &line.attribution))).await
+    store_shares(
+        &mut *tx,
+        changed.iter().map(|line| (line.id, &line.attribution)),
+    )
+    .await?;
+    let of_split = changed.iter().filter(|line| line.has_other_shares());
+    let of_split: Vec<Uuid> = of_split.map(|line| line.id).collect();
+    if !of_split.is_empty() {
+        sqlx::query!("select record_changed_shares($1)", &of_split)
+            .execute(tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Returns the tenant of a line that is not split.

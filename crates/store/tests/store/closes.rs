@@ -12,6 +12,7 @@ use store::StoreError;
 use store::closing::{Approval, BegunClose, Closing, RootSignature};
 use store::costs::{MonthClose, StatementState, Statements};
 use store::inventory::{Commit, OverrideChange};
+use store::projects::ProjectChange;
 
 use super::bills::{assert_balanced, correct, header, ingest, ingest_with, lines_of};
 use super::costs::{assign, line, tax, two_tenants};
@@ -292,6 +293,7 @@ async fn a_reopened_month_follows_its_lines_and_closes_again() {
     let april = fixture.statements(month(APRIL)).await.unwrap();
     assert_eq!(april.close, None);
     assert_eq!(cents(&april), [("beta", (990, 0))].into());
+    check_settled(&fixture, &[APRIL, MAY, JUNE]).await;
     let again = close(&fixture, APRIL).await;
     assert_eq!(again.number, 2);
     // May contains an adjustment for the first close of April, which June takes back.
@@ -325,6 +327,97 @@ async fn a_reopened_month_follows_its_lines_and_closes_again() {
 }
 
 #[tokio::test]
+async fn the_next_month_takes_back_the_adjustments_of_a_reopened_one() {
+    let (fixture, _) = with_bills().await;
+    close(&fixture, APRIL).await;
+    assign(&fixture, 1, Some("beta")).await;
+    close(&fixture, MAY).await;
+    let bob = by("bob").because(Some("wrong project".to_owned()));
+    fixture.reopen_month(month(APRIL), &bob).await.unwrap();
+    close(&fixture, JUNE).await;
+    let june = fixture.statements(month(JUNE)).await.unwrap();
+    assert_eq!(
+        cents(&june),
+        [("acme", (0, 660)), ("beta", (990, -660))].into()
+    );
+    let (_, causes) = fixture.adjustments(month(JUNE)).await.unwrap();
+    assert_eq!(causes.len(), 1, "{causes:?}");
+    assert_eq!(
+        (causes[0].cause.as_str(), causes[0].by.as_deref()),
+        ("reopening", Some("bob"))
+    );
+    check_settled(&fixture, &[APRIL, MAY, JUNE]).await;
+    close(&fixture, APRIL).await;
+    check_settled(&fixture, &[APRIL, MAY, JUNE, "2026-07-01"]).await;
+}
+
+#[tokio::test]
+async fn a_run_closes_its_month_once_even_if_it_is_reopened() {
+    let (fixture, _) = with_bills().await;
+    let approval = Approval {
+        by: "ann".to_owned(),
+        reason: None,
+    };
+    let run = fixture.new_run();
+    let begin = async || {
+        fixture
+            .begin_close(month(APRIL), &approval, &run)
+            .await
+            .unwrap()
+    };
+    let BegunClose::Begun(first) = begin().await else {
+        panic!("the close did not begin");
+    };
+    // Another attempt of the same activity begins before the first one is complete.
+    let BegunClose::Begun(late) = begin().await else {
+        panic!("the close did not begin");
+    };
+    first.store(&by("ann"), |_| None).await.unwrap();
+    let bob = by("bob").because(Some("wrong project".to_owned()));
+    fixture.reopen_month(month(APRIL), &bob).await.unwrap();
+    let refused = late.store(&by("ann"), |_| None).await;
+    assert!(
+        matches!(refused, Err(StoreError::MonthState { .. })),
+        "{refused:?}"
+    );
+    let BegunClose::Closed(close) = begin().await else {
+        panic!("the month closed again");
+    };
+    assert_eq!(close.number, 1);
+    assert_eq!(fixture.close_in_force(month(APRIL)).await.unwrap(), None);
+    assert_eq!(self::close(&fixture, APRIL).await.number, 2);
+}
+
+#[tokio::test]
+async fn changed_shares_of_a_split_line_are_a_cause() {
+    let (fixture, _) = with_bills().await;
+    let assign_since = async |tenant: &str, since: &str| {
+        let id = sqlx::query_scalar("select id from cloud_projects where name = 'web'")
+            .fetch_one(&fixture.pool)
+            .await
+            .unwrap();
+        let change = ProjectChange {
+            tenant_id: Some(Some(tenant.parse().unwrap())),
+            tenant_since: Some(since.parse().unwrap()),
+            purpose: None,
+        };
+        fixture
+            .change_project(id, &change, &by("ann"), Commit::Keep)
+            .await
+            .unwrap();
+    };
+    assign_since("beta", "2026-04-11T00:00:00Z").await;
+    close(&fixture, APRIL).await;
+    assign_since("acme", "2026-04-21T00:00:00Z").await;
+    let (adjustments, causes) = fixture.adjustments(month(MAY)).await.unwrap();
+    assert_eq!(adjustments.len(), 2);
+    assert_eq!(causes.len(), 1, "{causes:?}");
+    assert_eq!(causes[0].description, "other shares of split costs");
+    assert_eq!((causes[0].lines, causes[0].by.as_deref()), (1, Some("ann")));
+    check_settled(&fixture, &[APRIL, MAY]).await;
+}
+
+#[tokio::test]
 async fn a_correction_of_a_closed_month_waits_for_a_decision() {
     let (fixture, april) = with_bills().await;
     close(&fixture, APRIL).await;
@@ -352,10 +445,21 @@ async fn a_correction_of_a_closed_month_waits_for_a_decision() {
     assert!(readiness.is_final);
 
     let ann = by("ann").because(Some("credit note".to_owned()));
-    fixture.accept_correction(month(APRIL), &ann).await.unwrap();
+    let accept = async |dollars: i64| {
+        let after = Decimal::from(dollars) + Decimal::new(390, 2);
+        fixture.accept_correction(month(APRIL), after, &ann).await
+    };
+    // Meanwhile DigitalOcean corrects it again.
+    correct(&fixture, 1, &april.replace("$6.00", "$8.00")).await;
+    let refused = accept(7).await;
+    let Err(StoreError::MonthState { problem, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(problem.contains("total 11.90 USD"), "{problem}");
+    accept(8).await.unwrap();
     assert_eq!(fixture.corrections().await.unwrap(), []);
     let may = fixture.statements(month(MAY)).await.unwrap();
-    assert_eq!(may.adjusted(), Decimal::ONE);
+    assert_eq!(may.adjusted(), Decimal::TWO);
     assert_eq!(may.difference(), Some(Decimal::ZERO));
     let (_, causes) = fixture.adjustments(month(MAY)).await.unwrap();
     assert_eq!(causes[0].cause, "correction");
@@ -367,11 +471,36 @@ async fn a_correction_of_a_closed_month_waits_for_a_decision() {
         ]
     );
     check_settled(&fixture, &[APRIL, MAY]).await;
-    let refused = fixture.accept_correction(month(APRIL), &ann).await;
+    let refused = accept(8).await;
     assert!(
         matches!(refused, Err(StoreError::MonthState { .. })),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn an_invoice_that_moves_out_of_a_closed_month_is_a_correction() {
+    let (fixture, _) = with_bills().await;
+    close(&fixture, APRIL).await;
+    fixture
+        .discover_invoices(&[header(1, "2026-05", 990)])
+        .await
+        .unwrap();
+    let months = fixture.month_summaries(None, 10).await.unwrap();
+    let april = months.iter().find(|summary| summary.period == month(APRIL));
+    let april = april.expect("a closed month without invoices is listed");
+    assert_eq!(april.state(), store::costs::MonthState::Closed);
+    assert!(april.has_correction);
+    let corrections = fixture.corrections().await.unwrap();
+    assert_eq!(cents_of(corrections[0].difference), -990);
+    assert!(corrections[0].is_final);
+    fixture
+        .accept_correction(month(APRIL), Decimal::ZERO, &by("ann"))
+        .await
+        .unwrap();
+    let may = fixture.statements(month(MAY)).await.unwrap();
+    assert_eq!(cents_of(may.adjusted()), -990);
+    check_settled(&fixture, &[APRIL, MAY]).await;
 }
 
 #[tokio::test]
@@ -382,7 +511,10 @@ async fn a_correction_that_is_not_verified_is_not_accepted() {
     unverified(&fixture, 9).await;
     let corrections = fixture.corrections().await.unwrap();
     assert!(!corrections[0].is_final, "{corrections:?}");
-    let refused = fixture.accept_correction(month(APRIL), &by("ann")).await;
+    let after = corrections[0].after;
+    let refused = fixture
+        .accept_correction(month(APRIL), after, &by("ann"))
+        .await;
     assert!(
         matches!(refused, Err(StoreError::MonthState { .. })),
         "{refused:?}"

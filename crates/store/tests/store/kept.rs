@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use domain::invoices::read_invoice_csv;
 use domain::{Completeness, TenantId};
 use store::inventory::{Commit, OverrideChange, ResourceFilter, State};
+use store::invoices::{Document, InvoiceContent};
 
-use super::bills::estimate;
+use super::bills::{HEADER, csv_only, estimate, header, ingest_with, summary_of, uuid};
 use super::support::{Fixture, by, droplet, every, fixture, zone};
 
 /// Counts the resources that a filter selects.
@@ -141,4 +143,34 @@ async fn costs_follow_a_rematch_that_commits_after_a_later_event() {
         .unwrap();
     earlier.commit().await.unwrap();
     assert_eq!(largest().await, (None, None));
+}
+
+#[tokio::test]
+async fn costs_follow_an_ingest_that_completes_a_version() {
+    let fixture = fixture().await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    fixture
+        .discover_invoices(&[header(1, "2026-04", 300)])
+        .await
+        .unwrap();
+    let line = "Droplets,,former-1 (s-1vcpu-1gb),372,2026-04-01 00:00:00 +0000,2026-04-16 00:00:00 +0000,$3.00,web,iaas\n";
+    let csv = format!("{HEADER}\n{line}");
+    let file = read_invoice_csv(csv.as_bytes()).unwrap();
+    let document = Document::csv(csv.as_bytes());
+    let provisional = InvoiceContent {
+        unread: Some("without the items: 500"),
+        ..csv_only(&document, &file.lines)
+    };
+    fixture.ingest_invoice(uuid(1), provisional).await.unwrap();
+    let april = "2026-04-01".parse().unwrap();
+    let largest = async || {
+        let costs = fixture.largest_costs_by_resource(april, april, 10);
+        costs.await.unwrap().costs[0].group.clone()
+    };
+    assert_eq!(largest().await, None);
+    let summary = summary_of(&file.lines);
+    let outcome = ingest_with(&fixture, 1, line, &[Some("1")], Some(&summary)).await;
+    assert_eq!(outcome.version, 1);
+    let resource = fixture.resource("1").await.id.to_string();
+    assert_eq!(largest().await, Some(resource));
 }

@@ -343,6 +343,11 @@ async fn past_states_after_detached_months_stay_exact() {
             .unwrap();
         assert_eq!(now, states, "{at}");
     }
+    // The first known value of each field stands for those before it.
+    let later = format!(
+        "cloud_resource_past_values where valid_from <= '{start}' and valid_from > '-infinity'"
+    );
+    assert_eq!(count(&fixture, &later).await, 0);
     // Cost lines are matched by former names, but the events of a resource begin with the history.
     assert_eq!(count(&fixture, former).await, renames);
     let events = fixture

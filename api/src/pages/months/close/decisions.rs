@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use chrono::NaiveDate;
 use serde::Deserialize;
+use store::Usd;
 
 use crate::ApiState;
 use crate::extract::{Form, InPath, Period, Remark, optional_field};
@@ -47,10 +48,10 @@ async fn close(
     Ok(Redirect::to(&run.page()).into_response())
 }
 
-/// The form of a decision on a closed month.
+/// The form that reopens a month.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DecisionForm {
+struct ReopenForm {
     #[serde(default, deserialize_with = "optional_field")]
     reason: Option<Remark>,
 }
@@ -63,7 +64,7 @@ async fn reopen(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
     InPath(Period(period)): InPath<Period>,
-    Form(form): Form<DecisionForm>,
+    Form(form): Form<ReopenForm>,
 ) -> Result<Response, PageProblem> {
     let Some(reason) = Remark::text(form.reason) else {
         let problem = "reason: missing: enter the reason for the reopening";
@@ -74,14 +75,25 @@ async fn reopen(
     Ok(shown(period))
 }
 
+/// The form that accepts a correction.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcceptForm {
+    /// The total that the page shows.
+    after: Usd,
+    #[serde(default, deserialize_with = "optional_field")]
+    reason: Option<Remark>,
+}
+
 async fn accept(
     AdminViewer(viewer): AdminViewer,
     State(state): State<ApiState>,
     InPath(Period(period)): InPath<Period>,
-    Form(form): Form<DecisionForm>,
+    Form(form): Form<AcceptForm>,
 ) -> Result<Response, PageProblem> {
     let actor = viewer.actor().because(Remark::text(form.reason));
-    state.store.accept_correction(period, &actor).await?;
+    let Usd(after) = form.after;
+    state.store.accept_correction(period, after, &actor).await?;
     Ok(shown(period))
 }
 

@@ -86,6 +86,8 @@ pub(super) struct OpenRow {
 pub(super) struct ShownCorrection {
     pub(super) before: Money,
     pub(super) after: Money,
+    /// `after` with all its digits, for the form.
+    pub(super) exact_after: Decimal,
     pub(super) difference: Money,
     pub(super) is_final: bool,
 }
@@ -95,6 +97,7 @@ impl From<Correction> for ShownCorrection {
         Self {
             before: Money(correction.before),
             after: Money(correction.after),
+            exact_after: correction.after,
             difference: Money(correction.difference),
             is_final: correction.is_final,
         }

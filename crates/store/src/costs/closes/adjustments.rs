@@ -13,7 +13,8 @@ use crate::costs::by_tenant::{allocate_month, months};
 use crate::costs::{Statements, live_statements, read_statements, rules};
 use crate::{Store, StoreError, usd};
 
-/// The adjustment of a tenant for a closed month; USD.
+/// The adjustment of a tenant for a month that is closed, or was when an adjustment for it was
+/// settled; USD.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Adjustment {
@@ -43,7 +44,8 @@ pub struct AdjustmentCause {
     /// The first of the closed month.
     pub period: NaiveDate,
     /// `inventory`, `ingest` or `operator` for changes of lines, as in the changes of a line;
-    /// `correction` for a correction by DigitalOcean; `allocation_rule` for a changed rule.
+    /// `correction` for a correction by DigitalOcean; `allocation_rule` for a changed rule;
+    /// `reopening` if the month was reopened, so that earlier adjustments for it are taken back.
     pub cause: String,
     /// The operator; null for other causes.
     pub by: Option<String>,
@@ -141,7 +143,7 @@ async fn correction(
         before: accepted,
         after: now.line_total,
         difference: now.line_total - accepted,
-        is_final: now.is_final(),
+        is_final: now.is_verified(),
     })
 }
 
@@ -176,7 +178,30 @@ pub(crate) async fn pending(
             adjustments.extend(of_close(connection, &close).await?);
         }
     }
+    adjustments.extend(of_reopened_months(connection).await?);
+    adjustments
+        .sort_by(|one, other| (one.period, &one.tenant_id).cmp(&(other.period, &other.tenant_id)));
     Ok(adjustments)
+}
+
+/// Takes back the adjustments that closes contain for months that are open again: the statements
+/// of these months follow their lines.
+async fn of_reopened_months(connection: &mut PgConnection) -> Result<Vec<Adjustment>, StoreError> {
+    let contained = sqlx::query_as!(
+        Adjustment,
+        r#"select adjustment.period, tenant_id, -sum(direct) as "direct!", -sum(shared) as "shared!",
+               -sum(direct + shared) as "amount!"
+           from cloud_closed_adjustments adjustment join cloud_month_closes close on close.id = adjustment.close_id
+           where close.closed_at is not null and close.reopened_at is null
+             and not exists (
+                 select from cloud_month_closes own
+                 where own.period = adjustment.period and own.closed_at is not null and own.reopened_at is null)
+           group by adjustment.period, tenant_id
+           having sum(direct) <> 0 or sum(shared) <> 0"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(contained)
 }
 
 /// Returns the adjustments for one closed month that no close contains.
@@ -265,7 +290,8 @@ pub(crate) async fn causes_of(
             group by close.period, change.cause, change.changed_by, before, after, is_moved
         ), cause as (
             select period, cause, changed_by as by, lines, at,
-                case when is_moved
+                case when is_moved and before = 'split' and after = 'split' then 'other shares of split costs'
+                    when is_moved
                     then format('moved from %s to %s', coalesce(before, 'unallocated'), coalesce(after, 'unallocated'))
                     else 'marked as shared costs, or no longer' end as description
             from moved
@@ -278,6 +304,15 @@ pub(crate) async fn causes_of(
             from close join lateral (
                 select * from cloud_allocation_rules where valid_from <= close.period order by valid_from desc limit 1
             ) now on now.set_at > close.settled_at and now.set_at <= close.until and (now.rule, now.weights) is distinct from (close.rule, close.weights)
+            union all
+            select reopened.period, 'reopening', reopened.reopened_by, 0, reopened.reopened_at,
+                format('the month was reopened (%s): adjustments for its earlier close are taken back', reopened.reopen_reason)
+            from cloud_month_closes reopened
+            where period = any($1) and reopened_at <= coalesce($3::timestamptz, 'infinity') and reopened_at > (
+                select max(settling.frozen_at)
+                from cloud_closed_adjustments settled join cloud_month_closes settling on settling.id = settled.close_id
+                where settled.period = reopened.period and settling.closed_at is not null and settling.reopened_at is null
+                  and settling.frozen_at < coalesce($3::timestamptz, 'infinity'))
         )
         select period as "period!", cause as "cause!", by, lines as "lines!", at as "at!", description as "description!"
         from cause order by period, at desc limit $2

@@ -1,6 +1,7 @@
 //! The decisions of administrators on closed months.
 
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::in_force;
@@ -34,15 +35,17 @@ impl Store {
         audit::commit(tx, actor, act).await
     }
 
-    /// Accepts the correction of a closed month: its difference becomes an adjustment.
+    /// Accepts the correction of a closed month: its difference becomes an adjustment. `after` is
+    /// the total of the lines (USD) that the actor has seen.
     ///
     /// # Errors
     ///
-    /// [`StoreError::MonthState`] if the month is not closed, has no correction, or the corrected
-    /// invoices are not verified.
+    /// [`StoreError::MonthState`] if the month is not closed, has no correction or one with another
+    /// total, or the corrected invoices are not verified.
     pub async fn accept_correction(
         &self,
         period: NaiveDate,
+        after: Decimal,
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
@@ -60,15 +63,21 @@ impl Store {
             ));
         }
         let now = live_statements(&mut tx, period).await?;
-        if !now.is_final() {
+        if !now.is_verified() {
             return Err(refused(
                 "has corrected invoices that are not verified yet: accept the correction when they are final",
             ));
         }
-        sqlx::query!(
+        if now.line_total != after {
+            return Err(refused(&format!(
+                "was corrected again: its lines total {} USD, not {after}; check the correction, and accept it with this total",
+                now.line_total
+            )));
+        }
+        let updated = sqlx::query!(
             "update cloud_month_closes set accepted_invoices = $2, accepted_total = $3, accepted_by = $4, accepted_at = clock_timestamp(),
                  accept_reason = $5, may_differ = true
-             where id = $1",
+             where id = $1 and reopened_at is null",
             close.id,
             close.invoices_now,
             now.line_total,
@@ -77,6 +86,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        if updated.rows_affected() == 0 {
+            return Err(not_closed(period));
+        }
         let object = Object::new(ObjectType::Month, &period.format("%Y-%m"));
         let act = Act::new(Action::CorrectionAccepted, object)
             .before(json!({ "invoices": close.accepted_invoices }))
