@@ -37,7 +37,7 @@ pub struct Delivery {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recency {
     pub billing_period_start: NaiveDate,
-    /// When the data of the month last changed.
+    /// When the bill of the month was last read, or its tenants or allocation rule last changed.
     pub last_updated_at: DateTime<Utc>,
     /// When the snapshot was read from which the files are written.
     pub exported_at: DateTime<Utc>,

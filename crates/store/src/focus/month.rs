@@ -24,7 +24,8 @@ pub struct FocusMonth {
     pub period: NaiveDate,
     /// The time of the snapshot.
     pub read_at: DateTime<Utc>,
-    /// When the bills of the month last changed; `read_at` if there are none.
+    /// When the bills of the month were last read, or their lines, tenants or allocation rule last
+    /// changed; `read_at` if there are none.
     pub updated_at: DateTime<Utc>,
     /// When all kinds of resources were last listed completely; `None` if one never was.
     pub inventory_listed_at: Option<DateTime<Utc>>,
@@ -48,10 +49,16 @@ impl FocusMonth {
         let times = sqlx::query!(
             r#"select now() as "read_at!",
                    coalesce(greatest(
-                       (select max(updated_at) from cloud_invoices where period = $1),
-                       (select max(estimated_at) from cloud_estimates where period = $1 and state = 'open')), now()) as "updated_at!",
+                       bill.updated_at,
+                       (select max(change.changed_at) from cloud_cost_line_changes change join cloud_cost_lines line on line.id = change.line_id
+                        where line.bill_period = $1 and change.changed_at > bill.updated_at),
+                       (select set_at from cloud_allocation_rules where valid_from <= $1 order by valid_from desc limit 1)), now()) as "updated_at!",
                    case when bool_and(last_complete_at is not null) then min(last_complete_at) end as inventory_listed_at
-               from cloud_kind_freshness where provider = 'digitalocean'"#,
+               from (
+                   select greatest((select max(updated_at) from cloud_invoices where period = $1),
+                       (select max(estimated_at) from cloud_estimates where period = $1 and state = 'open')) as updated_at
+               ) bill left join cloud_kind_freshness on provider = 'digitalocean'
+               group by bill.updated_at"#,
             period,
         )
         .fetch_one(&mut *snapshot)

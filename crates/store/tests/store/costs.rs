@@ -200,6 +200,27 @@ async fn a_line_of_a_resource_that_moved_is_split_by_time() {
 }
 
 #[tokio::test]
+async fn an_export_is_newer_after_a_change_of_tenants_or_of_the_rule() {
+    let fixture = two_tenants().await;
+    let updated_at = async || {
+        let month = fixture.focus_month(APRIL.parse().unwrap()).await.unwrap();
+        month.updated_at
+    };
+    ingest_april(&fixture, &[line("web-1", "web", "$10.00"), tax("$0.50")]).await;
+    let ingested = updated_at().await;
+    assert_eq!(updated_at().await, ingested);
+    assign(&fixture, 1, Some("beta")).await;
+    let moved = updated_at().await;
+    assert!(moved > ingested);
+    let from = APRIL.parse().unwrap();
+    fixture
+        .set_allocation_rule(from, &AllocationRule::Even, &by("ann"), Commit::Keep)
+        .await
+        .unwrap();
+    assert!(updated_at().await > moved);
+}
+
+#[tokio::test]
 async fn shared_costs_are_allocated_by_the_rule_of_the_month() {
     let fixture = two_tenants().await;
     let lines = [
