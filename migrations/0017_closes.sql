@@ -3,7 +3,9 @@
 -- the open month, i.e. the first month with a bill after the latest closed one:
 --   adjustment of a tenant = its costs of the closed month by the lines of today
 --                            - its frozen costs - its adjustments that a later close contains
--- It is computed on read (crates/store/src/closes/adjustments.rs), and frozen with the open month.
+-- Of a month that was reopened, the open month takes back the adjustments that a later close
+-- contains, because its statements follow its lines.
+-- It is computed on read (crates/store/src/costs/closes/adjustments.rs), and frozen with the open month.
 
 -- Bound: one row per close. Kept forever, because statements are issued from them.
 create table cloud_month_closes (
