@@ -1,5 +1,7 @@
 //! Syncs of the inventory: failed kinds, concurrent syncs, deletions and moves.
 
+use std::time::Duration;
+
 use domain::ResourceKind;
 use simulator::{Account, Fault, FaultKind};
 use workflows::inventory::{InventoryReport, InventoryScope, SyncInventory};
@@ -93,8 +95,13 @@ async fn concurrent_fast_and_full_syncs_equal_sequential_ones() {
         }
         account.remove_droplet(droplets[249]);
     });
+    // Slow enough that the three listings overlap.
+    let delay = Duration::from_secs(3);
+    let slow = Fault::new(FaultKind::Slow { delay }, "/v2/droplets*");
+    system.simulator.fail(slow);
     let (_, _, full) = tokio::join!(fast(), fast(), system.sync_inventory());
     full.unwrap();
+    system.simulator.clear_faults();
     let strikes = "select 'deleted' from cloud_resources where deleted_at is not null";
     assert!(
         system.rows(strikes).await.is_empty(),

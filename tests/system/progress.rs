@@ -21,7 +21,7 @@ async fn a_run_that_waits_too_long_fails_by_name_before_its_timeout() {
     let refused = FaultKind::RateLimited { retry_after: 600 };
     system.simulator.fail(Fault::new(refused, "/v2/projects*"));
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "in-vain")
-        .run_timeout(Duration::from_secs(40))
+        .run_timeout(Duration::from_secs(60))
         .build();
     let starting = system
         .client
@@ -51,7 +51,7 @@ async fn a_run_that_waits_too_long_fails_by_name_before_its_timeout() {
 #[tokio::test]
 async fn the_progress_lists_the_kinds_in_progress_and_the_failed_ones() {
     let system = TestSystem::start(Account::demo()).await;
-    close_budgets(&system, "10 seconds").await;
+    close_budgets(&system, "30 seconds").await;
     let fault = Fault::new(FaultKind::Unauthorized, "/v2/volumes");
     system.simulator.fail(fault);
     let kinds = vec![ResourceKind::DROPLET, ResourceKind::VOLUME];

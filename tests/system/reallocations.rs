@@ -83,6 +83,7 @@ async fn a_killed_worker_loses_and_doubles_no_portion() {
     let billing = [Purpose::CloudBilling];
     let first = system.start_killable_worker(&billing).await;
     let left = assigned(&system).await;
+    let mut session = PgConnection::connect(&system.database_url()).await.unwrap();
     let options = WorkflowStartOptions::new(task_queue::CLOUD_BILLING, WORKFLOW_ID).build();
     let run = system
         .client
@@ -95,7 +96,6 @@ async fn a_killed_worker_loses_and_doubles_no_portion() {
     })
     .await;
     // Holds the lock of cost lines between two portions.
-    let mut session = PgConnection::connect(&system.database_url()).await.unwrap();
     sqlx::query("select pg_advisory_lock(4, hashtext(''))")
         .execute(&mut session)
         .await

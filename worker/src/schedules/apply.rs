@@ -20,7 +20,7 @@ use super::{Installation, SCHEDULES, Schedule, Stopped, describe, foreign};
 use crate::search_attributes::{self, Findings, SearchAttributesError};
 
 /// Time that the server may take until it returns an updated schedule.
-const UPDATE_TIMEOUT: Duration = Duration::from_secs(5);
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An error of applying the schedules.

@@ -204,11 +204,9 @@ async fn the_demo_account_is_alive_and_keeps_its_fixed_figures() {
     .await;
     let log = fs::read_to_string(state.path().join("log/arcadia.log")).unwrap();
     let is_bad = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
-    // On a busy machine, statements and connections are slow.
-    let bad = log
-        .lines()
-        .filter(is_bad)
-        .filter(|line| !line.contains(" sqlx::"));
+    // On a busy machine, statements, connections and responses of the server are slow.
+    let is_slowness = |line: &&str| line.contains(" sqlx::") || line.contains(" temporalio");
+    let bad = log.lines().filter(is_bad).filter(|line| !is_slowness(line));
     assert_eq!(bad.collect::<Vec<_>>(), [""; 0]);
     drop(database);
     first.stop().await;

@@ -8,7 +8,7 @@ use devstack::{Error, Postgres, Progress, StateDir, Temporal, testing};
 
 #[tokio::test]
 async fn a_restart_keeps_the_data_and_the_port() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
     let url = postgres.url();
@@ -24,7 +24,7 @@ async fn a_restart_keeps_the_data_and_the_port() {
 
 #[tokio::test]
 async fn a_port_that_is_in_use_at_a_restart_is_replaced() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
     let first = postgres.url();
@@ -72,7 +72,7 @@ async fn two_instances_run_in_parallel() {
 
 #[tokio::test]
 async fn closed_workflows_stay_visible_for_thirty_days() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let temporal = Temporal::start(&state, &Progress::quiet()).await.unwrap();
     let described =
@@ -83,7 +83,7 @@ async fn closed_workflows_stay_visible_for_thirty_days() {
 
 #[tokio::test]
 async fn a_server_that_ends_while_starting_shows_the_end_of_its_log() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
     postgres.stop().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_server_that_ends_while_starting_shows_the_end_of_its_log() {
 
 #[tokio::test]
 async fn a_database_with_a_lost_password_is_not_changed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let postgres = Postgres::start(&state, &Progress::quiet()).await.unwrap();
     postgres.stop().await.unwrap();

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{host_and_port, is_running, kill, notes, parent, process, serves, write_note};
+use crate::support::{
+    self, host_and_port, is_running, kill, notes, parent, process, serves, write_note,
+};
 use devstack::{Postgres, Progress, StateDir, Temporal};
 
 const STATE: &str = "DEVSTACK_TEST_STATE";
@@ -71,7 +73,7 @@ async fn an_owner_that_waits_to_be_killed() {
 
 #[tokio::test]
 async fn the_servers_of_a_killed_owner_stop() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let owner = Owner::start(directory.path());
     let addresses = [
         host_and_port(&owner.database_url),
@@ -93,7 +95,7 @@ async fn the_servers_of_a_killed_owner_stop() {
 
 #[tokio::test]
 async fn servers_without_owner_and_guardian_are_replaced_at_the_next_start() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
     let servers = server_processes(directory.path());
@@ -111,7 +113,7 @@ async fn servers_without_owner_and_guardian_are_replaced_at_the_next_start() {
 
 #[tokio::test]
 async fn an_instance_recovers_after_all_its_processes_were_killed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
     for server in server_processes(directory.path()) {
@@ -124,7 +126,7 @@ async fn an_instance_recovers_after_all_its_processes_were_killed() {
 
 #[tokio::test]
 async fn a_process_with_a_reused_process_id_is_not_signalled() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let owner = Owner::start(directory.path());
     write_note(&owner.database_url, "before").await;
     for server in server_processes(directory.path()) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use crate::support::host_and_port;
+use crate::support::{self, host_and_port};
 use devstack::leftover_variables::{self, Named};
 use devstack::{Postgres, Progress, StateDir, Temporal, testing};
 
@@ -16,12 +16,7 @@ struct Stopped {
 
 impl Stopped {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // Not the default ports, because a concurrent test may use them after these servers stop.
-        for note in ["postgres.port", "temporal.port"] {
-            let port = devstack::free_port().unwrap();
-            std::fs::write(directory.path().join(note), port.to_string()).unwrap();
-        }
+        let directory = support::directory();
         let state = StateDir::open(directory.path()).unwrap();
         let quiet = Progress::quiet();
         let postgres = Postgres::start(&state, &quiet).await.unwrap();

@@ -11,7 +11,7 @@ const TEMPORAL: &str = "temporal/temporal.pid";
 
 #[tokio::test]
 async fn a_killed_postgresql_is_restarted_with_its_data() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
@@ -30,7 +30,7 @@ async fn a_killed_postgresql_is_restarted_with_its_data() {
 
 #[tokio::test]
 async fn a_killed_temporal_is_restarted_with_its_schedules() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut temporal = Temporal::start(&state, &quiet).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_killed_temporal_is_restarted_with_its_schedules() {
 
 #[tokio::test]
 async fn a_server_that_fails_five_times_in_a_row_is_not_restarted() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut postgres = Postgres::start(&state, &quiet).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_server_that_fails_five_times_in_a_row_is_not_restarted() {
 
 #[tokio::test]
 async fn a_server_killed_five_times_within_a_minute_is_not_restarted() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut temporal = Temporal::start(&state, &quiet).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_server_killed_five_times_within_a_minute_is_not_restarted() {
 
 #[tokio::test]
 async fn a_restarted_server_keeps_its_port() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let state = StateDir::open(directory.path()).unwrap();
     let quiet = Progress::quiet();
     let mut postgres = Postgres::start(&state, &quiet).await.unwrap();

@@ -8,7 +8,19 @@ use devstack::{StateDir, Temporal};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
+use tempfile::TempDir;
 use tokio::process::Command;
+
+/// Returns a state directory for servers on ports of their own: a concurrent test may use the
+/// default ports while the servers are stopped.
+pub(crate) fn directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for note in ["postgres.port", "temporal.port"] {
+        let port = devstack::free_port().unwrap();
+        std::fs::write(directory.path().join(note), port.to_string()).unwrap();
+    }
+    directory
+}
 
 /// Connects to a database, once.
 pub(crate) async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
