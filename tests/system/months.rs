@@ -391,7 +391,10 @@ async fn changes_after_a_close_adjust_the_next_month() {
     let waiting = store.statements(may).await.unwrap();
     assert_eq!(waiting.adjustments, [], "before the decision");
     assert_eq!(frozen(store, april).await, before);
-    store.accept_correction(april, &ann()).await.unwrap();
+    store
+        .accept_correction(april, correction.after, &ann())
+        .await
+        .unwrap();
     assert_eq!(store.corrections().await.unwrap(), []);
     let open = store.statements(may).await.unwrap();
     assert_eq!(open.adjusted(), correction.difference);

@@ -21,7 +21,7 @@ async fn a_run_that_waits_too_long_fails_by_name_before_its_timeout() {
     let refused = FaultKind::RateLimited { retry_after: 600 };
     system.simulator.fail(Fault::new(refused, "/v2/projects*"));
     let options = WorkflowStartOptions::new(task_queue::CLOUD_SYNC_FULL, "in-vain")
-        .run_timeout(Duration::from_secs(60))
+        .run_timeout(Duration::from_mins(1))
         .build();
     let starting = system
         .client

@@ -226,7 +226,7 @@ async fn a_correction_waits_for_the_decision_of_an_administrator() {
         .await;
     assert!(refused.problem(400).contains("reopen"), "{refused:?}");
     let outdated = accept.replace("34.66", "34.67");
-    let outdated = api.post(&api.admin, &path, outdated).await.problem(409);
+    let outdated = api.post(&api.admin, &path, &outdated).await.problem(409);
     assert!(outdated.contains("34.66"), "{outdated}");
     let accepted = api.post(&api.admin, &path, accept).await.ok();
     assert_eq!(accepted["data"]["correction"], Value::Null);
