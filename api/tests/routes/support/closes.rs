@@ -39,7 +39,7 @@ impl TestApi {
         };
         let run = Run {
             workflow_id: format!("close-month-{period}"),
-            run_id: "run-1".to_owned(),
+            run_id: uuid::Uuid::new_v4().to_string(),
         };
         let begun = self.store.begin_close(month, &approval, &run).await;
         let BegunClose::Begun(closing) = begun.unwrap() else {
