@@ -218,7 +218,13 @@ impl Client {
         }
         if reading.pages == 0 {
             let first = self.page(source, 1, requests).await;
-            if !reading.take(first, sink).await? || source.paging == Paging::Whole {
+            if !reading.take(first, sink).await? {
+                return Ok(reading);
+            }
+            if source.paging == Paging::Whole {
+                if reading.has_next {
+                    reading.contradict("a next page of a list without pages".to_owned());
+                }
                 return Ok(reading);
             }
         }
