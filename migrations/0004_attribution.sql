@@ -94,7 +94,8 @@ left join cloud_resource_rows claimant on claimant.id = claim.claimant_id
 left join cloud_resource_rows owner
     on owner.provider = 'digitalocean' and owner.kind = subject.owner_kind and owner.provider_id = subject.owner_provider_id
 left join (
-    select max(started_at) as started_at from cloud_listings where kind = 'project_member' and complete
+    -- Not from cloud_listings: a failed attempt replaces the row of a complete one of its run.
+    select last_complete_at as started_at from cloud_kind_freshness where provider = 'digitalocean' and kind = 'project_member'
 ) last_pass on subject.first_seen_at < last_pass.started_at
 left join (
     select id from cloud_project_rows
@@ -106,7 +107,8 @@ left join (
        'volume')
 cross join lateral (
     select
-        subject.owner_relation = 'made_by_kubernetes' and owner.id is not null and coalesce(member_project.is_default, true) as is_made
+        subject.owner_relation = 'made_by_kubernetes' and owner.id is not null and coalesce(
+            member_project.is_default or member.cloud_project_id = owner.provider_project_id, true) as is_made
 ) made
 cross join lateral (
     select

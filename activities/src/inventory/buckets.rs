@@ -17,8 +17,9 @@ use digitalocean::SpacesError;
 use domain::inventory::{Attrs, ObservedResource};
 use domain::{Completeness, ResourceKind};
 use store::inventory::{
-    AfterResource, ListingFacts, Observations, ResourceFilter, Shortfall, State,
+    AfterResource, Guard, ListingFacts, Observations, ResourceFilter, Shortfall, State,
 };
+use store::projects::MembersOfKind;
 use store::{KindFreshness, Store, StoreError};
 
 use super::InventoryActivities;
@@ -83,7 +84,7 @@ impl InventoryActivities {
     /// before it would be incomplete without a problem. A pass is not awaited if the projects
     /// cannot be listed.
     pub(super) async fn awaits_first_pass(&self) -> Result<bool, Failure> {
-        let (_, pass) = self.store.members_of(&KIND).await?;
+        let pass = self.store.members_of(&KIND).await?.pass;
         let projects = self.store.freshness(Some(&["project".to_owned()])).await?;
         Ok(pass.is_none() && !projects.iter().any(KindFreshness::last_attempt_failed))
     }
@@ -147,9 +148,17 @@ impl InventoryActivities {
         seen: &mut Observations,
         facts: &mut ListingFacts,
     ) -> Result<(), Failure> {
-        let (buckets, pass) = self.store.members_of(&KIND).await?;
-        let buckets = buckets.into_iter().map(|name| known.complete(named(name)));
+        let MembersOfKind {
+            shown,
+            are_unseen,
+            pass,
+        } = self.store.members_of(&KIND).await?;
+        let buckets = shown.into_iter().map(|name| known.complete(named(name)));
         seen.add(buckets.collect()).await?;
+        if are_unseen && self.spaces.is_none() {
+            // Without S3, an operator decides whether the buckets are deleted or not readable.
+            facts.rules.guard = Guard::NOTHING;
+        }
         let of_pass = match pass {
             Some(pass) => {
                 facts.evidence = facts.evidence.min(pass.evidence());

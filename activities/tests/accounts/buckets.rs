@@ -191,6 +191,54 @@ async fn a_bucket_is_deleted_if_all_sources_were_read_and_none_has_it() {
 }
 
 /// Stores an invoice with a line for each of these buckets: description, month and project.
+/// Starts an account with a bucket that is known from a project only.
+async fn one_bucket() -> World {
+    let mut account = Account::empty();
+    account.add_project("internal");
+    account.add_resource("spaces_bucket", "images", "syd1");
+    World::of(account, "internal").await
+}
+
+#[tokio::test]
+async fn the_last_bucket_is_deleted_with_keys_and_held_without() {
+    let keys = world().await;
+    let mut world = one_bucket().await;
+    world.sync_buckets().await;
+    world.remove("images");
+    for _ in 0..4 {
+        assert_eq!(world.sync_buckets().await.deleted, 0);
+    }
+    assert_eq!(world.buckets(State::Live).await.len(), 1);
+    let held = world.store.held_deletions(10).await.unwrap();
+    let held: Vec<_> = held
+        .iter()
+        .map(|hold| (&*hold.kind, hold.would_delete))
+        .collect();
+    assert_eq!(held, [("spaces_bucket", 1)]);
+    // S3 lists all buckets, so that its empty list suffices.
+    world.inventory.spaces.clone_from(&keys.inventory.spaces);
+    keys.simulator
+        .fail(Fault::new(FaultKind::EmptyList, "/spaces/*"));
+    world.sync_buckets().await;
+    assert_eq!(world.buckets(State::Live).await, []);
+}
+
+#[tokio::test]
+async fn listings_by_one_pass_are_one_strike() {
+    let world = one_bucket().await;
+    world.sync_buckets().await;
+    world.remove("images");
+    world.simulator.change(|account| {
+        account.add_resource("spaces_bucket", "others", "syd1");
+    });
+    world.sync_projects().await;
+    for _ in 0..4 {
+        let synced = world.inventory.sync(ResourceKind::SPACES_KEY, run()).await;
+        assert!(synced.is_ok_and(|keys| keys.also[0].deleted == 0));
+    }
+    assert_eq!(world.bucket("images").await.stale_strike_count, 1);
+}
+
 async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
     let header = "product,group_description,description,hours,start,end,USD,project_name,category";
     for month in 1..=12 {

@@ -53,7 +53,7 @@ pub struct Guard {
 
 impl Guard {
     /// Holds every deletion for an operator's decision.
-    pub(crate) const NOTHING: Self = Self {
+    pub const NOTHING: Self = Self {
         percent: 0,
         rows: 0,
     };
@@ -203,6 +203,8 @@ pub(crate) async fn record(
     )
     .fetch_optional(&mut *tx)
     .await?;
+    // Nothing is stored of a listing if a later attempt of its run is recorded.
+    let stores_all = is_complete && row.is_some();
     sqlx::query!(
         "insert into cloud_kind_freshness as f
              (kind, last_complete_at, last_attempt_at, last_state, last_reason, last_items, last_requests, last_workflow_id,
@@ -219,7 +221,7 @@ pub(crate) async fn record(
              last_run_id = excluded.last_run_id
          where f.last_attempt_at <= excluded.last_attempt_at",
         kind,
-        is_complete,
+        stores_all,
         facts.evidence.began_at,
         facts.state(),
         facts.completeness.reason(),
@@ -230,7 +232,7 @@ pub(crate) async fn record(
     )
     .execute(&mut *tx)
     .await?;
-    if is_complete {
+    if stores_all {
         // The statement above leaves the row as it is if a later attempt failed.
         sqlx::query!(
             "update cloud_kind_freshness set last_complete_at = $2

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use assignments::Assignment;
 pub use events::ProjectEvent;
-pub use members::{MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
+pub use members::{MembersOfKind, MembershipOutcome, MembershipPass, PassFacts, ProjectMembers};
 pub use reads::{Project, ProjectUse};
 pub use sweep::{ProjectSweep, ProjectSweepOutcome};
 pub use unmatched::UnmatchedMembers;

@@ -78,7 +78,7 @@ pub(crate) struct Loss<'a> {
 }
 
 /// Stores a held deletion, without its rows, and returns its id. Each kind has at most one pending
-/// held deletion; a later listing that would also delete too many updates it.
+/// held deletion; a later listing that would delete the same rows, or some of them, updates it.
 pub(crate) async fn open(
     tx: &mut PgConnection,
     rows: Loss<'_>,
@@ -130,6 +130,25 @@ pub(super) async fn hold(
     facts: &ListingFacts,
     rows: Loss<'_>,
 ) -> Result<(), StoreError> {
+    // A decision is about the rows that the operator saw: with others, it is a new held deletion.
+    sqlx::query!(
+        "update cloud_held_deletions hold set state = 'superseded', decided_at = $6
+         where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending' and exists (
+             select from cloud_resources r
+             where r.provider = 'digitalocean' and r.kind = $1 and r.deleted_at is null and r.last_seen_at < $2
+               and r.stale_strike_count + 1 >= $4
+               and (r.last_struck_at is null or r.last_struck_at <= $3)
+               and not ($5 and r.attrs <> '{}')
+               and not exists (select from cloud_held_resources held where held.hold_id = hold.id and held.resource_id = r.id))",
+        rows.kind,
+        facts.evidence.began_at,
+        context.apart_from,
+        STRIKES,
+        context.is_partial(),
+        context.at,
+    )
+    .execute(&mut *tx)
+    .await?;
     let hold = open(tx, rows, facts, context.at).await?;
     sqlx::query!(
         "with held as (

@@ -41,7 +41,7 @@ impl Store {
         self.begin(Uuid::now_v7(), started_at, kinds).await
     }
 
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         &self,
         listing: Uuid,
         started_at: DateTime<Utc>,

@@ -36,6 +36,16 @@ pub struct ResourceOverride {
     pub set_at: DateTime<Utc>,
 }
 
+/// A tenant or a project that an override sets for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideInterval {
+    pub tenant_id: Option<String>,
+    pub cloud_project_id: Option<Uuid>,
+    pub valid_from: DateTime<Utc>,
+    /// `None` if it has no end.
+    pub valid_to: Option<DateTime<Utc>>,
+}
+
 /// A change of an override. An outer `None` leaves the field unchanged.
 ///
 /// A value applies from `since` on, or from now on, and replaces later values. An inner `None` ends
@@ -82,6 +92,22 @@ impl Store {
     ) -> Result<Option<ResourceOverride>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         in_force(&mut connection, resource).await
+    }
+
+    /// Lists the values of the overrides of a resource over time, by their start.
+    pub async fn override_intervals(
+        &self,
+        resource: Uuid,
+    ) -> Result<Vec<OverrideInterval>, StoreError> {
+        let intervals = sqlx::query_as!(
+            OverrideInterval,
+            "select tenant_id, cloud_project_id, valid_from, valid_to
+             from cloud_resource_overrides where resource_id = $1 order by valid_from",
+            resource,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(intervals)
     }
 
     /// Changes the override of a resource, and returns the costs that the change moves between

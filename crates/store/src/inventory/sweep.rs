@@ -57,7 +57,11 @@ pub(crate) async fn sweep_within(
         run: &facts.run,
         started_at: facts.evidence.began_at,
         finished_at: facts.finished_at,
-        apart_from: facts.rules.apart_from(observed.started_at),
+        // The evidence can be older than the listing: two listings by one pass are one strike.
+        apart_from: facts
+            .rules
+            .apart_from(observed.started_at)
+            .min(facts.evidence.began_at),
         at: now(tx).await?,
     };
     let Some(recorded) = record(tx, kind.as_str(), facts, observed.seen(kind)).await? else {

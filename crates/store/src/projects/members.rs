@@ -61,7 +61,9 @@ impl Store {
         let members = current_members(pass.projects);
         let unlisted = resources_of_unlisted_kinds(self, &pass, &members).await?;
         let kinds: Vec<ResourceKind> = unlisted.keys().cloned().collect();
-        let mut seen = self.observe(&kinds).await?;
+        // Strikes are apart by the time from the end of a pass to the beginning of the next one.
+        let began_at = pass.facts.evidence.began_at();
+        let mut seen = self.begin(Uuid::now_v7(), began_at, &kinds).await?;
         for resources in unlisted.into_values() {
             seen.add(resources).await?;
         }
@@ -141,29 +143,51 @@ impl Store {
         }
     }
 
-    /// Returns the members of a kind by the latest passes, without dangling ones, and the result of
-    /// the latest pass; `None` before the first pass.
-    pub async fn members_of(
-        &self,
-        kind: &ResourceKind,
-    ) -> Result<(Vec<String>, Option<PassFacts>), StoreError> {
-        let members = sqlx::query_scalar!(
-            "select provider_id from cloud_project_members
-             where provider = 'digitalocean' and kind = $1 and status <> 'not_found' and stale_strike_count = 0
-             order by provider_id",
+    /// Returns the members of a kind that the latest pass observed, without dangling ones, and the
+    /// result of that pass.
+    pub async fn members_of(&self, kind: &ResourceKind) -> Result<MembersOfKind, StoreError> {
+        let found = sqlx::query!(
+            r#"
+            with pass as (
+                select started_at, complete, reason from cloud_listings
+                where kind = 'project_member' order by started_at desc limit 1
+            ), member as (
+                select m.provider_id, s.seen_at >= pass.started_at as is_shown
+                from pass cross join cloud_project_members m join cloud_sightings s on s.id = m.sighting_id
+                where m.provider = 'digitalocean' and m.kind = $1 and m.status <> 'not_found'
+            )
+            select pass.started_at, pass.complete, pass.reason,
+                coalesce(array_agg(member.provider_id order by member.provider_id) filter (where member.is_shown), '{}') as "shown!",
+                coalesce(not bool_or(member.is_shown), false) as "are_unseen!"
+            from pass left join member on true group by pass.started_at, pass.complete, pass.reason
+            "#,
             kind.as_str(),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let pass = sqlx::query_as!(
-            PassFacts,
-            "select started_at, complete, reason from cloud_listings
-             where kind = 'project_member' order by started_at desc limit 1",
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok((members, pass))
+        Ok(
+            found.map_or_else(MembersOfKind::default, |found| MembersOfKind {
+                shown: found.shown,
+                are_unseen: found.are_unseen,
+                pass: Some(PassFacts {
+                    started_at: found.started_at,
+                    complete: found.complete,
+                    reason: found.reason,
+                }),
+            }),
+        )
     }
+}
+
+/// The members of a kind by the latest membership pass.
+#[derive(Debug, Clone, Default)]
+pub struct MembersOfKind {
+    pub shown: Vec<String>,
+    /// True if there are members of the kind, and the pass observed none: the token may lack the
+    /// scope to read the kind.
+    pub are_unseen: bool,
+    /// `None` before the first pass.
+    pub pass: Option<PassFacts>,
 }
 
 /// The result of the latest membership pass.

@@ -368,6 +368,31 @@ pub(super) async fn count(
     Ok(counts)
 }
 
+/// Supersedes the pending held deletion of projects if this listing would delete others.
+pub(super) async fn supersede_hold_of_others(
+    tx: &mut PgConnection,
+    facts: &ListingFacts,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let began_at = facts.evidence.began_at;
+    sqlx::query!(
+        "update cloud_held_deletions hold set state = 'superseded', decided_at = $5
+         where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending' and exists (
+             select from cloud_projects p
+             where p.provider = 'digitalocean' and p.deleted_at is null and p.last_seen_at < $2 and p.stale_strike_count + 1 >= $4
+               and (p.last_struck_at is null or p.last_struck_at <= $3)
+               and not exists (select from cloud_held_projects held where held.hold_id = hold.id and held.cloud_project_id = p.id))",
+        crate::listings::PROJECT,
+        began_at,
+        facts.rules.apart_from(began_at),
+        STRIKES,
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores the projects of a held deletion.
 pub(super) async fn hold(
     tx: &mut PgConnection,

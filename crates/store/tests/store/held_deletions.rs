@@ -62,6 +62,29 @@ async fn more_than_a_fifth_and_more_than_ten_deletions_are_held() {
 }
 
 #[tokio::test]
+async fn a_decision_does_not_apply_to_rows_that_were_held_later() {
+    let fixture = fixture().await;
+    let first = lose_droplets(&fixture, 40, 28).await.held.unwrap();
+    for _ in 0..2 {
+        fixture.sweep(&droplets(10)).await;
+    }
+    let more = fixture.sweep(&droplets(10)).await.held.unwrap();
+    assert_ne!(more.id, first.id);
+    assert_eq!(more.would_delete, 30);
+    let refused = fixture
+        .decide_held_deletion(first.id, Decision::Approve, &by("ann"))
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::Decided { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(deleted(&fixture).await, 0);
+    // Some of the rows are observed again: the decision is about fewer.
+    let fewer = fixture.sweep(&droplets(20)).await.held.unwrap();
+    assert_eq!((fewer.id, fewer.would_delete), (more.id, 20));
+}
+
+#[tokio::test]
 async fn up_to_ten_rows_or_a_fifth_are_deleted_without_a_decision() {
     let few = fixture().await;
     let outcome = lose_droplets(&few, 12, 2).await;

@@ -276,6 +276,13 @@ async fn a_resource_of_a_cluster_follows_it_until_a_user_moves_it() {
         attribution_of(&fixture, "lb").await,
         (Some("web".to_owned()), None, Some("membership".to_owned()))
     );
+    // DigitalOcean creates the resources of a cluster in its project.
+    let shop = members(SHOP, &["do:kubernetes:k", "do:loadbalancer:lb"]);
+    fixture.store_members(&[shop]).await;
+    assert_eq!(
+        attribution_of(&fixture, "lb").await,
+        expected("shop", "acme", "parent")
+    );
 }
 
 #[tokio::test]

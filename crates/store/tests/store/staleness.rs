@@ -121,6 +121,38 @@ async fn a_member_that_a_later_incomplete_pass_lists_stays_in_its_project() {
 }
 
 #[tokio::test]
+async fn a_failed_retry_of_a_complete_pass_keeps_the_fallback() {
+    let fixture = fixture().await;
+    let projects = [project(WEB, "web"), project(INTERNAL, "internal")];
+    fixture.sweep_projects(&projects).await;
+    fixture.store_members(&[members(WEB, &[])]).await;
+    fixture.sweep(&[droplet(1, "web-1")]).await;
+    let complete = fixture.facts(Completeness::Complete).await;
+    fixture
+        .store_members_of(&[members(WEB, &[])], &complete)
+        .await;
+    assert_eq!(fixture.project_of("1").await.as_deref(), Some("internal"));
+    let mut retry = fixture.facts(incomplete()).await;
+    retry.run = complete.run;
+    fixture.store_members_of(&[], &retry).await;
+    assert_eq!(fixture.project_of("1").await.as_deref(), Some("internal"));
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_later_one_replaced_completes_no_kind() {
+    let fixture = fixture().await;
+    let first = fixture.facts(Completeness::Complete).await;
+    let mut second = fixture.facts(incomplete()).await;
+    second.run = first.run.clone();
+    let droplets = [droplet(1, "web-1")];
+    let kind = &droplets[0].kind;
+    fixture.sweep_with(kind, &droplets, &second).await;
+    fixture.sweep_with(kind, &[], &first).await;
+    let freshness = fixture.freshness(Some(&["droplet".to_owned()])).await;
+    assert_eq!(freshness.unwrap()[0].last_complete_at, None);
+}
+
+#[tokio::test]
 async fn an_older_list_of_projects_changes_nothing() {
     let fixture = fixture().await;
     let older_list = [
