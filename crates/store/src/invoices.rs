@@ -27,6 +27,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use domain::InvoiceUuid;
 use domain::invoices::InvoiceHeader;
+use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -238,21 +239,13 @@ async fn write_headers(
         .map(|header| header.period.first_day())
         .collect();
     let amounts: Vec<_> = headers.iter().map(|header| header.amount).collect();
-    let changed = sqlx::query!(
-        r#"select invoice.invoice_uuid, invoice.period as "before!", listed.period as "after!"
-           from cloud_invoices invoice
-           join unnest($1::uuid[], $2::date[], $3::numeric[]) as listed (invoice_uuid, period, amount) using (invoice_uuid)
-           where invoice.version > 0 and (invoice.period, invoice.amount) is distinct from (listed.period, listed.amount)"#,
-        &uuids,
-        &periods,
-        &amounts,
-    )
-    .fetch_all(&mut *tx)
-    .await?;
+    let mut changed = changed_invoices(tx, &uuids, &periods, &amounts).await?;
     // Acquired before the rows of the invoices, as by an ingest. A change that began after the
     // query above waits for the next list.
     if !changed.is_empty() {
         locks::acquire(tx, Lock::CostLines).await?;
+        // An ingest that was in progress has stored its lines since.
+        changed = changed_invoices(tx, &uuids, &periods, &amounts).await?;
     }
     let counts = sqlx::query!(
         r#"
@@ -297,8 +290,8 @@ async fn write_headers(
     )
     .fetch_one(&mut *tx)
     .await?;
-    let changed_invoices: Vec<Uuid> = changed.iter().map(|row| row.invoice_uuid).collect();
-    move_lines(tx, &changed_invoices).await?;
+    let invoices: Vec<Uuid> = changed.iter().map(|row| row.invoice_uuid).collect();
+    move_lines(tx, &invoices).await?;
     let months: BTreeSet<NaiveDate> = changed
         .iter()
         .flat_map(|row| [row.before, row.after])
@@ -312,6 +305,34 @@ async fn write_headers(
         corrected: usize::try_from(counts.corrected).unwrap_or_default(),
         missing: 0,
     })
+}
+
+/// An ingested invoice of which a list has another month or amount.
+struct ChangedInvoice {
+    invoice_uuid: Uuid,
+    before: NaiveDate,
+    after: NaiveDate,
+}
+
+async fn changed_invoices(
+    tx: &mut PgConnection,
+    uuids: &[Uuid],
+    periods: &[NaiveDate],
+    amounts: &[Decimal],
+) -> Result<Vec<ChangedInvoice>, StoreError> {
+    let changed = sqlx::query_as!(
+        ChangedInvoice,
+        r#"select invoice.invoice_uuid, invoice.period as before, listed.period as "after!"
+           from cloud_invoices invoice
+           join unnest($1::uuid[], $2::date[], $3::numeric[]) as listed (invoice_uuid, period, amount) using (invoice_uuid)
+           where invoice.version > 0 and (invoice.period, invoice.amount) is distinct from (listed.period, listed.amount)"#,
+        uuids,
+        periods,
+        amounts,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(changed)
 }
 
 /// Moves the lines of these invoices to the month of their invoice. The caller holds the lock

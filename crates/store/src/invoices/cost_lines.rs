@@ -366,7 +366,7 @@ impl Store {
     pub async fn lines_version(&self, period: NaiveDate) -> Result<String, StoreError> {
         let version = sqlx::query_scalar!(
             r#"select coalesce(string_agg(version, ' ' order by version), '') as "version!" from (
-                   select id || ':' || version from cloud_invoices
+                   select concat_ws(':', id, version, encode(lines_sha256, 'hex')) from cloud_invoices
                    where id in (select bill_id from cloud_cost_totals where period = $1)
                    union all
                    select id || ':' || state || encode(lines_sha256, 'hex') from cloud_estimates where period = $1

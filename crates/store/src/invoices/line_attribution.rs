@@ -301,7 +301,7 @@ async fn attribute_lines(
     .await?;
     let split = sqlx::query!(
         "select share.line_id, share.tenant_id, share.amount from cloud_cost_line_shares share
-         where share.line_id = any($1) order by share.line_id, share.tenant_id nulls first",
+         where share.line_id = any($1) order by share.line_id, share.tenant_id collate \"C\" nulls first",
         ids,
     )
     .fetch_all(&mut *tx)

@@ -3,6 +3,9 @@
 //! The id of a line contains its times, so a correction of the hours creates a new line. The
 //! override of the old line moves to it if exactly one line that the correction added has the same
 //! product, group, description and ids, and no other override without a line has them.
+//!
+//! Lines of equal text and times are numbered in the order of the file, so that the id of one can
+//! become that of another one. An override does not stay with a line of another item.
 
 use std::collections::{HashMap, HashSet};
 
@@ -50,6 +53,13 @@ impl Orphan {
         equal(self.item_resource_id.as_deref(), id.as_deref())
             && equal(self.item_resource_uuid.as_deref(), uuid.as_deref())
     }
+
+    /// Returns true if the line charges the same resource by an id.
+    fn is(&self, line: &InvoiceLine) -> bool {
+        let has_id = self.item_resource_id.is_some() && line.item.resource_id.is_some();
+        let has_uuid = self.item_resource_uuid.is_some() && line.item.resource_uuid.is_some();
+        (has_id || has_uuid) && self.may_be(line)
+    }
 }
 
 /// Moves the overrides of an invoice that have none of the new lines. The lines before the
@@ -71,10 +81,16 @@ pub(super) async fn reattach_overrides(
         return Ok(());
     }
     let ids = bill.line_ids(lines);
-    let new: HashSet<Uuid> = ids.iter().copied().collect();
-    let (attached, orphans): (Vec<Orphan>, Vec<Orphan>) = all
-        .into_iter()
-        .partition(|stored| new.contains(&stored.line_id));
+    let new: HashMap<Uuid, &InvoiceLine> = ids.iter().copied().zip(lines).collect();
+    let (attached, mut orphans): (Vec<Orphan>, Vec<Orphan>) = all.into_iter().partition(|stored| {
+        let line = new.get(&stored.line_id);
+        line.is_some_and(|line| stored.may_be(line))
+    });
+    for orphan in &mut orphans {
+        if new.contains_key(&orphan.line_id) {
+            orphan.line_id = detach_override(tx, orphan.line_id).await?;
+        }
+    }
     let mut attached: Vec<Uuid> = attached.iter().map(|stored| stored.line_id).collect();
     let kept: HashSet<Uuid> = sqlx::query_scalar!(
         "select id from cloud_cost_lines where invoice_id = $1",
@@ -84,25 +100,29 @@ pub(super) async fn reattach_overrides(
     .await?
     .into_iter()
     .collect();
-    let mut added: HashMap<Text<'_>, Vec<usize>> = HashMap::new();
+    let mut by_text: HashMap<Text<'_>, Vec<usize>> = HashMap::new();
     for (place, line) in lines.iter().enumerate() {
-        if !kept.contains(&ids[place]) {
-            let text = Text {
-                product: &line.product,
-                group_description: &line.group_description,
-                description: &line.description,
-            };
-            added.entry(text).or_default().push(place);
-        }
+        let text = Text {
+            product: &line.product,
+            group_description: &line.group_description,
+            description: &line.description,
+        };
+        by_text.entry(text).or_default().push(place);
     }
+    let fits = |orphan: &Orphan, place: usize| {
+        if kept.contains(&ids[place]) {
+            orphan.is(&lines[place])
+        } else {
+            orphan.may_be(&lines[place])
+        }
+    };
     for orphan in &orphans {
-        let fits = |place: &&usize| orphan.may_be(&lines[**place]);
-        let places = added.get(&orphan.text()).into_iter().flatten();
-        let fitting: Vec<&usize> = places.filter(fits).collect();
+        let places = by_text.get(&orphan.text()).into_iter().flatten();
+        let fitting: Vec<&usize> = places.filter(|place| fits(orphan, **place)).collect();
         let [place] = *fitting else { continue };
         let rivals = orphans
             .iter()
-            .filter(|other| other.text() == orphan.text() && other.may_be(&lines[*place]));
+            .filter(|other| other.text() == orphan.text() && fits(other, *place));
         let is_free = !attached.contains(&ids[*place]);
         if rivals.count() == 1 && is_free {
             move_override(tx, orphan.line_id, ids[*place], &lines[*place]).await?;
@@ -119,6 +139,21 @@ pub(super) async fn reattach_overrides(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Gives an override an id without a line, because its former one is that of another item now.
+async fn detach_override(tx: &mut PgConnection, line: Uuid) -> Result<Uuid, StoreError> {
+    let detached = Uuid::new_v4();
+    sqlx::query!(
+        "update cloud_cost_line_overrides
+         set line_id = $2, moved_from = coalesce(moved_from, line_id), moved_at = coalesce(moved_at, now())
+         where line_id = $1",
+        line,
+        detached,
+    )
+    .execute(tx)
+    .await?;
+    Ok(detached)
 }
 
 async fn move_override(

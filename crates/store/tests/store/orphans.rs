@@ -263,3 +263,34 @@ async fn an_override_of_an_unchanged_line_survives_corrections_of_others() {
     .await;
     assert_eq!(orphans(&fixture).await, []);
 }
+
+#[tokio::test]
+async fn an_override_follows_its_item_among_lines_of_equal_text() {
+    let fixture = invoice("").await;
+    let (one, both) = (line("web-1", 20, 400), line("web-1", 20, 400).repeat(2));
+    let read = async |lines: &str, cents, ids: &[&str]| {
+        let ids: Vec<Option<&str>> = ids.iter().copied().map(Some).collect();
+        fixture
+            .discover_invoices(&[header(1, "2026-04", cents)])
+            .await
+            .unwrap();
+        ingest_with(&fixture, 1, lines, &ids, None).await;
+        let lines = april_lines(&fixture).await;
+        rules(&lines)
+            .iter()
+            .map(|rule| *rule == "operator")
+            .collect::<Vec<_>>()
+    };
+    read(&both, 800, &["1", "7"]).await;
+    set(&fixture, 0).await;
+    assert_eq!(read(&both, 801, &["1", "7"]).await, [true, false]);
+    // The line of the other item gets the id of the line with the override.
+    assert_eq!(read(&one, 400, &["7"]).await, [false]);
+    assert_eq!(orphans(&fixture).await.len(), 1);
+    assert_eq!(read(&both, 800, &["7", "1"]).await, [false, true]);
+    assert_eq!(orphans(&fixture).await, []);
+    set(&fixture, 0).await;
+    assert_eq!(read(&both, 801, &["1", "7"]).await, [true, true]);
+    assert_eq!(read(&one, 400, &["7"]).await, [true]);
+    assert_eq!(orphans(&fixture).await.len(), 1);
+}

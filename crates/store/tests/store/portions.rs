@@ -79,7 +79,7 @@ async fn share_inventory(pool: &PgPool) -> Transaction<'static, Postgres> {
 }
 
 /// Waits until this number of transactions wait for an advisory lock.
-async fn until_waiting(fixture: &Fixture, number: i64) {
+pub(crate) async fn until_waiting(fixture: &Fixture, number: i64) {
     let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
         where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
     while fixture.count(waiting).await != number {

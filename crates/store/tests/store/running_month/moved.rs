@@ -7,6 +7,7 @@ use store::invoices::CostLine;
 
 use super::{Running, droplet_line, tax_line};
 use crate::bills::{assert_balanced, estimate, header, ingest, lines_of, uuid};
+use crate::portions::until_waiting;
 use crate::support::{by, droplet, fixture};
 
 #[tokio::test]
@@ -70,6 +71,50 @@ async fn the_lines_of_an_invoice_follow_it_to_another_month() {
         totals().await,
         [(Decimal::new(510, 2), true), (Decimal::new(510, 2), true)]
     );
+}
+
+#[tokio::test]
+async fn an_invoice_that_moves_while_it_is_ingested_takes_its_lines_along() {
+    let fixture = fixture().await;
+    let april = NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
+    for number in [1, 2] {
+        fixture
+            .discover_invoices(&[header(number, "2026-04", 310)])
+            .await
+            .unwrap();
+        let lines = droplet_line(april, "web-1", 1, 15, 300) + &tax_line(april, 10);
+        ingest(&fixture, number, &lines).await;
+    }
+    // As if the ingest of the first invoice were in progress: it has no version yet, and the lock.
+    let version_of_first = "update cloud_invoices set version = $1 where invoice_uuid = $2";
+    let set_version = async |version: i32| {
+        sqlx::query(version_of_first)
+            .bind(version)
+            .bind(uuid(1).as_uuid())
+            .execute(&fixture.pool)
+            .await
+            .unwrap();
+    };
+    let mut ingesting = fixture.pool.acquire().await.unwrap();
+    set_version(0).await;
+    sqlx::query("select pg_advisory_lock(4, hashtext(''))")
+        .execute(&mut *ingesting)
+        .await
+        .unwrap();
+    let list = [header(1, "2026-05", 310), header(2, "2026-04", 311)];
+    let listing = fixture.discover_invoices(&list);
+    let storing = async {
+        until_waiting(&fixture, 1).await;
+        set_version(1).await;
+        sqlx::query("select pg_advisory_unlock(4, hashtext(''))")
+            .execute(&mut *ingesting)
+            .await
+            .unwrap();
+    };
+    let (listed, ()) = tokio::join!(listing, storing);
+    listed.unwrap();
+    assert_eq!(lines_of(&fixture, "2026-05-01").await.len(), 2);
+    assert_eq!(lines_of(&fixture, "2026-04-01").await.len(), 2);
 }
 
 #[tokio::test]
