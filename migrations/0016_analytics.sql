@@ -54,18 +54,19 @@ group by period, is_estimate, tenant_id, is_shared, project_name, kind, product;
 -- detached are omitted.
 create view analytics.daily_inventory as
 select
-    (moment.day at time zone 'UTC')::date as day,
+    moment.day,
     state.kind,
     state.tenant_id,
     state.region,
     count(*) as resources
 from (
-    select day, least(day + interval '1 day', now()) as at
+    -- Without time zones, because steps of a day depend on the time zone of the session.
+    select day::date as day, least((day + interval '1 day') at time zone 'UTC', now()) as at
     from generate_series(
         date_trunc('day', (
             select greatest(min(first_seen_at), (select starts_at from history_floors where table_name = 'cloud_resource_events'))
-            from cloud_resource_rows), 'UTC'),
-        now(), interval '1 day') day
+            from cloud_resource_rows) at time zone 'UTC'),
+        now() at time zone 'UTC', interval '1 day') day
 ) moment
 cross join lateral (
     select

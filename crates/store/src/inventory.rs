@@ -26,7 +26,7 @@ pub use held_deletions::{Decision, HeldDeletion, HeldResource};
 pub use history::PastState;
 pub use intervals::{Membership, Tenancy};
 pub use observed::{Fingerprinted, Observations, Withheld};
-pub use overrides::{Commit, OverrideChange, ResourceOverride};
+pub use overrides::{Commit, OverrideChange, OverrideInterval, ResourceOverride};
 
 pub use relations::Related;
 

@@ -2,7 +2,6 @@
 //! exports and a closed month have it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::costs::{LineAllocation, weights};
@@ -15,6 +14,7 @@ use super::closes::{
     Adjustment, AdjustmentCause, Audience, CloseOfStatement, StatementState, causes_of,
     frozen_document,
 };
+use super::shared::SharedCosts;
 use super::{Statements, read_statements};
 use crate::{Store, StoreError, usd};
 
@@ -201,14 +201,19 @@ pub(crate) async fn read_document(
         .rows
         .iter()
         .find(|row| row.tenant_id.as_deref() == tenant);
+    // Not the rows of the statements: a tenant with only an adjustment has no weight.
+    let costs = SharedCosts::read(&mut *connection, period).await?;
+    let mut allocation = Weight::of(&costs, tenant);
     let (mut lines, mut shared_lines) = (Vec::new(), Vec::new());
     let mut adjustments = Vec::new();
     // A tenant without a statement in a closed month has no lines in it.
     if own.is_some() {
         lines = direct_lines(&mut *connection, period, tenant, Order::Invoices, None).await?;
-        shared_lines = self::shared_lines(&mut *connection, statements, tenant).await?;
+        shared_lines = self::shared_lines(&mut *connection, period, &costs, tenant).await?;
         adjustments.clone_from(&statements.adjustments);
         adjustments.retain(|adjustment| adjustment.tenant_id.as_deref() == tenant);
+    } else {
+        allocation.weight = Decimal::ZERO;
     }
     let adjustment_causes = causes_of(connection, &adjustments, None).await?;
     let (direct, shared) = own.map_or_else(Default::default, |own| (own.direct, own.shared));
@@ -225,7 +230,7 @@ pub(crate) async fn read_document(
         shared,
         adjusted,
         total: direct + shared + adjusted,
-        allocation: Weight::of(statements, tenant),
+        allocation,
         invoices,
         lines,
         shared_lines,
@@ -235,20 +240,13 @@ pub(crate) async fn read_document(
     })
 }
 
-/// The direct costs of each tenant; USD.
-fn direct_costs(statements: &Statements) -> BTreeMap<Option<String>, Decimal> {
-    let rows = statements.rows.iter();
-    rows.map(|row| (row.tenant_id.clone(), row.direct))
-        .collect()
-}
-
 impl Weight {
     /// Returns the weight of a tenant in the allocation of the shared costs of a month.
-    pub fn of(statements: &Statements, tenant: Option<&str>) -> Self {
-        let weights = weights(&direct_costs(statements), &statements.rule);
+    pub(super) fn of(costs: &SharedCosts, tenant: Option<&str>) -> Self {
+        let weights = weights(&costs.direct, &costs.rule);
         let own = weights.get(&tenant.map(str::to_owned));
         Self {
-            rule: statements.rule.name().into(),
+            rule: costs.rule.name().into(),
             weight: own.copied().unwrap_or_default(),
             of: weights.values().sum(),
         }
@@ -353,7 +351,8 @@ pub(super) async fn direct_lines(
 /// [`Store::own_shared_parts`].
 pub(super) async fn shared_lines(
     connection: &mut PgConnection,
-    statements: &Statements,
+    period: NaiveDate,
+    costs: &SharedCosts,
     tenant: Option<&str>,
 ) -> Result<Vec<SharedLine>, StoreError> {
     let mut lines = sqlx::query_as!(
@@ -364,13 +363,11 @@ pub(super) async fn shared_lines(
            left join cloud_invoices invoice on invoice.id = line.invoice_id
            where line.bill_period = $1 and line.is_shared
            order by coalesce(invoice.invoice_uuid, line.estimate_id), line.line_no"#,
-        statements.period,
+        period,
     )
     .fetch_all(connection)
     .await?;
-    let total = lines.iter().map(|line| line.line_amount).sum();
-    let direct = direct_costs(statements);
-    let mut allocation = LineAllocation::new(&direct, &statements.rule, total, lines.len());
+    let mut allocation = LineAllocation::new(&costs.direct, &costs.rule, costs.total, lines.len());
     let tenant = tenant.map(str::to_owned);
     for line in &mut lines {
         let part = allocation.next(line.line_amount).remove(&tenant);

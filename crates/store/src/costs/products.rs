@@ -12,6 +12,7 @@ use super::document::{
     DirectLine, Order, StatementDocument, StatementInvoice, Weight, direct_lines, invoices,
     read_document, shared_lines,
 };
+use super::shared::SharedCosts;
 use super::{Statements, read_statements};
 use crate::{Store, StoreError};
 
@@ -66,9 +67,10 @@ impl Store {
             };
             return Ok(StatementDetail::of_document(statements, document, limit));
         }
+        let costs = SharedCosts::read(&mut tx, period).await?;
         let mut detail = StatementDetail {
             invoices: invoices(&mut tx, period).await?,
-            weight: Weight::of(&statements, tenant),
+            weight: Weight::of(&costs, tenant),
             products: Vec::new(),
             lines: Vec::new(),
             adjustments: Vec::new(),
@@ -77,7 +79,7 @@ impl Store {
         };
         let mut rows = detail.statements.rows.iter();
         if rows.any(|row| row.tenant_id.as_deref() == tenant) {
-            let shared = shared_lines(&mut tx, &detail.statements, tenant).await?;
+            let shared = shared_lines(&mut tx, period, &costs, tenant).await?;
             detail.products = direct_products(&mut tx, period, tenant).await?;
             detail.products.extend(by_product(&shared, true, |line| {
                 (&line.product, line.amount, Some(line.line_amount))

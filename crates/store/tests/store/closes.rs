@@ -190,6 +190,17 @@ async fn a_closed_month_keeps_its_statements_byte_for_byte() {
         (may.adjusted(), may.difference()),
         (Decimal::ZERO, Some(Decimal::ZERO))
     );
+    // A tenant with only an adjustment has no part of the shared costs.
+    for tenant in ["acme", "beta"] {
+        let document = fixture.statement_document(month(MAY), Some(tenant)).await;
+        let document = document.unwrap().document().unwrap();
+        let mut checks = document.checks.iter();
+        assert!(
+            checks.all(|check| check.difference.is_zero()),
+            "{document:?}"
+        );
+        assert_eq!(document.allocation.of, Decimal::ONE);
+    }
     let (adjustments, causes) = fixture.adjustments(month(MAY)).await.unwrap();
     assert!(
         adjustments

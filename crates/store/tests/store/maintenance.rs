@@ -343,7 +343,7 @@ async fn past_states_after_detached_months_stay_exact() {
             .unwrap();
         assert_eq!(now, states, "{at}");
     }
-    // The first known value of each field stands for those before it.
+    // The first known value of each field applies to the time before it, too.
     let later = format!(
         "cloud_resource_past_values where valid_from <= '{start}' and valid_from > '-infinity'"
     );

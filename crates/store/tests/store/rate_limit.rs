@@ -125,7 +125,8 @@ async fn available_requests_are_listed_by_purpose() {
         panic!("{available:?}");
     };
     assert_eq!(billing.now(), Some(0));
-    // A burst of 60 less 10, and those regained since; 15 of the burst are reserved for the fast lane.
+    // A burst of 60 less 10, and those regained since. 15 of the burst are reserved for the fast
+    // lane.
     assert!((50..=60).contains(&fast.now().unwrap()), "{fast:?}");
     assert!((35..=45).contains(&full.now().unwrap()), "{full:?}");
     let hour = fast.this_hour.unwrap();
