@@ -257,9 +257,15 @@ impl CostTable {
         if others == 0 {
             return;
         }
-        let totals = totals.iter();
-        let amounts = totals.map(|total| (total.period, total.amount - self.sum(total.period)));
+        let amounts = totals.iter();
+        let amounts = amounts.map(|total| (total.period, total.amount - self.sum(total.period)));
         let amounts = amounts.collect();
+        // The largest groups may have no costs in some of the months.
+        self.months.extend(totals.iter().map(|total| total.period));
+        self.months.sort_unstable();
+        self.months.dedup();
+        let estimated = totals.iter().filter(|total| total.is_estimate);
+        self.estimated.extend(estimated.map(|total| total.period));
         self.groups.push(Group::others(others, amounts));
     }
 

@@ -54,14 +54,19 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Returns choices with equal names and values.
+    /// Returns choices with equal names and values. A selected one that is not among them is added,
+    /// so that the form keeps it.
     pub(super) fn named<T: Into<String>>(
         names: impl IntoIterator<Item = T>,
         selected: &str,
     ) -> Vec<Self> {
-        let names = names.into_iter().map(Into::into);
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        if !selected.is_empty() && !names.iter().any(|name| name == selected) {
+            names.push(selected.to_owned());
+        }
+        let names = names.into_iter();
         names
-            .map(|name: String| Self {
+            .map(|name| Self {
                 is_selected: name == selected,
                 value: name.clone(),
                 name,
@@ -204,7 +209,17 @@ impl Projects {
             name: project.name.clone(),
             is_selected: project.id.to_string() == selected,
         });
-        choices.collect()
+        let mut choices: Vec<Choice> = choices.collect();
+        let is_listed = choices.iter().any(|choice| choice.is_selected);
+        // A deleted one, or one beyond the maximum: the form keeps it.
+        if let Some(id) = selected.parse().ok().filter(|_| !is_listed) {
+            choices.push(Choice {
+                value: selected.to_owned(),
+                name: self.name(id),
+                is_selected: true,
+            });
+        }
+        choices
     }
 }
 

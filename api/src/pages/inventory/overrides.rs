@@ -9,7 +9,7 @@ use axum::routing::get;
 use chrono::{DateTime, Utc};
 use domain::TenantId;
 use serde::Deserialize;
-use store::inventory::{Commit, OverrideChange, ResourceOverride};
+use store::inventory::{Commit, OverrideChange, OverrideInterval, ResourceOverride};
 use uuid::Uuid;
 
 use super::Projects;
@@ -161,16 +161,16 @@ async fn run(
 ) -> Result<Response, PageProblem> {
     let store = &state.store;
     let change = form.change()?;
-    let before = store.resource_override(id).await?;
+    let before = store.override_intervals(id).await?;
     let actor = viewer.actor().because(Remark::text(form.reason.clone()));
     let changed = change_override(state, &actor, id, &change, commit).await?;
     let (detail, effect) = changed.into_change()?;
     let name = detail.resource.name;
-    let previous = before.as_ref().and_then(|before| before.cloud_project_id);
+    let previous = before.iter().filter_map(|before| before.cloud_project_id);
     let named = form.project.map(|Id(id)| id).into_iter().chain(previous);
     let projects = Projects::read(store, None, named).await?;
-    let undo = if commit == Commit::Keep && before != detail.r#override {
-        undo_steps(id, &name, &change, before, detail.r#override, &projects)
+    let undo = if commit == Commit::Keep && before != store.override_intervals(id).await? {
+        undo_steps(id, &name, &change, &before, detail.r#override, &projects)
     } else {
         Vec::new()
     };
@@ -192,38 +192,46 @@ fn undo_steps(
     id: Uuid,
     name: &str,
     change: &OverrideChange,
-    before: Option<ResourceOverride>,
+    before: &[OverrideInterval],
     after: Option<ResourceOverride>,
     projects: &Projects,
 ) -> Vec<UndoStep> {
-    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let project = before.cloud_project_id.map(|id| id.to_string());
+    let after = after.unwrap_or_default();
     let parts = [
         (
             Part::Tenant,
             change.tenant_id.is_some(),
-            before.tenant_id.zip(before.tenant_since),
             change.since.or(after.tenant_since),
         ),
         (
             Part::Project,
             change.cloud_project_id.is_some(),
-            project.zip(before.project_since),
             change.since.or(after.project_since),
         ),
     ];
-    let changed = parts.into_iter().filter(|(_, is_changed, ..)| *is_changed);
+    let changed = parts.into_iter().filter(|(_, is_changed, _)| *is_changed);
     changed
-        .flat_map(|(part, _, before, since)| {
-            let before = before.map(|(value, from)| Interval {
-                value,
-                from,
-                to: None,
-            });
-            let steps = undo(before.as_slice(), since).into_iter();
+        .flat_map(|(part, _, since)| {
+            let before: Vec<Interval> = before
+                .iter()
+                .filter_map(|before| interval(part, before))
+                .collect();
+            let steps = undo(&before, since).into_iter();
             steps.map(move |step| undo_step(id, name, part, &step, projects))
         })
         .collect()
+}
+
+fn interval(part: Part, before: &OverrideInterval) -> Option<Interval> {
+    let value = match part {
+        Part::Tenant => before.tenant_id.clone(),
+        Part::Project => before.cloud_project_id.map(|id| id.to_string()),
+    };
+    Some(Interval {
+        value: value?,
+        from: before.valid_from,
+        to: before.valid_to,
+    })
 }
 
 fn undo_step(id: Uuid, name: &str, part: Part, step: &Step, projects: &Projects) -> UndoStep {

@@ -5,9 +5,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use store::Store;
+use domain::TenantId;
 use store::audit::{Action, AuditFilter, ObjectType};
-use store::inventory::{Resource, ResourceOverride};
+use store::inventory::{Resource, ResourceEvent, ResourceOverride};
+use store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::costs::{CostsView, read_costs_of};
@@ -24,7 +25,9 @@ use crate::pages::reallocations::in_progress;
 use crate::pages::session::Viewer;
 use crate::paging::{PageQuery, Paged};
 use crate::routes::inventory::history::read_events;
-use crate::routes::inventory::relations::{Membership, read_memberships, read_relations};
+use crate::routes::inventory::relations::{
+    Membership, RelatedResource, read_memberships, read_relations,
+};
 use crate::routes::inventory::{ResourceDetail, ResourceQuery, read_resource};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -76,6 +79,8 @@ struct ResourcePage {
     relations: Vec<RelationRow>,
     events: Vec<EventRow>,
     is_first_page: bool,
+    /// False if the viewer sees the resource only in the past.
+    is_current: bool,
     next: Option<String>,
     memberships: Vec<MembershipRow>,
     tenants: Vec<Choice>,
@@ -125,15 +130,17 @@ async fn show(
         },
         meta,
     ) = (detail.data, detail.meta);
-    let events = read_events(store, tenant, id, &read.pages).await?;
-    let relations = read_relations(store, tenant, id, &PageQuery::longest()).await?;
-    let memberships = read_memberships(store, tenant, id, &PageQuery::longest()).await?;
+    let as_of = parameters.get("as_of").to_owned();
+    let details = Details::read(store, tenant, id, &read.pages, !as_of.is_empty()).await?;
     let ids = [
         resource.cloud_project_id,
         r#override.as_ref().and_then(|found| found.cloud_project_id),
         r#override.as_ref().and_then(|found| found.contradicted_by),
     ];
-    let named = ids.into_iter().flatten().chain(projects_of(&events.data));
+    let named = ids
+        .into_iter()
+        .flatten()
+        .chain(projects_of(&details.events));
     let projects = Projects::read(store, tenant, named).await?;
     let costs = if viewer.may_read_costs() {
         let costs = read_costs_of(store, tenant, id).await?;
@@ -160,7 +167,6 @@ async fn show(
         Some(_) => reason_of_override(store, id).await?,
         None => None,
     };
-    let as_of = parameters.get("as_of").to_owned();
     render(&ResourcePage {
         frame: viewer.frame(&resource.name, "/inventory"),
         is_admin,
@@ -171,8 +177,8 @@ async fn show(
         costs,
         attributes,
         omitted,
-        relations: relations
-            .data
+        relations: details
+            .relations
             .into_iter()
             .map(|related| RelationRow {
                 words: words::relation(&related.relation, related.direction == "to"),
@@ -186,22 +192,70 @@ async fn show(
             })
             .collect(),
         is_first_page: parameters.get("cursor").is_empty(),
-        next: events
-            .meta
-            .next_cursor
+        is_current: details.is_current,
+        next: details
+            .next
             .map(|cursor| parameters.link(&path, "cursor", &cursor)),
-        events: events
-            .data
+        events: details
+            .events
             .iter()
             .map(|event| EventRow::new(event, &projects, temporal, &path))
             .collect(),
-        memberships: memberships.data.into_iter().map(membership).collect(),
+        memberships: details.memberships.into_iter().map(membership).collect(),
         tenants: Choice::named(tenants, ""),
         projects: projects.choices(""),
         freshness: meta.freshness.unwrap_or_default().into(),
         facts: facts(resource, &projects),
         path,
     })
+}
+
+/// The tables of a resource that a tenant sees only while it has the resource.
+#[derive(Default)]
+struct Details {
+    /// False if the viewer sees the resource only in the past.
+    is_current: bool,
+    events: Vec<ResourceEvent>,
+    /// The cursor of the next page of events.
+    next: Option<String>,
+    relations: Vec<RelatedResource>,
+    memberships: Vec<Membership>,
+}
+
+impl Details {
+    async fn read(
+        store: &Store,
+        tenant: Option<&TenantId>,
+        id: Uuid,
+        pages: &PageQuery,
+        is_past: bool,
+    ) -> Result<Self, PageProblem> {
+        if is_past && !is_visible(store, tenant, id).await? {
+            return Ok(Self::default());
+        }
+        let events = read_events(store, tenant, id, pages).await?;
+        let longest = PageQuery::longest();
+        Ok(Self {
+            is_current: true,
+            events: events.data,
+            next: events.meta.next_cursor,
+            relations: read_relations(store, tenant, id, &longest).await?.data,
+            memberships: read_memberships(store, tenant, id, &longest).await?.data,
+        })
+    }
+}
+
+/// Returns true if the viewer sees the resource as it is now.
+async fn is_visible(
+    store: &Store,
+    tenant: Option<&TenantId>,
+    id: Uuid,
+) -> Result<bool, PageProblem> {
+    match store.resource(id, tenant.map(TenantId::as_str)).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn membership(membership: Membership) -> MembershipRow {

@@ -213,6 +213,8 @@ struct InvoicePage {
     versions: Vec<Version>,
     comparison: Option<Comparison>,
     files: Vec<File>,
+    /// True if this API starts workflows.
+    can_ingest: bool,
 }
 
 /// The most differing lines of a comparison.
@@ -283,6 +285,7 @@ async fn show(
             .collect(),
         invoice,
         uuid,
+        can_ingest: state.workflows.is_some(),
     })
 }
 

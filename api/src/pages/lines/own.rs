@@ -41,6 +41,8 @@ struct Statement {
     path: String,
     direct: Money,
     shared: Money,
+    /// None without adjustments.
+    adjusted: Option<Money>,
     total: Money,
     is_estimate: bool,
     is_final: bool,
@@ -126,6 +128,7 @@ async fn statement(
         path: statement_path(filter.period, Some(tenant.as_str())),
         direct: Money(own.direct.0),
         shared: Money(own.shared.0),
+        adjusted: Some(Money(own.adjusted.0)).filter(|_| !own.adjusted.0.is_zero()),
         total: Money(own.total.0),
         is_estimate: own.is_estimate,
         is_final: own.is_final,

@@ -72,6 +72,38 @@ async fn an_override_shows_its_effect_is_made_and_undone() {
 }
 
 #[tokio::test]
+async fn the_undo_of_an_override_restores_all_its_times() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("web-1").await;
+    let session = Session::start(&api, &api.admin).await;
+    let path = format!("/inventory/{id}/override");
+    let steps_after = async |fields: &str| {
+        let done = session.post(&path, fields).await;
+        assert_eq!(done.status, 200, "{fields}: {done:?}");
+        done.text.replace("&#38;", "&")
+    };
+    steps_after("tenant=initech&since=2026-03-01").await;
+    steps_after("tenant=globex&since=2026-04-01").await;
+    let steps = steps_after("remove=tenant").await;
+    for step in [
+        "tenant=initech&since=2026-03-01",
+        "tenant=globex&since=2026-04-01",
+    ] {
+        assert!(steps.contains(step), "{step}: {steps}");
+    }
+    // An override that has ended.
+    steps_after("tenant=initech&since=2026-03-01").await;
+    steps_after("remove=tenant&since=2026-04-01").await;
+    let steps = steps_after("remove=tenant").await;
+    for step in [
+        "tenant=initech&since=2026-03-01",
+        "remove=tenant&since=2026-04-01",
+    ] {
+        assert!(steps.contains(step), "{step}: {steps}");
+    }
+}
+
+#[tokio::test]
 async fn the_reason_of_an_override_is_shown_to_administrators() {
     let api = TestApi::with_account().await;
     let id = api.resource_id("web-1").await;

@@ -61,7 +61,7 @@ async fn the_page_of_a_closed_month_has_the_frozen_figures() {
         "not signed",
         "href=\"/months/2026-05\">May 2026</a>",
         "action=\"/months/2026-04/reopen\"",
-        "close-month-2026-04/run-1",
+        &format!("close-month-2026-04/{}", close["run_id"].as_str().unwrap()),
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
@@ -155,8 +155,9 @@ async fn a_closed_statement_is_frozen_in_each_format() {
                 assert!(page.contains(&figure), "{field}: {page}");
             }
             for line in json["data"]["lines"].as_array().unwrap() {
+                // A tenant may have the line no longer, so that its link would lead nowhere.
                 let link = format!("/lines/{}", line["id"].as_str().unwrap());
-                assert!(page.contains(&link), "{link}: {page}");
+                assert_eq!(page.contains(&link), token == &api.admin, "{link}: {page}");
             }
             assert!(page.contains("<strong>Closed.</strong>"), "{page}");
             let file = session.get(&format!("{path}/json")).await;

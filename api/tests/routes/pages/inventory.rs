@@ -157,3 +157,35 @@ async fn a_resource_has_its_history_relations_and_attributes() {
     let page = session.page(&format!("/inventory/{id}")).await;
     assert!(page.contains("https://cloud.digitalocean.com/droplets/1\""));
 }
+
+#[tokio::test]
+async fn a_tenant_opens_a_resource_that_it_had_in_the_past() {
+    let api = TestApi::with_account().await;
+    let id = api.resource_id("web-1").await;
+    let path = format!("/api/v1/inventory/{id}");
+    let override_for = |tenant: &str| format!(r#"{{"tenant_id": "{tenant}"}}"#);
+    api.patch(&api.admin, &path, &override_for("acme"))
+        .await
+        .ok();
+    let past = api.now().await;
+    api.patch(&api.admin, &path, &override_for("globex"))
+        .await
+        .ok();
+    let session = Session::start(&api, &api.acme).await;
+    assert_eq!(session.get(&format!("/inventory/{id}")).await.status, 404);
+    let list = session.page(&format!("/inventory?as_of={past}")).await;
+    let (_, link) = list.split_once(&format!("href=\"/inventory/{id}")).unwrap();
+    let query = link.split('"').next().unwrap().replace("&#38;", "&");
+    let page = session.page(&format!("/inventory/{id}{query}")).await;
+    assert!(page.contains("no longer of your tenant"), "{page}");
+    assert!(!page.contains("globex"), "{page}");
+}
+
+#[tokio::test]
+async fn the_form_keeps_a_project_that_it_does_not_list() {
+    let api = TestApi::with_account().await;
+    let session = Session::start(&api, &api.admin).await;
+    let page = session.page(&format!("/inventory?project={UNKNOWN}")).await;
+    let option = format!("<option value=\"{UNKNOWN}\" selected>");
+    assert!(page.contains(&option), "{page}");
+}

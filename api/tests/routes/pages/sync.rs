@@ -194,6 +194,9 @@ async fn a_button_starts_a_run_and_leads_to_it() {
     let temporal = connect(&mut api);
     let session = Session::start(&api, &api.admin).await;
     let ingest = format!("/invoices/{APRIL}/ingest");
+    let invoice = session.page(&format!("/invoices/{APRIL}")).await;
+    let form = format!("<form method=\"post\" action=\"{ingest}\">");
+    assert!(invoice.contains(&form), "{invoice}");
     for (path, fields, started) in [
         (
             "/sync/run",

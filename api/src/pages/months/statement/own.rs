@@ -31,7 +31,8 @@ use crate::routes::statement::Format;
 
 /// The tenant's part of a line.
 struct Line {
-    path: String,
+    /// None in a closed month: the tenant may have the line no longer.
+    path: Option<String>,
     name: String,
     resource_path: Option<String>,
     time: String,
@@ -46,7 +47,7 @@ impl From<OwnCostLine> for Line {
         let texts = [line.description, line.resource_name];
         let mut names = texts.into_iter().flatten().filter(|text| !text.is_empty());
         Self {
-            path: format!("/lines/{}", line.id),
+            path: Some(format!("/lines/{}", line.id)),
             resource_path: line.resource_id.map(|id| format!("/inventory/{id}")),
             name: names.next().unwrap_or(line.product),
             time: time.unwrap_or_default(),
@@ -140,7 +141,12 @@ pub(super) async fn show(
     let own = statement.map(|own| MyStatement::new(tenant, period, &own));
     let close = own.as_ref().and_then(|own| own.close);
     let shown = lines.len();
-    let products = products(direct, lines);
+    let mut products = products(direct, lines);
+    if close.is_some() {
+        for line in products.iter_mut().flat_map(|product| &mut product.lines) {
+            (line.path, line.resource_path) = (None, None);
+        }
+    }
     let shared_products: Vec<Product> = shared.into_iter().map(product).collect();
     let count: i64 = products.iter().map(|product| product.count).sum();
     let omitted_lines = count - i64::try_from(shown).unwrap_or(count);
