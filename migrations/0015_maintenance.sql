@@ -134,7 +134,7 @@ begin
     end loop;
     if parent = 'cloud_resource_events' then
         delete from cloud_resource_past_values where valid_to <= ends;
-        -- The first remaining value stands for the detached ones before it.
+        -- The first remaining value applies to the time of the detached ones, too.
         update cloud_resource_past_values set valid_from = '-infinity' where valid_from > '-infinity' and valid_from <= ends;
     end if;
     insert into history_floors as f (table_name, starts_at) values (parent, ends)

@@ -5,7 +5,8 @@
 --                            - its frozen costs - its adjustments that a later close contains
 -- Of a month that was reopened, the open month takes back the adjustments that a later close
 -- contains, because its statements follow its lines.
--- It is computed on read (crates/store/src/costs/closes/adjustments.rs), and frozen with the open month.
+-- It is computed on read (crates/store/src/costs/closes/adjustments.rs), and frozen with the open
+-- month.
 
 -- Bound: one row per close. Kept forever, because statements are issued from them.
 create table cloud_month_closes (

@@ -105,8 +105,8 @@ fn a_worker_renewed_after_every_activity_runs_each_exactly_once() {
         assert!(renewals(&page, "cloud-sync-fast") < 1.0, "{page}");
         let (runs, unexpected) = unexpected_events(&client, &namespace).await;
         assert_eq!(runs, 2 * ROUNDS);
-        // A pause of the machine between two activities starts a renewal within a run, and a task of
-        // that moment can be lost and repeated.
+        // A pause of the machine between two activities starts a renewal within a run, and a task
+        // of that moment can be lost and repeated.
         assert!(unexpected.len() <= ROUNDS / 2, "{unexpected:#?}");
         drop(stop);
     });

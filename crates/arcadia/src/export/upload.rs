@@ -49,8 +49,8 @@ impl UploadArguments {
 
 /// Uploads a complete month, unless the bucket has it. The metadata is deleted first and written
 /// last, as in the directory, so that a month with metadata is complete. Objects of earlier exports
-/// with other names are deleted, because a reader of the whole prefix would count both. Returns the outcome, to be
-/// appended to that of the export.
+/// with other names are deleted, because a reader of the whole prefix would count both. Returns the
+/// outcome, to be appended to that of the export.
 pub(super) async fn month(
     remote: &ObjectStore,
     directory: &MonthDirectory,

@@ -11,8 +11,8 @@ use sqlx::{ConnectOptions as _, PgConnection};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// Returns a state directory for servers on ports of their own: a concurrent test may use the
-/// default ports while the servers are stopped.
+/// Returns a state directory for servers on free ports: a concurrent test may use the default ports
+/// while the servers are stopped.
 pub(crate) fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for note in ["postgres.port", "temporal.port"] {
