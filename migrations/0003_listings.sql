@@ -85,8 +85,8 @@ create table cloud_held_deletions (
     -- The latest listing that lacks the resources, and when it began.
     listing_id uuid not null references cloud_listings,
     listing_started_at timestamptz not null,
-    -- superseded: a later complete listing would delete fewer than the limits, or other rows: then
-    -- another held deletion has those, because a decision is about the rows that were shown.
+    -- superseded: a later complete listing would delete fewer than the limits, or other rows only.
+    -- No rows are added to a pending one, because a decision is about the rows that were shown.
     state text not null default 'pending' check (state in ('pending', 'approved', 'rejected', 'superseded')),
     -- The number of resources that would be deleted, and the number of live ones.
     would_delete integer not null,

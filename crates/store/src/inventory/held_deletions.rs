@@ -1,6 +1,8 @@
 //! Held deletions: a listing that would delete many resources or projects at once deletes none
 //! until an operator decides.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 use domain::fold_case;
 use serde::Serialize;
@@ -39,7 +41,7 @@ pub struct HeldDeletion {
     #[cfg_attr(feature = "openapi", schema(example = "droplet"))]
     pub kind: String,
     /// `pending`; `approved` or `rejected` by an operator; `superseded` by a later listing with few
-    /// enough missing resources.
+    /// enough missing resources, or with others only.
     pub state: String,
     /// The number of resources that would have been deleted.
     pub would_delete: i32,
@@ -78,13 +80,15 @@ pub(crate) struct Loss<'a> {
 }
 
 /// Stores a held deletion, without its rows, and returns its id. Each kind has at most one pending
-/// held deletion; a later listing that would delete the same rows, or some of them, updates it.
+/// held deletion. If `remaining` of its rows are still missing, updates it and returns `None`: a
+/// decision is about the rows that were shown, and further ones wait until it is made.
 pub(crate) async fn open(
     tx: &mut PgConnection,
     rows: Loss<'_>,
+    remaining: i64,
     facts: &ListingFacts,
     at: DateTime<Utc>,
-) -> Result<Uuid, StoreError> {
+) -> Result<Option<Uuid>, StoreError> {
     let Loss {
         kind,
         listing,
@@ -92,84 +96,103 @@ pub(crate) async fn open(
         live,
     } = rows;
     let count = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
-    let hold = sqlx::query_scalar!(
-        "insert into cloud_held_deletions (kind, listing_id, listing_started_at, would_delete, live, held_at)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (provider, kind) where state = 'pending' do update set
-             listing_id = excluded.listing_id, listing_started_at = excluded.listing_started_at,
-             would_delete = excluded.would_delete, live = excluded.live
-         returning id",
-        kind,
-        listing,
-        facts.evidence.began_at,
-        count(doomed),
-        count(live),
-        at,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let (hold, would_delete) = if remaining > 0 {
+        let pending = sqlx::query_scalar!(
+            "update cloud_held_deletions set listing_id = $2, listing_started_at = $3, would_delete = $4, live = $5
+             where provider = 'digitalocean' and kind = $1 and state = 'pending' returning id",
+            kind,
+            listing,
+            facts.evidence.began_at,
+            count(remaining),
+            count(live),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        (pending, remaining)
+    } else {
+        supersede(tx, kind, at).await?;
+        let new = sqlx::query_scalar!(
+            "insert into cloud_held_deletions (kind, listing_id, listing_started_at, would_delete, live, held_at)
+             values ($1, $2, $3, $4, $5, $6) returning id",
+            kind,
+            listing,
+            facts.evidence.began_at,
+            count(doomed),
+            count(live),
+            at,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        (new, doomed)
+    };
     let guard = facts.rules.guard;
     let limit = if guard.is_exceeded(doomed, live) {
         format!("more than {} and {} percent", guard.rows, guard.percent)
     } else {
         "all that can be deleted".to_owned()
     };
-    let reason = format!(
-        "it would delete {doomed} of {live} rows of kind {kind}, {limit}: approve or reject the held deletion {hold}"
+    let mut reason = format!(
+        "it would delete {would_delete} of {live} rows of kind {kind}, {limit}: approve or reject the held deletion {hold}"
     );
+    if doomed > would_delete {
+        let _ = write!(
+            reason,
+            "; {} further rows wait for that",
+            doomed - would_delete
+        );
+    }
     // Not a warning, because the mirror works as designed: status, metrics and pages report it.
     tracing::info!(kind, doomed, live, %hold, "deletions are held for an operator's decision");
     mark_held(tx, kind, listing, &reason).await?;
-    Ok(hold)
+    Ok((remaining == 0).then_some(hold))
 }
 
-/// Stores a held deletion and its resources.
+/// Stores a held deletion and its resources, or releases the resources that are observed again from
+/// the pending one.
 pub(super) async fn hold(
     tx: &mut PgConnection,
     context: SweepContext<'_>,
     facts: &ListingFacts,
     rows: Loss<'_>,
 ) -> Result<(), StoreError> {
-    // A decision is about the rows that the operator saw: with others, it is a new held deletion.
-    sqlx::query!(
-        "update cloud_held_deletions hold set state = 'superseded', decided_at = $6
-         where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending' and exists (
-             select from cloud_resources r
-             where r.provider = 'digitalocean' and r.kind = $1 and r.deleted_at is null and r.last_seen_at < $2
-               and r.stale_strike_count + 1 >= $4
-               and (r.last_struck_at is null or r.last_struck_at <= $3)
-               and not ($5 and r.attrs <> '{}')
-               and not exists (select from cloud_held_resources held where held.hold_id = hold.id and held.resource_id = r.id))",
+    let doomed: Vec<Uuid> = sqlx::query_scalar!(
+        r#"select id as "id!" from cloud_resources
+           where provider = 'digitalocean' and kind = $1 and deleted_at is null and last_seen_at < $2
+             and stale_strike_count + 1 >= $4
+             and (last_struck_at is null or last_struck_at <= $3)
+             and not ($5 and attrs <> '{}')"#,
         rows.kind,
         facts.evidence.began_at,
         context.apart_from,
         STRIKES,
         context.is_partial(),
-        context.at,
     )
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    let hold = open(tx, rows, facts, context.at).await?;
-    sqlx::query!(
-        "with held as (
-             select id from cloud_resources
-             where provider = 'digitalocean' and kind = $1 and deleted_at is null and last_seen_at < $2
-               and stale_strike_count + 1 >= $4
-               and (last_struck_at is null or last_struck_at <= $3)
-               and not ($6 and attrs <> '{}')
-         ), released as (
-             delete from cloud_held_resources where hold_id = $5 and resource_id not in (select id from held)
-         )
-         insert into cloud_held_resources (hold_id, resource_id) select $5, id from held on conflict do nothing",
+    let remaining = sqlx::query_scalar!(
+        r#"with held as (
+               select held.hold_id, held.resource_id, held.resource_id = any($2) as is_doomed
+               from cloud_held_deletions hold join cloud_held_resources held on held.hold_id = hold.id
+               where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending'
+           ), released as (
+               delete from cloud_held_resources released using held
+               where released.hold_id = held.hold_id and released.resource_id = held.resource_id and not held.is_doomed
+           )
+           select count(*) as "remaining!" from held where is_doomed"#,
         rows.kind,
-        facts.evidence.began_at,
-        context.apart_from,
-        STRIKES,
-        hold,
-        context.is_partial(),
+        &doomed,
     )
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    if let Some(hold) = open(tx, rows, remaining, facts, context.at).await? {
+        sqlx::query!(
+            "insert into cloud_held_resources (hold_id, resource_id) select $1, unnest($2::uuid[])",
+            hold,
+            &doomed,
+        )
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::events::{Fields, Noted};
+use crate::inventory::held_deletions::{self, Loss};
 use crate::listings::{ListingFacts, STRIKES};
 use crate::sightings::{self, Sighting};
 use crate::{Run, StoreError};
@@ -368,54 +369,49 @@ pub(super) async fn count(
     Ok(counts)
 }
 
-/// Supersedes the pending held deletion of projects if this listing would delete others.
-pub(super) async fn supersede_hold_of_others(
+/// Stores a held deletion and its projects, or releases the projects that are observed again from
+/// the pending one.
+pub(super) async fn hold(
     tx: &mut PgConnection,
+    rows: Loss<'_>,
     facts: &ListingFacts,
     at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let began_at = facts.evidence.began_at;
-    sqlx::query!(
-        "update cloud_held_deletions hold set state = 'superseded', decided_at = $5
-         where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending' and exists (
-             select from cloud_projects p
-             where p.provider = 'digitalocean' and p.deleted_at is null and p.last_seen_at < $2 and p.stale_strike_count + 1 >= $4
-               and (p.last_struck_at is null or p.last_struck_at <= $3)
-               and not exists (select from cloud_held_projects held where held.hold_id = hold.id and held.cloud_project_id = p.id))",
-        crate::listings::PROJECT,
-        began_at,
-        facts.rules.apart_from(began_at),
-        STRIKES,
-        at,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Stores the projects of a held deletion.
-pub(super) async fn hold(
-    tx: &mut PgConnection,
-    hold: Uuid,
-    facts: &ListingFacts,
-) -> Result<(), StoreError> {
-    let began_at = facts.evidence.began_at;
-    sqlx::query!(
-        "with held as (
-             select id from cloud_projects
-             where provider = 'digitalocean' and deleted_at is null and last_seen_at < $2 and stale_strike_count + 1 >= $4
-               and (last_struck_at is null or last_struck_at <= $3)
-         ), released as (
-             delete from cloud_held_projects where hold_id = $1 and cloud_project_id not in (select id from held)
-         )
-         insert into cloud_held_projects (hold_id, cloud_project_id) select $1, id from held on conflict do nothing",
-        hold,
+    let doomed: Vec<Uuid> = sqlx::query_scalar!(
+        r#"select id as "id!" from cloud_projects
+           where provider = 'digitalocean' and deleted_at is null and last_seen_at < $1 and stale_strike_count + 1 >= $3
+             and (last_struck_at is null or last_struck_at <= $2)"#,
         began_at,
         facts.rules.apart_from(began_at),
         STRIKES,
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    let remaining = sqlx::query_scalar!(
+        r#"with held as (
+               select held.hold_id, held.cloud_project_id, held.cloud_project_id = any($2) as is_doomed
+               from cloud_held_deletions hold join cloud_held_projects held on held.hold_id = hold.id
+               where hold.provider = 'digitalocean' and hold.kind = $1 and hold.state = 'pending'
+           ), released as (
+               delete from cloud_held_projects released using held
+               where released.hold_id = held.hold_id and released.cloud_project_id = held.cloud_project_id and not held.is_doomed
+           )
+           select count(*) as "remaining!" from held where is_doomed"#,
+        rows.kind,
+        &doomed,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if let Some(hold) = held_deletions::open(tx, rows, remaining, facts, at).await? {
+        sqlx::query!(
+            "insert into cloud_held_projects (hold_id, cloud_project_id) select $1, unnest($2::uuid[])",
+            hold,
+            &doomed,
+        )
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }
 

@@ -130,9 +130,7 @@ async fn strike(
             doomed: counts.doomed,
             live: counts.live,
         };
-        rows::supersede_hold_of_others(tx, facts, at).await?;
-        let hold = held_deletions::open(tx, doomed, facts, at).await?;
-        rows::hold(tx, hold, facts).await?;
+        rows::hold(tx, doomed, facts, at).await?;
     } else {
         held_deletions::supersede(tx, PROJECT, at).await?;
     }
