@@ -45,7 +45,7 @@ macro_rules! query_orphans {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrphanedOverride {
-    /// `id` of the removed line.
+    /// `id` of the removed line; another id if that is the id of a line for another item now.
     pub id: Uuid,
     /// `invoice_uuid` of the invoice.
     pub invoice_uuid: Uuid,

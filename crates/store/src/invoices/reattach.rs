@@ -5,10 +5,11 @@
 //! product, group, description and ids, and no other override without a line has them.
 //!
 //! Lines of equal text and times are numbered in the order of the file, so that the id of one can
-//! become that of another one. An override does not stay with a line of another item.
+//! become that of another one. An override follows its item among them.
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use domain::invoices::InvoiceLine;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -28,11 +29,15 @@ struct Text<'a> {
 /// An override without a line.
 struct Orphan {
     line_id: Uuid,
+    /// The id that the line had.
+    former_id: Uuid,
     product: String,
     group_description: String,
     description: String,
     item_resource_id: Option<String>,
     item_resource_uuid: Option<String>,
+    start_at: Option<DateTime<Utc>>,
+    end_at: Option<DateTime<Utc>>,
 }
 
 impl Orphan {
@@ -54,11 +59,12 @@ impl Orphan {
             && equal(self.item_resource_uuid.as_deref(), uuid.as_deref())
     }
 
-    /// Returns true if the line charges the same resource by an id.
+    /// Returns true if the line charges the same resource, by an id, for the same time.
     fn is(&self, line: &InvoiceLine) -> bool {
         let has_id = self.item_resource_id.is_some() && line.item.resource_id.is_some();
         let has_uuid = self.item_resource_uuid.is_some() && line.item.resource_uuid.is_some();
-        (has_id || has_uuid) && self.may_be(line)
+        let has_times = (self.start_at, self.end_at) == (line.start_at, line.end_at);
+        has_times && (has_id || has_uuid) && self.may_be(line)
     }
 }
 
@@ -71,7 +77,8 @@ pub(super) async fn reattach_overrides(
 ) -> Result<(), StoreError> {
     let all = sqlx::query_as!(
         Orphan,
-        "select line_id, product, group_description, description, item_resource_id, item_resource_uuid
+        "select line_id, line_id as former_id, product, group_description, description, item_resource_id, item_resource_uuid,
+             start_at, end_at
          from cloud_cost_line_overrides where invoice_id = $1 order by line_id for update",
         bill.id.any(),
     )
@@ -125,7 +132,7 @@ pub(super) async fn reattach_overrides(
             .filter(|other| other.text() == orphan.text() && fits(other, *place));
         let is_free = !attached.contains(&ids[*place]);
         if rivals.count() == 1 && is_free {
-            move_override(tx, orphan.line_id, ids[*place], &lines[*place]).await?;
+            move_override(tx, orphan, ids[*place], &lines[*place]).await?;
             attached.push(ids[*place]);
         }
     }
@@ -158,7 +165,7 @@ async fn detach_override(tx: &mut PgConnection, line: Uuid) -> Result<Uuid, Stor
 
 async fn move_override(
     tx: &mut PgConnection,
-    from: Uuid,
+    from: &Orphan,
     to: Uuid,
     line: &InvoiceLine,
 ) -> Result<(), StoreError> {
@@ -168,7 +175,7 @@ async fn move_override(
              moved_at = case when coalesce(moved_from, line_id) <> $2 then now() end, start_at = $3, end_at = $4, amount = $5,
              item_resource_id = coalesce($6, item_resource_id), item_resource_uuid = coalesce($7, item_resource_uuid)
          where line_id = $1",
-        from,
+        from.line_id,
         to,
         line.start_at,
         line.end_at,
@@ -181,7 +188,7 @@ async fn move_override(
     sqlx::query!(
         "insert into cloud_cost_line_changes (line_id, changes, cause) values ($1, $2, 'ingest')",
         to,
-        json!({ "override_of": { "before": from, "after": to } }),
+        json!({ "override_of": { "before": from.former_id, "after": to } }),
     )
     .execute(tx)
     .await?;

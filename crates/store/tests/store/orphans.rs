@@ -294,3 +294,26 @@ async fn an_override_follows_its_item_among_lines_of_equal_text() {
     assert_eq!(read(&one, 400, &["7"]).await, [true]);
     assert_eq!(orphans(&fixture).await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_override_does_not_move_to_a_kept_line_of_the_same_resource() {
+    let fixture = invoice("").await;
+    let read = async |days: &[u32], cents| {
+        let lines: String = days.iter().map(|day| line("web-1", *day, 400)).collect();
+        fixture
+            .discover_invoices(&[header(1, "2026-04", cents)])
+            .await
+            .unwrap();
+        let ids = vec![Some("1"); days.len()];
+        ingest_with(&fixture, 1, &lines, &ids, None).await;
+    };
+    read(&[20, 15], 800).await;
+    set(&fixture, 0).await;
+    read(&[15], 400).await;
+    assert_eq!(rules(&april_lines(&fixture).await), ["id"]);
+    assert_eq!(orphans(&fixture).await.len(), 1);
+    // The line of the override has other times, and the other one is kept.
+    read(&[19, 15], 800).await;
+    assert_eq!(rules(&april_lines(&fixture).await), ["operator", "id"]);
+    assert_eq!(orphans(&fixture).await, []);
+}
