@@ -6,6 +6,7 @@ use anyhow::ensure;
 use chrono::{Months, NaiveDate};
 use clap::ValueEnum;
 use devstack::Progress;
+use digitalocean::spaces::ObjectStore;
 use domain::focus::{
     BILLING_PERIOD, COST_AND_USAGE, Column, Dataset, INVOICE_DETAIL, Rows, Version,
 };
@@ -92,8 +93,9 @@ pub(crate) async fn run(store: &Store, arguments: &Arguments) -> anyhow::Result<
         let task = progress.spinner(format!("{}: exporting", period.format("%Y-%m")));
         let directory = arguments.dir.join(period.format("%Y-%m").to_string());
         let directory = MonthDirectory::new(directory);
-        let mut outcome = export_month(store, arguments, &directory, period).await?;
-        if let Some(remote) = &remote {
+        let remote = remote.as_ref();
+        let mut outcome = export_month(store, arguments, &directory, remote, period).await?;
+        if let Some(remote) = remote {
             outcome.push_str(upload::month(remote, &directory, period).await?);
         }
         drop(task);
@@ -108,13 +110,20 @@ async fn export_month(
     store: &Store,
     arguments: &Arguments,
     directory: &MonthDirectory,
+    remote: Option<&ObjectStore>,
     period: NaiveDate,
 ) -> anyhow::Result<String> {
     let mut month = store.focus_month(period).await?;
     let has_bill = month.has_rows(false) || month.has_rows(true);
     // A bill that was exported may have moved to another month: then its files are removed.
     if !has_bill && !directory.has_export() {
-        return Ok("no bill".to_owned());
+        let is_uploaded = match remote {
+            Some(remote) => upload::has_month(remote, period).await?,
+            None => false,
+        };
+        if !is_uploaded {
+            return Ok("no bill".to_owned());
+        }
     }
     let stamp = format!("{} {}", month.stamp().await?, arguments.options());
     let is_unchanged = |written: Written| written.stamp == stamp;

@@ -47,6 +47,15 @@ impl UploadArguments {
     }
 }
 
+fn object(period: NaiveDate, name: &str) -> String {
+    format!("{}/{name}", period.format("%Y-%m"))
+}
+
+/// Returns true if the bucket has a month.
+pub(super) async fn has_month(remote: &ObjectStore, period: NaiveDate) -> anyhow::Result<bool> {
+    Ok(remote.get(&object(period, METADATA)).await?.is_some())
+}
+
 /// Uploads a complete month, unless the bucket has it. The metadata is deleted first and written
 /// last, as in the directory, so that a month with metadata is complete. Objects of earlier exports
 /// with other names are deleted, because a reader of the whole prefix would count both. Returns the
@@ -59,22 +68,21 @@ pub(super) async fn month(
     let Some(written) = directory.written() else {
         return Ok("");
     };
-    let object = |name: &str| format!("{}/{name}", period.format("%Y-%m"));
     let described = directory.path().join(METADATA);
     let local = tokio::fs::read(&described)
         .await
         .with_context(|| format!("cannot read {}", described.display()))?;
-    let metadata = object(METADATA);
+    let metadata = object(period, METADATA);
     if remote.get(&metadata).await?.as_deref() == Some(&local) {
         return Ok(", uploaded before");
     }
     remote.delete(&metadata).await?;
     for file in &written.files {
         let path = directory.path().join(&file.name);
-        remote.put_file(&object(&file.name), &path).await?;
+        remote.put_file(&object(period, &file.name), &path).await?;
     }
     for name in written.obsolete_names() {
-        remote.delete(&object(&name)).await?;
+        remote.delete(&object(period, &name)).await?;
     }
     remote.put_file(&metadata, &described).await?;
     Ok(", uploaded")
