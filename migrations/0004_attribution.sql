@@ -108,7 +108,7 @@ left join (
 cross join lateral (
     select
         subject.owner_relation = 'made_by_kubernetes' and owner.id is not null and coalesce(
-            member_project.is_default or member.cloud_project_id = owner.provider_project_id, true) as is_made
+            member_project.is_default or member.cloud_project_id is not distinct from owner.provider_project_id, true) as is_made
 ) made
 cross join lateral (
     select

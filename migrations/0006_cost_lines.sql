@@ -213,7 +213,7 @@ create table cloud_cost_line_changes (
     cause text not null check (cause in ('inventory', 'ingest', 'operator')),
     -- The name of the operator's access token; null for the other causes.
     changed_by text,
-    -- Not the start of the transaction: a change after a close is later than the close.
+    -- Not the start of the transaction, which may have waited for the close of a month.
     changed_at timestamptz not null default clock_timestamp(),
     -- The Temporal run, if the cause is 'inventory' and the run is known; null for a change by an
     -- operator.

@@ -190,7 +190,6 @@ async fn a_bucket_is_deleted_if_all_sources_were_read_and_none_has_it() {
     assert_eq!(world.regions().await, expected);
 }
 
-/// Stores an invoice with a line for each of these buckets: description, month and project.
 /// Starts an account with a bucket that is known from a project only.
 async fn one_bucket() -> World {
     let mut account = Account::empty();
@@ -239,6 +238,7 @@ async fn listings_by_one_pass_are_one_strike() {
     assert_eq!(world.bucket("images").await.stale_strike_count, 1);
 }
 
+/// Stores an invoice with a line for each of these buckets: description, month and project.
 async fn bill(store: &Store, lines: &[(&str, u32, &str)]) {
     let header = "product,group_description,description,hours,start,end,USD,project_name,category";
     for month in 1..=12 {

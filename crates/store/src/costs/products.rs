@@ -90,6 +90,8 @@ impl Store {
             let own = adjustments.filter(|adjustment| adjustment.tenant_id.as_deref() == tenant);
             detail.adjustments = own.cloned().collect();
             detail.adjustment_causes = causes_of(&mut tx, &detail.adjustments, None).await?;
+        } else {
+            detail.weight.weight = Decimal::ZERO;
         }
         Ok(detail)
     }

@@ -52,7 +52,9 @@ impl FocusMonth {
                        bill.updated_at,
                        (select max(change.changed_at) from cloud_cost_line_changes change join cloud_cost_lines line on line.id = change.line_id
                         where line.bill_period = $1 and change.changed_at > bill.updated_at),
-                       (select set_at from cloud_allocation_rules where valid_from <= $1 order by valid_from desc limit 1)), now()) as "updated_at!",
+                       case when bill.updated_at is not null then
+                           (select set_at from cloud_allocation_rules where valid_from <= $1 order by valid_from desc limit 1) end), now())
+                       as "updated_at!",
                    case when bool_and(last_complete_at is not null) then min(last_complete_at) end as inventory_listed_at
                from (
                    select greatest((select max(updated_at) from cloud_invoices where period = $1),

@@ -276,6 +276,21 @@ async fn a_resource_of_a_cluster_follows_it_until_a_user_moves_it() {
         attribution_of(&fixture, "lb").await,
         (Some("web".to_owned()), None, Some("membership".to_owned()))
     );
+    // The project of the cluster is unknown, and a user moved the balancer.
+    fixture
+        .store_members(&[members(WEB, &["do:loadbalancer:lb"])])
+        .await;
+    sqlx::query("delete from cloud_project_members where kind = 'kubernetes_cluster'")
+        .execute(&fixture.pool)
+        .await
+        .unwrap();
+    fixture
+        .store_members(&[members(WEB, &["do:loadbalancer:lb"])])
+        .await;
+    assert_eq!(
+        attribution_of(&fixture, "lb").await,
+        (Some("web".to_owned()), None, Some("membership".to_owned()))
+    );
     // DigitalOcean creates the resources of a cluster in its project.
     let shop = members(SHOP, &["do:kubernetes:k", "do:loadbalancer:lb"]);
     fixture.store_members(&[shop]).await;
