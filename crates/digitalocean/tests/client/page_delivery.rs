@@ -236,3 +236,17 @@ async fn a_total_next_to_the_list_counts_all_pages() {
     assert!(databases.completeness.is_complete(), "{databases:?}");
     assert_eq!((databases.items.len(), databases.total), (3, Some(3)));
 }
+
+#[tokio::test]
+async fn a_next_page_of_a_list_without_pages_makes_it_incomplete() {
+    let server = Scripted::start(|_, _| {
+        let clusters = json!([{ "id": "db-1", "name": "db-1" }]);
+        let next = "https://api.digitalocean.com/v2/databases?page=2";
+        scripted::json(&json!({ "databases": clusters, "links": { "pages": { "next": next } } }))
+    })
+    .await;
+    let clusters = list(&server.client(), listing(&ResourceKind::DATABASE_CLUSTER)).await;
+    assert_eq!(clusters.items.len(), 1);
+    let reason = clusters.completeness.reason().unwrap_or_default();
+    assert!(reason.contains("next page"), "{clusters:?}");
+}
